@@ -1,0 +1,104 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class StateRequest(_message.Message):
+    __slots__ = ("pin", "get", "index_get", "scan", "index_scan")
+    PIN_FIELD_NUMBER: _ClassVar[int]
+    GET_FIELD_NUMBER: _ClassVar[int]
+    INDEX_GET_FIELD_NUMBER: _ClassVar[int]
+    SCAN_FIELD_NUMBER: _ClassVar[int]
+    INDEX_SCAN_FIELD_NUMBER: _ClassVar[int]
+    pin: StatePin
+    get: StateGet
+    index_get: StateGet
+    scan: StateScan
+    index_scan: StateScan
+    def __init__(self, pin: _Optional[_Union[StatePin, _Mapping]] = ..., get: _Optional[_Union[StateGet, _Mapping]] = ..., index_get: _Optional[_Union[StateGet, _Mapping]] = ..., scan: _Optional[_Union[StateScan, _Mapping]] = ..., index_scan: _Optional[_Union[StateScan, _Mapping]] = ...) -> None: ...
+
+class StatePin(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class StateGet(_message.Message):
+    __slots__ = ("key",)
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    key: bytes
+    def __init__(self, key: _Optional[bytes] = ...) -> None: ...
+
+class StateScan(_message.Message):
+    __slots__ = ("prefix", "after", "limit")
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    prefix: bytes
+    after: bytes
+    limit: int
+    def __init__(self, prefix: _Optional[bytes] = ..., after: _Optional[bytes] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class StateResponse(_message.Message):
+    __slots__ = ("pinned", "value", "entries", "refusal")
+    PINNED_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    pinned: StatePinned
+    value: StateValue
+    entries: StateEntries
+    refusal: StateRefusal
+    def __init__(self, pinned: _Optional[_Union[StatePinned, _Mapping]] = ..., value: _Optional[_Union[StateValue, _Mapping]] = ..., entries: _Optional[_Union[StateEntries, _Mapping]] = ..., refusal: _Optional[_Union[StateRefusal, _Mapping]] = ...) -> None: ...
+
+class StatePinned(_message.Message):
+    __slots__ = ("height", "app_hash", "time_seconds", "time_nanos")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    APP_HASH_FIELD_NUMBER: _ClassVar[int]
+    TIME_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    TIME_NANOS_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    app_hash: bytes
+    time_seconds: int
+    time_nanos: int
+    def __init__(self, height: _Optional[int] = ..., app_hash: _Optional[bytes] = ..., time_seconds: _Optional[int] = ..., time_nanos: _Optional[int] = ...) -> None: ...
+
+class StateValue(_message.Message):
+    __slots__ = ("value",)
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    value: bytes
+    def __init__(self, value: _Optional[bytes] = ...) -> None: ...
+
+class StateEntry(_message.Message):
+    __slots__ = ("key", "value")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    key: bytes
+    value: bytes
+    def __init__(self, key: _Optional[bytes] = ..., value: _Optional[bytes] = ...) -> None: ...
+
+class StateEntries(_message.Message):
+    __slots__ = ("entries", "more")
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[StateEntry]
+    more: bool
+    def __init__(self, entries: _Optional[_Iterable[_Union[StateEntry, _Mapping]]] = ..., more: _Optional[bool] = ...) -> None: ...
+
+class StateRefusal(_message.Message):
+    __slots__ = ("reason", "message")
+    class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        REASON_UNSPECIFIED: _ClassVar[StateRefusal.Reason]
+        REASON_NOT_PINNED: _ClassVar[StateRefusal.Reason]
+        REASON_MALFORMED: _ClassVar[StateRefusal.Reason]
+    REASON_UNSPECIFIED: StateRefusal.Reason
+    REASON_NOT_PINNED: StateRefusal.Reason
+    REASON_MALFORMED: StateRefusal.Reason
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    reason: StateRefusal.Reason
+    message: str
+    def __init__(self, reason: _Optional[_Union[StateRefusal.Reason, str]] = ..., message: _Optional[str] = ...) -> None: ...
