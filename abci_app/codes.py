@@ -1,0 +1,198 @@
+"""Every code that the ledger answers with: one row each. Codes are consensus data (they enter the results hash).
+
+A code never changes its number or meaning; a new one takes a free number. ``retry``: the same bytes may succeed later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+
+class Code(IntEnum):
+    """docs/spec/codes.md has the same table for people; a test compares the two."""
+
+    OK = 0
+    INTERNAL = 1
+    # 10..39: the transaction as such
+    MALFORMED = 10
+    NOT_CANONICAL = 11
+    TOO_LARGE = 12
+    TOO_COSTLY = 13
+    WRONG_CHAIN = 14
+    EXPIRED = 15
+    EXPIRY_TOO_FAR = 16
+    REPLAYED = 17
+    UNKNOWN_SIGNER = 18
+    SIGNER_SUSPENDED = 19
+    SIGNER_REVOKED = 20
+    SIGNER_NOT_VALID_NOW = 21
+    BAD_SIGNATURE = 22
+    TOO_MANY = 23
+    BUSY = 24
+    NOT_DUE = 25
+    FIELD_INVALID = 26
+    NOT_ALLOWED = 27
+    BLOCK_FULL = 28
+    FAILED = 29
+    # 40..69: identities
+    DOCUMENT_MALFORMED = 40
+    DOCUMENT_PROOF = 41
+    IDENTITY_EXISTS = 42
+    KEY_TAKEN = 43
+    SPONSOR_REQUIRED = 44
+    NEXT_KEY_MISMATCH = 45
+    IDENTITY_REVOKED = 46
+    REGISTRATIONS_FULL = 47
+    DOCUMENT_CHAIN = 48
+    ALREADY_SUSPENDED = 49
+    DOCUMENT_NOT_VALID_NOW = 50
+    # 70..99: vaults
+    UNKNOWN_VAULT = 70
+    DUPLICATE = 71
+    UNKNOWN_CUSTODIAN = 72
+    UNKNOWN_FIDUCIARY = 73
+    FIDUCIARY_NOT_ACTIVE = 74
+    NOT_NAMED = 75
+    ALREADY_DONE = 76
+    VAULT_NOT_OPEN = 77
+    VAULT_HAS_OPEN_ORDERS = 78
+    NOT_PRINCIPAL = 79
+    VAULT_NOT_CLOSING = 80
+    VAULT_NOT_CLOSED = 81
+    BAD_HPKE_KEY = 82
+    # 100..149: orders and requests
+    UNKNOWN_ORDER = 100
+    BAD_THRESHOLD = 101
+    BAD_COMMITMENTS = 102
+    BAD_POLICY = 103
+    BAD_RULE = 104
+    BAD_CID = 105
+    FIDUCIARY_WITHOUT_KEY = 106
+    BAD_EXPIRY = 107
+    ORDER_NOT_OPEN = 108
+    ORDER_NOT_ACTIVE = 109
+    ORDER_HAS_GRANTED_REQUEST = 110
+    UNKNOWN_REQUEST = 111
+    NOT_BENEFICIARY = 112
+    AUTHORISATION_INVALID = 113
+    REQUEST_NOT_OPEN = 114
+    NOT_A_PARTY = 115
+    CONTENT_MISMATCH = 116
+    VETO_TOO_LATE = 117
+    NOT_GRANTED = 118
+    NOT_RELEASED_YET = 119
+    DEADLINE_PASSED = 120
+    POLICY_NOT_IN_FORCE = 121
+    REPORT_KEY_MISMATCH = 122
+    REPORT_UNFOUNDED = 123
+    NO_ANSWER = 124
+    BAD_REJECTION = 125
+    BAD_REQUEST_KEYS = 126
+    # 200..219: queries
+    QUERY_UNKNOWN_PATH = 200
+    QUERY_BEFORE_FIRST_BLOCK = 201
+    QUERY_HEIGHT_PRUNED = 202
+    QUERY_MALFORMED = 203
+
+
+@dataclass(frozen=True, slots=True)
+class CodeInfo:
+    """What a code means to a person. ``retry``: sending the very same bytes again may succeed."""
+
+    name: str
+    meaning: str
+    retry: bool
+    hint: str
+
+
+_NEW_TX = "build a new transaction; the same bytes can't succeed"
+_ROWS: Final[dict[Code, tuple[str, bool, str]]] = {
+    Code.OK: ("done", False, ""),
+    Code.INTERNAL: ("the node failed on this input", True, "ask another node; report it with the transaction"),
+    Code.MALFORMED: ("the bytes are not a signed transaction", False, _NEW_TX),
+    Code.NOT_CANONICAL: ("the encoding is not the canonical one", False, "encode with the SDK, without unknown fields"),
+    Code.TOO_LARGE: ("the transaction is larger than max_tx_bytes", False, "put large data in an envelope, by its CID"),
+    Code.TOO_COSTLY: ("the transaction costs more than a block may", False, "split it into several"),
+    Code.WRONG_CHAIN: ("the transaction names another chain", False, "check --home: its genesis is of another chain"),
+    Code.EXPIRED: ("the height is past expires_at_height", False, "build a new transaction with a later expiry"),
+    Code.EXPIRY_TOO_FAR: ("expires_at_height is further ahead than max_expiry_blocks", False, "take a nearer expiry"),
+    Code.REPLAYED: ("this body of this signer was already included", False, "look at the first one's result"),
+    Code.UNKNOWN_SIGNER: ("no such identity is registered", False, "register the identity first"),
+    Code.SIGNER_SUSPENDED: ("the signer's identity is suspended", False, "rotate to the next key: that lifts it"),
+    Code.SIGNER_REVOKED: ("the signer's identity is revoked", False, "register a new identity"),
+    Code.SIGNER_NOT_VALID_NOW: ("the signer's document is not valid at this block time", False, "rotate the document"),
+    Code.BAD_SIGNATURE: ("the signature does not verify with the key that must have signed", False, _NEW_TX),
+    Code.TOO_MANY: ("the signer has too many transactions in this block", False, "spread them over several blocks"),
+    Code.BUSY: ("the mempool is nearly full", True, "send it again in a few seconds"),
+    Code.NOT_DUE: ("nothing is due of this kind from this fiduciary", False, "the state has it already, or not yet"),
+    Code.FIELD_INVALID: ("a field has a wrong length or value", False, _NEW_TX),
+    Code.NOT_ALLOWED: ("this key may not sign this kind of message", False, "sign with the operator key"),
+    Code.BLOCK_FULL: ("the block's cost was used up", False, "send it again in a new transaction"),
+    Code.FAILED: ("execution failed; nothing was changed", False, "report it with the transaction"),
+    Code.DOCUMENT_MALFORMED: ("the identity document is malformed", False, "create it with `dta identity create`"),
+    Code.DOCUMENT_PROOF: ("a proof of possession or the envelope's signature is wrong", False, "create it again"),
+    Code.IDENTITY_EXISTS: ("this identity is registered already", False, "nothing to do"),
+    Code.KEY_TAKEN: ("a key of the document belongs to an identity already", False, "use fresh keys"),
+    Code.SPONSOR_REQUIRED: ("registration needs a fiduciary's sponsorship", False, "have it run `dta identity sponsor`"),
+    Code.NEXT_KEY_MISMATCH: ("the key is not the one that the current document commits to", False, "use the next key"),
+    Code.IDENTITY_REVOKED: ("the identity is revoked", False, "register a new identity"),
+    Code.REGISTRATIONS_FULL: ("too many registrations in this block", False, "send a new transaction"),
+    Code.DOCUMENT_CHAIN: ("the document does not follow the current one", False, "build it on the current document"),
+    Code.ALREADY_SUSPENDED: ("the identity is suspended already", False, "nothing to do"),
+    Code.DOCUMENT_NOT_VALID_NOW: ("the document's validity does not cover now", False, "set not_before and not_after"),
+    Code.UNKNOWN_VAULT: ("no such vault", False, "check the vault's id"),
+    Code.DUPLICATE: ("the nonce was used: it exists already", False, "nothing was made twice; look at the first"),
+    Code.UNKNOWN_CUSTODIAN: ("no such custodian in params.custodians", False, "see `dta status` for those allowed"),
+    Code.UNKNOWN_FIDUCIARY: ("a named fiduciary is not known", False, "see `dta identity list --fiduciaries`"),
+    Code.FIDUCIARY_NOT_ACTIVE: ("a named fiduciary is not active", False, "name others"),
+    Code.NOT_NAMED: ("the fiduciary is not named there", False, "only those named may act"),
+    Code.ALREADY_DONE: ("this was done already", False, "nothing to do"),
+    Code.VAULT_NOT_OPEN: ("the vault is not open", False, "open another vault"),
+    Code.VAULT_HAS_OPEN_ORDERS: ("the vault has open orders", False, "close its orders first"),
+    Code.NOT_PRINCIPAL: ("only the principal may do this", False, "sign as the principal"),
+    Code.VAULT_NOT_CLOSING: ("the vault is not closing", False, "nothing to cancel"),
+    Code.VAULT_NOT_CLOSED: ("the vault's closing delay has not passed", True, "wait for it"),
+    Code.BAD_HPKE_KEY: ("the HPKE key is malformed", False, "publish a well-formed key"),
+    Code.UNKNOWN_ORDER: ("no such order", False, "check the order's reference"),
+    Code.BAD_THRESHOLD: ("the threshold must be 1 to the number of fiduciaries", False, "choose another threshold"),
+    Code.BAD_COMMITMENTS: ("one 32-byte commitment a fiduciary and one to the key are needed", False, _NEW_TX),
+    Code.BAD_POLICY: ("the policy is malformed or too large", False, "see docs/spec/custody.md, Policies"),
+    Code.BAD_RULE: ("the beneficiary rule is malformed", False, "name one identity, or none"),
+    Code.BAD_CID: ("the CID is not a CIDv1 of a raw sha2-256 block", False, "use the CID that the store gave"),
+    Code.FIDUCIARY_WITHOUT_KEY: ("a named fiduciary has no key in this vault", True, "wait for its key, or leave it out"),
+    Code.BAD_EXPIRY: ("the order would be expired already", False, "choose a later expiry"),
+    Code.ORDER_NOT_OPEN: ("the order is closed, expired or failed", False, "nothing more can be done with it"),
+    Code.ORDER_NOT_ACTIVE: ("the order is not active", True, "wait until enough fiduciaries fulfilled it"),
+    Code.ORDER_HAS_GRANTED_REQUEST: ("a request is granted and unanswered", True, "wait until it is answered or expires"),
+    Code.UNKNOWN_REQUEST: ("no such request", False, "check the request's id"),
+    Code.NOT_BENEFICIARY: ("the signer is not the order's beneficiary", False, "only the beneficiary may request"),
+    Code.AUTHORISATION_INVALID: ("the principal's authorisation is missing or wrong", False, "ask the principal for it"),
+    Code.REQUEST_NOT_OPEN: ("the request is not open", False, "make a new request"),
+    Code.NOT_A_PARTY: ("the signer is no party of the policy", False, "only its parties decide"),
+    Code.CONTENT_MISMATCH: ("the decision names other content than the request's", False, "read the request again"),
+    Code.VETO_TOO_LATE: ("the veto window is over", False, "the release can't be stopped any more"),
+    Code.NOT_GRANTED: ("the request is not granted", False, "the policy is not satisfied"),
+    Code.NOT_RELEASED_YET: ("the veto window is not over", True, "wait for it"),
+    Code.DEADLINE_PASSED: ("the deadline has passed", False, "make a new request"),
+    Code.POLICY_NOT_IN_FORCE: ("the policy does not allow requests at this time", False, "see its not-before, not-after"),
+    Code.REPORT_KEY_MISMATCH: ("the revealed key is not the request's key for this fiduciary", False, "reveal that key"),
+    Code.REPORT_UNFOUNDED: ("the answer opens and matches its commitment", False, "the share is good; use it"),
+    Code.NO_ANSWER: ("the fiduciary has not answered", False, "there is nothing to report"),
+    Code.BAD_REJECTION: ("the rejection's reason is unknown", False, "use one of the enumerated reasons"),
+    Code.BAD_REQUEST_KEYS: ("one key digest a fiduciary of the order is needed", False, "make one fresh key for each"),
+    Code.QUERY_UNKNOWN_PATH: ("no such query path", False, "use /store or /app/height"),
+    Code.QUERY_BEFORE_FIRST_BLOCK: ("there is no block yet", True, "wait for block 1"),
+    Code.QUERY_HEIGHT_PRUNED: ("state of that height is not kept (or not there yet)", False, "ask for a recent height"),
+    Code.QUERY_MALFORMED: ("the query is malformed", False, "see docs/spec/queries.md"),
+}
+
+CODES: Final[dict[int, CodeInfo]] = {
+    int(code): CodeInfo(code.name, meaning, retry, hint) for code, (meaning, retry, hint) in _ROWS.items()
+}
+
+
+def info(code: int) -> CodeInfo:
+    """The row of ``code``; an unknown number (a newer ledger's) gets a row that says so."""
+    return CODES.get(code) or CodeInfo(f"CODE_{code}", "a code that this version does not know", False, "upgrade dta")

@@ -1,0 +1,161 @@
+"""Every state key is built here: an ASCII prefix, then parts of fixed width (docs/spec/state.md).
+
+Leaves are authenticated. Indexes are not: each is a function of leaves (``seen/`` of the transactions in date), and
+is there so that a scan finds quickly what a leaf already says.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from abci_app.hashing import u32, u64
+
+# --- leaves ---------------------------------------------------------------------------------------------------
+PARAMS: Final = b"params/"
+CHAIN: Final = b"chain/"
+IDENTITY: Final = b"id/"
+IDENTITY_HISTORY: Final = b"id-history/"
+TX_KEY_OWNER: Final = b"tx-key/"
+BLS_KEY_OWNER: Final = b"bls-key/"
+FIDUCIARY: Final = b"fiduciary/"
+VALIDATOR_KEY_OWNER: Final = b"validator-key/"
+COUNTER: Final = b"counter/"
+SEEN_BUCKET: Final = b"seen-bucket/"
+VAULT: Final = b"vault/"
+VAULT_KEY: Final = b"vault-key/"
+ORDER: Final = b"order/"
+FULFILMENT: Final = b"fulfilment/"
+REQUEST: Final = b"request/"
+DECISION: Final = b"decision/"
+ANSWER: Final = b"answer/"
+
+LEAF_PREFIXES: Final = (
+    PARAMS, CHAIN, IDENTITY, IDENTITY_HISTORY, TX_KEY_OWNER, BLS_KEY_OWNER, FIDUCIARY, VALIDATOR_KEY_OWNER,
+    COUNTER, SEEN_BUCKET, VAULT, VAULT_KEY, ORDER, FULFILMENT, REQUEST, DECISION, ANSWER,
+)  # fmt: skip
+
+# --- indexes --------------------------------------------------------------------------------------------------
+DUE: Final = b"due/"
+DEADLINE_TIME: Final = b"deadline-time/"
+DEADLINE_HEIGHT: Final = b"deadline-height/"
+SEEN: Final = b"seen/"
+VAULT_ORDERS: Final = b"vault-orders/"
+ORDER_REQUESTS: Final = b"order-requests/"
+PRINCIPAL_ORDERS: Final = b"principal-orders/"
+PRINCIPAL_VAULTS: Final = b"principal-vaults/"
+
+INDEX_PREFIXES: Final = (
+    DUE, DEADLINE_TIME, DEADLINE_HEIGHT, SEEN, VAULT_ORDERS, ORDER_REQUESTS, PRINCIPAL_ORDERS, PRINCIPAL_VAULTS,
+)  # fmt: skip
+
+
+def params() -> bytes:
+    return PARAMS
+
+
+def chain() -> bytes:
+    return CHAIN
+
+
+def identity(id_: bytes) -> bytes:
+    return IDENTITY + id_
+
+
+def identity_history(id_: bytes, sequence: int) -> bytes:
+    return IDENTITY_HISTORY + id_ + u32(sequence)
+
+
+def tx_key_owner(public_key: bytes) -> bytes:
+    """Which identity an Ed25519 transaction or node key belongs to, ever."""
+    return TX_KEY_OWNER + public_key
+
+
+def bls_key_owner(public_key: bytes) -> bytes:
+    return BLS_KEY_OWNER + public_key
+
+
+def fiduciary(id_: bytes) -> bytes:
+    return FIDUCIARY + id_
+
+
+def validator_key_owner(public_key: bytes) -> bytes:
+    """Which fiduciary a consensus key belongs to, ever."""
+    return VALIDATOR_KEY_OWNER + public_key
+
+
+def counter(id_: bytes) -> bytes:
+    return COUNTER + id_
+
+
+def seen_bucket(expires_at_height: int) -> bytes:
+    return SEEN_BUCKET + u64(expires_at_height)
+
+
+def vault(id_: bytes) -> bytes:
+    return VAULT + id_
+
+
+def vault_key(vault_id: bytes, fiduciary_id: bytes) -> bytes:
+    return VAULT_KEY + vault_id + fiduciary_id
+
+
+def order(id_: bytes) -> bytes:
+    return ORDER + id_
+
+
+def fulfilment(order_id: bytes, fiduciary_id: bytes) -> bytes:
+    return FULFILMENT + order_id + fiduciary_id
+
+
+def request(id_: bytes) -> bytes:
+    return REQUEST + id_
+
+
+def decision(request_id: bytes, party: bytes) -> bytes:
+    return DECISION + request_id + party
+
+
+def answer(request_id: bytes, fiduciary_id: bytes) -> bytes:
+    return ANSWER + request_id + fiduciary_id
+
+
+# --- index keys -----------------------------------------------------------------------------------------------
+def due_prefix(fiduciary_id: bytes) -> bytes:
+    return DUE + fiduciary_id
+
+
+def due(fiduciary_id: bytes, kind: int, subject: bytes) -> bytes:
+    """What this fiduciary's node owes. ``kind`` is a :class:`abci_app.state.due.DueKind`. Value: u64 time_s | u64 height."""
+    return DUE + fiduciary_id + bytes([kind]) + subject
+
+
+def deadline_time(time_s: int, kind: int, subject: bytes) -> bytes:
+    """What ends at a block time, in (deadline, kind, id) order."""
+    return DEADLINE_TIME + u64(time_s) + bytes([kind]) + subject
+
+
+def deadline_height(height: int, kind: int, subject: bytes) -> bytes:
+    """What ends at a height, in (deadline, kind, id) order."""
+    return DEADLINE_HEIGHT + u64(height) + bytes([kind]) + subject
+
+
+def seen(expires_at_height: int, replay_key: bytes) -> bytes:
+    return SEEN + u64(expires_at_height) + replay_key
+
+
+def vault_orders(vault_id: bytes, order_id: bytes = b"") -> bytes:
+    """A vault's orders that are still open."""
+    return VAULT_ORDERS + vault_id + order_id
+
+
+def order_requests(order_id: bytes, request_id: bytes = b"") -> bytes:
+    """An order's requests, ended ones too."""
+    return ORDER_REQUESTS + order_id + request_id
+
+
+def principal_orders(principal: bytes, order_id: bytes = b"") -> bytes:
+    return PRINCIPAL_ORDERS + principal + order_id
+
+
+def principal_vaults(principal: bytes, vault_id: bytes = b"") -> bytes:
+    return PRINCIPAL_VAULTS + principal + vault_id

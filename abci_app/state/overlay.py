@@ -1,0 +1,142 @@
+"""A block in the making: writes over a committed view, with rollback of one transaction."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterator
+
+from abci_app.block import Changes
+from abci_app.limits import MAX_VALUE_BYTES
+from abci_app.state.view import StateView
+
+_Entry = tuple[bool, bytes, bool, bytes | None]  # (leaf?, key, was it written before?, the value then)
+
+
+class _Table:
+    """Written keys of one kind, sorted for scans; ``None`` marks a deletion."""
+
+    __slots__ = ("order", "values")
+
+    def __init__(self) -> None:
+        self.values: dict[bytes, bytes | None] = {}
+        self.order: list[bytes] = []
+
+    def set(self, key: bytes, value: bytes | None) -> None:
+        if key not in self.values:
+            insort(self.order, key)
+        self.values[key] = value
+
+    def forget(self, key: bytes) -> None:
+        del self.values[key]
+        del self.order[bisect_left(self.order, key)]
+
+    def merged(
+        self, base: Iterator[tuple[bytes, bytes]], prefix: bytes, after: bytes, limit: int | None
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """``base`` with the written keys laid over it, ascending."""
+        position = bisect_right(self.order, after) if after and after >= prefix else bisect_left(self.order, prefix)
+        below = next(base, None)
+        given = 0
+        while limit is None or given < limit:
+            above = self.order[position] if position < len(self.order) else None
+            if above is not None and not above.startswith(prefix):
+                above = None
+            if above is None and below is None:
+                return
+            if above is None or (below is not None and below[0] < above):
+                assert below is not None
+                pair: tuple[bytes, bytes] | None = below
+                below = next(base, None)
+            else:
+                if below is not None and below[0] == above:
+                    below = next(base, None)
+                value = self.values[above]
+                pair = None if value is None else (above, value)
+                position += 1
+            if pair is not None:
+                given += 1
+                yield pair
+
+
+class Overlay:
+    """A :class:`StateView` that can be written. Reads see the writes.
+
+    ``checkpoint`` and ``rollback`` bracket one transaction: the journal keeps what each write replaced.
+    """
+
+    def __init__(self, base: StateView) -> None:
+        self._base = base
+        self._leaves = _Table()
+        self._index = _Table()
+        self._journal: list[_Entry] = []
+
+    def get(self, key: bytes) -> bytes | None:
+        """See :class:`StateView`."""
+        if key in self._leaves.values:
+            return self._leaves.values[key]
+        return self._base.get(key)
+
+    def index_get(self, key: bytes) -> bytes | None:
+        """See :class:`StateView`."""
+        if key in self._index.values:
+            return self._index.values[key]
+        return self._base.index_get(key)
+
+    def scan(self, prefix: bytes, after: bytes = b"", limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """See :class:`StateView`."""
+        return self._leaves.merged(self._base.scan(prefix, after), prefix, after, limit)
+
+    def index_scan(self, prefix: bytes, after: bytes = b"", limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """See :class:`StateView`. Do not write while iterating: take a list first."""
+        return self._index.merged(self._base.index_scan(prefix, after), prefix, after, limit)
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Write a leaf: a non-empty value of at most 4 KiB (absence proofs carry neighbours' values)."""
+        if not value or len(value) > MAX_VALUE_BYTES:
+            raise ValueError(f"a leaf holds 1 to {MAX_VALUE_BYTES} bytes, not {len(value)}")
+        self._write(True, key, value)
+
+    def delete(self, key: bytes) -> None:
+        """Delete a leaf."""
+        self._write(True, key, None)
+
+    def index_put(self, key: bytes, value: bytes = b"\x01") -> None:
+        """Write an index entry."""
+        self._write(False, key, value)
+
+    def index_delete(self, key: bytes) -> None:
+        """Delete an index entry."""
+        self._write(False, key, None)
+
+    def checkpoint(self) -> None:
+        """From here on :meth:`rollback` undoes."""
+        self._journal.clear()
+
+    def rollback(self) -> None:
+        """Undo every write since the last checkpoint."""
+        for leaf, key, written, value in reversed(self._journal):
+            table = self._leaves if leaf else self._index
+            if written:
+                table.values[key] = value
+            else:
+                table.forget(key)
+        self._journal.clear()
+
+    def apply(self, changes: Changes) -> None:
+        """Lay a block's (or genesis') changes over this view."""
+        for key, value in changes.leaves:
+            self._write(True, key, value)
+        for key, value in changes.index:
+            self._write(False, key, value)
+
+    def changes(self) -> Changes:
+        """What was written and differs from the base, sorted by key."""
+        return Changes(
+            leaves=tuple((k, v) for k in self._leaves.order if (v := self._leaves.values[k]) != self._base.get(k)),
+            index=tuple((k, v) for k in self._index.order if (v := self._index.values[k]) != self._base.index_get(k)),
+        )
+
+    def _write(self, leaf: bool, key: bytes, value: bytes | None) -> None:
+        table = self._leaves if leaf else self._index
+        self._journal.append((leaf, key, key in table.values, table.values.get(key)))
+        table.set(key, value)
