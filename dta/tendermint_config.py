@@ -1,0 +1,236 @@
+"""CometBFT's files: its configuration rendered from our template, its keys, its sign-state and the genesis.
+
+Formats: CometBFT v0.38 to v0.40. Keys are Ed25519 in amino's JSON (``{"type": "tendermint/...", "value": base64}``);
+64-bit integers are JSON strings. An address is the first 20 bytes of SHA-256 of the public key.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from nacl.signing import SigningKey
+
+PUBLIC_KEY_BYTES = 32
+ADDRESS_BYTES = 20
+MAX_CHAIN_ID_CHARS = 50
+
+BLOCK_MAX_BYTES = 8 * 1024 * 1024
+"""``max_txs_bytes`` of the template (6 MiB) stays below this less overhead and evidence: one proposal sees all."""
+EVIDENCE_MAX_BYTES = 1024 * 1024
+
+_PLACEHOLDER = re.compile(r"\{\{([a-z][a-z0-9_]*)\}\}")
+_UNUSABLE = re.compile(r'["\\\x00-\x1f\x7f]')
+
+
+class TemplateError(ValueError):
+    """A template and its values do not fit. Each field names placeholders; at least one is not empty."""
+
+    def __init__(
+        self, missing: Sequence[str], unknown: Sequence[str], unusable: Sequence[str], malformed: bool
+    ) -> None:
+        self.missing = tuple(missing)
+        self.unknown = tuple(unknown)
+        self.unusable = tuple(unusable)
+        self.malformed = malformed
+        said = [f"no value for {name}" for name in self.missing]
+        said += [f"nothing in the template is called {name}" for name in self.unknown]
+        said += [f"the value of {name} has a quote, a backslash or a control character" for name in self.unusable]
+        said += ["the template has braces that are no placeholder"] * malformed
+        super().__init__("; ".join(said))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What differs from node to node. Addresses are CometBFT's: ``unix:///path``, ``tcp://127.0.0.1:26657``.
+
+    ``persistent_peers`` is ``id@host:port,...``. ``timeout_commit_ms`` sets the pace of the chain and should be the
+    same everywhere. ``double_sign_check_height_blocks`` is explained in the template.
+    """
+
+    moniker: str
+    proxy_app: str
+    rpc_laddr: str = "tcp://127.0.0.1:26657"
+    p2p_laddr: str = "tcp://127.0.0.1:26656"
+    external_address: str = ""
+    persistent_peers: str = ""
+    priv_validator_laddr: str = ""
+    addr_book_strict: bool = True
+    allow_duplicate_ip: bool = False
+    timeout_commit_ms: int = 1000
+    double_sign_check_height_blocks: int = 0
+    log_level: str = "info"
+
+    def values(self) -> dict[str, str]:
+        """The template's placeholders, each with its text."""
+        return {
+            "moniker": self.moniker,
+            "proxy_app": self.proxy_app,
+            "rpc_laddr": self.rpc_laddr,
+            "p2p_laddr": self.p2p_laddr,
+            "external_address": self.external_address,
+            "persistent_peers": self.persistent_peers,
+            "priv_validator_laddr": self.priv_validator_laddr,
+            "addr_book_strict": "true" if self.addr_book_strict else "false",
+            "allow_duplicate_ip": "true" if self.allow_duplicate_ip else "false",
+            "timeout_commit": f"{self.timeout_commit_ms}ms",
+            "double_sign_check_height": str(self.double_sign_check_height_blocks),
+            "log_level": self.log_level,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class GenesisValidator:
+    """A first validator: its Ed25519 consensus key (32 bytes), its voting power and a name for people."""
+
+    public_key: bytes
+    power: int
+    name: str
+
+
+def render(template: str, values: Mapping[str, str]) -> str:
+    """``template`` with each ``{{name}}`` replaced by its value; a value is never itself expanded.
+
+    Raises :class:`TemplateError` when a placeholder has no value, a value has no placeholder, a value could end
+    the TOML string it stands in, or braces are left that are no placeholder.
+    """
+    wanted = set(_PLACEHOLDER.findall(template))
+    rest = _PLACEHOLDER.sub("", template)
+    missing = sorted(wanted - set(values))
+    unknown = sorted(set(values) - wanted)
+    unusable = sorted(name for name, value in values.items() if _UNUSABLE.search(value))
+    malformed = "{{" in rest or "}}" in rest
+    if missing or unknown or unusable or malformed:
+        raise TemplateError(missing, unknown, unusable, malformed)
+    return _PLACEHOLDER.sub(lambda match: values[match.group(1)], template)
+
+
+def load_template() -> str:
+    """The text of ``config.toml.template``: the checkout's, or the one installed with the package.
+
+    Raises FileNotFoundError when neither is there.
+    """
+    name = Path("tendermint", "config.toml.template")
+    in_checkout = Path(__file__).resolve().parent.parent / "config" / name
+    installed = Path(sys.prefix) / "share" / "dta" / name
+    return (in_checkout if in_checkout.is_file() else installed).read_text(encoding="utf-8")
+
+
+def address(public_key: bytes) -> bytes:
+    """The 20-byte address of an Ed25519 key: a validator's in blocks, and in hexadecimal a node's id."""
+    return sha256(public_key).digest()[:ADDRESS_BYTES]
+
+
+def new_validator_key(path: Path) -> bytes:
+    """Writes a new consensus key in CometBFT's form, mode 0600, and returns the public key (32 bytes).
+
+    Raises FileExistsError rather than replace a key. The key needs a sign-state too: :func:`new_sign_state`.
+    """
+    key = SigningKey.generate()
+    public = bytes(key.verify_key)
+    document = {
+        "address": address(public).hex().upper(),
+        "pub_key": _public_key_json(public),
+        "priv_key": _private_key_json(key),
+    }
+    _write_new(path, document)
+    return public
+
+
+def new_sign_state(path: Path) -> None:
+    """Writes the sign-state of a key that has signed nothing yet, mode 0600.
+
+    Raises FileExistsError when there is one: replacing it would let the key sign a height twice.
+    """
+    _write_new(path, {"height": "0", "round": 0, "step": 0})
+
+
+def new_node_key(path: Path) -> str:
+    """Writes a new key for CometBFT's peer-to-peer connections, mode 0600, and returns the node's id (40 hex digits).
+
+    Raises FileExistsError rather than replace a key.
+    """
+    key = SigningKey.generate()
+    _write_new(path, {"priv_key": _private_key_json(key)})
+    return address(bytes(key.verify_key)).hex()
+
+
+def genesis_json(
+    *,
+    chain_id: str,
+    genesis_time: str,
+    validators: Sequence[GenesisValidator],
+    app_state: Mapping[str, object],
+    initial_height: int = 1,
+) -> bytes:
+    """The genesis document: UTF-8 JSON, the same bytes for the same arguments. Every node must have the same file.
+
+    ``genesis_time`` is RFC 3339 in UTC. Raises ValueError for a chain id, a key or a power that CometBFT refuses.
+    """
+    if not 0 < len(chain_id) <= MAX_CHAIN_ID_CHARS:
+        raise ValueError(f"a chain id has 1 to {MAX_CHAIN_ID_CHARS} characters")
+    if not validators or any(len(v.public_key) != PUBLIC_KEY_BYTES or v.power < 1 for v in validators):
+        raise ValueError("genesis needs validators, each with a 32-byte key and a power of at least 1")
+    document = {
+        "genesis_time": genesis_time,
+        "chain_id": chain_id,
+        "initial_height": str(initial_height),
+        "consensus_params": consensus_params(),
+        "validators": [
+            {
+                "address": address(validator.public_key).hex().upper(),
+                "pub_key": _public_key_json(validator.public_key),
+                "power": str(validator.power),
+                "name": validator.name,
+            }
+            for validator in validators
+        ],
+        "app_hash": "",
+        "app_state": app_state,
+    }
+    return (json.dumps(document, indent=2, ensure_ascii=True) + "\n").encode("ascii")
+
+
+def consensus_params() -> dict[str, object]:
+    """CometBFT's consensus parameters, all explicit: the defaults differ between its versions.
+
+    Evidence is accepted for 100,000 blocks and 48 hours (both must pass). ``max_gas`` is -1, so that a proposer is
+    shown its whole mempool; our cost limit is ``params.max_block_cost``. Vote extensions are off: a share released
+    for a block that is not decided yet could be released for one that never is.
+    """
+    return {
+        "block": {"max_bytes": str(BLOCK_MAX_BYTES), "max_gas": "-1"},
+        "evidence": {
+            "max_age_num_blocks": "100000",
+            "max_age_duration": str(48 * 3600 * 10**9),
+            "max_bytes": str(EVIDENCE_MAX_BYTES),
+        },
+        "validator": {"pub_key_types": ["ed25519"]},
+        "version": {"app": "0"},
+        "abci": {"vote_extensions_enable_height": "0"},
+    }
+
+
+def _public_key_json(public_key: bytes) -> dict[str, str]:
+    return {"type": "tendermint/PubKeyEd25519", "value": b64encode(public_key).decode("ascii")}
+
+
+def _private_key_json(key: SigningKey) -> dict[str, str]:
+    value = bytes(key) + bytes(key.verify_key)
+    return {"type": "tendermint/PrivKeyEd25519", "value": b64encode(value).decode("ascii")}
+
+
+def _write_new(path: Path, document: Mapping[str, object]) -> None:
+    """Creates ``path`` (never replaces it) readable by its owner only, and waits until the disk has it."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write((json.dumps(document, indent=2) + "\n").encode("ascii"))
+        file.flush()
+        os.fsync(file.fileno())
