@@ -1,0 +1,188 @@
+"""The application: ABCI's methods bound to the state machine and the state database. No business logic.
+
+FinalizeBlock writes nothing: it holds what it staged, and Commit writes that in one synced batch. InitChain has no
+Commit and may be repeated: its changes stay in memory and go into the batch of the first block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Protocol
+
+from abci_app.block import Block, BlockResult, Changes, Genesis, Time, TxResult
+from abci_app.errors import GenesisRefused
+from abci_app.mempool import Mempool
+from abci_app.pb.dta.abci.v1 import abci_pb2 as pb
+from abci_app.server import convert
+from abci_app.server.dispatch import AbciRefused
+from abci_app.server.query import answer_query
+from abci_app.state.overlay import Overlay
+from abci_app.state.view import StateView
+from abci_app.storage.statedb import Staged, StateDB
+
+NAME = "dta"
+# Enters every header (version.app). The rules in force are selected by params.protocol_version, not by this.
+APP_VERSION = 1
+ABCI_MAJOR = "2"
+TIME_META = "time"
+
+
+class StateMachine(Protocol):
+    """abci_app.transition, as the server calls it."""
+
+    def init_chain(self, genesis: Genesis) -> Changes: ...
+    def check_tx(self, view: StateView, tx: bytes, mempool: Mempool, *, recheck: bool) -> TxResult: ...
+    def prepare_proposal(
+        self, view: StateView, txs: Sequence[bytes], *, max_tx_bytes: int, height: int, time: Time
+    ) -> list[bytes]: ...
+    def process_proposal(self, view: StateView, txs: Sequence[bytes], *, height: int, time: Time) -> bool: ...
+    def apply_block(self, view: StateView, block: Block) -> BlockResult: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _PendingGenesis:
+    initial_height: int
+    changes: Changes
+
+
+class Application:
+    """One state database and one state machine. Every method but :meth:`query` runs on the event loop.
+
+    ``after_commit`` is called at the end of each Commit (to schedule pruning); it must not block. ``write_lock`` is
+    held while the database stages or writes, so that pruning in another thread takes turns with it.
+    """
+
+    def __init__(
+        self,
+        database: StateDB,
+        machine: StateMachine,
+        *,
+        version: str,
+        after_commit: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.write_lock = Lock()
+        self._database = database
+        self._machine = machine
+        self._version = version
+        self._after_commit = after_commit
+        self._mempool = Mempool()
+        self._genesis: _PendingGenesis | None = None
+        self._staged: Staged | None = None
+        self._view: StateView = database.view()
+
+    def info(self, request: pb.InfoRequest) -> pb.InfoResponse:
+        """The last *committed* height and hash. Raises :class:`AbciRefused` unless CometBFT speaks ABCI 2."""
+        if request.abci_version.split(".")[0] != ABCI_MAJOR or request.abci_version.count(".") != 2:
+            raise AbciRefused(
+                f"this application speaks ABCI {ABCI_MAJOR}.x.y, CometBFT {request.version!r} speaks "
+                f"{request.abci_version!r}: run CometBFT v0.38, v0.39 or v0.40"
+            )
+        height = self._database.height
+        return pb.InfoResponse(
+            data=NAME,
+            version=self._version,
+            app_version=APP_VERSION,
+            last_block_height=height,
+            last_block_app_hash=self._database.app_hash if height else b"",
+        )
+
+    def init_chain(self, request: pb.InitChainRequest) -> pb.InitChainResponse:
+        """Keep genesis in memory and answer its app hash. Raises :class:`AbciRefused` with the reason it is refused."""
+        if self._database.height:
+            raise AbciRefused(f"InitChain on a ledger that is at height {self._database.height}")
+        genesis = convert.genesis_from(request)
+        try:
+            changes = self._machine.init_chain(genesis)
+        except GenesisRefused as refused:
+            raise AbciRefused(str(refused)) from refused
+        with self.write_lock:
+            app_hash = self._database.stage(genesis.initial_height - 1, changes, {}).app_hash
+        self._genesis = _PendingGenesis(genesis.initial_height, changes)
+        self._staged = None
+        self._view = self._over_genesis()
+        return pb.InitChainResponse(app_hash=app_hash)
+
+    def query(self, request: pb.QueryRequest) -> pb.QueryResponse:
+        """From a database snapshot: safe in any thread, and consensus does not wait for it."""
+        return answer_query(self._database, request)
+
+    def check_tx(self, request: pb.CheckTxRequest) -> pb.CheckTxResponse:
+        """Against the last committed state. The code 0 is no promise: committed is."""
+        recheck = request.type == pb.CHECK_TX_TYPE_RECHECK
+        return convert.check_tx_response(self._machine.check_tx(self._view, request.tx, self._mempool, recheck=recheck))
+
+    def prepare_proposal(self, request: pb.PrepareProposalRequest) -> pb.PrepareProposalResponse:
+        """The transactions to propose, within ``max_tx_bytes``."""
+        txs = self._machine.prepare_proposal(
+            self._view,
+            request.txs,
+            max_tx_bytes=request.max_tx_bytes,
+            height=request.height,
+            time=convert.time_from(request.time),
+        )
+        return pb.PrepareProposalResponse(txs=txs)
+
+    def process_proposal(self, request: pb.ProcessProposalRequest) -> pb.ProcessProposalResponse:
+        """Accept or reject; never the zero status, at which CometBFT panics."""
+        accepted = self._machine.process_proposal(
+            self._view, request.txs, height=request.height, time=convert.time_from(request.time)
+        )
+        status = pb.ProcessProposalResponse
+        return status(status=status.STATUS_ACCEPT if accepted else status.STATUS_REJECT)
+
+    def finalize_block(self, request: pb.FinalizeBlockRequest) -> pb.FinalizeBlockResponse:
+        """Execute a decided block and hold its writes. The same block may come again before Commit.
+
+        Raises :class:`AbciRefused` for a block that is not the next one.
+        """
+        self._expect_height(request.height)
+        block = convert.block_from(request)
+        if self._genesis is None:
+            result = self._machine.apply_block(self._view, block)
+            changes = result.changes
+        else:
+            overlay = self._over_genesis()
+            result = self._machine.apply_block(overlay, block)
+            overlay.apply(result.changes)
+            changes = overlay.changes()
+        if len(result.tx_results) != len(block.txs):
+            raise ValueError(f"{len(result.tx_results)} results for {len(block.txs)} transactions")
+        with self.write_lock:
+            self._staged = self._database.stage(block.height, changes, {TIME_META: convert.encode_time(block.time)})
+        return pb.FinalizeBlockResponse(
+            events=convert.events(result.events),
+            tx_results=[convert.tx_result(one) for one in result.tx_results],
+            validator_updates=convert.validator_updates(result.validator_updates),
+            app_hash=self._staged.app_hash,
+        )
+
+    def commit(self, _: pb.CommitRequest) -> pb.CommitResponse:
+        """Write the finalized block in one synced batch. All blocks are kept (``retain_height`` 0)."""
+        if self._staged is None:
+            raise AbciRefused("Commit without a finalized block")
+        with self.write_lock:
+            self._database.commit(self._staged)
+        self._staged = None
+        self._genesis = None
+        self._view = self._database.view()
+        self._mempool.begin_recheck()
+        self._after_commit()
+        return pb.CommitResponse(retain_height=0)
+
+    def _over_genesis(self) -> Overlay:
+        overlay = Overlay(self._database.view())
+        if self._genesis is not None:
+            overlay.apply(self._genesis.changes)
+        return overlay
+
+    def _expect_height(self, height: int) -> None:
+        if self._genesis is not None:
+            expected = self._genesis.initial_height
+        elif self._database.height:
+            expected = self._database.height + 1
+        else:
+            raise AbciRefused(f"block {height} before InitChain")
+        if height != expected:
+            raise AbciRefused(f"block {height} was sent, the next one is {expected}")

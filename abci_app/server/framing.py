@@ -1,0 +1,123 @@
+"""Messages on a stream: each has its length before it, as an unsigned varint (protobuf's; at most 10 bytes).
+
+The ABCI socket of CometBFT v0.38 and later uses this framing, and so does the read socket. Nothing here knows what
+a message means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+MAX_VARINT_BYTES = 10
+# A decided block comes as one message; CometBFT allows blocks of 100 MiB, our genesis far less.
+DEFAULT_MAX_FRAME_BYTES = 64 << 20
+
+
+class FrameError(Exception):
+    """The stream can't be read any further: the connection is of no use."""
+
+
+class FrameTooLarge(FrameError):
+    """A peer announced ``length_bytes``, more than the cap of ``max_frame_bytes``."""
+
+    def __init__(self, length_bytes: int, max_frame_bytes: int) -> None:
+        super().__init__(f"a message of {length_bytes} bytes was announced, the cap is {max_frame_bytes}")
+        self.length_bytes = length_bytes
+        self.max_frame_bytes = max_frame_bytes
+
+
+class BadVarint(FrameError):
+    """Ten bytes and no end, or more than 64 bits: not a length."""
+
+    def __init__(self) -> None:
+        super().__init__("a message's length is not an unsigned varint")
+
+
+def encode_varint(value: int) -> bytes:
+    """``value`` (not negative) as an unsigned varint, shortest form."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def frame(message: bytes) -> bytes:
+    """``message`` with its length before it."""
+    return encode_varint(len(message)) + message
+
+
+class FrameBuffer:
+    """What arrived on one connection and is not yet consumed.
+
+    One bytearray. Consumed bytes are dropped from its front in one step a batch (CPython moves a pointer, it does
+    not copy the rest), and while a long message is incomplete nothing of it is looked at again. Memory grows with
+    what arrived, never with what was announced.
+    """
+
+    def __init__(self, max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES) -> None:
+        self.max_frame_bytes = max_frame_bytes
+        self._buffer = bytearray()
+        self._offset = 0
+        self._wanted_bytes = 1
+
+    def feed(self, data: bytes) -> None:
+        """Append what was read from the stream."""
+        self._buffer += data
+
+    @property
+    def pending_bytes(self) -> int:
+        """How much arrived and was not yet given out."""
+        return len(self._buffer) - self._offset
+
+    def take(self, limit: int) -> list[bytes]:
+        """Up to ``limit`` complete messages, in order; an empty list when more has to arrive first.
+
+        Raises :class:`FrameTooLarge` or :class:`BadVarint`, but only when no complete message stands before the
+        bad one: what was asked properly is given out first.
+        """
+        messages: list[bytes] = []
+        try:
+            for message in self._complete(limit):
+                messages.append(message)
+        except FrameError:
+            if not messages:
+                raise
+        del self._buffer[: self._offset]
+        self._offset = 0
+        return messages
+
+    def _complete(self, limit: int) -> Iterator[bytes]:
+        with memoryview(self._buffer) as view:
+            for _ in range(limit):
+                if self.pending_bytes < self._wanted_bytes:
+                    return
+                header = self._read_length()
+                if header is None:
+                    return
+                start, length_bytes = header
+                end = start + length_bytes
+                if end > len(view):
+                    self._wanted_bytes = end - self._offset
+                    return
+                self._offset = end
+                self._wanted_bytes = 1
+                yield bytes(view[start:end])
+
+    def _read_length(self) -> tuple[int, int] | None:
+        """(where the message starts, its length), or None when the varint is cut short."""
+        value = 0
+        available = min(self.pending_bytes, MAX_VARINT_BYTES)
+        for index in range(available):
+            byte = self._buffer[self._offset + index]
+            value |= (byte & 0x7F) << (7 * index)
+            if byte < 0x80:
+                if value >= 1 << 64:
+                    raise BadVarint
+                if value > self.max_frame_bytes:
+                    raise FrameTooLarge(value, self.max_frame_bytes)
+                return self._offset + index + 1, value
+        if available == MAX_VARINT_BYTES:
+            raise BadVarint
+        return None

@@ -1,0 +1,160 @@
+"""The application process: ``python -m abci_app.server --home DIR --abci ADDRESS --state-socket PATH``.
+
+Exit codes: 0 stopped by SIGTERM or SIGINT; 2 an argument or an address is refused; 70 ended by one of the conditions
+listed in docs/spec/abci-server.md; 73 the state can't be opened.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+from typing import NoReturn
+
+from abci_app import transition
+from abci_app.codes import Code
+from abci_app.server.application import Application
+from abci_app.server.connection import serve_connection
+from abci_app.server.dispatch import Dispatcher
+from abci_app.server.framing import DEFAULT_MAX_FRAME_BYTES
+from abci_app.server.listener import Listener, ListenRefused, UnixAddress, bind, parse_address
+from abci_app.server.pruning import Pruner
+from abci_app.server.statesocket import MAX_REQUEST_BYTES, StateReader
+from abci_app.storage.statedb import StateDB, StoreCorrupt
+
+EXIT_USAGE = 2
+EXIT_FATAL = 70
+EXIT_STATE = 73
+# CometBFT makes four, and four more while an old process of it still goes.
+MAX_ABCI_CONNECTIONS = 16
+MAX_STATE_CONNECTIONS = 16
+WORKER_THREADS = 4
+STATE_DIRECTORY = "state"
+CORRUPT_MARKER = "state-is-corrupt"
+
+
+def log(line: str) -> None:
+    """One line on stderr. A stderr that is gone must not end the ledger."""
+    with contextlib.suppress(OSError):
+        print(f"dta-app: {line}", file=sys.stderr, flush=True)
+
+
+class StateHome:
+    """Where the state is on disk, and what happens to it when it turns out corrupt."""
+
+    def __init__(self, home: Path) -> None:
+        self._path = home / STATE_DIRECTORY
+        self._marker = home / CORRUPT_MARKER
+
+    def open(self) -> StateDB:
+        """The state; a corrupt one is moved aside, never repaired: CometBFT replays every block into an empty one.
+
+        Raises OSError and the store's errors when it can't be opened (another process holds it).
+        """
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._marker.exists():
+            self._move_aside("it was found corrupt by the process before this one")
+        try:
+            return StateDB.open(self._path)
+        except StoreCorrupt as error:
+            self._move_aside(str(error))
+            return StateDB.open(self._path)
+
+    def die(self, error: BaseException) -> NoReturn:
+        """Say why on stderr and end the process at once: no answer leaves it, and nothing more is written."""
+        if isinstance(error, StoreCorrupt):
+            with contextlib.suppress(OSError):
+                self._marker.touch()
+        with contextlib.suppress(OSError):
+            print("".join(traceback.format_exception(error)), file=sys.stderr)
+            print(f"error: the application ends itself: {type(error).__name__}: {error}", file=sys.stderr)
+            print("hint: see docs/spec/abci-server.md, What ends the process", file=sys.stderr, flush=True)
+        os._exit(EXIT_FATAL)
+
+    def _move_aside(self, reason: str) -> None:
+        if self._path.exists():
+            number = 1
+            while (aside := self._path.with_name(f"{STATE_DIRECTORY}.corrupt-{number}")).exists():
+                number += 1
+            self._path.rename(aside)
+            log(f"state moved to {aside}: {reason}; CometBFT replays the blocks")
+        self._marker.unlink(missing_ok=True)
+
+
+async def serve(home: StateHome, database: StateDB, arguments: argparse.Namespace) -> None:
+    """Listen and serve until SIGTERM or SIGINT. Raises :class:`ListenRefused`."""
+    executor = ThreadPoolExecutor(WORKER_THREADS, thread_name_prefix="dta-app")
+    application = Application(database, transition, version=version("dta"), after_commit=lambda: pruner.schedule())
+    pruner = Pruner(database, application.write_lock, executor, home.die)
+    dispatcher = Dispatcher(
+        application, internal_code=Code.INTERNAL, executor=executor, die=home.die, log=log, fatal=(StoreCorrupt,)
+    )
+
+    async def serve_abci(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await serve_connection(
+            reader, writer, dispatcher.answer, max_frame_bytes=arguments.max_message_bytes, log=log, name="abci"
+        )
+
+    async def serve_state(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        state = StateReader(database, executor, home.die, log)
+        try:
+            await serve_connection(
+                reader, writer, state.answer, max_frame_bytes=MAX_REQUEST_BYTES, log=log, name="state socket"
+            )
+        finally:
+            state.close()
+
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(executor.shutdown)
+        stack.push_async_callback(pruner.stop)
+        where = []
+        for address, served, name, cap in (
+            (parse_address(arguments.abci), serve_abci, "abci", MAX_ABCI_CONNECTIONS),
+            (UnixAddress(arguments.state_socket.absolute()), serve_state, "state socket", MAX_STATE_CONNECTIONS),
+        ):
+            listening = bind(address)
+            where.append(f"{name} on {listening.getsockname()}")
+            listener = Listener(listening, served, name=name, max_connections=cap, log=log)
+            stack.push_async_callback(listener.stop)
+            await listener.start()
+        log(f"at height {database.height}, {', '.join(where)}")
+        await stop.wait()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the process; the exit code (see the module)."""
+    parser = argparse.ArgumentParser(prog="dta-app", description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("--home", type=Path, required=True, help="directory of the state")
+    parser.add_argument("--abci", required=True, help="unix:///path or tcp://127.0.0.1:PORT, for CometBFT")
+    parser.add_argument("--state-socket", type=Path, required=True, help="path of the agent's read socket")
+    parser.add_argument("--max-message-bytes", type=int, default=DEFAULT_MAX_FRAME_BYTES, help="cap of one message")
+    arguments = parser.parse_args(argv)
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    home = StateHome(arguments.home)
+    try:
+        database = home.open()
+    except Exception as error:
+        print(f"error: the state in {arguments.home} can't be opened: {error}", file=sys.stderr)
+        print("hint: is another application running on this home?", file=sys.stderr)
+        return EXIT_STATE
+    try:
+        asyncio.run(serve(home, database, arguments))
+    except ListenRefused as refused:
+        print(f"error: {refused}\nhint: {refused.hint}", file=sys.stderr)
+        return EXIT_USAGE
+    finally:
+        database.close()
+    return 0

@@ -1,0 +1,58 @@
+"""The public queries: one leaf by its raw key, with or without a proof, and the height.
+
+Everybody who reaches CometBFT's RPC can send these. docs/spec/abci-server.md has the table.
+"""
+
+from __future__ import annotations
+
+from abci_app.codes import Code, info
+from abci_app.hashing import u64
+from abci_app.pb.dta.abci.v1 import abci_pb2 as pb
+from abci_app.server.dispatch import CODESPACE
+from abci_app.storage.statedb import StateDB, VersionPruned
+
+MAX_KEY_BYTES = 512
+PROOF_TYPE = "ics23:jmt"
+STORE_PATH = b"/store"
+HEIGHT_PATH = b"/app/height"
+
+
+def answer_query(database: StateDB, request: pb.QueryRequest) -> pb.QueryResponse:
+    """The answer, with a code of the 200s when there is none. Reads a snapshot; safe in any thread."""
+    if request.path not in (STORE_PATH, HEIGHT_PATH):
+        return _refused(Code.QUERY_UNKNOWN_PATH)
+    if not database.height:
+        return _refused(Code.QUERY_BEFORE_FIRST_BLOCK)
+    if request.path == HEIGHT_PATH:
+        height = database.height
+        return pb.QueryResponse(value=u64(height), height=height)
+    if not 1 <= len(request.data) <= MAX_KEY_BYTES or request.height < 0:
+        return _refused(Code.QUERY_MALFORMED)
+    if request.height or request.prove:
+        return _at_height(database, request)
+    snapshot = database.snapshot()
+    try:
+        return pb.QueryResponse(key=request.data, value=snapshot.get(request.data) or b"", height=snapshot.height)
+    finally:
+        snapshot.close()
+
+
+def _at_height(database: StateDB, request: pb.QueryRequest) -> pb.QueryResponse:
+    # The app hash of height H stands in the header of H + 1: the newest height that a proof is of use for is the
+    # last but one.
+    height = request.height or database.height - 1
+    if height < 1:
+        return _refused(Code.QUERY_BEFORE_FIRST_BLOCK)
+    try:
+        proved = database.prove(request.data, height)
+    except VersionPruned:
+        return _refused(Code.QUERY_HEIGHT_PRUNED)
+    response = pb.QueryResponse(key=request.data, value=proved.value or b"", height=height)
+    if request.prove:
+        response.proof_ops.ops.add(type=PROOF_TYPE, key=request.data, data=proved.proof)
+    return response
+
+
+def _refused(code: Code) -> pb.QueryResponse:
+    row = info(code)
+    return pb.QueryResponse(code=code, codespace=CODESPACE, log=row.meaning, info=row.hint)
