@@ -57,7 +57,6 @@ class Dispatcher:
     """Answers batches of encoded requests. One for the process; its :meth:`answer` serves every connection.
 
     ``internal_code`` is the result code of a fault of our own. ``die`` ends the process and does not return.
-    ``fatal``: further exceptions (the store's) that end the process wherever they are raised.
     """
 
     def __init__(
@@ -68,13 +67,11 @@ class Dispatcher:
         executor: Executor,
         die: Die,
         log: Log,
-        fatal: tuple[type[Exception], ...] = (),
     ) -> None:
         self._executor = executor
         self._die = die
         self._log = log
-        self._fatal = FATAL + fatal
-        self._reported: set[tuple[str, str, int | None]] = set()
+        self._reported: set[tuple[str, str, str, int | None]] = set()
         self._methods: dict[str, Callable[[Any], Any]] = {
             "info": methods.info,
             "init_chain": methods.init_chain,
@@ -121,7 +118,7 @@ class Dispatcher:
         except AbciRefused as refusal:
             self._log(f"abci: {kind} refused: {refusal}")
             return _exception(str(refusal))
-        except self._fatal as error:
+        except FATAL as error:
             self._end(kind, error)
         except Exception as error:
             if kind not in self._after_fault:
@@ -135,11 +132,11 @@ class Dispatcher:
 
     def _report(self, kind: str, error: Exception) -> None:
         last = extract_tb(error.__traceback__)[-1]
-        place = (type(error).__name__, last.filename, last.lineno)
+        place = (kind, type(error).__name__, last.filename, last.lineno)
         if place in self._reported or len(self._reported) >= MAX_REPORTED_FAULTS:
             return
         self._reported.add(place)
-        self._log(f"abci: fault in {kind}: {place[0]} at {last.filename}:{last.lineno}; see its result code")
+        self._log(f"abci: fault in {kind}: {place[1]} at {last.filename}:{last.lineno}; answered with a code")
 
 
 # Kinds that are answered without the state machine. There are no snapshots and no vote extensions: an extension is

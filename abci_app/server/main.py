@@ -29,7 +29,8 @@ from abci_app.server.framing import DEFAULT_MAX_FRAME_BYTES
 from abci_app.server.listener import Listener, ListenRefused, UnixAddress, bind, parse_address
 from abci_app.server.pruning import Pruner
 from abci_app.server.statesocket import MAX_REQUEST_BYTES, StateReader
-from abci_app.storage.statedb import StateDB, StoreCorrupt
+from abci_app.storage.kv import StoreCorrupt
+from abci_app.storage.statedb import StateDB
 
 EXIT_USAGE = 2
 EXIT_FATAL = 70
@@ -95,9 +96,7 @@ async def serve(home: StateHome, database: StateDB, arguments: argparse.Namespac
     executor = ThreadPoolExecutor(WORKER_THREADS, thread_name_prefix="dta-app")
     application = Application(database, transition, version=version("dta"), after_commit=lambda: pruner.schedule())
     pruner = Pruner(database, application.write_lock, executor, home.die)
-    dispatcher = Dispatcher(
-        application, internal_code=Code.INTERNAL, executor=executor, die=home.die, log=log, fatal=(StoreCorrupt,)
-    )
+    dispatcher = Dispatcher(application, internal_code=Code.INTERNAL, executor=executor, die=home.die, log=log)
 
     async def serve_abci(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await serve_connection(

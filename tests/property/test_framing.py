@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +24,7 @@ MESSAGES = st.lists(st.one_of(st.binary(max_size=12), st.binary(min_size=120, ma
 def pieces(stream: bytes, cuts: list[int]) -> list[bytes]:
     """``stream`` cut at each of ``cuts`` (taken modulo its length)."""
     places = sorted({cut % (len(stream) + 1) for cut in cuts} | {0, len(stream)})
-    return [stream[start:end] for start, end in zip(places, places[1:], strict=False)]
+    return [stream[start:end] for start, end in pairwise(places)]
 
 
 @given(MESSAGES, st.lists(st.integers(0, 10_000), max_size=30), st.integers(1, 7))
