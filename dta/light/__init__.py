@@ -1,0 +1,1 @@
+"""Light verification of CometBFT: headers, commits, validator sets, inclusion (docs/spec/light-client.md)."""
