@@ -6,7 +6,7 @@ from abci_app.codes import Code, info
 
 
 class Refusal(Exception):
-    """A transaction is refused with ``code``; whatever it did is rolled back. ``detail`` names the field or the subject."""
+    """A transaction is refused with ``code`` and rolled back. ``detail`` names the field or the subject."""
 
     def __init__(self, code: Code, detail: str = "") -> None:
         super().__init__(code, detail)

@@ -41,11 +41,13 @@ DEADLINE_HEIGHT: Final = b"deadline-height/"
 SEEN: Final = b"seen/"
 VAULT_ORDERS: Final = b"vault-orders/"
 ORDER_REQUESTS: Final = b"order-requests/"
+OPEN_REQUESTS: Final = b"open-requests/"
 PRINCIPAL_ORDERS: Final = b"principal-orders/"
 PRINCIPAL_VAULTS: Final = b"principal-vaults/"
 
 INDEX_PREFIXES: Final = (
-    DUE, DEADLINE_TIME, DEADLINE_HEIGHT, SEEN, VAULT_ORDERS, ORDER_REQUESTS, PRINCIPAL_ORDERS, PRINCIPAL_VAULTS,
+    DUE, DEADLINE_TIME, DEADLINE_HEIGHT, SEEN, VAULT_ORDERS, ORDER_REQUESTS, OPEN_REQUESTS,
+    PRINCIPAL_ORDERS, PRINCIPAL_VAULTS,
 )  # fmt: skip
 
 
@@ -125,7 +127,7 @@ def due_prefix(fiduciary_id: bytes) -> bytes:
 
 
 def due(fiduciary_id: bytes, kind: int, subject: bytes) -> bytes:
-    """What this fiduciary's node owes. ``kind`` is a :class:`abci_app.state.due.DueKind`. Value: u64 time_s | u64 height."""
+    """What this fiduciary's node owes, by :class:`abci_app.state.due.DueKind`. Value: u64 time_s | u64 height."""
     return DUE + fiduciary_id + bytes([kind]) + subject
 
 
@@ -151,6 +153,11 @@ def vault_orders(vault_id: bytes, order_id: bytes = b"") -> bytes:
 def order_requests(order_id: bytes, request_id: bytes = b"") -> bytes:
     """An order's requests, ended ones too."""
     return ORDER_REQUESTS + order_id + request_id
+
+
+def open_requests(order_id: bytes, request_id: bytes = b"") -> bytes:
+    """An order's requests that may still change: pending, granted, or waiting for late answers."""
+    return OPEN_REQUESTS + order_id + request_id
 
 
 def principal_orders(principal: bytes, order_id: bytes = b"") -> bytes:

@@ -16,7 +16,7 @@ class StateView(Protocol):
         """The index entry at ``key``, or None."""
 
     def index_scan(self, prefix: bytes, after: bytes = b"", limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
-        """Index entries whose key starts with ``prefix`` and is greater than ``after``, ascending, at most ``limit``."""
+        """Index entries with this prefix and a key greater than ``after``, ascending, at most ``limit``."""
 
     def scan(self, prefix: bytes, after: bytes = b"", limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
         """Leaves whose key starts with ``prefix`` and is greater than ``after``, ascending, at most ``limit``."""

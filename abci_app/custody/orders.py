@@ -1,0 +1,194 @@
+"""What happens to an order and its requests, whichever message or deadline makes it happen."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from abci_app.codes import Code
+from abci_app.custody import lifecycle, policy
+from abci_app.errors import Refusal
+from abci_app.messages.context import Context
+from abci_app.pb.dta.v1 import custody_pb2 as pb
+from abci_app.state import due, keys
+from abci_app.state.due import DueKind
+from abci_app.state.records import COUNTERS, DECISIONS, FULFILMENTS, ORDERS, REQUESTS
+
+
+class DeadlineKind(IntEnum):
+    """What a deadline is of. A number never changes its meaning: it is in the state's keys."""
+
+    ORDER = 1
+    REQUEST = 2
+    VAULT = 3
+
+
+def is_open(order: pb.OrderRecord, context: Context) -> bool:
+    """Whether the order lives at this block: its deadlines are checked here, the sweep only records them."""
+    if order.status not in (pb.ORDER_STATUS_PLACED, pb.ORDER_STATUS_ACTIVE):
+        return False
+    if order.expires_at_time_s and context.time_s >= order.expires_at_time_s:
+        return False
+    return not (order.expires_at_height and context.height > order.expires_at_height)
+
+
+def get_open(context: Context, order_id: bytes) -> pb.OrderRecord:
+    """The order, if it is known and open; refused otherwise."""
+    order = ORDERS.find(context.state, order_id)
+    if order is None:
+        raise Refusal(Code.UNKNOWN_ORDER, order_id.hex())
+    context.require(is_open(order, context), Code.ORDER_NOT_OPEN, order_id.hex())
+    return order
+
+
+def index_of(order: pb.OrderRecord, fiduciary: bytes) -> int:
+    """The fiduciary's share index, 1..n; refused with NOT_NAMED where the order does not name it."""
+    for position, named in enumerate(order.fiduciaries):
+        if named == fiduciary:
+            return position + 1
+    raise Refusal(Code.NOT_NAMED, fiduciary.hex())
+
+
+def emit(context: Context, order: pb.OrderRecord, action: str, **attributes: bytes | int | str) -> None:
+    """An event about the order, and one about its principal, so that a search by either finds it."""
+    status = pb.OrderStatus.Name(order.status).removeprefix("ORDER_STATUS_").lower()
+    context.emit("order", order.id, action, status=status, principal=order.principal, **attributes)
+
+
+def end(context: Context, order: pb.OrderRecord, to: pb.OrderStatus, action: str) -> None:
+    """Close, expire or fail the order: its requests end, nothing of it is due any more."""
+    lifecycle.move_order(order, to)
+    order.ended_height = context.height
+    order.ended_tx = context.tx_hash
+    request_end = pb.REQUEST_STATUS_CANCELLED if to == pb.ORDER_STATUS_CLOSED else pb.REQUEST_STATUS_EXPIRED
+    prefix = keys.open_requests(order.id)
+    for key, _ in list(context.state.index_scan(prefix)):
+        request = REQUESTS.get(context.state, key[len(prefix) :])
+        end_request(context, order, request, request_end)
+    for fiduciary in order.fiduciaries:
+        due.remove(context.state, fiduciary, DueKind.FULFIL_ORDER, order.id)
+    context.state.index_delete(keys.vault_orders(order.vault, order.id))
+    forget_deadlines(context, order)
+    counter = COUNTERS.get(context.state, order.principal)
+    counter.open_orders -= 1
+    COUNTERS.put(context.state, counter, order.principal)
+    ORDERS.put(context.state, order, order.id)
+    emit(context, order, action)
+
+
+def remember_deadlines(context: Context, order: pb.OrderRecord) -> None:
+    """Index when the order expires, for the sweep."""
+    if order.expires_at_time_s:
+        context.state.index_put(keys.deadline_time(order.expires_at_time_s, DeadlineKind.ORDER, order.id))
+    if order.expires_at_height:
+        context.state.index_put(keys.deadline_height(order.expires_at_height + 1, DeadlineKind.ORDER, order.id))
+
+
+def forget_deadlines(context: Context, order: pb.OrderRecord) -> None:
+    """The order ended: nothing of it is left to sweep."""
+    if order.expires_at_time_s:
+        context.state.index_delete(keys.deadline_time(order.expires_at_time_s, DeadlineKind.ORDER, order.id))
+    if order.expires_at_height:
+        context.state.index_delete(keys.deadline_height(order.expires_at_height + 1, DeadlineKind.ORDER, order.id))
+
+
+def fulfilment_answered(context: Context, order: pb.OrderRecord, rejection: pb.Rejection) -> None:
+    """Record one fiduciary's FulfilOrder (``rejection`` unspecified) or RejectOrder, and what follows from it."""
+    index_of(order, context.signer)
+    if FULFILMENTS.find(context.state, order.id, context.signer) is not None:
+        raise Refusal(Code.ALREADY_DONE, context.signer.hex())
+    record = pb.FulfilmentRecord(rejection=rejection, height=context.height, tx_hash=context.tx_hash)
+    FULFILMENTS.put(context.state, record, order.id, context.signer)
+    due.remove(context.state, context.signer, DueKind.FULFIL_ORDER, order.id)
+    if rejection == pb.REJECTION_UNSPECIFIED:
+        order.fulfilled += 1
+    else:
+        order.rejected += 1
+    action = "fulfilled" if rejection == pb.REJECTION_UNSPECIFIED else "rejected"
+    if order.status == pb.ORDER_STATUS_PLACED and order.fulfilled >= order.threshold:
+        lifecycle.move_order(order, pb.ORDER_STATUS_ACTIVE)
+        order.active_height = context.height
+    emit(context, order, action, fiduciary=context.signer)
+    context.emit("fiduciary", context.signer, f"order-{action}", order=order.id)
+    if order.status == pb.ORDER_STATUS_PLACED and len(order.fiduciaries) - order.rejected < order.threshold:
+        end(context, order, pb.ORDER_STATUS_FAILED, "failed")
+    else:
+        ORDERS.put(context.state, order, order.id)
+
+
+def emit_request(context: Context, request: pb.RequestRecord, action: str, **attributes: bytes | int | str) -> None:
+    """An event about the request that an order's search finds too."""
+    status = pb.RequestStatus.Name(request.status).removeprefix("REQUEST_STATUS_").lower()
+    context.emit(
+        "request", request.id, action, status=status, order=request.order, beneficiary=request.beneficiary, **attributes
+    )
+    context.emit("order", request.order, f"request-{action}", request=request.id)
+
+
+def end_request(context: Context, order: pb.OrderRecord, request: pb.RequestRecord, to: pb.RequestStatus) -> None:
+    """The request ends (or, if it is COMPLETED already, takes no more answers). The caller puts ``order``."""
+    _forget_open(context, order, request)
+    if request.status in (pb.REQUEST_STATUS_PENDING, pb.REQUEST_STATUS_GRANTED):
+        if request.status == pb.REQUEST_STATUS_GRANTED:
+            order.granted_requests -= 1
+            if to == pb.REQUEST_STATUS_CANCELLED:
+                to = pb.REQUEST_STATUS_EXPIRED
+        lifecycle.move_request(request, to)
+        request.ended_height = context.height
+        request.ended_tx = context.tx_hash
+        REQUESTS.put(context.state, request, request.id)
+        emit_request(context, request, pb.RequestStatus.Name(to).removeprefix("REQUEST_STATUS_").lower())
+
+
+def _forget_open(context: Context, order: pb.OrderRecord, request: pb.RequestRecord) -> None:
+    context.state.index_delete(keys.open_requests(order.id, request.id))
+    context.state.index_delete(keys.deadline_time(request.deadline_time_s, DeadlineKind.REQUEST, request.id))
+    order.open_requests -= 1
+    for fiduciary in order.fiduciaries:
+        due.remove(context.state, fiduciary, DueKind.FULFIL_SECRET, request.id)
+
+
+def all_answered(context: Context, order: pb.OrderRecord, request: pb.RequestRecord) -> None:
+    """Every named fiduciary has answered a COMPLETED request: nothing is left to wait for."""
+    _forget_open(context, order, request)
+
+
+def grant_if_satisfied(context: Context, order: pb.OrderRecord, request: pb.RequestRecord) -> None:
+    """Grant a PENDING request whose policy its approvals satisfy, and make the releases due. Puts nothing."""
+    parties = policy.parties(order.policy)
+    approved = []
+    for party in parties:
+        decision = DECISIONS.find(context.state, request.id, party)
+        if decision is not None and not decision.veto:
+            approved.append(party)
+    if not policy.in_force(order.policy, context.time_s) or not policy.satisfied(order.policy, approved):
+        return
+    lifecycle.move_request(request, pb.REQUEST_STATUS_GRANTED)
+    request.granted_height = context.height
+    request.granted_tx = context.tx_hash
+    request.release_time_s = context.time_s
+    request.release_height = context.height + 1
+    if order.policy.veto_window_s:
+        request.release_time_s += order.policy.veto_window_s
+        request.release_height = context.height + context.params.min_veto_blocks
+    order.granted_requests += 1
+    context.state.index_delete(keys.deadline_time(request.deadline_time_s, DeadlineKind.REQUEST, request.id))
+    request.deadline_time_s = request.release_time_s + context.params.request_ttl_s
+    context.state.index_put(keys.deadline_time(request.deadline_time_s, DeadlineKind.REQUEST, request.id))
+    for fiduciary in order.fiduciaries:
+        due.add(
+            context.state, fiduciary, DueKind.FULFIL_SECRET, request.id, request.release_time_s, request.release_height
+        )
+    emit_request(context, request, "granted")
+
+
+def get_open_request(context: Context, request_id: bytes) -> tuple[pb.OrderRecord, pb.RequestRecord]:
+    """The request and its order, both still living; refused otherwise."""
+    request = REQUESTS.find(context.state, request_id)
+    if request is None:
+        raise Refusal(Code.UNKNOWN_REQUEST, request_id.hex())
+    order = ORDERS.get(context.state, request.order)
+    context.require(is_open(order, context), Code.ORDER_NOT_OPEN, order.id.hex())
+    living = (pb.REQUEST_STATUS_PENDING, pb.REQUEST_STATUS_GRANTED, pb.REQUEST_STATUS_COMPLETED)
+    context.require(request.status in living, Code.REQUEST_NOT_OPEN, request_id.hex())
+    context.require(context.time_s < request.deadline_time_s, Code.DEADLINE_PASSED, request_id.hex())
+    return order, request

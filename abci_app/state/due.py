@@ -1,0 +1,64 @@
+"""What each fiduciary's node owes the ledger: the index that the hooks' planner scans (ledger.md, Hooks)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from abci_app.hashing import u64
+from abci_app.limits import ID_BYTES
+from abci_app.state import keys
+from abci_app.state.overlay import Overlay
+from abci_app.state.view import StateView
+
+
+class DueKind(IntEnum):
+    """Kinds of contribution. A number never changes its meaning: it is in the state's keys."""
+
+    PUBLISH_VAULT_KEY = 1  # subject: vault
+    FULFIL_ORDER = 2  # subject: order
+    FULFIL_SECRET = 3  # subject: request
+    ERASE_VAULT = 4  # subject: vault
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A contribution that ``fiduciary`` owes, once block time and height have both reached what is said here."""
+
+    fiduciary: bytes
+    kind: DueKind
+    subject: bytes
+    from_time_s: int
+    from_height: int
+
+
+def add(
+    state: Overlay, fiduciary: bytes, kind: DueKind, subject: bytes, from_time_s: int = 0, from_height: int = 0
+) -> None:
+    """From then on ``fiduciary`` owes this."""
+    state.index_put(keys.due(fiduciary, kind, subject), u64(from_time_s) + u64(from_height))
+
+
+def remove(state: Overlay, fiduciary: bytes, kind: DueKind, subject: bytes) -> None:
+    """It is done, or not wanted any more."""
+    key = keys.due(fiduciary, kind, subject)
+    if state.index_get(key) is not None:
+        state.index_delete(key)
+
+
+def is_due(view: StateView, fiduciary: bytes, kind: DueKind, subject: bytes, time_s: int, height: int) -> bool:
+    """Whether ``fiduciary`` owes this at block time ``time_s`` and ``height``."""
+    value = view.index_get(keys.due(fiduciary, kind, subject))
+    return value is not None and int.from_bytes(value[:8], "big") <= time_s and int.from_bytes(value[8:], "big") <= height
+
+
+def parse(key: bytes, value: bytes) -> Due:
+    """An index entry as a :class:`Due`."""
+    at = len(keys.DUE)
+    return Due(
+        fiduciary=key[at : at + ID_BYTES],
+        kind=DueKind(key[at + ID_BYTES]),
+        subject=key[at + ID_BYTES + 1 :],
+        from_time_s=int.from_bytes(value[:8], "big"),
+        from_height=int.from_bytes(value[8:], "big"),
+    )

@@ -1,0 +1,75 @@
+"""Typed collections over the flat key space: which record lives under which key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from abci_app.errors import StateBroken
+from abci_app.pb.dta.v1 import custody_pb2, identity_pb2, params_pb2
+from abci_app.state import keys
+from abci_app.state.overlay import Overlay
+from abci_app.state.view import StateView
+
+M = TypeVar("M", bound=Message)
+
+
+class Records(Generic[M]):
+    """Records of one type under keys that ``key`` builds."""
+
+    def __init__(self, record: type[M], key: Callable[..., bytes]) -> None:
+        self._record = record
+        self._key = key
+
+    def find(self, view: StateView, *parts: bytes | int) -> M | None:
+        """The record, or None. The caller may change it and :meth:`put` it back."""
+        value = view.get(self._key(*parts))
+        return None if value is None else self._record.FromString(value)
+
+    def get(self, view: StateView, *parts: bytes | int) -> M:
+        """The record, which must be there: an index or another record names it."""
+        record = self.find(view, *parts)
+        if record is None:
+            raise StateBroken(f"{self._record.DESCRIPTOR.name} is missing")
+        return record
+
+    def put(self, state: Overlay, record: M, *parts: bytes | int) -> None:
+        """Write the record's canonical encoding."""
+        state.put(self._key(*parts), record.SerializeToString(deterministic=True))
+
+
+IDENTITIES = Records(identity_pb2.IdentityRecord, keys.identity)
+IDENTITY_HISTORY = Records(identity_pb2.IdentityHistory, keys.identity_history)
+FIDUCIARIES = Records(identity_pb2.FiduciaryRecord, keys.fiduciary)
+COUNTERS = Records(custody_pb2.CounterRecord, keys.counter)
+VAULTS = Records(custody_pb2.VaultRecord, keys.vault)
+VAULT_KEYS = Records(custody_pb2.VaultKeyRecord, keys.vault_key)
+ORDERS = Records(custody_pb2.OrderRecord, keys.order)
+FULFILMENTS = Records(custody_pb2.FulfilmentRecord, keys.fulfilment)
+REQUESTS = Records(custody_pb2.RequestRecord, keys.request)
+DECISIONS = Records(custody_pb2.DecisionRecord, keys.decision)
+ANSWERS = Records(custody_pb2.AnswerRecord, keys.answer)
+
+
+# Parsed once for as long as the bytes stay the same; nobody changes what these return.
+_parse_params = lru_cache(maxsize=4)(params_pb2.Params.FromString)
+_parse_chain = lru_cache(maxsize=4)(params_pb2.ChainRecord.FromString)
+
+
+def params(view: StateView) -> params_pb2.Params:
+    """The consensus parameters in force. Read only."""
+    value = view.get(keys.params())
+    if value is None:
+        raise StateBroken("there are no parameters: genesis was not applied")
+    return _parse_params(value)
+
+
+def chain(view: StateView) -> params_pb2.ChainRecord:
+    """What this chain is: its id and genesis id. Read only."""
+    value = view.get(keys.chain())
+    if value is None:
+        raise StateBroken("there is no chain record: genesis was not applied")
+    return _parse_chain(value)
