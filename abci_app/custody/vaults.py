@@ -1,0 +1,59 @@
+"""What several messages do with a vault."""
+
+from __future__ import annotations
+
+from abci_app.codes import Code
+from abci_app.custody import lifecycle
+from abci_app.custody.orders import DeadlineKind
+from abci_app.errors import Refusal
+from abci_app.messages.context import Context
+from abci_app.pb.dta.v1 import custody_pb2 as pb
+from abci_app.state import keys
+from abci_app.state.records import COUNTERS, VAULTS
+
+
+def get(context: Context, vault_id: bytes) -> pb.VaultRecord:
+    """The vault, refused with UNKNOWN_VAULT where there is none."""
+    vault = VAULTS.find(context.state, vault_id)
+    if vault is None:
+        raise Refusal(Code.UNKNOWN_VAULT, vault_id.hex())
+    return vault
+
+
+def is_closed(vault: pb.VaultRecord, context: Context) -> bool:
+    """Whether the closing delay is over at this block, recorded by the sweep or not yet."""
+    if vault.status == pb.VAULT_STATUS_CLOSING:
+        return context.time_s >= vault.closes_at_time_s and context.height >= vault.closes_at_height
+    return vault.status == pb.VAULT_STATUS_CLOSED
+
+
+def record_closed(context: Context, vault: pb.VaultRecord) -> None:
+    """Record what the deadline made true. Puts the vault and its principal's counter."""
+    lifecycle.move_vault(vault, pb.VAULT_STATUS_CLOSED)
+    vault.closed_height = context.height
+    forget_deadline(context, vault)
+    counter = COUNTERS.get(context.state, vault.principal)
+    counter.open_vaults -= 1
+    COUNTERS.put(context.state, counter, vault.principal)
+    VAULTS.put(context.state, vault, vault.id)
+    emit(context, vault, "closed")
+
+
+def remember_deadline(context: Context, vault: pb.VaultRecord) -> None:
+    """Index when the closing delay ends. It wants time *and* height: by time first, then by height."""
+    context.state.index_put(keys.deadline_time(vault.closes_at_time_s, DeadlineKind.VAULT, vault.id))
+
+
+def forget_deadline(context: Context, vault: pb.VaultRecord) -> None:
+    """Nothing of this vault is left to sweep."""
+    by_time = keys.deadline_time(vault.closes_at_time_s, DeadlineKind.VAULT, vault.id)
+    by_height = keys.deadline_height(vault.closes_at_height, DeadlineKind.VAULT, vault.id)
+    for key in (by_time, by_height):
+        if context.state.index_get(key) is not None:
+            context.state.index_delete(key)
+
+
+def emit(context: Context, vault: pb.VaultRecord, action: str, **attributes: bytes | int | str) -> None:
+    """An event about the vault."""
+    status = pb.VaultStatus.Name(vault.status).removeprefix("VAULT_STATUS_").lower()
+    context.emit("vault", vault.id, action, status=status, principal=vault.principal, **attributes)

@@ -1,0 +1,46 @@
+"""ConfirmVaultErased: a fiduciary's hook attests that it destroyed the vault's key."""
+
+from __future__ import annotations
+
+from abci_app import limits
+from abci_app.codes import Code
+from abci_app.custody import vaults
+from abci_app.messages.context import Context
+from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
+from abci_app.state import due, keys
+from abci_app.state.due import DueKind
+from abci_app.state.records import VAULT_KEYS, VAULTS
+
+
+def _execute(context: Context, message: tx_pb2.ConfirmVaultErased) -> bytes:
+    vault = vaults.get(context, message.vault)
+    context.require(context.signer in vault.fiduciaries, Code.NOT_NAMED, context.signer.hex())
+    record = VAULT_KEYS.find(context.state, vault.id, context.signer) or custody_pb2.VaultKeyRecord()
+    context.require(not record.erased_height, Code.ALREADY_DONE)
+    context.require(vaults.is_closed(vault, context), Code.VAULT_NOT_CLOSED, vault.id.hex())
+    record.erased_height = context.height
+    record.erased_tx = context.tx_hash
+    VAULT_KEYS.put(context.state, record, vault.id, context.signer)
+    vault.erased += 1
+    if vault.status == custody_pb2.VAULT_STATUS_CLOSING:
+        vaults.record_closed(context, vault)
+    VAULTS.put(context.state, vault, vault.id)
+    due.remove(context.state, context.signer, DueKind.ERASE_VAULT, vault.id)
+    vaults.emit(context, vault, "key-erased", fiduciary=context.signer)
+    context.emit("fiduciary", context.signer, "vault-key-erased", vault=vault.id)
+    return b""
+
+
+SPEC = MessageSpec(
+    field="confirm_vault_erased",
+    message=tx_pb2.ConfirmVaultErased,
+    message_class=MessageClass.RESULT,
+    cost=lambda _: 300,
+    validate=lambda message: need_bytes(message.vault, limits.ID_BYTES, "vault"),
+    execute=_execute,
+    due=lambda message: (DueKind.ERASE_VAULT, message.vault),
+    writes=(keys.VAULT, keys.VAULT_KEY, keys.COUNTER, keys.DUE, keys.DEADLINE_TIME, keys.DEADLINE_HEIGHT),
+    codes=(Code.FIELD_INVALID, Code.UNKNOWN_VAULT, Code.NOT_NAMED, Code.ALREADY_DONE, Code.VAULT_NOT_CLOSED),
+    events=("vault", "fiduciary"),
+)

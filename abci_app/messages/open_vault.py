@@ -1,0 +1,70 @@
+"""OpenVault: a principal asks fiduciaries to make a key for a vault of its own (docs/spec/custody.md)."""
+
+from __future__ import annotations
+
+from abci_app import limits, text
+from abci_app.codes import Code
+from abci_app.crypto import statements
+from abci_app.custody import vaults
+from abci_app.errors import Refusal
+from abci_app.messages import identities
+from abci_app.messages.context import Context
+from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.params import find_custodian
+from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
+from abci_app.state import due, keys
+from abci_app.state.due import DueKind
+from abci_app.state.records import COUNTERS, FIDUCIARIES, VAULTS
+
+
+def _validate(message: tx_pb2.OpenVault) -> None:
+    need_bytes(message.nonce, limits.NONCE_BYTES, "nonce")
+    if not text.is_label(message.custodian, limits.MAX_CUSTODIAN_CHARS):
+        raise Refusal(Code.UNKNOWN_CUSTODIAN, "malformed name")
+    named = list(message.fiduciaries)
+    if not 1 <= len(named) <= limits.MAX_VAULT_FIDUCIARIES or len(dict.fromkeys(named)) != len(named):
+        raise Refusal(Code.FIELD_INVALID, f"fiduciaries: 1 to {limits.MAX_VAULT_FIDUCIARIES}, each once")
+    for fiduciary in named:
+        need_bytes(fiduciary, limits.ID_BYTES, "fiduciaries")
+
+
+def _execute(context: Context, message: tx_pb2.OpenVault) -> bytes:
+    vault_id = statements.vault_id(context.gid, context.signer, message.nonce)
+    context.require(VAULTS.find(context.state, vault_id) is None, Code.DUPLICATE, vault_id.hex())
+    known = find_custodian(context.params, message.custodian)
+    context.require(known is not None, Code.UNKNOWN_CUSTODIAN, message.custodian)
+    for fiduciary in message.fiduciaries:
+        known_fiduciary = FIDUCIARIES.find(context.state, fiduciary) is not None
+        context.require(known_fiduciary, Code.UNKNOWN_FIDUCIARY, fiduciary.hex())
+        active = identities.is_active_fiduciary(context.state, fiduciary, context.time_s)
+        context.require(active, Code.FIDUCIARY_NOT_ACTIVE, fiduciary.hex())
+    counter = COUNTERS.find(context.state, context.signer) or custody_pb2.CounterRecord()
+    context.require(counter.open_vaults < context.params.max_open_vaults_per_identity, Code.TOO_MANY, "open vaults")
+    counter.open_vaults += 1
+    COUNTERS.put(context.state, counter, context.signer)
+    vault = custody_pb2.VaultRecord(
+        id=vault_id, principal=context.signer, custodian=message.custodian, fiduciaries=message.fiduciaries,
+        status=custody_pb2.VAULT_STATUS_OPEN, opened_height=context.height, opened_tx=context.tx_hash,
+    )  # fmt: skip
+    VAULTS.put(context.state, vault, vault_id)
+    context.state.index_put(keys.principal_vaults(context.signer, vault_id))
+    for fiduciary in message.fiduciaries:
+        due.add(context.state, fiduciary, DueKind.PUBLISH_VAULT_KEY, vault_id)
+    vaults.emit(context, vault, "opened")
+    return vault_id
+
+
+SPEC = MessageSpec(
+    field="open_vault",
+    message=tx_pb2.OpenVault,
+    message_class=MessageClass.USER,
+    cost=lambda message: 200 + 20 * len(message.fiduciaries),
+    validate=_validate,
+    execute=_execute,
+    writes=(keys.VAULT, keys.COUNTER, keys.DUE, keys.PRINCIPAL_VAULTS),
+    codes=(
+        Code.FIELD_INVALID, Code.DUPLICATE, Code.UNKNOWN_CUSTODIAN, Code.UNKNOWN_FIDUCIARY,
+        Code.FIDUCIARY_NOT_ACTIVE, Code.TOO_MANY,
+    ),
+    events=("vault",),
+)  # fmt: skip

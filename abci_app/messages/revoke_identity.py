@@ -1,0 +1,43 @@
+"""RevokeIdentity: the end of an identity, by its own next key. Final; history stays readable."""
+
+from __future__ import annotations
+
+from abci_app import limits
+from abci_app.codes import Code
+from abci_app.errors import Refusal
+from abci_app.messages import identities
+from abci_app.messages.context import Context
+from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.pb.dta.v1 import identity_pb2, tx_pb2
+from abci_app.state import keys
+
+
+def _signing_key(gid: bytes, record: identity_pb2.IdentityRecord | None, message: tx_pb2.RevokeIdentity) -> bytes:
+    if record is None:
+        raise Refusal(Code.UNKNOWN_SIGNER)
+    if not identities.matches_next_key(gid, record, message.next_key):
+        raise Refusal(Code.NEXT_KEY_MISMATCH)
+    return message.next_key
+
+
+def _execute(context: Context, _message: tx_pb2.RevokeIdentity) -> bytes:
+    record = context.identity
+    if record is None:
+        raise Refusal(Code.UNKNOWN_SIGNER)
+    record.status = identity_pb2.IDENTITY_STATUS_REVOKED
+    identities.put_change(context, record, identity_pb2.IDENTITY_CHANGE_REVOKED)
+    return record.id
+
+
+SPEC = MessageSpec(
+    field="revoke_identity",
+    message=tx_pb2.RevokeIdentity,
+    message_class=MessageClass.USER,
+    cost=lambda _: 200,
+    validate=lambda message: need_bytes(message.next_key, limits.ED25519_KEY_BYTES, "next_key"),
+    execute=_execute,
+    signing_key=_signing_key,
+    writes=(keys.IDENTITY, keys.IDENTITY_HISTORY),
+    codes=(Code.NEXT_KEY_MISMATCH,),
+    events=("identity", "fiduciary"),
+)

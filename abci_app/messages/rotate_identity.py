@@ -1,0 +1,66 @@
+"""RotateIdentity: the next document, signed by the key to which the current one commits. Lifts a suspension."""
+
+from __future__ import annotations
+
+from abci_app import limits
+from abci_app.codes import Code
+from abci_app.errors import Refusal
+from abci_app.messages import identities
+from abci_app.messages.context import Context
+from abci_app.messages.spec import MessageClass, MessageSpec
+from abci_app.pb.dta.v1 import identity_pb2, tx_pb2
+from abci_app.state import keys
+
+
+def _validate(message: tx_pb2.RotateIdentity) -> None:
+    if not 0 < len(message.envelope) <= limits.MAX_IDENTITY_ENVELOPE_BYTES:
+        raise Refusal(Code.DOCUMENT_MALFORMED, f"envelope: 1 to {limits.MAX_IDENTITY_ENVELOPE_BYTES} bytes")
+
+
+def _signing_key(gid: bytes, record: identity_pb2.IdentityRecord | None, message: tx_pb2.RotateIdentity) -> bytes:
+    """The next document's key, which must be the one that the current document commits to."""
+    if record is None:
+        raise Refusal(Code.UNKNOWN_SIGNER)
+    key = identities.read(message.envelope).document.tx_key
+    if not identities.matches_next_key(gid, record, key):
+        raise Refusal(Code.NEXT_KEY_MISMATCH)
+    return key
+
+
+def _execute(context: Context, message: tx_pb2.RotateIdentity) -> bytes:
+    record = context.identity
+    if record is None:
+        raise Refusal(Code.UNKNOWN_SIGNER)
+    read = identities.read(message.envelope)
+    document = read.document
+    follows = document.identity == record.id and document.previous_cid == record.document_cid
+    context.require(follows, Code.DOCUMENT_CHAIN, "identity or previous_cid")
+    context.require(identities.valid_at(document, context.time_s), Code.DOCUMENT_NOT_VALID_NOW)
+    was_fiduciary = identity_pb2.ROLE_FIDUCIARY in record.roles
+    is_fiduciary = identity_pb2.ROLE_FIDUCIARY in document.roles
+    context.require(was_fiduciary == is_fiduciary, Code.DOCUMENT_CHAIN, "the fiduciary role can't be gained or lost")
+    context.require(
+        context.scratch.registrations < context.params.max_registrations, Code.REGISTRATIONS_FULL
+    )
+    context.scratch.registrations += 1
+    identities.check_proofs(context.gid, record.id, read)
+    identities.take_keys(context.state, record.id, document)
+    identities.write(context, record.id, read, identity_pb2.IDENTITY_CHANGE_ROTATED, founding=False)
+    return record.id
+
+
+SPEC = MessageSpec(
+    field="rotate_identity",
+    message=tx_pb2.RotateIdentity,
+    message_class=MessageClass.USER,
+    cost=lambda _: 5_000,
+    validate=_validate,
+    execute=_execute,
+    signing_key=_signing_key,
+    writes=(keys.IDENTITY, keys.IDENTITY_HISTORY, keys.TX_KEY_OWNER, keys.BLS_KEY_OWNER),
+    codes=(
+        Code.DOCUMENT_MALFORMED, Code.NEXT_KEY_MISMATCH, Code.DOCUMENT_CHAIN, Code.DOCUMENT_NOT_VALID_NOW,
+        Code.REGISTRATIONS_FULL, Code.DOCUMENT_PROOF, Code.KEY_TAKEN,
+    ),
+    events=("identity", "fiduciary"),
+)  # fmt: skip

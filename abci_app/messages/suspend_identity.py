@@ -1,0 +1,33 @@
+"""SuspendIdentity: the current key stops the identity, its own. Only a rotation to the next key lifts it."""
+
+from __future__ import annotations
+
+from abci_app.codes import Code
+from abci_app.errors import Refusal
+from abci_app.messages import identities
+from abci_app.messages.context import Context
+from abci_app.messages.spec import MessageClass, MessageSpec
+from abci_app.pb.dta.v1 import identity_pb2, tx_pb2
+from abci_app.state import keys
+
+
+def _execute(context: Context, _message: tx_pb2.SuspendIdentity) -> bytes:
+    record = context.identity
+    if record is None:
+        raise Refusal(Code.UNKNOWN_SIGNER)
+    record.status = identity_pb2.IDENTITY_STATUS_SUSPENDED
+    identities.put_change(context, record, identity_pb2.IDENTITY_CHANGE_SUSPENDED)
+    return record.id
+
+
+SPEC = MessageSpec(
+    field="suspend_identity",
+    message=tx_pb2.SuspendIdentity,
+    message_class=MessageClass.USER,
+    cost=lambda _: 200,
+    validate=lambda _: None,
+    execute=_execute,
+    writes=(keys.IDENTITY, keys.IDENTITY_HISTORY),
+    codes=(),
+    events=("identity", "fiduciary"),
+)
