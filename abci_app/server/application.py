@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from abci_app.block import Block, BlockResult, Changes, Genesis, Time, TxResult
 from abci_app.errors import GenesisRefused
-from abci_app.mempool import Mempool
 from abci_app.pb.dta.abci.v1 import abci_pb2 as pb
 from abci_app.server import convert
 from abci_app.server.dispatch import AbciRefused
@@ -21,6 +20,9 @@ from abci_app.server.query import answer_query
 from abci_app.state.overlay import Overlay
 from abci_app.state.view import StateView
 from abci_app.storage.statedb import Staged, StateDB
+
+if TYPE_CHECKING:
+    from abci_app.mempool import Mempool
 
 NAME = "dta"
 # Enters every header (version.app). The rules in force are selected by params.protocol_version, not by this.
@@ -58,6 +60,7 @@ class Application:
         self,
         database: StateDB,
         machine: StateMachine,
+        mempool: Mempool,
         *,
         version: str,
         after_commit: Callable[[], None] = lambda: None,
@@ -67,7 +70,7 @@ class Application:
         self._machine = machine
         self._version = version
         self._after_commit = after_commit
-        self._mempool = Mempool()
+        self._mempool = mempool
         self._genesis: _PendingGenesis | None = None
         self._staged: Staged | None = None
         self._view: StateView = database.view()
@@ -98,7 +101,8 @@ class Application:
         except GenesisRefused as refused:
             raise AbciRefused(str(refused)) from refused
         with self.write_lock:
-            app_hash = self._database.stage(genesis.initial_height - 1, changes, {}).app_hash
+            # Staged to learn the root, then dropped: it depends on the leaves alone, not on the height.
+            app_hash = self._database.stage(genesis.initial_height, changes).app_hash
         self._genesis = _PendingGenesis(genesis.initial_height, changes)
         self._staged = None
         self._view = self._over_genesis()

@@ -22,6 +22,7 @@ from typing import NoReturn
 
 from abci_app import transition
 from abci_app.codes import Code
+from abci_app.mempool import Mempool
 from abci_app.server.application import Application
 from abci_app.server.connection import serve_connection
 from abci_app.server.dispatch import Dispatcher
@@ -30,6 +31,7 @@ from abci_app.server.listener import Listener, ListenRefused, UnixAddress, bind,
 from abci_app.server.pruning import Pruner
 from abci_app.server.statesocket import MAX_REQUEST_BYTES, StateReader
 from abci_app.storage.kv import StoreCorrupt
+from abci_app.storage.leveldb import LevelDbStore, move_aside
 from abci_app.storage.statedb import StateDB
 
 EXIT_USAGE = 2
@@ -59,16 +61,16 @@ class StateHome:
     def open(self) -> StateDB:
         """The state; a corrupt one is moved aside, never repaired: CometBFT replays every block into an empty one.
 
-        Raises OSError and the store's errors when it can't be opened (another process holds it).
+        Raises OSError (the store's StorageFailure is one) when it can't be opened (another process holds it).
         """
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._marker.exists():
-            self._move_aside("it was found corrupt by the process before this one")
+            self._move_aside("the process before this one found it corrupt")
         try:
-            return StateDB.open(self._path)
+            return _open(self._path)
         except StoreCorrupt as error:
             self._move_aside(str(error))
-            return StateDB.open(self._path)
+            return _open(self._path)
 
     def die(self, error: BaseException) -> NoReturn:
         """Say why on stderr and end the process at once: no answer leaves it, and nothing more is written."""
@@ -83,18 +85,25 @@ class StateHome:
 
     def _move_aside(self, reason: str) -> None:
         if self._path.exists():
-            number = 1
-            while (aside := self._path.with_name(f"{STATE_DIRECTORY}.corrupt-{number}")).exists():
-                number += 1
-            self._path.rename(aside)
-            log(f"state moved to {aside}: {reason}; CometBFT replays the blocks")
+            log(f"state moved to {move_aside(self._path)}: {reason}; CometBFT replays the blocks")
         self._marker.unlink(missing_ok=True)
+
+
+def _open(path: Path) -> StateDB:
+    store = LevelDbStore(path)
+    try:
+        return StateDB(store)
+    except BaseException:
+        store.close()
+        raise
 
 
 async def serve(home: StateHome, database: StateDB, arguments: argparse.Namespace) -> None:
     """Listen and serve until SIGTERM or SIGINT. Raises :class:`ListenRefused`."""
     executor = ThreadPoolExecutor(WORKER_THREADS, thread_name_prefix="dta-app")
-    application = Application(database, transition, version=version("dta"), after_commit=lambda: pruner.schedule())
+    application = Application(
+        database, transition, Mempool(), version=version("dta"), after_commit=lambda: pruner.schedule()
+    )
     pruner = Pruner(database, application.write_lock, executor, home.die)
     dispatcher = Dispatcher(application, internal_code=Code.INTERNAL, executor=executor, die=home.die, log=log)
 
@@ -145,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     home = StateHome(arguments.home)
     try:
         database = home.open()
-    except Exception as error:
+    except OSError as error:
         print(f"error: the state in {arguments.home} can't be opened: {error}", file=sys.stderr)
         print("hint: is another application running on this home?", file=sys.stderr)
         return EXIT_STATE

@@ -19,8 +19,7 @@ from abci_app.server.application import TIME_META
 from abci_app.server.connection import Log, Replies
 from abci_app.server.convert import decode_time
 from abci_app.server.dispatch import Die
-from abci_app.server.query import MAX_KEY_BYTES
-from abci_app.storage.statedb import SnapshotView, StateDB
+from abci_app.storage.statedb import MAX_KEY_BYTES, SnapshotView, StateDB
 
 MAX_REQUEST_BYTES = 4096
 MAX_ENTRIES = 256
@@ -93,7 +92,7 @@ class StateReader:
         height = self._snapshot.height
         pinned = pb.StatePinned(height=height)
         if height:
-            time = decode_time(self._snapshot.meta[TIME_META])
+            time = decode_time(self._snapshot.meta(TIME_META) or b"")
             pinned.app_hash = self._snapshot.app_hash
             pinned.time_seconds = time.seconds
             pinned.time_nanos = time.nanos
