@@ -1,0 +1,96 @@
+"""The two things of PKCS#11 (v2.40) that python-pkcs11 does not offer, by ctypes: C_InitToken, and a token's figures.
+
+Called through the module's own function list, so nothing is passed to another program and no PIN is ever an argument
+of a process. The module must be loaded and initialised by :mod:`dta.hsm.module`, whose lock the caller holds.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from pathlib import Path
+
+_LABEL_BYTES = 32
+_ULONG = ctypes.c_ulong
+_UNAVAILABLE = ctypes.c_ulong(-1).value
+
+# Positions in CK_FUNCTION_LIST, counted after the version.
+_C_GET_TOKEN_INFO = 6
+_C_INIT_TOKEN = 9
+
+CKR_OK = 0
+PIN_REFUSALS = (0xA0, 0xA1, 0xA2)
+"""CKR_PIN_INCORRECT, CKR_PIN_INVALID, CKR_PIN_LEN_RANGE."""
+
+
+class _TokenInfo(ctypes.Structure):
+    """CK_TOKEN_INFO."""
+
+    _fields_ = (
+        ("label", ctypes.c_char * 32),
+        ("manufacturer_id", ctypes.c_char * 32),
+        ("model", ctypes.c_char * 16),
+        ("serial_number", ctypes.c_char * 16),
+        ("flags", _ULONG),
+        ("max_session_count", _ULONG),
+        ("session_count", _ULONG),
+        ("max_rw_session_count", _ULONG),
+        ("rw_session_count", _ULONG),
+        ("max_pin_len", _ULONG),
+        ("min_pin_len", _ULONG),
+        ("total_public_memory", _ULONG),
+        ("free_public_memory", _ULONG),
+        ("total_private_memory", _ULONG),
+        ("free_private_memory", _ULONG),
+        ("versions", ctypes.c_ubyte * 4),
+        ("utc_time", ctypes.c_char * 16),
+    )
+
+
+class _FunctionList(ctypes.Structure):
+    """The head of CK_FUNCTION_LIST: enough for the functions above."""
+
+    _fields_ = (("version", ctypes.c_ubyte * 2), ("functions", ctypes.c_void_p * (_C_INIT_TOKEN + 1)))
+
+
+@dataclass(frozen=True)
+class TokenFigures:
+    """What a token says of its room. None where it does not say."""
+
+    free_private_bytes: int | None
+    max_sessions: int | None
+    open_sessions: int | None
+
+
+def init_token(module: Path, slot: int, label: str, so_pin: bytes) -> int:
+    """C_InitToken on ``slot``: gives it ``label`` (at most 32 bytes) and the security officer's PIN. The CK_RV."""
+    padded = label.encode("ascii").ljust(_LABEL_BYTES)
+    if len(padded) != _LABEL_BYTES:
+        raise ValueError(f"a token's label has at most {_LABEL_BYTES} bytes")
+    prototype = ctypes.CFUNCTYPE(_ULONG, _ULONG, ctypes.c_char_p, _ULONG, ctypes.c_char_p)
+    return int(prototype(_function(module, _C_INIT_TOKEN))(slot, so_pin, len(so_pin), padded))
+
+
+def token_figures(module: Path, slot: int) -> TokenFigures:
+    """C_GetTokenInfo's figures for the token in ``slot``; all None when it does not answer."""
+    info = _TokenInfo()
+    prototype = ctypes.CFUNCTYPE(_ULONG, _ULONG, ctypes.POINTER(_TokenInfo))
+    if prototype(_function(module, _C_GET_TOKEN_INFO))(slot, ctypes.byref(info)) != CKR_OK:
+        return TokenFigures(None, None, None)
+    return TokenFigures(
+        _said(info.free_private_memory),
+        _said(info.max_session_count) or None,  # 0 is CK_EFFECTIVELY_INFINITE
+        _said(info.session_count),
+    )
+
+
+def _said(value: int) -> int | None:
+    return None if value == _UNAVAILABLE else value
+
+
+def _function(module: Path, position: int) -> int:
+    library = ctypes.CDLL(str(module))
+    functions = ctypes.POINTER(_FunctionList)()
+    if library.C_GetFunctionList(ctypes.byref(functions)) != CKR_OK:
+        raise OSError(f"C_GetFunctionList of {module} failed")
+    return int(functions.contents.functions[position])

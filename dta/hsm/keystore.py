@@ -1,0 +1,112 @@
+"""The interface behind which a node's keys live, and how a back end is found (docs/howto/hsm.md, ADR 0007).
+
+A keystore holds two kinds of keys, each under a label: Ed25519 signing keys and 32-byte PRF keys. Nothing takes a
+private key or a PRF key out. All methods may be called from several threads at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any, Literal, Protocol, cast
+
+from dta.hsm.config import KeystoreConfig
+from dta.hsm.errors import BackendMissing, KeystoreError, LabelInvalid
+from dta.hsm.pin import Prompt, read_pin
+from dta.secret import SecretBytes
+
+__all__ = [
+    "CheckStep",
+    "Keystore",
+    "KeystoreConfig",
+    "KeystoreError",
+    "Notice",
+    "Prompt",
+    "checked_label",
+    "open_keystore",
+    "read_pin",
+]
+
+ENTRY_POINT_GROUP = "dta.keystores"
+SIGNATURE_BYTES = 64
+PUBLIC_KEY_BYTES = 32
+PRF_BYTES = 32
+
+Notice = Callable[[str], None]
+"""Shows one line of plain text to the operator."""
+
+Status = Literal["ok", "warning", "failure"]
+
+_LABEL = re.compile(r"[a-z0-9.-]{1,64}")
+
+
+@dataclass(frozen=True)
+class CheckStep:
+    """One step of the doctor's walk: what was looked at, how it went, what was seen, what to do about it."""
+
+    name: str
+    status: Status
+    detail: str
+    advice: str = ""
+
+
+class Keystore(Protocol):
+    """Where keys live. Every method raises a subclass of :class:`KeystoreError` when it cannot do what it says."""
+
+    kind: str
+
+    def close(self) -> None:
+        """Log out and let go. Closing twice is harmless; any other call afterwards raises KeystoreClosed."""
+
+    def ensure_signing_key(self, label: str) -> bytes:
+        """The 32-byte Ed25519 public key under ``label``, made when there is none; durable on return; never twice."""
+
+    def signing_public_key(self, label: str) -> bytes | None:
+        """The 32-byte Ed25519 public key under ``label``, or None."""
+
+    def sign(self, label: str, message: bytes) -> bytes:
+        """The 64-byte pure Ed25519 signature (RFC 8032, section 5.1.6). Raises KeyMissing."""
+
+    def ensure_prf_key(self, label: str) -> bool:
+        """Makes a random 32-byte key under ``label`` when there is none. True when it was made now."""
+
+    def has_prf_key(self, label: str) -> bool:
+        """Whether :meth:`prf` would find a key under ``label``."""
+
+    def prf(self, label: str, data: bytes) -> SecretBytes:
+        """HMAC-SHA256 (RFC 2104) of ``data`` under the key: 32 bytes. Raises KeyMissing."""
+
+    def destroy(self, label: str) -> bool:
+        """Destroys the key under ``label``, durably on return. False when there was none."""
+
+    def labels(self) -> list[str]:
+        """The labels of all keys, sorted."""
+
+    def check(self) -> list[CheckStep]:
+        """The doctor's walk over an open store: mechanisms, keys, capacity, self-test."""
+
+
+def checked_label(label: str) -> str:
+    """``label``, when it is 1 to 64 characters of ``[a-z0-9.-]``. Raises LabelInvalid."""
+    if not _LABEL.fullmatch(label):
+        raise LabelInvalid(f"a key's label is 1 to 64 characters of a-z, 0-9, dot and hyphen, not {label!r}")
+    return label
+
+
+def open_keystore(config: KeystoreConfig, *, prompt: Prompt | None = None, notice: Notice | None = None) -> Keystore:
+    """Opens the keystore that ``config`` names, by the entry point group ``dta.keystores``.
+
+    A back end is a class with ``open(config, *, prompt, notice) -> Keystore``. ``prompt`` is asked when no file or
+    descriptor gives the PIN; ``notice`` receives warnings, which otherwise go through :mod:`warnings`.
+    """
+    return cast(Keystore, backend(config.kind).open(config, prompt=prompt, notice=notice))
+
+
+def backend(kind: str) -> Any:
+    """The class behind ``kind``. Raises BackendMissing."""
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        if entry.name == kind:
+            return entry.load()
+    raise BackendMissing(f"there is no keystore of kind {kind!r}")

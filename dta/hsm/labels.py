@@ -1,0 +1,47 @@
+"""Every label of a key in a keystore, built in one place.
+
+What belongs to the ledger (a vault, an attempt of a ceremony) is found by a hash of its name there, so that the same
+key is found again from ledger and token alone, and two ledgers sharing a token never share a key.
+"""
+
+from __future__ import annotations
+
+from abci_app.hashing import tagged_hash
+
+_HASH_DIGITS = 40
+
+
+def node_key() -> str:
+    """The Ed25519 key with which the agent signs results."""
+    return "node-key"
+
+
+def root() -> str:
+    """The PRF key from which the node's own HPKE and BLS keys are derived."""
+    return "root"
+
+
+def operator_key(number: int) -> str:
+    """The operator's ``number``-th Ed25519 key (each rotation uses the next). Raises ValueError below 0."""
+    if number < 0:
+        raise ValueError("an operator key's number is not negative")
+    return f"operator-{number}"
+
+
+def vault(gid: bytes, vault_id: bytes) -> str:
+    """The PRF key of one vault: destroyed when the vault closes."""
+    return _hashed("vault", gid, vault_id)
+
+
+def receive(gid: bytes, attempt: bytes) -> str:
+    """The PRF key that receives shares in one attempt of a ceremony (authority.md, Derivation)."""
+    return _hashed("receive", gid, attempt)
+
+
+def deal(gid: bytes, attempt: bytes) -> str:
+    """The PRF key that makes this node's dealing in one attempt: destroyed once the dealing is committed."""
+    return _hashed("deal", gid, attempt)
+
+
+def _hashed(kind: str, gid: bytes, subject: bytes) -> str:
+    return f"{kind}-{tagged_hash(f'DTA-v1-label-{kind}', gid, subject).hex()[:_HASH_DIGITS]}"

@@ -1,0 +1,235 @@
+"""Keys in a PKCS#11 token, by any module: Ed25519 for signing, a generic secret under HMAC-SHA256 for the PRF.
+
+Private and secret keys are made in the token, sensitive and not extractable. A key is found by its label. The handle
+of a key in use is remembered while the token honours it; "none" never is, as another process may have made one.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Any
+
+from pkcs11.exceptions import KeyHandleInvalid, ObjectHandleInvalid
+
+from dta.hsm import cryptoki, module, objects, selftest, softhsm
+from dta.hsm.config import KeystoreConfig
+from dta.hsm.errors import (
+    ConfigIncomplete,
+    KeyAmbiguous,
+    KeyIncomplete,
+    KeystoreClosed,
+    KeystoreError,
+    TokenFailure,
+)
+from dta.hsm.keystore import CheckStep, Notice, checked_label
+from dta.hsm.pin import Prompt, read_pin
+from dta.secret import SecretBytes
+
+_STALE_HANDLE = (KeyHandleInvalid, ObjectHandleInvalid)
+_MAKE_ATTEMPTS = 8
+_MAX_WAIT_MS = 40
+_SESSION_KEY_LABEL = "doctor"
+
+
+class Pkcs11Keystore:
+    """A :class:`dta.hsm.keystore.Keystore`. Several of them, in one process or many, may use one token."""
+
+    kind = "pkcs11"
+
+    def __init__(self, session: module.TokenSession) -> None:
+        self._session: module.TokenSession | None = session
+
+    @classmethod
+    def open(
+        cls, config: KeystoreConfig, *, prompt: Prompt | None = None, notice: Notice | None = None
+    ) -> Pkcs11Keystore:
+        """Loads the module, finds the token and logs in. Raises every error up to the doctor's step "login"."""
+        if config.module is None:
+            raise ConfigIncomplete("a PKCS#11 keystore needs the path of the token's module")
+        loaded = module.acquire(config.module)
+        try:
+            token = loaded.find_token(config.token_label)
+            warning = module.check_pin_flags(token)
+            if warning and notice is not None:
+                notice(f"token {token.label!r}: {warning}")
+            return cls(module.open_session(loaded, config.token_label, read_pin(config, prompt=prompt)))
+        except BaseException:
+            loaded.release()
+            raise
+
+    def close(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            module.close_session(session)
+            session.module.release()
+
+    def ensure_signing_key(self, label: str) -> bytes:
+        return self._ensure(label, "signing")[0].public_key
+
+    def signing_public_key(self, label: str) -> bytes | None:
+        found = self._search(label)
+        return None if found is None else objects.of_kind(found, label, "signing").public_key
+
+    def sign(self, label: str, message: bytes) -> bytes:
+        return self._use(label, "signing", message)
+
+    def ensure_prf_key(self, label: str) -> bool:
+        return self._ensure(label, "prf")[1]
+
+    def has_prf_key(self, label: str) -> bool:
+        found = self._search(label)
+        return found is not None and objects.of_kind(found, label, "prf") is found
+
+    def prf(self, label: str, data: bytes) -> SecretBytes:
+        return SecretBytes(self._use(label, "prf", data))
+
+    def destroy(self, label: str) -> bool:
+        """See the interface. Twins and halves under the label are destroyed too: afterwards there is none."""
+        checked_label(label)
+        session = self._opened()
+
+        def operation(handle: Any) -> bool:
+            session.cache.pop(label, None)
+            there = objects.destroy(handle, label)
+            if objects.search(handle, label) is not None:
+                raise TokenFailure(f"the token still shows the key {label!r} after destroying it", label=label)
+            return there
+
+        there = session.run(operation)
+        if there:
+            self._flush()
+        return there
+
+    def labels(self) -> list[str]:
+        return self._opened().run(objects.labels)
+
+    def check(self) -> list[CheckStep]:
+        session = self._opened()
+        return [
+            _check_mechanisms(session),
+            selftest.check_keys(self),
+            _check_extractable(session),
+            _check_capacity(session),
+            *selftest.check_answers(self),
+        ]
+
+    def _opened(self) -> module.TokenSession:
+        if self._session is None:
+            raise KeystoreClosed("the keystore was closed")
+        return self._session
+
+    def _search(self, label: str) -> objects.Found | None:
+        checked_label(label)
+        return self._opened().run(lambda handle: objects.search(handle, label))
+
+    def _use(self, label: str, kind: objects.Kind, data: bytes) -> bytes:
+        checked_label(label)
+        session = self._opened()
+
+        def operation(handle: Any) -> bytes:
+            remembered = session.cache.get(label)
+            if remembered is not None and remembered.kind == kind:
+                try:
+                    return objects.answer(remembered, data)
+                except _STALE_HANDLE:
+                    del session.cache[label]
+            found = objects.required(objects.search(handle, label), label, kind)
+            output = objects.answer(found, data)
+            session.cache[label] = found
+            return output
+
+        return session.run(operation)
+
+    def _ensure(self, label: str, kind: objects.Kind) -> tuple[objects.Found, bool]:
+        """The key, and whether it was made now.
+
+        A token cannot make a key only if there is none. So whoever made one looks again, and where there are two,
+        each maker destroys its own and waits a random while: none was given out yet.
+        """
+        checked_label(label)
+        session = self._opened()
+        problem: KeystoreError = KeyAmbiguous(f"several processes go on making {label!r}", label=label)
+        for _ in range(_MAKE_ATTEMPTS):
+            try:
+                outcome = session.run(lambda handle: _ensure_once(handle, label, kind))
+            except (KeyAmbiguous, KeyIncomplete) as error:
+                problem = error  # for good, or because another process is just making it
+            else:
+                if outcome is not None:
+                    if outcome[1]:
+                        self._flush()
+                    return outcome
+            time.sleep(secrets.randbelow(_MAX_WAIT_MS) / 1000)
+        raise problem
+
+    def _flush(self) -> None:
+        session = self._opened()
+        if session.token.manufacturer_id.startswith(softhsm.MANUFACTURER):
+            directory = softhsm.token_directory()
+            if directory is not None:
+                softhsm.flush(directory)
+
+
+def _ensure_once(handle: Any, label: str, kind: objects.Kind) -> tuple[objects.Found, bool] | None:
+    found = objects.search(handle, label)
+    if found is not None:
+        return objects.of_kind(found, label, kind), False
+    made = objects.make(handle, label, kind)
+    try:
+        return objects.required(objects.search(handle, label), label, kind), True
+    except (KeyAmbiguous, KeyIncomplete):
+        for item in made:
+            item.destroy()
+        return None
+
+
+def _check_mechanisms(session: module.TokenSession) -> CheckStep:
+    try:
+        offered = session.run(lambda handle: handle.token.slot.get_mechanisms())
+    except KeystoreError as error:
+        return selftest.failed("mechanisms", error)
+    absent = [mechanism.name for mechanism in objects.REQUIRED_MECHANISMS if mechanism not in offered]
+    if absent:
+        return CheckStep(
+            "mechanisms",
+            "failure",
+            f"the token lacks {', '.join(absent)}",
+            "update the token's firmware, or use one that offers Ed25519 and HMAC-SHA256",
+        )
+    return CheckStep("mechanisms", "ok", "Ed25519 and HMAC-SHA256, making keys and using them")
+
+
+def _check_extractable(session: module.TokenSession) -> CheckStep:
+    try:
+        open_keys = session.run(objects.extractable)
+    except KeystoreError as error:
+        return selftest.failed("key attributes", error)
+    if open_keys:
+        return CheckStep(
+            "key attributes",
+            "failure",
+            f"the token would hand these out: {', '.join(open_keys)}",
+            "these were not made by dta: replace them, they may have been copied",
+        )
+    return CheckStep("key attributes", "ok", "all keys are sensitive and not extractable")
+
+
+def _check_capacity(session: module.TokenSession) -> CheckStep:
+    """Makes one key of each kind for the session alone, uses it and destroys it."""
+
+    def operation(handle: Any) -> cryptoki.TokenFigures:
+        for kind in ("signing", "prf"):
+            made = objects.make(handle, _SESSION_KEY_LABEL, kind, store=False)
+            for item in made:
+                item.destroy()
+        return cryptoki.token_figures(session.module.path, session.slot_id)
+
+    try:
+        figures = session.run(operation)
+    except KeystoreError as error:
+        return selftest.failed("capacity", error)
+    room = "it does not say how much room is left"
+    if figures.free_private_bytes is not None:
+        room = f"{figures.free_private_bytes} bytes of private memory left"
+    return CheckStep("capacity", "ok", f"the token made and destroyed a key of each kind; {room}")
