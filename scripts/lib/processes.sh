@@ -45,7 +45,7 @@ start_process() {
   printf '%s %s\n' "$pid" "$started" >"$pid_file"
 }
 
-# stop_process PIDFILE [GRACE_S]: asks (SIGTERM), waits up to GRACE_S seconds (10), then insists (SIGKILL) and says so.
+# stop_process PIDFILE [GRACE_S]: asks (SIGTERM), waits up to GRACE_S seconds (10), then kills its group and says so.
 # Fine when it has ended already. Returns when it is gone.
 stop_process() {
   local pid_file=$1 grace_s=${2:-10} pid waited_ms=0
@@ -54,7 +54,8 @@ stop_process() {
     while process_alive "$pid_file" >/dev/null; do
       if [ "$waited_ms" -ge $((grace_s * 1000)) ]; then
         printf 'process %s (%s) did not end within %s s: killing it\n' "$pid" "$pid_file" "$grace_s" >&2
-        kill -KILL "$pid" 2>/dev/null || true
+        # Its whole group: what it started in turn would be nobody's.
+        kill -KILL -- "-$pid" 2>/dev/null || true
       fi
       sleep 0.1
       waited_ms=$((waited_ms + 100))
