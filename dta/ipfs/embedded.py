@@ -1,0 +1,245 @@
+"""The default block store: one file a block, in two levels of shards (docs/spec/blocks.md, On disk)."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import RLock
+
+from abci_app.cid import BadCid, cid_of, digest_of
+from dta.ipfs.errors import BlockCorrupt, BlockMissing, StoreBusy
+from dta.ipfs.files import (
+    DIRECTORY_MODE,
+    FILE_MODE,
+    make_directory,
+    raise_if_full,
+    sync_directory,
+    write_temporary,
+)
+from dta.ipfs.store import MAX_BLOCK_BYTES, check_size
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    size_bytes: int
+    since_s: float  # last put, or unpinned: when the grace period started
+
+
+class EmbeddedStore:
+    """A :class:`dta.ipfs.store.BlockStore` in ``directory``, which one process at a time may open.
+
+    ``blocks/ab/cd/<cid>`` (ab, cd: the digest's first two bytes in hex), ``pins/<cid>`` empty, ``tmp/``,
+    ``quarantine/<cid>``. A block's modification time is when its grace period started. Raises StoreBusy.
+    """
+
+    def __init__(self, directory: Path, now_s: Callable[[], float] = time.time) -> None:
+        self._now_s = now_s
+        self._mutex = RLock()
+        directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+        self._lock_file = _lock(directory)
+        self._directory = directory
+        self._blocks, self._pin_names, self._temporary, self._quarantined = (
+            directory / name for name in ("blocks", "pins", "tmp", "quarantine")
+        )
+        for path in (self._blocks, self._pin_names, self._temporary, self._quarantined):
+            make_directory(path, directory)
+        for leftover in self._temporary.iterdir():  # a put that never returned
+            leftover.unlink()
+        self._entries = dict(_scan_blocks(self._blocks))
+        self._pinned = set(_scan_pins(self._pin_names))
+        self._loose = self._entries.keys() - self._pinned
+
+    def close(self) -> None:
+        """Let another process open the directory."""
+        os.close(self._lock_file)
+
+    def put(self, block: bytes) -> str:
+        check_size(block)
+        cid = cid_of(block)
+        path = self._path(cid)
+        if self._holds(cid, block):
+            with self._mutex:
+                if cid in self._entries:
+                    self._restart_grace(cid)
+                    sync_directory(path.parent)  # its name may be younger than the last sync
+                    return cid
+        make_directory(path.parent, self._blocks)
+        temporary = write_temporary(self._temporary, block)
+        with self._mutex:
+            try:
+                now_s = self._now_s()
+                os.utime(temporary, (now_s, now_s))
+                temporary.replace(path)
+                sync_directory(path.parent)
+            except OSError as error:
+                temporary.unlink(missing_ok=True)
+                raise_if_full(error, self._directory, len(block))
+                raise
+            self._remember(cid, _Entry(len(block), now_s))
+        return cid
+
+    def get(self, cid: str) -> bytes:
+        try:
+            return self._load(cid)
+        except BlockCorrupt:
+            with self._mutex:  # a put may have repaired it since: look again before moving it
+                try:
+                    return self._load(cid)
+                except BlockCorrupt:
+                    self._set_aside(cid)
+                    raise
+
+    def has(self, cid: str) -> bool:
+        path = self._path(cid)
+        return cid in self._entries and path.is_file()
+
+    def pin(self, cid: str) -> None:
+        with self._mutex:
+            if not self.has(cid):
+                raise BlockMissing(cid)
+            if cid in self._pinned:
+                return
+            name = self._pin_names / cid
+            try:
+                os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE))
+                sync_directory(self._pin_names)
+            except OSError as error:
+                raise_if_full(error, self._directory, 0)
+                raise
+            self._pinned.add(cid)
+            self._loose.discard(cid)
+
+    def unpin(self, cid: str) -> None:
+        digest_of(cid)
+        with self._mutex:
+            if cid not in self._pinned:
+                return
+            if self.has(cid):
+                self._restart_grace(cid)  # before the pin goes: a crash between them only keeps the block longer
+            (self._pin_names / cid).unlink(missing_ok=True)
+            sync_directory(self._pin_names)
+            self._pinned.discard(cid)
+            if cid in self._entries:
+                self._loose.add(cid)
+
+    def is_pinned(self, cid: str) -> bool:
+        digest_of(cid)
+        return cid in self._pinned
+
+    def pins(self) -> list[str]:
+        with self._mutex:
+            return sorted(self._pinned)
+
+    def cids(self) -> list[str]:
+        with self._mutex:
+            return sorted(self._entries)
+
+    def delete_unpinned(self, older_than_s: float, now_s: float) -> list[str]:
+        deleted = []
+        with self._mutex:
+            for cid in sorted(self._loose):
+                if now_s - self._entries[cid].since_s >= older_than_s:
+                    self._path(cid).unlink(missing_ok=True)
+                    self._forget(cid)
+                    deleted.append(cid)
+        return deleted
+
+    def size_bytes(self) -> int:
+        return sum(entry.size_bytes for entry in list(self._entries.values()))
+
+    def unpinned_bytes(self) -> int:
+        # No lock: an event loop asks, and a put holds the lock while the disk syncs. list() of a set is one step.
+        entries = (self._entries.get(cid) for cid in list(self._loose))
+        return sum(entry.size_bytes for entry in entries if entry is not None)
+
+    def _path(self, cid: str) -> Path:
+        shard = digest_of(cid)[:2].hex()
+        return self._blocks / shard[:2] / shard[2:] / cid
+
+    def _load(self, cid: str) -> bytes:
+        """The file's bytes, checked. Raises BlockMissing, BlockCorrupt; moves nothing."""
+        path = self._path(cid)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            with os.fdopen(descriptor, "rb") as file:
+                block = file.read(MAX_BLOCK_BYTES + 1)
+        except FileNotFoundError:
+            with self._mutex:
+                if not path.exists():
+                    self._forget(cid)
+            raise BlockMissing(cid) from None
+        except OSError as error:
+            if error.errno in (errno.EIO, errno.ELOOP):  # a bad sector, or not a file of ours
+                raise BlockCorrupt(cid) from error
+            raise
+        if cid_of(block) != cid:
+            raise BlockCorrupt(cid)
+        return block
+
+    def _holds(self, cid: str, block: bytes) -> bool:
+        try:
+            return self._load(cid) == block
+        except (BlockMissing, BlockCorrupt):
+            return False
+
+    def _set_aside(self, cid: str) -> None:
+        self._path(cid).replace(self._quarantined / cid)
+        self._forget(cid)
+        _log.error("block %s is corrupt on disk and was moved to quarantine", cid)
+
+    def _restart_grace(self, cid: str) -> None:
+        now_s = self._now_s()
+        os.utime(self._path(cid), (now_s, now_s))
+        self._entries[cid] = _Entry(self._entries[cid].size_bytes, now_s)
+
+    def _remember(self, cid: str, entry: _Entry) -> None:
+        self._entries[cid] = entry
+        if cid not in self._pinned:
+            self._loose.add(cid)
+
+    def _forget(self, cid: str) -> None:
+        self._entries.pop(cid, None)
+        self._loose.discard(cid)
+
+
+def _lock(directory: Path) -> int:
+    """Take the directory's lock; the kernel drops it when the process dies, however it dies."""
+    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise StoreBusy(str(directory)) from None
+    return descriptor
+
+
+def _scan_blocks(blocks: Path) -> Iterator[tuple[str, _Entry]]:
+    """What is on disk by its name; the bytes are checked when they are read."""
+    for path in blocks.glob("??/??/*"):
+        if not _is_cid(path.name) or digest_of(path.name)[:2].hex() != path.parent.parent.name + path.parent.name:
+            _log.warning("%s is no block of this store; it is left alone", path)
+            continue
+        status = path.lstat()
+        yield path.name, _Entry(status.st_size, status.st_mtime)
+
+
+def _scan_pins(pin_names: Path) -> Iterator[str]:
+    for path in pin_names.iterdir():
+        if _is_cid(path.name):
+            yield path.name
+
+
+def _is_cid(name: str) -> bool:
+    try:
+        digest_of(name)
+    except BadCid:
+        return False
+    return True

@@ -1,0 +1,352 @@
+"""A fiduciary's gateway: blocks to anybody by their hash, uploads from identities (docs/spec/blocks.md).
+
+Reads are the IPFS Trustless Gateway's ``GET /ipfs/{cid}?format=raw`` for single raw blocks
+(specs.ipfs.tech/http-gateways/trustless-gateway); only what the store holds is served, nothing is fetched for a reader.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from aiohttp import web
+
+from abci_app.cid import BadCid, cid_of, digest_of
+from abci_app.crypto.ed25519 import verify
+from abci_app.limits import MAX_IDENTITY_ENVELOPE_BYTES
+from dta.ipfs.auth import MAX_CLAIM_S, BadClaim, PutClaim, put_statement, read_claim
+from dta.ipfs.errors import BlockCorrupt, BlockMissing, StoreFull, StoreUnreachable
+from dta.ipfs.http_guard import GuardedServer, client_address
+from dta.ipfs.quota import NoRoom, Outstanding, OverQuota, OverRate, RateLimit, Room
+from dta.ipfs.store import MAX_BLOCK_BYTES, BlockStore
+
+RAW_TYPE = "application/vnd.ipld.raw"
+_log = logging.getLogger(__name__)
+
+IdentityKeys = Callable[[bytes], Awaitable[list[bytes] | None]]
+"""The Ed25519 keys (32 bytes each) that may sign uploads for an identity; None unless it is active."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayConfig:
+    """Where the gateway listens and what it bears. ``port`` 0: any free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 8180
+    connection_s: float = 60.0  # one request a connection: 1 MiB within it is 17 kB/s
+    body_s: float = 45.0
+    lookup_s: float = 5.0
+    max_connections: int = 128
+    max_connections_per_address: int = 32
+    trusted_proxies: frozenset[str] = frozenset()
+    grace_s: float = 86_400.0
+    unpinned_bytes: int = 512 << 20
+    identity_bytes: int = 16 << 20
+    identity_requests_per_minute: int = 60
+    address_requests_per_minute: int = 120
+    document_bytes: int = 8 << 20
+    document_bytes_per_address: int = 64 << 10
+    documents_per_minute: int = 6
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPorts:
+    """What the gateway asks of the agent. All of it is called once a request at most.
+
+    ``is_identity_document`` gets a block of at most 16 KiB and says whether it is a well-formed document signed by
+    the subject that it describes; it runs in a thread. ``status`` is the JSON object of ``GET /v1/status``.
+    """
+
+    identity_keys: IdentityKeys
+    is_identity_document: Callable[[bytes], bool]
+    status: Callable[[], Awaitable[Mapping[str, object]]]
+
+
+class _Refused(Exception):
+    """Answer with this status, error and hint."""
+
+    def __init__(self, status: HTTPStatus, error: str, hint: str, retry_after_s: float | None = None) -> None:
+        super().__init__(status, error)
+        self.status = status
+        self.error = error
+        self.hint = hint
+        self.retry_after_s = retry_after_s
+
+
+class Gateway:
+    """The HTTP server over one store. ``start`` binds, ``stop`` unbinds; both once."""
+
+    def __init__(
+        self,
+        store: BlockStore,
+        gid: bytes,
+        ports: GatewayPorts,
+        config: GatewayConfig | None = None,
+        now_s: Callable[[], float] = time.time,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._gid = gid
+        self._ports = ports
+        self._config = config = config or GatewayConfig()
+        self._now_s = now_s
+        self._room = Room(config.unpinned_bytes, store.unpinned_bytes)
+        self._identities = Outstanding(
+            config.identity_bytes, config.unpinned_bytes, config.grace_s, store.is_pinned, monotonic_s
+        )
+        self._documents = Outstanding(
+            config.document_bytes_per_address, config.document_bytes, config.grace_s, store.is_pinned, monotonic_s
+        )
+        self._address_rate = _rate(config.address_requests_per_minute, monotonic_s)
+        self._identity_rate = _rate(config.identity_requests_per_minute, monotonic_s)
+        self._document_rate = _rate(config.documents_per_minute, monotonic_s)
+        self._guarded: GuardedServer | None = None
+        self._listener: asyncio.Server | None = None
+
+    async def start(self) -> tuple[str, int]:
+        """Listen; the (host, port) that was bound. Raises OSError where it can't be."""
+        config = self._config
+        self._guarded = GuardedServer(
+            self._answer,
+            lifetime_s=config.connection_s,
+            max_connections=config.max_connections,
+            max_per_address=config.max_connections_per_address,
+            trusted_proxies=config.trusted_proxies,
+        )
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(self._guarded, config.host, config.port)
+        host, port = self._listener.sockets[0].getsockname()[:2]
+        return host, port
+
+    async def stop(self) -> None:
+        """Stop listening, give requests in progress a few seconds, then cut them."""
+        if self._listener is not None:
+            self._listener.close()
+        if self._guarded is not None:
+            await self._guarded.shutdown(timeout=3.0)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            response = await self._route(request)
+        except _Refused as refused:
+            response = _refusal(refused)
+        except StoreUnreachable as error:
+            _log.error("%s", error)
+            response = _refusal(
+                _Refused(HTTPStatus.SERVICE_UNAVAILABLE, "the block store is down", "try again soon", 30.0)
+            )
+        except Exception:
+            _log.exception("%s %s failed", request.method, request.path)
+            response = _refusal(
+                _Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "the gateway failed", "the operator's log says why")
+            )
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.force_close()
+        return response
+
+    async def _route(self, request: web.BaseRequest) -> web.Response:
+        path, method = request.path, request.method
+        if path == "/v1/status":
+            _allow(method, "GET", "HEAD")
+            return web.json_response(dict(await self._ports.status()), headers={"Cache-Control": "no-store"})
+        if path.startswith("/ipfs/"):
+            _allow(method, "GET", "HEAD", "PUT")
+            cid = path.removeprefix("/ipfs/")
+            try:
+                digest_of(cid)
+            except BadCid:
+                raise _Refused(
+                    HTTPStatus.BAD_REQUEST,
+                    "this is not the CID of a block",
+                    "a block's CID is CIDv1, raw, sha2-256, in lower-case base32: 59 characters from 'bafkrei'",
+                ) from None
+            return await (self._put(request, cid) if method == "PUT" else self._get(request, cid))
+        raise _Refused(HTTPStatus.NOT_FOUND, "there is nothing here", "blocks are under /ipfs/{cid}?format=raw")
+
+    async def _get(self, request: web.BaseRequest, cid: str) -> web.Response:
+        if not _accepts_raw(request):
+            raise _Refused(
+                HTTPStatus.NOT_ACCEPTABLE,
+                "only raw blocks are served",
+                f"ask with ?format=raw, or with the header Accept: {RAW_TYPE}",
+            )
+        try:
+            block = await asyncio.to_thread(self._store.get, cid)
+        except (BlockMissing, BlockCorrupt):
+            raise _Refused(
+                HTTPStatus.NOT_FOUND, "the block is not here", "another fiduciary's gateway may have it"
+            ) from None
+        headers = {
+            "Cache-Control": "public, max-age=29030400, immutable",
+            "Content-Disposition": f'attachment; filename="{cid}.bin"',
+            "Content-Type": RAW_TYPE,
+            "Etag": f'"{cid}.raw"',
+            "Vary": "Accept",
+            "X-Ipfs-Path": f"/ipfs/{cid}",
+        }
+        known = {tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")}
+        if known & {headers["Etag"], "*"}:
+            return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+        return web.Response(body=block, headers=headers)
+
+    async def _put(self, request: web.BaseRequest, cid: str) -> web.Response:
+        address = client_address(request, self._config.trusted_proxies)
+        _take(self._address_rate, address)
+        try:
+            claim = read_claim(request.headers)
+        except BadClaim as error:
+            raise _Refused(HTTPStatus.BAD_REQUEST, str(error), "docs/spec/blocks.md, Uploading") from None
+        if claim is None:
+            return await self._put_document(request, cid, address)
+        await self._check_claim(claim, cid)
+        # Only now: counted before the signature was checked, anybody could use up anybody's rate.
+        _take(self._identity_rate, claim.identity)
+        block = await self._read_block(request, cid, MAX_BLOCK_BYTES)
+        return await self._store_block(cid, block, self._identities, claim.identity)
+
+    async def _put_document(self, request: web.BaseRequest, cid: str, address: str) -> web.Response:
+        _take(self._document_rate, address)
+        block = await self._read_block(request, cid, MAX_IDENTITY_ENVELOPE_BYTES)
+        if not await asyncio.to_thread(self._ports.is_identity_document, block):
+            raise _Refused(
+                HTTPStatus.FORBIDDEN,
+                "an unsigned upload must be an identity document that its subject signed",
+                "sign the upload as a registered identity (headers DTA-Identity, DTA-Expires, DTA-Signature)",
+            )
+        return await self._store_block(cid, block, self._documents, address)
+
+    async def _check_claim(self, claim: PutClaim, cid: str) -> None:
+        left_s = claim.expires_s - self._now_s()
+        if left_s <= 0 or left_s > MAX_CLAIM_S:
+            raise _Refused(
+                HTTPStatus.FORBIDDEN,
+                "the upload's signature has expired" if left_s <= 0 else "the upload's signature is good for too long",
+                f"sign for at most {MAX_CLAIM_S} seconds from now, and check this machine's clock",
+            )
+        try:
+            async with asyncio.timeout(self._config.lookup_s):
+                keys = await self._ports.identity_keys(claim.identity)
+        except Exception as error:
+            _log.warning("an uploader's identity could not be looked up: %r", error)
+            raise _Refused(
+                HTTPStatus.SERVICE_UNAVAILABLE, "the ledger's state can't be read now", "try again soon", 5.0
+            ) from None
+        if keys is None:
+            raise _Refused(
+                HTTPStatus.FORBIDDEN,
+                "the identity is not active on this ledger",
+                "register it, or wait until this fiduciary has caught up with the ledger",
+            )
+        statement = put_statement(self._gid, cid, claim.identity, claim.expires_s)
+        if not any(verify(key, statement, claim.signature) for key in keys):
+            raise _Refused(
+                HTTPStatus.FORBIDDEN,
+                "the upload's signature does not verify",
+                "sign with the identity's current transaction key, for this ledger and this CID",
+            )
+
+    async def _read_block(self, request: web.BaseRequest, cid: str, limit_bytes: int) -> bytes:
+        try:
+            async with asyncio.timeout(self._config.body_s):
+                block = await _read_body(request, limit_bytes)
+        except TimeoutError:
+            raise _Refused(
+                HTTPStatus.REQUEST_TIMEOUT, "the block took too long to arrive", "try again on a better line"
+            ) from None
+        if cid_of(block) != cid:
+            raise _Refused(
+                HTTPStatus.BAD_REQUEST,
+                "the block's hash is not the CID it was sent under",
+                "send the block's exact bytes, without Content-Encoding",
+            )
+        return block
+
+    async def _store_block(self, cid: str, block: bytes, quota: Outstanding, owner: bytes | str) -> web.Response:
+        known = self._store.has(cid)
+        try:
+            with ExitStack() as held:
+                if not known:
+                    held.enter_context(self._room.reserving(len(block)))
+                if not self._store.is_pinned(cid):
+                    held.enter_context(quota.charging(owner, cid, len(block)))
+                await asyncio.to_thread(self._store.put, block)
+        except OverQuota as error:
+            raise _Refused(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"more than {error.limit_bytes} bytes are waiting for a transaction that names them",
+                "place the orders that the uploads are for, or wait until the uploads expire",
+                self._config.grace_s,
+            ) from None
+        except (NoRoom, StoreFull) as error:
+            _log.warning("an upload found no room: %r", error)
+            raise _Refused(
+                HTTPStatus.INSUFFICIENT_STORAGE, "this fiduciary has no room for the block", "its operator must act"
+            ) from None
+        return web.json_response({"cid": cid}, status=HTTPStatus.OK if known else HTTPStatus.CREATED)
+
+
+async def _read_body(request: web.BaseRequest, limit_bytes: int) -> bytes:
+    """The body, of which never more than ``limit_bytes`` and one chunk of the socket's are in memory."""
+    too_large = _Refused(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        f"the block is over {limit_bytes} bytes",
+        "identity documents have a limit of their own; larger records go into several envelopes",
+    )
+    if (request.content_length or 0) > limit_bytes:
+        raise too_large
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        if len(body) + len(chunk) > limit_bytes:
+            raise too_large
+        body += chunk
+    return bytes(body)
+
+
+def _accepts_raw(request: web.BaseRequest) -> bool:
+    """Whether raw is asked for: ``format`` decides where it is given (IPIP-523), or else ``Accept``.
+
+    A bare ``*/*`` is no wish for raw bytes: the specification has a client ask for them by name.
+    """
+    wanted = request.rel_url.query.get("format")
+    if wanted is not None:
+        return wanted == "raw"
+    accept = ",".join(request.headers.getall("Accept", []))
+    for media_range in accept.split(","):
+        name, *parameters = (part.strip().lower() for part in media_range.split(";"))
+        if name == RAW_TYPE and not any(part.startswith("q=0") and not part[3:].strip(".0") for part in parameters):
+            return True
+    return False
+
+
+def _allow(method: str, *methods: str) -> None:
+    if method not in methods:
+        raise _Refused(
+            HTTPStatus.METHOD_NOT_ALLOWED, f"{method} is not answered here", "use one of " + ", ".join(methods)
+        )
+
+
+def _rate(per_minute: int, monotonic_s: Callable[[], float]) -> RateLimit:
+    return RateLimit(per_minute, per_minute, monotonic_s)
+
+
+def _take(rate: RateLimit, key: bytes | str) -> None:
+    try:
+        rate.take(key)
+    except OverRate as error:
+        raise _Refused(
+            HTTPStatus.TOO_MANY_REQUESTS, "too many uploads in a short time", "wait a little", error.retry_after_s
+        ) from None
+
+
+def _refusal(refused: _Refused) -> web.Response:
+    headers = {"Cache-Control": "no-store"}
+    if refused.retry_after_s is not None:
+        headers["Retry-After"] = str(max(1, round(refused.retry_after_s)))
+    body = json.dumps({"error": refused.error, "hint": refused.hint})
+    return web.Response(status=refused.status, text=body, content_type="application/json", headers=headers)

@@ -1,0 +1,88 @@
+"""An HTTP server that no client can hold up: bounded connections, and a deadline for each.
+
+aiohttp bounds lines and headers; it does not bound how long a client takes to send a request or to read the answer.
+Here every connection carries one request and is cut at its deadline, whatever it is doing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from ipaddress import IPv6Address, ip_address
+
+from aiohttp import web
+
+
+class GuardedServer(web.Server):
+    """aiohttp's low-level server with at most ``max_connections``, ``max_per_address`` of them from one address.
+
+    Each is aborted ``lifetime_s`` after it was made. Addresses in ``trusted_proxies`` have no limit of their own.
+    """
+
+    def __init__(
+        self,
+        handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        *,
+        lifetime_s: float,
+        max_connections: int,
+        max_per_address: int,
+        trusted_proxies: frozenset[str],
+    ) -> None:
+        # auto_decompress off: a compressed body would be unpacked before anything here could bound it.
+        super().__init__(handler, keepalive_timeout=lifetime_s, auto_decompress=False, access_log=None)
+        self._lifetime_s = lifetime_s
+        self._max_connections = max_connections
+        self._max_per_address = max_per_address
+        self._trusted_proxies = trusted_proxies
+        self._open: dict[web.RequestHandler, tuple[str, asyncio.TimerHandle]] = {}
+        self._per_address: Counter[str] = Counter()
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """Refuse the connection where there are too many, or set its deadline."""
+        super().connection_made(handler, transport)
+        peer = transport.get_extra_info("peername")
+        address = str(peer[0]) if peer else ""
+        key = "" if address in self._trusted_proxies else address_key(address)
+        if len(self._open) >= self._max_connections or (key and self._per_address[key] >= self._max_per_address):
+            transport.abort()
+            return
+        deadline = asyncio.get_running_loop().call_later(self._lifetime_s, transport.abort)
+        self._open[handler] = (key, deadline)
+        self._per_address[key] += 1
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        """Forget the connection."""
+        key, deadline = self._open.pop(handler, ("", None))
+        if deadline is not None:
+            deadline.cancel()
+            self._per_address[key] -= 1
+            if not self._per_address[key]:
+                del self._per_address[key]
+        super().connection_lost(handler, exc)
+
+
+def address_key(address: str) -> str:
+    """Whom an address is counted as: an IPv6 network of 64 bits is one customer. What is no address is itself."""
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return f"{IPv6Address(int(parsed) >> 64 << 64)}/64"
+    return str(parsed)
+
+
+def client_address(request: web.BaseRequest, trusted_proxies: frozenset[str]) -> str:
+    """Who asks: the connection's address or, where that is a trusted proxy, whom the proxy says it serves.
+
+    Only the last entry of ``X-Forwarded-For`` counts: the proxy wrote it, anybody can write those before it.
+    """
+    remote = request.remote or ""
+    if remote in trusted_proxies:
+        forwarded = request.headers.getall("X-Forwarded-For", [])
+        if forwarded:
+            return address_key(forwarded[-1].rpartition(",")[2].strip())
+    return address_key(remote)

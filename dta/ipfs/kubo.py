@@ -1,0 +1,242 @@
+"""A block store in a Kubo node, over its RPC API (docs.ipfs.tech/reference/kubo/rpc, Kubo 0.43; docs/adr/0003).
+
+Every block is pinned in Kubo while this store holds it, so that Kubo's garbage collector leaves it alone. What this
+system calls pinned, and since when a block is not, is in the pin's *name*: ``dta-v1 pinned|unpinned <ms> <size>``
+(Unix milliseconds; bytes). So nothing has to be kept beside Kubo, and pins of others in it are never touched.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from threading import RLock
+
+import httpx
+
+from abci_app.cid import BadCid, cid_of, digest_of
+from dta.ipfs.errors import BlockCorrupt, BlockMissing, StoreUnreachable
+from dta.ipfs.store import MAX_BLOCK_BYTES, check_size
+
+_NAME = re.compile(r"dta-v1 (pinned|unpinned) ([0-9]{1,16}) ([0-9]{1,7})")
+_MAX_REPLY_BYTES = 65_536
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    size_bytes: int
+    since_ms: int  # last put, or unpinned
+    pinned: bool
+
+    def name(self) -> str:
+        return f"dta-v1 {'pinned' if self.pinned else 'unpinned'} {self.since_ms} {self.size_bytes}"
+
+
+class KuboStore:
+    """A :class:`dta.ipfs.store.BlockStore` in the Kubo node whose RPC API is ``client``'s ``base_url``.
+
+    The client carries timeouts and, where the API asks for one, the ``Authorization`` header. One node of ours to one
+    Kubo node: the names say nothing about whose they are. Every method may raise StoreUnreachable too.
+    """
+
+    def __init__(self, client: httpx.Client, now_s: Callable[[], float] = time.time) -> None:
+        self._client = client
+        self._where = str(client.base_url)
+        self._now_s = now_s
+        self._mutex = RLock()
+        self._entries = dict(self._scan())
+        self._lost_pins: set[str] = set()  # pinned, but Kubo no longer had the block
+
+    def put(self, block: bytes) -> str:
+        check_size(block)
+        cid = cid_of(block)
+        with self._mutex:
+            entry = self._entries.get(cid)
+            if entry is not None and self._is_good(cid):
+                if not entry.pinned:
+                    self._name(cid, replace(entry, since_ms=self._now_ms()))
+                return cid
+            parameters = {"cid-codec": "raw", "mhtype": "sha2-256", "pin": "true"}
+            reply = self._ask("block/put", parameters, {"data": ("block", block)})
+            if reply.get("Key") != cid:
+                raise StoreUnreachable(self._where, "Kubo stored a block under another CID")
+            self._name(cid, _Entry(len(block), self._now_ms(), cid in self._lost_pins))
+            self._lost_pins.discard(cid)
+        return cid
+
+    def get(self, cid: str) -> bytes:
+        digest_of(cid)
+        if cid not in self._entries:
+            raise BlockMissing(cid)
+        block = self._load(cid)
+        if block is not None and cid_of(block) == cid:
+            return block
+        with self._mutex:  # a put may have repaired it since: look again before it goes
+            block = self._load(cid)
+            if block is not None and cid_of(block) == cid:
+                return block
+            self._lose(cid)
+            if block is None:
+                raise BlockMissing(cid)
+            # Kubo does not write over a block that it has: a bad one must go, or it could never be replaced.
+            self._remove(cid)
+            _log.error("block %s is corrupt in Kubo and was removed from it", cid)
+            raise BlockCorrupt(cid)
+
+    def has(self, cid: str) -> bool:
+        digest_of(cid)
+        return cid in self._entries
+
+    def pin(self, cid: str) -> None:
+        digest_of(cid)
+        with self._mutex:
+            entry = self._entries.get(cid)
+            if entry is None:
+                raise BlockMissing(cid)
+            if not entry.pinned:
+                self._name(cid, replace(entry, pinned=True))
+
+    def unpin(self, cid: str) -> None:
+        digest_of(cid)
+        with self._mutex:
+            self._lost_pins.discard(cid)
+            entry = self._entries.get(cid)
+            if entry is not None and entry.pinned:
+                self._name(cid, replace(entry, pinned=False, since_ms=self._now_ms()))
+
+    def is_pinned(self, cid: str) -> bool:
+        digest_of(cid)
+        entry = self._entries.get(cid)
+        return cid in self._lost_pins or (entry is not None and entry.pinned)
+
+    def pins(self) -> list[str]:
+        with self._mutex:
+            held = {cid for cid, entry in self._entries.items() if entry.pinned}
+            return sorted(held | self._lost_pins)
+
+    def cids(self) -> list[str]:
+        with self._mutex:
+            return sorted(self._entries)
+
+    def delete_unpinned(self, older_than_s: float, now_s: float) -> list[str]:
+        deleted = []
+        with self._mutex:
+            for cid in sorted(self._entries):
+                entry = self._entries[cid]
+                if not entry.pinned and now_s - entry.since_ms / 1000 >= older_than_s:
+                    self._remove(cid)
+                    del self._entries[cid]
+                    deleted.append(cid)
+        return deleted
+
+    def size_bytes(self) -> int:
+        return sum(entry.size_bytes for entry in list(self._entries.values()))
+
+    def unpinned_bytes(self) -> int:
+        # No lock: an event loop asks, and a put holds the lock while Kubo works. list() of a dictionary is one step.
+        return sum(entry.size_bytes for entry in list(self._entries.values()) if not entry.pinned)
+
+    def _now_ms(self) -> int:
+        return int(self._now_s() * 1000)
+
+    def _is_good(self, cid: str) -> bool:
+        """Whether Kubo serves the block whole; where it does not, it is no longer held afterwards."""
+        try:
+            self.get(cid)
+        except (BlockMissing, BlockCorrupt):
+            return False
+        return True
+
+    def _load(self, cid: str) -> bytes | None:
+        """What Kubo has under ``cid`` itself (it asks no peers), unchecked; None where it has nothing."""
+        with self._call("block/get", {"arg": cid, "offline": "true"}) as response:
+            if response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
+                return None  # Kubo's one status for every failure: it can't serve the block, others may
+            self._expect_ok(response)
+            return _read(response, MAX_BLOCK_BYTES + 1)
+
+    def _name(self, cid: str, entry: _Entry) -> None:
+        """Write ``entry`` into the name of the block's pin in Kubo, then here."""
+        self._ask("pin/add", {"arg": cid, "name": entry.name(), "offline": "true"})
+        self._entries[cid] = entry
+
+    def _lose(self, cid: str) -> None:
+        entry = self._entries.pop(cid, None)
+        if entry is not None and entry.pinned:
+            self._lost_pins.add(cid)
+
+    def _remove(self, cid: str) -> None:
+        """Unpin and delete in Kubo. A block that others pinned through a tree of theirs stays; that is their affair."""
+        for command, parameters in (("pin/rm", {"arg": cid}), ("block/rm", {"arg": cid, "force": "true"})):
+            with self._call(command, parameters) as response:
+                if response.status_code != HTTPStatus.INTERNAL_SERVER_ERROR:
+                    self._expect_ok(response)
+
+    def _scan(self) -> Iterator[tuple[str, _Entry]]:
+        """Our pins among Kubo's."""
+        with self._call("pin/ls", {"type": "recursive", "names": "true", "stream": "true"}) as response:
+            self._expect_ok(response)
+            for line in response.iter_lines():
+                pin = self._object(line)
+                match = _NAME.fullmatch(str(pin.get("Name", "")))
+                cid = str(pin.get("Cid", ""))
+                if not cid:
+                    raise StoreUnreachable(self._where, "Kubo's list of pins broke off")
+                if match and _is_cid(cid):
+                    state, since_ms, size_bytes = match.groups()
+                    yield cid, _Entry(int(size_bytes), int(since_ms), state == "pinned")
+
+    def _ask(
+        self, command: str, parameters: dict[str, str], files: dict[str, tuple[str, bytes]] | None = None
+    ) -> dict[str, object]:
+        with self._call(command, parameters, files) as response:
+            self._expect_ok(response)
+            return self._object(_read(response, _MAX_REPLY_BYTES))
+
+    @contextmanager
+    def _call(
+        self, command: str, parameters: dict[str, str], files: dict[str, tuple[str, bytes]] | None = None
+    ) -> Iterator[httpx.Response]:
+        try:
+            with self._client.stream("POST", f"/api/v0/{command}", params=parameters, files=files) as response:
+                yield response
+        except httpx.HTTPError as error:
+            raise StoreUnreachable(self._where, f"{command}: {type(error).__name__}") from error
+
+    def _expect_ok(self, response: httpx.Response) -> None:
+        if response.status_code != HTTPStatus.OK:
+            command = response.url.path.removeprefix("/api/v0/")
+            raise StoreUnreachable(self._where, f"{command}: HTTP {response.status_code}")
+
+    def _object(self, text: str | bytes) -> dict[str, object]:
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, dict):
+            raise StoreUnreachable(self._where, "Kubo's answer is not what its API promises")
+        return value
+
+
+def _read(response: httpx.Response, limit_bytes: int) -> bytes:
+    """At most the first ``limit_bytes`` of the body; the connection is dropped with what is left."""
+    body = bytearray()
+    for chunk in response.iter_bytes():
+        body += chunk
+        if len(body) >= limit_bytes:
+            break
+    return bytes(body[:limit_bytes])
+
+
+def _is_cid(text: str) -> bool:
+    try:
+        digest_of(text)
+    except BadCid:
+        return False
+    return True

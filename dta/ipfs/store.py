@@ -1,0 +1,64 @@
+"""The interface of a block store. ``embedded`` and ``kubo`` pass one suite, tests/conformance/test_blockstore.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from abci_app.limits import MAX_ENVELOPE_BYTES
+from dta.ipfs.errors import BlockTooLarge
+
+MAX_BLOCK_BYTES = MAX_ENVELOPE_BYTES
+"""A block is one envelope."""
+
+
+class BlockStore(Protocol):
+    """Blocks by CID (CIDv1, raw, sha2-256, base32), and which of them are pinned. Safe to call from several threads.
+
+    Calls block on disk or network: call them from a thread where there is an event loop, but for ``has``,
+    ``is_pinned`` and ``unpinned_bytes``, which answer at once. Every method that takes a
+    ``cid`` raises :class:`abci_app.cid.BadCid` where it is malformed. Times are Unix seconds.
+    """
+
+    def put(self, block: bytes) -> str:
+        """Keep ``block`` and return its CID. On return it survives a power cut.
+
+        Putting a block again is harmless, repairs a damaged copy, and restarts the grace period of an unpinned one.
+        Raises BlockTooLarge, StoreFull.
+        """
+
+    def get(self, cid: str) -> bytes:
+        """The block. Its hash is checked on every read. Raises BlockMissing, BlockCorrupt (and sets it aside)."""
+
+    def has(self, cid: str) -> bool:
+        """Whether the store holds something under ``cid``: only :meth:`get` says that it is good."""
+
+    def pin(self, cid: str) -> None:
+        """Keep the block until it is unpinned; idempotent, durable on return. Raises BlockMissing."""
+
+    def unpin(self, cid: str) -> None:
+        """Let the block go: its grace period starts now. Unpinning what is not pinned does nothing."""
+
+    def is_pinned(self, cid: str) -> bool:
+        """Whether ``cid`` is pinned."""
+
+    def pins(self) -> Iterable[str]:
+        """Every pinned CID, ascending. One whose block was lost since stays pinned: fetch it again."""
+
+    def cids(self) -> Iterable[str]:
+        """Every CID held, ascending."""
+
+    def delete_unpinned(self, older_than_s: float, now_s: float) -> list[str]:
+        """Delete what has been unpinned for at least ``older_than_s`` at ``now_s``; return the CIDs, ascending."""
+
+    def size_bytes(self) -> int:
+        """The size of all blocks held."""
+
+    def unpinned_bytes(self) -> int:
+        """The size of all blocks held that are not pinned."""
+
+
+def check_size(block: bytes) -> None:
+    """Raise BlockTooLarge where ``block`` is over ``MAX_BLOCK_BYTES``."""
+    if len(block) > MAX_BLOCK_BYTES:
+        raise BlockTooLarge(len(block))

@@ -1,0 +1,203 @@
+"""One suite for every block store: the embedded one always, Kubo where DTA_TEST_KUBO_API names its RPC API."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from abci_app.cid import BadCid, cid_of
+from dta.ipfs.embedded import EmbeddedStore
+from dta.ipfs.errors import BlockMissing, BlockTooLarge
+from dta.ipfs.kubo import KuboStore
+from dta.ipfs.store import MAX_BLOCK_BYTES, BlockStore
+
+HOUR_S = 3600.0
+START_S = 1_800_000_000.0
+NOT_CIDS = ["", "bafkrei", "../../etc/passwd", "QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn", "a" * 59]
+
+
+class Harness:
+    """A store that can be closed and opened again, and its clock."""
+
+    def __init__(self, make: Callable[[Callable[[], float]], BlockStore]) -> None:
+        self.now_s = START_S
+        self._make = make
+        self.store = make(self._clock)
+
+    def _clock(self) -> float:
+        return self.now_s
+
+    def reopen(self) -> BlockStore:
+        self.close()
+        self.store = self._make(self._clock)
+        return self.store
+
+    def close(self) -> None:
+        if isinstance(self.store, EmbeddedStore):
+            self.store.close()
+
+
+def embedded(tmp_path: Path) -> Harness:
+    return Harness(lambda clock: EmbeddedStore(tmp_path / "blocks", clock))
+
+
+def kubo(tmp_path: Path) -> Harness:
+    api = os.environ.get("DTA_TEST_KUBO_API")
+    if not api:
+        pytest.skip("no Kubo daemon: set DTA_TEST_KUBO_API to its RPC API, for example http://127.0.0.1:5001")
+    harness = Harness(lambda clock: KuboStore(httpx.Client(base_url=api, timeout=30), clock))
+    store = harness.store
+    for cid in store.pins():
+        store.unpin(cid)
+    store.delete_unpinned(0, float(1 << 50))
+    return harness
+
+
+def check_a_block_comes_back_under_the_hash_it_was_put(harness: Harness) -> None:
+    for block in (b"", b"x", b"an envelope" * 1000, bytes(MAX_BLOCK_BYTES)):
+        cid = harness.store.put(block)
+        assert cid == cid_of(block)
+        assert harness.store.has(cid)
+        assert harness.store.get(cid) == block
+
+
+def check_what_was_put_is_there_after_reopening(harness: Harness) -> None:
+    cids = sorted(harness.store.put(b"kept %d" % number) for number in range(5))
+    store = harness.reopen()
+    assert list(store.cids()) == cids
+    assert store.get(cids[0])
+
+
+def check_a_missing_block_is_an_error_of_its_own(harness: Harness) -> None:
+    cid = cid_of(b"never put")
+    assert not harness.store.has(cid)
+    with pytest.raises(BlockMissing) as caught:
+        harness.store.get(cid)
+    assert caught.value.cid == cid
+
+
+def check_a_malformed_cid_is_refused_everywhere(harness: Harness) -> None:
+    store = harness.store
+    for call in (store.get, store.has, store.pin, store.unpin, store.is_pinned):
+        for text in NOT_CIDS:
+            with pytest.raises(BadCid):
+                call(text)
+
+
+def check_a_block_over_the_limit_is_refused(harness: Harness) -> None:
+    with pytest.raises(BlockTooLarge) as caught:
+        harness.store.put(bytes(MAX_BLOCK_BYTES + 1))
+    assert caught.value.size_bytes == MAX_BLOCK_BYTES + 1
+    assert list(harness.store.cids()) == []
+
+
+def check_putting_twice_stores_once(harness: Harness) -> None:
+    assert harness.store.put(b"twice") == harness.store.put(b"twice")
+    assert list(harness.store.cids()) == [cid_of(b"twice")]
+    assert harness.store.size_bytes() == 5
+
+
+def check_a_pin_needs_its_block(harness: Harness) -> None:
+    with pytest.raises(BlockMissing):
+        harness.store.pin(cid_of(b"absent"))
+    assert list(harness.store.pins()) == []
+
+
+def check_pins_survive_reopening(harness: Harness) -> None:
+    first, second = (harness.store.put(block) for block in (b"first", b"second"))
+    harness.store.pin(first)
+    harness.store.pin(first)
+    harness.store.pin(second)
+    harness.store.unpin(second)
+    store = harness.reopen()
+    assert list(store.pins()) == [first]
+    assert store.is_pinned(first)
+    assert not store.is_pinned(second)
+
+
+def check_only_what_is_unpinned_for_long_enough_is_deleted(harness: Harness) -> None:
+    store = harness.store
+    old, pinned = store.put(b"old"), store.put(b"pinned")
+    store.pin(pinned)
+    harness.now_s += HOUR_S
+    young = store.put(b"young")
+    store = harness.reopen()
+    assert store.delete_unpinned(HOUR_S, harness.now_s) == [old]
+    assert list(store.cids()) == sorted([pinned, young])
+    with pytest.raises(BlockMissing):
+        store.get(old)
+    assert store.get(pinned) == b"pinned"
+
+
+def check_the_grace_period_starts_when_a_block_is_unpinned(harness: Harness) -> None:
+    store = harness.store
+    cid = store.put(b"released")
+    store.pin(cid)
+    harness.now_s += 10 * HOUR_S
+    store.unpin(cid)
+    assert store.delete_unpinned(HOUR_S, harness.now_s + HOUR_S - 1) == []
+    assert store.delete_unpinned(HOUR_S, harness.now_s + HOUR_S) == [cid]
+    assert not store.has(cid)
+
+
+def check_putting_again_restarts_the_grace_period(harness: Harness) -> None:
+    cid = harness.store.put(b"retried")
+    harness.now_s += HOUR_S
+    harness.store.put(b"retried")
+    assert harness.store.delete_unpinned(HOUR_S, harness.now_s + HOUR_S - 1) == []
+    assert harness.store.delete_unpinned(HOUR_S, harness.now_s + HOUR_S) == [cid]
+
+
+def check_putting_a_pinned_block_again_leaves_it_pinned(harness: Harness) -> None:
+    cid = harness.store.put(b"pinned")
+    harness.store.pin(cid)
+    harness.store.put(b"pinned")
+    assert harness.reopen().is_pinned(cid)
+
+
+def check_sizes_count_what_is_held(harness: Harness) -> None:
+    store = harness.store
+    cid = store.put(bytes(100))
+    store.put(bytes(30))
+    store.pin(cid)
+    assert (store.size_bytes(), store.unpinned_bytes()) == (130, 30)
+    store = harness.reopen()
+    assert (store.size_bytes(), store.unpinned_bytes()) == (130, 30)
+    store.unpin(cid)
+    assert store.unpinned_bytes() == 130
+    store.delete_unpinned(0, harness.now_s)
+    assert (store.size_bytes(), store.unpinned_bytes()) == (0, 0)
+
+
+def check_threads_may_share_it(harness: Harness) -> None:
+    store = harness.store
+    blocks = [b"block %d" % (number % 20) for number in range(100)]
+
+    def use(block: bytes) -> bytes:
+        cid = store.put(block)
+        store.pin(cid)
+        return store.get(cid)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(use, blocks)) == blocks
+    assert list(store.pins()) == list(store.cids()) == sorted({cid_of(block) for block in blocks})
+
+
+CHECKS = [check for name, check in sorted(globals().items()) if name.startswith("check_")]
+
+
+@pytest.fixture(params=[embedded, kubo], ids=["embedded", "kubo"])
+def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
+    made: Harness = request.param(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+def test_the_store_conforms(check: Callable[[Harness], None], harness: Harness) -> None:
+    check(harness)
