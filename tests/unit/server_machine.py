@@ -57,7 +57,7 @@ class SettingMachine:
                 TxResult(code=0, data=tx[:4], gas_wanted=3, gas_used=2, events=(Event("set", (("tx", "1"),)),))
                 for tx in block.txs
             ),
-            events=(Event("block", (("height", str(block.height)),)),),
+            events=(Event("done", (("at", str(block.height)),)),),
             validator_updates=(ValidatorUpdate(b"\x01" * 32, 5),) if b"vote=1" in block.txs else (),
         )
 

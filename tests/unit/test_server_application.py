@@ -202,7 +202,7 @@ def test_results_events_and_validator_updates_reach_cometbft(chain: Chain) -> No
         (0, b"b=2", 3, 2),
     ]
     assert response.tx_results[0].events[0].attributes[0].index
-    assert response.events[0].type == "block"
+    assert response.events[0].type == "done"
     assert response.validator_updates[0].pub_key.ed25519 == b"\x01" * 32
     assert response.validator_updates[0].power == 5
 
