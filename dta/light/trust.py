@@ -90,14 +90,16 @@ class TrustFile:
             trust_period_s=trust_period_s,
         )
 
-    def at(self, block: LightBlock, trusted_at_s: int) -> TrustFile:
-        """The same file moved to a block that was verified from it."""
+    def moved(self, state: TrustedState) -> TrustFile:
+        """The same file moved to a header that was verified from it, and dated by that header's time."""
+        if state.header is None:
+            return self
         return replace(
             self,
-            height=block.header.height,
-            header_hash=header_hash(block.header),
-            validators=block.validators,
-            trusted_at_s=trusted_at_s,
+            height=state.height,
+            header_hash=state.header_hash,
+            validators=state.validators,
+            trusted_at_s=max(self.trusted_at_s, state.header.time.seconds),
         )
 
     def expired(self, now_s: int) -> bool:

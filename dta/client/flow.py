@@ -1,0 +1,69 @@
+"""Flows: what to ask a node and what to make of it, without doing it.
+
+A flow is a generator that yields effects (send this request, sleep, tell the time) and is sent their results;
+an effect that failed is raised inside it. So everything of the client exists once, runs blocking or under asyncio
+(:mod:`dta.client.rpc`), and is tested without a socket or a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeAlias, TypeVar, cast
+
+from dta.errors import JsonValue
+
+T = TypeVar("T")
+
+DEFAULT_MAX_ANSWER_BYTES = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Generic[T]):
+    """One JSON-RPC request. ``parse`` makes its result of the answer's ``result``, raising BadAnswer.
+
+    An answer longer than ``max_answer_bytes`` is refused while it is read.
+    """
+
+    method: str
+    params: Mapping[str, JsonValue]
+    parse: Callable[[Any], T]
+    max_answer_bytes: int = DEFAULT_MAX_ANSWER_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Let this many seconds pass."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """The time in seconds: since the Unix epoch when ``wall``, else of a clock that never goes back."""
+
+    wall: bool
+
+
+Effect: TypeAlias = Request[Any] | Sleep | Now
+Flow: TypeAlias = Generator[Effect, Any, T]
+
+
+def call(request: Request[T]) -> Flow[T]:
+    """The parsed answer. Raises Unreachable, BadAnswer, RpcError."""
+    return cast(T, (yield request))
+
+
+def sleep(seconds: float) -> Flow[None]:
+    """Waits."""
+    yield Sleep(seconds)
+
+
+def wall_time_s() -> Flow[float]:
+    """Seconds since the Unix epoch by the local clock."""
+    return cast(float, (yield Now(wall=True)))
+
+
+def elapsed_s() -> Flow[float]:
+    """Seconds of a clock that never goes back: only differences mean anything."""
+    return cast(float, (yield Now(wall=False)))

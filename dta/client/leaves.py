@@ -1,0 +1,115 @@
+"""Which record lives at which key: one line a kind, for reading them by proof.
+
+A leaf knows its key, how its bytes are read, and what to call it to a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from abci_app.pb.dta.v1 import custody_pb2, identity_pb2, params_pb2
+from abci_app.state import keys
+from dta.errors import InternalError, NotFound
+
+M = TypeVar("M", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf(Generic[M]):
+    """A place in the state. ``name`` says what is there, for errors."""
+
+    name: str
+    key: bytes
+    parse: Callable[[bytes], M]
+
+    def read(self, value: bytes | None) -> M | None:
+        """The record of a proved value; None stays None."""
+        try:
+            return None if value is None else self.parse(value)
+        except DecodeError as error:
+            # The validators vouch for these bytes: it is this program that can't read them.
+            raise InternalError(f"the {self.name} can't be read by this version", hint="upgrade dta") from error
+
+    def found(self, record: M | None) -> M:
+        """The record. Raises NotFound where there is none."""
+        if record is None:
+            raise NotFound(
+                f"there is no {self.name} on the ledger",
+                hint="check the id; what was just committed is provable one block later",
+                data={"what": self.name, "key": self.key.hex()},
+            )
+        return record
+
+
+def chain() -> Leaf[params_pb2.ChainRecord]:
+    """What this chain is."""
+    return Leaf("chain record", keys.chain(), params_pb2.ChainRecord.FromString)
+
+
+def params() -> Leaf[params_pb2.Params]:
+    """The consensus parameters."""
+    return Leaf("parameters", keys.params(), params_pb2.Params.FromString)
+
+
+def identity(id_: bytes) -> Leaf[identity_pb2.IdentityRecord]:
+    """An identity by its 32-byte id."""
+    return Leaf(f"identity {id_.hex()}", keys.identity(id_), identity_pb2.IdentityRecord.FromString)
+
+
+def identity_history(id_: bytes, sequence: int) -> Leaf[identity_pb2.IdentityHistory]:
+    """Entry ``sequence`` (from 0) of an identity's history."""
+    name = f"history entry {sequence} of identity {id_.hex()}"
+    return Leaf(name, keys.identity_history(id_, sequence), identity_pb2.IdentityHistory.FromString)
+
+
+def fiduciary(id_: bytes) -> Leaf[identity_pb2.FiduciaryRecord]:
+    """A fiduciary by its 32-byte identity id."""
+    return Leaf(f"fiduciary {id_.hex()}", keys.fiduciary(id_), identity_pb2.FiduciaryRecord.FromString)
+
+
+def counter(principal: bytes) -> Leaf[custody_pb2.CounterRecord]:
+    """A principal's counters."""
+    return Leaf(f"counter of {principal.hex()}", keys.counter(principal), custody_pb2.CounterRecord.FromString)
+
+
+def vault(id_: bytes) -> Leaf[custody_pb2.VaultRecord]:
+    """A vault by its 32-byte id."""
+    return Leaf(f"vault {id_.hex()}", keys.vault(id_), custody_pb2.VaultRecord.FromString)
+
+
+def vault_key(vault_id: bytes, fiduciary_id: bytes) -> Leaf[custody_pb2.VaultKeyRecord]:
+    """A fiduciary's key in a vault: what shares are sealed to."""
+    name = f"key of fiduciary {fiduciary_id.hex()} in vault {vault_id.hex()}"
+    return Leaf(name, keys.vault_key(vault_id, fiduciary_id), custody_pb2.VaultKeyRecord.FromString)
+
+
+def order(id_: bytes) -> Leaf[custody_pb2.OrderRecord]:
+    """An order by its 32-byte reference."""
+    return Leaf(f"order {id_.hex()}", keys.order(id_), custody_pb2.OrderRecord.FromString)
+
+
+def fulfilment(order_id: bytes, fiduciary_id: bytes) -> Leaf[custody_pb2.FulfilmentRecord]:
+    """What a fiduciary did about an order."""
+    name = f"fulfilment of order {order_id.hex()} by {fiduciary_id.hex()}"
+    return Leaf(name, keys.fulfilment(order_id, fiduciary_id), custody_pb2.FulfilmentRecord.FromString)
+
+
+def request(id_: bytes) -> Leaf[custody_pb2.RequestRecord]:
+    """A request for a secret by its 32-byte id."""
+    return Leaf(f"request {id_.hex()}", keys.request(id_), custody_pb2.RequestRecord.FromString)
+
+
+def decision(request_id: bytes, party: bytes) -> Leaf[custody_pb2.DecisionRecord]:
+    """A party's approval or veto of a request."""
+    name = f"decision on request {request_id.hex()} by {party.hex()}"
+    return Leaf(name, keys.decision(request_id, party), custody_pb2.DecisionRecord.FromString)
+
+
+def answer(request_id: bytes, fiduciary_id: bytes) -> Leaf[custody_pb2.AnswerRecord]:
+    """A fiduciary's answer to a request."""
+    name = f"answer to request {request_id.hex()} by {fiduciary_id.hex()}"
+    return Leaf(name, keys.answer(request_id, fiduciary_id), custody_pb2.AnswerRecord.FromString)

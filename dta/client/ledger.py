@@ -1,0 +1,292 @@
+"""The ledger as its users see it: typed, verified reads, and transactions sent until they are committed.
+
+:class:`Ledger` blocks, :class:`AsyncLedger` is the same under asyncio; :class:`LedgerFlows` is what both run. Every
+read here is proved to the trust file's validators, but where a name says ``unverified``.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from google.protobuf.message import Message
+
+from abci_app.limits import SALT_BYTES
+from abci_app.pb.dta.v1 import custody_pb2, identity_pb2, params_pb2
+from dta.client import leaves, requests
+from dta.client.flow import Flow, call
+from dta.client.headers import Trust
+from dta.client.leaves import Leaf
+from dta.client.reads import DEFAULT_MAX_AGE_S, DEFAULT_WAIT_S, Head, VerifiedReader, VerifiedValue
+from dta.client.rpc import AsyncRpc, Rpc
+from dta.client.submit import Committed, Patience, submit
+from dta.client.tx import SignedBytes, Signer, build_tx
+from dta.light.trust import TrustFile
+
+M = TypeVar("M", bound=Message)
+
+DEFAULT_EXPIRY_BLOCKS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class VaultView:
+    """A vault and its published keys, of one proved state. A fiduciary without a key maps to None."""
+
+    record: custody_pb2.VaultRecord
+    keys: Mapping[bytes, custody_pb2.VaultKeyRecord | None]
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderView:
+    """An order and what its fiduciaries did about it, of one proved state. None: nothing yet."""
+
+    record: custody_pb2.OrderRecord
+    fulfilments: Mapping[bytes, custody_pb2.FulfilmentRecord | None]
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestView:
+    """A request, its order, and the answers by fiduciary, of one proved state. None: not answered yet."""
+
+    record: custody_pb2.RequestRecord
+    order: custody_pb2.OrderRecord
+    answers: Mapping[bytes, custody_pb2.AnswerRecord | None]
+    height: int
+
+
+class LedgerFlows:
+    """Everything a client does with the ledger, as flows."""
+
+    def __init__(self, reader: VerifiedReader) -> None:
+        self.reader = reader
+
+    @property
+    def trust(self) -> Trust:
+        """What this client believes."""
+        return self.reader.trust
+
+    def find(self, leaf: Leaf[M], at_least: int = 0) -> Flow[M | None]:
+        """The record, or None where it is proved that there is none."""
+        return leaf.read((yield from self.reader.get(leaf.key, at_least=at_least)).value)
+
+    def get(self, leaf: Leaf[M], at_least: int = 0) -> Flow[M]:
+        """The record. Raises NotFound where it is proved that there is none."""
+        return leaf.found((yield from self.find(leaf, at_least)))
+
+    def find_at(self, head: Head, leaf: Leaf[M]) -> Flow[M | None]:
+        """The record in the state of ``head``."""
+        return leaf.read((yield from self.reader.get_at(head, leaf.key)).value)
+
+    def vault_view(self, id_: bytes, at_least: int = 0) -> Flow[VaultView]:
+        """A vault with its keys."""
+        head = yield from self.reader.head(at_least)
+        leaf = leaves.vault(id_)
+        record = leaf.found((yield from self.find_at(head, leaf)))
+        found: dict[bytes, custody_pb2.VaultKeyRecord | None] = {}
+        for fiduciary in record.fiduciaries:
+            found[fiduciary] = yield from self.find_at(head, leaves.vault_key(id_, fiduciary))
+        return VaultView(record, found, head.height)
+
+    def order_view(self, id_: bytes, at_least: int = 0) -> Flow[OrderView]:
+        """An order with its fulfilments and rejections."""
+        head = yield from self.reader.head(at_least)
+        leaf = leaves.order(id_)
+        record = leaf.found((yield from self.find_at(head, leaf)))
+        found: dict[bytes, custody_pb2.FulfilmentRecord | None] = {}
+        for fiduciary in record.fiduciaries:
+            found[fiduciary] = yield from self.find_at(head, leaves.fulfilment(id_, fiduciary))
+        return OrderView(record, found, head.height)
+
+    def request_view(self, id_: bytes, at_least: int = 0) -> Flow[RequestView]:
+        """A request with its order and answers."""
+        head = yield from self.reader.head(at_least)
+        leaf = leaves.request(id_)
+        record = leaf.found((yield from self.find_at(head, leaf)))
+        order_leaf = leaves.order(record.order)
+        order = order_leaf.found((yield from self.find_at(head, order_leaf)))
+        found: dict[bytes, custody_pb2.AnswerRecord | None] = {}
+        for fiduciary in order.fiduciaries:
+            found[fiduciary] = yield from self.find_at(head, leaves.answer(id_, fiduciary))
+        return RequestView(record, order, found, head.height)
+
+    def build(self, signer: Signer, message: Message, expiry_blocks: int = DEFAULT_EXPIRY_BLOCKS) -> Flow[SignedBytes]:
+        """Signs ``message`` in a new transaction that expires so many blocks after the node's newest one."""
+        status = yield from call(requests.status())
+        expires_at_height = status.latest_height + expiry_blocks
+        salt = secrets.token_bytes(SALT_BYTES)
+        return build_tx(self.trust.chain_id, self.trust.gid, signer, message, expires_at_height, salt)
+
+    def send(self, signer: Signer, message: Message, patience: Patience | None = None) -> Flow[Committed]:
+        """Builds, submits, and requires the code 0. Raises what :func:`dta.client.submit.submit` does."""
+        tx = yield from self.build(signer, message)
+        return (yield from submit(tx, patience)).require_ok()
+
+
+def _flows(trust: Trust | TrustFile, max_age_s: float, wait_s: float) -> LedgerFlows:
+    return LedgerFlows(VerifiedReader(trust, max_age_s=max_age_s, wait_s=wait_s))
+
+
+class Ledger:
+    """The blocking client. Records are proved; a missing one raises NotFound. ``at_least``: not below this height."""
+
+    def __init__(
+        self,
+        rpc: Rpc,
+        trust: Trust | TrustFile,
+        *,
+        max_age_s: float = DEFAULT_MAX_AGE_S,
+        wait_s: float = DEFAULT_WAIT_S,
+    ) -> None:
+        self.rpc = rpc
+        self.flows = _flows(trust, max_age_s, wait_s)
+        self.trust = self.flows.trust
+
+    def find(self, leaf: Leaf[M], at_least: int = 0) -> M | None:
+        """Any record of :mod:`dta.client.leaves`, or None where it is proved that there is none."""
+        return self.rpc.run(self.flows.find(leaf, at_least))
+
+    def get(self, leaf: Leaf[M], at_least: int = 0) -> M:
+        """Any record of :mod:`dta.client.leaves`."""
+        return self.rpc.run(self.flows.get(leaf, at_least))
+
+    def prove(self, key: bytes, height: int | None = None) -> VerifiedValue:
+        """A raw leaf, with the height and the header that prove it."""
+        return self.rpc.run(self.flows.reader.get(key, height))
+
+    def identity(self, id_: bytes, at_least: int = 0) -> identity_pb2.IdentityRecord:
+        """An identity."""
+        return self.get(leaves.identity(id_), at_least)
+
+    def fiduciary(self, id_: bytes, at_least: int = 0) -> identity_pb2.FiduciaryRecord:
+        """A fiduciary."""
+        return self.get(leaves.fiduciary(id_), at_least)
+
+    def vault(self, id_: bytes, at_least: int = 0) -> custody_pb2.VaultRecord:
+        """A vault."""
+        return self.get(leaves.vault(id_), at_least)
+
+    def vault_keys(self, id_: bytes, at_least: int = 0) -> VaultView:
+        """A vault with its keys, all of one state."""
+        return self.rpc.run(self.flows.vault_view(id_, at_least))
+
+    def order(self, id_: bytes, at_least: int = 0) -> custody_pb2.OrderRecord:
+        """An order."""
+        return self.get(leaves.order(id_), at_least)
+
+    def order_view(self, id_: bytes, at_least: int = 0) -> OrderView:
+        """An order with what its fiduciaries did."""
+        return self.rpc.run(self.flows.order_view(id_, at_least))
+
+    def request(self, id_: bytes, at_least: int = 0) -> custody_pb2.RequestRecord:
+        """A request."""
+        return self.get(leaves.request(id_), at_least)
+
+    def request_view(self, id_: bytes, at_least: int = 0) -> RequestView:
+        """A request with its order and answers."""
+        return self.rpc.run(self.flows.request_view(id_, at_least))
+
+    def params(self) -> params_pb2.Params:
+        """The consensus parameters."""
+        return self.get(leaves.params())
+
+    def status(self) -> requests.Status:
+        """What the node says of itself; not verified."""
+        return self.rpc.call(requests.status())
+
+    def build(self, signer: Signer, message: Message, expiry_blocks: int = DEFAULT_EXPIRY_BLOCKS) -> SignedBytes:
+        """A new signed transaction: keep its bytes if it must survive this process."""
+        return self.rpc.run(self.flows.build(signer, message, expiry_blocks))
+
+    def submit(self, tx: SignedBytes, patience: Patience | None = None, since_height: int | None = None) -> Committed:
+        """Sends the same bytes until they are in a block; see :func:`dta.client.submit.submit`."""
+        return self.rpc.run(submit(tx, patience, since_height))
+
+    def send(self, signer: Signer, message: Message, patience: Patience | None = None) -> Committed:
+        """Builds, submits, and requires the code 0."""
+        return self.rpc.run(self.flows.send(signer, message, patience))
+
+
+class AsyncLedger:
+    """The same as :class:`Ledger` under asyncio."""
+
+    def __init__(
+        self,
+        rpc: AsyncRpc,
+        trust: Trust | TrustFile,
+        *,
+        max_age_s: float = DEFAULT_MAX_AGE_S,
+        wait_s: float = DEFAULT_WAIT_S,
+    ) -> None:
+        self.rpc = rpc
+        self.flows = _flows(trust, max_age_s, wait_s)
+        self.trust = self.flows.trust
+
+    async def find(self, leaf: Leaf[M], at_least: int = 0) -> M | None:
+        """Any record of :mod:`dta.client.leaves`, or None where it is proved that there is none."""
+        return await self.rpc.run(self.flows.find(leaf, at_least))
+
+    async def get(self, leaf: Leaf[M], at_least: int = 0) -> M:
+        """Any record of :mod:`dta.client.leaves`."""
+        return await self.rpc.run(self.flows.get(leaf, at_least))
+
+    async def prove(self, key: bytes, height: int | None = None) -> VerifiedValue:
+        """A raw leaf, with the height and the header that prove it."""
+        return await self.rpc.run(self.flows.reader.get(key, height))
+
+    async def identity(self, id_: bytes, at_least: int = 0) -> identity_pb2.IdentityRecord:
+        """An identity."""
+        return await self.get(leaves.identity(id_), at_least)
+
+    async def fiduciary(self, id_: bytes, at_least: int = 0) -> identity_pb2.FiduciaryRecord:
+        """A fiduciary."""
+        return await self.get(leaves.fiduciary(id_), at_least)
+
+    async def vault(self, id_: bytes, at_least: int = 0) -> custody_pb2.VaultRecord:
+        """A vault."""
+        return await self.get(leaves.vault(id_), at_least)
+
+    async def vault_keys(self, id_: bytes, at_least: int = 0) -> VaultView:
+        """A vault with its keys, all of one state."""
+        return await self.rpc.run(self.flows.vault_view(id_, at_least))
+
+    async def order(self, id_: bytes, at_least: int = 0) -> custody_pb2.OrderRecord:
+        """An order."""
+        return await self.get(leaves.order(id_), at_least)
+
+    async def order_view(self, id_: bytes, at_least: int = 0) -> OrderView:
+        """An order with what its fiduciaries did."""
+        return await self.rpc.run(self.flows.order_view(id_, at_least))
+
+    async def request(self, id_: bytes, at_least: int = 0) -> custody_pb2.RequestRecord:
+        """A request."""
+        return await self.get(leaves.request(id_), at_least)
+
+    async def request_view(self, id_: bytes, at_least: int = 0) -> RequestView:
+        """A request with its order and answers."""
+        return await self.rpc.run(self.flows.request_view(id_, at_least))
+
+    async def params(self) -> params_pb2.Params:
+        """The consensus parameters."""
+        return await self.get(leaves.params())
+
+    async def status(self) -> requests.Status:
+        """What the node says of itself; not verified."""
+        return await self.rpc.call(requests.status())
+
+    async def build(self, signer: Signer, message: Message, expiry_blocks: int = DEFAULT_EXPIRY_BLOCKS) -> SignedBytes:
+        """A new signed transaction: keep its bytes if it must survive this process."""
+        return await self.rpc.run(self.flows.build(signer, message, expiry_blocks))
+
+    async def submit(
+        self, tx: SignedBytes, patience: Patience | None = None, since_height: int | None = None
+    ) -> Committed:
+        """Sends the same bytes until they are in a block; see :func:`dta.client.submit.submit`."""
+        return await self.rpc.run(submit(tx, patience, since_height))
+
+    async def send(self, signer: Signer, message: Message, patience: Patience | None = None) -> Committed:
+        """Builds, submits, and requires the code 0."""
+        return await self.rpc.run(self.flows.send(signer, message, patience))

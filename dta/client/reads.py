@@ -1,0 +1,183 @@
+"""Verified reads: a leaf of the state, proved under the app hash of a header that the trusted validators signed.
+
+A node that lies about a value, a height, a header, its validators or the time is refused, and the error names the
+step that failed. docs/spec/light-client.md; docs/adr/0009-verified-reads.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from google.protobuf.message import DecodeError
+
+from abci_app.codes import Code, info
+from abci_app.pb.dta.v1 import params_pb2
+from abci_app.state import keys
+from abci_app.state.proof import ProofRefused, verify_absence, verify_existence
+from dta.client import requests
+from dta.client.flow import Flow, call, elapsed_s, sleep, wall_time_s
+from dta.client.headers import Trust
+from dta.errors import BadAnswer, DtaError, JsonValue, NotFound, NotVerified, TimedOut
+from dta.light.trust import TrustFile
+from dta.light.types import Header
+
+STORE_PATH = "/store"
+PROOF_TYPE = "ics23:jmt"
+DEFAULT_MAX_AGE_S = 120.0
+DEFAULT_WAIT_S = 30.0
+_POLL_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A height whose state can be proved, and the verified header of the next height, which holds its app hash."""
+
+    height: int
+    header: Header
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedValue:
+    """A leaf at ``height``: its value, or None where it is proved absent. ``header``: of the next height."""
+
+    key: bytes
+    value: bytes | None
+    height: int
+    header: Header
+
+
+def unverified_get(key: bytes, height: int = 0) -> Flow[bytes | None]:
+    """What the node *says* is at ``key`` (height 0: now). For progress displays; nothing secret may rest on it."""
+    answer = yield from call(requests.abci_query(STORE_PATH, key, height))
+    _check_query_code(answer)
+    return answer.value or None
+
+
+class VerifiedReader:
+    """Reads leaves and believes only what is proved to the trust file's validators.
+
+    ``max_age_s``: how old the newest header may be by the local clock, so that nobody is served an old state.
+    ``wait_s``: how long to wait for a height that is not there yet.
+    """
+
+    def __init__(
+        self, trust: Trust | TrustFile, *, max_age_s: float = DEFAULT_MAX_AGE_S, wait_s: float = DEFAULT_WAIT_S
+    ) -> None:
+        self.trust = trust if isinstance(trust, Trust) else Trust(trust)
+        self._max_age_s = max_age_s
+        self._wait_s = wait_s
+        self._right_chain = False
+
+    def get(self, key: bytes, height: int | None = None, at_least: int = 0) -> Flow[VerifiedValue]:
+        """The leaf at ``key``: at the newest provable height (not below ``at_least``), or at a past ``height``.
+
+        A past height is not checked for age: it answers an old question. Raises NotVerified, NotFound (the node no
+        longer has that height), TimedOut (``at_least`` was not reached), RpcError, Unreachable, BadAnswer.
+        """
+        if height is None:
+            head = yield from self.head(at_least)
+        else:
+            head = yield from self.head_at(height)
+        return (yield from self.get_at(head, key))
+
+    def head(self, at_least: int = 0) -> Flow[Head]:
+        """The newest height whose state can be proved: fresh, verified, of the right chain, and >= ``at_least``."""
+        target = yield from self._newest_provable(max(at_least, self.trust.first_height))
+        state = yield from self.trust.state_at(target + 1)
+        header = _header_of(state.header)
+        yield from self._check_fresh(header)
+        head = Head(target, header)
+        yield from self._check_chain(head)
+        return head
+
+    def head_at(self, height: int) -> Flow[Head]:
+        """A past height, verified but of any age."""
+        state = yield from self.trust.state_at(height + 1)
+        head = Head(height, _header_of(state.header))
+        yield from self._check_chain(head)
+        return head
+
+    def get_at(self, head: Head, key: bytes) -> Flow[VerifiedValue]:
+        """The leaf at ``key`` in the state of ``head``: several reads at one head are of one state."""
+        answer = yield from call(requests.abci_query(STORE_PATH, key, head.height, prove=True))
+        _check_query_code(answer)
+        if answer.key != key or answer.height != head.height:
+            raise NotVerified("answer", "the node answered about another key or height than was asked")
+        if len(answer.proof_ops) != 1 or answer.proof_ops[0].kind != PROOF_TYPE:
+            raise NotVerified("proof", f"the node gave no {PROOF_TYPE} proof with its answer")
+        proof, root = answer.proof_ops[0].data, head.header.app_hash
+        try:
+            if answer.value:
+                verify_existence(root, key, answer.value, proof)
+            else:
+                verify_absence(root, key, proof)
+        except ProofRefused as error:
+            raise NotVerified(
+                "proof",
+                f"the node's answer does not follow from the app hash of height {head.height}: {error.reason}",
+                hint="this node lies, or is broken: use another one, and tell its operator",
+                data={"key": key.hex(), "height": head.height, "app_hash": root.hex()},
+            ) from error
+        return VerifiedValue(key, answer.value or None, head.height, head.header)
+
+    def _newest_provable(self, at_least: int) -> Flow[int]:
+        """The newest height but one, once that is ``at_least``: the app hash of H stands in the header of H + 1."""
+        start_s = yield from elapsed_s()
+        while True:
+            status = yield from call(requests.status())
+            if status.latest_height - 1 >= at_least:
+                return status.latest_height - 1
+            now_s = yield from elapsed_s()
+            if now_s - start_s >= self._wait_s:
+                raise TimedOut(
+                    f"the node is at height {status.latest_height}; to prove {at_least} it takes {at_least + 1}",
+                    hint="is the node catching up, or the chain halted? `dta status` shows both",
+                    data={"latest_height": status.latest_height, "needed_height": at_least + 1},
+                )
+            yield from sleep(_POLL_S)
+
+    def _check_fresh(self, header: Header) -> Flow[None]:
+        now_s = yield from wall_time_s()
+        age_s = now_s - header.time.seconds
+        if age_s > self._max_age_s:
+            raise NotVerified(
+                "time",
+                f"the newest block that the node shows is {int(age_s)} s old; at most {int(self._max_age_s)} s may be",
+                hint="the node is behind, the chain is halted, or this machine's clock is wrong; try another node",
+                data={"height": header.height, "age_s": int(age_s), "max_age_s": int(self._max_age_s)},
+            )
+
+    def _check_chain(self, head: Head) -> Flow[None]:
+        """Once: the chain's own record names the trust file's gid (a re-genesis may keep chain id and validators)."""
+        if self._right_chain:
+            return
+        leaf = yield from self.get_at(head, keys.chain())
+        try:
+            record = params_pb2.ChainRecord.FromString(leaf.value or b"")
+        except DecodeError:
+            record = params_pb2.ChainRecord()  # proved, but of another application
+        if record.gid != self.trust.gid or record.chain_id != self.trust.chain_id:
+            raise NotVerified(
+                "gid",
+                "the chain is not the one that the trust file names: its genesis id differs",
+                hint="the chain was started anew: get the trust file of the new one",
+                data={"gid": record.gid.hex(), "trusted_gid": self.trust.gid.hex()},
+            )
+        self._right_chain = True
+
+
+def _header_of(header: Header | None) -> Header:
+    if header is None:
+        raise AssertionError("a verified height after the trust file's has a header")
+    return header
+
+
+def _check_query_code(answer: requests.QueryAnswer) -> None:
+    if answer.code == Code.OK:
+        return
+    row = info(answer.code)
+    data: dict[str, JsonValue] = {"code": answer.code, "name": row.name}
+    error: type[DtaError] = (
+        NotFound if answer.code in (Code.QUERY_HEIGHT_PRUNED, Code.QUERY_BEFORE_FIRST_BLOCK) else BadAnswer
+    )
+    raise error(f"the node refused the query with {row.name}: {row.meaning}", hint=row.hint, data=data)

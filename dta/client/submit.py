@@ -1,0 +1,232 @@
+"""Submitting: the same bytes again and again until they are in a block, or can't be any more.
+
+CheckTx's OK is no acknowledgement: a transaction that got it can be dropped, and the mempool does not survive a
+restart. What counts is a block. The node's index is behind the chain and may be off, so blocks are read too. The
+node is believed here: what must be *proved* is read by :mod:`dta.client.reads`. docs/adr/0009-verified-reads.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from abci_app.block import Event, TxResult
+from abci_app.codes import Code, info
+from dta.client import requests
+from dta.client.flow import Flow, call, elapsed_s, sleep
+from dta.client.tx import SignedBytes
+from dta.errors import BadAnswer, DtaError, Expired, RefusedByLedger, RpcError, TimedOut, Unreachable
+
+LOOK_BACK_BLOCKS = 1_000
+"""How far before its expiry a transaction that was sent earlier is looked for, at most."""
+
+SETTLED_BLOCKS = 3
+"""For so many blocks a transaction that was accepted once is looked for after the node began to refuse it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often to look and to send again, and when to give up. ``timeout_s`` None: not before the expiry."""
+
+    first_poll_s: float = 0.1
+    last_poll_s: float = 2.0
+    resend_s: float = 3.0
+    timeout_s: float | None = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A transaction that is in a block, whatever its ``code``."""
+
+    height: int
+    code: int
+    log: str
+    data: bytes
+    tx_hash: bytes
+    gas_wanted: int
+    gas_used: int
+    events: tuple[Event, ...]
+
+    def require_ok(self) -> Committed:
+        """Itself, when the code is 0. Raises RefusedByLedger otherwise."""
+        if self.code != Code.OK:
+            raise _refusal(self.code, self.log, self.height)
+        return self
+
+
+def _refusal(code: int, log: str, height: int | None = None) -> RefusedByLedger:
+    row = info(code)
+    return RefusedByLedger(code, row.name, log or row.meaning, hint=row.hint, height=height)
+
+
+def _committed(tx: SignedBytes, height: int, result: TxResult) -> Committed:
+    return Committed(
+        height, result.code, result.log, result.data, tx.tx_hash, result.gas_wanted, result.gas_used, result.events
+    )
+
+
+class _Search:
+    """Where one transaction was looked for so far."""
+
+    def __init__(self, tx: SignedBytes, next_height: int) -> None:
+        self.tx = tx
+        self.next_height = next_height
+        self.in_block = False  # a block holds it, its results are not there yet
+        self.gap = False  # the node no longer has some of the blocks that could hold it
+        self.latest_height = 0
+
+    def rewind(self) -> None:
+        """It was sent before this search began: look at every block that could hold it."""
+        self.next_height = min(self.next_height, max(1, self.tx.expires_at_height - LOOK_BACK_BLOCKS))
+
+    @property
+    def proved_absent(self) -> bool:
+        """Past its expiry, and no block up to there has it."""
+        return self.next_height > self.tx.expires_at_height and not self.in_block
+
+    def look(self) -> Flow[Committed | None]:
+        """The transaction's result, if it is in a block that the node has."""
+        status = yield from call(requests.status())
+        self.latest_height = status.latest_height
+        try:
+            found = yield from call(requests.tx(self.tx.tx_hash))
+        except RpcError:
+            pass  # not indexed (yet), or the node keeps no index: the blocks decide
+        else:
+            if found.tx == self.tx.tx:
+                return _committed(self.tx, found.height, found.result)
+        if self.next_height < status.earliest_height:
+            self.next_height, self.gap = status.earliest_height, True
+        while self.next_height <= min(self.latest_height, self.tx.expires_at_height):
+            result = yield from self._look_in_block(self.next_height)
+            if result is not None or self.in_block:
+                return result
+            self.next_height += 1
+        return None
+
+    def _look_in_block(self, height: int) -> Flow[Committed | None]:
+        block = yield from call(requests.block(height))
+        if self.tx.tx not in block.txs:
+            return None
+        self.in_block = True
+        try:
+            results = yield from call(requests.block_results(height))
+        except RpcError:
+            return None  # the node has the block and executes it now
+        index = block.txs.index(self.tx.tx)
+        if index >= len(results.tx_results):
+            return None
+        return _committed(self.tx, height, results.tx_results[index])
+
+
+@dataclass(slots=True)
+class _Sending:
+    """What came of sending the bytes so far."""
+
+    accepted: bool = False
+    refusal: RefusedByLedger | None = None
+    known_before: bool = False
+    refused_since_height: int | None = None
+
+    def send(self, tx: SignedBytes) -> Flow[None]:
+        self.refusal = None
+        try:
+            answer = yield from call(requests.broadcast_tx_sync(tx.tx))
+        except RpcError as error:
+            self._take_error(error)
+            return
+        if answer.code == Code.OK:
+            self.accepted = True
+            return
+        self.refusal = _refusal(answer.code, answer.log)
+        self.known_before |= not self.accepted and answer.code in (Code.REPLAYED, Code.EXPIRED)
+
+    def _take_error(self, error: RpcError) -> None:
+        # CometBFT gives all of these the same number: only its text tells them apart. A text that we don't know is
+        # an error of the moment, and the same bytes are sent again.
+        if "already exists in cache" in error.rpc_data:
+            self.known_before |= not self.accepted
+            self.accepted = True
+        elif "tx too large" in error.rpc_data.lower():
+            self.refusal = _refusal(Code.TOO_LARGE, error.rpc_data)
+        else:
+            self.refusal = _refusal(Code.BUSY, error.rpc_data or error.rpc_message)
+
+    @property
+    def final(self) -> RefusedByLedger | None:
+        """The refusal, when sending the same bytes again can't help."""
+        return self.refusal if self.refusal and not info(self.refusal.code).retry else None
+
+
+def submit(tx: SignedBytes, patience: Patience | None = None, since_height: int | None = None) -> Flow[Committed]:
+    """Sends ``tx`` until it is in a block. Its code says whether it did anything: :meth:`Committed.require_ok`.
+
+    ``since_height``: where to look from, for bytes that were first sent earlier (else they are recognised by the
+    node's answer, and the last blocks before their expiry are read).
+
+    Raises RefusedByLedger (the mempool check refused it for good; or, at the time limit, each time), Expired (past
+    its expiry and in no block: safe to sign anew), TimedOut (it may still be committed), Unreachable (only before
+    anything was sent), BadAnswer (likewise).
+    """
+    patience = patience or Patience()
+    start_s = yield from elapsed_s()
+    status = yield from call(requests.status())
+    search = _Search(tx, status.latest_height + 1 if since_height is None else max(since_height, 1))
+    sending, poll_s, sent_s = _Sending(), patience.first_poll_s, None
+    while True:
+        now_s = yield from elapsed_s()
+        try:
+            if sent_s is None or now_s - sent_s >= patience.resend_s or sending.refusal is not None:
+                sent_s = now_s
+                yield from sending.send(tx)
+                if sending.known_before:
+                    search.rewind()
+                    sending.known_before = False
+            found = yield from search.look()
+        except (Unreachable, BadAnswer, RpcError) as error:
+            trouble: DtaError | None = error
+        else:
+            trouble = None
+            if found is not None:
+                return found
+            _stop_if_decided(tx, search, sending)
+        if patience.timeout_s is not None and now_s - start_s >= patience.timeout_s:
+            raise _out_of_time(tx, sending, trouble)
+        yield from sleep(poll_s)
+        poll_s = min(poll_s * 1.5, patience.last_poll_s)
+
+
+def _stop_if_decided(tx: SignedBytes, search: _Search, sending: _Sending) -> None:
+    """Raises once nothing more can come of these bytes. Called only after every block so far was looked at."""
+    if search.in_block:
+        return
+    if search.latest_height > tx.expires_at_height and search.proved_absent:
+        if search.gap:
+            raise TimedOut(
+                "the transaction is past its expiry, and the node no longer has every block that could hold it",
+                hint="ask a node that keeps all blocks, or look at the state that it would have made",
+                data={"tx_hash": tx.tx_hash.hex(), "expires_at_height": tx.expires_at_height},
+            )
+        raise Expired(
+            f"the transaction was not committed by height {tx.expires_at_height}, its last",
+            hint="nothing was done; sign and send a new one",
+            data={"tx_hash": tx.tx_hash.hex(), "expires_at_height": tx.expires_at_height},
+        )
+    refusal = sending.final
+    if refusal is None or refusal.code == Code.EXPIRED:
+        sending.refused_since_height = None
+        return
+    if sending.refused_since_height is None:
+        sending.refused_since_height = search.latest_height
+    # What was accepted before may still be in another node's mempool: the refusal must outlast a few blocks.
+    if not sending.accepted or search.latest_height >= sending.refused_since_height + SETTLED_BLOCKS:
+        raise refusal
+
+
+def _out_of_time(tx: SignedBytes, sending: _Sending, trouble: DtaError | None) -> DtaError:
+    if sending.refusal is not None and not sending.accepted and trouble is None:
+        return sending.refusal
+    return TimedOut(
+        "the transaction is not committed yet" + (f"; last trouble: {trouble.message}" if trouble else ""),
+        hint=f"it may still be, until height {tx.expires_at_height}: send the same bytes again, or look for it",
+        data={"tx_hash": tx.tx_hash.hex(), "expires_at_height": tx.expires_at_height},
+    )
