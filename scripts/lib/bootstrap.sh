@@ -73,7 +73,7 @@ install_packages() {
 
 find_python() {
   local candidate
-  for candidate in ${PYTHON:+"$PYTHON"} "${DTA_PYTHON_CANDIDATES[@]}"; do
+  for candidate in ${DTA_BASE_PYTHON:+"$DTA_BASE_PYTHON"} "${DTA_PYTHON_CANDIDATES[@]}"; do
     if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
       command -v "$candidate"
       return
@@ -110,7 +110,7 @@ fill_venv() {
   fi
   if ! "$DTA_ROOT/.venv/bin/python" -m pip --version >/dev/null 2>&1; then
     python=$(find_python) ||
-      fail "no Python of version 3.11 or newer" "install one, or name it: PYTHON=/path/to/python3.12"
+      fail "no Python of version 3.11 or newer" "install one, or name it: DTA_BASE_PYTHON=/path/to/python3.12"
     rm -rf "$DTA_ROOT/.venv"
     make_venv "$python"
   fi

@@ -269,7 +269,7 @@ def test_the_replicated_part_depends_on_nothing_but_its_arguments() -> None:
         "s = {1}\nt = s | other\nout = tuple(t)",
         "def f(names: set[str]):\n    return [n for n in names]",
         "def f(names: frozenset[str] | None):\n    yield from names",
-        "class C:\n    def __init__(self):\n        self.seen: set[bytes] = set()\n    def f(self):\n        list(self.seen)",
+        "class C:\n    def __init__(self): self.seen: set[bytes] = X\n    def f(self): list(self.seen)",
         "class C:\n    seen: frozenset[bytes]\ndef f(c):\n    return tuple(c.seen)",
         "from typing import Final\nS: Final[frozenset[str]] = F\nfor s in S: use(s)",
         "for x in a.keys() - b.keys(): use(x)",

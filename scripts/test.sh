@@ -1,0 +1,130 @@
+#!/usr/bin/env bash
+# Everything that is checked, on a bare machine too. All suites run, whatever fails; the exit code says whether all
+# passed, and the last line counts. DTA_WORKERS sets how many processes share an independent suite (default: cores,
+# at most 4).
+#
+#   scripts/test.sh            all suites
+#   scripts/test.sh unit cli   some of them
+#   scripts/test.sh --list     their names
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=scripts/lib/bootstrap.sh
+. scripts/lib/bootstrap.sh
+
+# A check counts as one test. A suite of tests is a directory below tests/.
+CHECKS=(lint types imports proto)
+TESTS=(unit property vectors conformance sim cli)
+ALL=("${CHECKS[@]}" "${TESTS[@]}" hash-seed localnet)
+# The simulation's seed: replayed under two hash seeds.
+REPLAY_SEED=1
+
+passed=0
+failed=0
+skipped=0
+table=()
+
+main() {
+  local suites=("$@") suite known
+  if [ "$*" = --list ]; then
+    printf '%s\n' "${ALL[@]}"
+    return
+  fi
+  known=" ${ALL[*]} "
+  for suite in "$@"; do
+    [[ "$known" == *" $suite "* ]] || fail "no suite is called $suite" "one of: ${ALL[*]}"
+  done
+  [ "$#" -gt 0 ] || choose_all
+
+  bootstrap "${suites[@]}"
+  logs=$(mktemp -d)
+  trap 'rm -rf "$logs"' EXIT
+  for suite in "${suites[@]}"; do run_suite "$suite"; done
+
+  printf '\n%-12s %-8s %8s  %s\n' suite result seconds tests
+  printf '%s\n' "${table[@]}"
+  printf '\n%s passed, %s failed, %s skipped\n' "$passed" "$failed" "$skipped"
+  [ "$failed" = 0 ]
+}
+
+# Every suite that has something to run; one that is not written yet is shown as absent. (Asked for by name, it fails.)
+choose_all() {
+  local suite
+  for suite in "${ALL[@]}"; do
+    if written "$suite"; then
+      suites+=("$suite")
+    else
+      table+=("$(printf '%-12s %-8s' "$suite" absent)")
+    fi
+  done
+}
+
+written() {
+  case " ${CHECKS[*]} " in *" $1 "*) return ;; esac
+  if [ "$1" = hash-seed ]; then
+    [ -f tests/sim/replay.py ]
+  else
+    [ -n "$(find "tests/$1" -name 'test_*.py' 2>/dev/null | head -n 1)" ]
+  fi
+}
+
+# bootstrap SUITE...: only what those suites need: linting needs no CometBFT.
+bootstrap() {
+  ensure_venv
+  case " $* " in *" unit "* | *" conformance "* | *" cli "* | *" localnet "*) ensure_softhsm ;; esac
+  case " $* " in *" conformance "* | *" cli "* | *" localnet "*) ensure_cometbft "$DTA_ROOT/tools" ;; esac
+  # What the checks start (ruff, lint-imports, mypy) is the environment's.
+  export PATH="$DTA_ROOT/.venv/bin:$PATH" PYTHON="$DTA_PYTHON"
+}
+
+workers() {
+  local cores
+  cores=$(nproc 2>/dev/null || echo 2)
+  echo "${DTA_WORKERS:-$((cores > 4 ? 4 : cores))}"
+}
+
+suite_command() {
+  case "$1" in
+    lint) command=(ruff check .) ;;
+    types) command=(mypy) ;;
+    imports) command=(lint-imports) ;;
+    proto) command=(scripts/proto.sh --check) ;;
+    hash-seed) command=(scripts/hash_seed.sh python -m tests.sim.replay --seed "$REPLAY_SEED") ;;
+    # Its tests start whole networks, which would compete for the machine and its ports.
+    localnet) command=(pytest -rs tests/localnet) ;;
+    *) command=(pytest -rs -n "$(workers)" "tests/$1") ;;
+  esac
+}
+
+run_suite() {
+  local suite=$1 log="$logs/$1" started=$SECONDS status=0 result=passed command counts
+  printf '\n== %s\n' "$suite"
+  suite_command "$suite"
+  "${command[@]}" 2>&1 | tee "$log" || status=$?
+  counts=$(count "$suite" "$log" "$status")
+  read -r p f s <<<"$counts"
+  passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+  [ "$f" = 0 ] || result=FAILED
+  table+=("$(printf '%-12s %-8s %8s  %s passed, %s failed, %s skipped' \
+    "$suite" "$result" "$((SECONDS - started))" "$p" "$f" "$s")")
+}
+
+# count SUITE LOG STATUS: "passed failed skipped". Tests are counted from pytest's closing line; a check is one.
+# A suite that ended badly has failed at least once, even if pytest never got to count (or found no test at all).
+count() {
+  local line="" p=0 f=0 s=0
+  case " ${CHECKS[*]} hash-seed " in
+    *" $1 "*) if [ "$3" = 0 ]; then p=1; else f=1; fi ;;
+    *)
+      line=$(grep -E '^(=+ )?[0-9]+ (passed|failed|skipped|error|deselected|xfailed)' "$2" | tail -n 1) || true
+      p=$(counted "$line" passed)
+      f=$(($(counted "$line" failed) + $(counted "$line" 'errors?')))
+      s=$(counted "$line" skipped)
+      [ "$3" = 0 ] || [ "$f" -gt 0 ] || f=1
+      ;;
+  esac
+  echo "$p $f $s"
+}
+
+counted() { if [[ "$1" =~ ([0-9]+)\ $2 ]]; then echo "${BASH_REMATCH[1]}"; else echo 0; fi; }
+
+main "$@"
