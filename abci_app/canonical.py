@@ -14,13 +14,23 @@ from google.protobuf.message import DecodeError, Message
 M = TypeVar("M", bound=Message)
 
 
-class Malformed(ValueError):
-    """The bytes are no message of this type, or longer than allowed. ``message`` names the type."""
+class NotCanonical(ValueError):
+    """The bytes are not the canonical encoding of a message of this type. ``message`` names the type.
+
+    Base of the two below: catch them first where the difference matters.
+    """
 
     def __init__(self, message: str, length_bytes: int) -> None:
         super().__init__(message, length_bytes)
         self.message = message
         self.length_bytes = length_bytes
+
+    def __str__(self) -> str:
+        return f"{self.length_bytes} bytes are not the canonical encoding of a {self.message}"
+
+
+class Malformed(NotCanonical):
+    """The bytes do not even parse as a message of this type."""
 
     def __str__(self) -> str:
         return f"{self.length_bytes} bytes are no {self.message}"
@@ -33,13 +43,6 @@ class TooLong(Malformed):
         return f"{self.length_bytes} bytes are too many for a {self.message}"
 
 
-class NotCanonical(Malformed):
-    """The bytes parse, but are not the canonical encoding of what they say."""
-
-    def __str__(self) -> str:
-        return f"{self.length_bytes} bytes are not the canonical encoding of a {self.message}"
-
-
 def encode(message: Message) -> bytes:
     """The canonical encoding: fields by number, defaults left out, shortest varints."""
     return message.SerializeToString(deterministic=True)
@@ -48,7 +51,7 @@ def encode(message: Message) -> bytes:
 def decode(cls: type[M], data: bytes, max_bytes: int) -> M:
     """``data`` as a ``cls``, if it is the canonical encoding of one and at most ``max_bytes`` long.
 
-    Raises :class:`TooLong`, :class:`NotCanonical` or :class:`Malformed`, the base of both.
+    Raises :class:`NotCanonical`, or its :class:`Malformed` where nothing parses, or that one's :class:`TooLong`.
     """
     if len(data) > max_bytes:
         raise TooLong(cls.__name__, len(data))
