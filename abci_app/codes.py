@@ -90,6 +90,7 @@ class Code(IntEnum):
     NO_ANSWER = 124
     BAD_REJECTION = 125
     BAD_REQUEST_KEYS = 126
+    NO_VETO_WINDOW = 127
     # 200..219: queries
     QUERY_UNKNOWN_PATH = 200
     QUERY_BEFORE_FIRST_BLOCK = 201
@@ -182,6 +183,7 @@ _ROWS: Final[dict[Code, tuple[str, bool, str]]] = {
     Code.NO_ANSWER: ("the fiduciary has not answered", False, "there is nothing to report"),
     Code.BAD_REJECTION: ("the rejection's reason is unknown", False, "use one of the enumerated reasons"),
     Code.BAD_REQUEST_KEYS: ("one key digest a fiduciary of the order is needed", False, "make one fresh key for each"),
+    Code.NO_VETO_WINDOW: ("the order's policy has no veto window", False, "only a policy with one can be vetoed"),
     Code.QUERY_UNKNOWN_PATH: ("no such query path", False, "use /store or /app/height"),
     Code.QUERY_BEFORE_FIRST_BLOCK: ("there is no block yet", True, "wait for block 1"),
     Code.QUERY_HEIGHT_PRUNED: ("state of that height is not kept (or not there yet)", False, "ask for a recent height"),

@@ -126,7 +126,7 @@ def emit_request(context: Context, request: pb.RequestRecord, action: str, **att
 
 def end_request(context: Context, order: pb.OrderRecord, request: pb.RequestRecord, to: pb.RequestStatus) -> None:
     """The request ends (or, if it is COMPLETED already, takes no more answers). The caller puts ``order``."""
-    _forget_open(context, order, request)
+    forget_open(context, order, request)
     if request.status in (pb.REQUEST_STATUS_PENDING, pb.REQUEST_STATUS_GRANTED):
         if request.status == pb.REQUEST_STATUS_GRANTED:
             order.granted_requests -= 1
@@ -139,7 +139,8 @@ def end_request(context: Context, order: pb.OrderRecord, request: pb.RequestReco
         emit_request(context, request, pb.RequestStatus.Name(to).removeprefix("REQUEST_STATUS_").lower())
 
 
-def _forget_open(context: Context, order: pb.OrderRecord, request: pb.RequestRecord) -> None:
+def forget_open(context: Context, order: pb.OrderRecord, request: pb.RequestRecord) -> None:
+    """Nothing more is waited for: it ended, or every named fiduciary has answered. The caller puts ``order``."""
     context.state.index_delete(keys.open_requests(order.id, request.id))
     context.state.index_delete(keys.deadline_time(request.deadline_time_s, DeadlineKind.REQUEST, request.id))
     order.open_requests -= 1
@@ -147,9 +148,19 @@ def _forget_open(context: Context, order: pb.OrderRecord, request: pb.RequestRec
         due.remove(context.state, fiduciary, DueKind.FULFIL_SECRET, request.id)
 
 
-def all_answered(context: Context, order: pb.OrderRecord, request: pb.RequestRecord) -> None:
-    """Every named fiduciary has answered a COMPLETED request: nothing is left to wait for."""
-    _forget_open(context, order, request)
+def is_released(request: pb.RequestRecord, context: Context) -> bool:
+    """Whether the veto window is over: block time and height have both passed what the grant wrote."""
+    return context.time_s >= request.release_time_s and context.height >= request.release_height
+
+
+def has_granted_request(context: Context, order: pb.OrderRecord) -> bool:
+    """Whether a request of the order is GRANTED and its deadline has not passed, swept or not."""
+    prefix = keys.open_requests(order.id)
+    for key, _ in list(context.state.index_scan(prefix)):
+        request = REQUESTS.get(context.state, key[len(prefix) :])
+        if request.status == pb.REQUEST_STATUS_GRANTED and context.time_s < request.deadline_time_s:
+            return True
+    return False
 
 
 def grant_if_satisfied(context: Context, order: pb.OrderRecord, request: pb.RequestRecord) -> None:

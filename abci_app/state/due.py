@@ -49,7 +49,9 @@ def remove(state: Overlay, fiduciary: bytes, kind: DueKind, subject: bytes) -> N
 def is_due(view: StateView, fiduciary: bytes, kind: DueKind, subject: bytes, time_s: int, height: int) -> bool:
     """Whether ``fiduciary`` owes this at block time ``time_s`` and ``height``."""
     value = view.index_get(keys.due(fiduciary, kind, subject))
-    return value is not None and int.from_bytes(value[:8], "big") <= time_s and int.from_bytes(value[8:], "big") <= height
+    if value is None:
+        return False
+    return int.from_bytes(value[:8], "big") <= time_s and int.from_bytes(value[8:], "big") <= height
 
 
 def parse(key: bytes, value: bytes) -> Due:

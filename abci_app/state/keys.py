@@ -6,6 +6,7 @@ is there so that a scan finds quickly what a leaf already says.
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Final
 
 from abci_app.hashing import u32, u64
@@ -19,6 +20,7 @@ TX_KEY_OWNER: Final = b"tx-key/"
 BLS_KEY_OWNER: Final = b"bls-key/"
 FIDUCIARY: Final = b"fiduciary/"
 VALIDATOR_KEY_OWNER: Final = b"validator-key/"
+VALIDATOR_ADDRESS: Final = b"validator-address/"
 COUNTER: Final = b"counter/"
 SEEN_BUCKET: Final = b"seen-bucket/"
 VAULT: Final = b"vault/"
@@ -31,6 +33,7 @@ ANSWER: Final = b"answer/"
 
 LEAF_PREFIXES: Final = (
     PARAMS, CHAIN, IDENTITY, IDENTITY_HISTORY, TX_KEY_OWNER, BLS_KEY_OWNER, FIDUCIARY, VALIDATOR_KEY_OWNER,
+    VALIDATOR_ADDRESS,
     COUNTER, SEEN_BUCKET, VAULT, VAULT_KEY, ORDER, FULFILMENT, REQUEST, DECISION, ANSWER,
 )  # fmt: skip
 
@@ -83,6 +86,11 @@ def fiduciary(id_: bytes) -> bytes:
 def validator_key_owner(public_key: bytes) -> bytes:
     """Which fiduciary a consensus key belongs to, ever."""
     return VALIDATOR_KEY_OWNER + public_key
+
+
+def validator_address(public_key: bytes) -> bytes:
+    """By CometBFT's address of the key (the first 20 bytes of its SHA-256): what evidence names."""
+    return VALIDATOR_ADDRESS + sha256(public_key).digest()[:20]
 
 
 def counter(id_: bytes) -> bytes:

@@ -1,0 +1,37 @@
+"""CloseOrder: the principal ends an order. Pending requests are cancelled; a granted one must be answered first."""
+
+from __future__ import annotations
+
+from abci_app import limits
+from abci_app.codes import Code
+from abci_app.custody import orders
+from abci_app.messages.context import Context
+from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
+from abci_app.state import keys
+
+
+def _execute(context: Context, message: tx_pb2.CloseOrder) -> bytes:
+    order = orders.get_open(context, message.order)
+    context.require(order.principal == context.signer, Code.NOT_PRINCIPAL)
+    granted = orders.has_granted_request(context, order)
+    context.require(not granted, Code.ORDER_HAS_GRANTED_REQUEST, order.id.hex())
+    orders.end(context, order, custody_pb2.ORDER_STATUS_CLOSED, "closed")
+    return b""
+
+
+SPEC = MessageSpec(
+    field="close_order",
+    message=tx_pb2.CloseOrder,
+    message_class=MessageClass.USER,
+    cost=lambda _: 600,
+    validate=lambda message: need_bytes(message.order, limits.ID_BYTES, "order"),
+    execute=_execute,
+    writes=(
+        keys.ORDER, keys.REQUEST, keys.COUNTER, keys.DUE, keys.DEADLINE_TIME, keys.DEADLINE_HEIGHT,
+        keys.OPEN_REQUESTS, keys.VAULT_ORDERS,
+    ),
+    codes=(Code.FIELD_INVALID, Code.UNKNOWN_ORDER, Code.ORDER_NOT_OPEN, Code.NOT_PRINCIPAL,
+           Code.ORDER_HAS_GRANTED_REQUEST),
+    events=("order", "request"),
+)  # fmt: skip

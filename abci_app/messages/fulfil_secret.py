@@ -1,0 +1,69 @@
+"""FulfilSecret: a fiduciary's hook releases its share, sealed to the request's key for it."""
+
+from __future__ import annotations
+
+from abci_app import limits
+from abci_app.codes import Code
+from abci_app.crypto import hpke
+from abci_app.custody import lifecycle, orders
+from abci_app.messages.context import Context
+from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.params import find_custodian
+from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
+from abci_app.state import due, keys
+from abci_app.state.due import DueKind
+from abci_app.state.records import ANSWERS, ORDERS, REQUESTS
+
+
+def _check_size(context: Context, order: custody_pb2.OrderRecord, sealed: bytes) -> None:
+    custodian = find_custodian(context.params, order.custodian)
+    context.require(custodian is not None, Code.UNKNOWN_CUSTODIAN, order.custodian)
+    expected = hpke.SEALED_OVERHEAD_BYTES + (custodian.contribution_bytes if custodian else 0)
+    context.require(len(sealed) == expected <= limits.MAX_SEALED_ANSWER_BYTES, Code.FIELD_INVALID, "sealed")
+
+
+def _execute(context: Context, message: tx_pb2.FulfilSecret) -> bytes:
+    order, request = orders.get_open_request(context, message.request)
+    orders.index_of(order, context.signer)
+    answered = ANSWERS.find(context.state, request.id, context.signer) is not None
+    context.require(not answered, Code.ALREADY_DONE)
+    context.require(request.status != custody_pb2.REQUEST_STATUS_PENDING, Code.NOT_GRANTED)
+    context.require(orders.is_released(request, context), Code.NOT_RELEASED_YET)
+    _check_size(context, order, message.sealed)
+    answer = custody_pb2.AnswerRecord(sealed=message.sealed, height=context.height, tx_hash=context.tx_hash)
+    ANSWERS.put(context.state, answer, request.id, context.signer)
+    due.remove(context.state, context.signer, DueKind.FULFIL_SECRET, request.id)
+    request.answers += 1
+    if request.status == custody_pb2.REQUEST_STATUS_GRANTED and request.answers >= order.threshold:
+        lifecycle.move_request(request, custody_pb2.REQUEST_STATUS_COMPLETED)
+        request.ended_height = context.height
+        request.ended_tx = context.tx_hash
+        order.granted_requests -= 1
+    if request.answers == len(order.fiduciaries):
+        orders.forget_open(context, order, request)
+    REQUESTS.put(context.state, request, request.id)
+    ORDERS.put(context.state, order, order.id)
+    orders.emit_request(context, request, "answered", fiduciary=context.signer)
+    context.emit("fiduciary", context.signer, "secret-fulfilled", request=request.id, order=order.id)
+    return b""
+
+
+def _validate(message: tx_pb2.FulfilSecret) -> None:
+    need_bytes(message.request, limits.ID_BYTES, "request")
+
+
+SPEC = MessageSpec(
+    field="fulfil_secret",
+    message=tx_pb2.FulfilSecret,
+    message_class=MessageClass.RESULT,
+    cost=lambda _: 300,
+    validate=_validate,
+    execute=_execute,
+    due=lambda message: (DueKind.FULFIL_SECRET, message.request),
+    writes=(keys.ORDER, keys.REQUEST, keys.ANSWER, keys.DUE, keys.DEADLINE_TIME, keys.OPEN_REQUESTS),
+    codes=(
+        Code.FIELD_INVALID, Code.UNKNOWN_REQUEST, Code.ORDER_NOT_OPEN, Code.REQUEST_NOT_OPEN, Code.DEADLINE_PASSED,
+        Code.NOT_NAMED, Code.ALREADY_DONE, Code.NOT_GRANTED, Code.NOT_RELEASED_YET, Code.UNKNOWN_CUSTODIAN,
+    ),
+    events=("order", "request", "fiduciary"),
+)  # fmt: skip

@@ -1,0 +1,111 @@
+"""PlaceOrder: a principal entrusts a secret, sealed in an envelope, to fiduciaries of its vault."""
+
+from __future__ import annotations
+
+from abci_app import cid, limits, text
+from abci_app.codes import Code
+from abci_app.crypto import statements
+from abci_app.custody import orders, policy
+from abci_app.errors import Refusal
+from abci_app.messages import identities
+from abci_app.messages.context import Context
+from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.params import find_custodian
+from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
+from abci_app.state import due, keys
+from abci_app.state.due import DueKind
+from abci_app.state.records import COUNTERS, FIDUCIARIES, ORDERS, VAULT_KEYS, VAULTS
+
+
+def _validate(message: tx_pb2.PlaceOrder) -> None:
+    need_bytes(message.nonce, limits.NONCE_BYTES, "nonce")
+    need_bytes(message.vault, limits.ID_BYTES, "vault")
+    if not text.is_label(message.custodian, limits.MAX_CUSTODIAN_CHARS):
+        raise Refusal(Code.UNKNOWN_CUSTODIAN, "malformed name")
+    count = len(message.fiduciaries)
+    if not 1 <= count <= limits.MAX_ORDER_FIDUCIARIES or len(dict.fromkeys(message.fiduciaries)) != count:
+        raise Refusal(Code.FIELD_INVALID, f"fiduciaries: 1 to {limits.MAX_ORDER_FIDUCIARIES}, each once")
+    for fiduciary in message.fiduciaries:
+        need_bytes(fiduciary, limits.ID_BYTES, "fiduciaries")
+    if not 1 <= message.threshold <= count:
+        raise Refusal(Code.BAD_THRESHOLD, f"{message.threshold} of {count}")
+    commitments = [*message.share_commitments, message.key_commitment]
+    if len(commitments) != count + 1 or any(len(commitment) != 32 for commitment in commitments):
+        raise Refusal(Code.BAD_COMMITMENTS)
+    try:
+        cid.digest_of(message.envelope_cid)
+    except cid.BadCid as error:
+        raise Refusal(Code.BAD_CID, str(error)) from None
+    policy.check_form(message.policy, message.rule)
+    if message.expires_at_time_s > limits.MAX_TIME_S or message.expires_at_height > limits.MAX_HEIGHT:
+        raise Refusal(Code.BAD_EXPIRY, "too far ahead")
+
+
+def _check_against_vault(context: Context, message: tx_pb2.PlaceOrder) -> None:
+    vault = VAULTS.find(context.state, message.vault)
+    if vault is None:
+        raise Refusal(Code.UNKNOWN_VAULT, message.vault.hex())
+    context.require(vault.principal == context.signer, Code.NOT_PRINCIPAL, "the vault is somebody else's")
+    context.require(vault.status == custody_pb2.VAULT_STATUS_OPEN, Code.VAULT_NOT_OPEN, vault.id.hex())
+    known = find_custodian(context.params, message.custodian) is not None and message.custodian == vault.custodian
+    context.require(known, Code.UNKNOWN_CUSTODIAN, message.custodian)
+    for fiduciary in message.fiduciaries:
+        known_fiduciary = FIDUCIARIES.find(context.state, fiduciary) is not None
+        context.require(known_fiduciary, Code.UNKNOWN_FIDUCIARY, fiduciary.hex())
+        context.require(fiduciary in vault.fiduciaries, Code.NOT_NAMED, fiduciary.hex())
+        active = identities.is_active_fiduciary(context.state, fiduciary, context.time_s)
+        context.require(active, Code.FIDUCIARY_NOT_ACTIVE, fiduciary.hex())
+        published = VAULT_KEYS.find(context.state, vault.id, fiduciary) is not None
+        context.require(published, Code.FIDUCIARY_WITHOUT_KEY, fiduciary.hex())
+
+
+def _execute(context: Context, message: tx_pb2.PlaceOrder) -> bytes:
+    order_id = statements.order_id(context.gid, context.signer, message.nonce)
+    context.require(context.state.get(keys.order(order_id)) is None, Code.DUPLICATE, order_id.hex())
+    _check_against_vault(context, message)
+    most = context.params.max_order_fiduciaries
+    context.require(len(message.fiduciaries) <= most, Code.FIELD_INVALID, f"fiduciaries: at most {most}")
+    size_bytes = message.policy.ByteSize() + message.rule.ByteSize()
+    context.require(size_bytes <= context.params.max_policy_bytes, Code.BAD_POLICY, f"{size_bytes} bytes")
+    counter = COUNTERS.get(context.state, context.signer)  # the vault's opening made it
+    context.require(counter.open_orders < context.params.max_open_orders_per_identity, Code.TOO_MANY, "open orders")
+    order = custody_pb2.OrderRecord(
+        id=order_id, principal=context.signer, custodian=message.custodian, vault=message.vault,
+        fiduciaries=message.fiduciaries, threshold=message.threshold, share_commitments=message.share_commitments,
+        key_commitment=message.key_commitment, envelope_cid=message.envelope_cid, salt=message.nonce,
+        policy=message.policy, rule=message.rule, status=custody_pb2.ORDER_STATUS_PLACED,
+        expires_at_time_s=message.expires_at_time_s, expires_at_height=message.expires_at_height,
+        placed_height=context.height, placed_time_s=context.time_s, placed_tx=context.tx_hash,
+    )  # fmt: skip
+    context.require(orders.is_open(order, context), Code.BAD_EXPIRY, "it is over already")
+    counter.open_orders += 1
+    COUNTERS.put(context.state, counter, context.signer)
+    ORDERS.put(context.state, order, order_id)
+    orders.remember_deadlines(context, order)
+    context.state.index_put(keys.vault_orders(order.vault, order_id))
+    context.state.index_put(keys.principal_orders(context.signer, order_id))
+    for fiduciary in order.fiduciaries:
+        due.add(context.state, fiduciary, DueKind.FULFIL_ORDER, order_id)
+    orders.emit(context, order, "placed", vault=order.vault)
+    return order_id
+
+
+SPEC = MessageSpec(
+    field="place_order",
+    message=tx_pb2.PlaceOrder,
+    message_class=MessageClass.USER,
+    cost=lambda message: 300 + 20 * len(message.fiduciaries),
+    validate=_validate,
+    execute=_execute,
+    writes=(
+        keys.ORDER, keys.COUNTER, keys.DUE, keys.DEADLINE_TIME, keys.DEADLINE_HEIGHT, keys.VAULT_ORDERS,
+        keys.PRINCIPAL_ORDERS,
+    ),
+    codes=(
+        Code.FIELD_INVALID, Code.UNKNOWN_CUSTODIAN, Code.BAD_THRESHOLD, Code.BAD_COMMITMENTS, Code.BAD_CID,
+        Code.BAD_POLICY, Code.BAD_RULE, Code.BAD_EXPIRY, Code.DUPLICATE, Code.UNKNOWN_VAULT, Code.NOT_PRINCIPAL,
+        Code.VAULT_NOT_OPEN, Code.UNKNOWN_FIDUCIARY, Code.NOT_NAMED, Code.FIDUCIARY_NOT_ACTIVE,
+        Code.FIDUCIARY_WITHOUT_KEY, Code.TOO_MANY,
+    ),
+    events=("order",),
+)  # fmt: skip

@@ -1,0 +1,59 @@
+"""The registry: one line a transaction type."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from abci_app.messages import (
+    approve_request,
+    cancel_close_vault,
+    close_order,
+    close_vault,
+    confirm_vault_erased,
+    fulfil_order,
+    fulfil_secret,
+    open_vault,
+    place_order,
+    publish_vault_key,
+    register_identity,
+    reject_order,
+    report_share,
+    request_secret,
+    revoke_identity,
+    rotate_identity,
+    suspend_identity,
+    veto_request,
+)
+from abci_app.messages.spec import MessageSpec
+from abci_app.pb.dta.v1 import tx_pb2
+
+_ALL: Final[tuple[MessageSpec[Any], ...]] = (
+    register_identity.SPEC,
+    rotate_identity.SPEC,
+    suspend_identity.SPEC,
+    revoke_identity.SPEC,
+    open_vault.SPEC,
+    publish_vault_key.SPEC,
+    close_vault.SPEC,
+    cancel_close_vault.SPEC,
+    confirm_vault_erased.SPEC,
+    place_order.SPEC,
+    fulfil_order.SPEC,
+    reject_order.SPEC,
+    request_secret.SPEC,
+    approve_request.SPEC,
+    veto_request.SPEC,
+    fulfil_secret.SPEC,
+    report_share.SPEC,
+    close_order.SPEC,
+)
+
+
+def _by_field() -> dict[str, MessageSpec[Any]]:
+    table = {spec.field: spec for spec in _ALL}
+    if list(table) != [field.name for field in tx_pb2.TxBody.DESCRIPTOR.oneofs_by_name["message"].fields]:
+        raise AssertionError("the registry and TxBody's oneof must name the same messages, in the same order")
+    return table
+
+
+SPECS: Final[dict[str, MessageSpec[Any]]] = _by_field()

@@ -1,0 +1,126 @@
+"""From bytes to an authenticated transaction, in two steps: what needs no state, then who signed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from google.protobuf.message import Message
+
+from abci_app import canonical, limits
+from abci_app.codes import Code
+from abci_app.crypto import ed25519, statements
+from abci_app.errors import Refusal
+from abci_app.messages.identities import valid_at
+from abci_app.messages.registry import SPECS
+from abci_app.messages.spec import MessageClass, MessageSpec
+from abci_app.pb.dta.v1 import identity_pb2, params_pb2, tx_pb2
+from abci_app.state import keys
+from abci_app.state.records import IDENTITIES
+from abci_app.state.view import StateView
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedTx:
+    """A transaction that is well formed. ``message`` is read only."""
+
+    spec: MessageSpec[Any]
+    message: Message
+    signer: bytes
+    signature: bytes
+    body: bytes
+    expires_at_height: int
+    cost: int
+    tx_hash: bytes
+
+
+def decode(tx: bytes, params: params_pb2.Params, chain_id: str, height: int) -> DecodedTx:
+    """Everything that can be refused without state but the parameters: PrepareProposal, ProcessProposal, CheckTx and
+    execution all begin here. ``height`` is that of the block it would be in. Raises :class:`Refusal`."""
+    if len(tx) > params.max_tx_bytes:
+        raise Refusal(Code.TOO_LARGE, f"{len(tx)} bytes, at most {params.max_tx_bytes}")
+    signed = _canonical(tx_pb2.SignedTx, tx, "transaction")
+    if len(signed.signer) != limits.ID_BYTES or len(signed.signature) != limits.ED25519_SIGNATURE_BYTES:
+        raise Refusal(Code.MALFORMED, "signer or signature has a wrong length")
+    body = _canonical(tx_pb2.TxBody, signed.body, "body")
+    if body.chain_id != chain_id:
+        raise Refusal(Code.WRONG_CHAIN)
+    if len(body.salt) != limits.SALT_BYTES:
+        raise Refusal(Code.MALFORMED, f"the salt must be {limits.SALT_BYTES} bytes")
+    field = body.WhichOneof("message")
+    if field is None:
+        raise Refusal(Code.MALFORMED, "no message")
+    if height > body.expires_at_height:
+        raise Refusal(Code.EXPIRED, f"at height {body.expires_at_height}")
+    if body.expires_at_height > height + params.max_expiry_blocks:
+        raise Refusal(Code.EXPIRY_TOO_FAR, f"at most {params.max_expiry_blocks} blocks ahead")
+    spec = SPECS[field]
+    message = getattr(body, field)
+    cost = spec.cost(message)
+    if cost > params.max_block_cost:
+        raise Refusal(Code.TOO_COSTLY, f"{cost} of {params.max_block_cost}")
+    return DecodedTx(
+        spec=spec, message=message, signer=signed.signer, signature=signed.signature, body=signed.body,
+        expires_at_height=body.expires_at_height, cost=cost, tx_hash=sha256(tx).digest(),
+    )  # fmt: skip
+
+
+def _canonical(cls: type[Any], data: bytes, what: str) -> Any:
+    try:
+        return canonical.decode(cls, data, limits.MAX_TX_BYTES)
+    except canonical.NotCanonical:
+        raise Refusal(Code.NOT_CANONICAL, what) from None
+    except canonical.Malformed:
+        raise Refusal(Code.MALFORMED, what) from None
+
+
+def authenticate(
+    view: StateView, tx: DecodedTx, gid: bytes, time_s: int, memo: ed25519.SignatureMemo
+) -> identity_pb2.IdentityRecord | None:
+    """The signer's record (None for an identity that registers itself). Raises :class:`Refusal`.
+
+    The key that must have signed: a hook's result, the node key (or the operator's); a message with a
+    ``signing_key`` of its own, that one; all else, the current transaction key.
+    """
+    record = IDENTITIES.find(view, tx.signer)
+    if record is None and tx.spec.signing_key is None:
+        raise Refusal(Code.UNKNOWN_SIGNER, tx.signer.hex())
+    if record is not None:
+        _check_status(record, tx, time_s)
+    signed_bytes = statements.signed_tx_bytes(gid, tx.signer, tx.body)
+    candidates = _signing_keys(gid, record, tx)
+    if not any(memo.verify(key, signed_bytes, tx.signature) for key in candidates):
+        by_node = record is not None and record.node_key and tx.spec.message_class is MessageClass.USER
+        if record is not None and by_node and memo.verify(record.node_key, signed_bytes, tx.signature):
+            raise Refusal(Code.NOT_ALLOWED, "the node key signs results of hooks only")
+        raise Refusal(Code.BAD_SIGNATURE)
+    return record
+
+
+def _check_status(record: identity_pb2.IdentityRecord, tx: DecodedTx, time_s: int) -> None:
+    if record.status == identity_pb2.IDENTITY_STATUS_REVOKED:
+        raise Refusal(Code.SIGNER_REVOKED)
+    by_next_key = tx.spec.field in ("rotate_identity", "revoke_identity")
+    if by_next_key:
+        return  # a rotation lifts a suspension and mends a document that ran out
+    if record.status == identity_pb2.IDENTITY_STATUS_SUSPENDED:
+        raise Refusal(Code.SIGNER_SUSPENDED)
+    if not valid_at(record, time_s):
+        raise Refusal(Code.SIGNER_NOT_VALID_NOW)
+
+
+def _signing_keys(gid: bytes, record: identity_pb2.IdentityRecord | None, tx: DecodedTx) -> list[bytes]:
+    if tx.spec.signing_key is not None:
+        return [tx.spec.signing_key(gid, record, tx.message)]
+    if record is None:
+        raise Refusal(Code.UNKNOWN_SIGNER, tx.signer.hex())
+    if tx.spec.message_class is MessageClass.RESULT and record.node_key:
+        return [record.node_key, record.tx_key]
+    return [record.tx_key]
+
+
+def is_seen(view: StateView, tx: DecodedTx, gid: bytes) -> bool:
+    """Whether this signer's body was included already."""
+    key = statements.replay_key(gid, tx.signer, tx.body)
+    return view.index_get(keys.seen(tx.expires_at_height, key)) is not None

@@ -1,0 +1,200 @@
+"""The state machine: check a transaction, apply a block. The only two ways in (besides genesis and proposals).
+
+Everything here is a function of its arguments. The order of a block: deadlines, misbehaviour, transactions, the end
+of replay buckets. A refusal or an ordinary exception rolls one transaction back with a code; MemoryError,
+RecursionError, OSError and :class:`StateBroken` leave this module and end the process, for a code would fork the chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from abci_app import replay, signed
+from abci_app.block import Block, BlockResult, Time, TxResult
+from abci_app.codes import Code
+from abci_app.crypto import statements
+from abci_app.crypto.ed25519 import SignatureMemo
+from abci_app.errors import Refusal, StateBroken, UpgradeNeeded
+from abci_app.genesis import init_chain
+from abci_app.mempool import Mempool
+from abci_app.messages.context import BlockScratch, Context
+from abci_app.messages.spec import MessageClass
+from abci_app.params import PROTOCOL_VERSION
+from abci_app.state import due, keys, records
+from abci_app.state.overlay import Overlay
+from abci_app.state.view import StateView
+from abci_app.sweep import sweep
+
+__all__ = ["apply_block", "check_tx", "init_chain", "prepare_proposal", "process_proposal"]
+
+CODESPACE = "dta"
+_MEMO = SignatureMemo()
+
+
+def check_tx(view: StateView, tx: bytes, mempool: Mempool, *, recheck: bool) -> TxResult:
+    """Whether ``tx`` may wait in this node's mempool: authenticated, in date, not seen; a result, owed. Idempotent."""
+    params, chain = records.params(view), records.chain(view)
+    cost = 0
+    try:
+        decoded = signed.decode(tx, params, chain.chain_id, mempool.height + 1)
+        cost = decoded.cost
+        if signed.is_seen(view, decoded, chain.gid):
+            raise Refusal(Code.REPLAYED)
+        decoded.spec.validate(decoded.message)
+        signed.authenticate(view, decoded, chain.gid, mempool.time.seconds, _MEMO)
+        is_result = decoded.spec.message_class is MessageClass.RESULT
+        if is_result:
+            _require_due(view, decoded, mempool.time.seconds, mempool.height + 1)
+        replay_key = statements.replay_key(chain.gid, decoded.signer, decoded.body)
+        mempool.admit(replay_key, decoded.signer, is_result=is_result, is_recheck=recheck)
+    except Refusal as refusal:
+        return _refused(refusal, cost)
+    return TxResult(code=Code.OK, gas_wanted=cost)
+
+
+def prepare_proposal(
+    view: StateView, txs: Sequence[bytes], *, max_tx_bytes: int, height: int, time: Time
+) -> list[bytes]:
+    """The block to propose out of the mempool: hooks' results first, then users' in order, within bytes and cost."""
+    del time
+    params, chain = records.params(view), records.chain(view)
+    results: list[tuple[bytes, int]] = []
+    users: list[tuple[bytes, int]] = []
+    taken: dict[bytes, bool] = {}
+    count_of: dict[bytes, int] = {}
+    for tx in txs:
+        try:
+            decoded = signed.decode(tx, params, chain.chain_id, height)
+        except Refusal:
+            continue
+        replay_key = statements.replay_key(chain.gid, decoded.signer, decoded.body)
+        if replay_key in taken or signed.is_seen(view, decoded, chain.gid):
+            continue
+        count = count_of.get(decoded.signer, 0)
+        if count >= params.max_txs_per_identity:
+            continue
+        taken[replay_key] = True
+        count_of[decoded.signer] = count + 1
+        queue = results if decoded.spec.message_class is MessageClass.RESULT else users
+        queue.append((tx, decoded.cost))
+    chosen: list[bytes] = []
+    bytes_left, cost_left = max_tx_bytes, params.max_block_cost
+    for tx, cost in results + users:
+        size_bytes = _size_in_block(tx)
+        if size_bytes <= bytes_left and cost <= cost_left:
+            chosen.append(tx)
+            bytes_left -= size_bytes
+            cost_left -= cost
+    return chosen
+
+
+def process_proposal(view: StateView, txs: Sequence[bytes], *, height: int, time: Time) -> bool:
+    """Whether the block's bytes are acceptable: every transaction well formed, the sum within the block's cost."""
+    del time
+    params, chain = records.params(view), records.chain(view)
+    cost = 0
+    for tx in txs:
+        try:
+            cost += signed.decode(tx, params, chain.chain_id, height).cost
+        except Refusal:
+            return False
+    return cost <= params.max_block_cost
+
+
+def apply_block(view: StateView, block: Block) -> BlockResult:
+    """Execute a decided block. Assumes nothing of proposals: replay and block sync bypass them."""
+    params, chain = records.params(view), records.chain(view)
+    if params.protocol_version != PROTOCOL_VERSION:
+        raise UpgradeNeeded(params.protocol_version)
+    state = Overlay(view)
+    scratch = BlockScratch()
+
+    def context() -> Context:
+        return Context(
+            state=state, params=params, gid=chain.gid, height=block.height, time=block.time, scratch=scratch
+        )
+
+    begin = context()
+    sweep(begin)
+    _record_misbehaviour(begin, block)
+    tx_results = tuple(_deliver(context(), tx, chain.chain_id) for tx in block.txs)
+    replay.forget_expired(state, block.height)
+    return BlockResult(
+        changes=state.changes(),
+        tx_results=tx_results,
+        events=tuple(begin.events),
+        validator_updates=tuple(scratch.validator_updates),
+    )
+
+
+def _deliver(context: Context, tx: bytes, chain_id: str) -> TxResult:
+    """One transaction: decode, authenticate, consume, execute."""
+    context.state.checkpoint()
+    cost = 0
+    try:
+        decoded = signed.decode(tx, context.params, chain_id, context.height)
+        cost = decoded.cost
+        if signed.is_seen(context.state, decoded, context.gid):
+            raise Refusal(Code.REPLAYED)
+        context.identity = signed.authenticate(context.state, decoded, context.gid, context.time_s, _MEMO)
+    except Refusal as refusal:
+        return _refused(refusal, cost)
+    # From here on it is authentic and in date: consumed, whether it succeeds or fails.
+    replay_key = statements.replay_key(context.gid, decoded.signer, decoded.body)
+    replay.consume(context.state, decoded.expires_at_height, replay_key)
+    context.state.checkpoint()
+    context.signer = decoded.signer
+    context.tx_hash = decoded.tx_hash
+    try:
+        _count(context, decoded)
+        decoded.spec.validate(decoded.message)
+        data = decoded.spec.execute(context, decoded.message)
+    except Refusal as refusal:
+        context.state.rollback()
+        return _refused(refusal, cost)
+    except (MemoryError, RecursionError, OSError, StateBroken):
+        raise
+    except Exception as error:  # a defect of ours, but the same on every node: it costs this transaction alone
+        context.state.rollback()
+        return TxResult(code=Code.FAILED, log=type(error).__name__, gas_wanted=cost, gas_used=cost)
+    return TxResult(
+        code=Code.OK, data=data, gas_wanted=cost, gas_used=cost, events=tuple(context.events)
+    )
+
+
+def _count(context: Context, tx: signed.DecodedTx) -> None:
+    """Hold the block to its cost and each identity to its number of transactions."""
+    context.scratch.cost += tx.cost
+    context.require(context.scratch.cost <= context.params.max_block_cost, Code.BLOCK_FULL)
+    count = context.scratch.txs_of.get(tx.signer, 0) + 1
+    context.scratch.txs_of[tx.signer] = count
+    context.require(count <= context.params.max_txs_per_identity, Code.TOO_MANY)
+
+
+def _require_due(view: StateView, tx: signed.DecodedTx, time_s: int, height: int) -> None:
+    if tx.spec.due is None:
+        return
+    kind, subject = tx.spec.due(tx.message)
+    if not due.is_due(view, tx.signer, kind, subject, time_s, height):
+        raise Refusal(Code.NOT_DUE, kind.name.lower())
+
+
+def _record_misbehaviour(context: Context, block: Block) -> None:
+    """Evidence becomes state and an event; governance decides what follows."""
+    for evidence in block.misbehaviour:
+        owner = context.state.get(keys.VALIDATOR_ADDRESS + evidence.address)
+        if owner is None:
+            continue
+        record = records.FIDUCIARIES.get(context.state, owner)
+        record.misbehaviour_count += 1
+        records.FIDUCIARIES.put(context.state, record, owner)
+        context.emit("fiduciary", owner, "misbehaved", evidence=evidence.kind, height=evidence.height)
+
+
+def _refused(refusal: Refusal, cost: int) -> TxResult:
+    return TxResult(code=refusal.code, log=str(refusal), gas_wanted=cost, gas_used=cost)
+
+
+def _size_in_block(tx: bytes) -> int:
+    """Bytes of one transaction in CometBFT's Data message: tag, length varint, bytes."""
+    return 1 + (len(tx).bit_length() + 6) // 7 + len(tx)
