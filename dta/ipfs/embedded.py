@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
 
-from abci_app.cid import BadCid, cid_of, digest_of
+from abci_app.cid import cid_of, digest_of, is_cid
 from dta.ipfs.errors import BlockCorrupt, BlockMissing, StoreBusy
 from dta.ipfs.files import (
     DIRECTORY_MODE,
@@ -224,7 +224,7 @@ def _lock(directory: Path) -> int:
 def _scan_blocks(blocks: Path) -> Iterator[tuple[str, _Entry]]:
     """What is on disk by its name; the bytes are checked when they are read."""
     for path in blocks.glob("??/??/*"):
-        if not _is_cid(path.name) or digest_of(path.name)[:2].hex() != path.parent.parent.name + path.parent.name:
+        if not is_cid(path.name) or digest_of(path.name)[:2].hex() != path.parent.parent.name + path.parent.name:
             _log.warning("%s is no block of this store; it is left alone", path)
             continue
         status = path.lstat()
@@ -233,13 +233,5 @@ def _scan_blocks(blocks: Path) -> Iterator[tuple[str, _Entry]]:
 
 def _scan_pins(pin_names: Path) -> Iterator[str]:
     for path in pin_names.iterdir():
-        if _is_cid(path.name):
+        if is_cid(path.name):
             yield path.name
-
-
-def _is_cid(name: str) -> bool:
-    try:
-        digest_of(name)
-    except BadCid:
-        return False
-    return True

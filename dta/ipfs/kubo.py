@@ -19,7 +19,7 @@ from threading import RLock
 
 import httpx
 
-from abci_app.cid import BadCid, cid_of, digest_of
+from abci_app.cid import cid_of, digest_of, is_cid
 from dta.ipfs.errors import BlockCorrupt, BlockMissing, StoreUnreachable
 from dta.ipfs.store import MAX_BLOCK_BYTES, check_size
 
@@ -188,7 +188,7 @@ class KuboStore:
                 cid = str(pin.get("Cid", ""))
                 if not cid:
                     raise StoreUnreachable(self._where, "Kubo's list of pins broke off")
-                if match and _is_cid(cid):
+                if match and is_cid(cid):
                     state, since_ms, size_bytes = match.groups()
                     yield cid, _Entry(int(size_bytes), int(since_ms), state == "pinned")
 
@@ -232,11 +232,3 @@ def _read(response: httpx.Response, limit_bytes: int) -> bytes:
         if len(body) >= limit_bytes:
             break
     return bytes(body[:limit_bytes])
-
-
-def _is_cid(text: str) -> bool:
-    try:
-        digest_of(text)
-    except BadCid:
-        return False
-    return True

@@ -156,9 +156,7 @@ class Uploader:
         self._attempt_s = attempt_s
         self._now_s = now_s
 
-    async def upload(
-        self, block: bytes, gateways: Sequence[str], signer: PutSigner | None
-    ) -> list[UploadResult]:
+    async def upload(self, block: bytes, gateways: Sequence[str], signer: PutSigner | None) -> list[UploadResult]:
         """PUT ``block`` to every gateway at once: one result each, in their order; nothing is raised for one.
 
         ``signer`` None: an identity document of a subject that is not registered yet. Raises BlockTooLarge.
@@ -188,9 +186,7 @@ class Uploader:
         if response.status_code in (HTTPStatus.OK, HTTPStatus.CREATED):
             return UploadResult(gateway, True, response.status_code)
         error_text, hint = _explain(reply)
-        return UploadResult(
-            gateway, False, response.status_code, error_text or f"HTTP {response.status_code}", hint
-        )
+        return UploadResult(gateway, False, response.status_code, error_text or f"HTTP {response.status_code}", hint)
 
 
 async def _download(client: httpx.AsyncClient, gateway: str, cid: str) -> bytes:

@@ -41,9 +41,7 @@ class RateLimit:
     Remembers ``max_keys`` keys, dropping the one used longest ago: memory stays bounded whoever calls.
     """
 
-    def __init__(
-        self, per_minute: float, burst: int, monotonic_s: Callable[[], float], max_keys: int = 10_000
-    ) -> None:
+    def __init__(self, per_minute: float, burst: int, monotonic_s: Callable[[], float], max_keys: int = 10_000) -> None:
         self._per_second = per_minute / 60
         self._burst = float(burst)
         self._monotonic_s = monotonic_s

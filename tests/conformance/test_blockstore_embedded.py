@@ -80,9 +80,7 @@ def test_a_block_deleted_behind_the_store_is_missing(store: EmbeddedStore, root:
     assert store.size_bytes() == 0
 
 
-def test_a_symbolic_link_in_a_blocks_place_is_not_followed(
-    store: EmbeddedStore, root: Path, tmp_path: Path
-) -> None:
+def test_a_symbolic_link_in_a_blocks_place_is_not_followed(store: EmbeddedStore, root: Path, tmp_path: Path) -> None:
     store.put(BLOCK)
     outside = tmp_path / "outside"
     outside.write_bytes(BLOCK)
