@@ -1,7 +1,9 @@
-"""``python -m abci_app.server``."""
+"""``python -m abci_app.server``: the application process with the ledger's rules in it."""
 
 import sys
 
+from abci_app import transition
+from abci_app.mempool import Mempool
 from abci_app.server.main import main
 
-sys.exit(main())
+sys.exit(main(transition, Mempool()))

@@ -49,6 +49,12 @@ class _PendingGenesis:
     changes: Changes
 
 
+@dataclass(frozen=True, slots=True)
+class _Finalized:
+    staged: Staged
+    time: Time
+
+
 class Application:
     """One state database and one state machine. Every method but :meth:`query` runs on the event loop.
 
@@ -72,8 +78,11 @@ class Application:
         self._after_commit = after_commit
         self._mempool = mempool
         self._genesis: _PendingGenesis | None = None
-        self._staged: Staged | None = None
+        self._finalized: _Finalized | None = None
         self._view: StateView = database.view()
+        time = database.meta(TIME_META)
+        if time is not None:
+            mempool.begin_recheck(database.height, convert.decode_time(time))
 
     def info(self, request: pb.InfoRequest) -> pb.InfoResponse:
         """The last *committed* height and hash. Raises :class:`AbciRefused` unless CometBFT speaks ABCI 2."""
@@ -104,8 +113,9 @@ class Application:
             # Staged to learn the root, then dropped: it depends on the leaves alone, not on the height.
             app_hash = self._database.stage(genesis.initial_height, changes).app_hash
         self._genesis = _PendingGenesis(genesis.initial_height, changes)
-        self._staged = None
+        self._finalized = None
         self._view = self._over_genesis()
+        self._mempool.begin_recheck(genesis.initial_height - 1, genesis.time)
         return pb.InitChainResponse(app_hash=app_hash)
 
     def query(self, request: pb.QueryRequest) -> pb.QueryResponse:
@@ -114,11 +124,13 @@ class Application:
 
     def check_tx(self, request: pb.CheckTxRequest) -> pb.CheckTxResponse:
         """Against the last committed state. The code 0 is no promise: committed is."""
+        self._expect_state()
         recheck = request.type == pb.CHECK_TX_TYPE_RECHECK
         return convert.check_tx_response(self._machine.check_tx(self._view, request.tx, self._mempool, recheck=recheck))
 
     def prepare_proposal(self, request: pb.PrepareProposalRequest) -> pb.PrepareProposalResponse:
         """The transactions to propose, within ``max_tx_bytes``."""
+        self._expect_state()
         txs = self._machine.prepare_proposal(
             self._view,
             request.txs,
@@ -130,6 +142,7 @@ class Application:
 
     def process_proposal(self, request: pb.ProcessProposalRequest) -> pb.ProcessProposalResponse:
         """Accept or reject; never the zero status, at which CometBFT panics."""
+        self._expect_state()
         accepted = self._machine.process_proposal(
             self._view, request.txs, height=request.height, time=convert.time_from(request.time)
         )
@@ -154,24 +167,26 @@ class Application:
         if len(result.tx_results) != len(block.txs):
             raise ValueError(f"{len(result.tx_results)} results for {len(block.txs)} transactions")
         with self.write_lock:
-            self._staged = self._database.stage(block.height, changes, {TIME_META: convert.encode_time(block.time)})
+            staged = self._database.stage(block.height, changes, {TIME_META: convert.encode_time(block.time)})
+        self._finalized = _Finalized(staged, block.time)
         return pb.FinalizeBlockResponse(
             events=convert.events(result.events),
             tx_results=[convert.tx_result(one) for one in result.tx_results],
             validator_updates=convert.validator_updates(result.validator_updates),
-            app_hash=self._staged.app_hash,
+            app_hash=staged.app_hash,
         )
 
     def commit(self, _: pb.CommitRequest) -> pb.CommitResponse:
         """Write the finalized block in one synced batch. All blocks are kept (``retain_height`` 0)."""
-        if self._staged is None:
+        finalized = self._finalized
+        if finalized is None:
             raise AbciRefused("Commit without a finalized block")
         with self.write_lock:
-            self._database.commit(self._staged)
-        self._staged = None
+            self._database.commit(finalized.staged)
+        self._finalized = None
         self._genesis = None
         self._view = self._database.view()
-        self._mempool.begin_recheck()
+        self._mempool.begin_recheck(finalized.staged.height, finalized.time)
         self._after_commit()
         return pb.CommitResponse(retain_height=0)
 
@@ -181,12 +196,12 @@ class Application:
             overlay.apply(self._genesis.changes)
         return overlay
 
+    def _expect_state(self) -> None:
+        if self._genesis is None and not self._database.height:
+            raise AbciRefused("nothing can be asked before InitChain")
+
     def _expect_height(self, height: int) -> None:
-        if self._genesis is not None:
-            expected = self._genesis.initial_height
-        elif self._database.height:
-            expected = self._database.height + 1
-        else:
-            raise AbciRefused(f"block {height} before InitChain")
+        self._expect_state()
+        expected = self._database.height + 1 if self._genesis is None else self._genesis.initial_height
         if height != expected:
             raise AbciRefused(f"block {height} was sent, the next one is {expected}")

@@ -18,12 +18,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from abci_app import transition
 from abci_app.codes import Code
-from abci_app.mempool import Mempool
-from abci_app.server.application import Application
+from abci_app.server.application import Application, StateMachine
 from abci_app.server.connection import serve_connection
 from abci_app.server.dispatch import Dispatcher
 from abci_app.server.framing import DEFAULT_MAX_FRAME_BYTES
@@ -33,6 +31,9 @@ from abci_app.server.statesocket import MAX_REQUEST_BYTES, StateReader
 from abci_app.storage.kv import StoreCorrupt
 from abci_app.storage.leveldb import LevelDbStore, move_aside
 from abci_app.storage.statedb import StateDB
+
+if TYPE_CHECKING:
+    from abci_app.mempool import Mempool
 
 EXIT_USAGE = 2
 EXIT_FATAL = 70
@@ -98,11 +99,13 @@ def _open(path: Path) -> StateDB:
         raise
 
 
-async def serve(home: StateHome, database: StateDB, arguments: argparse.Namespace) -> None:
+async def serve(
+    home: StateHome, database: StateDB, machine: StateMachine, mempool: Mempool, arguments: argparse.Namespace
+) -> None:
     """Listen and serve until SIGTERM or SIGINT. Raises :class:`ListenRefused`."""
     executor = ThreadPoolExecutor(WORKER_THREADS, thread_name_prefix="dta-app")
     application = Application(
-        database, transition, Mempool(), version=version("dta"), after_commit=lambda: pruner.schedule()
+        database, machine, mempool, version=version("dta"), after_commit=lambda: pruner.schedule()
     )
     pruner = Pruner(database, application.write_lock, executor, home.die)
     dispatcher = Dispatcher(application, internal_code=Code.INTERNAL, executor=executor, die=home.die, log=log)
@@ -141,8 +144,8 @@ async def serve(home: StateHome, database: StateDB, arguments: argparse.Namespac
         await stop.wait()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the process; the exit code (see the module)."""
+def main(machine: StateMachine, mempool: Mempool, argv: Sequence[str] | None = None) -> int:
+    """Run the process with ``machine`` (abci_app.transition); the exit code (see the module)."""
     parser = argparse.ArgumentParser(prog="dta-app", description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--home", type=Path, required=True, help="directory of the state")
     parser.add_argument("--abci", required=True, help="unix:///path or tcp://127.0.0.1:PORT, for CometBFT")
@@ -159,7 +162,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("hint: is another application running on this home?", file=sys.stderr)
         return EXIT_STATE
     try:
-        asyncio.run(serve(home, database, arguments))
+        asyncio.run(serve(home, database, machine, mempool, arguments))
     except ListenRefused as refused:
         print(f"error: {refused}\nhint: {refused.hint}", file=sys.stderr)
         return EXIT_USAGE

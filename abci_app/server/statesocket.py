@@ -18,7 +18,7 @@ from abci_app.pb.dta.v1 import statesocket_pb2 as pb
 from abci_app.server.application import TIME_META
 from abci_app.server.connection import Log, Replies
 from abci_app.server.convert import decode_time
-from abci_app.server.dispatch import Die
+from abci_app.server.dispatch import FATAL, Die
 from abci_app.storage.statedb import MAX_KEY_BYTES, SnapshotView, StateDB
 
 MAX_REQUEST_BYTES = 4096
@@ -40,13 +40,16 @@ class StateReader:
         self._in_use = Lock()
 
     async def answer(self, messages: Sequence[bytes]) -> Replies:
-        """The answers in order. An unreadable request closes this connection; a fault of the database dies."""
+        """The answers in order. An unreadable request or a fault of ours closes this connection; ``FATAL`` dies."""
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._executor, self._answer_batch, messages)
-        except Exception as error:
+        except FATAL as error:
             error.add_note("while reading state for the agent")
             self._die(error)
+        except Exception as error:
+            self._log(f"state socket: closed: fault of type {type(error).__name__}: {error}")
+            return Replies((), close=True)
 
     def close(self) -> None:
         """Let the snapshot go, once the batch in hand is done."""

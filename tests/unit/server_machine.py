@@ -14,13 +14,13 @@ from abci_app.state.view import StateView
 
 
 class CountingMempool:
-    """Counts the rechecks that the server announces."""
+    """Remembers the rechecks that the server announces."""
 
     def __init__(self) -> None:
-        self.rechecks = 0
+        self.rechecks: list[tuple[int, Time]] = []
 
-    def begin_recheck(self) -> None:
-        self.rechecks += 1
+    def begin_recheck(self, height: int, time: Time) -> None:
+        self.rechecks.append((height, time))
 
 
 class SettingMachine:

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from server_machine import CountingMempool, SettingMachine
 
-from abci_app.block import Changes
+from abci_app.block import Changes, Time
 from abci_app.codes import Code
 from abci_app.pb.dta.abci.v1 import abci_pb2 as pb
 from abci_app.server.application import Application
@@ -217,7 +217,19 @@ def test_check_tx_sees_genesis_before_the_first_block_and_then_committed_state_o
     assert (answer.data, answer.log) == (b"next", "recheck")
 
 
+def test_nothing_is_asked_of_the_state_machine_before_init_chain(chain: Chain) -> None:
+    for ask in (
+        lambda: chain.app.check_tx(pb.CheckTxRequest(tx=b"a=1")),
+        lambda: chain.app.prepare_proposal(pb.PrepareProposalRequest(height=1)),
+        lambda: chain.app.process_proposal(pb.ProcessProposalRequest(height=1)),
+        lambda: chain.finalize(1),
+    ):
+        with pytest.raises(AbciRefused, match="before InitChain"):
+            ask()
+
+
 def test_a_refused_transaction_names_the_codespace(chain: Chain) -> None:
+    chain.init()
     answer = chain.app.check_tx(pb.CheckTxRequest(tx=b"nonsense"))
     assert (answer.code, answer.codespace) == (10, "dta")
     assert chain.app.check_tx(pb.CheckTxRequest(tx=b"a=1")).codespace == ""
@@ -227,7 +239,11 @@ def test_commit_keeps_all_blocks_announces_the_recheck_and_asks_for_pruning(chai
     chain.init()
     chain.finalize(1)
     assert chain.app.commit(pb.CommitRequest()).retain_height == 0
-    assert (chain.mempool.rechecks, chain.commits) == (1, 1)
+    genesis, block = (0, Time(1_800_000_000)), (1, Time(1_800_000_001, 7))
+    assert chain.mempool.rechecks == [genesis, block]
+    assert chain.commits == 1
+    chain.open()
+    assert chain.mempool.rechecks == [genesis, block, block]
 
 
 def test_proposals_are_accepted_or_rejected_never_unknown(chain: Chain) -> None:

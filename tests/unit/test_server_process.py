@@ -1,0 +1,175 @@
+"""The application as a process: start, stop, the handshake on a real socket, crashes, a corrupt state."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from abci_app.pb.dta.abci.v1 import abci_pb2 as pb
+from abci_app.server.framing import FrameBuffer, frame
+
+PROGRAM = Path(__file__).with_name("server_process.py")
+TIME = pb.Timestamp(seconds=1_800_000_000)
+INFO = pb.Request(info=pb.InfoRequest(version="0.39.4", abci_version="2.0.0"))
+INIT = pb.Request(init_chain=pb.InitChainRequest(initial_height=1, time=TIME, app_state_bytes=b"{}"))
+COMMIT = pb.Request(commit=pb.CommitRequest())
+
+
+def finalize(height: int, *txs: bytes) -> pb.Request:
+    return pb.Request(finalize_block=pb.FinalizeBlockRequest(height=height, txs=txs, time=TIME))
+
+
+class Process:
+    """The application on ``home``. ``ask`` opens a connection, sends all requests at once and reads as many answers."""
+
+    def __init__(self, home: Path, *more: str) -> None:
+        self.home = home
+        self.process: subprocess.Popen[str] | None = None
+        self.arguments = ["--home", str(home), "--state-socket", str(home / "state.sock"), *more]
+
+    def start(self, abci: str | None = None) -> subprocess.Popen[str]:
+        abci = abci or f"unix://{self.home}/abci.sock"
+        self.process = subprocess.Popen(
+            [sys.executable, str(PROGRAM), "--abci", abci, *self.arguments], stderr=subprocess.PIPE, text=True
+        )
+        return self.process
+
+    def ready(self) -> str:
+        """Start and wait for the line that says so."""
+        stderr = self.start().stderr
+        assert stderr is not None
+        lines = ""
+        while "at height" not in lines:
+            line = stderr.readline()
+            assert line, lines
+            lines += line
+        return lines
+
+    def ask(self, *requests: pb.Request) -> list[pb.Response]:
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.connect(str(self.home / "abci.sock"))
+            peer.sendall(b"".join(frame(request.SerializeToString()) for request in requests))
+            buffer = FrameBuffer()
+            answers: list[bytes] = []
+            while len(answers) < len(requests) and (data := peer.recv(65536)):
+                buffer.feed(data)
+                answers += buffer.take(64)
+        return [pb.Response.FromString(answer) for answer in answers]
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+        """(exit code, what is left on stderr)."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> tuple[int, str]:
+        assert self.process is not None
+        _, errors = self.process.communicate(timeout=60)
+        return self.process.returncode, errors
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator[Process]:
+    one = Process(tmp_path)
+    yield one
+    if one.process is not None:
+        one.process.kill()
+        one.process.communicate()
+
+
+def test_it_serves_until_sigterm_and_leaves_no_socket(process: Process) -> None:
+    process.ready()
+    (info,) = process.ask(INFO)
+    assert info.info.last_block_height == 0
+    assert process.end() == (0, "")
+    assert not (process.home / "abci.sock").exists()
+    assert not (process.home / "state.sock").exists()
+
+
+def test_another_abci_version_is_told_which_is_wanted_here_and_on_stderr(process: Process) -> None:
+    process.ready()
+    (answer,) = process.ask(pb.Request(info=pb.InfoRequest(version="0.34.24", abci_version="0.17.0")))
+    assert "2.x.y" in answer.exception.error
+    _, errors = process.end()
+    assert "2.x.y" in errors
+
+
+def test_what_was_committed_survives_kill_9_and_what_was_not_does_not(process: Process) -> None:
+    process.ready()
+    answers = process.ask(INIT, finalize(1, b"a=1"), COMMIT, finalize(2, b"a=2"))
+    process.end(signal.SIGKILL)
+    process.ready()
+    (info,) = process.ask(INFO)
+    assert info.info.last_block_height == 1
+    assert info.info.last_block_app_hash == answers[1].finalize_block.app_hash
+    (again,) = process.ask(finalize(2, b"a=2"))
+    assert again.finalize_block.app_hash == answers[3].finalize_block.app_hash
+
+
+def test_an_exception_in_a_block_ends_the_process_without_an_answer(process: Process) -> None:
+    process.ready()
+    answers = process.ask(INIT, finalize(1, b"!"))
+    assert len(answers) < 2
+    code, errors = process.wait()
+    assert code == 70
+    assert "error: the application ends itself: ValueError" in errors
+    assert "while answering finalize_block" in errors
+    assert "hint:" in errors
+
+
+def test_a_state_found_corrupt_is_moved_aside_and_the_blocks_replayed_into_an_empty_one(process: Process) -> None:
+    process.ready()
+    blocks = (INIT, finalize(1, b"a=1"), COMMIT)
+    before = process.ask(*blocks)
+    process.end()
+    (process.home / "state" / "CURRENT").write_bytes(b"nonsense\n")
+    lines = process.ready()
+    assert "state.corrupt-1" in lines
+    assert "at height 0" in lines
+    assert process.ask(*blocks)[1].finalize_block.app_hash == before[1].finalize_block.app_hash
+    process.end()
+    (process.home / "state-is-corrupt").touch()
+    assert "state.corrupt-2" in process.ready()
+    process.end()
+    assert "moved" not in process.ready()
+
+
+def test_a_home_in_use_is_refused_with_a_hint(process: Process) -> None:
+    process.ready()
+    second = Process(process.home)
+    second.start(f"unix://{process.home}/other.sock")
+    code, errors = second.wait()
+    assert code == 73
+    assert errors.startswith("error: ")
+    assert "hint: " in errors
+
+
+@pytest.mark.parametrize("address", ["tcp://0.0.0.0:26658", "unix://relative", "nonsense"])
+def test_an_address_that_is_refused_is_a_usage_error(process: Process, address: str) -> None:
+    process.start(address)
+    code, errors = process.wait()
+    assert code == 2
+    assert "error: " in errors
+    assert "hint: " in errors
+
+
+def test_it_listens_on_a_loopback_port_too(process: Process) -> None:
+    process.arguments += ["--max-message-bytes", "1000"]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process.start(f"tcp://127.0.0.1:{port}")
+    assert process.process is not None
+    assert process.process.stderr is not None
+    assert "at height 0" in process.process.stderr.readline()
+    with socket.create_connection(("127.0.0.1", port)) as peer:
+        peer.sendall(frame(b"x" * 1001))
+        assert peer.recv(100) == b""
+    code, errors = process.end()
+    assert code == 0
+    assert "the cap is 1000" in errors
