@@ -1,0 +1,220 @@
+"""``dta start``: supervises the three processes of a node (ledger.md, Processes).
+
+CometBFT and the application live and die together: losing an ABCI connection kills CometBFT, and an application that
+restarts must be asked for its height again. The agent is on its own: a PKCS#11 module that hangs or crashes takes
+down neither. What ends unasked is started again, with a growing pause; SIGTERM or SIGINT stops all three in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dta.config import NodeConfig
+from dta.errors import UsageError
+
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 30.0
+STEADY_AFTER_S = 30.0
+STOP_TIMEOUT_S = 15.0
+MAX_LOG_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Child:
+    """One supervised process. ``command`` is its argument list: never a secret."""
+
+    name: str
+    command: list[str]
+    process: asyncio.subprocess.Process | None = None
+    restarts: int = 0
+    started_at: float = 0.0
+    last_exit: int | None = None
+    pause_s: float = field(default=FIRST_PAUSE_S)
+
+
+class Supervisor:
+    """Starts, watches and restarts the node's processes. ``run`` returns when asked to stop."""
+
+    def __init__(self, config: NodeConfig) -> None:
+        self._config = config
+        self._stopping = asyncio.Event()
+        python = sys.executable
+        self.application = Child("application", [
+            python, "-m", "abci_app.server", "--home", str(config.home),
+            "--abci", f"unix://{config.abci_socket}", "--state-socket", str(config.state_socket),
+        ])  # fmt: skip
+        self.comet = Child("cometbft", [_binary(config), "start", "--home", str(config.comet_home)])
+        self.agent = Child("agent", [python, "-m", "dta.agent.main", "--home", str(config.home)])
+
+    async def run(self) -> None:
+        """Until SIGTERM or SIGINT."""
+        self._prepare()
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, self._stopping.set)
+        try:
+            await asyncio.gather(self._ledger_forever(), self._agent_forever())
+        finally:
+            for child in (self.agent, self.comet, self.application):
+                await self._stop(child)
+            self._pid_file.unlink(missing_ok=True)
+
+    @property
+    def _pid_file(self) -> Path:
+        return self._config.run_dir / "node.pid"
+
+    def _prepare(self) -> None:
+        config = self._config
+        if (config.comet_home / "config/priv_validator_key.json").exists() and not (
+            config.comet_home / "data/priv_validator_state.json"
+        ).exists():
+            raise UsageError(
+                "there is a consensus key but no sign-state: starting could sign a height twice",
+                hint="restore data/priv_validator_state.json, or take a new key (docs/runbooks)",
+            )
+        for directory in (config.run_dir, config.log_dir):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if is_running(config):
+            raise UsageError("this node is running already", hint="`dta status` shows it")
+        self._pid_file.write_text(f"{os.getpid()}\n")
+
+    async def _ledger_forever(self) -> None:
+        while not self._stopping.is_set():
+            await self._start(self.application)
+            if not await self._wait_for_socket(self.application, self._config.abci_socket):
+                await self._pause_before_restart(self.application)
+                continue
+            await self._start(self.comet)
+            await self._first_of(self.application, self.comet)
+            # One went: the other has lost its peer and goes too, CometBFT first.
+            await self._stop(self.comet)
+            await self._stop(self.application)
+            if not self._stopping.is_set():
+                await self._pause_before_restart(self.comet)
+
+    async def _agent_forever(self) -> None:
+        while not self._stopping.is_set():
+            await self._start(self.agent)
+            await self._first_of(self.agent)
+            if not self._stopping.is_set():
+                await self._pause_before_restart(self.agent)
+
+    async def _start(self, child: Child) -> None:
+        log = self._config.log_dir / f"{child.name}.log"
+        if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
+            log.replace(log.with_suffix(".log.1"))
+        with log.open("ab") as sink:
+            child.process = await asyncio.create_subprocess_exec(
+                *child.command, stdin=asyncio.subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True
+            )
+        child.started_at = time.monotonic()
+        self._write_status()
+
+    async def _wait_for_socket(self, child: Child, path: Path) -> bool:
+        """True when the socket accepts; False when the process ended or we are stopping."""
+        while not self._stopping.is_set():
+            if child.process is None or child.process.returncode is not None:
+                return False
+            try:
+                _, writer = await asyncio.open_unix_connection(str(path))
+            except OSError:
+                await asyncio.sleep(0.05)
+                continue
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+            return True
+        return False
+
+    async def _first_of(self, *children: Child) -> None:
+        """Return when one of them ended, or when we are to stop."""
+        waits = [asyncio.ensure_future(self._stopping.wait())]
+        waits += [asyncio.ensure_future(_exit_of(child)) for child in children]
+        _, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        for child in children:
+            if child.process is not None and child.process.returncode is not None and not self._stopping.is_set():
+                child.last_exit = child.process.returncode
+                print(f"dta: {child.name} ended with {child.last_exit}; starting it again", file=sys.stderr, flush=True)
+
+    async def _pause_before_restart(self, child: Child) -> None:
+        if time.monotonic() - child.started_at > STEADY_AFTER_S:
+            child.pause_s = FIRST_PAUSE_S
+        child.restarts += 1
+        self._write_status()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), child.pause_s)
+        child.pause_s = min(child.pause_s * 2, LONGEST_PAUSE_S)
+
+    async def _stop(self, child: Child) -> None:
+        process = child.process
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    def _write_status(self) -> None:
+        """``run/supervisor.json``: pids, restarts and last exits, for ``dta status`` and the fault tests."""
+        status = {
+            child.name: {
+                "pid": child.process.pid if child.process is not None and child.process.returncode is None else None,
+                "restarts": child.restarts,
+                "last_exit": child.last_exit,
+            }
+            for child in (self.application, self.comet, self.agent)
+        }
+        path = self._config.run_dir / "supervisor.json"
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(status, indent=2) + "\n")
+        temporary.replace(path)
+
+
+async def _exit_of(child: Child) -> None:
+    if child.process is not None:
+        await child.process.wait()
+
+
+def _binary(config: NodeConfig) -> str:
+    found = shutil.which(config.comet_binary)
+    if found is None:
+        raise UsageError(
+            f"there is no CometBFT at {config.comet_binary}", hint="build it with scripts/localnet.sh, or set comet_binary"
+        )
+    return found
+
+
+def is_running(config: NodeConfig) -> bool:
+    """Whether the supervisor of this home lives."""
+    try:
+        pid = int((config.run_dir / "node.pid").read_text())
+        os.kill(pid, 0)
+    except (OSError, ValueError):
+        return False
+    # The pid may have been given to another program since.
+    try:
+        words: Sequence[bytes] = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return True
+    return any(b"dta" in word for word in words)
+
+
+def run(config: NodeConfig) -> None:
+    """Run the node until it is told to stop. Raises :class:`UsageError` for what can't be started."""
+    asyncio.run(Supervisor(config).run())
