@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import json
 import os
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -115,8 +116,9 @@ class Supervisor:
             log.replace(log.with_suffix(".log.1"))
         with log.open("ab") as sink:
             child.process = await asyncio.create_subprocess_exec(
-                *child.command, stdin=asyncio.subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True
-            )
+                *child.command, stdin=asyncio.subprocess.DEVNULL, stdout=sink, stderr=sink,
+                start_new_session=True, preexec_fn=_die_with_parent,
+            )  # fmt: skip
         child.started_at = time.monotonic()
         self._write_status()
 
@@ -138,8 +140,8 @@ class Supervisor:
 
     async def _first_of(self, *children: Child) -> None:
         """Return when one of them ended, or when we are to stop."""
-        waits = [asyncio.ensure_future(self._stopping.wait())]
-        waits += [asyncio.ensure_future(_exit_of(child)) for child in children]
+        waits: list[asyncio.Task[object]] = [asyncio.create_task(_forget(self._stopping.wait()))]
+        waits += [asyncio.create_task(_forget(_exit_of(child))) for child in children]
         _, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
             task.cancel()
@@ -186,6 +188,19 @@ class Supervisor:
         temporary.replace(path)
 
 
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def _die_with_parent() -> None:
+    """In the child: a supervisor that is killed takes its processes along, or the next start would find them."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+async def _forget(awaitable: Awaitable[object]) -> object:
+    return await awaitable
+
+
 async def _exit_of(child: Child) -> None:
     if child.process is not None:
         await child.process.wait()
@@ -195,7 +210,8 @@ def _binary(config: NodeConfig) -> str:
     found = shutil.which(config.comet_binary)
     if found is None:
         raise UsageError(
-            f"there is no CometBFT at {config.comet_binary}", hint="build it with scripts/localnet.sh, or set comet_binary"
+            f"there is no CometBFT at {config.comet_binary}",
+            hint="build it with scripts/localnet.sh, or set comet_binary",
         )
     return found
 
