@@ -1,0 +1,131 @@
+"""What the Kubo store makes of a Kubo that lies, fails or is gone. The rest is the common suite, with a real daemon.
+
+A transport stands in for the daemon here: a real one can't be told to answer wrongly.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from abci_app.cid import cid_of
+from dta.ipfs.errors import BlockCorrupt, BlockMissing, StoreUnreachable
+from dta.ipfs.kubo import KuboStore
+from dta.ipfs.store import MAX_BLOCK_BYTES
+
+BLOCK = b"an envelope"
+CID = cid_of(BLOCK)
+FAILURE = httpx.Response(500, json={"Message": "whatever", "Code": 0, "Type": "error"})
+Answer = Callable[[httpx.Request], httpx.Response]
+
+
+class Daemon:
+    """Answers each command with what it is told to; by default as Kubo does for one block that is pinned."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.pins = f'{{"Cid":"{CID}","Type":"recursive","Name":"dta-v1 pinned 1000 11"}}\n'
+        self.answers: dict[str, Answer] = {
+            "pin/ls": lambda _: httpx.Response(200, text=self.pins),
+            "block/get": lambda _: httpx.Response(200, content=BLOCK),
+            "block/put": lambda _: httpx.Response(200, json={"Key": CID, "Size": 11}),
+        }
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        command = request.url.path.removeprefix("/api/v0/")
+        self.calls.append(f"{command}?{request.url.query.decode()}")
+        return self.answers.get(command, lambda _: httpx.Response(200, json={}))(request)
+
+    def open(self) -> KuboStore:
+        client = httpx.Client(base_url="http://kubo.invalid", transport=httpx.MockTransport(self))
+        return KuboStore(client, lambda: 2.0)
+
+
+@pytest.mark.parametrize("served", [b"", b"another", bytes(MAX_BLOCK_BYTES + 1), bytes(8 << 20)])
+def test_wrong_bytes_from_kubo_are_never_returned_and_are_removed_from_it(served: bytes) -> None:
+    daemon = Daemon()
+    store = daemon.open()
+    daemon.answers["block/get"] = lambda _: httpx.Response(200, content=served)
+    with pytest.raises(BlockCorrupt):
+        store.get(CID)
+    assert [call.partition("?")[0] for call in daemon.calls[-2:]] == ["pin/rm", "block/rm"]
+    assert (store.has(CID), store.pins()) == (False, [CID])
+
+
+def test_a_block_that_kubo_lost_is_missing_and_put_again_with_its_pin() -> None:
+    daemon = Daemon()
+    store = daemon.open()
+    daemon.answers["block/get"] = lambda _: FAILURE
+    with pytest.raises(BlockMissing):
+        store.get(CID)
+    assert (store.has(CID), store.pins()) == (False, [CID])
+    assert store.put(BLOCK) == CID
+    assert (store.has(CID), store.pins()) == (True, [CID])
+
+
+def test_a_block_is_put_raw_hashed_by_sha_256_and_pinned() -> None:
+    daemon = Daemon()
+    daemon.pins = ""
+    store = daemon.open()
+    store.put(BLOCK)
+    put, named = daemon.calls[-2:]
+    assert put == "block/put?cid-codec=raw&mhtype=sha2-256&pin=true"
+    assert re.fullmatch(rf"pin/add\?arg={CID}&name=dta-v1(\+|%20)unpinned(\+|%20)2000(\+|%20)11&offline=true", named)
+
+
+def test_pins_of_others_in_the_same_kubo_are_not_ours() -> None:
+    daemon = Daemon()
+    others = ["", "dta-v1", "dta-v1 pinned 1 2 3", "dta-v2 pinned 1 2"]
+    lines = [{"Cid": CID, "Type": "recursive", "Name": name} for name in others]
+    lines.append({"Cid": "QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn", "Name": "dta-v1 pinned 1 2"})
+    daemon.pins = "".join(json.dumps(line) + "\n" for line in lines)
+    store = daemon.open()
+    assert (store.cids(), store.pins(), store.delete_unpinned(0, 1e12)) == ([], [], [])
+    assert len(daemon.calls) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(200, json={"Key": cid_of(b"another")}),
+        httpx.Response(200, text="<html>"),
+        httpx.Response(200, text="[]"),
+        httpx.Response(403, text="403 - Forbidden"),
+        FAILURE,
+    ],
+    ids=["another CID", "no JSON", "no object", "forbidden", "failed"],
+)
+def test_a_put_that_kubo_did_not_confirm_is_an_error(answer: httpx.Response) -> None:
+    daemon = Daemon()
+    daemon.pins = ""
+    store = daemon.open()
+    daemon.answers["block/put"] = lambda _: answer
+    with pytest.raises(StoreUnreachable):
+        store.put(BLOCK)
+    assert store.cids() == []
+
+
+def test_a_kubo_that_is_gone_is_an_error_that_says_where() -> None:
+    def gone(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+    daemon = Daemon()
+    store = daemon.open()
+    daemon.answers["block/get"] = gone
+    with pytest.raises(StoreUnreachable) as caught:
+        store.get(CID)
+    assert "kubo.invalid" in caught.value.where
+    daemon.answers["pin/ls"] = gone
+    with pytest.raises(StoreUnreachable):
+        daemon.open()
+
+
+def test_a_list_of_pins_that_breaks_off_is_no_shorter_list() -> None:
+    daemon = Daemon()
+    daemon.pins += '{"Message":"broke","Code":0,"Type":"error"}\n'
+    with pytest.raises(StoreUnreachable):
+        daemon.open()
