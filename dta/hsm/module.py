@@ -7,8 +7,12 @@ session, and closing a session logs out: so all who use one token share one sess
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -53,6 +57,9 @@ _SESSION_LOST = (
     UserNotLoggedIn,
 )
 
+_MAX_WAIT_S = 5.0
+_POLL_S = 0.003
+
 _registry_lock = threading.Lock()
 _registry: dict[Path, Module] = {}
 
@@ -62,7 +69,8 @@ class Module:
     """A loaded module. ``lock`` is held during every call into it."""
 
     path: Path
-    lock: threading.RLock
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    change_lock: threading.Lock = field(default_factory=threading.Lock)
     library: Any = None
     users: int = 0
     sessions: dict[tuple[int, bytes], TokenSession] = field(default_factory=dict)
@@ -114,12 +122,40 @@ class Module:
                 tokens.append(token)
         return tokens
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps other threads and processes of this host from making or destroying keys meanwhile.
+
+        By an advisory lock on the module's own file: it needs no place to write, and ends with the process. Who
+        cannot get it in time goes on without, rather than let another user's lock stop this node.
+        """
+        with self.change_lock:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                _wait_for_turn(descriptor)
+                yield
+            finally:
+                os.close(descriptor)
+
     def release(self) -> None:
         """Lets go of the module; the last one out finalises it, so that the next one in reads its configuration."""
         with _registry_lock, self.lock:
             self.users -= 1
             if self.users == 0 and self.library is not None:
                 self.library.finalize()
+
+
+def _wait_for_turn(descriptor: int) -> None:
+    deadline = time.monotonic() + _MAX_WAIT_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return
+            time.sleep(_POLL_S)
+        else:
+            return
 
 
 def acquire(path: Path) -> Module:
@@ -131,7 +167,7 @@ def acquire(path: Path) -> Module:
         raise ModuleMissing(f"there is no PKCS#11 module at {path}", module=path)
     real = path.resolve()
     with _registry_lock:
-        module = _registry.setdefault(real, Module(real, threading.RLock()))
+        module = _registry.setdefault(real, Module(real))
         with module.lock:
             if module.users == 0:
                 try:

@@ -47,12 +47,13 @@ class Found:
 
 def search(session: Any, label: str) -> Found | None:
     """The key under ``label``, or None. Raises KeyAmbiguous for two, KeyIncomplete for half a pair."""
-    private, public, secret = (_of_class(session, label, object_class) for object_class in _ordered_classes())
+    items = _labelled(session, label)
+    private, public, secret = ([item for item in items if item.object_class == name] for name in _KEY_TYPES)
     if max(len(private), len(public), len(secret)) > 1 or (secret and (private or public)):
         raise KeyAmbiguous(f"several keys carry the label {label!r}", label=label)
-    for item in (*private, *public, *secret):
+    for item in items:
         if not _ours(item):
-            raise KeyAmbiguous(f"the label {label!r} is on a key of another type", label=label)
+            raise KeyAmbiguous(f"the label {label!r} is on a key of another type or use", label=label)
     if secret:
         return Found("prf", secret[0])
     if not private and not public:
@@ -93,9 +94,9 @@ def make(session: Any, label: str, kind: Kind, *, store: bool = True) -> list[An
 
 def destroy(session: Any, label: str) -> bool:
     """Destroys every key of ours under ``label``, twins and halves too. False when there was none."""
-    # The private part first: a destruction that is cut short leaves nothing that works.
-    doomed = [item for name in _ordered_classes() for item in _of_class(session, label, name) if _ours(item)]
-    for item in doomed:
+    doomed = [item for item in _labelled(session, label) if _ours(item)]
+    # The public part last: a destruction that is cut short leaves nothing that works.
+    for item in sorted(doomed, key=lambda item: item.object_class == ObjectClass.PUBLIC_KEY):
         item.destroy()
     return bool(doomed)
 
@@ -103,7 +104,7 @@ def destroy(session: Any, label: str) -> bool:
 def labels(session: Any) -> list[str]:
     """The labels of all keys that could be ours, sorted."""
     names = set()
-    for object_class in _ordered_classes():
+    for object_class in _KEY_TYPES:
         for item in list(session.get_objects({Attribute.TOKEN: True, Attribute.CLASS: object_class})):
             try:
                 names.add(checked_label(item[Attribute.LABEL]))
@@ -122,18 +123,17 @@ def extractable(session: Any) -> list[str]:
     return sorted(names)
 
 
-def _ordered_classes() -> tuple[ObjectClass, ...]:
-    return (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY, ObjectClass.SECRET_KEY)
-
-
-def _of_class(session: Any, label: str, object_class: ObjectClass) -> list[Any]:
-    wanted = {Attribute.TOKEN: True, Attribute.CLASS: object_class, Attribute.LABEL: label}
-    return list(session.get_objects(wanted))
+def _labelled(session: Any, label: str) -> list[Any]:
+    """The keys, ours or not, that are kept in the token under ``label``: one search, as a search reads every object."""
+    items = list(session.get_objects({Attribute.TOKEN: True, Attribute.LABEL: label}))
+    return [item for item in items if getattr(item, "object_class", None) in _KEY_TYPES]
 
 
 def _ours(item: Any) -> bool:
+    # python-pkcs11 gives `sign` to what carries CKA_SIGN.
+    usable = item.object_class == ObjectClass.PUBLIC_KEY or hasattr(item, "sign")
     try:
-        return item.key_type in _KEY_TYPES[item.object_class]
+        return usable and item.key_type in _KEY_TYPES[item.object_class]
     except ValueError:  # a vendor's key type that python-pkcs11 has no name for
         return False
 

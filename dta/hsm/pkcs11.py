@@ -6,8 +6,6 @@ of a key in use is remembered while the token honours it; "none" never is, as an
 
 from __future__ import annotations
 
-import secrets
-import time
 from typing import Any
 
 from pkcs11.exceptions import KeyHandleInvalid, ObjectHandleInvalid
@@ -27,8 +25,6 @@ from dta.hsm.pin import Prompt, read_pin
 from dta.secret import SecretBytes
 
 _STALE_HANDLE = (KeyHandleInvalid, ObjectHandleInvalid)
-_MAKE_ATTEMPTS = 8
-_MAX_WAIT_MS = 40
 _SESSION_KEY_LABEL = "doctor"
 
 
@@ -39,6 +35,8 @@ class Pkcs11Keystore:
 
     def __init__(self, session: module.TokenSession) -> None:
         self._session: module.TokenSession | None = session
+        is_softhsm = session.token.manufacturer_id.startswith(softhsm.MANUFACTURER)
+        self._files = softhsm.TokenFiles(softhsm.token_directory() if is_softhsm else None)
 
     @classmethod
     def open(
@@ -96,9 +94,10 @@ class Pkcs11Keystore:
                 raise TokenFailure(f"the token still shows the key {label!r} after destroying it", label=label)
             return there
 
-        there = session.run(operation)
+        with session.module.alone():
+            there = session.run(operation)
         if there:
-            self._flush()
+            self._files.flush()
         return there
 
     def labels(self) -> list[str]:
@@ -142,36 +141,19 @@ class Pkcs11Keystore:
         return session.run(operation)
 
     def _ensure(self, label: str, kind: objects.Kind) -> tuple[objects.Found, bool]:
-        """The key, and whether it was made now.
-
-        A token cannot make a key only if there is none. So whoever made one looks again, and where there are two,
-        each maker destroys its own and waits a random while: none was given out yet.
-        """
+        """The key, and whether it was made now."""
         checked_label(label)
         session = self._opened()
-        problem: KeystoreError = KeyAmbiguous(f"several processes go on making {label!r}", label=label)
-        for _ in range(_MAKE_ATTEMPTS):
-            try:
-                outcome = session.run(lambda handle: _ensure_once(handle, label, kind))
-            except (KeyAmbiguous, KeyIncomplete) as error:
-                problem = error  # for good, or because another process is just making it
-            else:
-                if outcome is not None:
-                    if outcome[1]:
-                        self._flush()
-                    return outcome
-            time.sleep(secrets.randbelow(_MAX_WAIT_MS) / 1000)
-        raise problem
-
-    def _flush(self) -> None:
-        session = self._opened()
-        if session.token.manufacturer_id.startswith(softhsm.MANUFACTURER):
-            directory = softhsm.token_directory()
-            if directory is not None:
-                softhsm.flush(directory)
+        with session.module.alone():
+            found, made = session.run(lambda handle: _ensure_once(handle, label, kind))
+        if made:
+            self._files.flush()
+        return found, made
 
 
-def _ensure_once(handle: Any, label: str, kind: objects.Kind) -> tuple[objects.Found, bool] | None:
+def _ensure_once(handle: Any, label: str, kind: objects.Kind) -> tuple[objects.Found, bool]:
+    """A token cannot make a key only if there is none. Processes of one host take turns (``Module.alone``); against
+    one on another host we look again, and a maker that sees a twin destroys its own, which nobody has used yet."""
     found = objects.search(handle, label)
     if found is not None:
         return objects.of_kind(found, label, kind), False
@@ -181,7 +163,7 @@ def _ensure_once(handle: Any, label: str, kind: objects.Kind) -> tuple[objects.F
     except (KeyAmbiguous, KeyIncomplete):
         for item in made:
             item.destroy()
-        return None
+        raise
 
 
 def _check_mechanisms(session: module.TokenSession) -> CheckStep:

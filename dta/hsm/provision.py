@@ -37,9 +37,7 @@ def init_token(module_path: Path, label: str, so_pin: SecretBytes, pin: SecretBy
             _set_user_pin(loaded, label, so_pin, pin)
     finally:
         loaded.release()
-    directory = softhsm.token_directory()
-    if directory is not None and directory.is_dir():
-        softhsm.flush(directory)
+    softhsm.TokenFiles(softhsm.token_directory()).flush()
 
 
 def _blank_slot(loaded: module.Module) -> Any:

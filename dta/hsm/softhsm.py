@@ -1,7 +1,7 @@
 """What is particular to SoftHSM2, the token of the tests and the demo: where it is, its configuration, its files.
 
-SoftHSM2 keeps each object in a file and does not flush it. :func:`flush` does, so that "made" and "destroyed" survive
-a power cut there too; a hardware token sees to that itself.
+SoftHSM2 keeps each object in a file and does not flush it. :class:`TokenFiles` does, so that "made" and "destroyed"
+survive a power cut there too; a hardware token sees to that itself.
 """
 
 from __future__ import annotations
@@ -56,15 +56,32 @@ def token_directory() -> Path | None:
     return None
 
 
-def flush(directory: Path) -> None:
-    """Makes what SoftHSM2 wrote and removed under ``directory`` durable."""
-    for folder, _, names in os.walk(directory):
-        for path in (*(os.path.join(folder, name) for name in names if name.endswith(".object")), folder):
-            try:
-                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            except FileNotFoundError:  # another process removed it meanwhile
-                continue
+class TokenFiles:
+    """SoftHSM2's files under a directory (None: no SoftHSM2), and which of their versions are known to be durable."""
+
+    def __init__(self, directory: Path | None) -> None:
+        self._directory = directory
+        self._flushed: dict[str, int] = {}
+
+    def flush(self) -> None:
+        """Makes what SoftHSM2 wrote and removed since the last call durable."""
+        if self._directory is None:
+            return
+        seen: dict[str, int] = {}
+        for folder, _, names in os.walk(self._directory):
+            for path in (*(os.path.join(folder, name) for name in names if name.endswith(".object")), folder):
+                try:
+                    seen[path] = self._flush_one(path)
+                except FileNotFoundError:  # another process removed it meanwhile
+                    continue
+        self._flushed = seen
+
+    def _flush_one(self, path: str) -> int:
+        changed_ns = os.stat(path).st_mtime_ns
+        if self._flushed.get(path) != changed_ns:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+        return changed_ns

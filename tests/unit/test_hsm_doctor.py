@@ -1,0 +1,161 @@
+"""The doctor names the step that failed, says what to do, and says that it went no further."""
+
+from __future__ import annotations
+
+import ctypes.util
+import os
+from pathlib import Path
+
+import pytest
+
+from dta.hsm import sealed_file, softhsm
+from dta.hsm.doctor import NOT_REACHED, diagnose
+from dta.hsm.keystore import CheckStep, KeystoreConfig, open_keystore
+from dta.hsm.provision import init_token
+from dta.hsm.software import SoftwareKeystore
+from dta.secret import SecretBytes
+
+PIN = SecretBytes(b"a doctors pin")
+MODULE = softhsm.find_module()
+needs_softhsm = pytest.mark.skipif(MODULE is None, reason="SoftHSM2 is not installed")
+
+
+def private_file(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    path.chmod(0o600)
+    return path
+
+
+@pytest.fixture
+def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KeystoreConfig:
+    assert MODULE is not None
+    monkeypatch.setenv(softhsm.CONFIG_VARIABLE, str(softhsm.make_home(tmp_path / "softhsm")))
+    init_token(MODULE, "main", SecretBytes(b"so pin"), PIN)
+    return KeystoreConfig(
+        "pkcs11", module=MODULE, token_label="main", pin_file=private_file(tmp_path / "pin", PIN.reveal())
+    )
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> KeystoreConfig:
+    SoftwareKeystore.create(tmp_path / "keys", PIN, log2_n=sealed_file.MIN_LOG2_N)
+    return KeystoreConfig("software", path=tmp_path / "keys", pin_file=private_file(tmp_path / "pin", PIN.reveal()))
+
+
+def ended_at(steps: list[CheckStep], name: str) -> CheckStep:
+    """The failed step, checked to be the named one, to carry advice and to be followed by "not tried"."""
+    assert [step.name for step in steps if step.status == "failure"] == [name]
+    assert steps[-2].name == name
+    assert steps[-2].advice
+    assert steps[-1].name == NOT_REACHED
+    return steps[-2]
+
+
+@needs_softhsm
+def test_a_healthy_token_passes_every_step_in_order(token: KeystoreConfig) -> None:
+    store = open_keystore(token)
+    store.ensure_signing_key("node-key")
+    store.ensure_prf_key("root")
+    store.close()
+    steps = diagnose(token)
+    assert [step.name for step in steps] == [
+        "module file", "module loads", "slots", "token", "PIN source", "login", "mechanisms", "keys",
+        "key attributes", "capacity", "signs", "PRF",
+    ]  # fmt: skip
+    assert {step.status for step in steps} == {"ok"}
+    store = open_keystore(token)
+    assert store.labels() == ["node-key", "root"]
+    store.close()
+
+
+@needs_softhsm
+def test_a_new_token_only_lacks_the_nodes_keys(token: KeystoreConfig) -> None:
+    (warning,) = (step for step in diagnose(token) if step.status != "ok")
+    assert warning.name == "keys"
+    assert warning.status == "warning"
+    assert "node-key" in warning.detail
+    assert "root" in warning.detail
+
+
+def test_a_missing_module_is_the_first_step(tmp_path: Path) -> None:
+    steps = diagnose(KeystoreConfig("pkcs11", module=tmp_path / "none.so"))
+    assert str(tmp_path / "none.so") in ended_at(steps, "module file").detail
+
+
+def test_a_file_that_is_no_library_does_not_load(tmp_path: Path) -> None:
+    path = tmp_path / "module.so"
+    path.write_text("not a library")
+    assert "module.so" in ended_at(diagnose(KeystoreConfig("pkcs11", module=path)), "module loads").detail
+
+
+def test_a_library_that_is_no_module_does_not_load() -> None:
+    libraries = [path for path in Path("/lib").rglob("libz.so.1") if path.is_file()]
+    if not libraries or ctypes.util.find_library("z") is None:
+        pytest.skip("no zlib to mistake for a module")
+    ended_at(diagnose(KeystoreConfig("pkcs11", module=libraries[0])), "module loads")
+
+
+@needs_softhsm
+def test_a_module_whose_own_configuration_is_missing_says_where_to_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(softhsm.CONFIG_VARIABLE, str(tmp_path / "none.conf"))
+    step = ended_at(diagnose(KeystoreConfig("pkcs11", module=MODULE, token_label="main")), "module loads")
+    assert softhsm.CONFIG_VARIABLE in step.advice
+
+
+@needs_softhsm
+def test_an_unknown_token_is_named_with_those_that_are_there(token: KeystoreConfig) -> None:
+    step = ended_at(diagnose(KeystoreConfig("pkcs11", module=MODULE, token_label="other")), "token")
+    assert "'main'" in step.detail
+
+
+@needs_softhsm
+def test_a_pin_file_that_others_may_read_is_named(token: KeystoreConfig) -> None:
+    assert token.pin_file is not None
+    token.pin_file.chmod(0o644)
+    assert ended_at(diagnose(token), "PIN source").advice == f"chmod 600 {token.pin_file}"
+    token.pin_file.unlink()
+    ended_at(diagnose(token), "PIN source")
+
+
+@needs_softhsm
+def test_a_wrong_pin_ends_at_login_and_the_next_login_warns_of_it(token: KeystoreConfig) -> None:
+    assert token.pin_file is not None
+    private_file(token.pin_file, b"guess")
+    step = ended_at(diagnose(token), "login")
+    assert "guess" not in repr(step)
+    private_file(token.pin_file, PIN.reveal())
+    login = next(step for step in diagnose(token) if step.name == "login")
+    assert login.status == "warning"
+    assert login.advice
+
+
+@needs_softhsm
+def test_the_doctor_leaves_an_open_store_working(token: KeystoreConfig) -> None:
+    store = open_keystore(token)
+    store.ensure_prf_key("root")
+    assert not [step for step in diagnose(token) if step.status == "failure"]
+    assert store.prf("root", b"x") == store.prf("root", b"x")
+    store.close()
+
+
+def test_a_software_keystore_is_walked_the_same_way(file: KeystoreConfig) -> None:
+    names = [step.name for step in diagnose(file)]
+    assert names[:3] == ["store file", "PIN source", "login"]
+    assert not [step for step in diagnose(file) if step.status == "failure"]
+
+
+def test_what_is_wrong_with_a_software_keystore_is_named(file: KeystoreConfig, tmp_path: Path) -> None:
+    assert file.path is not None
+    assert file.pin_file is not None
+    ended_at(diagnose(KeystoreConfig("software")), "configuration")
+    ended_at(diagnose(KeystoreConfig("software", path=tmp_path / "none")), "store file")
+    private_file(file.pin_file, b"guess")
+    ended_at(diagnose(file), "login")
+    os.truncate(file.path, 50)
+    ended_at(diagnose(file), "store file")
+
+
+def test_an_unknown_kind_is_named() -> None:
+    ended_at(diagnose(KeystoreConfig("cloud")), "configuration")

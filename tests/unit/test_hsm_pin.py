@@ -1,0 +1,87 @@
+"""PINs and passphrases come from private places, and are never shown."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dta.hsm.errors import PinFileMissing, PinFileUnsafe, PinUnusable
+from dta.hsm.keystore import KeystoreConfig
+from dta.hsm.pin import PIN_FILE_VARIABLE, read_pin
+from dta.secret import SecretBytes
+
+
+@pytest.fixture(autouse=True)
+def _no_inherited_pin_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(PIN_FILE_VARIABLE, raising=False)
+
+
+def pin_file(path: Path, content: bytes = b"1234\n", mode: int = 0o600) -> Path:
+    path.write_bytes(content)
+    path.chmod(mode)
+    return path
+
+
+@pytest.mark.parametrize("content", [b"1234", b"1234\n", b"1234\r\n"])
+def test_a_pin_file_gives_its_line_without_the_line_end(tmp_path: Path, content: bytes) -> None:
+    config = KeystoreConfig("pkcs11", pin_file=pin_file(tmp_path / "pin", content))
+    assert read_pin(config).reveal() == b"1234"
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o620])
+def test_a_pin_file_that_others_reach_is_refused_with_the_command_that_helps(tmp_path: Path, mode: int) -> None:
+    path = pin_file(tmp_path / "pin", mode=mode)
+    with pytest.raises(PinFileUnsafe) as caught:
+        read_pin(KeystoreConfig("pkcs11", pin_file=path))
+    assert caught.value.hint == f"chmod 600 {path}"
+
+
+def test_a_missing_pin_file_and_a_directory_are_refused(tmp_path: Path) -> None:
+    for path in (tmp_path / "none", tmp_path):
+        with pytest.raises(PinFileMissing):
+            read_pin(KeystoreConfig("pkcs11", pin_file=path))
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"x" * 2000, b"\xff\xfe12"])
+def test_an_unusable_pin_is_refused_without_showing_it(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(PinUnusable) as caught:
+        read_pin(KeystoreConfig("pkcs11", pin_file=pin_file(tmp_path / "pin", content)))
+    assert caught.value.__cause__ is None
+    assert "xxx" not in str(caught.value)
+
+
+def test_a_pin_comes_from_a_file_descriptor() -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"from a pipe\n")
+    os.close(writer)
+    try:
+        assert read_pin(KeystoreConfig("pkcs11", pin_fd=reader)).reveal() == b"from a pipe"
+    finally:
+        os.close(reader)
+
+
+def test_a_closed_file_descriptor_is_refused() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    os.close(writer)
+    with pytest.raises(PinFileMissing):
+        read_pin(KeystoreConfig("pkcs11", pin_fd=reader))
+
+
+def test_the_environment_may_name_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PIN_FILE_VARIABLE, str(pin_file(tmp_path / "pin")))
+    assert read_pin(KeystoreConfig("pkcs11")).reveal() == b"1234"
+    other = pin_file(tmp_path / "other", b"5678")
+    assert read_pin(KeystoreConfig("pkcs11", pin_file=other)).reveal() == b"5678"
+
+
+def test_the_prompt_is_asked_last_and_without_it_there_is_no_source(tmp_path: Path) -> None:
+    config = KeystoreConfig("pkcs11")
+    assert read_pin(config, prompt=lambda: SecretBytes(b"typed")).reveal() == b"typed"
+    with pytest.raises(PinFileMissing) as caught:
+        read_pin(config)
+    assert PIN_FILE_VARIABLE in caught.value.hint
+    with pytest.raises(PinUnusable):
+        read_pin(config, prompt=lambda: SecretBytes(b""))
