@@ -42,7 +42,8 @@ class KuboStore:
     """A :class:`dta.ipfs.store.BlockStore` in the Kubo node whose RPC API is ``client``'s ``base_url``.
 
     The client carries timeouts and, where the API asks for one, the ``Authorization`` header. One node of ours to one
-    Kubo node: the names say nothing about whose they are. Every method may raise StoreUnreachable too.
+    Kubo node: the names say nothing about whose they are. A block outlives a power cut where Kubo's flatfs syncs.
+    Every method may raise StoreUnreachable too.
     """
 
     def __init__(self, client: httpx.Client, now_s: Callable[[], float] = time.time) -> None:
@@ -62,10 +63,12 @@ class KuboStore:
                 if not entry.pinned:
                     self._name(cid, replace(entry, since_ms=self._now_ms()))
                 return cid
-            parameters = {"cid-codec": "raw", "mhtype": "sha2-256", "pin": "true"}
-            reply = self._ask("block/put", parameters, {"data": ("block", block)})
-            if reply.get("Key") != cid:
-                raise StoreUnreachable(self._where, "Kubo stored a block under another CID")
+            self._write(cid, block)
+            if self._load(cid) != block:  # Kubo had a bad copy, by whomever, and does not write over what it has
+                self._remove(cid)
+                self._write(cid, block)
+                if self._load(cid) != block:
+                    raise StoreUnreachable(self._where, "Kubo does not give back what was put")
             self._name(cid, _Entry(len(block), self._now_ms(), cid in self._lost_pins))
             self._lost_pins.discard(cid)
         return cid
@@ -152,6 +155,12 @@ class KuboStore:
         except (BlockMissing, BlockCorrupt):
             return False
         return True
+
+    def _write(self, cid: str, block: bytes) -> None:
+        parameters = {"cid-codec": "raw", "mhtype": "sha2-256", "pin": "true"}
+        reply = self._ask("block/put", parameters, {"data": ("block", block)})
+        if reply.get("Key") != cid:
+            raise StoreUnreachable(self._where, "Kubo stored a block under another CID")
 
     def _load(self, cid: str) -> bytes | None:
         """What Kubo has under ``cid`` itself (it asks no peers), unchecked; None where it has nothing."""

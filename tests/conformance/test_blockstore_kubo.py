@@ -59,10 +59,12 @@ def test_wrong_bytes_from_kubo_are_never_returned_and_are_removed_from_it(served
 def test_a_block_that_kubo_lost_is_missing_and_put_again_with_its_pin() -> None:
     daemon = Daemon()
     store = daemon.open()
+    good = daemon.answers.pop("block/get")
     daemon.answers["block/get"] = lambda _: FAILURE
     with pytest.raises(BlockMissing):
         store.get(CID)
     assert (store.has(CID), store.pins()) == (False, [CID])
+    daemon.answers["block/get"] = good
     assert store.put(BLOCK) == CID
     assert (store.has(CID), store.pins()) == (True, [CID])
 
@@ -72,9 +74,22 @@ def test_a_block_is_put_raw_hashed_by_sha_256_and_pinned() -> None:
     daemon.pins = ""
     store = daemon.open()
     store.put(BLOCK)
-    put, named = daemon.calls[-2:]
+    put, read, named = daemon.calls[-3:]
+    assert read == f"block/get?arg={CID}&offline=true"
     assert put == "block/put?cid-codec=raw&mhtype=sha2-256&pin=true"
     assert re.fullmatch(rf"pin/add\?arg={CID}&name=dta-v1(\+|%20)unpinned(\+|%20)2000(\+|%20)11&offline=true", named)
+
+
+def test_a_bad_copy_that_kubo_had_already_is_replaced() -> None:
+    daemon = Daemon()
+    daemon.pins = ""
+    store = daemon.open()
+    served = iter([b"bad", BLOCK, BLOCK])
+    daemon.answers["block/get"] = lambda _: httpx.Response(200, content=next(served))
+    store.put(BLOCK)
+    commands = [call.partition("?")[0] for call in daemon.calls[1:]]
+    assert commands == ["block/put", "block/get", "pin/rm", "block/rm", "block/put", "block/get", "pin/add"]
+    assert store.get(CID) == BLOCK
 
 
 def test_pins_of_others_in_the_same_kubo_are_not_ours() -> None:
