@@ -26,6 +26,9 @@ _HEADERS = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
 
 
 def _checked_url(url: str) -> str:
+    if "@" in url:
+        # Errors name the address: nothing secret may be in it.
+        raise UsageError("the node's address has a user name or password in it", hint="give it without")
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
@@ -116,7 +119,7 @@ class Rpc(_Endpoint):
         try:
             with self._http.stream("POST", self.url, content=body) as response:
                 self._check_headers(request, response)
-                for chunk in response.iter_raw():
+                for chunk in response.iter_bytes():
                     received += chunk
                     if len(received) > request.max_answer_bytes:
                         raise self._too_large(request)
@@ -177,7 +180,7 @@ class AsyncRpc(_Endpoint):
         try:
             async with self._http.stream("POST", self.url, content=body) as response:
                 self._check_headers(request, response)
-                async for chunk in response.aiter_raw():
+                async for chunk in response.aiter_bytes():
                     received += chunk
                     if len(received) > request.max_answer_bytes:
                         raise self._too_large(request)
