@@ -38,7 +38,7 @@ def _execute(context: Context, message: tx_pb2.OpenVault) -> bytes:
         context.require(known_fiduciary, Code.UNKNOWN_FIDUCIARY, fiduciary.hex())
         active = identities.is_active_fiduciary(context.state, fiduciary, context.time_s)
         context.require(active, Code.FIDUCIARY_NOT_ACTIVE, fiduciary.hex())
-    counter = COUNTERS.find(context.state, context.signer) or custody_pb2.CounterRecord()
+    counter = COUNTERS.find(context.state, context.signer) or custody_pb2.CounterRecord(principal=context.signer)
     context.require(counter.open_vaults < context.params.max_open_vaults_per_identity, Code.TOO_MANY, "open vaults")
     counter.open_vaults += 1
     COUNTERS.put(context.state, counter, context.signer)

@@ -1,0 +1,288 @@
+"""Orders and requests on the ledger: who may do what, and when (docs/spec/custody.md)."""
+
+from __future__ import annotations
+
+import pytest
+
+from abci_app.codes import Code
+from abci_app.crypto import statements
+from abci_app.pb.dta.v1 import custody_pb2 as pb
+from abci_app.pb.dta.v1 import tx_pb2
+from abci_app.state import keys
+from abci_app.state.due import DueKind
+from tests.support.actors import Actor
+from tests.support.custody import SEALED, Custody, k_of, make_custody, single
+
+
+@pytest.fixture
+def custody() -> Custody:
+    return make_custody()
+
+
+def due_kinds(custody: Custody, fiduciary: Actor) -> list[int]:
+    prefix = keys.due_prefix(fiduciary.identity)
+    return [key[len(prefix)] for key, _ in custody.chain.view.index_scan(prefix)]
+
+
+def test_an_order_is_active_once_threshold_many_have_fulfilled_it(custody: Custody) -> None:
+    order = custody.place(fulfil=False)
+    one, two, three, four = custody.chain.founders
+    for founder in (one, two):
+        custody.chain.result(founder, tx_pb2.FulfilOrder(order=order))
+    assert custody.order(order).status == pb.ORDER_STATUS_PLACED
+    custody.chain.result(three, tx_pb2.FulfilOrder(order=order))
+    assert custody.order(order).status == pb.ORDER_STATUS_ACTIVE
+    assert custody.chain.result(four, tx_pb2.FulfilOrder(order=order)).code == Code.OK, "a late one still counts"
+    assert custody.order(order).fulfilled == 4
+    assert due_kinds(custody, four) == []
+
+
+def test_a_fiduciary_fulfils_once_and_only_for_itself(custody: Custody) -> None:
+    order = custody.place(fulfil=False, fiduciaries=[f.identity for f in custody.chain.founders[:3]], threshold=2,
+                          share_commitments=[bytes([n]) * 32 for n in range(3)])  # fmt: skip
+    first, outsider = custody.chain.founders[0], custody.chain.founders[3]
+    assert custody.chain.result(first, tx_pb2.FulfilOrder(order=order)).code == Code.OK
+    assert custody.chain.result(first, tx_pb2.FulfilOrder(order=order)).code == Code.ALREADY_DONE
+    assert custody.chain.result(first, tx_pb2.RejectOrder(order=order, rejection=1)).code == Code.ALREADY_DONE
+    assert custody.chain.result(outsider, tx_pb2.FulfilOrder(order=order)).code == Code.NOT_NAMED
+
+
+def test_too_many_rejections_fail_the_order(custody: Custody) -> None:
+    order = custody.place(fulfil=False)
+    for founder in custody.chain.founders[:2]:
+        message = tx_pb2.RejectOrder(order=order, rejection=pb.REJECTION_SHARE_COMMITMENT)
+        assert custody.chain.result(founder, message).code == Code.OK
+    assert custody.order(order).status == pb.ORDER_STATUS_FAILED
+    last = custody.chain.founders[3]
+    assert custody.chain.result(last, tx_pb2.FulfilOrder(order=order)).code == Code.ORDER_NOT_OPEN
+    assert due_kinds(custody, last) == []
+
+
+def test_the_beneficiary_receives_after_threshold_many_answers_and_late_ones_count(custody: Custody) -> None:
+    order = custody.place()
+    request = custody.request(order)
+    assert custody.request_record(request).status == pb.REQUEST_STATUS_GRANTED
+    for position, founder in enumerate(custody.chain.founders):
+        assert custody.chain.result(founder, tx_pb2.FulfilSecret(request=request, sealed=SEALED)).code == Code.OK
+        completed = custody.request_record(request).status == pb.REQUEST_STATUS_COMPLETED
+        assert completed == (position >= 2)
+    again = custody.chain.result(custody.chain.founders[0], tx_pb2.FulfilSecret(request=request, sealed=SEALED))
+    assert again.code == Code.ALREADY_DONE
+    assert custody.order(order).open_requests == 0
+    assert custody.order(order).granted_requests == 0
+
+
+def test_nobody_but_the_beneficiary_may_ask(custody: Custody) -> None:
+    order = custody.place()
+    mallory = Actor("mallory")
+    custody.chain.register(mallory)
+    for signer in (mallory, custody.principal, custody.chain.founders[0]):
+        message = custody.request_message(order, signer=signer)
+        assert custody.chain.run(signer, message).code == Code.NOT_BENEFICIARY
+    in_bobs_name = custody.request_message(order)
+    assert custody.chain.run(mallory, in_bobs_name).code == Code.NOT_BENEFICIARY
+
+
+def test_an_open_beneficiary_needs_the_principals_authorisation(custody: Custody) -> None:
+    order = custody.place(rule=pb.BeneficiaryRule(), policy=single(custody.principal.identity))
+    carol = Actor("carol")
+    custody.chain.register(carol)
+    message = custody.request_message(order, signer=carol)
+    assert custody.chain.run(carol, message).code == Code.AUTHORISATION_INVALID
+    digest = statements.request_keys_digest(list(message.key_digests))
+    statement = statements.authorisation_statement(custody.chain.gid, order, carol.identity, digest)
+    message.authorisation = custody.principal.tx_key.sign(statement).signature
+    result = custody.chain.run(carol, message)
+    assert result.code == Code.OK
+    assert custody.request_record(result.data).status == pb.REQUEST_STATUS_PENDING
+    message.key_digests[0] = bytes(32)
+    message.nonce = bytes([1]) * 32
+    assert custody.chain.run(carol, message).code == Code.AUTHORISATION_INVALID, "other keys than those authorised"
+
+
+def test_two_of_three_approvals_grant(custody: Custody) -> None:
+    parties = [Actor(name) for name in ("anna", "ben", "cleo")]
+    custody.chain.register(*parties)
+    order = custody.place(policy=k_of(2, *[party.identity for party in parties]))
+    request = custody.request(order)
+    digest = custody.request_record(request).content_digest
+    approve = tx_pb2.ApproveRequest(request=request, content_digest=digest)
+    assert custody.chain.run(custody.beneficiary, approve).code == Code.NOT_A_PARTY
+    wrong = tx_pb2.ApproveRequest(request=request, content_digest=bytes(32))
+    assert custody.chain.run(parties[0], wrong).code == Code.CONTENT_MISMATCH
+    assert custody.chain.run(parties[0], approve).code == Code.OK
+    assert custody.chain.run(parties[0], approve).code == Code.ALREADY_DONE
+    early = custody.chain.result(custody.chain.founders[0], tx_pb2.FulfilSecret(request=request, sealed=SEALED))
+    assert early.code == Code.NOT_GRANTED
+    assert custody.chain.run(parties[2], approve).code == Code.OK
+    assert custody.request_record(request).status == pb.REQUEST_STATUS_GRANTED
+    assert custody.chain.run(parties[1], approve).code == Code.REQUEST_NOT_OPEN
+    veto = tx_pb2.VetoRequest(request=request, content_digest=digest)
+    assert custody.chain.run(parties[1], veto).code == Code.NO_VETO_WINDOW
+
+
+def test_a_veto_stops_a_granted_release_inside_its_window_only(custody: Custody) -> None:
+    policy = k_of(1, custody.beneficiary.identity, veto_window_s=60)
+    order = custody.place(policy=policy)
+    request = custody.request(order)
+    record = custody.request_record(request)
+    assert record.status == pb.REQUEST_STATUS_GRANTED
+    answer = tx_pb2.FulfilSecret(request=request, sealed=SEALED)
+    assert custody.chain.result(custody.chain.founders[0], answer).code == Code.NOT_RELEASED_YET
+    veto = tx_pb2.VetoRequest(request=request, content_digest=record.content_digest)
+    assert custody.chain.run(custody.principal, veto).code == Code.OK
+    assert custody.request_record(request).status == pb.REQUEST_STATUS_VETOED
+    assert due_kinds(custody, custody.chain.founders[0]) == []
+    assert custody.chain.result(custody.chain.founders[0], answer).code == Code.REQUEST_NOT_OPEN
+    second = custody.request(order, bytes([2]) * 32)
+    for _ in range(3):
+        custody.chain.block(seconds=60)
+    late = tx_pb2.VetoRequest(request=second, content_digest=custody.request_record(second).content_digest)
+    assert custody.chain.run(custody.principal, late).code == Code.VETO_TOO_LATE
+    answer = tx_pb2.FulfilSecret(request=second, sealed=SEALED)
+    assert custody.chain.result(custody.chain.founders[0], answer).code == Code.OK
+
+
+def test_a_jump_of_block_time_alone_does_not_end_a_veto_window(custody: Custody) -> None:
+    order = custody.place(policy=k_of(1, custody.beneficiary.identity, veto_window_s=60))
+    request = custody.request(order)
+    answer = custody.chain.run(
+        custody.chain.founders[0], tx_pb2.FulfilSecret(request=request, sealed=SEALED),
+        key=custody.chain.founders[0].node_key, seconds=10_000,
+    )  # fmt: skip
+    assert answer.code == Code.NOT_RELEASED_YET
+
+
+def test_closing_waits_for_a_granted_request_and_cancels_pending_ones(custody: Custody) -> None:
+    order = custody.place()
+    request = custody.request(order)
+    close = tx_pb2.CloseOrder(order=order)
+    assert custody.chain.run(custody.beneficiary, close).code == Code.NOT_PRINCIPAL
+    assert custody.chain.run(custody.principal, close).code == Code.ORDER_HAS_GRANTED_REQUEST
+    for founder in custody.chain.founders[:3]:
+        custody.chain.result(founder, tx_pb2.FulfilSecret(request=request, sealed=SEALED))
+    assert custody.chain.run(custody.principal, close).code == Code.OK
+    late = custody.chain.result(custody.chain.founders[3], tx_pb2.FulfilSecret(request=request, sealed=SEALED))
+    assert late.code == Code.ORDER_NOT_OPEN
+    assert due_kinds(custody, custody.chain.founders[3]) == []
+    assert custody.chain.run(custody.beneficiary, custody.request_message(order, bytes([3]) * 32)).code == (
+        Code.ORDER_NOT_OPEN
+    )
+    pending_order = custody.place(bytes([5]) * 32, policy=single(custody.principal.identity))
+    pending = custody.request(pending_order)
+    assert custody.chain.run(custody.principal, tx_pb2.CloseOrder(order=pending_order)).code == Code.OK
+    assert custody.request_record(pending).status == pb.REQUEST_STATUS_CANCELLED
+
+
+def test_a_request_and_an_order_expire_by_block_time_before_the_sweep_says_so(custody: Custody) -> None:
+    order = custody.place(expires_at_time_s=custody.chain.time_s + 500)
+    request = custody.request(order)
+    answer = custody.chain.tx(
+        custody.chain.founders[0], tx_pb2.FulfilSecret(request=request, sealed=SEALED),
+        key=custody.chain.founders[0].node_key,
+    )  # fmt: skip
+    result = custody.chain.block(answer, seconds=1_000)
+    assert result.tx_results[0].code == Code.ORDER_NOT_OPEN
+    assert custody.order(order).status == pb.ORDER_STATUS_EXPIRED
+    assert custody.request_record(request).status == pb.REQUEST_STATUS_EXPIRED
+    assert list(custody.chain.view.index_scan(keys.DEADLINE_TIME)) == []
+    assert list(custody.chain.view.index_scan(keys.OPEN_REQUESTS)) == []
+
+
+def test_an_order_expires_by_height(custody: Custody) -> None:
+    order = custody.place(expires_at_height=custody.chain.height + 7)
+    for _ in range(6):
+        custody.chain.block()
+    assert custody.order(order).status == pb.ORDER_STATUS_EXPIRED
+
+
+def test_a_vault_closes_after_its_delay_and_its_keys_are_erased(custody: Custody) -> None:
+    chain, close = custody.chain, tx_pb2.CloseVault(vault=custody.vault)
+    order = custody.place()
+    assert chain.run(custody.principal, close).code == Code.VAULT_HAS_OPEN_ORDERS
+    chain.run(custody.principal, tx_pb2.CloseOrder(order=order))
+    assert chain.run(custody.beneficiary, close).code == Code.NOT_PRINCIPAL
+    assert chain.run(custody.principal, close).code == Code.OK
+    assert chain.run(custody.principal, custody.order_message(bytes([9]) * 32)).code == Code.VAULT_NOT_OPEN
+    assert chain.run(custody.principal, tx_pb2.CancelCloseVault(vault=custody.vault)).code == Code.OK
+    assert due_kinds(custody, chain.founders[0]) == []
+    assert chain.run(custody.principal, close).code == Code.OK
+    erased = tx_pb2.ConfirmVaultErased(vault=custody.vault)
+    assert chain.result(chain.founders[0], erased).code == Code.VAULT_NOT_CLOSED
+    chain.block(seconds=100_000)
+    assert chain.result(chain.founders[0], erased).code == Code.VAULT_NOT_CLOSED, "its height has not come"
+    for _ in range(10):
+        chain.block()
+    assert chain.run(custody.principal, tx_pb2.CancelCloseVault(vault=custody.vault)).code == Code.VAULT_NOT_CLOSING
+    assert due_kinds(custody, chain.founders[0]) == [DueKind.ERASE_VAULT]
+    assert chain.result(chain.founders[0], erased).code == Code.OK
+    assert chain.result(chain.founders[0], erased).code == Code.ALREADY_DONE
+    assert due_kinds(custody, chain.founders[0]) == []
+
+
+def test_a_report_names_a_bad_answer_and_a_good_one_is_not_reported(custody: Custody) -> None:
+    from abci_app.crypto import hpke
+    from tests.support.custody import request_key
+
+    order = custody.place()
+    request = custody.request(order)
+    liar = custody.chain.founders[1]
+    custody.chain.result(liar, tx_pb2.FulfilSecret(request=request, sealed=SEALED))
+    seed, private = request_key(custody.chain, liar, bytes(32))
+    report = tx_pb2.ReportShare(
+        request=request, fiduciary=liar.identity, mlkem768_seed=seed, x25519_private=private
+    )
+    assert custody.chain.run(custody.principal, report).code == Code.NOT_BENEFICIARY
+    other = tx_pb2.ReportShare(
+        request=request, fiduciary=liar.identity, mlkem768_seed=bytes(64), x25519_private=private
+    )
+    assert custody.chain.run(custody.beneficiary, other).code == Code.REPORT_KEY_MISMATCH
+    nobody = tx_pb2.ReportShare(
+        request=request, fiduciary=custody.chain.founders[2].identity, mlkem768_seed=seed, x25519_private=private
+    )
+    assert custody.chain.run(custody.beneficiary, nobody).code == Code.NO_ANSWER
+    result = custody.chain.run(custody.beneficiary, report)
+    assert result.code == Code.OK
+    assert any(("id", liar.identity.hex()) in event.attributes for event in result.events)
+    assert hpke.valid_key(hpke.public_key_of(seed, private))
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"fiduciaries": [bytes(32)], "threshold": 1, "share_commitments": [bytes(32)]}, Code.UNKNOWN_FIDUCIARY),
+        ({"threshold": 0}, Code.BAD_THRESHOLD),
+        ({"threshold": 5}, Code.BAD_THRESHOLD),
+        ({"share_commitments": [bytes(32)] * 3}, Code.BAD_COMMITMENTS),
+        ({"key_commitment": b""}, Code.BAD_COMMITMENTS),
+        ({"envelope_cid": "bafy"}, Code.BAD_CID),
+        ({"policy": pb.Policy()}, Code.BAD_POLICY),
+        ({"policy": pb.Policy(nodes=[pb.PolicyNode(threshold=1, children=[0])])}, Code.BAD_POLICY),
+        ({"policy": pb.Policy(nodes=[pb.PolicyNode(identity=bytes(31))])}, Code.BAD_POLICY),
+        ({"policy": k_of(2, *[bytes([n]) * 32 for n in range(40)])}, Code.BAD_POLICY),
+        ({"rule": pb.BeneficiaryRule(identity=b"short")}, Code.BAD_RULE),
+        ({"custodian": "nobody-knows"}, Code.UNKNOWN_CUSTODIAN),
+        ({"expires_at_height": 1}, Code.BAD_EXPIRY),
+        ({"vault": bytes(32)}, Code.UNKNOWN_VAULT),
+        ({"nonce": b"short"}, Code.FIELD_INVALID),
+    ],
+)
+def test_a_bad_order_is_refused_with_its_own_code(custody: Custody, changes: dict[str, object], code: Code) -> None:
+    result = custody.chain.run(custody.principal, custody.order_message(**changes))
+    assert result.code == code, result
+
+
+def test_an_order_in_somebody_elses_vault_is_refused(custody: Custody) -> None:
+    assert custody.chain.run(custody.beneficiary, custody.order_message()).code == Code.NOT_PRINCIPAL
+
+
+def test_placing_the_same_order_again_makes_no_second_one_and_harms_nothing(custody: Custody) -> None:
+    order = custody.place()
+    before = custody.order(order)
+    assert custody.chain.run(custody.principal, custody.order_message()).code == Code.DUPLICATE
+    assert custody.order(order) == before
+
+
+def test_placing_an_order_touches_three_leaves(custody: Custody) -> None:
+    tx = custody.chain.tx(custody.principal, custody.order_message())
+    assert len(custody.chain.block(tx).changes.leaves) == 3
