@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from abci_app.block import Event, Time, ValidatorUpdate
@@ -45,6 +46,12 @@ class Context:
     def emit(self, kind: str, id_: bytes, action: str, **attributes: bytes | int | str) -> None:
         """Add an event; see :func:`abci_app.events.event`."""
         self.events.append(event(kind, id_, action, **attributes))
+
+    def emit_named(self, fiduciaries: Sequence[bytes], action: str, **attributes: bytes) -> None:
+        """One event that a search by any of the named fiduciaries finds: its attribute ``id`` repeats."""
+        ids = tuple(("id", fiduciary.hex()) for fiduciary in fiduciaries)
+        rest = tuple((name, value.hex()) for name, value in attributes.items())
+        self.events.append(Event("fiduciary", (*ids, ("action", action), *rest)))
 
     def require(self, condition: object, code: Code, detail: str = "") -> None:
         """Refuse with ``code`` unless ``condition`` holds."""

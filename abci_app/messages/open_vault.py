@@ -51,6 +51,7 @@ def _execute(context: Context, message: tx_pb2.OpenVault) -> bytes:
     for fiduciary in message.fiduciaries:
         due.add(context.state, fiduciary, DueKind.PUBLISH_VAULT_KEY, vault_id)
     vaults.emit(context, vault, "opened")
+    context.emit_named(vault.fiduciaries, "vault-opened", vault=vault_id)
     return vault_id
 
 
@@ -66,5 +67,5 @@ SPEC = MessageSpec(
         Code.FIELD_INVALID, Code.DUPLICATE, Code.UNKNOWN_CUSTODIAN, Code.UNKNOWN_FIDUCIARY,
         Code.FIDUCIARY_NOT_ACTIVE, Code.TOO_MANY,
     ),
-    events=("vault",),
+    events=("vault", "fiduciary"),
 )  # fmt: skip

@@ -87,6 +87,7 @@ def _execute(context: Context, message: tx_pb2.PlaceOrder) -> bytes:
     for fiduciary in order.fiduciaries:
         due.add(context.state, fiduciary, DueKind.FULFIL_ORDER, order_id)
     orders.emit(context, order, "placed", vault=order.vault)
+    context.emit_named(order.fiduciaries, "order-placed", order=order_id)
     return order_id
 
 
@@ -107,5 +108,5 @@ SPEC = MessageSpec(
         Code.VAULT_NOT_OPEN, Code.UNKNOWN_FIDUCIARY, Code.NOT_NAMED, Code.FIDUCIARY_NOT_ACTIVE,
         Code.FIDUCIARY_WITHOUT_KEY, Code.TOO_MANY,
     ),
-    events=("order",),
+    events=("order", "fiduciary"),
 )  # fmt: skip
