@@ -21,6 +21,7 @@ from nacl.signing import SigningKey
 PUBLIC_KEY_BYTES = 32
 ADDRESS_BYTES = 20
 MAX_CHAIN_ID_CHARS = 50
+NEW_PLACE_CHECK_BLOCKS = 20
 
 BLOCK_MAX_BYTES = 8 * 1024 * 1024
 """``max_txs_bytes`` of the template (6 MiB) stays below this less overhead and evidence: one proposal sees all."""
@@ -150,6 +151,18 @@ def new_sign_state(path: Path) -> None:
     Raises FileExistsError when there is one: replacing it would let the key sign a height twice.
     """
     _write_new(path, {"height": "0", "round": 0, "step": 0})
+
+
+def double_sign_check_height_blocks(sign_state: Path) -> int:
+    """How far back CometBFT is to look for this key's own signatures at its next start, by what it signed here.
+
+    Nothing yet: 20, for the key may still run elsewhere. Otherwise 0: the sign-state protects a restart, and a
+    look back would stop it (when every validator restarts, for ever: docs/howto/development.md). Give the answer to
+    each start, as ``--consensus.double_sign_check_height``. Raises FileNotFoundError when there is no sign-state: a
+    key must not be used without.
+    """
+    signed = int(json.loads(sign_state.read_text(encoding="utf-8"))["height"])
+    return 0 if signed else NEW_PLACE_CHECK_BLOCKS
 
 
 def new_node_key(path: Path) -> str:

@@ -17,6 +17,7 @@ from dta.tendermint_config import (
     GenesisValidator,
     Settings,
     TemplateError,
+    double_sign_check_height_blocks,
     genesis_json,
     load_template,
     new_node_key,
@@ -97,6 +98,16 @@ def test_keys_are_in_cometbfts_form_and_nobody_else_can_read_them(tmp_path: Path
     assert node_id == sha256(node[32:]).hexdigest()[:40]
     assert json.loads((tmp_path / "state.json").read_text()) == {"height": "0", "round": 0, "step": 0}
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
+def test_only_a_key_that_has_not_signed_here_looks_back_for_its_own_signatures(tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    with pytest.raises(FileNotFoundError):
+        double_sign_check_height_blocks(state)
+    new_sign_state(state)
+    assert double_sign_check_height_blocks(state) == 20
+    state.write_text('{"height": "7", "round": 0, "step": 3, "signature": "", "signbytes": ""}')
+    assert double_sign_check_height_blocks(state) == 0
 
 
 @pytest.mark.parametrize("write", [new_validator_key, new_node_key, new_sign_state])
