@@ -17,7 +17,7 @@ from abci_app.limits import BLS_KEY_BYTES, BLS_SIGNATURE_BYTES
 SIGNATURE_TAG: Final = b"BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_"
 POSSESSION_TAG: Final = b"BLS_POP_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_"
 
-_G1: Final = BlstP1Element.uncompress(
+GENERATOR: Final = BlstP1Element.uncompress(
     bytes.fromhex(
         "97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb",
     )
@@ -115,4 +115,4 @@ def aggregate_verify(
     for key, message in zip(keys, messages, strict=True):
         term = miller_loop(key, BlstP2Element.hash_to_group(message, tag))
         left = term if left is None else left * term
-    return bool(final_verify(left, miller_loop(_G1, right)))
+    return bool(final_verify(left, miller_loop(GENERATOR, right)))

@@ -1,0 +1,1 @@
+"""Secrets and provers, on top of the public operations in ``abci_app/crypto``."""
