@@ -104,6 +104,8 @@ class LevelDbStore(_Reader):
     """
 
     def __init__(self, path: Path, *, create: bool = True) -> None:
+        if not create and not (path / "CURRENT").exists():
+            raise StorageFailure(f"there is no store at {path}")
         with _translated():
             super().__init__(
                 plyvel.DB(

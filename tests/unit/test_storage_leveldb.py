@@ -56,9 +56,10 @@ def test_a_flipped_byte_in_a_table_is_found_when_it_is_read(tmp_path: Path) -> N
         content = bytearray(table.read_bytes())
         content[5000] ^= 1
         table.write_bytes(content)
+    store = LevelDbStore(tmp_path / "db")
     with pytest.raises(StoreCorrupt):
-        store = LevelDbStore(tmp_path / "db")
         list(store.scan(b""))
+    store.close()
 
 
 def test_a_damaged_manifest_is_found_when_the_store_opens(tmp_path: Path) -> None:

@@ -50,13 +50,13 @@ def test_neighbours_that_are_not_adjacent_prove_no_absence() -> None:
     db, keys = _numbered(50)
     for at in range(1, 49):
         left, right = _existence(db, keys[at - 1]), _existence(db, keys[at + 1])
-        for forged in (_absence(keys[at], left, right), _absence(keys[at], None, right), _absence(keys[at], left, None)):
+        for claimed_left, claimed_right in ((left, right), (None, right), (left, None)):
             with pytest.raises(ProofRefused):
-                verify_absence(db.app_hash, keys[at], forged)
+                verify_absence(db.app_hash, keys[at], _absence(keys[at], claimed_left, claimed_right))
 
 
 def test_neighbours_the_wrong_way_round_or_the_same_prove_no_absence() -> None:
-    db, keys = _numbered(50)
+    db, _ = _numbered(50)
     absent = b"absent"
     honest = pb.CommitmentProof.FromString(db.prove(absent, 1).proof).nonexist
     verify_absence(db.app_hash, absent, _absence(absent, honest.left, honest.right))
