@@ -22,6 +22,7 @@ from pathlib import Path
 
 from dta.config import NodeConfig
 from dta.errors import UsageError
+from dta.tendermint_config import double_sign_check_height_blocks
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
@@ -54,7 +55,7 @@ class Supervisor:
             python, "-m", "abci_app.server", "--home", str(config.home),
             "--abci", f"unix://{config.abci_socket}", "--state-socket", str(config.state_socket),
         ])  # fmt: skip
-        self.comet = Child("cometbft", [_binary(config), "start", "--home", str(config.comet_home)])
+        self.comet = Child("cometbft", [])
         self.agent = Child("agent", [python, "-m", "dta.agent.main", "--home", str(config.home)])
 
     async def run(self) -> None:
@@ -76,6 +77,7 @@ class Supervisor:
 
     def _prepare(self) -> None:
         config = self._config
+        _binary(config)
         if (config.comet_home / "config/priv_validator_key.json").exists() and not (
             config.comet_home / "data/priv_validator_state.json"
         ).exists():
@@ -95,6 +97,7 @@ class Supervisor:
             if not await self._wait_for_socket(self.application, self._config.abci_socket):
                 await self._pause_before_restart(self.application)
                 continue
+            self.comet.command = self._comet_command()
             await self._start(self.comet)
             await self._first_of(self.application, self.comet)
             # One went: the other has lost its peer and goes too, CometBFT first.
@@ -102,6 +105,16 @@ class Supervisor:
             await self._stop(self.application)
             if not self._stopping.is_set():
                 await self._pause_before_restart(self.comet)
+
+    def _comet_command(self) -> list[str]:
+        """Asked anew at each start: a key that has signed here is protected by its sign-state, a new one is not."""
+        config = self._config
+        sign_state = config.comet_home / "data/priv_validator_state.json"
+        look_back = double_sign_check_height_blocks(sign_state)
+        return [
+            _binary(config), "start", "--home", str(config.comet_home),
+            "--consensus.double_sign_check_height", str(look_back),
+        ]  # fmt: skip
 
     async def _agent_forever(self) -> None:
         while not self._stopping.is_set():

@@ -1,0 +1,295 @@
+"""Makes, starts and stops the nodes of a localnet, by the same commands that an operator types.
+
+Everything is under one directory: a home for each node, a home for each client, the tokens, the PIN files. Ports are
+``base + 10 * node``: peer-to-peer, then RPC, then the gateway. Processes are found by the pid files that they wrote.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dta.client import requests
+from dta.client.rpc import Rpc
+from dta.config import load_node_config
+from dta.errors import DtaError, TimedOut, UsageError
+from dta.hsm import softhsm
+from dta.hsm.provision import init_token
+from dta.node import is_running
+from dta.secret import SecretBytes
+
+MAX_VALIDATORS = 7
+DEFAULT_PORT_BASE = 27_000
+STATE_FILE = "network.json"
+
+# A localnet is for looking at: its waits are short. Every node has them, for they are in genesis.
+FAST_PARAMS = ("request_ttl_s=600", "close_vault_delay_s=5", "close_vault_delay_blocks=2", "min_veto_blocks=2")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What was asked for. ``hsm``: softhsm or software. ``timeout_commit_ms`` sets the pace."""
+
+    validators: int
+    hsm: str
+    chain_id: str
+    port_base: int
+    comet_binary: str
+    timeout_commit_ms: int = 500
+    blocks: str = "embedded"
+
+
+class CommandFailed(DtaError):
+    """A ``dta`` command that the localnet ran did not succeed. ``data`` has its exit code and what it said."""
+
+    kind = "command-failed"
+
+
+class Network:
+    """The localnet under ``root``. ``say`` gets a line for people at each step."""
+
+    def __init__(self, root: Path, say: Callable[[str], None] = lambda _: None) -> None:
+        self.root = root.absolute()
+        self._say = say
+
+    # --- where things are ---------------------------------------------------------------------------------------
+    @property
+    def plan(self) -> Plan:
+        """What this localnet was made as. Raises UsageError when there is none."""
+        try:
+            return Plan(**json.loads((self.root / STATE_FILE).read_text()))
+        except FileNotFoundError:
+            raise UsageError(f"there is no localnet in {self.root}", hint="scripts/localnet.sh up") from None
+
+    @property
+    def exists(self) -> bool:
+        return (self.root / STATE_FILE).exists()
+
+    def home(self, node: int) -> Path:
+        return self.root / f"node{node}"
+
+    def client_home(self, name: str) -> Path:
+        return self.root / "clients" / name
+
+    def p2p_port(self, node: int) -> int:
+        return self.plan.port_base + 10 * node
+
+    def rpc_port(self, node: int) -> int:
+        return self.plan.port_base + 10 * node + 1
+
+    def gateway_port(self, node: int) -> int:
+        return self.plan.port_base + 10 * node + 2
+
+    def rpc_url(self, node: int) -> str:
+        return f"http://127.0.0.1:{self.rpc_port(node)}"
+
+    def nodes(self) -> Iterator[int]:
+        return iter(range(self.plan.validators))
+
+    def environment(self) -> dict[str, str]:
+        """What every process of the localnet runs with."""
+        environment = dict(os.environ)
+        environment[softhsm.CONFIG_VARIABLE] = str(self.root / "tokens" / "softhsm2.conf")
+        return environment
+
+    # --- making -------------------------------------------------------------------------------------------------
+    def create(self, plan: Plan) -> None:
+        """Found the consortium: keys, documents, genesis in the order that real founders go."""
+        if not 1 <= plan.validators <= MAX_VALIDATORS:
+            raise UsageError(f"a localnet has 1 to {MAX_VALIDATORS} validators")
+        if self.exists:
+            raise UsageError(f"there is a localnet in {self.root} already", hint="scripts/localnet.sh clean")
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self.root / "pins").mkdir(mode=0o700)
+        (self.root / STATE_FILE).write_text(json.dumps(asdict(plan), indent=2) + "\n")
+        if plan.hsm == "softhsm":
+            softhsm.make_home(self.root / "tokens")
+            os.environ[softhsm.CONFIG_VARIABLE] = str(self.root / "tokens" / "softhsm2.conf")
+        for node in self.nodes():
+            self._say(f"fiduciary {node}: makes its keys")
+            self._init_fiduciary(node)
+        self._say("the founders agree on a genesis, and each signs its document under it")
+        self._agree_on_genesis()
+
+    def _init_fiduciary(self, node: int) -> None:
+        home, plan = self.home(node), self.plan
+        arguments = [
+            "init", "fiduciary", "--name", f"fiduciary-{node}",
+            "--gateway-url", f"http://127.0.0.1:{self.gateway_port(node)}",
+            "--gateway-bind", f"127.0.0.1:{self.gateway_port(node)}",
+            "--p2p", f"127.0.0.1:{self.p2p_port(node)}", "--rpc-port", str(self.rpc_port(node)),
+            "--comet-binary", plan.comet_binary, "--timeout-commit-ms", str(plan.timeout_commit_ms), "--localnet",
+        ]  # fmt: skip
+        for role in ("node", "operator", "next"):
+            arguments += self._keystore_arguments(role, node)
+        self.dta(arguments, home=home)
+
+    def _keystore_arguments(self, role: str, node: int) -> list[str]:
+        label = f"{role}-{node}"
+        pin_file = self.root / "pins" / label
+        _write_pin(pin_file)
+        if self.plan.hsm != "softhsm":
+            return [f"--{role}-keystore", "software", f"--{role}-pin-file", str(pin_file)]
+        module = softhsm.find_module()
+        if module is None:
+            raise UsageError("SoftHSM2 is not installed", hint="install softhsm2, or use --hsm software")
+        so_pin = SecretBytes(secrets.token_hex(8).encode())
+        init_token(module, label, so_pin, SecretBytes(pin_file.read_bytes().strip()))
+        return [
+            f"--{role}-keystore", "pkcs11", f"--{role}-module", str(module), f"--{role}-token", label,
+            f"--{role}-pin-file", str(pin_file),
+        ]  # fmt: skip
+
+    def _agree_on_genesis(self) -> None:
+        founders = [str(self.home(node) / "founder.json") for node in self.nodes()]
+        draft, genesis = self.root / "draft.json", self.root / "genesis.json"
+        parameters = [argument for parameter in FAST_PARAMS for argument in ("--param", parameter)]
+        self.dta(["genesis", "draft", "--chain-id", self.plan.chain_id, *parameters, "--out", str(draft), *founders])
+        signed = []
+        for node in self.nodes():
+            out = self.root / f"signed{node}.json"
+            self.dta(["genesis", "sign", str(draft), "--out", str(out)], home=self.home(node))
+            signed.append(str(out))
+        self.dta(["genesis", "finish", str(draft), *signed, "--out", str(genesis)])
+        for node in self.nodes():
+            self.dta(["genesis", "install", str(genesis), "--peers", str(draft)], home=self.home(node))
+
+    # --- commands -----------------------------------------------------------------------------------------------
+    def dta(
+        self, arguments: Sequence[str], *, home: Path | None = None, input_bytes: bytes | None = None,
+        accept: Sequence[int] = (0,),
+    ) -> subprocess.CompletedProcess[bytes]:  # fmt: skip
+        """Run ``dta`` as a user would. Raises :class:`CommandFailed` for an exit code that is not in ``accept``."""
+        command = [sys.executable, "-m", "dta", *(["--home", str(home)] if home else []), *arguments]
+        done = subprocess.run(
+            command, input=input_bytes, capture_output=True, env=self.environment(), timeout=600, check=False
+        )
+        if done.returncode not in accept:
+            said = done.stderr.decode(errors="replace").strip()
+            raise CommandFailed(
+                f"dta {' '.join(arguments[:2])} exited with {done.returncode}: {said}", hint="see the node's logs",
+                data={"exit_code": done.returncode, "stderr": said[-2_000:]},
+            )  # fmt: skip
+        return done
+
+    def dta_json(self, arguments: Sequence[str], *, home: Path, input_bytes: bytes | None = None) -> Any:
+        """Run ``dta --json`` and parse what it printed."""
+        done = self.dta(["--json", *arguments], home=home, input_bytes=input_bytes)
+        return json.loads(done.stdout)
+
+    # --- processes ----------------------------------------------------------------------------------------------
+    def start(self, node: int) -> None:
+        """Start one node in the background. Nothing happens when it runs."""
+        home = self.home(node)
+        if is_running(load_node_config(home)):
+            return
+        (home / "logs").mkdir(mode=0o700, exist_ok=True)
+        with (home / "logs" / "node.log").open("ab") as log:
+            subprocess.Popen(
+                [sys.executable, "-m", "dta", "--home", str(home), "start"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment(), start_new_session=True,
+            )  # fmt: skip
+
+    def stop(self, node: int, timeout_s: float = 30.0) -> None:
+        """Stop one node in order, by its own pid; kill it when it does not go."""
+        pid = self.pid(node)
+        if pid is None:
+            return
+        os.kill(pid, signal.SIGTERM)
+        if not _gone_within(pid, timeout_s):
+            self._say(f"node {node} did not stop in {timeout_s:.0f} s: killed")
+            os.kill(pid, signal.SIGKILL)
+            _gone_within(pid, 5.0)
+
+    def pid(self, node: int) -> int | None:
+        """The pid of a running node's supervisor, or None."""
+        config = load_node_config(self.home(node))
+        if not is_running(config):
+            return None
+        return int((config.run_dir / "node.pid").read_text())
+
+    def child_pid(self, node: int, name: str) -> int | None:
+        """The pid of ``application``, ``cometbft`` or ``agent`` of a node, or None."""
+        try:
+            status = json.loads((self.home(node) / "run" / "supervisor.json").read_text())
+        except (OSError, ValueError):
+            return None
+        pid = status.get(name, {}).get("pid")
+        return int(pid) if pid is not None else None
+
+    def up(self) -> None:
+        """Start every node and wait until all are at work."""
+        for node in self.nodes():
+            self.start(node)
+        self.wait_for_height(2)
+
+    def down(self) -> None:
+        """Stop every node, all at once."""
+        pids = [(node, self.pid(node)) for node in self.nodes()]
+        for _, pid in pids:
+            if pid is not None:
+                os.kill(pid, signal.SIGTERM)
+        for node, pid in pids:
+            if pid is not None and not _gone_within(pid, 30.0):
+                self.stop(node, timeout_s=0.0)
+
+    def remove(self) -> None:
+        """Stop everything and delete the directory."""
+        if self.exists:
+            self.down()
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    # --- looking ------------------------------------------------------------------------------------------------
+    def height(self, node: int) -> int:
+        """The node's last committed height, 0 when it does not answer."""
+        try:
+            return Rpc(self.rpc_url(node)).call(requests.status()).latest_height
+        except DtaError:
+            return 0
+
+    def app_hash(self, node: int, height: int) -> str:
+        """What the node's header at ``height`` says of the state after the block before it, in hex."""
+        return Rpc(self.rpc_url(node)).call(requests.commit(height)).header.app_hash.hex()
+
+    def wait_for_height(self, height: int, nodes: Sequence[int] | None = None, timeout_s: float = 90.0) -> None:
+        """Until every one of ``nodes`` (all by default) is at ``height`` or above. Raises TimedOut."""
+        waiting = list(self.nodes() if nodes is None else nodes)
+        deadline = time.monotonic() + timeout_s
+        while waiting:
+            waiting = [node for node in waiting if self.height(node) < height]
+            if waiting and time.monotonic() > deadline:
+                raise TimedOut(f"nodes {waiting} did not reach height {height}", hint=f"see {self.root}/node*/logs")
+            time.sleep(0.2)
+
+
+def _write_pin(path: Path) -> None:
+    if not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(8) + "\n")
+
+
+def _gone_within(pid: int, timeout_s: float) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while True:
+        with contextlib.suppress(ChildProcessError):
+            # A child of ours stays a zombie until it is waited for; somebody else's is no business of ours.
+            os.waitpid(pid, os.WNOHANG)
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.05)
