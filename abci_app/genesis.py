@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf import json_format
 
 from abci_app import limits, text
 from abci_app.block import Changes, Genesis, ValidatorUpdate
-from abci_app.crypto import bls, ed25519, statements
+from abci_app.crypto import ed25519, statements
 from abci_app.errors import GenesisRefused, Refusal
 from abci_app.hashing import tagged_hash, u32, u64
 from abci_app.messages import identities
 from abci_app.messages.context import BlockScratch, Context
 from abci_app.params import check_params
-from abci_app.pb.dta.v1 import envelope_pb2, identity_pb2, params_pb2
+from abci_app.pb.dta.v1 import identity_pb2, params_pb2
 from abci_app.state import keys
 from abci_app.state.memory_view import MemoryView
 from abci_app.state.overlay import Overlay
@@ -47,12 +48,21 @@ def _no_float(literal: str) -> Any:
     raise ValueError(f"not a whole number: {literal}")
 
 
-def genesis_id(genesis: Genesis, state: params_pb2.GenesisState) -> bytes:
-    """``gid``: binds the chain and its genesis, founders' proofs and signatures left out (authority.md, Notation)."""
+def genesis_id(
+    genesis: Genesis,
+    state: params_pb2.GenesisState,
+    documents: Sequence[identity_pb2.IdentityDocument] | None = None,
+) -> bytes:
+    """``gid``: binds the chain and its genesis, founders' proofs and signatures left out (authority.md, Notation).
+
+    ``documents``: the founders', where the blocks in ``state`` are not signed yet and so can't be read; what
+    ``state`` holds as their blocks then does not matter.
+    """
+    if documents is None:
+        documents = [_read(fiduciary.document, "fiduciaries").document for fiduciary in state.fiduciaries]
     cleared = params_pb2.GenesisState()
     cleared.CopyFrom(state)
-    for fiduciary in cleared.fiduciaries:
-        document = _read(fiduciary.document, "fiduciaries").document
+    for fiduciary, document in zip(cleared.fiduciaries, documents, strict=True):
         fiduciary.document = statements.document_without_proofs(document)
     validators = [
         validator.public_key + u64(validator.power)

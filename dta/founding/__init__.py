@@ -1,0 +1,1 @@
+"""Founding a consortium, in steps that need no machine which all founders trust (docs/spec/genesis.md)."""

@@ -1,0 +1,44 @@
+"""A home that trusts a genesis: what principals and beneficiaries start with, and fiduciaries too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from dta.client.rpc import Rpc
+from dta.errors import UsageError
+from dta.founding.genesis_file import GenesisFile
+from dta.home import ClientConfig, Home, make_directory, read_file, write_file
+from dta.light.trust import TrustFile
+
+
+def trust_genesis(home: Home, genesis: GenesisFile, now_s: int) -> TrustFile:
+    """Writes ``genesis.json`` and, unless there is one of this ledger, ``trust.json``. ``now_s``: Unix seconds.
+
+    Raises UsageError when the home is on another ledger.
+    """
+    if home.genesis_file.exists() and read_file(home.genesis_file, "the genesis") != genesis.content:
+        raise UsageError(f"{home.path} is on another ledger already", hint="choose another --home")
+    write_file(home.genesis_file, genesis.content)
+    if home.trust_file.exists():
+        trust = TrustFile.load(home.trust_file)
+        if trust.gid == genesis.gid:
+            return trust  # it may have moved on from genesis since
+    trust = TrustFile.from_genesis(genesis.content, genesis.gid, now_s)
+    trust.save(home.trust_file)
+    return trust
+
+
+def init_client(home: Home, genesis: GenesisFile, rpc_urls: Sequence[str], now_s: int) -> TrustFile:
+    """Makes (or points elsewhere) a client's home. Raises UsageError for a URL that is none, another ledger's home."""
+    if not rpc_urls:
+        raise UsageError("which node should be asked?", hint="give --rpc, such as http://127.0.0.1:26657")
+    for url in rpc_urls:
+        Rpc(url).close()  # refuses what is no URL
+    make_directory(home.path)
+    trust = trust_genesis(home, genesis, now_s)
+    config = ClientConfig(genesis.genesis.chain_id, genesis.gid, tuple(rpc_urls))
+    if home.client_file.exists():
+        config = replace(config, default_identity=home.load_client().default_identity)
+    home.save_client(config)
+    return trust

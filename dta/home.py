@@ -1,0 +1,189 @@
+"""A home: the one directory in which somebody's files live, a client's and a node's alike.
+
+``client.toml`` (which ledger, which nodes to ask, who I am by default), ``genesis.json``, ``trust.json``,
+``identities/<name>/``; a fiduciary's home has ``node.toml``, ``founder.json``, ``comet.toml`` and ``cometbft/`` too.
+Directories are made with mode 0700 and files with 0600; every file is replaced as a whole.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from abci_app import limits, text
+from dta.config import read_toml
+from dta.errors import UsageError
+
+HOME_VARIABLE = "DTA_HOME"
+DIRECTORY_MODE = 0o700
+FILE_MODE = 0o600
+MAX_FILE_BYTES = 32 * 1024 * 1024
+
+
+def default_home() -> Path:
+    """``$DTA_HOME``, or ``~/.dta``."""
+    named = os.environ.get(HOME_VARIABLE)
+    return Path(named) if named else Path.home() / ".dta"
+
+
+def write_file(path: Path, content: bytes, mode: int = FILE_MODE) -> None:
+    """Replaces ``path`` durably: after a crash there is the old file or the new one, whole. Raises UsageError."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_directory(path.parent)
+    except OSError as error:
+        raise UsageError(f"can't write {path}: {error.strerror}", hint="is the directory there, and yours?") from error
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_new_file(path: Path, content: bytes, what: str) -> None:
+    """The same for a file that must not be there yet. Raises UsageError."""
+    if path.exists():
+        raise UsageError(f"there is {what} at {path} already", hint="it is never overwritten: choose another place")
+    write_file(path, content)
+
+
+def read_file(path: Path, what: str, max_bytes: int = MAX_FILE_BYTES) -> bytes:
+    """A file's bytes, at most ``max_bytes``. Raises UsageError naming it."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(max_bytes + 1)
+    except OSError as error:
+        raise UsageError(f"can't read {what} {path}: {error.strerror}", hint="check the path") from None
+    if len(content) > max_bytes:
+        raise UsageError(f"{path} is too large to be {what}")
+    return content
+
+
+def make_directory(path: Path) -> Path:
+    """Makes ``path`` and its parents, each new one with mode 0700."""
+    try:
+        for directory in (*reversed(path.parents), path):
+            if not directory.is_dir():
+                directory.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"can't make the directory {path}: {error.strerror}") from error
+    return path
+
+
+def toml_string(value: str) -> str:
+    """``value`` as a TOML string, quotes included. Raises UsageError for what would need an escape."""
+    if any(ord(char) < 0x20 or ord(char) == 0x7F or char in '"\\' for char in value):
+        raise UsageError(f"a quote, backslash or control character can't stand in a configuration: {value!r}")
+    return f'"{value}"'
+
+
+@dataclass(frozen=True, slots=True)
+class ClientConfig:
+    """``client.toml``. ``rpc_urls``: nodes to ask, in order; ``gid``: the ledger's genesis id, 32 bytes."""
+
+    chain_id: str
+    gid: bytes
+    rpc_urls: tuple[str, ...]
+    default_identity: str = ""
+
+
+class Home:
+    """The files of one home, by name. ``path`` is absolute."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.expanduser().absolute()
+
+    @property
+    def client_file(self) -> Path:
+        return self.path / "client.toml"
+
+    @property
+    def genesis_file(self) -> Path:
+        return self.path / "genesis.json"
+
+    @property
+    def trust_file(self) -> Path:
+        return self.path / "trust.json"
+
+    @property
+    def founder_file(self) -> Path:
+        """What a founder hands to the others: public."""
+        return self.path / "founder.json"
+
+    @property
+    def keystores_dir(self) -> Path:
+        """Where software keystores go when nobody says otherwise."""
+        return self.path / "keystores"
+
+    @property
+    def identities_dir(self) -> Path:
+        return self.path / "identities"
+
+    def profile_dir(self, name: str) -> Path:
+        """Where the identity called ``name`` lives. Raises UsageError for what can't be a directory's name."""
+        return self.identities_dir / checked_profile_name(name)
+
+    def profile_names(self) -> list[str]:
+        """The identities of this home, sorted."""
+        if not self.identities_dir.is_dir():
+            return []
+        return sorted(path.parent.name for path in self.identities_dir.glob("*/profile.toml"))
+
+    def load_client(self) -> ClientConfig:
+        """``client.toml``. Raises UsageError naming what is wrong."""
+        return _client_from_toml(read_toml(self.client_file), self.client_file)
+
+    def save_client(self, config: ClientConfig) -> None:
+        """Writes ``client.toml``."""
+        urls = ", ".join(toml_string(url) for url in config.rpc_urls)
+        lines = [
+            "# Which ledger, which nodes to ask (in this order), and whose name to act in where none is given.",
+            f"chain_id = {toml_string(config.chain_id)}",
+            f'gid = "{config.gid.hex()}"',
+            f"rpc = [{urls}]",
+            f"identity = {toml_string(config.default_identity)}",
+        ]
+        write_file(self.client_file, ("\n".join(lines) + "\n").encode("utf-8"))
+
+
+def checked_profile_name(name: str) -> str:
+    """``name``, when it can be a directory's: a label that starts with a letter or digit. Raises UsageError."""
+    if not text.is_label(name, limits.MAX_NAME_CHARS) or name[0] in "-._":
+        raise UsageError(
+            f"an identity's local name has lower-case letters, digits and -._, and starts with one of the first two: "
+            f"not {name!r}"
+        )
+    return name
+
+
+def _client_from_toml(table: dict[str, Any], path: Path) -> ClientConfig:
+    known = {"chain_id", "gid", "rpc", "identity"}
+    unknown = sorted(set(table) - known)
+    if unknown:
+        raise UsageError(f"{path}: unknown setting: {', '.join(unknown)}")
+    try:
+        gid = bytes.fromhex(table["gid"])
+        urls = table["rpc"]
+        if len(gid) != 32 or not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
+            raise ValueError("gid is 32 bytes in hex, rpc a list of URLs")
+        return ClientConfig(str(table["chain_id"]), gid, tuple(urls), str(table.get("identity", "")))
+    except KeyError as error:
+        raise UsageError(f"{path}: the setting {error} is missing") from None
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{path}: {error}") from None

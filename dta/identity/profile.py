@@ -1,0 +1,143 @@
+"""A profile: what this home knows of one identity of its own. Nothing in it is secret (docs/spec/identities.md).
+
+``identities/<name>/profile.toml`` says who, and in which keystores the keys are; ``document.block`` is the current
+document's envelope, ``history/<generation>.block`` each one there was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from abci_app.limits import ID_BYTES
+from abci_app.pb.dta.v1 import identity_pb2
+from dta.config import keystore_from_toml, keystore_to_toml, read_toml
+from dta.errors import NotFound, UsageError
+from dta.home import Home, make_directory, read_file, toml_string, write_file
+from dta.hsm import labels
+from dta.hsm.config import KeystoreConfig
+
+MAX_BLOCK_BYTES = 16_384
+ROLES = {
+    "principal": identity_pb2.ROLE_PRINCIPAL,
+    "fiduciary": identity_pb2.ROLE_FIDUCIARY,
+    "beneficiary": identity_pb2.ROLE_BENEFICIARY,
+}
+"""The names of roles, as profiles and the command line spell them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One identity of this home.
+
+    ``generation`` counts rotations: the transaction key is ``operator-<generation>`` in ``keys``, the next one
+    ``operator-<generation + 1>`` in ``next_keys``. ``derived`` numbers the BLS and HPKE keys derived from the PRF
+    key ``root`` in ``root``. ``node``: a fiduciary's keystore of the node key. ``founding``: the current document
+    committed to its next key before the ledger had a gid.
+    """
+
+    name: str
+    identity: bytes
+    roles: tuple[str, ...]
+    generation: int
+    derived: int
+    founding: bool
+    keys: KeystoreConfig
+    next_keys: KeystoreConfig
+    root: KeystoreConfig
+    node: KeystoreConfig | None = None
+
+    @property
+    def key_label(self) -> str:
+        """The current transaction key's label in ``keys``."""
+        return labels.operator_key(self.generation)
+
+    @property
+    def next_key_label(self) -> str:
+        """The next transaction key's label in ``next_keys``."""
+        return labels.operator_key(self.generation + 1)
+
+
+def load_profile(home: Home, name: str) -> Profile:
+    """The profile called ``name``. Raises NotFound, UsageError."""
+    path = home.profile_dir(name) / "profile.toml"
+    if not path.exists():
+        known = ", ".join(home.profile_names()) or "none"
+        raise NotFound(f"there is no identity {name!r} in {home.path}", hint=f"there is: {known}")
+    try:
+        return _from_toml(read_toml(path), path)
+    except KeyError as error:
+        raise UsageError(f"{path}: the setting {error} is missing") from None
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
+def _from_toml(table: dict[str, Any], path: Path) -> Profile:
+    known = {"name", "identity", "roles", "generation", "derived", "founding", "keys", "next", "root", "node"}
+    unknown = sorted(set(table) - known)
+    if unknown:
+        raise ValueError(f"unknown setting: {', '.join(unknown)}")
+    identity = bytes.fromhex(table["identity"])
+    roles = tuple(table["roles"])
+    numbers = (table["generation"], table["derived"])
+    if len(identity) != ID_BYTES or not all(role in ROLES for role in roles):
+        raise ValueError("identity is 32 bytes in hex, roles are " + ", ".join(ROLES))
+    if not all(type(number) is int and number >= 0 for number in numbers):
+        raise ValueError("generation and derived are whole numbers")
+    base = path.parent
+    return Profile(
+        name=str(table["name"]),
+        identity=identity,
+        roles=roles,
+        generation=numbers[0],
+        derived=numbers[1],
+        founding=table["founding"] is True,
+        keys=keystore_from_toml(table["keys"], base),
+        next_keys=keystore_from_toml(table["next"], base),
+        root=keystore_from_toml(table["root"], base),
+        node=keystore_from_toml(table["node"], base) if "node" in table else None,
+    )
+
+
+def save_profile(home: Home, profile: Profile, block: bytes = b"") -> None:
+    """Writes the profile and, where ``block`` is given, its current document. The document goes first."""
+    directory = make_directory(home.profile_dir(profile.name))
+    if block:
+        history = make_directory(directory / "history")
+        write_file(history / f"{profile.generation}.block", block)
+        write_file(directory / "document.block", block)
+    roles = ", ".join(toml_string(role) for role in profile.roles)
+    parts = [
+        f"""# An identity of this home, and where its keys are. Nothing here is secret.
+name = {toml_string(profile.name)}
+identity = "{profile.identity.hex()}"
+roles = [{roles}]
+generation = {profile.generation}
+derived = {profile.derived}
+founding = {"true" if profile.founding else "false"}
+
+# The current transaction key, {profile.key_label}.
+[keys]
+{keystore_to_toml(profile.keys)}
+# The next one, {profile.next_key_label}: it alone can rotate or revoke. Keep it apart from the current one.
+[next]
+{keystore_to_toml(profile.next_keys)}
+# The root, from which the BLS and HPKE keys are derived.
+[root]
+{keystore_to_toml(profile.root)}"""
+    ]
+    if profile.node is not None:
+        parts.append(f"# The node key, with which the agent signs results.\n[node]\n{keystore_to_toml(profile.node)}")
+    write_file(directory / "profile.toml", "\n".join(parts).encode("utf-8"))
+
+
+def load_document_block(home: Home, name: str) -> bytes:
+    """The current document's envelope block. Raises NotFound (a founder before genesis), UsageError."""
+    path = home.profile_dir(name) / "document.block"
+    if not path.exists():
+        raise NotFound(
+            f"the identity {name!r} has no signed document yet",
+            hint="a founder's is signed by `dta genesis sign`",
+        )
+    return read_file(path, "an identity document's block", MAX_BLOCK_BYTES)
