@@ -6,6 +6,7 @@
 #
 #   ensure_venv       .venv with dta, its dependencies and the developers' tools; sets DTA_PYTHON
 #   ensure_cometbft   CometBFT from tools/go.mod; sets DTA_COMETBFT
+#   ensure_kubo       a stock IPFS node from tools/kubo/go.mod; sets DTA_KUBO
 #   ensure_softhsm    SoftHSM2, when root can install it; sets DTA_SOFTHSM_MODULE, empty when there is none
 
 DTA_ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
@@ -182,6 +183,16 @@ ensure_cometbft() {
   [ -x "$DTA_COMETBFT" ] ||
     alone "cometbft-$version" \
       build_go_tool "CometBFT $version" "$directory" "$module/cmd/cometbft" "$DTA_COMETBFT" "about 2 minutes"
+}
+
+# ensure_kubo: a stock IPFS node, for --ipfs kubo and the conformance suite; sets DTA_KUBO.
+ensure_kubo() {
+  local directory="$DTA_ROOT/tools/kubo" module=github.com/ipfs/kubo version
+  version=$(pinned_version "$module" "$directory")
+  [ -n "$version" ] || fail "$directory/go.mod does not pin Kubo"
+  export DTA_KUBO="$DTA_CACHE/bin/kubo-$version"
+  [ -x "$DTA_KUBO" ] ||
+    alone "kubo-$version" build_go_tool "Kubo $version" "$directory" "$module/cmd/ipfs" "$DTA_KUBO" "about 6 minutes"
 }
 
 # --- the security module ------------------------------------------------------------------------------------------
