@@ -39,7 +39,8 @@ _P2P = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5}")
 class Founder:
     """A founder's card: its document without proofs, its validator key (32 bytes) and power, where its node is.
 
-    ``node_id``: CometBFT's (40 hex digits); ``p2p``: ``host:port``, as the others dial it.
+    ``node_id``: CometBFT's (40 hex digits); ``p2p``: ``host:port``, as the others dial it. ``timeout_commit_ms``:
+    the pace of the chain, which all founders must have agreed on.
     """
 
     document: identity_pb2.IdentityDocument
@@ -47,6 +48,7 @@ class Founder:
     power: int
     node_id: str
     p2p: str
+    timeout_commit_ms: int
 
     @property
     def identity(self) -> bytes:
@@ -63,6 +65,7 @@ class Founder:
             "power": self.power,
             "node_id": self.node_id,
             "p2p": self.p2p,
+            "timeout_commit_ms": self.timeout_commit_ms,
         }
 
     def to_json(self) -> bytes:
@@ -76,7 +79,7 @@ class Founder:
 
 
 def _founder(file: JsonFile) -> Founder:
-    file.only("name", "identity", "document", "validator_key", "power", "node_id", "p2p")
+    file.only("name", "identity", "document", "validator_key", "power", "node_id", "p2p", "timeout_commit_ms")
     try:
         found = canonical.decode(
             identity_pb2.IdentityDocument, file.base64("document"), limits.MAX_IDENTITY_ENVELOPE_BYTES
@@ -91,8 +94,9 @@ def _founder(file: JsonFile) -> Founder:
     if not _P2P.fullmatch(p2p):
         raise file.bad("p2p", "host:port")
     founder = Founder(
-        found, file.base64("validator_key"), file.number("power", 1, MAX_POWER), node_id, p2p
-    )
+        found, file.base64("validator_key"), file.number("power", 1, MAX_POWER), node_id, p2p,
+        file.number("timeout_commit_ms", 1, 600_000),
+    )  # fmt: skip
     if founder.identity != file.hex("identity", limits.ID_BYTES) or found.name != file.text("name"):
         raise file.bad("identity", "the identity and the name of the document")
     if len(founder.validator_key) != limits.ED25519_KEY_BYTES:
@@ -102,13 +106,12 @@ def _founder(file: JsonFile) -> Founder:
 
 @dataclass(frozen=True)
 class Draft:
-    """A genesis before its founders signed. ``timeout_commit_ms``: the pace of the chain, the same on every node."""
+    """A genesis before its founders signed."""
 
     chain_id: str
     time_s: int
     params: params_pb2.Params
     founders: tuple[Founder, ...]
-    timeout_commit_ms: int
 
     @property
     def gid(self) -> bytes:
@@ -140,7 +143,6 @@ class Draft:
                 "format": DRAFT_FORMAT,
                 "chain_id": self.chain_id,
                 "genesis_time": rfc3339(self.time_s),
-                "timeout_commit_ms": self.timeout_commit_ms,
                 "params": json_format.MessageToDict(self.params, preserving_proto_field_name=True),
                 "founders": [founder.to_object() for founder in self.founders],
             }
@@ -150,22 +152,17 @@ class Draft:
     def from_json(content: bytes, what: str) -> Draft:
         """A draft. Raises UsageError naming the field."""
         file = JsonFile.parse(content, what, DRAFT_FORMAT)
-        file.only("chain_id", "genesis_time", "timeout_commit_ms", "params", "founders")
+        file.only("chain_id", "genesis_time", "params", "founders")
         params = params_pb2.Params()
         try:
             json_format.ParseDict(file.table("params"), params)
         except json_format.ParseError:
             raise file.bad("params", "parameters that this version knows") from None
         founders = [_founder(entry) for entry in file.tables("founders", MAX_FOUNDERS)]
-        return make_draft(
-            file.text("chain_id"), parse_time(file.text("genesis_time")), params, founders,
-            file.number("timeout_commit_ms", 1, 600_000),
-        )  # fmt: skip
+        return make_draft(file.text("chain_id"), parse_time(file.text("genesis_time")), params, founders)
 
 
-def make_draft(
-    chain_id: str, time_s: int, params: params_pb2.Params, founders: Sequence[Founder], timeout_commit_ms: int
-) -> Draft:
+def make_draft(chain_id: str, time_s: int, params: params_pb2.Params, founders: Sequence[Founder]) -> Draft:
     """A draft; founders come in the order of their identity ids, whoever names them. Raises UsageError."""
     if not text.is_chain_id(chain_id, limits.MAX_CHAIN_ID_CHARS):
         raise UsageError(f"a chain id has letters, digits and -._, at most {limits.MAX_CHAIN_ID_CHARS}")
@@ -179,7 +176,11 @@ def make_draft(
     for what in ("identity", "validator_key", "node_id", "p2p"):
         if len({getattr(founder, what) for founder in ordered}) != len(ordered):
             raise UsageError(f"two founders have the same {what}", hint="one card of each founder")
-    return Draft(chain_id, time_s, params, tuple(ordered), timeout_commit_ms)
+    if len({founder.timeout_commit_ms for founder in ordered}) != 1:
+        raise UsageError(
+            "the founders have different paces: timeout_commit_ms", hint="agree on one, and make the cards again"
+        )
+    return Draft(chain_id, time_s, params, tuple(ordered))
 
 
 def params_with(settings: Sequence[str]) -> params_pb2.Params:

@@ -39,6 +39,7 @@ class NodePlan:
     p2p_bind: str
     rpc_port: int = 26657
     power: int = 10
+    timeout_commit_ms: int = 1_000
     private_network: bool = False
     blocks: str = "embedded"
     kubo_api: str = ""
@@ -91,7 +92,7 @@ def init_fiduciary(
         kubo_api=plan.kubo_api, comet_binary=plan.comet_binary, max_state_age_s=plan.max_state_age_s,
     )  # fmt: skip
     validator_key, node_id = _comet_keys(config.comet_home)
-    founder = Founder(first, validator_key, plan.power, node_id, plan.p2p)
+    founder = Founder(first, validator_key, plan.power, node_id, plan.p2p, plan.timeout_commit_ms)
     Founder.from_json(founder.to_json(), "this founder's card")  # what others would refuse fails here
     save_profile(home, profile)
     write_file(home.path / _COMET_FILE, _comet_toml(name, plan).encode("utf-8"))
@@ -173,7 +174,7 @@ def install(home: Home, genesis: GenesisFile, draft: Draft, now_s: int) -> None:
     comet = config.comet_home / "config"
     others = [founder for founder in draft.founders if founder.identity != mine.identity]
     peers = ",".join(f"{founder.node_id}@{founder.p2p}" for founder in others)
-    write_file(comet / "config.toml", _comet_config(home, config, peers, draft.timeout_commit_ms).encode("utf-8"))
+    write_file(comet / "config.toml", _comet_config(home, config, peers, mine.timeout_commit_ms).encode("utf-8"))
     write_file(comet / "genesis.json", genesis.content)
     blocks = {read.document.tx_key: fiduciary.document for read, fiduciary in zip(
         genesis.documents(), genesis.state.fiduciaries, strict=True)}  # fmt: skip

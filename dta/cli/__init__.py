@@ -1,0 +1,1 @@
+"""The command line, ``dta``: a command group is one file here and one line in ``main.py``."""

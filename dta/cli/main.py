@@ -1,0 +1,127 @@
+"""``dta``: its groups, its global options, and what becomes of errors (docs/howto/command-line.md).
+
+``--home``, ``--json``, ``--identity`` and ``--pin-fd`` may stand anywhere on the line, before a ``--``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dta.cli import genesis, init, node
+from dta.cli.session import Session, debugging
+from dta.errors import EXIT_USAGE, DtaError, InternalError, KeystoreFailure, UsageError
+from dta.home import Home, default_home
+from dta.hsm.errors import KeystoreError
+
+EXIT_INTERRUPTED = 130
+
+_FLAGS = frozenset({"--json"})
+_VALUED = frozenset({"--home", "--identity", "--pin-fd"})
+_BadCommandLine: type[Exception] = typer.BadParameter.__mro__[1]
+
+app = typer.Typer(
+    name="dta",
+    help="A decentralized trust authority: identities, vaults, orders, and the node that serves them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+# A command group is one line here and one file.
+app.add_typer(init.app, name="init")
+app.add_typer(genesis.app, name="genesis")
+node.register(app)
+
+
+@app.callback()
+def _global_options(
+    context: typer.Context,
+    home: Annotated[Path | None, typer.Option(help="The directory to work in ($DTA_HOME, else ~/.dta).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON value on stdout, for errors too.")] = False,
+    identity_name: Annotated[str, typer.Option("--identity", help="The identity to act as, by its local name.")] = "",
+    pin_fd: Annotated[int | None, typer.Option(help="Read the PIN or passphrase from this file descriptor.")] = None,
+) -> None:
+    context.obj = Session(Home(home or default_home()), as_json, identity_name, pin_fd)
+
+
+def hoisted(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the global options moved to the front, from wherever they stand before a ``--``."""
+    rest = list(arguments)
+    front: list[str] = []
+    kept: list[str] = []
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            return [*front, *kept, word, *rest]
+        if word in _FLAGS or word.partition("=")[0] in _VALUED:
+            front.append(word)
+            if word in _VALUED and rest:
+                front.append(rest.pop(0))
+        else:
+            kept.append(word)
+    return [*front, *kept]
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command line and returns its exit code. Errors are printed, never raised."""
+    ordered = hoisted(arguments)
+    as_json = "--json" in ordered[: len(ordered) - (ordered[::-1].index("--") + 1 if "--" in ordered else 0)]
+    try:
+        code = typer.main.get_command(app).main(args=ordered, prog_name="dta", standalone_mode=False)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except typer.Abort:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader went away: nobody is left to tell
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # typer keeps the class to itself
+            sys.stderr.write(_message_of(error) + "\n")
+            return EXIT_USAGE
+        if debugging():
+            traceback.print_exc()
+        return _report(_as_ours(error), as_json)
+    return code if isinstance(code, int) else 0
+
+
+def _as_ours(error: Exception) -> DtaError:
+    if isinstance(error, DtaError):
+        return error
+    if isinstance(error, KeystoreError):
+        return KeystoreFailure(str(error), hint=error.hint, data={"step": error.step, "what": type(error).__name__})
+    if isinstance(error, _BadCommandLine):
+        return UsageError(_message_of(error), hint="`dta --help`, or `dta COMMAND --help`")
+    # What an unexpected exception says may hold anything: its kind and place are enough to find it.
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return InternalError(
+        f"a fault of this program: {type(error).__name__} in {Path(frame.filename).name}:{frame.lineno}",
+        hint="please report it; DTA_DEBUG=1 shows where it came from",
+    )
+
+
+def _message_of(error: Exception) -> str:
+    spoken = getattr(error, "format_message", None)
+    return str(spoken()) if spoken is not None else str(error)
+
+
+def _report(error: DtaError, as_json: bool) -> int:
+    if as_json:
+        sys.stdout.write(json.dumps({"error": error.as_json()}, indent=2) + "\n")
+    else:
+        sys.stderr.write(f"error: {error.message}\n")
+        if error.hint:
+            sys.stderr.write(f"hint: {error.hint}\n")
+    return error.exit_code
+
+
+def main() -> None:
+    """The entry point of ``dta``."""
+    sys.exit(run(sys.argv[1:]))

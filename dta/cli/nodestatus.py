@@ -1,0 +1,115 @@
+"""What ``dta status`` looks at: the supervisor's file, the agent's file, and what CometBFT says of itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dta.client import requests
+from dta.client.rpc import Rpc
+from dta.config import NodeConfig
+from dta.errors import DtaError
+from dta.node import is_running
+
+HEALTHY = 0
+UNHEALTHY = 1
+NOT_RUNNING = 2
+AGENT_SILENT_S = 30.0
+"""The agent writes its status every few seconds: older than this, it hangs."""
+
+_MAX_STATUS_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class NodeStatus:
+    """What was seen. ``trouble``: what is wrong, one sentence each; empty when healthy."""
+
+    running: bool
+    trouble: list[str]
+    data: dict[str, Any]
+
+    @property
+    def exit_code(self) -> int:
+        """0 healthy, 1 unhealthy, 2 not running."""
+        if not self.running:
+            return NOT_RUNNING
+        return UNHEALTHY if self.trouble else HEALTHY
+
+    def lines(self) -> list[str]:
+        """The same for a person."""
+        words = {HEALTHY: "healthy", UNHEALTHY: "unhealthy", NOT_RUNNING: "not running"}
+        lines = [f"node        {words[self.exit_code]}", f"identity    {self.data['identity']}"]
+        for name, child in self.data["processes"].items():
+            pid = child.get("pid")
+            lines.append(f"{name:<11} {f'pid {pid}' if pid else 'down'}, restarted {child.get('restarts', 0)} times")
+        ledger = self.data["ledger"]
+        if ledger is not None:
+            catching = ", catching up" if ledger["catching_up"] else ""
+            lines.append(f"ledger      height {ledger['height']}, {ledger['age_s']} s old{catching}")
+        return lines + [f"trouble     {sentence}" for sentence in self.trouble]
+
+
+def read_status_file(path: Path) -> dict[str, Any] | None:
+    """A status file of ours, or None where there is none (or a half-written one of a crash)."""
+    try:
+        with path.open("rb") as file:
+            value = json.loads(file.read(_MAX_STATUS_BYTES))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def look(config: NodeConfig, now_s: float) -> NodeStatus:
+    """The node's state as far as it can be seen from here. ``now_s``: Unix seconds by the local clock."""
+    running = is_running(config)
+    trouble: list[str] = []
+    processes = (read_status_file(config.run_dir / "supervisor.json") or {}) if running else {}
+    agent = read_status_file(config.status_file) if running else None
+    ledger = _ledger(config, now_s, trouble) if running else None
+    if running:
+        trouble += [f"{name} is down" for name, child in processes.items() if not child.get("pid")]
+        trouble += _agent_trouble(config, agent, now_s)
+    data = {
+        "running": running,
+        "healthy": running and not trouble,
+        "chain_id": config.chain_id,
+        "identity": config.identity.hex(),
+        "processes": processes,
+        "ledger": ledger,
+        "agent": agent,
+        "trouble": trouble,
+    }
+    return NodeStatus(running, trouble, data)
+
+
+def _ledger(config: NodeConfig, now_s: float, trouble: list[str]) -> dict[str, Any] | None:
+    try:
+        with Rpc(config.rpc_url) as rpc:
+            found = rpc.call(requests.status())
+    except DtaError as error:
+        trouble.append(error.message)
+        return None
+    age_s = max(0, int(now_s - found.latest_time.seconds))
+    if found.catching_up:
+        trouble.append("the node is catching up: its hooks wait until it has")
+    elif age_s > config.max_state_age_s:
+        trouble.append(f"the last block is {age_s} s old: the chain is halted, or this node is cut off")
+    return {
+        "height": found.latest_height,
+        "age_s": age_s,
+        "catching_up": found.catching_up,
+        "node_id": found.node_id,
+        "version": found.version,
+    }
+
+
+def _agent_trouble(config: NodeConfig, agent: dict[str, Any] | None, now_s: float) -> list[str]:
+    if agent is None:
+        return ["the agent has said nothing yet"]
+    try:
+        silent_s = int(now_s - config.status_file.stat().st_mtime)
+    except OSError:
+        return ["the agent has said nothing yet"]
+    return [f"the agent has said nothing for {silent_s} s"] if silent_s > AGENT_SILENT_S else []
