@@ -69,10 +69,10 @@ def decode(tx: bytes, params: params_pb2.Params, chain_id: str, height: int) -> 
 def _canonical(cls: type[Any], data: bytes, what: str) -> Any:
     try:
         return canonical.decode(cls, data, limits.MAX_TX_BYTES)
-    except canonical.NotCanonical:
-        raise Refusal(Code.NOT_CANONICAL, what) from None
     except canonical.Malformed:
         raise Refusal(Code.MALFORMED, what) from None
+    except canonical.NotCanonical:
+        raise Refusal(Code.NOT_CANONICAL, what) from None
 
 
 def authenticate(

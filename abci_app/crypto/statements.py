@@ -1,4 +1,4 @@
-"""Every statement that a signature, a commitment or a seal covers, written once (docs/spec/transactions.md, custody.md).
+"""Every statement that a signature, a commitment or a seal covers, written once (docs/spec).
 
 Provers (``dta``) and verifiers (the ledger) both build them here, so that a transcript exists in one place only.
 Everything is length-prefixed under a tag ``DTA-v1-...`` but the transaction's signed bytes, which ledger.md fixes.

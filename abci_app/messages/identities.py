@@ -36,7 +36,7 @@ def read(block: bytes) -> ReadDocument:
         document = canonical.decode(
             identity_pb2.IdentityDocument, decoded.body, limits.MAX_IDENTITY_ENVELOPE_BYTES
         )
-    except canonical.Malformed as error:
+    except canonical.NotCanonical as error:
         raise Refusal(Code.DOCUMENT_MALFORMED, f"document: {error}") from None
     _check_form(document)
     return ReadDocument(document, decoded)
