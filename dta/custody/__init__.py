@@ -1,0 +1,1 @@
+"""Custodians: how a fiduciary keeps and releases a share, as plugins (docs/spec/custody.md)."""
