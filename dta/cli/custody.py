@@ -1,0 +1,150 @@
+"""What the commands on vaults and orders share: who acts, whom names mean, and how progress and records are shown."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from abci_app.limits import ID_BYTES
+from dta.cli.session import Session, session_of
+from dta.client.custody import session as sdk
+from dta.client.custody.blocks import Blocks
+from dta.client.custody.names import NameBook
+from dta.client.custody.session import Party, Step
+from dta.client.ledger import Ledger
+from dta.errors import NotFound, UsageError
+from dta.identity.keyring import Keyring
+from dta.identity.profile import Profile
+
+Wait: TypeAlias = Annotated[float, typer.Option(help="Seconds to wait for the fiduciaries; 0 does not wait.")]
+Yes: TypeAlias = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+_MIN_PREFIX_CHARS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One command at work: ``custody`` is what the SDK's flows take, ``names`` whom this home knows."""
+
+    session: Session
+    custody: sdk.Session
+    names: NameBook
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.custody.ledger
+
+    def name(self, identity: bytes) -> str:
+        """What to call an identity: the local name and the id's first digits."""
+        return self.names.name_of(identity)
+
+
+@dataclass(frozen=True, slots=True)
+class _ProfileBls:
+    """Signs with a profile's BLS key, which is derived only when it is needed."""
+
+    ring: Keyring
+    profile: Profile
+
+    def sign(self, message: bytes) -> bytes:
+        return self.ring.bls(self.profile).sign(message)
+
+
+@contextmanager
+def at_work(context: typer.Context) -> Iterator[Work]:
+    """The ledger, and the identity to act as; keystores open when a key is first needed."""
+    session = session_of(context)
+    profile = session.profile()
+    with session.keyring() as ring, session.ledger() as ledger, _shown(session) as progress:
+        party = Party(ring.signer(profile), _ProfileBls(ring, profile), lambda: ring.keystore(profile.root))
+        blocks = Blocks(session.home.path / "envelopes", ledger.trust.gid)
+        custody = sdk.Session(ledger, party, blocks, session.home.path, progress)
+        yield Work(session, custody, NameBook.of_home(session.home))
+
+
+@contextmanager
+def _shown(session: Session) -> Iterator[sdk.Progress]:
+    """Progress on stderr: a bar on a terminal, else one line a step."""
+    console = Console(stderr=True)
+    if not console.is_terminal or session.as_json:
+        yield lambda step: session.talk(_line(step))
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as display:
+        tasks: dict[str, TaskID] = {}
+
+        def show(step: Step) -> None:
+            for stage, task in tasks.items():
+                if stage != step.stage:
+                    display.update(task, visible=False)
+            if step.stage not in tasks:
+                tasks[step.stage] = display.add_task(step.message)
+            display.update(
+                tasks[step.stage], description=step.message, total=step.total or None, completed=step.done, visible=True
+            )
+
+        yield show
+
+
+def _line(step: Step) -> str:
+    return f"{step.message} ({step.done} of {step.total})" if step.total else step.message
+
+
+def find_id(text: str, known: Sequence[bytes], what: str) -> bytes:
+    """An id by its 64 hex digits, or by the first digits of one that this home knows. Raises UsageError, NotFound."""
+    plain = text.strip().lower()
+    if not plain or any(char not in "0123456789abcdef" for char in plain):
+        raise UsageError(f"{text!r} is not the id of a {what}", hint="ids are hex digits")
+    if len(plain) == 2 * ID_BYTES:
+        return bytes.fromhex(plain)
+    matches = sorted({id_ for id_ in known if id_.hex().startswith(plain)}) if len(plain) >= _MIN_PREFIX_CHARS else []
+    if len(matches) > 1:
+        raise UsageError(f"{text!r} is the beginning of several ids", hint="give more digits")
+    if not matches:
+        raise NotFound(f"this home knows no {what} {text!r}", hint="give all 64 digits")
+    return matches[0]
+
+
+def read_secret(path: str, max_bytes: int, what: str) -> bytes:
+    """A file's bytes, or standard input's for ``-``. Never from the command line. Raises UsageError."""
+    try:
+        if path == "-":
+            if sys.stdin.isatty():
+                raise UsageError(f"{what} would show on the terminal", hint="pipe it in, or give a file")
+            content = sys.stdin.buffer.read(max_bytes + 1)
+        else:
+            with Path(path).open("rb") as file:
+                content = file.read(max_bytes + 1)
+    except OSError as error:
+        raise UsageError(f"can't read {what} {path}: {error.strerror}", hint="check the path") from None
+    if len(content) > max_bytes:
+        raise UsageError(
+            f"{what} is over {max_bytes} bytes", hint="store the bulk elsewhere, encrypted, and safeguard its key"
+        )
+    return content
+
+
+def moment(time_s: int) -> str:
+    """Block time for people, in UTC; a hyphen for none."""
+    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d %H:%M:%SZ") if time_s else "-"
+
+
+def table(rows: Sequence[Mapping[str, object]]) -> list[str]:
+    """Rows as aligned columns under their names; nothing for no rows."""
+    if not rows:
+        return []
+    heads = list(rows[0])
+    cells = [heads, *([str(row[head]) for head in heads] for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(heads))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
+    ]

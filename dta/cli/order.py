@@ -1,0 +1,192 @@
+"""``dta order``: the principal's side. Placing a secret, watching it, closing it (docs/howto/orders.md)."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from abci_app.codes import info
+from abci_app.limits import MAX_ENVELOPE_BYTES
+from abci_app.pb.dta.v1 import custody_pb2 as pb
+from dta.cli import order_release, policy
+from dta.cli.custody import Wait, Work, Yes, at_work, find_id, read_secret, table
+from dta.cli.order_view import order_json, order_lines, order_status, request_json, request_lines, requests_of
+from dta.client import leaves, requests
+from dta.client.custody import orders, records
+from dta.client.custody.orders import NewOrder
+from dta.client.ledger import OrderView
+from dta.client.tx import SignedBytes
+from dta.custody import registry
+from dta.errors import JsonValue, NotFound, RpcError
+from dta.secret import SecretBytes
+
+app = typer.Typer(help="Orders: secrets in the fiduciaries' keeping.", no_args_is_help=True)
+
+OrderId = Annotated[str, typer.Argument(help="The order's id, or its first digits if this home knows it.")]
+AllowMissing = Annotated[int, typer.Option(help="So many fiduciaries need not take the envelope now.")]
+
+
+@app.command("place")
+def place(
+    context: typer.Context,
+    vault: Annotated[str, typer.Option(help="The vault's id, or its first digits.")],
+    secret_file: Annotated[str, typer.Option(help="The secret: a file, or - for standard input.")],
+    policy_text: policy.Text = "",
+    policy_file: policy.File = None,
+    beneficiary: policy.Beneficiary = "",
+    not_before: policy.NotBefore = "",
+    not_after: policy.NotAfter = "",
+    veto_window: policy.VetoWindow = 0,
+    vetoer: policy.Vetoers = None,
+    fiduciary: Annotated[
+        list[str] | None, typer.Option(help="A fiduciary of the vault; repeat it. Without: all with a key.")
+    ] = None,
+    threshold: Annotated[
+        int | None, typer.Option(help="How many give the secret back. Without: n - (n-1)//3.", show_default=False)
+    ] = None,
+    expires_in: Annotated[int, typer.Option(help="Seconds until the order expires; 0: never.")] = 0,
+    expires_at_height: Annotated[int, typer.Option(help="The last height of the order; 0: none.")] = 0,
+    allow_missing: AllowMissing = 0,
+    title: Annotated[str, typer.Option(help="What this home calls it; the ledger never sees it.")] = "",
+    wait: Wait = orders.DEFAULT_WAIT_S,
+) -> None:
+    """Seal a secret for the fiduciaries of a vault, and wait until enough of them hold their share."""
+    with at_work(context) as work:
+        made, rule = policy.build(
+            work.names, text=policy_text, file=policy_file, beneficiary=beneficiary, not_before=not_before,
+            not_after=not_after, veto_window_s=veto_window, vetoers=vetoer,
+        )  # fmt: skip
+        known = list(records.known_vaults(work.session.home.path))
+        new = NewOrder(
+            vault=find_id(vault, known, "vault"),
+            secret=SecretBytes(read_secret(secret_file, MAX_ENVELOPE_BYTES, "the secret")),
+            policy=made, rule=rule, fiduciaries=[work.names.resolve(name) for name in fiduciary or ()],
+            threshold=threshold, expires_at_time_s=int(time.time()) + expires_in if expires_in else 0,
+            expires_at_height=expires_at_height, allow_missing=allow_missing, title=title,
+        )  # fmt: skip
+        custodian = registry.custodian(work.ledger.vault(new.vault).custodian)
+        _show(work, orders.place(work.custody, custodian, new, wait_s=wait))
+
+
+@app.command("resume")
+def resume(
+    context: typer.Context, order: OrderId, allow_missing: AllowMissing = 0, wait: Wait = orders.DEFAULT_WAIT_S
+) -> None:
+    """Finish a placing that was cut short: the same envelope, the same transaction, never a second order."""
+    with at_work(context) as work:
+        _show(work, orders.resume(work.custody, _find(work, order), allow_missing=allow_missing, wait_s=wait))
+
+
+@app.command("list")
+def list_orders(
+    context: typer.Context,
+    every: Annotated[bool, typer.Option("--all", help="Ended ones too.")] = False,
+) -> None:
+    """List this identity's orders: those this home placed, and those the node's index finds; all read by proof."""
+    with at_work(context) as work:
+        me = work.custody.party.identity
+        titles = {one.order: one.title for one in records.load_all(work.session.home.path) if one.principal == me}
+        rows: list[dict[str, object]] = []
+        shown: list[JsonValue] = []
+        for id_ in dict.fromkeys([*titles, *work.ledger.rpc.run(orders.search(me))]):
+            record = work.ledger.find(leaves.order(id_))
+            status = order_status(record) if record else "not placed"
+            if record is not None and record.principal != me:
+                continue
+            if not every and status in ("closed", "expired", "failed"):
+                continue
+            held = f"{record.fulfilled} of {len(record.fiduciaries)}, needs {record.threshold}" if record else "-"
+            rows.append({"order": id_.hex(), "status": status, "held by": held, "title": titles.get(id_, "")})
+            shown.append(
+                {
+                    "order": id_.hex(), "status": status, "title": titles.get(id_, ""),
+                    "fulfilled": record.fulfilled if record else 0, "threshold": record.threshold if record else 0,
+                    "open_requests": record.open_requests if record else 0,
+                }
+            )  # fmt: skip
+        work.session.show({"orders": shown}, table(rows) or ["no orders"])
+
+
+@app.command("show")
+def show(context: typer.Context, order: OrderId) -> None:
+    """Show all of an order: who holds it, its policy, its requests, decisions and answers."""
+    with at_work(context) as work:
+        id_ = _find(work, order)
+        try:
+            view = work.ledger.order_view(id_)
+        except NotFound:
+            _show_unplaced(work, id_)
+            return
+        found = requests_of(work, id_)
+        lines = order_lines(work, view)
+        for content in found:
+            lines += ["", *request_lines(work, content)]
+        asked: list[JsonValue] = [request_json(content) for content in found]
+        work.session.show({**order_json(view), "requests": asked}, lines)
+
+
+def _show_unplaced(work: Work, order: bytes) -> None:
+    """An order that this home made and the ledger does not have: refused, or not sent yet. Raises NotFound."""
+    record = records.load(work.session.home.path, order)
+    tx = SignedBytes.parse(record.tx, work.custody.gid)
+    data: dict[str, JsonValue] = {
+        "order": order.hex(), "status": "not placed", "envelope_cid": record.envelope_cid, "placed_tx": tx.tx_hash.hex()
+    }  # fmt: skip
+    lines = [f"order   {order.hex()}"]
+    try:
+        found = work.ledger.rpc.call(requests.tx(tx.tx_hash))
+    except RpcError:
+        work.session.show(data, [*lines, "status  not placed", "`dta order resume` goes on with it."])
+        return
+    row = info(found.result.code)
+    data |= {"status": "refused", "code": found.result.code, "name": row.name, "log": found.result.log}
+    lines.append(f"status  refused with {row.name} ({found.result.code}) at height {found.height}")
+    work.session.show(data, [*lines, f"why     {row.meaning}", f"log     {found.result.log}"])
+
+
+@app.command("watch")
+def watch(
+    context: typer.Context,
+    order: OrderId,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until the order has ended.")] = False,
+    wait: Wait = 3_600.0,
+) -> None:
+    """Watch an order gather its fulfilments; with --follow, its requests too, until it ends."""
+    with at_work(context) as work:
+        id_ = _find(work, order)
+        if not follow:
+            _show(work, orders.wait_until_active(work.custody, id_, wait_s=wait))
+            return
+        living = (pb.ORDER_STATUS_PLACED, pb.ORDER_STATUS_ACTIVE)
+        view, _ = work.custody.wait_for(
+            lambda: work.ledger.order_view(id_),
+            lambda view: view.record.status not in living,
+            orders.show_order,
+            wait,
+        )
+        _show(work, view)
+
+
+@app.command("close")
+def close(context: typer.Context, order: OrderId, yes: Yes = False) -> None:
+    """Close an order: no request is accepted after it, and the fiduciaries let go of the envelope."""
+    with at_work(context) as work:
+        id_ = _find(work, order)
+        work.session.confirm(f"Closing order {id_.hex()} can't be undone: nobody receives its secret afterwards.", yes)
+        record = orders.close(work.custody, id_)
+        data = {"order": id_.hex(), "status": order_status(record), "ended_height": record.ended_height}
+        work.session.show(data, [f"order   {id_.hex()}", f"status  {order_status(record)}"])
+        work.session.talk("To make its shares unreadable wherever they are kept, close its vault too.")
+
+
+def _find(work: Work, text: str) -> bytes:
+    return find_id(text, [one.order for one in records.load_all(work.session.home.path)], "order")
+
+
+def _show(work: Work, view: OrderView) -> None:
+    work.session.show(order_json(view), order_lines(work, view))
+
+
+order_release.register(app)

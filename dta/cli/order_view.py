@@ -1,0 +1,119 @@
+"""How orders and requests are shown: every field in JSON, a table for people."""
+
+from __future__ import annotations
+
+from abci_app.pb.dta.v1 import custody_pb2 as pb
+from dta.cli import policy
+from dta.cli.custody import Work, moment, table
+from dta.client import leaves
+from dta.client.custody import asking, orders, policies
+from dta.client.custody.asking import Content
+from dta.client.custody.receiving import status_name as request_status
+from dta.client.ledger import OrderView
+from dta.errors import JsonValue
+
+
+def order_status(record: pb.OrderRecord) -> str:
+    """The status in lower case, as people and JSON see it."""
+    return pb.OrderStatus.Name(record.status).removeprefix("ORDER_STATUS_").lower()
+
+
+def order_json(view: OrderView) -> dict[str, JsonValue]:
+    """An order, all of it."""
+    record = view.record
+    return {
+        "order": record.id.hex(), "status": order_status(record), "principal": record.principal.hex(),
+        "custodian": record.custodian, "vault": record.vault.hex(), "threshold": record.threshold,
+        "fulfilled": record.fulfilled, "rejected": record.rejected, "envelope_cid": record.envelope_cid,
+        "policy": policies.as_json(record.policy, record.rule), "expires_at_time_s": record.expires_at_time_s,
+        "expires_at_height": record.expires_at_height, "placed_height": record.placed_height,
+        "placed_time_s": record.placed_time_s, "placed_tx": record.placed_tx.hex(),
+        "active_height": record.active_height, "ended_height": record.ended_height,
+        "ended_tx": record.ended_tx.hex(), "open_requests": record.open_requests,
+        "fiduciaries": orders.fulfilments_json(view), "proved_at_height": view.height,
+    }  # fmt: skip
+
+
+def order_lines(work: Work, view: OrderView) -> list[str]:
+    """An order for people."""
+    record = view.record
+    expiry = moment(record.expires_at_time_s) if record.expires_at_time_s else ""
+    if record.expires_at_height:
+        expiry = f"{expiry + ', or ' if expiry else ''}height {record.expires_at_height}"
+    shown = [
+        ("order", record.id.hex()),
+        ("status", order_status(record)),
+        ("principal", work.name(record.principal)),
+        ("vault", record.vault.hex()),
+        ("threshold", f"{record.threshold} of {len(record.fiduciaries)}"),
+        ("placed", f"{moment(record.placed_time_s)}, height {record.placed_height}"),
+        ("expires", expiry or "never"),
+        ("envelope", record.envelope_cid),
+    ]
+    lines = [f"{label:<11}  {value}" for label, value in shown]
+    lines += policy.lines(record.policy, record.rule, work.names)
+    rows: list[dict[str, object]] = []
+    for fiduciary, outcome in orders.outcomes(view).items():
+        done = view.fulfilments[fiduciary]
+        rows.append({"fiduciary": work.name(fiduciary), "order": outcome, "height": done.height if done else "-"})
+    return [*lines, "", *table(rows)]
+
+
+def request_json(content: Content) -> dict[str, JsonValue]:
+    """A request, all of it."""
+    record = content.view.record
+    answers: list[JsonValue] = []
+    for fiduciary, answer in content.view.answers.items():
+        answers.append(
+            {
+                "fiduciary": fiduciary.hex(), "answered_height": answer.height if answer else 0,
+                "proved_bad_height": answer.reported_height if answer else 0,
+            }
+        )  # fmt: skip
+    approved: list[JsonValue] = [party.hex() for party in content.approved]
+    vetoed: list[JsonValue] = [party.hex() for party in content.vetoed]
+    return {
+        "request": record.id.hex(), "order": record.order.hex(), "status": request_status(record),
+        "beneficiary": record.beneficiary.hex(), "content_digest": record.content_digest.hex(),
+        "content_checked": content.checked, "keys_cid": record.keys_cid, "requested_height": record.requested_height,
+        "requested_time_s": record.requested_time_s, "requested_tx": record.requested_tx.hex(),
+        "deadline_time_s": record.deadline_time_s, "granted_height": record.granted_height,
+        "release_time_s": record.release_time_s, "release_height": record.release_height,
+        "ended_height": record.ended_height, "approved": approved, "vetoed": vetoed, "answers": answers,
+        "bad_answers": record.bad_answers,
+    }  # fmt: skip
+
+
+def request_lines(work: Work, content: Content) -> list[str]:
+    """A request for people: who asks for what, who agreed, who answered."""
+    record, order = content.view.record, content.view.order
+    released = f"{moment(record.release_time_s)}, height {record.release_height}"
+    checked = "recomputed" if content.checked else "as its proved record says"
+    shown = [
+        ("request", record.id.hex()),
+        ("order", record.order.hex()),
+        ("status", request_status(record)),
+        ("asked by", work.name(record.beneficiary)),
+        ("asked", f"{moment(record.requested_time_s)}, height {record.requested_height}"),
+        ("deadline", moment(record.deadline_time_s)),
+        ("agree", policies.describe(order.policy, work.name)),
+        ("approved", ", ".join(work.name(party) for party in content.approved) or "nobody yet"),
+        ("vetoed", ", ".join(work.name(party) for party in content.vetoed)),
+        ("released at", released if record.granted_height else ""),
+        ("answers", f"{record.answers} of {order.threshold} needed"),
+        ("proved bad", str(record.bad_answers or "")),
+        ("content", f"{record.content_digest.hex()} ({checked})"),
+    ]  # fmt: skip
+    return [f"{label:<11}  {value}" for label, value in shown if value]
+
+
+def requests_of(work: Work, order: bytes) -> list[Content]:
+    """The order's requests that the node's index finds, each read by proof. The index can be behind."""
+    query = f"request.order='{order.hex()}' AND request.action='requested'"
+    found = work.ledger.rpc.run(orders.search_ids("request", query))
+    shown = []
+    for id_ in found:
+        record = work.ledger.find(leaves.request(id_))
+        if record is not None and record.order == order:
+            shown.append(asking.content(work.custody, id_))
+    return shown

@@ -1,0 +1,150 @@
+"""``dta vault``: where a principal's secrets may be kept, and how all of it is destroyed (docs/howto/orders.md)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from abci_app.codes import Code
+from abci_app.pb.dta.v1 import custody_pb2 as pb
+from abci_app.pb.dta.v1.identity_pb2 import FIDUCIARY_STATUS_ACTIVE
+from dta.cli.custody import Wait, Work, Yes, at_work, find_id, moment, table
+from dta.client import leaves
+from dta.client.custody import orders, records, vaults
+from dta.client.ledger import VaultView
+from dta.errors import JsonValue, RefusedByLedger, UsageError
+
+app = typer.Typer(help="Vaults: a key of your own at each fiduciary.", no_args_is_help=True)
+
+VaultId = Annotated[str, typer.Argument(help="The vault's id, or its first digits if this home opened it.")]
+
+
+@app.command("open")
+def open_vault(
+    context: typer.Context,
+    fiduciary: Annotated[
+        list[str] | None, typer.Option(help="A fiduciary, by name or id; repeat it. Without: every active founder.")
+    ] = None,
+    custodian: Annotated[str, typer.Option(help="The custodian plugin.")] = "hsm-realm",
+    nonce: Annotated[str, typer.Option(help="64 hex digits: the same again is the same vault.")] = "",
+    title: Annotated[str, typer.Option(help="What this home calls it; the ledger never sees it.")] = "",
+    wait: Wait = vaults.DEFAULT_WAIT_S,
+) -> None:
+    """Open a vault, and wait until each fiduciary has published its key."""
+    with at_work(context) as work:
+        chosen = [work.names.resolve(name) for name in fiduciary] if fiduciary else _active_founders(work)
+        try:
+            given = bytes.fromhex(nonce) if nonce else None
+        except ValueError:
+            raise UsageError("--nonce is 64 hex digits") from None
+        try:
+            view = vaults.open_vault(work.custody, custodian, chosen, nonce=given, title=title, wait_s=wait)
+        except RefusedByLedger as error:
+            if error.code == Code.DUPLICATE:
+                error.hint = "the vault is open already: `dta vault show` has it"
+            raise
+        _show(work, view)
+
+
+def _active_founders(work: Work) -> list[bytes]:
+    found = []
+    for fiduciary in work.names.fiduciaries:
+        record = work.ledger.find(leaves.fiduciary(fiduciary))
+        if record is not None and record.status == FIDUCIARY_STATUS_ACTIVE:
+            found.append(fiduciary)
+    if not found:
+        raise UsageError("this home knows no active fiduciary", hint="name them with --fiduciary")
+    return found
+
+
+@app.command("show")
+def show(context: typer.Context, vault: VaultId) -> None:
+    """Show a vault and its keys, read by proof."""
+    with at_work(context) as work:
+        _show(work, work.ledger.vault_keys(_find(work, vault)))
+
+
+@app.command("list")
+def list_vaults(context: typer.Context) -> None:
+    """List the vaults of this identity: those this home opened, and those the node's index finds."""
+    with at_work(context) as work:
+        titles = records.known_vaults(work.session.home.path)
+        query = f"vault.principal='{work.custody.party.identity.hex()}' AND vault.action='opened'"
+        found = work.ledger.rpc.run(orders.search_ids("vault", query))
+        rows: list[dict[str, object]] = []
+        for id_ in dict.fromkeys([*titles, *found]):
+            record = work.ledger.find(leaves.vault(id_))
+            if record is None or record.principal != work.custody.party.identity:
+                continue
+            rows.append(
+                {
+                    "vault": id_.hex(), "status": status_name(record), "fiduciaries": len(record.fiduciaries),
+                    "published": record.published, "title": titles.get(id_, ""),
+                }
+            )  # fmt: skip
+        work.session.show({"vaults": rows}, table(rows) or ["no vaults"])
+
+
+@app.command("close")
+def close(context: typer.Context, vault: VaultId, yes: Yes = False) -> None:
+    """Close a vault: after a delay every fiduciary destroys its key, and what was sealed to it can't be read again."""
+    with at_work(context) as work:
+        id_ = _find(work, vault)
+        work.session.confirm(
+            f"Closing vault {id_.hex()} destroys its keys after a delay. Every order in it must be closed first.", yes
+        )
+        record = vaults.close_vault(work.custody, id_)
+        lines = [
+            f"vault      {record.id.hex()}", "status     closing",
+            f"closes at  {moment(record.closes_at_time_s)} and height {record.closes_at_height}",
+        ]  # fmt: skip
+        work.session.show(_record_json(record), lines)
+        work.session.talk("Until then `dta vault cancel-close` stops it.")
+
+
+@app.command("cancel-close")
+def cancel_close(context: typer.Context, vault: VaultId) -> None:
+    """Stop a closing while its delay runs."""
+    with at_work(context) as work:
+        record = vaults.cancel_close(work.custody, _find(work, vault))
+        work.session.show(_record_json(record), [f"vault   {record.id.hex()}", f"status  {status_name(record)}"])
+
+
+def _find(work: Work, text: str) -> bytes:
+    return find_id(text, list(records.known_vaults(work.session.home.path)), "vault")
+
+
+def status_name(record: pb.VaultRecord) -> str:
+    """The status in lower case, as people and JSON see it."""
+    return pb.VaultStatus.Name(record.status).removeprefix("VAULT_STATUS_").lower()
+
+
+def _record_json(record: pb.VaultRecord) -> dict[str, JsonValue]:
+    return {
+        "vault": record.id.hex(), "principal": record.principal.hex(), "custodian": record.custodian,
+        "status": status_name(record), "published": record.published, "erased": record.erased,
+        "opened_height": record.opened_height, "opened_tx": record.opened_tx.hex(),
+        "closes_at_time_s": record.closes_at_time_s, "closes_at_height": record.closes_at_height,
+        "closed_height": record.closed_height,
+    }  # fmt: skip
+
+
+def _show(work: Work, view: VaultView) -> None:
+    record = view.record
+    fiduciaries: list[JsonValue] = []
+    rows: list[dict[str, object]] = []
+    for fiduciary, key in view.keys.items():
+        state = "no key yet" if key is None else "destroyed" if key.erased_height else "published"
+        height = 0 if key is None else key.erased_height or key.published_height
+        fiduciaries.append({"fiduciary": fiduciary.hex(), "key": state, "height": height})
+        rows.append({"fiduciary": work.name(fiduciary), "key": state, "height": height or "-"})
+    lines = [
+        f"vault      {record.id.hex()}", f"principal  {work.name(record.principal)}",
+        f"custodian  {record.custodian}", f"status     {status_name(record)}",
+        f"opened     height {record.opened_height}",
+    ]  # fmt: skip
+    if record.status == pb.VAULT_STATUS_CLOSING:
+        lines.append(f"closes at  {moment(record.closes_at_time_s)} and height {record.closes_at_height}")
+    data = {**_record_json(record), "fiduciaries": fiduciaries, "proved_at_height": view.height}
+    work.session.show(data, [*lines, "", *table(rows)])

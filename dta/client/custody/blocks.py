@@ -1,0 +1,100 @@
+"""Envelopes on their way: to the gateways of the fiduciaries that an order names, and back, by blocking calls.
+
+A copy of every envelope that this home made or fetched is kept in ``envelopes/<cid>``: what is secret in them is
+sealed, and their name is their hash, so a copy is checked like any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+
+from abci_app.cid import cid_of, digest_of
+from dta.client.custody.errors import BlockNotFound, UploadIncomplete
+from dta.home import make_directory, write_file
+from dta.ipfs.auth import PutSigner
+from dta.ipfs.embedded import EmbeddedStore
+from dta.ipfs.errors import BlockUnavailable
+from dta.ipfs.peers import PeerFetcher, Uploader, UploadResult
+
+HttpClient = Callable[[], httpx.AsyncClient]
+
+
+def _http() -> httpx.AsyncClient:
+    # trust_env off: what is uploaded is nobody's business on the way.
+    return httpx.AsyncClient(trust_env=False, timeout=httpx.Timeout(60.0, connect=10.0))
+
+
+class Blocks:
+    """Uploads and fetches for one ledger. ``http`` makes the client for each call."""
+
+    def __init__(self, directory: Path, gid: bytes, http: HttpClient = _http) -> None:
+        self._directory = directory
+        self._gid = gid
+        self._http = http
+
+    def keep(self, block: bytes) -> str:
+        """Keeps a copy in the home, durably. Returns its CID."""
+        cid = cid_of(block)
+        write_file(make_directory(self._directory) / cid, block)
+        return cid
+
+    def kept(self, cid: str) -> bytes | None:
+        """The home's copy, if there is one and its hash is right."""
+        digest_of(cid)
+        try:
+            block = (self._directory / cid).read_bytes()
+        except OSError:
+            return None
+        return block if cid_of(block) == cid else None
+
+    def upload(
+        self,
+        block: bytes,
+        gateways: Mapping[bytes, Sequence[str]],
+        signer: PutSigner,
+        allow_missing: int = 0,
+    ) -> list[bytes]:
+        """PUT ``block`` to the gateways of every fiduciary (identity id -> base URLs); one of each must take it.
+
+        Returns the fiduciaries that did not, at most ``allow_missing``. Raises UploadIncomplete for more.
+        """
+        urls = list(dict.fromkeys(url for of_one in gateways.values() for url in of_one))
+        results = {result.gateway: result for result in asyncio.run(self._upload(block, urls, signer))}
+        missed: list[tuple[bytes, Sequence[UploadResult]]] = []
+        for fiduciary, of_one in gateways.items():
+            answers = [results[url] for url in of_one]
+            if not any(answer.ok for answer in answers):
+                missed.append((fiduciary, answers))
+        if len(missed) > allow_missing or len(missed) == len(gateways):
+            raise UploadIncomplete(cid_of(block), missed, allow_missing)
+        return [fiduciary for fiduciary, _ in missed]
+
+    async def _upload(self, block: bytes, urls: Sequence[str], signer: PutSigner) -> list[UploadResult]:
+        async with self._http() as client:
+            return await Uploader(client, self._gid).upload(block, urls, signer)
+
+    def fetch(self, cid: str, gateways: Sequence[str]) -> bytes:
+        """The block of ``cid`` from the home or the first gateway that has it. Raises BlockNotFound."""
+        block = self.kept(cid)
+        if block is not None:
+            return block
+        try:
+            block = asyncio.run(self._fetch(cid, list(gateways)))
+        except BlockUnavailable as error:
+            raise BlockNotFound(cid, error.attempts) from None
+        self.keep(block)
+        return block
+
+    async def _fetch(self, cid: str, gateways: list[str]) -> bytes:
+        with TemporaryDirectory(prefix="dta-fetch-") as directory:
+            store = EmbeddedStore(Path(directory))
+            try:
+                async with self._http() as client:
+                    return await PeerFetcher(store, lambda: gateways, client).fetch(cid)
+            finally:
+                store.close()

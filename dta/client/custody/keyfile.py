@@ -1,0 +1,123 @@
+"""A request's one-time keys, kept from asking until receipt: sealed under the identity's root, erased afterwards.
+
+``requests/<request id>.json``, mode 0600: what the ledger will see in clear, and the private keys sealed with
+ChaCha20-Poly1305 under a key derived from the root PRF key for this request alone (dta/hsm/derive.py). Erasing
+deletes the file; docs/spec/threats.md says what a disk may still hold.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from base64 import b64decode, b64encode
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+from abci_app.hashing import tagged
+from abci_app.pb.dta.v1 import tx_pb2
+from dta.crypto.hpke import SEED_BYTES, HpkePrivateKey
+from dta.errors import KeystoreFailure, NotFound, UsageError
+from dta.home import make_directory, read_file, write_file
+from dta.hsm import labels
+from dta.hsm.derive import derive
+from dta.hsm.keystore import Keystore
+from dta.secret import SecretBytes
+
+PURPOSE: Final = "request-keys"
+_MAX_BYTES: Final = 262_144
+_NONCE_BYTES: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRequest:
+    """A request of this home. ``keys``: fiduciary id -> private key. ``message`` is what goes on the ledger."""
+
+    request: bytes
+    message: tx_pb2.RequestSecret
+    keys: dict[bytes, HpkePrivateKey]
+
+
+def _path(directory: Path, request: bytes) -> Path:
+    return directory / "requests" / f"{request.hex()}.json"
+
+
+def _cipher(root: Keystore, gid: bytes, request: bytes) -> ChaCha20Poly1305:
+    key = derive(root, labels.root(), PURPOSE, gid + request, 32)
+    return ChaCha20Poly1305(key.reveal())
+
+
+def _bound(gid: bytes, request: bytes, message: bytes) -> bytes:
+    return tagged("DTA-v1-request-file", gid, request, message)
+
+
+def save(directory: Path, root: Keystore, gid: bytes, opened: OpenRequest) -> None:
+    """Writes the file, durably: before anything of the request is uploaded or sent."""
+    message = opened.message.SerializeToString(deterministic=True)
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    plain = b"".join(fiduciary + key.seed.reveal() for fiduciary, key in opened.keys.items())
+    sealed = nonce + _cipher(root, gid, opened.request).encrypt(nonce, plain, _bound(gid, opened.request, message))
+    content = {
+        "request": opened.request.hex(),
+        "message": b64encode(message).decode("ascii"),
+        "sealed_keys": b64encode(sealed).decode("ascii"),
+    }
+    make_directory(directory / "requests")
+    write_file(_path(directory, opened.request), json.dumps(content, indent=1).encode())
+
+
+def load(directory: Path, root: Keystore, gid: bytes, request: bytes) -> OpenRequest:
+    """The request with its keys. Raises NotFound, UsageError (not such a file), KeystoreFailure (another root)."""
+    path = _path(directory, request)
+    if not path.exists():
+        raise NotFound(
+            f"this home has no keys for the request {request.hex()}",
+            hint="they are made by `dta order request` and erased on receipt; make a new request",
+        )
+    message_bytes, sealed = _read(path)
+    cipher = _cipher(root, gid, request)
+    try:
+        plain = cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _bound(gid, request, message_bytes))
+    except InvalidTag:
+        raise KeystoreFailure(
+            f"the keys in {path} do not open with this identity's root key",
+            hint="the file is damaged, or belongs to another identity of this home",
+        ) from None
+    keys = {}
+    for start in range(0, len(plain), 32 + SEED_BYTES):
+        entry = plain[start : start + 32 + SEED_BYTES]
+        keys[entry[:32]] = HpkePrivateKey.from_seed(SecretBytes(entry[32:]))
+    return OpenRequest(request, tx_pb2.RequestSecret.FromString(message_bytes), keys)
+
+
+def _read(path: Path) -> tuple[bytes, bytes]:
+    try:
+        value = json.loads(read_file(path, "a request's keys", _MAX_BYTES))
+        return b64decode(value["message"], validate=True), b64decode(value["sealed_keys"], validate=True)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise UsageError(f"{path} is not the file of a request's keys") from None
+
+
+def keep_only(directory: Path, root: Keystore, gid: bytes, opened: OpenRequest, fiduciaries: list[bytes]) -> None:
+    """Erases every key but those of ``fiduciaries``; the whole file where none is left."""
+    kept = {fiduciary: key for fiduciary, key in opened.keys.items() if fiduciary in fiduciaries}
+    if kept:
+        save(directory, root, gid, replace(opened, keys=kept))
+    else:
+        _path(directory, opened.request).unlink(missing_ok=True)
+
+
+def pending(directory: Path) -> list[bytes]:
+    """The ids of the requests whose keys this home still has, sorted."""
+    return sorted(bytes.fromhex(path.stem) for path in (directory / "requests").glob("*.json") if len(path.stem) == 64)
+
+
+def authorised(opened: OpenRequest, authorisation: bytes) -> OpenRequest:
+    """The same request with the principal's signature (64 bytes) in it."""
+    message = tx_pb2.RequestSecret()
+    message.CopyFrom(opened.message)
+    message.authorisation = authorisation
+    return replace(opened, message=message)

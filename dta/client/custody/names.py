@@ -1,0 +1,98 @@
+"""Names for identities: this home's own, the founders of genesis, and ``contacts.toml``, an address book by hand.
+
+On the ledger a name proves nothing: what counts is the id. So names are looked up locally only, and every command
+shows the id beside the name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from abci_app.crypto import statements
+from abci_app.limits import ID_BYTES
+from dta.config import read_toml
+from dta.errors import NotFound, UsageError
+from dta.founding import genesis_file
+from dta.home import Home, checked_profile_name, read_file, toml_string, write_file
+from dta.identity.profile import load_profile
+
+CONTACTS_FILE = "contacts.toml"
+_MIN_PREFIX_CHARS = 4
+_HEX = re.compile(r"[0-9a-f]+")
+
+
+@dataclass
+class NameBook:
+    """Names and ids, both ways. ``fiduciaries``: the founders, in genesis' order."""
+
+    ids: dict[str, bytes] = field(default_factory=dict)
+    fiduciaries: tuple[bytes, ...] = ()
+
+    @staticmethod
+    def of_home(home: Home) -> NameBook:
+        """Founders first, then contacts, then this home's own identities: the later one keeps a name."""
+        book = NameBook()
+        if home.genesis_file.exists():
+            genesis = genesis_file.read(read_file(home.genesis_file, "the genesis file"))
+            documents = [read.document for read in genesis.documents()]
+            book.fiduciaries = tuple(statements.identity_id(document) for document in documents)
+            book.ids |= {document.name: id_ for document, id_ in zip(documents, book.fiduciaries, strict=True)}
+        book.ids |= load_contacts(home)
+        for name in home.profile_names():
+            book.ids[name] = load_profile(home, name).identity
+        return book
+
+    def resolve(self, text: str) -> bytes:
+        """The id of a name, of 64 hex digits, or of the first 4 or more of a known id. Raises NotFound, UsageError."""
+        found = self.ids.get(text)
+        if found is not None:
+            return found
+        if _HEX.fullmatch(text) and len(text) == 2 * ID_BYTES:
+            return bytes.fromhex(text)
+        if _HEX.fullmatch(text) and len(text) >= _MIN_PREFIX_CHARS:
+            matches = sorted({id_ for id_ in self.ids.values() if id_.hex().startswith(text)})
+            if len(matches) > 1:
+                raise UsageError(f"{text!r} is the beginning of several ids", hint="give more digits")
+            if matches:
+                return matches[0]
+        known = ", ".join(sorted(self.ids)) or "none"
+        raise NotFound(
+            f"nobody is called {text!r} here",
+            hint=f"known names: {known}; add one to contacts.toml, or give the id's 64 hex digits",
+        )
+
+    def name_of(self, id_: bytes) -> str:
+        """What this home calls ``id_``, with the id's first digits; the digits alone for a stranger."""
+        names = [name for name, known in self.ids.items() if known == id_]
+        short = id_.hex()[:12]
+        return f"{names[-1]} ({short})" if names else short
+
+
+def load_contacts(home: Home) -> dict[str, bytes]:
+    """``contacts.toml``: name -> id. Empty where there is none. Raises UsageError."""
+    path = home.path / CONTACTS_FILE
+    if not path.exists():
+        return {}
+    found = {}
+    for name, value in read_toml(path).items():
+        if not isinstance(value, str) or not _HEX.fullmatch(value) or len(value) != 2 * ID_BYTES:
+            raise UsageError(f"{path}: {name} is not an id of {2 * ID_BYTES} hex digits")
+        found[name] = bytes.fromhex(value)
+    return found
+
+
+def add_contact(home: Home, name: str, id_: bytes) -> None:
+    """Adds a name to ``contacts.toml``. Raises UsageError for a name that stands for somebody else already."""
+    contacts = load_contacts(home)
+    known = contacts.get(checked_profile_name(name))
+    if known is not None and known != id_:
+        raise UsageError(f"{name} is {known.hex()} already", hint=f"edit {home.path / CONTACTS_FILE} to change it")
+    write_file(home.path / CONTACTS_FILE, _contacts_toml({**contacts, name: id_}.items()))
+
+
+def _contacts_toml(contacts: Iterable[tuple[str, bytes]]) -> bytes:
+    lines = ["# Whom this home calls what. Ids come from the people themselves, by a way that you trust."]
+    lines += [f'{toml_string(name)} = "{id_.hex()}"' for name, id_ in sorted(contacts)]
+    return ("\n".join(lines) + "\n").encode("utf-8")

@@ -1,0 +1,288 @@
+"""Placing an order: seal a secret to keys that are proved to be the fiduciaries', upload, submit, and watch."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from abci_app import envelope, limits
+from abci_app.codes import Code
+from abci_app.crypto import statements
+from abci_app.pb.dta.v1 import custody_pb2 as pb
+from abci_app.pb.dta.v1 import tx_pb2
+from dta.client import requests
+from dta.client.custody import records, vaults
+from dta.client.custody.errors import OrderFailed, WouldBeRefused
+from dta.client.custody.records import PlacedOrder
+from dta.client.custody.session import Session, Step, timed_out
+from dta.client.flow import Flow, call
+from dta.client.ledger import OrderView, VaultView
+from dta.client.tx import SignedBytes
+from dta.custody.plugin import Custodian, PreparedOrder, PrepareInput
+from dta.errors import JsonValue, UsageError
+from dta.secret import SecretBytes
+
+DEFAULT_WAIT_S = 120.0
+_SEARCH_PAGE = 100
+_MAX_FOUND = 10_000
+_ID = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    """What to place. ``fiduciaries`` empty: every one with a key in the vault; ``threshold`` None: the default.
+
+    ``expires_at_time_s`` and ``expires_at_height``: 0 for never. ``allow_missing``: so many fiduciaries need not take
+    the envelope now (they fetch it from the others). ``title`` stays in this home, the ledger never sees it.
+    """
+
+    vault: bytes
+    secret: SecretBytes
+    policy: pb.Policy
+    rule: pb.BeneficiaryRule
+    fiduciaries: Sequence[bytes] = ()
+    threshold: int | None = None
+    expires_at_time_s: int = 0
+    expires_at_height: int = 0
+    allow_missing: int = 0
+    title: str = ""
+
+
+def default_threshold(count: int) -> int:
+    """As many as remain when fewer than a third fail: n - (n - 1) // 3. So 1 of 1, 3 of 4, 5 of 7."""
+    return count - (count - 1) // 3
+
+
+def place(session: Session, custodian: Custodian, new: NewOrder, *, wait_s: float = DEFAULT_WAIT_S) -> OrderView:
+    """Seals, uploads, submits, and waits until the order is ACTIVE. ``wait_s`` 0 returns once it is committed.
+
+    The vault, each key and each gateway are read by proof before anything is sealed: a node that lies about a key
+    is refused with NotVerified. Raises WouldBeRefused (before anything left this machine), UploadIncomplete,
+    RefusedByLedger, OrderFailed, TimedOut (it is placed; more fulfilments may come).
+    """
+    if not len(new.secret):
+        raise UsageError("the secret is empty")
+    session.progress(Step("verify", "checking the vault's keys"))
+    view = session.ledger.vault_keys(new.vault)
+    chosen, threshold = _choose(session, view, new)
+    gateways = {fiduciary: session.gateways(fiduciary) for fiduciary in chosen}
+    session.progress(Step("seal", f"sealing for {len(chosen)} fiduciaries, {threshold} of which give it back"))
+    prepared = _prepare(session, custodian, view, chosen, threshold, new)
+    _check_envelope(session, prepared.envelope_block)
+    session.blocks.keep(prepared.envelope_block)
+    tx = session.ledger.build(session.party.signer, prepared.message)
+    order = statements.order_id(session.gid, session.party.identity, prepared.message.nonce)
+    record = PlacedOrder(
+        order, session.party.identity, prepared.message.envelope_cid, tx.tx, session.now_s(), new.title
+    )
+    records.save(session.directory, record)
+    _upload(session, prepared.envelope_block, gateways, new.allow_missing)
+    return _submit(session, order, tx, wait_s)
+
+
+def resume(session: Session, order: bytes, *, allow_missing: int = 0, wait_s: float = DEFAULT_WAIT_S) -> OrderView:
+    """Finishes a placing that was cut short: uploads the same envelope again and submits the same bytes.
+
+    Past the bytes' expiry the same order is signed anew: its nonce is the same, so it can't be placed twice.
+    """
+    record = records.load(session.directory, order)
+    block = session.blocks.kept(record.envelope_cid)
+    if block is None:
+        raise UsageError("this home no longer has the order's envelope", hint="place a new order")
+    tx = SignedBytes.parse(record.tx, session.gid)
+    message = tx_pb2.TxBody.FromString(tx_pb2.SignedTx.FromString(record.tx).body).place_order
+    gateways = {fiduciary: session.gateways(fiduciary) for fiduciary in message.fiduciaries}
+    _upload(session, block, gateways, allow_missing)
+    if session.ledger.status().latest_height >= tx.expires_at_height:
+        tx = session.ledger.build(session.party.signer, message)
+        records.save(
+            session.directory,
+            PlacedOrder(order, record.principal, record.envelope_cid, tx.tx, record.placed_at_s, record.title),
+        )
+    return _submit(session, order, tx, wait_s)
+
+
+def _submit(session: Session, order: bytes, tx: SignedBytes, wait_s: float) -> OrderView:
+    session.progress(Step("submit", f"placing order {order.hex()}"))
+    committed = session.ledger.submit(tx)
+    if committed.code != Code.DUPLICATE:  # a resumed placing finds its own first try: that is what was wanted
+        committed.require_ok()
+    if wait_s == 0:
+        return session.ledger.order_view(order, at_least=committed.height)
+    return wait_until_active(session, order, at_least=committed.height, wait_s=wait_s)
+
+
+def _choose(session: Session, view: VaultView, new: NewOrder) -> tuple[list[bytes], int]:
+    """The fiduciaries, in the vault's order, and the threshold: all that the ledger would refuse is said here."""
+    vault = view.record
+    if vault.principal != session.party.identity:
+        raise WouldBeRefused(Code.NOT_PRINCIPAL, "the vault is somebody else's")
+    if vault.status != pb.VAULT_STATUS_OPEN:
+        raise WouldBeRefused(Code.VAULT_NOT_OPEN, vault.id.hex())
+    with_key = vaults.published(view)
+    for fiduciary in new.fiduciaries:
+        if fiduciary not in view.keys:
+            raise WouldBeRefused(Code.NOT_NAMED, f"{fiduciary.hex()} is no fiduciary of the vault")
+        if fiduciary not in with_key:
+            raise WouldBeRefused(Code.FIDUCIARY_WITHOUT_KEY, fiduciary.hex())
+    chosen = [fiduciary for fiduciary in with_key if not new.fiduciaries or fiduciary in new.fiduciaries]
+    if not chosen:
+        raise WouldBeRefused(Code.FIDUCIARY_WITHOUT_KEY, "no fiduciary of the vault has published a key yet")
+    threshold = default_threshold(len(chosen)) if new.threshold is None else new.threshold
+    if not 1 <= threshold <= len(chosen):
+        raise WouldBeRefused(Code.BAD_THRESHOLD, f"{threshold} of {len(chosen)}")
+    if not 0 <= new.allow_missing <= len(chosen) - threshold:
+        raise UsageError(f"at most {len(chosen) - threshold} of the fiduciaries may be missing: {threshold} must act")
+    _check_expiry(session, new)
+    return chosen, threshold
+
+
+def _check_expiry(session: Session, new: NewOrder) -> None:
+    if new.expires_at_time_s > limits.MAX_TIME_S or new.expires_at_height > limits.MAX_HEIGHT:
+        raise WouldBeRefused(Code.BAD_EXPIRY, "too far ahead")
+    if new.expires_at_time_s and new.expires_at_time_s <= session.now_s():
+        raise WouldBeRefused(Code.BAD_EXPIRY, "it is over already")
+
+
+def _prepare(
+    session: Session, custodian: Custodian, view: VaultView, chosen: Sequence[bytes], threshold: int, new: NewOrder
+) -> PreparedOrder:
+    keys = {fiduciary: record.key for fiduciary, record in view.keys.items() if record is not None}
+    prepared = custodian.prepare(
+        PrepareInput(
+            gid=session.gid,
+            principal=session.party.identity,
+            vault=view.record,
+            keys={fiduciary: keys[fiduciary] for fiduciary in chosen},
+            threshold=threshold,
+            policy=new.policy,
+            rule=new.rule,
+            salt=secrets.token_bytes(limits.NONCE_BYTES),
+            secret=new.secret,
+            bls=session.party.need_bls(),
+            time_s=session.now_s(),
+        )
+    )
+    prepared.message.expires_at_time_s = new.expires_at_time_s
+    prepared.message.expires_at_height = new.expires_at_height
+    return prepared
+
+
+def _check_envelope(session: Session, block: bytes) -> None:
+    """That the fiduciaries will take the envelope: its signature verifies under the BLS key that the ledger has."""
+    principal = session.ledger.identity(session.party.identity)
+    if not envelope.verify(envelope.decode(block), session.gid, {principal.id: principal.bls_key}):
+        raise UsageError(
+            "this home's BLS key is not the one that the ledger has for this identity",
+            hint="is this the home, and the newest profile, of the identity? `dta identity show` compares them",
+        )
+
+
+def _upload(session: Session, block: bytes, gateways: Mapping[bytes, Sequence[str]], allow_missing: int) -> None:
+    session.progress(Step("upload", f"uploading {len(block)} bytes to {len(gateways)} fiduciaries"))
+    missed = session.blocks.upload(block, gateways, session.party.signer, allow_missing)
+    if missed:
+        names = ", ".join(fiduciary.hex()[:12] for fiduciary in missed)
+        session.progress(Step("upload", f"not taken by {names}: they will fetch it from the others"))
+
+
+def wait_until_active(
+    session: Session, order: bytes, *, at_least: int = 0, wait_s: float = DEFAULT_WAIT_S
+) -> OrderView:
+    """The order's proved state once enough fiduciaries fulfilled it. Raises OrderFailed, TimedOut."""
+    view, decided = session.wait_for(
+        lambda: session.ledger.order_view(order, at_least),
+        lambda view: view.record.status != pb.ORDER_STATUS_PLACED,
+        show_fulfilments,
+        wait_s,
+    )
+    data: dict[str, JsonValue] = {"order": order.hex(), "fiduciaries": fulfilments_json(view)}
+    if not decided:
+        raise timed_out(
+            f"the order {order.hex()} is placed, but only {view.record.fulfilled} of {view.record.threshold} "
+            "needed fiduciaries fulfilled it yet",
+            "it may still become active: `dta order watch` goes on",
+            **data,
+        )
+    if view.record.status == pb.ORDER_STATUS_FAILED:
+        reasons = ", ".join(sorted({text for text in outcomes(view).values() if text.startswith("rejected")}))
+        raise OrderFailed(
+            f"the order {order.hex()} failed: {view.record.rejected} of {len(view.record.fiduciaries)} fiduciaries "
+            f"rejected it ({reasons})",
+            hint="`dta order show` lists who and why; place a new order",
+            data=data,
+        )
+    return view
+
+
+def show_fulfilments(view: OrderView) -> Step:
+    """How far the order has come, for a progress display."""
+    status = pb.OrderStatus.Name(view.record.status).removeprefix("ORDER_STATUS_").lower()
+    rejected = f", {view.record.rejected} rejected" if view.record.rejected else ""
+    return Step("fulfil", f"{status}{rejected}: fulfilled", view.record.fulfilled, len(view.record.fiduciaries))
+
+
+def show_order(view: OrderView) -> Step:
+    """The same with what is open of it, for one that is watched to its end."""
+    step = show_fulfilments(view)
+    asked = f", {view.record.open_requests} open requests ({view.record.granted_requests} granted)"
+    return Step(step.stage, step.message.replace(": fulfilled", asked + ": fulfilled"), step.done, step.total)
+
+
+def outcomes(view: OrderView) -> dict[bytes, str]:
+    """What each fiduciary did: ``waiting``, ``fulfilled``, or ``rejected: reason``."""
+    found = {}
+    for fiduciary, record in view.fulfilments.items():
+        if record is None:
+            found[fiduciary] = "waiting"
+        elif record.rejection == pb.REJECTION_UNSPECIFIED:
+            found[fiduciary] = "fulfilled"
+        else:
+            reason = pb.Rejection.Name(record.rejection).removeprefix("REJECTION_").lower().replace("_", "-")
+            found[fiduciary] = f"rejected: {reason}"
+    return found
+
+
+def fulfilments_json(view: OrderView) -> list[JsonValue]:
+    """What each named fiduciary did about the order."""
+    found: list[JsonValue] = []
+    outcome_of = outcomes(view)
+    for fiduciary, record in view.fulfilments.items():
+        found.append(
+            {
+                "fiduciary": fiduciary.hex(), "outcome": outcome_of[fiduciary],
+                "rejection": record.rejection if record is not None else 0,
+                "height": record.height if record is not None else 0,
+            }
+        )  # fmt: skip
+    return found
+
+
+def close(session: Session, order: bytes) -> pb.OrderRecord:
+    """Closes the order: pending requests end, fiduciaries unpin. The proved record then."""
+    committed = session.send(tx_pb2.CloseOrder(order=order))
+    return session.ledger.order(order, at_least=committed.height)
+
+
+def search(principal: bytes) -> Flow[list[bytes]]:
+    """The orders of ``principal``, as the node's index says: it can miss some, and each must be read by proof."""
+    return (yield from search_ids("order", f"order.principal='{principal.hex()}' AND order.action='placed'"))
+
+
+def search_ids(kind: str, query: str) -> Flow[list[bytes]]:
+    """The ids in events of ``kind`` of the transactions that ``query`` finds, each once. Not verified."""
+    found: dict[bytes, None] = {}
+    seen = 0
+    for page in range(1, _MAX_FOUND // _SEARCH_PAGE + 1):
+        answer = yield from call(requests.tx_search(query, page, _SEARCH_PAGE))
+        for tx in answer.txs:
+            for event in tx.result.events:
+                for name, value in event.attributes:
+                    if event.kind == kind and name == "id" and _ID.fullmatch(value):
+                        found[bytes.fromhex(value)] = None
+        seen += len(answer.txs)
+        if not answer.txs or seen >= answer.total:
+            break
+    return list(found)

@@ -1,0 +1,171 @@
+"""Receiving: wait for answers, check each share against its commitment, recover the secret, name who sent a bad one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from abci_app.limits import MLKEM768_SEED_BYTES
+from abci_app.pb.dta.v1 import custody_pb2 as pb
+from abci_app.pb.dta.v1 import tx_pb2
+from dta.client.custody import keyfile
+from dta.client.custody.errors import RequestEnded
+from dta.client.custody.keyfile import OpenRequest
+from dta.client.custody.session import Session, Step, timed_out
+from dta.client.ledger import RequestView
+from dta.client.submit import Committed
+from dta.custody.plugin import Custodian, NotEnoughShares, RecoverInput
+from dta.errors import NotFound, TimedOut, UsageError
+from dta.secret import SecretBytes
+
+DEFAULT_WAIT_S = 300.0
+_LIVING = (pb.REQUEST_STATUS_PENDING, pb.REQUEST_STATUS_GRANTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """The secret, and the fiduciaries whose answers were bad: their keys are kept until :func:`report`."""
+
+    request: bytes
+    order: bytes
+    secret: SecretBytes
+    bad_fiduciaries: tuple[bytes, ...]
+    answers: int
+
+
+def find_request(session: Session, id_: bytes) -> bytes:
+    """``id_`` where it is a request of this home, or this home's one request of that order. Raises NotFound."""
+    mine = keyfile.pending(session.directory)
+    if id_ in mine:
+        return id_
+    root = session.party.need_root()
+    of_order = [
+        request for request in mine if keyfile.load(session.directory, root, session.gid, request).message.order == id_
+    ]
+    if len(of_order) == 1:
+        return of_order[0]
+    if of_order:
+        names = ", ".join(request.hex() for request in of_order)
+        raise UsageError(f"this home has several requests of that order: {names}", hint="name the one to receive")
+    raise NotFound(
+        f"this home has no keys of a request {id_.hex()}",
+        hint="receiving needs the home that asked; keys are erased once a secret was received",
+    )
+
+
+def receive(session: Session, custodian: Custodian, request: bytes, *, wait_s: float = DEFAULT_WAIT_S) -> Received:
+    """Waits for enough good answers and recovers the secret. Its keys stay until :func:`done` is called.
+
+    Raises RequestEnded, TimedOut, NotFound (no keys here), BlockNotFound, NotVerified, CannotOpenEnvelope,
+    NotEnoughShares (everybody answered, too many badly; ``data`` names them).
+    """
+    opened = keyfile.load(session.directory, session.party.need_root(), session.gid, request)
+    needed, wanting = 0, None
+    while True:
+        try:
+            view = _wait_for_answers(session, request, needed, wait_s)
+        except (TimedOut, RequestEnded):
+            if wanting is not None:
+                raise wanting from None  # names those who answered badly
+            raise
+        block = session.blocks.fetch(view.order.envelope_cid, _all_gateways(session, view.order))
+        try:
+            recovered = custodian.recover(_recover_input(session, view, block, opened))
+        except NotEnoughShares as error:
+            wanting = error
+            count = sum(1 for answer in view.answers.values() if answer is not None)
+            if count == len(view.answers):
+                raise
+            # Some of those who answered first did it badly: late answers still count, until the deadline.
+            needed = count + 1
+            continue
+        bad = tuple(recovered.bad_fiduciaries)
+        return Received(request, view.order.id, recovered.secret, bad, view.record.answers)
+
+
+def _wait_for_answers(session: Session, request: bytes, needed: int, wait_s: float) -> RequestView:
+    """The proved request once it has its order's threshold of answers, or ``needed``."""
+
+    def enough(view: RequestView) -> bool:
+        return view.record.answers >= max(view.order.threshold, needed)
+
+    def ended(view: RequestView) -> bool:
+        return view.record.status not in (*_LIVING, pb.REQUEST_STATUS_COMPLETED)
+
+    view, decided = session.wait_for(
+        lambda: session.ledger.request_view(request),
+        lambda view: enough(view) or ended(view),
+        show_answers,
+        wait_s,
+    )
+    if not decided:
+        raise timed_out(
+            f"the request {request.hex()} has {view.record.answers} of {max(view.order.threshold, needed)} answers",
+            "the keys are kept: receive again later; `dta order show` says what it waits for",
+            request=request.hex(),
+            status=status_name(view.record),
+        )
+    if not enough(view):
+        raise RequestEnded(
+            f"the request {request.hex()} is {status_name(view.record)}: its secret is not released",
+            hint="make a new request if the order is still open",
+            data={"request": request.hex(), "status": status_name(view.record)},
+        )
+    return view
+
+
+def show_answers(view: RequestView) -> Step:
+    """How far the request has come, for a progress display."""
+    return Step("answers", f"{status_name(view.record)}: answers", view.record.answers, view.order.threshold)
+
+
+def status_name(record: pb.RequestRecord) -> str:
+    """The status in lower case, as people and JSON see it."""
+    return pb.RequestStatus.Name(record.status).removeprefix("REQUEST_STATUS_").lower()
+
+
+def _all_gateways(session: Session, order: pb.OrderRecord) -> list[str]:
+    return [url for fiduciary in order.fiduciaries for url in session.gateways(fiduciary)]
+
+
+def _recover_input(session: Session, view: RequestView, block: bytes, opened: OpenRequest) -> RecoverInput:
+    answers = {fiduciary: answer.sealed for fiduciary, answer in view.answers.items() if answer is not None}
+    principal = session.ledger.identity(view.order.principal)
+    return RecoverInput(
+        gid=session.gid,
+        order=view.order,
+        vault=session.ledger.vault(view.order.vault),
+        request=view.record,
+        principal=principal,
+        envelope_block=block,
+        answers=answers,
+        keys=opened.keys,
+    )
+
+
+def done(session: Session, received: Received) -> None:
+    """The secret is where it belongs: erases the request's keys, but for those that a report still needs."""
+    root = session.party.need_root()
+    opened = keyfile.load(session.directory, root, session.gid, received.request)
+    keyfile.keep_only(session.directory, root, session.gid, opened, list(received.bad_fiduciaries))
+
+
+def report(session: Session, request: bytes, fiduciary: bytes) -> Committed:
+    """Reveals the key of one fiduciary's answer; the ledger opens it and names the fiduciary, or refuses.
+
+    Then erases that key. Only this one answer can be opened with it.
+    """
+    root = session.party.need_root()
+    opened = keyfile.load(session.directory, root, session.gid, request)
+    key = opened.keys.get(fiduciary)
+    if key is None:
+        raise NotFound(f"this home has no key of that request for {fiduciary.hex()}", hint="it was reported or erased")
+    seed = key.seed.reveal()
+    message = tx_pb2.ReportShare(
+        request=request,
+        fiduciary=fiduciary,
+        mlkem768_seed=seed[:MLKEM768_SEED_BYTES],
+        x25519_private=seed[MLKEM768_SEED_BYTES:],
+    )
+    committed = session.send(message)
+    keyfile.keep_only(session.directory, root, session.gid, opened, [one for one in opened.keys if one != fiduciary])
+    return committed
