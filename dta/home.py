@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +160,10 @@ class Home:
             f"identity = {toml_string(config.default_identity)}",
         ]
         write_file(self.client_file, ("\n".join(lines) + "\n").encode("utf-8"))
+
+    def set_default_identity(self, name: str) -> None:
+        """Whose name to act in where none is given."""
+        self.save_client(replace(self.load_client(), default_identity=name))
 
 
 def checked_profile_name(name: str) -> str:

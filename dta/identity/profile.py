@@ -19,6 +19,10 @@ from dta.hsm import labels
 from dta.hsm.config import KeystoreConfig
 
 MAX_BLOCK_BYTES = 16_384
+_PROFILE = "profile.toml"
+_DOCUMENT = "document.block"
+_PENDING_PROFILE = "pending.toml"
+_PENDING_DOCUMENT = "pending.block"
 ROLES = {
     "principal": identity_pb2.ROLE_PRINCIPAL,
     "fiduciary": identity_pb2.ROLE_FIDUCIARY,
@@ -61,10 +65,14 @@ class Profile:
 
 def load_profile(home: Home, name: str) -> Profile:
     """The profile called ``name``. Raises NotFound, UsageError."""
-    path = home.profile_dir(name) / "profile.toml"
+    path = home.profile_dir(name) / _PROFILE
     if not path.exists():
         known = ", ".join(home.profile_names()) or "none"
         raise NotFound(f"there is no identity {name!r} in {home.path}", hint=f"there is: {known}")
+    return _load(path)
+
+
+def _load(path: Path) -> Profile:
     try:
         return _from_toml(read_toml(path), path)
     except KeyError as error:
@@ -106,10 +114,13 @@ def save_profile(home: Home, profile: Profile, block: bytes = b"") -> None:
     if block:
         history = make_directory(directory / "history")
         write_file(history / f"{profile.generation}.block", block)
-        write_file(directory / "document.block", block)
+        write_file(directory / _DOCUMENT, block)
+    write_file(directory / _PROFILE, _to_toml(profile).encode("utf-8"))
+
+
+def _to_toml(profile: Profile) -> str:
     roles = ", ".join(toml_string(role) for role in profile.roles)
-    parts = [
-        f"""# An identity of this home, and where its keys are. Nothing here is secret.
+    text = f"""# An identity of this home, and where its keys are. Nothing here is secret.
 name = {toml_string(profile.name)}
 identity = "{profile.identity.hex()}"
 roles = [{roles}]
@@ -126,15 +137,41 @@ founding = {"true" if profile.founding else "false"}
 # The root, from which the BLS and HPKE keys are derived.
 [root]
 {keystore_to_toml(profile.root)}"""
-    ]
     if profile.node is not None:
-        parts.append(f"# The node key, with which the agent signs results.\n[node]\n{keystore_to_toml(profile.node)}")
-    write_file(directory / "profile.toml", "\n".join(parts).encode("utf-8"))
+        text += f"""
+# The node key, with which the agent signs results.
+[node]
+{keystore_to_toml(profile.node)}"""
+    return text
+
+
+def save_pending(home: Home, profile: Profile, block: bytes) -> None:
+    """Keeps a rotation that is about to be sent: what this profile and its document are once it is committed."""
+    directory = home.profile_dir(profile.name)
+    write_file(directory / _PENDING_DOCUMENT, block)
+    write_file(directory / _PENDING_PROFILE, _to_toml(profile).encode("utf-8"))
+
+
+def load_pending(home: Home, name: str) -> tuple[Profile, bytes] | None:
+    """The rotation that was being sent when this home last stopped, or None."""
+    path = home.profile_dir(name) / _PENDING_PROFILE
+    if not path.exists():
+        return None
+    block = read_file(path.with_name(_PENDING_DOCUMENT), "an identity document's block", MAX_BLOCK_BYTES)
+    return _load(path), block
+
+
+def adopt_pending(home: Home, profile: Profile, block: bytes) -> None:
+    """The rotation was committed: its profile becomes the profile."""
+    save_profile(home, profile, block)
+    directory = home.profile_dir(profile.name)
+    (directory / _PENDING_PROFILE).unlink(missing_ok=True)
+    (directory / _PENDING_DOCUMENT).unlink(missing_ok=True)
 
 
 def load_document_block(home: Home, name: str) -> bytes:
     """The current document's envelope block. Raises NotFound (a founder before genesis), UsageError."""
-    path = home.profile_dir(name) / "document.block"
+    path = home.profile_dir(name) / _DOCUMENT
     if not path.exists():
         raise NotFound(
             f"the identity {name!r} has no signed document yet",

@@ -1,0 +1,55 @@
+"""Where identity documents are kept: every fiduciary's gateway, before the transaction that names them is sent.
+
+The ledger carries a document's envelope when it is registered, and keeps its CID; the gateways keep the block.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import httpx
+
+from abci_app.crypto import statements
+from abci_app.pb.dta.v1 import identity_pb2
+from dta.client import leaves
+from dta.client.ledger import Ledger
+from dta.founding.genesis_file import GenesisFile
+from dta.ipfs.auth import PutSigner
+from dta.ipfs.peers import Uploader, UploadResult
+
+_TIMEOUT_S = 30.0
+
+
+def founding_ids(genesis: GenesisFile) -> list[bytes]:
+    """The founders' identity ids, in the genesis' order."""
+    return [statements.identity_id(read.document) for read in genesis.documents()]
+
+
+def fiduciaries(ledger: Ledger, genesis: GenesisFile) -> dict[bytes, identity_pb2.IdentityRecord]:
+    """The founders' identities as the ledger has them now, proved. Raises what a verified read raises."""
+    found: dict[bytes, identity_pb2.IdentityRecord] = {}
+    for identity in founding_ids(genesis):
+        record = ledger.find(leaves.identity(identity))
+        if record is not None:
+            found[identity] = record
+    return found
+
+
+def gateways_of(records: Mapping[bytes, identity_pb2.IdentityRecord]) -> list[str]:
+    """The base URLs of their gateways, each once."""
+    return list(dict.fromkeys(url for record in records.values() for url in record.gateways))
+
+
+def upload(block: bytes, gateways: Sequence[str], gid: bytes, signer: PutSigner | None) -> list[UploadResult]:
+    """PUT a document's block to every gateway: one result each, nothing is raised for one.
+
+    ``signer`` None: whoever is not registered yet (or suspended) may put one self-signed document.
+    """
+
+    async def put() -> list[UploadResult]:
+        # trust_env off: a proxy named in the environment must not see what is meant for a fiduciary.
+        async with httpx.AsyncClient(trust_env=False, timeout=_TIMEOUT_S) as client:
+            return await Uploader(client, gid, attempt_s=_TIMEOUT_S).upload(block, gateways, signer)
+
+    return asyncio.run(put())
