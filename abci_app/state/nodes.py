@@ -3,7 +3,7 @@
 The tree is a binary sparse Merkle tree over SHA-256(key) in which a subtree of one leaf is that leaf (the Jellyfish
 Merkle Tree's rule), so a root depends on content alone. How it is cut into stored nodes does not enter a hash:
 
-* a *page* holds a whole subtree of 1 to ``PAGE_LEAVES`` leaves: entries of 72 bytes, sorted by key hash;
+* a *page* (pages.py) holds a whole subtree of 1 to ``PAGE_LEAVES`` leaves: entries of 72 bytes by key hash;
 * a *branch* holds four levels (one nibble) over 16 children, when there are more leaves than that.
 
 A ``Ref`` names a node: ``kind (1) | version (8, big-endian) | hash (32)``, or ``b""`` for the empty subtree. ``kind``
@@ -24,9 +24,8 @@ HASH_BYTES = 32
 VERSION_BYTES = 8
 ENTRY_BYTES = HASH_BYTES + VERSION_BYTES + HASH_BYTES
 REF_BYTES = 1 + VERSION_BYTES + HASH_BYTES
-KEY_BITS = 256
 FANOUT = 16
-PAGE_LEAVES = 8
+PAGE_LEAVES = 24
 BRANCH = 255
 
 Ref = bytes
@@ -74,81 +73,6 @@ def nibble(key_hash: bytes, index: int) -> int:
     return byte & 15 if index & 1 else byte >> 4
 
 
-def split_page(page: bytes, ref: Ref) -> list[bytes]:
-    """The entries of a page. Raises TreeCorrupt unless it holds as many as ``ref`` says."""
-    if len(page) != ref[0] * ENTRY_BYTES:
-        raise TreeCorrupt(f"a page of {ref[0]} leaves has {len(page)} bytes")
-    return [page[i : i + ENTRY_BYTES] for i in range(0, len(page), ENTRY_BYTES)]
-
-
-def subtree_hash(entries: Sequence[bytes], depth_bits: int) -> bytes:
-    """The hash of the subtree at ``depth_bits`` that holds ``entries`` (sorted by key hash, all under one prefix).
-
-    One pass over neighbours: where two differ first is where their subtrees meet, as in a Cartesian tree.
-    """
-    first = entries[0]
-    if len(entries) == 1:
-        return first[40:]
-    from_bytes = int.from_bytes
-    previous = from_bytes(first[:HASH_BYTES], "big")
-    # Each item on the stack: its hash, the depth at which that hash sits (0 for a leaf, which floats), a key of it.
-    hashes, tops, keys = [first[40:]], [0], [previous]
-    splits: list[int] = []
-    for entry in [*entries[1:], b""]:
-        if entry:
-            key = from_bytes(entry[:HASH_BYTES], "big")
-            split = KEY_BITS - (key ^ previous).bit_length()
-            previous = key
-        else:
-            split = -1
-        while splits and splits[-1] > split:
-            meet = splits.pop()
-            right, left = hashes.pop(), hashes.pop()
-            top_right, top_left = tops.pop(), tops.pop()
-            if top_right > meet + 1:
-                right = _lift(right, keys[-1], top_right, meet + 1)
-            if top_left > meet + 1:
-                left = _lift(left, keys[-2], top_left, meet + 1)
-            keys.pop()
-            hashes.append(sha256(INNER_TAG + left + right).digest())
-            tops.append(meet)
-        if entry:
-            splits.append(split)
-            hashes.append(entry[40:])
-            tops.append(0)
-            keys.append(key)
-    return _lift(hashes[0], keys[0], tops[0], depth_bits)
-
-
-def _lift(value: bytes, key: int, top: int, depth_bits: int) -> bytes:
-    """The hash at ``depth_bits`` over a subtree whose hash at ``top`` is ``value``: empty siblings in between."""
-    for bit in range(top - 1, depth_bits - 1, -1):
-        if key >> (KEY_BITS - 1 - bit) & 1:
-            value = sha256(INNER_TAG + EMPTY_HASH + value).digest()
-        else:
-            value = sha256(INNER_TAG + value + EMPTY_HASH).digest()
-    return value
-
-
-def page_steps(entries: Sequence[bytes], index: int, depth_bits: int) -> list[tuple[int, bytes]]:
-    """The (bit, sibling hash) pairs from the root of a page at ``depth_bits`` down to entry ``index``."""
-    steps: list[tuple[int, bytes]] = []
-    low, high, depth = 0, len(entries), depth_bits
-    while high - low > 1:
-        byte, mask = depth >> 3, 128 >> (depth & 7)
-        middle = low
-        while middle < high and not entries[middle][byte] & mask:
-            middle += 1
-        depth += 1
-        if index < middle:
-            steps.append((0, subtree_hash(entries[middle:high], depth) if middle < high else EMPTY_HASH))
-            high = middle
-        else:
-            steps.append((1, subtree_hash(entries[low:middle], depth) if low < middle else EMPTY_HASH))
-            low = middle
-    return steps
-
-
 def unpack_branch(stored: bytes) -> bytes:
     """A branch as it is in memory, from its stored bytes. Raises TreeCorrupt on a wrong length."""
     if len(stored) != STORED_BRANCH_BYTES:
@@ -157,7 +81,7 @@ def unpack_branch(stored: bytes) -> bytes:
     packed[_CHILD_HASHES:_WEIGHTS] = stored
     present = [n for n in range(FANOUT) if packed[_KINDS + n]]
     for child in present:
-        packed[_WEIGHTS + FANOUT + child] = 1 if packed[_KINDS + child] == 1 else 2
+        packed[_WEIGHTS + FANOUT + child] = min(packed[_KINDS + child], 2)
     _rehash(packed, present)
     return bytes(packed)
 
@@ -192,19 +116,13 @@ def with_children(packed: bytes | None, changed: Sequence[tuple[int, Ref]]) -> t
     """A branch with some children replaced (ascending by child; None: a branch of no children) and its hash."""
     branch = bytearray(packed or _BLANK)
     for child, ref in changed:
+        kind = ref[0] if ref else 0
         at_version = _VERSIONS + child * VERSION_BYTES
         at_hash = _CHILD_HASHES + child * HASH_BYTES
-        if ref:
-            kind = ref[0]
-            branch[_KINDS + child] = kind
-            branch[at_version : at_version + VERSION_BYTES] = ref[1:9]
-            branch[at_hash : at_hash + HASH_BYTES] = ref[9:]
-            branch[_WEIGHTS + FANOUT + child] = 1 if kind == 1 else 2
-        else:
-            branch[_KINDS + child] = 0
-            branch[at_version : at_version + VERSION_BYTES] = bytes(VERSION_BYTES)
-            branch[at_hash : at_hash + HASH_BYTES] = EMPTY_HASH
-            branch[_WEIGHTS + FANOUT + child] = 0
+        branch[_KINDS + child] = kind
+        branch[at_version : at_version + VERSION_BYTES] = ref[1:9] if ref else bytes(VERSION_BYTES)
+        branch[at_hash : at_hash + HASH_BYTES] = ref[9:] if ref else EMPTY_HASH
+        branch[_WEIGHTS + FANOUT + child] = min(kind, 2)
     root = _rehash(branch, [child for child, _ in changed])
     return bytes(branch), root
 

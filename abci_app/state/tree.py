@@ -13,7 +13,6 @@ from itertools import islice
 from abci_app.state.nodes import (
     BRANCH,
     FANOUT,
-    HASH_BYTES,
     NO_REF,
     PAGE_LEAVES,
     VERSION_BYTES,
@@ -24,12 +23,11 @@ from abci_app.state.nodes import (
     nibble,
     node_key,
     page_leaves,
-    split_page,
     stored_branch,
-    subtree_hash,
     unpack_branch,
     with_children,
 )
+from abci_app.state.pages import entry_at, find_entry, pack_page, page_entries, stored_page, with_entry
 
 NodeReader = Callable[[bytes], bytes]
 """Gives the stored bytes of a node by its key (``version | nibble path``); raises where there is none."""
@@ -41,7 +39,7 @@ _CACHED_NODE_OVERHEAD_BYTES = 160  # what Python needs for a dictionary entry of
 class NodeCache:
     """Nodes of stored roots, the oldest written first out: bounded, and never part of a result.
 
-    Branches are held with their inner hashes, so that a change below one child costs four hashes and not fifteen.
+    Nodes are held with their inner hashes, so that a change costs the hashes above it and not the whole node's.
     Only a committed update is let in, so what was staged and dropped cannot be read back.
     """
 
@@ -61,11 +59,12 @@ class NodeCache:
             self._add({key: packed})
         return packed
 
-    def page(self, read: NodeReader, key: bytes) -> bytes:
-        """The page at ``key``."""
+    def page(self, read: NodeReader, ref: Ref, path: bytes) -> bytes:
+        """The page that ``ref`` names at ``path``, packed."""
+        key = node_key(ref, path)
         page = self._nodes.get(key)
         if page is None:
-            page = read(key)
+            page, _ = pack_page(page_entries(read(key), ref), 4 * len(path))
             self._add({key: page})
         return page
 
@@ -94,7 +93,7 @@ class NodeCache:
 class TreeUpdate:
     """What a batch does to the tree.
 
-    ``pages`` and ``branches`` are new nodes by key (branches as in memory), ``stale_nodes`` the keys of those they
+    ``pages`` and ``branches`` are new nodes by key, as they are in memory, ``stale_nodes`` the keys of those they
     replace; ``stored`` the entries whose values are to be kept, ``stale_values`` the ``version | key hash`` of values
     that no later root refers to, ``removed`` the key hashes that are gone.
     """
@@ -109,7 +108,10 @@ class TreeUpdate:
 
     def nodes(self) -> list[tuple[bytes, bytes]]:
         """Every new node as (key, stored bytes)."""
-        return [*self.pages.items(), *((key, stored_branch(packed)) for key, packed in self.branches.items())]
+        return [
+            *((key, stored_page(packed)) for key, packed in self.pages.items()),
+            *((key, stored_branch(packed)) for key, packed in self.branches.items()),
+        ]
 
 
 def update_tree(
@@ -146,41 +148,49 @@ class _Writer:
         return self._page(ref, path, low, high)
 
     def _page(self, ref: Ref, path: bytes, low: int, high: int) -> Ref:
-        key = node_key(ref, path)
-        page = self._cache.page(self._read, key) if ref else b""
-        entries = {entry[:HASH_BYTES]: entry for entry in split_page(page, ref)} if ref else {}
+        packed = self._cache.page(self._read, ref, path) if ref else b""
+        count = ref[0] if ref else 0
         update = self.update
-        touched = False
+        inserted: list[bytes] = []
+        gone: list[int] = []
+        value = b""
         for key_hash in self._sorted[low:high]:
             entry = self._changes[key_hash]
-            present = entries.get(key_hash)
-            if entry:
-                if present is not None:
-                    if present[40:] == entry[40:]:
-                        continue
-                    update.stale_values.append(present[32:40] + key_hash)
-                entries[key_hash] = entry
-                update.stored.append(entry)
-            elif present is not None:
-                update.stale_values.append(present[32:40] + key_hash)
-                update.removed.append(key_hash)
-                del entries[key_hash]
-            else:
+            index = find_entry(packed, count, key_hash)
+            if index < 0:
+                if entry:
+                    inserted.append(entry)
                 continue
-            touched = True
-        if not touched:
+            present = entry_at(packed, index)
+            if entry[40:] == present[40:]:
+                continue
+            update.stale_values.append(present[32:40] + key_hash)
+            if entry:
+                update.stored.append(entry)
+                packed, value = with_entry(packed, count, index, entry, 4 * len(path))
+            else:
+                update.removed.append(key_hash)
+                gone.append(index)
+        if not (inserted or gone or value):
             return ref
         if ref:
-            update.stale_nodes.append(key)
-        return self._build([entries[key_hash] for key_hash in sorted(entries)], path)
+            update.stale_nodes.append(node_key(ref, path))
+        if not (inserted or gone):
+            update.pages[self._version + path] = packed
+            return ref[:1] + self._version + value
+        update.stored += inserted
+        entries = page_entries(packed, ref) if ref else []
+        kept = [entry for index, entry in enumerate(entries) if index not in gone]
+        return self._build(sorted(kept + inserted), path)
 
     def _build(self, entries: list[bytes], path: bytes) -> Ref:
         """New nodes over ``entries`` (sorted, all under ``path``)."""
         if not entries:
             return NO_REF
         if len(entries) <= PAGE_LEAVES:
-            self.update.pages[self._version + path] = b"".join(entries)
-            return bytes((len(entries),)) + self._version + subtree_hash(entries, 4 * len(path))
+            packed, value = pack_page(entries, 4 * len(path))
+            self.update.pages[self._version + path] = packed
+            return bytes((len(entries),)) + self._version + value
         parts: list[list[bytes]] = [[] for _ in range(FANOUT)]
         for entry in entries:
             parts[nibble(entry, len(path))].append(entry)
@@ -224,12 +234,12 @@ class _Writer:
         for child, ref in enumerate(children_of(packed)):
             if not ref:
                 continue
-            key = node_key(ref, path + bytes((child,)))
-            page = self.update.pages.pop(key, None)
+            below = path + bytes((child,))
+            page = self.update.pages.pop(node_key(ref, below), None)
             if page is None:
-                page = self._cache.page(self._read, key)
-                self.update.stale_nodes.append(key)
-            entries += split_page(page, ref)
+                page = self._cache.page(self._read, ref, below)
+                self.update.stale_nodes.append(node_key(ref, below))
+            entries += page_entries(page, ref)
         return self._build(entries, path)
 
 

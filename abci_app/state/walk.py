@@ -16,11 +16,10 @@ from abci_app.state.nodes import (
     children_of,
     nibble,
     node_key,
-    page_steps,
     ref_hash,
-    split_page,
     unpack_branch,
 )
+from abci_app.state.pages import page_entries, page_steps
 from abci_app.state.tree import NodeReader
 
 
@@ -44,7 +43,7 @@ def find_leaf(read: NodeReader, root: Ref, key_hash: bytes) -> LeafPath | None:
         path += bytes((child,))
     if not ref:
         return None
-    entries = split_page(read(node_key(ref, path)), ref)
+    entries = page_entries(read(node_key(ref, path)), ref)
     for index, entry in enumerate(entries):
         if entry[:HASH_BYTES] == key_hash:
             return LeafPath(entry, (*steps, *page_steps(entries, index, 4 * len(path))))
@@ -62,7 +61,7 @@ def _neighbour(read: NodeReader, ref: Ref, path: bytes, key_hash: bytes, before:
         return None
     stored = read(node_key(ref, path))
     if ref[0] != BRANCH:
-        entries = split_page(stored, ref)
+        entries = page_entries(stored, ref)
         index = bisect_left(entries, key_hash)
         if before:
             return entries[index - 1] if index else None
@@ -87,7 +86,7 @@ def _edge(read: NodeReader, ref: Ref, path: bytes, *, last: bool) -> bytes:
         present = [child for child in range(FANOUT) if children[child]]
         child = present[-1 if last else 0]
         ref, path = children[child], path + bytes((child,))
-    return split_page(read(node_key(ref, path)), ref)[-1 if last else 0]
+    return page_entries(read(node_key(ref, path)), ref)[-1 if last else 0]
 
 
 def entries_of(read: NodeReader, ref: Ref, path: bytes = b"") -> Iterator[bytes]:
@@ -96,7 +95,7 @@ def entries_of(read: NodeReader, ref: Ref, path: bytes = b"") -> Iterator[bytes]
         return
     stored = read(node_key(ref, path))
     if ref[0] != BRANCH:
-        yield from split_page(stored, ref)
+        yield from page_entries(stored, ref)
         return
     for child, below in enumerate(children_of(unpack_branch(stored))):
         yield from entries_of(read, below, path + bytes((child,)))
