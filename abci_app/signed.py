@@ -12,11 +12,11 @@ from abci_app import canonical, limits
 from abci_app.codes import Code
 from abci_app.crypto import ed25519, statements
 from abci_app.errors import Refusal
-from abci_app.messages.identities import valid_at
+from abci_app.messages import identities
 from abci_app.messages.registry import SPECS
 from abci_app.messages.spec import MessageClass, MessageSpec
 from abci_app.pb.dta.v1 import identity_pb2, params_pb2, tx_pb2
-from abci_app.state import keys
+from abci_app.state import keys, records
 from abci_app.state.records import IDENTITIES
 from abci_app.state.view import StateView
 
@@ -84,9 +84,9 @@ def authenticate(
     ``signing_key`` of its own, that one; all else, the current transaction key.
     """
     record = IDENTITIES.find(view, tx.signer)
-    if record is None and tx.spec.signing_key is None:
-        raise Refusal(Code.UNKNOWN_SIGNER, tx.signer.hex())
-    if record is not None:
+    if record is None:
+        _check_newcomer(view, tx)
+    else:
         _check_status(record, tx, time_s)
     signed_bytes = statements.signed_tx_bytes(gid, tx.signer, tx.body)
     candidates = _signing_keys(gid, record, tx)
@@ -98,6 +98,20 @@ def authenticate(
     return record
 
 
+def _check_newcomer(view: StateView, tx: DecodedTx) -> None:
+    """Only a registration of its own comes from an identity that is not known, and only where no sponsor is needed.
+
+    Refused here, before it is consumed: signers are made up for nothing and would fill blocks and replay buckets.
+    """
+    message = tx.message
+    if not isinstance(message, tx_pb2.RegisterIdentity):
+        raise Refusal(Code.UNKNOWN_SIGNER, tx.signer.hex())
+    if records.params(view).registration != params_pb2.REGISTRATION_OPEN:
+        raise Refusal(Code.SPONSOR_REQUIRED, tx.signer.hex())
+    if statements.identity_id(identities.read(message.envelope).document) != tx.signer:
+        raise Refusal(Code.UNKNOWN_SIGNER, "the signer is not the document's identity")
+
+
 def _check_status(record: identity_pb2.IdentityRecord, tx: DecodedTx, time_s: int) -> None:
     if record.status == identity_pb2.IDENTITY_STATUS_REVOKED:
         raise Refusal(Code.SIGNER_REVOKED)
@@ -106,7 +120,7 @@ def _check_status(record: identity_pb2.IdentityRecord, tx: DecodedTx, time_s: in
         return  # a rotation lifts a suspension and mends a document that ran out
     if record.status == identity_pb2.IDENTITY_STATUS_SUSPENDED:
         raise Refusal(Code.SIGNER_SUSPENDED)
-    if not valid_at(record, time_s):
+    if not identities.valid_at(record, time_s):
         raise Refusal(Code.SIGNER_NOT_VALID_NOW)
 
 

@@ -139,6 +139,10 @@ def _deliver(context: Context, tx: bytes, chain_id: str) -> TxResult:
         context.identity = signed.authenticate(context.state, decoded, context.gid, context.time_s, _MEMO)
     except Refusal as refusal:
         return _refused(refusal, cost)
+    except (MemoryError, RecursionError, OSError, StateBroken):
+        raise
+    except Exception as error:
+        return _failed(error, cost)
     # From here on it is authentic and in date: consumed, whether it succeeds or fails.
     replay_key = statements.replay_key(context.gid, decoded.signer, decoded.body)
     replay.consume(context.state, decoded.expires_at_height, replay_key)
@@ -154,9 +158,9 @@ def _deliver(context: Context, tx: bytes, chain_id: str) -> TxResult:
         return _refused(refusal, cost)
     except (MemoryError, RecursionError, OSError, StateBroken):
         raise
-    except Exception as error:  # a defect of ours, but the same on every node: it costs this transaction alone
+    except Exception as error:
         context.state.rollback()
-        return TxResult(code=Code.FAILED, log=type(error).__name__, gas_wanted=cost, gas_used=cost)
+        return _failed(error, cost)
     # So that a search by an identity finds all that it did, whatever the message says of itself.
     context.emit("identity", context.signer, decoded.spec.field.replace("_", "-"))
     return TxResult(code=Code.OK, data=data, gas_wanted=cost, gas_used=cost, events=tuple(context.events))
@@ -193,6 +197,11 @@ def _record_misbehaviour(context: Context, block: Block) -> None:
 
 def _refused(refusal: Refusal, cost: int) -> TxResult:
     return TxResult(code=refusal.code, log=str(refusal), gas_wanted=cost, gas_used=cost)
+
+
+def _failed(error: Exception, cost: int) -> TxResult:
+    """A defect of ours, but the same on every node: it costs one transaction, not the chain."""
+    return TxResult(code=Code.FAILED, log=type(error).__name__, gas_wanted=cost, gas_used=cost)
 
 
 def _size_in_block(tx: bytes) -> int:

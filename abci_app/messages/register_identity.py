@@ -9,7 +9,7 @@ from abci_app.errors import Refusal
 from abci_app.messages import identities
 from abci_app.messages.context import Context
 from abci_app.messages.spec import MessageClass, MessageSpec
-from abci_app.pb.dta.v1 import identity_pb2, params_pb2, tx_pb2
+from abci_app.pb.dta.v1 import identity_pb2, tx_pb2
 from abci_app.state import keys
 from abci_app.state.records import IDENTITIES
 
@@ -34,10 +34,6 @@ def _execute(context: Context, message: tx_pb2.RegisterIdentity) -> bytes:
     if sponsored:
         active = identities.is_active_fiduciary(context.state, context.signer, context.time_s)
         context.require(active, Code.SPONSOR_REQUIRED, "the sponsor is no active fiduciary")
-    else:
-        context.require(identity == context.signer, Code.UNKNOWN_SIGNER, "the signer is not the document's identity")
-        is_open = context.params.registration == params_pb2.REGISTRATION_OPEN
-        context.require(is_open, Code.SPONSOR_REQUIRED, identity.hex())
     known = IDENTITIES.find(context.state, identity) is not None
     context.require(not known, Code.IDENTITY_EXISTS, identity.hex())
     context.require(
@@ -63,9 +59,8 @@ SPEC = MessageSpec(
     signing_key=_signing_key,
     writes=(keys.IDENTITY, keys.IDENTITY_HISTORY, keys.TX_KEY_OWNER, keys.BLS_KEY_OWNER),
     codes=(
-        Code.DOCUMENT_MALFORMED, Code.DOCUMENT_CHAIN, Code.UNKNOWN_SIGNER, Code.SPONSOR_REQUIRED,
-        Code.IDENTITY_EXISTS, Code.REGISTRATIONS_FULL, Code.DOCUMENT_NOT_VALID_NOW, Code.DOCUMENT_PROOF,
-        Code.KEY_TAKEN,
+        Code.DOCUMENT_MALFORMED, Code.DOCUMENT_CHAIN, Code.SPONSOR_REQUIRED, Code.IDENTITY_EXISTS,
+        Code.REGISTRATIONS_FULL, Code.DOCUMENT_NOT_VALID_NOW, Code.DOCUMENT_PROOF, Code.KEY_TAKEN,
     ),
     events=("identity", "fiduciary"),
 )  # fmt: skip

@@ -1,0 +1,581 @@
+"""Every bad transaction has a code of its own, and leaves state as it was: what is wrong with it as a transaction.
+
+What messages refuse once a transaction is authentic stands in test_transactions_table_messages.py.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+from nacl.signing import SigningKey
+
+from abci_app import canonical, transition
+from abci_app.block import Block, Changes, Time
+from abci_app.codes import Code
+from abci_app.mempool import Mempool
+from abci_app.messages.registry import SPECS
+from abci_app.pb.dta.v1 import params_pb2, tx_pb2
+from abci_app.state import keys
+from tests.support.actors import Actor, body_bytes, seeded, signed_tx
+from tests.support.chain import CHAIN_ID
+from tests.support.custody import SEALED, Custody
+from tests.support.world import (
+    DatedActor,
+    body_of,
+    field,
+    fresh_custody,
+    only_consumed,
+    set_params,
+    signed,
+    snapshot,
+    varint,
+    with_s_plus_l,
+)
+
+Make = Callable[[Custody], bytes]
+UNSEEN: dict[str, tuple[Code, Make]] = {}
+
+
+def refused(code: Code) -> Callable[[Make], Make]:
+    """CheckTx and execution both answer ``code``, and the body is not consumed."""
+
+    def register(make: Make) -> Make:
+        UNSEEN[make.__name__] = (code, make)
+        return make
+
+    return register
+
+
+def close(custody: Custody) -> tx_pb2.CloseVault:
+    """A message that the principal may send and that the ledger accepts."""
+    return tx_pb2.CloseVault(vault=custody.vault)
+
+
+def parts(custody: Custody) -> tuple[bytes, bytes, bytes]:
+    """(body, signer, signature) of an acceptable transaction."""
+    tx = tx_pb2.SignedTx.FromString(signed(custody.chain, custody.principal, body_of(custody.chain, close(custody))))
+    return tx.body, tx.signer, tx.signature
+
+
+def signed_body(custody: Custody, body: bytes) -> bytes:
+    return signed(custody.chain, custody.principal, body)
+
+
+@refused(Code.MALFORMED)
+def nothing_at_all(_: Custody) -> bytes:
+    return b""
+
+
+@refused(Code.MALFORMED)
+def bytes_that_do_not_parse(_: Custody) -> bytes:
+    return b"\xff" * 40
+
+
+@refused(Code.MALFORMED)
+def a_group_that_does_not_end(_: Custody) -> bytes:
+    return b"\x0b" * 200
+
+
+@refused(Code.MALFORMED)
+def a_signer_of_31_bytes(custody: Custody) -> bytes:
+    body, signer, signature = parts(custody)
+    return canonical.encode(tx_pb2.SignedTx(body=body, signer=signer[:31], signature=signature))
+
+
+@refused(Code.MALFORMED)
+def a_signature_of_65_bytes(custody: Custody) -> bytes:
+    body, signer, signature = parts(custody)
+    return canonical.encode(tx_pb2.SignedTx(body=body, signer=signer, signature=signature + b"\0"))
+
+
+@refused(Code.MALFORMED)
+def a_body_that_does_not_parse(custody: Custody) -> bytes:
+    return signed_body(custody, b"\x0a\xff")
+
+
+@refused(Code.MALFORMED)
+def a_chain_id_that_is_not_utf8(custody: Custody) -> bytes:
+    return signed_body(custody, field(1, b"\xc3\x28") + parts(custody)[0])
+
+
+@refused(Code.MALFORMED)
+def a_salt_of_15_bytes(custody: Custody) -> bytes:
+    return signed_body(custody, body_bytes(CHAIN_ID, close(custody), custody.chain.height + 5, bytes(15)))
+
+
+@refused(Code.MALFORMED)
+def no_message(custody: Custody) -> bytes:
+    body = tx_pb2.TxBody(chain_id=CHAIN_ID, expires_at_height=custody.chain.height + 5, salt=bytes(16))
+    return signed_body(custody, canonical.encode(body))
+
+
+@refused(Code.NOT_CANONICAL)
+def fields_in_another_order(custody: Custody) -> bytes:
+    body, signer, signature = parts(custody)
+    return field(2, signer) + field(1, body) + field(3, signature)
+
+
+@refused(Code.NOT_CANONICAL)
+def an_overlong_length(custody: Custody) -> bytes:
+    body, signer, signature = parts(custody)
+    return field(1, body, pad_bytes=2) + field(2, signer) + field(3, signature)
+
+
+@refused(Code.NOT_CANONICAL)
+def an_overlong_tag(custody: Custody) -> bytes:
+    body, signer, signature = parts(custody)
+    return varint(0x0A, 3) + varint(len(body)) + body + field(2, signer) + field(3, signature)
+
+
+@refused(Code.NOT_CANONICAL)
+def a_scalar_that_stands_twice(custody: Custody) -> bytes:
+    body, signer, signature = parts(custody)
+    return field(1, body) + field(2, bytes(32)) + field(2, signer) + field(3, signature)
+
+
+@refused(Code.NOT_CANONICAL)
+def an_unknown_field_outside(custody: Custody) -> bytes:
+    body, signer, signature = parts(custody)
+    return field(1, body) + field(2, signer) + field(3, signature) + field(99, b"more")
+
+
+@refused(Code.NOT_CANONICAL)
+def an_unknown_field_in_the_body(custody: Custody) -> bytes:
+    return signed_body(custody, parts(custody)[0] + field(2000, b"more"))
+
+
+@refused(Code.NOT_CANONICAL)
+def an_unknown_field_deep_in_a_policy(custody: Custody) -> bytes:
+    message = canonical.encode(custody.order_message())
+    node = canonical.encode(custody.order_message().policy.nodes[0])
+    policy = field(9, field(1, node))
+    assert policy in message
+    message = message.replace(policy, field(9, field(1, node + field(77, b"x"))))
+    head = field(1, CHAIN_ID.encode()) + b"\x10" + varint(custody.chain.height + 5) + field(3, bytes(16))
+    return signed_body(custody, head + field(32, message))
+
+
+@refused(Code.NOT_CANONICAL)
+def an_overlong_expiry(custody: Custody) -> bytes:
+    message = canonical.encode(close(custody))
+    head = field(1, CHAIN_ID.encode()) + b"\x10" + varint(custody.chain.height + 5, 4) + field(3, bytes(16))
+    return signed_body(custody, head + field(26, message))
+
+
+@refused(Code.NOT_CANONICAL)
+def two_messages_in_one_body(custody: Custody) -> bytes:
+    return signed_body(custody, parts(custody)[0] + field(27, canonical.encode(close(custody))))
+
+
+@refused(Code.NOT_CANONICAL)
+def a_default_that_is_written_out(custody: Custody) -> bytes:
+    head = field(1, CHAIN_ID.encode()) + b"\x10" + varint(custody.chain.height + 5) + field(3, bytes(16))
+    return signed_body(custody, head + field(33, field(1, b"")))
+
+
+@refused(Code.NOT_CANONICAL)
+def an_enum_wider_than_32_bits(custody: Custody) -> bytes:
+    head = field(1, CHAIN_ID.encode()) + b"\x10" + varint(custody.chain.height + 5) + field(3, bytes(16))
+    return signed_body(custody, head + field(34, field(1, bytes(32)) + b"\x10" + varint(2**33 + 1)))
+
+
+@refused(Code.TOO_LARGE)
+def more_bytes_than_a_transaction_may_have(_: Custody) -> bytes:
+    return bytes(65_537)
+
+
+@refused(Code.TOO_LARGE)
+def an_acceptable_envelope_in_too_large_a_transaction(custody: Custody) -> bytes:
+    set_params(custody.chain, max_tx_bytes=100)
+    return signed_body(custody, parts(custody)[0])
+
+
+@refused(Code.TOO_COSTLY)
+def more_cost_than_a_block_may_have(custody: Custody) -> bytes:
+    set_params(custody.chain, max_block_cost=100)
+    return signed_body(custody, parts(custody)[0])
+
+
+@refused(Code.WRONG_CHAIN)
+def another_chain(custody: Custody) -> bytes:
+    return signed_body(custody, body_of(custody.chain, close(custody), chain_id="dta-other"))
+
+
+@refused(Code.EXPIRED)
+def expired(custody: Custody) -> bytes:
+    return signed_body(custody, body_of(custody.chain, close(custody), expires_in=0))
+
+
+@refused(Code.EXPIRED)
+def without_an_expiry(custody: Custody) -> bytes:
+    return signed_body(custody, body_bytes(CHAIN_ID, close(custody), 0, bytes(16)))
+
+
+@refused(Code.EXPIRY_TOO_FAR)
+def an_expiry_too_far_ahead(custody: Custody) -> bytes:
+    return signed_body(custody, body_of(custody.chain, close(custody), expires_in=1_002))
+
+
+@refused(Code.EXPIRY_TOO_FAR)
+def the_last_expiry_that_64_bits_hold(custody: Custody) -> bytes:
+    return signed_body(custody, body_bytes(CHAIN_ID, close(custody), 2**64 - 1, bytes(16)))
+
+
+@refused(Code.REPLAYED)
+def replayed(custody: Custody) -> bytes:
+    tx = signed_body(custody, parts(custody)[0])
+    assert custody.chain.block(tx).tx_results[0].code == Code.OK
+    return tx
+
+
+@refused(Code.REPLAYED)
+def replayed_after_it_failed(custody: Custody) -> bytes:
+    tx = signed_body(custody, body_of(custody.chain, tx_pb2.CloseVault(vault=bytes(32))))
+    assert custody.chain.block(tx).tx_results[0].code == Code.UNKNOWN_VAULT
+    return tx
+
+
+@refused(Code.REPLAYED)
+def a_body_that_was_included_with_another_signature(custody: Custody) -> bytes:
+    body, signer, _ = parts(custody)
+    assert custody.chain.block(signed_body(custody, body)).tx_results[0].code == Code.OK
+    return canonical.encode(tx_pb2.SignedTx(body=body, signer=signer, signature=bytes(64)))
+
+
+@refused(Code.UNKNOWN_SIGNER)
+def an_unknown_signer(custody: Custody) -> bytes:
+    stranger = Actor("nobody", identity=seeded("nobody"))
+    return signed(custody.chain, stranger, body_of(custody.chain, close(custody)))
+
+
+@refused(Code.UNKNOWN_SIGNER)
+def a_rotation_of_nobody(custody: Custody) -> bytes:
+    stranger = Actor("nobody", identity=seeded("nobody"))
+    message = tx_pb2.RotateIdentity(envelope=custody.principal.next_document(custody.chain.gid))
+    return signed(custody.chain, stranger, body_of(custody.chain, message))
+
+
+@refused(Code.UNKNOWN_SIGNER)
+def a_revocation_of_nobody(custody: Custody) -> bytes:
+    stranger = Actor("nobody", identity=seeded("nobody"))
+    return signed(custody.chain, stranger, body_of(custody.chain, tx_pb2.RevokeIdentity(next_key=bytes(32))))
+
+
+@refused(Code.SIGNER_SUSPENDED)
+def a_suspended_signer(custody: Custody) -> bytes:
+    assert custody.chain.run(custody.principal, tx_pb2.SuspendIdentity()).code == Code.OK
+    return signed_body(custody, parts(custody)[0])
+
+
+@refused(Code.SIGNER_SUSPENDED)
+def a_suspended_fiduciary_by_its_node_key(custody: Custody) -> bytes:
+    founder = custody.chain.founders[0]
+    assert custody.chain.run(founder, tx_pb2.SuspendIdentity()).code == Code.OK
+    message = tx_pb2.ConfirmVaultErased(vault=custody.vault)
+    return signed(custody.chain, founder, body_of(custody.chain, message), founder.node_key)
+
+
+@refused(Code.SIGNER_REVOKED)
+def a_revoked_signer(custody: Custody) -> bytes:
+    revoke(custody, custody.principal)
+    return signed_body(custody, parts(custody)[0])
+
+
+@refused(Code.SIGNER_REVOKED)
+def a_rotation_of_a_revoked_identity(custody: Custody) -> bytes:
+    revoke(custody, custody.principal)
+    message = tx_pb2.RotateIdentity(envelope=custody.principal.next_document(custody.chain.gid))
+    return signed(custody.chain, custody.principal, body_of(custody.chain, message), custody.principal.key(1))
+
+
+def revoke(custody: Custody, actor: Actor) -> None:
+    message = tx_pb2.RevokeIdentity(next_key=bytes(actor.key(1).verify_key))
+    assert custody.chain.run(actor, message, key=actor.key(1)).code == Code.OK
+
+
+@refused(Code.SIGNER_NOT_VALID_NOW)
+def a_signer_whose_document_ran_out(custody: Custody) -> bytes:
+    dated = DatedActor("dated")
+    dated.not_after_s = custody.chain.time_s + 100
+    custody.chain.register(dated)
+    custody.chain.block(seconds=100)
+    return signed(custody.chain, dated, body_of(custody.chain, close(custody)))
+
+
+@refused(Code.BAD_SIGNATURE)
+def signed_by_another(custody: Custody) -> bytes:
+    return signed(custody.chain, custody.principal, parts(custody)[0], custody.beneficiary.tx_key)
+
+
+@refused(Code.BAD_SIGNATURE)
+def re_attributed_to_another(custody: Custody) -> bytes:
+    body, _, signature = parts(custody)
+    return canonical.encode(tx_pb2.SignedTx(body=body, signer=custody.beneficiary.identity, signature=signature))
+
+
+@refused(Code.BAD_SIGNATURE)
+def signed_for_another_genesis(custody: Custody) -> bytes:
+    return signed_tx(bytes(32), custody.principal.identity, custody.principal.tx_key, parts(custody)[0])
+
+
+@refused(Code.BAD_SIGNATURE)
+def signed_by_the_next_key(custody: Custody) -> bytes:
+    return signed(custody.chain, custody.principal, parts(custody)[0], custody.principal.key(1))
+
+
+@refused(Code.BAD_SIGNATURE)
+def signed_by_the_key_before_the_rotation(custody: Custody) -> bytes:
+    alice = custody.principal
+    message = tx_pb2.RotateIdentity(envelope=alice.next_document(custody.chain.gid))
+    assert custody.chain.run(alice, message, key=alice.key(1)).code == Code.OK
+    return signed(custody.chain, alice, parts(custody)[0], alice.key(0))
+
+
+@refused(Code.BAD_SIGNATURE)
+def a_rotation_signed_by_the_current_key(custody: Custody) -> bytes:
+    message = tx_pb2.RotateIdentity(envelope=custody.principal.next_document(custody.chain.gid))
+    return signed_body(custody, body_of(custody.chain, message))
+
+
+@refused(Code.BAD_SIGNATURE)
+def with_one_bit_flipped(custody: Custody) -> bytes:
+    body, signer, signature = parts(custody)
+    flipped = signature[:10] + bytes([signature[10] ^ 1]) + signature[11:]
+    return canonical.encode(tx_pb2.SignedTx(body=body, signer=signer, signature=flipped))
+
+
+@refused(Code.BAD_SIGNATURE)
+def with_the_group_order_added_to_s(custody: Custody) -> bytes:
+    body, signer, signature = parts(custody)
+    return canonical.encode(tx_pb2.SignedTx(body=body, signer=signer, signature=with_s_plus_l(signature)))
+
+
+@refused(Code.BAD_SIGNATURE)
+def with_an_r_that_is_not_canonical(custody: Custody) -> bytes:
+    body, signer, signature = parts(custody)
+    r = (2**255 - 19 + 1).to_bytes(32, "little")
+    return canonical.encode(tx_pb2.SignedTx(body=body, signer=signer, signature=r + signature[32:]))
+
+
+@refused(Code.BAD_SIGNATURE)
+def a_body_that_differs_after_a_nul_byte(custody: Custody) -> bytes:
+    salts = bytes(16), bytes(15) + b"\x01"
+    first, second = (body_bytes(CHAIN_ID, close(custody), custody.chain.height + 5, salt) for salt in salts)
+    tx = tx_pb2.SignedTx.FromString(signed_body(custody, first))
+    return canonical.encode(tx_pb2.SignedTx(body=second, signer=tx.signer, signature=tx.signature))
+
+
+@refused(Code.BAD_SIGNATURE)
+def a_registration_that_its_own_key_did_not_sign(custody: Custody) -> bytes:
+    set_params(custody.chain, registration=params_pb2.REGISTRATION_OPEN)
+    eve = Actor("eve")
+    message = tx_pb2.RegisterIdentity(envelope=eve.enrol(custody.chain.gid))
+    return signed(custody.chain, eve, body_of(custody.chain, message), SigningKey(bytes(32)))
+
+
+@refused(Code.NOT_ALLOWED)
+def a_node_key_under_a_decision(custody: Custody) -> bytes:
+    founder = custody.chain.founders[0]
+    return signed(custody.chain, founder, body_of(custody.chain, tx_pb2.SuspendIdentity()), founder.node_key)
+
+
+@refused(Code.NOT_ALLOWED)
+def a_node_key_under_a_sponsorship(custody: Custody) -> bytes:
+    founder = custody.chain.founders[0]
+    message = tx_pb2.RegisterIdentity(envelope=Actor("eve").enrol(custody.chain.gid))
+    return signed(custody.chain, founder, body_of(custody.chain, message), founder.node_key)
+
+
+@refused(Code.NEXT_KEY_MISMATCH)
+def a_rotation_to_a_key_that_was_not_committed_to(custody: Custody) -> bytes:
+    alice = custody.principal
+    alice.generation = 1
+    message = tx_pb2.RotateIdentity(envelope=alice.next_document(custody.chain.gid))
+    return signed(custody.chain, alice, body_of(custody.chain, message), alice.key(2))
+
+
+@refused(Code.NEXT_KEY_MISMATCH)
+def a_revocation_by_the_current_key(custody: Custody) -> bytes:
+    message = tx_pb2.RevokeIdentity(next_key=bytes(custody.principal.tx_key.verify_key))
+    return signed_body(custody, body_of(custody.chain, message))
+
+
+@refused(Code.DOCUMENT_MALFORMED)
+def a_rotation_without_a_document(custody: Custody) -> bytes:
+    return signed_body(custody, body_of(custody.chain, tx_pb2.RotateIdentity(envelope=b"\x01")))
+
+
+@refused(Code.SPONSOR_REQUIRED)
+def a_registration_without_a_sponsor(custody: Custody) -> bytes:
+    eve = Actor("eve")
+    message = tx_pb2.RegisterIdentity(envelope=eve.enrol(custody.chain.gid))
+    return signed(custody.chain, eve, body_of(custody.chain, message))
+
+
+@refused(Code.UNKNOWN_SIGNER)
+def a_registration_under_an_id_that_is_not_the_documents(custody: Custody) -> bytes:
+    set_params(custody.chain, registration=params_pb2.REGISTRATION_OPEN)
+    eve = Actor("eve")
+    message = tx_pb2.RegisterIdentity(envelope=eve.enrol(custody.chain.gid))
+    eve.identity = seeded("made up")
+    return signed(custody.chain, eve, body_of(custody.chain, message))
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+def test_a_transaction_that_is_not_authentic_or_not_in_date_changes_nothing_at_all(name: str) -> None:
+    code, make = UNSEEN[name]
+    custody = fresh_custody()
+    tx = make(custody)
+    before = snapshot(custody.chain)
+    checked = custody.chain.check(tx)
+    assert checked.code == code, checked
+    assert custody.chain.check(tx, recheck=True).code == code
+    result = custody.chain.block(tx)
+    assert result.tx_results[0].code == code, result.tx_results[0]
+    assert result.tx_results[0].data == b""
+    assert result.tx_results[0].events == ()
+    assert result.changes == Changes()
+    assert snapshot(custody.chain) == before
+
+
+def test_the_transaction_that_the_table_breaks_is_accepted_whole() -> None:
+    custody = fresh_custody()
+    body, signer, signature = parts(custody)
+    tx = field(1, body) + field(2, signer) + field(3, signature)
+    assert custody.chain.check(tx).code == Code.OK
+    assert custody.chain.block(tx).tx_results[0].code == Code.OK
+
+
+def test_the_last_block_of_a_transaction_is_the_one_it_names() -> None:
+    custody = fresh_custody()
+    for _ in range(2):
+        tx = signed_body(custody, body_of(custody.chain, close(custody), expires_in=1))
+        assert custody.chain.check(tx).code == Code.OK
+        custody.chain.block(seconds=1)
+        assert custody.chain.block(tx).tx_results[0].code == Code.EXPIRED
+    tx = signed_body(custody, body_of(custody.chain, close(custody), expires_in=1_001))
+    assert custody.chain.block(tx).tx_results[0].code == Code.OK
+
+
+def test_an_authentic_transaction_that_is_malformed_inside_is_consumed_alone() -> None:
+    custody = fresh_custody()
+    tx = custody.chain.tx(custody.principal, tx_pb2.CloseVault(vault=b"short"))
+    assert custody.chain.check(tx).code == Code.FIELD_INVALID
+    result = custody.chain.block(tx)
+    assert result.tx_results[0].code == Code.FIELD_INVALID
+    assert only_consumed(result.changes, tx_expiry(tx))
+    assert custody.chain.block(tx).tx_results[0].code == Code.REPLAYED
+
+
+def tx_expiry(tx: bytes) -> int:
+    return tx_pb2.TxBody.FromString(tx_pb2.SignedTx.FromString(tx).body).expires_at_height
+
+
+def test_nobody_burns_anothers_body_by_signing_it_themselves() -> None:
+    custody = fresh_custody()
+    body = parts(custody)[0]
+    stolen = custody.chain.block(signed(custody.chain, custody.beneficiary, body))
+    assert stolen.tx_results[0].code == Code.NOT_PRINCIPAL
+    assert custody.chain.block(signed_body(custody, body)).tx_results[0].code == Code.OK
+
+
+def test_a_block_holds_to_its_cost_and_to_each_identitys_count() -> None:
+    custody = fresh_custody()
+    set_params(custody.chain, max_block_cost=900)
+    txs = [custody.chain.tx(custody.principal, tx_pb2.CloseVault(vault=bytes(32))) for _ in range(2)]
+    assert [result.code for result in custody.chain.block(*txs).tx_results] == [Code.UNKNOWN_VAULT, Code.BLOCK_FULL]
+    set_params(custody.chain, max_block_cost=4_000_000, max_txs_per_identity=1)
+    txs = [custody.chain.tx(custody.principal, tx_pb2.CloseVault(vault=bytes(32))) for _ in range(2)]
+    txs.append(custody.chain.tx(custody.beneficiary, tx_pb2.CloseVault(vault=bytes(32))))
+    codes = [result.code for result in custody.chain.block(*txs).tx_results]
+    assert codes == [Code.UNKNOWN_VAULT, Code.TOO_MANY, Code.UNKNOWN_VAULT]
+
+
+def test_users_find_a_full_mempool_busy_and_a_result_that_is_due_finds_a_place() -> None:
+    custody = fresh_custody()
+    order = custody.place(fulfil=False)
+    chain = custody.chain
+    chain.mempool = Mempool(capacity=4)
+    users = [chain.tx(actor, tx_pb2.CloseVault(vault=custody.vault))
+             for actor in (custody.principal, custody.beneficiary, *chain.founders[:2])]  # fmt: skip
+    codes = [chain.check(tx).code for tx in users]
+    assert codes == [Code.OK, Code.OK, Code.OK, Code.BUSY]
+    assert chain.check(users[0]).code == Code.OK, "the same bytes again are pending already"
+    for founder in chain.founders:
+        due = chain.tx(founder, tx_pb2.FulfilOrder(order=order), key=founder.node_key)
+        assert chain.check(due).code == Code.OK
+    chain.mempool.begin_recheck(chain.height, Time(chain.time_s))
+    assert chain.check(users[3]).code == Code.OK
+
+
+def test_one_identity_alone_cannot_fill_the_mempool() -> None:
+    custody = fresh_custody()
+    custody.chain.mempool = Mempool(capacity=20)
+    txs = [custody.chain.tx(custody.principal, close(custody)) for _ in range(11)]
+    assert [custody.chain.check(tx).code for tx in txs] == [Code.OK] * 10 + [Code.TOO_MANY]
+
+
+def test_a_result_that_is_not_due_is_not_admitted() -> None:
+    custody = fresh_custody()
+    order = custody.place()
+    chain, founder = custody.chain, custody.chain.founders[0]
+    for message in (
+        tx_pb2.FulfilOrder(order=order),
+        tx_pb2.FulfilOrder(order=bytes(32)),
+        tx_pb2.RejectOrder(order=order, rejection=1),
+        tx_pb2.FulfilSecret(request=bytes(32), sealed=SEALED),
+        tx_pb2.ConfirmVaultErased(vault=custody.vault),
+    ):
+        assert chain.check(chain.tx(founder, message, key=founder.node_key)).code == Code.NOT_DUE
+        assert chain.check(chain.tx(custody.principal, message)).code == Code.NOT_DUE
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, ValueError, KeyError, AttributeError])
+def test_a_defect_of_ours_costs_one_transaction(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
+    custody = fresh_custody()
+
+    def fail(context: object, message: object) -> bytes:
+        context.state.put(keys.order(bytes(32)), b"half done")  # type: ignore[attr-defined]
+        raise error("secret detail")
+
+    monkeypatch.setitem(SPECS, "close_vault", dataclasses.replace(SPECS["close_vault"], execute=fail))
+    tx = custody.chain.tx(custody.principal, close(custody))
+    result = custody.chain.block(tx)
+    assert result.tx_results[0].code == Code.FAILED
+    assert "secret detail" not in result.tx_results[0].log
+    assert only_consumed(result.changes, tx_expiry(tx))
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, ValueError, KeyError])
+def test_a_defect_before_the_signature_costs_one_transaction_too(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    custody = fresh_custody()
+
+    def fail(*_: object) -> bytes:
+        raise error("detail")
+
+    monkeypatch.setitem(SPECS, "close_vault", dataclasses.replace(SPECS["close_vault"], signing_key=fail))
+    result = custody.chain.block(custody.chain.tx(custody.principal, close(custody)))
+    assert result.tx_results[0].code == Code.FAILED
+    assert result.changes == Changes()
+
+
+@pytest.mark.parametrize("error", [MemoryError, RecursionError, OSError])
+def test_what_differs_between_machines_ends_the_process(
+    monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    custody = fresh_custody()
+
+    def fail(*_: object) -> bytes:
+        raise error
+
+    for name in ("execute", "signing_key"):
+        with monkeypatch.context() as patch:
+            patch.setitem(SPECS, "close_vault", dataclasses.replace(SPECS["close_vault"], **{name: fail}))
+            tx = custody.chain.tx(custody.principal, close(custody))
+            block = Block(custody.chain.height + 1, Time(custody.chain.time_s + 1), (tx,))
+            with pytest.raises(error):
+                transition.apply_block(custody.chain.view, block)
