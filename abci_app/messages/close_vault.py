@@ -1,4 +1,4 @@
-"""CloseVault: from the end of a delay on, the fiduciaries destroy the vault's keys. CancelCloseVault stops it before."""
+"""CloseVault: after a delay the fiduciaries destroy the vault's keys. CancelCloseVault stops it before."""
 
 from __future__ import annotations
 
