@@ -29,8 +29,8 @@ from dta.custody.plugin import (
     OrderUnsound,
     PreparedOrder,
     PrepareInput,
-    RecoverInput,
     Recovered,
+    RecoverInput,
 )
 from dta.envelope import (
     CannotOpenEnvelope,

@@ -1,0 +1,227 @@
+"""What each kind of job does: reads committed state, uses the HSM, and gives the message to send.
+
+Everything here runs in a thread and blocks. What goes over the network (the blocks) is fetched before, by the runner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from google.protobuf.message import Message
+
+from abci_app import canonical, envelope, limits
+from abci_app.crypto import hpke, statements
+from abci_app.pb.dta.v1 import custody_pb2, envelope_pb2, tx_pb2
+from abci_app.pb.dta.v1.identity_pb2 import HpkeKey
+from abci_app.state import due, keys
+from abci_app.state.due import DueKind
+from abci_app.state.records import IDENTITIES, ORDERS, REQUESTS, VAULTS, params
+from abci_app.state.view import StateView
+from dta.custody.plugin import Custodian, CustodyContext, Entrusted, OrderRejected
+from dta.custody.registry import Loaded
+from dta.hooks.errors import CannotAnswer, NotDue
+from dta.hooks.plan import Job
+from dta.hsm.keystore import Keystore
+
+_RELEASABLE = (custody_pb2.REQUEST_STATUS_GRANTED, custody_pb2.REQUEST_STATUS_COMPLETED)
+_OPEN_ORDER = (custody_pb2.ORDER_STATUS_PLACED, custody_pb2.ORDER_STATUS_ACTIVE)
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """Committed state at one height, and the time of that block (Unix seconds)."""
+
+    view: StateView
+    height: int
+    time_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What jobs work with.
+
+    ``pin`` gives committed state, newly read, and raises :class:`dta.hooks.errors.NotAtHead` where it may be old.
+    ``keystore`` gives the open keystore, or raises :class:`dta.hooks.errors.Retry` while there is none.
+    """
+
+    identity: bytes
+    gid: bytes
+    custodians: Loaded
+    keystore: Callable[[], Keystore]
+    pin: Callable[[], AbstractContextManager[Pinned]]
+
+
+def wanted_blocks(job: Job, now: Pinned) -> list[str]:
+    """The CIDs of the envelopes that the job reads. Raises :class:`NotDue`."""
+    if job.kind is DueKind.FULFIL_ORDER:
+        return [_find_order(job.subject, now).envelope_cid]
+    if job.kind is DueKind.FULFIL_SECRET:
+        request = _find_request(job.subject, now)
+        return [request.keys_cid, _find_order(request.order, now).envelope_cid]
+    return []
+
+
+def perform(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Message:
+    """The result to send. ``blocks``: those of :func:`wanted_blocks`, by CID.
+
+    Raises NotDue, CannotAnswer, Retry, KeystoreError, CustodianMissing.
+    """
+    return _PERFORM[job.kind](job, tools, blocks)
+
+
+def reject_unavailable(job: Job, now: Pinned, wait_s: int) -> Message | None:
+    """What to send for an order whose envelope nobody has: a rejection, once ``wait_s`` of block time have passed."""
+    order = _find_order(job.subject, now)
+    if now.time_s - order.placed_time_s < wait_s:
+        return None
+    return tx_pb2.RejectOrder(order=order.id, rejection=custody_pb2.REJECTION_ENVELOPE_UNAVAILABLE)
+
+
+def require_due(job: Job, tools: Tools, now: Pinned) -> None:
+    """Raise :class:`NotDue` unless state at ``now`` still says that we owe it."""
+    if not due.is_due(now.view, tools.identity, job.kind, job.subject, now.time_s, now.height + 1):
+        raise NotDue(str(job))
+
+
+def _publish_vault_key(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Message:
+    del blocks
+    with tools.pin() as now:
+        require_due(job, tools, now)
+        vault = _find_vault(job.subject, now)
+    key = _custodian(tools, vault.custodian).vault_key(_context(tools), vault)
+    return tx_pb2.PublishVaultKey(vault=vault.id, key=key)
+
+
+def _erase_vault(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Message:
+    del blocks
+    with tools.pin() as now:
+        require_due(job, tools, now)
+        vault = _find_vault(job.subject, now)
+        # Nothing undoes what follows: state must say it twice.
+        has_orders = any(True for _ in now.view.index_scan(keys.vault_orders(vault.id), limit=1))
+        if vault.status == custody_pb2.VAULT_STATUS_OPEN or has_orders:
+            raise CannotAnswer("state says both that the vault is in use and that its key is to be destroyed")
+    _custodian(tools, vault.custodian).erase(_context(tools), vault)
+    return tx_pb2.ConfirmVaultErased(vault=vault.id)
+
+
+def _fulfil_order(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Message:
+    with tools.pin() as now:
+        require_due(job, tools, now)
+        order = _find_order(job.subject, now)
+        entrusted = _entrusted(order, now, blocks)
+        max_envelope_bytes = params(now.view).max_envelope_bytes
+    try:
+        if len(entrusted.envelope_block) > max_envelope_bytes:
+            raise OrderRejected(custody_pb2.REJECTION_ENVELOPE_TOO_LARGE)
+        _custodian(tools, order.custodian).accept(_context(tools), entrusted)
+    except OrderRejected as rejected:
+        return tx_pb2.RejectOrder(order=order.id, rejection=rejected.rejection)
+    return tx_pb2.FulfilOrder(order=order.id)
+
+
+def _fulfil_secret(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Message:
+    with tools.pin() as now:
+        request, order = _releasable(job, tools, now)
+    receiver_key = _receiver_key(tools, request, order, blocks[request.keys_cid])
+    custodian = _custodian(tools, order.custodian)
+    context = _context(tools)
+    # A share that was sealed is out, whatever the ledger says to the transaction: so state is read again now.
+    with tools.pin() as now:
+        request, order = _releasable(job, tools, now)
+        entrusted = _entrusted(order, now, blocks)
+        try:
+            sealed = custodian.release(context, entrusted, request, receiver_key)
+        except OrderRejected as rejected:
+            raise CannotAnswer(f"the share can't be released: {rejected}") from None
+    return tx_pb2.FulfilSecret(request=request.id, sealed=sealed)
+
+
+def _releasable(
+    job: Job, tools: Tools, now: Pinned
+) -> tuple[custody_pb2.RequestRecord, custody_pb2.OrderRecord]:
+    """The request and its order, where both live and the policy, its window included, is satisfied. Else NotDue."""
+    require_due(job, tools, now)
+    request = _find_request(job.subject, now)
+    order = _find_order(request.order, now)
+    # The sweep records what expired some blocks later: deadlines are looked at here as well.
+    expired = order.expires_at_time_s and now.time_s >= order.expires_at_time_s
+    expired = expired or (order.expires_at_height and now.height >= order.expires_at_height)
+    released = now.time_s >= request.release_time_s and now.height + 1 >= request.release_height
+    if (
+        request.status not in _RELEASABLE
+        or order.status not in _OPEN_ORDER
+        or expired
+        or not released
+        or now.time_s >= request.deadline_time_s
+    ):
+        raise NotDue(str(job))
+    return request, order
+
+
+def _receiver_key(
+    tools: Tools, request: custody_pb2.RequestRecord, order: custody_pb2.OrderRecord, block: bytes
+) -> HpkeKey:
+    """The request's key for us. What binds it to the request is its digest on the ledger. Raises CannotAnswer."""
+    try:
+        decoded = envelope.decode(block)
+        if decoded.header.type != envelope_pb2.ENVELOPE_TYPE_REQUEST_KEYS:
+            raise CannotAnswer("the request's keys are in an envelope of another type")
+        body = canonical.decode(custody_pb2.RequestKeys, decoded.body, limits.MAX_ENVELOPE_BYTES)
+    except (envelope.EnvelopeRefused, canonical.NotCanonical) as error:
+        raise CannotAnswer(f"the envelope of the request's keys is malformed: {error}") from None
+    index = list(order.fiduciaries).index(tools.identity)
+    if len(body.keys) != len(order.fiduciaries):
+        raise CannotAnswer("the request has not one key for each fiduciary")
+    key = body.keys[index]
+    if statements.hpke_key_digest(key) != request.key_digests[index] or not hpke.valid_key(key):
+        raise CannotAnswer("the request's key for us is not the one that the ledger names, or is malformed")
+    return key
+
+
+def _entrusted(order: custody_pb2.OrderRecord, now: Pinned, blocks: Mapping[str, bytes]) -> Entrusted:
+    return Entrusted(
+        order=order,
+        vault=_find_vault(order.vault, now),
+        principal=IDENTITIES.get(now.view, order.principal),
+        envelope_block=blocks[order.envelope_cid],
+    )
+
+
+def _context(tools: Tools) -> CustodyContext:
+    return CustodyContext(tools.gid, tools.identity, tools.keystore())
+
+
+def _custodian(tools: Tools, name: str) -> Custodian:
+    return tools.custodians.get(name)
+
+
+def _find_vault(id_: bytes, now: Pinned) -> custody_pb2.VaultRecord:
+    found = VAULTS.find(now.view, id_)
+    if found is None:
+        raise NotDue(f"vault {id_.hex()}")
+    return found
+
+
+def _find_order(id_: bytes, now: Pinned) -> custody_pb2.OrderRecord:
+    found = ORDERS.find(now.view, id_)
+    if found is None:
+        raise NotDue(f"order {id_.hex()}")
+    return found
+
+
+def _find_request(id_: bytes, now: Pinned) -> custody_pb2.RequestRecord:
+    found = REQUESTS.find(now.view, id_)
+    if found is None:
+        raise NotDue(f"request {id_.hex()}")
+    return found
+
+
+_PERFORM: Mapping[DueKind, Callable[[Job, Tools, Mapping[str, bytes]], Message]] = {
+    DueKind.PUBLISH_VAULT_KEY: _publish_vault_key,
+    DueKind.FULFIL_ORDER: _fulfil_order,
+    DueKind.FULFIL_SECRET: _fulfil_secret,
+    DueKind.ERASE_VAULT: _erase_vault,
+}
