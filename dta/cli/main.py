@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from dta.cli import genesis, hsm, identity, init, node, order, policy, vault
+from dta.cli import debug, genesis, hsm, identity, init, node, order, policy, vault
 from dta.cli.session import Session, debugging
 from dta.errors import EXIT_USAGE, DtaError, InternalError, KeystoreFailure, UsageError
 from dta.home import Home, default_home
@@ -39,6 +39,7 @@ app.add_typer(init.app, name="init")
 app.add_typer(genesis.app, name="genesis")
 app.add_typer(identity.app, name="identity")
 app.add_typer(hsm.app, name="hsm")
+app.add_typer(debug.app, name="debug")
 app.add_typer(vault.app, name="vault")
 app.add_typer(order.app, name="order")
 app.add_typer(policy.app, name="policy")

@@ -1,4 +1,4 @@
-"""``dta start`` and ``dta status``: the node of a fiduciary's home."""
+"""``dta start``, ``dta status`` and ``dta doctor``: the node of a fiduciary's home."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ import time
 import typer
 
 from dta import node
-from dta.cli import nodestatus
-from dta.cli.session import session_of
+from dta.cli import hsm, nodestatus
+from dta.cli.session import Session, session_of
 from dta.config import NodeConfig, load_node_config
-from dta.errors import UsageError
-from dta.home import Home
+from dta.doctor import examine
+from dta.errors import EXIT_INTERNAL, DtaError, UsageError
+from dta.founding import genesis_file
+from dta.home import Home, read_file
+from dta.identity import publish
 
 
 def register(app: typer.Typer) -> None:
     """Add this file's commands, which belong to no group."""
     app.command("start")(start)
     app.command("status")(status)
+    app.command("doctor")(doctor)
 
 
 def founded(home: Home) -> NodeConfig:
@@ -43,3 +47,35 @@ def status(context: typer.Context) -> None:
     found = nodestatus.look(config, time.time())
     session.show(found.data, found.lines())
     raise typer.Exit(found.exit_code)
+
+
+def doctor(context: typer.Context) -> None:
+    """Check what the node needs: machine, ledger, HSM, block store, peers, hooks. Exit code 1 when a check failed."""
+    session = session_of(context)
+    config = founded(session.home)
+    gateways = _peers(session, config)
+    steps = []
+    with session.working("looking"):
+        for step in examine(
+            config, running=node.is_running(config), gateways=gateways,
+            agent=nodestatus.read_status_file(config.status_file), now_s=time.time(),
+            prompt=session.prompt_for(config.keystore),
+        ):  # fmt: skip
+            steps.append(step)
+    session.show({"checks": [hsm.as_json(step) for step in steps]}, [hsm.as_line(step) for step in steps])
+    if any(step.status == "failure" for step in steps):
+        raise typer.Exit(EXIT_INTERNAL)
+
+
+def _peers(session: Session, config: NodeConfig) -> list[str]:
+    """The other fiduciaries' gateways: as the ledger has them, or as genesis had them where it can't be asked."""
+    genesis = genesis_file.read(read_file(session.home.genesis_file, "the genesis"))
+    try:
+        with session.ledger() as ledger:
+            records = publish.fiduciaries(ledger, genesis)
+    except DtaError as error:
+        session.talk(f"warning: the fiduciaries' gateways are those of genesis: {error.message}")
+        documents = zip(publish.founding_ids(genesis), genesis.documents(), strict=True)
+        found = [e.url for id_, read in documents if id_ != config.identity for e in read.document.endpoints]
+        return list(dict.fromkeys(found))
+    return publish.gateways_of({id_: record for id_, record in records.items() if id_ != config.identity})

@@ -24,7 +24,7 @@ from dta.identity.create import places_of
 from dta.identity.document import Description
 from dta.identity.keyring import Keyring, existing_key
 from dta.identity.keys import make_software_keystores
-from dta.identity.profile import ROLES, Profile, adopt_pending, load_pending, save_pending
+from dta.identity.profile import ROLES, Profile, adopt_pending, discard_pending, load_pending, save_pending
 
 Publish = Callable[[bytes], None]
 """Puts a document's block where the others find it, before the transaction that names it is sent."""
@@ -118,6 +118,7 @@ def rotate(
     except RefusedByLedger as refused:
         now = ledger.identity(profile.identity, at_least=refused.height or 0)
         if now.document_cid != cid_of(block):
+            discard_pending(home, profile.name)
             raise
         height = None  # an earlier sending of the same document was committed first
     adopt_pending(home, following, block)

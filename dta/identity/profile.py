@@ -164,7 +164,12 @@ def load_pending(home: Home, name: str) -> tuple[Profile, bytes] | None:
 def adopt_pending(home: Home, profile: Profile, block: bytes) -> None:
     """The rotation was committed: its profile becomes the profile."""
     save_profile(home, profile, block)
-    directory = home.profile_dir(profile.name)
+    discard_pending(home, profile.name)
+
+
+def discard_pending(home: Home, name: str) -> None:
+    """Forgets a rotation that was adopted, or refused for good."""
+    directory = home.profile_dir(name)
     (directory / _PENDING_PROFILE).unlink(missing_ok=True)
     (directory / _PENDING_DOCUMENT).unlink(missing_ok=True)
 

@@ -1,0 +1,166 @@
+"""``dta doctor``: what a fiduciary's node needs from its machine, its token and its peers, one check a line."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from dta.client import requests
+from dta.client.requests import Status
+from dta.client.rpc import Rpc
+from dta.config import NodeConfig
+from dta.errors import DtaError
+from dta.hsm.doctor import diagnose
+from dta.hsm.keystore import CheckStep
+from dta.hsm.pin import Prompt
+
+COMET_VERSIONS = ("0.38.", "0.39.", "0.40.")
+CLOCK_TOLERANCE_S = 5
+DISK_WARNING_BYTES = 5 << 30
+DISK_FAILURE_BYTES = 500 << 20
+_TIMEOUT_S = 5.0
+
+
+def examine(
+    config: NodeConfig, *, running: bool, gateways: list[str], agent: dict[str, Any] | None, now_s: float,
+    prompt: Prompt | None = None,
+) -> Iterator[CheckStep]:  # fmt: skip
+    """Every check, in order. ``gateways``: the other fiduciaries'; ``agent``: its status file, where there is one.
+
+    ``now_s``: Unix seconds by the local clock. Nothing is raised: what can't be looked at is a failure that says so.
+    """
+    yield _disk(config.home)
+    yield _comet_version(config.comet_binary)
+    yield _port("gateway port", config.gateway_bind, running)
+    status = _status(config) if running else None
+    yield from _ledger(config, status, running, now_s)
+    yield from diagnose(config.keystore, prompt=prompt)
+    yield _block_store(config)
+    for url in gateways:
+        yield _gateway(url, now_s)
+    yield _hooks(agent, running)
+
+
+def _disk(home: Path) -> CheckStep:
+    free_bytes = shutil.disk_usage(home).free
+    detail = f"{free_bytes >> 20} MiB free under {home}"
+    advice = "make room: a node that can't write ends itself rather than lose a block"
+    if free_bytes < DISK_FAILURE_BYTES:
+        return CheckStep("disk", "failure", detail, advice)
+    if free_bytes < DISK_WARNING_BYTES:
+        return CheckStep("disk", "warning", detail, advice)
+    return CheckStep("disk", "ok", detail)
+
+
+def _comet_version(binary: str) -> CheckStep:
+    found = shutil.which(binary)
+    if found is None:
+        return CheckStep("CometBFT", "failure", f"there is no {binary}", "build it, or set comet_binary in node.toml")
+    try:
+        done = subprocess.run([found, "version"], capture_output=True, timeout=_TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return CheckStep("CometBFT", "failure", f"{found} does not run: {type(error).__name__}", "build it again")
+    version = done.stdout.decode("ascii", "replace").strip().removeprefix("v")
+    known = version.startswith(COMET_VERSIONS)
+    advice = "" if known else "use the version that tools/go.mod pins"
+    return CheckStep("CometBFT", "ok" if known else "failure", f"{found} is {version or 'of no version'}", advice)
+
+
+def _port(name: str, address: tuple[str, int], running: bool) -> CheckStep:
+    host, port = address
+    where = f"{host}:{port}"
+    if running:
+        reachable = "127.0.0.1" if host in ("0.0.0.0", "") else host  # noqa: S104 - compared, not bound
+        try:
+            socket.create_connection((reachable, port), _TIMEOUT_S).close()
+        except OSError as error:
+            return CheckStep(name, "failure", f"nothing answers on {where}: {error.strerror}", "see logs/agent.log")
+        return CheckStep(name, "ok", f"something listens on {where}")
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(address)
+        except OSError as error:
+            return CheckStep(name, "failure", f"{where} can't be bound: {error.strerror}", "another program has it?")
+    return CheckStep(name, "ok", f"{where} is free")
+
+
+def _status(config: NodeConfig) -> Status | DtaError:
+    try:
+        with Rpc(config.rpc_url, timeout_s=_TIMEOUT_S) as rpc:
+            return rpc.call(requests.status())
+    except DtaError as error:
+        return error
+
+
+def _ledger(config: NodeConfig, status: Status | DtaError | None, running: bool, now_s: float) -> Iterator[CheckStep]:
+    if not running:
+        yield CheckStep("ledger", "warning", "the node is not running", f"dta --home {config.home} start")
+        return
+    if not isinstance(status, Status):
+        reason = status.message if status is not None else "it was not asked"
+        yield CheckStep("ledger", "failure", reason, "see logs/cometbft.log and logs/application.log")
+        return
+    age_s = int(now_s - status.latest_time.seconds)
+    if status.catching_up:
+        yield CheckStep("catching up", "warning", f"at height {status.latest_height}", "wait: hooks start after it")
+    else:
+        yield CheckStep("catching up", "ok", f"at the head, height {status.latest_height}")
+    if age_s < -CLOCK_TOLERANCE_S:
+        detail = f"this machine's clock is {-age_s} s behind the newest block"
+        yield CheckStep("clock", "failure", detail, "set the clock, and let NTP keep it")
+    elif age_s > config.max_state_age_s:
+        detail = f"the newest block is {age_s} s old"
+        yield CheckStep("clock", "warning", detail, "the chain is halted, this node is cut off, or its clock is ahead")
+    else:
+        yield CheckStep("clock", "ok", f"the newest block is {max(age_s, 0)} s old")
+
+
+def _block_store(config: NodeConfig) -> CheckStep:
+    if config.blocks == "kubo":
+        try:
+            # Kubo's RPC takes POST only; trust_env off: no proxy between a node and its own store.
+            answer = httpx.post(f"{config.kubo_api.rstrip('/')}/api/v0/version", timeout=_TIMEOUT_S, trust_env=False)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            detail = f"Kubo at {config.kubo_api!r} does not answer: {type(error).__name__}"
+            return CheckStep("block store", "failure", detail, "start it, or set kubo_api in node.toml")
+        return CheckStep("block store", "ok" if answer.status_code == 200 else "failure", f"Kubo at {config.kubo_api}")
+    blocks = config.blocks_dir
+    if not blocks.is_dir():
+        return CheckStep("block store", "warning", f"{blocks} is not there yet", "the agent makes it when it starts")
+    size_bytes = sum(path.stat().st_size for path in blocks.rglob("*") if path.is_file())
+    return CheckStep("block store", "ok", f"{size_bytes >> 10} KiB in {blocks}")
+
+
+def _gateway(url: str, now_s: float) -> CheckStep:
+    name = f"gateway {url}"
+    try:
+        answer = httpx.get(f"{url.rstrip('/')}/ipfs/", timeout=_TIMEOUT_S, trust_env=False)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        advice = "ask its operator; envelopes come from the others meanwhile"
+        return CheckStep(name, "warning", f"does not answer: {type(error).__name__}", advice)
+    try:
+        skew_s = int(parsedate_to_datetime(answer.headers["Date"]).timestamp() - now_s)
+    except (KeyError, ValueError, TypeError):
+        return CheckStep(name, "ok", "answers")
+    if abs(skew_s) > CLOCK_TOLERANCE_S:
+        return CheckStep(name, "warning", f"its clock and ours are {abs(skew_s)} s apart", "one of them needs NTP")
+    return CheckStep(name, "ok", "answers, and our clocks agree")
+
+
+def _hooks(agent: dict[str, Any] | None, running: bool) -> CheckStep:
+    if not running:
+        return CheckStep("hooks", "warning", "the node is not running", "they run when it does")
+    if agent is None:
+        return CheckStep("hooks", "failure", "the agent has said nothing", "see logs/agent.log")
+    hooks = agent.get("hooks", {})
+    due, late = hooks.get("due", 0), hooks.get("late", 0)
+    detail = f"{due} due, {late} late"
+    return CheckStep("hooks", "warning" if late else "ok", detail, "`dta status --json` says which" if late else "")
