@@ -1,0 +1,316 @@
+"""A whole ledger in one process: the real state machine under a real tree, headers and commits signed by its
+validators, fiduciaries whose custodian is the real one, gateways that check what they are given.
+
+A block is made whenever the client sleeps. What a test may change is what liars and the unlucky change: a node's
+answers, a gateway that is down, a fiduciary that is silent or answers with a bad share.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import httpx
+from google.protobuf.message import Message
+from light_chain import START_S, ClockedRpc, Node, b64, hexed
+from light_chain import Chain as LightChain
+from nacl.signing import SigningKey
+
+from abci_app import canonical, transition
+from abci_app.block import TxResult
+from abci_app.cid import cid_of
+from abci_app.crypto import ed25519
+from abci_app.mempool import Mempool
+from abci_app.params import default_params
+from abci_app.pb.dta.v1 import custody_pb2 as pb
+from abci_app.pb.dta.v1 import envelope_pb2, params_pb2, tx_pb2
+from abci_app.state import due, keys
+from abci_app.state.due import Due, DueKind
+from abci_app.state.memory_view import MemoryView
+from abci_app.state.records import IDENTITIES, ORDERS, REQUESTS, VAULTS
+from dta.client.custody.blocks import Blocks
+from dta.client.custody.session import Party, Session, Step
+from dta.client.ledger import Ledger
+from dta.custody.hsm_realm import HsmRealm
+from dta.custody.plugin import CustodyContext, Entrusted, OrderRejected
+from dta.ipfs.auth import put_statement, read_claim
+from dta.secret import SecretBytes
+from tests.support.actors import Actor, seeded
+from tests.support.chain import CHAIN_ID, Chain, make_genesis
+
+REALM = HsmRealm()
+
+
+class RamKeystore:
+    """PRF keys in memory, made from a seed."""
+
+    kind = "ram"
+
+    def __init__(self, seed: bytes) -> None:
+        self._seed = seed
+        self.keys: dict[str, bytes] = {}
+
+    def ensure_prf_key(self, label: str) -> bool:
+        made = label not in self.keys
+        self.keys.setdefault(label, sha256(self._seed + label.encode()).digest())
+        return made
+
+    def prf(self, label: str, data: bytes) -> SecretBytes:
+        return SecretBytes(hmac.digest(self.keys[label], data, "sha256"))
+
+    def destroy(self, label: str) -> bool:
+        return self.keys.pop(label, None) is not None
+
+
+class Replica(Chain):
+    """The state machine, its founders with gateways."""
+
+    def __init__(self, fiduciaries: int, params: params_pb2.Params) -> None:
+        self.founders = [
+            Actor(f"fiduciary-{n}", fiduciary=True, gateway=f"http://gateway-{n}.test:8080") for n in range(fiduciaries)
+        ]
+        self.genesis, self.gid = make_genesis(self.founders, params)
+        self.view = MemoryView()
+        self.height, self.time_s = 0, START_S
+        self.mempool, self.blocks = Mempool(), []
+        self._salts = iter(range(1_000_000))
+
+
+class LiveChain(LightChain):
+    """Executes transactions, and has each block signed."""
+
+    def __init__(self, fiduciaries: int = 4, params: params_pb2.Params | None = None) -> None:
+        self.replica = Replica(fiduciaries, params or default_params())
+        group = tuple((SigningKey(seeded("validator", one.name)), 10) for one in self.replica.founders)
+        super().__init__(group, CHAIN_ID, self.replica.gid)
+        self._genesis = ()
+        self.pending: list[bytes] = []
+        self.agents = [Agent(self, founder) for founder in self.replica.founders]
+        self.gateways = Gateways(self)
+
+    def make_block(self) -> tuple[TxResult, ...]:
+        """One block of what is pending and of what the fiduciaries owe."""
+        owed = [tx for agent in self.agents for tx in agent.act()] if self.height else []
+        txs, self.pending = [*dict.fromkeys([*self.pending, *owed])], []
+        leaves: dict[bytes, bytes | None] = {}
+        if not self.height:
+            first = transition.init_chain(self.replica.genesis)
+            self.replica.view.apply(first)
+            leaves = dict(first.leaves)
+        result = self.replica.block(*txs, seconds=5)
+        leaves |= dict(result.changes.leaves)
+        self.add(list(leaves.items()), txs, result.tx_results)  # type: ignore[arg-type]
+        return result.tx_results
+
+    def run(self, signer: Actor, message: Message) -> TxResult:
+        """A transaction of somebody's who is not the client under test."""
+        tx = self.replica.tx(signer, message)
+        self.pending.append(tx)
+        results = self.make_block()
+        return results[self.txs[self.height].index(tx)]
+
+
+@dataclass
+class Agent:
+    """A fiduciary's node. ``silent``: kinds that it leaves undone; ``spoil`` changes an answer's share."""
+
+    chain: LiveChain
+    founder: Actor
+    silent: set[DueKind] = field(default_factory=set)
+    spoil: Callable[[pb.RequestRecord], bytes | None] = lambda request: None
+    sent: set[tuple[DueKind, bytes, int]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.keystore = RamKeystore(self.founder.name.encode())
+        self.context = CustodyContext(self.chain.replica.gid, self.founder.identity, self.keystore)
+
+    def act(self) -> list[bytes]:
+        replica = self.chain.replica
+        txs = []
+        for key, value in replica.view.index_scan(keys.due_prefix(self.founder.identity)):
+            job = due.parse(key, value)
+            late = job.from_time_s > replica.time_s or job.from_height > replica.height
+            if late or job.kind in self.silent or (job.kind, job.subject, job.from_height) in self.sent:
+                continue
+            message = self._answer(job)
+            if message is not None:
+                self.sent.add((job.kind, job.subject, job.from_height))
+                txs.append(replica.tx(self.founder, message, key=self.founder.node_key))
+        return txs
+
+    def _answer(self, job: Due) -> Message | None:
+        view = self.chain.replica.view
+        if job.kind == DueKind.PUBLISH_VAULT_KEY:
+            vault_key = REALM.vault_key(self.context, VAULTS.get(view, job.subject))
+            return tx_pb2.PublishVaultKey(vault=job.subject, key=vault_key)
+        if job.kind == DueKind.ERASE_VAULT:
+            REALM.erase(self.context, VAULTS.get(view, job.subject))
+            return tx_pb2.ConfirmVaultErased(vault=job.subject)
+        if job.kind == DueKind.FULFIL_ORDER:
+            return self._accept(job.subject)
+        return self._release(REQUESTS.get(view, job.subject))
+
+    def _entrusted(self, order: pb.OrderRecord) -> Entrusted | None:
+        view = self.chain.replica.view
+        block = self.chain.gateways.find(order.envelope_cid)
+        if block is None:
+            return None
+        return Entrusted(order, VAULTS.get(view, order.vault), IDENTITIES.get(view, order.principal), block)
+
+    def _accept(self, order_id: bytes) -> Message | None:
+        entrusted = self._entrusted(ORDERS.get(self.chain.replica.view, order_id))
+        if entrusted is None:
+            return None
+        try:
+            REALM.accept(self.context, entrusted)
+        except OrderRejected as rejected:
+            return tx_pb2.RejectOrder(order=order_id, rejection=rejected.rejection)
+        return tx_pb2.FulfilOrder(order=order_id)
+
+    def _release(self, request: pb.RequestRecord) -> Message | None:
+        order = ORDERS.get(self.chain.replica.view, request.order)
+        entrusted, block = self._entrusted(order), self.chain.gateways.find(request.keys_cid)
+        if entrusted is None or block is None:
+            return None
+        envelope = canonical.decode(envelope_pb2.Envelope, block, 1 << 20)
+        keys_of = canonical.decode(pb.RequestKeys, envelope.body, 1 << 20)
+        index = list(order.fiduciaries).index(self.founder.identity)
+        sealed = REALM.release(self.context, entrusted, request, keys_of.keys[index])
+        return tx_pb2.FulfilSecret(request=request.id, sealed=self.spoil(request) or sealed)
+
+
+class Gateways:
+    """Every fiduciary's gateway: takes blocks from registered identities, serves them. ``down``: hosts."""
+
+    def __init__(self, chain: LiveChain) -> None:
+        self.chain = chain
+        self.blocks: dict[str, dict[str, bytes]] = {}
+        self.down: set[str] = set()
+
+    def http(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(transport=httpx.MockTransport(self._handle))
+
+    def find(self, cid: str) -> bytes | None:
+        return next((held[cid] for held in self.blocks.values() if cid in held), None)
+
+    def _handle(self, request: httpx.Request) -> httpx.Response:
+        host, cid = request.url.host, request.url.path.removeprefix("/ipfs/")
+        if host in self.down:
+            raise httpx.ConnectError("refused")
+        held = self.blocks.setdefault(host, {})
+        if request.method == "GET":
+            return _answer(200, held[cid]) if cid in held else _answer(404)
+        claim = read_claim(request.headers)
+        record = IDENTITIES.find(self.chain.replica.view, claim.identity) if claim else None
+        statement = put_statement(self.chain.replica.gid, cid, claim.identity, claim.expires_s) if claim else b""
+        if not (claim and record and ed25519.verify(record.tx_key, statement, claim.signature)):
+            return _answer(401, b'{"error": "who are you?", "hint": "sign it"}')
+        assert cid_of(request.content) == cid
+        held[cid] = request.content
+        return _answer(201)
+
+
+def _answer(status: int, body: bytes = b"") -> httpx.Response:
+    return httpx.Response(status, stream=httpx.ByteStream(body))
+
+
+class LiveNode(Node):
+    """A node of the chain: takes transactions, and searches them by their events."""
+
+    chain: LiveChain
+
+    def do_broadcast_tx_sync(self, params: dict[str, Any]) -> Any:
+        from base64 import b64decode
+
+        tx = b64decode(params["tx"])
+        result = self.chain.replica.check(tx)
+        if result.code == 0:
+            self.chain.pending.append(tx)
+        answer = {"data": "", "log": result.log, "codespace": "", "hash": hexed(sha256(tx).digest())}
+        return {**answer, "code": result.code}
+
+    def do_tx_search(self, params: dict[str, Any]) -> Any:
+        terms = [term.partition("=") for term in params["query"].split(" AND ")]
+        wanted = [(name, value.strip("'")) for name, _, value in terms]
+        found = []
+        for height, txs in self.chain.txs.items():
+            for index, tx in enumerate(txs):
+                result = self.chain.results[height][index]
+                said = {(f"{event.kind}.{name}", value) for event in result.events for name, value in event.attributes}
+                if all(term in said for term in wanted):
+                    found.append(self._found(height, index, tx, result))
+        return {"txs": found, "total_count": str(len(found))}
+
+    def _found(self, height: int, index: int, tx: bytes, result: TxResult) -> dict[str, Any]:
+        events = [
+            {"type": event.kind, "attributes": [{"key": k, "value": v, "index": True} for k, v in event.attributes]}
+            for event in result.events
+        ]
+        shown = {
+            "code": result.code, "data": b64(result.data) if result.data else None, "log": result.log, "info": "",
+            "gas_wanted": "0", "gas_used": "0", "events": events, "codespace": "",
+        }  # fmt: skip
+        return {
+            "hash": hexed(sha256(tx).digest()), "height": str(height), "index": index, "tx": b64(tx), "tx_result": shown
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ActorSigner:
+    """Signs as an actor."""
+
+    actor: Actor
+
+    @property
+    def identity(self) -> bytes:
+        return self.actor.identity
+
+    def sign(self, message: bytes) -> bytes:
+        signature: bytes = self.actor.tx_key.sign(message).signature
+        return signature
+
+
+@dataclass
+class World:
+    """A running ledger, alice and bob and carol, and a home for each."""
+
+    chain: LiveChain
+    node: LiveNode
+    directory: Path
+    alice: Actor = field(default_factory=lambda: Actor("alice"))
+    bob: Actor = field(default_factory=lambda: Actor("bob"))
+    carol: Actor = field(default_factory=lambda: Actor("carol"))
+    steps: list[Step] = field(default_factory=list)
+
+    def session(self, actor: Actor, node: LiveNode | None = None) -> Session:
+        """What the SDK's flows take, for one of them. ``node``: another than the honest one."""
+        chain = self.chain
+        rpc = ClockedRpc(node or self.node, on_sleep=lambda: chain.make_block() and None)
+        home = self.directory / actor.name
+        root = RamKeystore(b"root" + actor.name.encode())
+        root.ensure_prf_key("root")
+        party = Party(ActorSigner(actor), actor.bls_key, lambda: root)  # type: ignore[arg-type, return-value]
+        ledger = Ledger(rpc, chain.trust_file(chain.replica.gid))
+        blocks = Blocks(home / "envelopes", chain.replica.gid, chain.gateways.http)
+        return Session(ledger, party, blocks, home, self.steps.append)
+
+    @property
+    def founders(self) -> list[bytes]:
+        return [founder.identity for founder in self.chain.replica.founders]
+
+
+def make_world(directory: Path, fiduciaries: int = 4, params: params_pb2.Params | None = None) -> World:
+    """A chain of a few blocks on which the three are registered."""
+    chain = LiveChain(fiduciaries, params)
+    world = World(chain, LiveNode(chain), directory)
+    chain.make_block()
+    for actor in (world.alice, world.bob, world.carol):
+        message = tx_pb2.RegisterIdentity(envelope=actor.enrol(chain.replica.gid))
+        result = chain.run(chain.replica.founders[0], message)
+        assert result.code == 0, result
+    chain.make_block()
+    return world
