@@ -40,5 +40,7 @@ def _record(context: Context, key: bytes, kind: DeadlineKind, subject: bytes) ->
         if vaults.is_closed(vault, context):
             vaults.record_closed(context, vault)
         else:  # its time has come, its height has not
+            vault.waits_for_height = True
+            VAULTS.put(context.state, vault, vault.id)
             context.state.index_delete(key)
             context.state.index_put(keys.deadline_height(vault.closes_at_height, DeadlineKind.VAULT, vault.id))

@@ -135,12 +135,13 @@ def end_request(context: Context, order: pb.OrderRecord, request: pb.RequestReco
         lifecycle.move_request(request, to)
         request.ended_height = context.height
         request.ended_tx = context.tx_hash
-        REQUESTS.put(context.state, request, request.id)
         emit_request(context, request, pb.RequestStatus.Name(to).removeprefix("REQUEST_STATUS_").lower())
+    REQUESTS.put(context.state, request, request.id)
 
 
 def forget_open(context: Context, order: pb.OrderRecord, request: pb.RequestRecord) -> None:
-    """Nothing more is waited for: it ended, or every named fiduciary has answered. The caller puts ``order``."""
+    """Nothing more is waited for: it ended, all have answered, or it is too late. The caller puts both records."""
+    request.settled_height = context.height
     context.state.index_delete(keys.open_requests(order.id, request.id))
     context.state.index_delete(keys.deadline_time(request.deadline_time_s, DeadlineKind.REQUEST, request.id))
     order.open_requests -= 1

@@ -22,6 +22,7 @@ def _execute(context: Context, message: tx_pb2.CancelCloseVault) -> bytes:
     lifecycle.move_vault(vault, custody_pb2.VAULT_STATUS_OPEN)
     vault.ClearField("closes_at_time_s")
     vault.ClearField("closes_at_height")
+    vault.ClearField("waits_for_height")
     vault.ClearField("closing_height")
     vault.ClearField("closing_tx")
     VAULTS.put(context.state, vault, vault.id)

@@ -105,7 +105,7 @@ class BeneficiaryRule(_message.Message):
     def __init__(self, identity: _Optional[bytes] = ...) -> None: ...
 
 class VaultRecord(_message.Message):
-    __slots__ = ("id", "principal", "custodian", "fiduciaries", "status", "published", "erased", "opened_height", "opened_tx", "closes_at_time_s", "closes_at_height", "closing_height", "closing_tx", "closed_height")
+    __slots__ = ("id", "principal", "custodian", "fiduciaries", "status", "published", "erased", "opened_height", "opened_tx", "closes_at_time_s", "closes_at_height", "closing_height", "closing_tx", "closed_height", "waits_for_height")
     ID_FIELD_NUMBER: _ClassVar[int]
     PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
     CUSTODIAN_FIELD_NUMBER: _ClassVar[int]
@@ -120,6 +120,7 @@ class VaultRecord(_message.Message):
     CLOSING_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     CLOSING_TX_FIELD_NUMBER: _ClassVar[int]
     CLOSED_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FOR_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     id: bytes
     principal: bytes
     custodian: str
@@ -134,7 +135,8 @@ class VaultRecord(_message.Message):
     closing_height: int
     closing_tx: bytes
     closed_height: int
-    def __init__(self, id: _Optional[bytes] = ..., principal: _Optional[bytes] = ..., custodian: _Optional[str] = ..., fiduciaries: _Optional[_Iterable[bytes]] = ..., status: _Optional[_Union[VaultStatus, str]] = ..., published: _Optional[int] = ..., erased: _Optional[int] = ..., opened_height: _Optional[int] = ..., opened_tx: _Optional[bytes] = ..., closes_at_time_s: _Optional[int] = ..., closes_at_height: _Optional[int] = ..., closing_height: _Optional[int] = ..., closing_tx: _Optional[bytes] = ..., closed_height: _Optional[int] = ...) -> None: ...
+    waits_for_height: bool
+    def __init__(self, id: _Optional[bytes] = ..., principal: _Optional[bytes] = ..., custodian: _Optional[str] = ..., fiduciaries: _Optional[_Iterable[bytes]] = ..., status: _Optional[_Union[VaultStatus, str]] = ..., published: _Optional[int] = ..., erased: _Optional[int] = ..., opened_height: _Optional[int] = ..., opened_tx: _Optional[bytes] = ..., closes_at_time_s: _Optional[int] = ..., closes_at_height: _Optional[int] = ..., closing_height: _Optional[int] = ..., closing_tx: _Optional[bytes] = ..., closed_height: _Optional[int] = ..., waits_for_height: _Optional[bool] = ...) -> None: ...
 
 class VaultKeyRecord(_message.Message):
     __slots__ = ("key", "published_height", "published_tx", "erased_height", "erased_tx")
@@ -215,7 +217,7 @@ class FulfilmentRecord(_message.Message):
     def __init__(self, rejection: _Optional[_Union[Rejection, str]] = ..., height: _Optional[int] = ..., tx_hash: _Optional[bytes] = ...) -> None: ...
 
 class RequestRecord(_message.Message):
-    __slots__ = ("id", "order", "beneficiary", "keys_cid", "key_digests", "content_digest", "status", "requested_height", "requested_time_s", "requested_tx", "deadline_time_s", "granted_height", "granted_tx", "release_time_s", "release_height", "answers", "bad_answers", "ended_height", "ended_tx")
+    __slots__ = ("id", "order", "beneficiary", "keys_cid", "key_digests", "content_digest", "status", "requested_height", "requested_time_s", "requested_tx", "deadline_time_s", "granted_height", "granted_tx", "release_time_s", "release_height", "answers", "bad_answers", "ended_height", "ended_tx", "settled_height")
     ID_FIELD_NUMBER: _ClassVar[int]
     ORDER_FIELD_NUMBER: _ClassVar[int]
     BENEFICIARY_FIELD_NUMBER: _ClassVar[int]
@@ -235,6 +237,7 @@ class RequestRecord(_message.Message):
     BAD_ANSWERS_FIELD_NUMBER: _ClassVar[int]
     ENDED_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     ENDED_TX_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     id: bytes
     order: bytes
     beneficiary: bytes
@@ -254,7 +257,8 @@ class RequestRecord(_message.Message):
     bad_answers: int
     ended_height: int
     ended_tx: bytes
-    def __init__(self, id: _Optional[bytes] = ..., order: _Optional[bytes] = ..., beneficiary: _Optional[bytes] = ..., keys_cid: _Optional[str] = ..., key_digests: _Optional[_Iterable[bytes]] = ..., content_digest: _Optional[bytes] = ..., status: _Optional[_Union[RequestStatus, str]] = ..., requested_height: _Optional[int] = ..., requested_time_s: _Optional[int] = ..., requested_tx: _Optional[bytes] = ..., deadline_time_s: _Optional[int] = ..., granted_height: _Optional[int] = ..., granted_tx: _Optional[bytes] = ..., release_time_s: _Optional[int] = ..., release_height: _Optional[int] = ..., answers: _Optional[int] = ..., bad_answers: _Optional[int] = ..., ended_height: _Optional[int] = ..., ended_tx: _Optional[bytes] = ...) -> None: ...
+    settled_height: int
+    def __init__(self, id: _Optional[bytes] = ..., order: _Optional[bytes] = ..., beneficiary: _Optional[bytes] = ..., keys_cid: _Optional[str] = ..., key_digests: _Optional[_Iterable[bytes]] = ..., content_digest: _Optional[bytes] = ..., status: _Optional[_Union[RequestStatus, str]] = ..., requested_height: _Optional[int] = ..., requested_time_s: _Optional[int] = ..., requested_tx: _Optional[bytes] = ..., deadline_time_s: _Optional[int] = ..., granted_height: _Optional[int] = ..., granted_tx: _Optional[bytes] = ..., release_time_s: _Optional[int] = ..., release_height: _Optional[int] = ..., answers: _Optional[int] = ..., bad_answers: _Optional[int] = ..., ended_height: _Optional[int] = ..., ended_tx: _Optional[bytes] = ..., settled_height: _Optional[int] = ...) -> None: ...
 
 class DecisionRecord(_message.Message):
     __slots__ = ("veto", "height", "tx_hash")
