@@ -195,7 +195,8 @@ class Gateways:
         return httpx.AsyncClient(transport=httpx.MockTransport(self._handle))
 
     def find(self, cid: str) -> bytes | None:
-        return next((held[cid] for held in self.blocks.values() if cid in held), None)
+        held = (of_host.get(cid, b"") for of_host in self.blocks.values())
+        return next((block for block in held if cid_of(block) == cid), None)
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
         host, cid = request.url.host, request.url.path.removeprefix("/ipfs/")

@@ -115,12 +115,14 @@ def test_a_node_that_lies_about_a_vault_s_key_gets_nothing_and_the_client_says_w
 
 def test_a_node_that_hides_a_vault_s_key_gets_nothing(world: World) -> None:
     vault = open_vault(world)
-    assert refuses_to_seal(world, vault, lying(world, "abci_query", about_key(world, vault, value=None))).step == "proof"
+    liar = lying(world, "abci_query", about_key(world, vault, value=None))
+    assert refuses_to_seal(world, vault, liar).step == "proof"
 
 
 def test_a_node_that_answers_from_an_old_state_gets_nothing(world: World) -> None:
     vault = open_vault(world)
-    assert refuses_to_seal(world, vault, lying(world, "abci_query", about_key(world, vault, height="2"))).step == "answer"
+    liar = lying(world, "abci_query", about_key(world, vault, height="2"))
+    assert refuses_to_seal(world, vault, liar).step == "answer"
 
 
 def test_a_node_that_stopped_at_an_old_block_gets_nothing(world: World) -> None:

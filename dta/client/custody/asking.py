@@ -55,7 +55,8 @@ class Draft:
         """Raises UsageError where it is no draft, or says one thing for people and another for the ledger."""
         try:
             value = json.loads(content)
-            message = tx_pb2.RequestSecret.FromString(b64decode(value["request"], validate=True))
+            encoded = b64decode(value["request"], validate=True)
+            message = canonical.decode(tx_pb2.RequestSecret, encoded, MAX_DRAFT_BYTES)
             draft = Draft(str(value["chain_id"]), bytes.fromhex(value["gid"]), message)
             shown = (value["type"], value["order"], value["beneficiary"])
         except (ValueError, KeyError, TypeError, RecursionError):
