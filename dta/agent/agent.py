@@ -1,0 +1,295 @@
+"""The agent's parts and how they run together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import httpx
+
+from dta.agent.keystores import KeystoreHolder
+from dta.agent.ledger import AgentLedger
+from dta.agent.network import AgentNetwork, open_store
+from dta.agent.pins import WantedPins, peer_gateways
+from dta.client.rpc import AsyncRpc
+from dta.config import NodeConfig
+from dta.custody.plugin import CustodyContext
+from dta.custody.registry import load_custodians
+from dta.errors import DtaError, JsonValue
+from dta.hooks.errors import Retry
+from dta.hooks.jobs import Tools
+from dta.hooks.outbox import Outbox
+from dta.hooks.runner import Runner, RunnerConfig
+from dta.ipfs.embedded import EmbeddedStore
+from dta.ipfs.errors import BlockError
+from dta.ipfs.gateway import Gateway, GatewayConfig, GatewayPorts
+from dta.ipfs.kubo import KuboStore
+from dta.ipfs.peers import PeerFetcher
+from dta.ipfs.reconcile import reconcile
+
+STATUS_EVERY_S = 2.0
+PINS_EVERY_S = 10.0
+DELETE_EVERY_S = 600.0
+HEALTH_EVERY_S = 60.0
+HUNG_FOR_S = 30.0
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 30.0
+_log = logging.getLogger(__name__)
+
+
+class Agent:
+    """One node's agent. ``run`` once."""
+
+    def __init__(self, config: NodeConfig) -> None:
+        self._config = config
+        self._ledger = AgentLedger(config)
+        self._keystore = KeystoreHolder(config.keystore)
+        self._custodians = load_custodians()
+        self._gateways: list[str] = []
+        self._pins = WantedPins()
+        self._runner: Runner | None = None
+        self._store: EmbeddedStore | KuboStore | None = None
+        self._fetcher: PeerFetcher | None = None
+        self._gateway_at = ""
+        self._trouble: dict[str, str] = {}
+        self._health: list[JsonValue] = []
+        self._missing_blocks: list[JsonValue] = []
+        self._pinned_blocks = 0
+
+    async def run(self, stop: asyncio.Event) -> bool:
+        """Until ``stop`` is set, or every HSM thread hangs (then True). Raises UsageError for a wrong configuration."""
+        for name, reason in self._custodians.failures.items():
+            _log.error("custodian %s: %s", name, reason)
+        hung = asyncio.Event()
+        parts = [
+            asyncio.create_task(self._status_forever(hung)),
+            asyncio.create_task(self._keystore.open()),
+            asyncio.create_task(self._work(stop)),
+        ]
+        ends = [asyncio.create_task(_wait(stop)), asyncio.create_task(_wait(hung))]
+        try:
+            # The second part ends by itself once the keystore is open; the third only by a wrong configuration.
+            await asyncio.wait([parts[2], *ends], return_when=asyncio.FIRST_COMPLETED)
+            if parts[2].done():
+                parts[2].result()
+        finally:
+            stop.set()
+            for task in [*parts, *ends]:
+                task.cancel()
+            await asyncio.gather(*parts, *ends, return_exceptions=True)
+            if not hung.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(asyncio.to_thread(self._keystore.close), 3.0)
+            self._config.status_file.unlink(missing_ok=True)
+        return hung.is_set()
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        """Everything that needs the ledger: the store, the gateway, the hooks, the pins."""
+        await self._ledger.wait()
+        await self._until_open("blocks", self._open_store)
+        store = self._store
+        assert store is not None
+        async with (
+            AsyncRpc(self._config.rpc_url) as rpc,
+            httpx.AsyncClient(trust_env=False, timeout=httpx.Timeout(30.0, connect=10.0)) as client,
+        ):
+            self._fetcher = fetcher = PeerFetcher(store, lambda: self._gateways, client)
+            ports = GatewayPorts(self._ledger.identity_keys, self._ledger.is_identity_document, self._public_status)
+            host, port = self._config.gateway_bind
+            gateway = Gateway(store, self._ledger.gid, ports, GatewayConfig(host=host, port=port))
+            network = AgentNetwork(rpc, self._config.chain_id, store, fetcher)
+            self._runner = runner = self._make_runner(network)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._until_open("gateway", lambda: self._open_gateway(gateway)))
+                    group.create_task(runner.run(stop))
+                    group.create_task(self._every(PINS_EVERY_S, "pins", self._follow_state))
+                    group.create_task(self._every(DELETE_EVERY_S, "blocks", self._delete_unpinned))
+                    group.create_task(self._health_forever())
+            finally:
+                await gateway.stop()
+                if isinstance(store, EmbeddedStore):
+                    store.close()
+
+    def _make_runner(self, network: AgentNetwork) -> Runner:
+        config = self._config
+        tools = Tools(
+            identity=config.identity, gid=self._ledger.gid, custodians=self._custodians,
+            keystore=self._keystore.get, pin=self._ledger.pin_at_head,
+        )  # fmt: skip
+        outbox = Outbox(config.outbox_dir, config.identity, config.chain_id, self._ledger.gid)
+        limits = RunnerConfig(hsm_threads=config.hook_concurrency)
+        return Runner(tools, network, self._ledger.head, outbox, config.chain_id, limits)
+
+    # --- opening ------------------------------------------------------------------------------------------------
+    async def _open_store(self) -> None:
+        self._store = await asyncio.to_thread(open_store, self._config)
+
+    async def _open_gateway(self, gateway: Gateway) -> None:
+        host, port = await gateway.start()
+        self._gateway_at = f"{host}:{port}"
+        _log.info("the gateway listens on %s", self._gateway_at)
+
+    async def _until_open(self, name: str, opening: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Try until it succeeds: the address may be in use, another process may still be ending. UsageError ends."""
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                await opening()
+            except (OSError, BlockError) as error:
+                self._note(name, str(error))
+            else:
+                self._trouble.pop(name, None)
+                return
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    # --- what goes on -------------------------------------------------------------------------------------------
+    async def _every(self, seconds: float, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        while True:
+            try:
+                await work()
+            except (DtaError, BlockError, OSError) as error:
+                self._note(name, str(error))
+            except Exception as error:
+                _log.exception("%s failed", name)
+                self._note(name, f"a fault of this program: {type(error).__name__}")
+            else:
+                self._trouble.pop(name, None)
+            await asyncio.sleep(seconds)
+
+    async def _follow_state(self) -> None:
+        """Learn the peers' gateways; pin what state names."""
+        wanted = await asyncio.to_thread(self._read_wanted)
+        assert self._store is not None
+        assert self._fetcher is not None
+        done = await reconcile(self._store, self._fetcher, wanted)
+        self._pinned_blocks = len(wanted) - len(done.failed)
+        self._missing_blocks = [{"cid": cid, "error": str(error)} for cid, error in done.failed[:20]]
+
+    def _read_wanted(self) -> list[str]:
+        with self._ledger.client.pin() as now:
+            self._gateways = peer_gateways(now.view, self._config.identity)
+            return self._pins.wanted(now.view)
+
+    async def _delete_unpinned(self) -> None:
+        assert self._store is not None
+        gone = await asyncio.to_thread(self._store.delete_unpinned, GatewayConfig().grace_s, time.time())
+        if gone:
+            _log.info("%d blocks that nothing names were deleted", len(gone))
+
+    async def _health_forever(self) -> None:
+        """Ask the custodians how they are, in a thread of its own: an HSM that hangs holds up nothing else."""
+        threads = ThreadPoolExecutor(1, thread_name_prefix="health")
+        asked: Future[list[JsonValue]] | None = None
+        try:
+            while True:
+                if asked is None or asked.done():
+                    asked = threads.submit(self._ask_health)
+                    with contextlib.suppress(TimeoutError):
+                        self._health = await asyncio.wait_for(asyncio.wrap_future(asked), HEALTH_EVERY_S)
+                await asyncio.sleep(HEALTH_EVERY_S if self._keystore_is_open() else STATUS_EVERY_S)
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    def _keystore_is_open(self) -> bool:
+        return not self._keystore.trouble
+
+    def _ask_health(self) -> list[JsonValue]:
+        try:
+            context = CustodyContext(self._ledger.gid, self._config.identity, self._keystore.get())
+        except Retry:
+            return []
+        found: list[JsonValue] = []
+        for name, custodian in self._custodians.custodians.items():
+            try:
+                steps = custodian.health(context)
+            except Exception as error:  # a plugin's: its text may hold anything
+                found.append({"custodian": name, "name": "health", "status": "failure", "detail": type(error).__name__})
+                continue
+            found += [
+                {"custodian": name, "name": step.name, "status": step.status, "detail": step.detail} for step in steps
+            ]
+        return found
+
+    def _note(self, name: str, text: str) -> None:
+        if self._trouble.get(name) != text:
+            _log.warning("%s: %s", name, text)
+        self._trouble[name] = text
+
+    # --- saying how it is ---------------------------------------------------------------------------------------
+    async def _status_forever(self, hung: asyncio.Event) -> None:
+        """Write the status; end the process where every HSM thread has hung for long: only a new one can help."""
+        hung_since_s: float | None = None
+        while True:
+            await asyncio.to_thread(self._write_status)
+            if self._runner is None or not self._runner.is_hung:
+                hung_since_s = None
+            elif hung_since_s is None:
+                hung_since_s = time.monotonic()
+            elif time.monotonic() - hung_since_s > HUNG_FOR_S:
+                _log.error("every HSM thread hangs: ending, to be started again")
+                hung.set()
+            await asyncio.sleep(STATUS_EVERY_S)
+
+    def _write_status(self) -> None:
+        path = self._config.status_file
+        temporary = path.with_suffix(".tmp")
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            temporary.write_text(json.dumps(self.status(), indent=1) + "\n")
+            temporary.replace(path)
+        except OSError as error:
+            _log.warning("the status can't be written: %s", error.strerror)
+
+    def status(self) -> dict[str, JsonValue]:
+        """All that ``dta status`` shows of the agent. Holds no secret."""
+        trouble: dict[str, JsonValue] = dict(self._trouble)
+        failures: dict[str, JsonValue] = dict(self._custodians.failures)
+        return {
+            "pid": os.getpid(),
+            "time_s": int(time.time()),
+            "chain_id": self._config.chain_id,
+            "identity": self._config.identity.hex(),
+            "keystore": {
+                "kind": self._config.keystore.kind, "open": self._keystore_is_open(),
+                "trouble": self._keystore.trouble, "notices": [*self._keystore.notices],
+            },
+            "gateway": self._gateway_at,
+            "blocks": {
+                "store": self._config.blocks, "pinned": self._pinned_blocks,
+                "missing": self._missing_blocks,
+            },
+            "peers_at_fault": [
+                {"gateway": fault.gateway, "reason": fault.reason, "count": fault.count}
+                for fault in (self._fetcher.faults() if self._fetcher is not None else [])
+            ],
+            "custodians": {
+                "loaded": [*self._custodians.custodians], "failures": failures, "health": self._health,
+            },
+            "hooks": self._runner.status() if self._runner is not None else None,
+            "trouble": trouble,
+        }  # fmt: skip
+
+    async def _public_status(self) -> Mapping[str, object]:
+        """What anybody may ask the gateway: no errors, paths or peers."""
+        hooks = self._runner.status() if self._runner is not None else {}
+        return {
+            "chain_id": self._config.chain_id,
+            "identity": self._config.identity.hex(),
+            "height": hooks.get("height", 0),
+            "block_time_s": hooks.get("block_time_s", 0),
+            "acting": bool(hooks) and not hooks.get("trouble"),
+            "due": hooks.get("due", 0),
+        }
+
+
+async def _wait(event: asyncio.Event) -> None:
+    await event.wait()

@@ -1,0 +1,73 @@
+"""The agent's process: ``python -m dta.agent.main --home DIR`` (ledger.md, Processes).
+
+It alone has the HSM. It runs the hooks, keeps and serves blocks, and says every few seconds how it is
+(``run/agent-status.json``). SIGTERM and SIGINT end it in order; killed, it loses nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ctypes
+import logging
+import os
+import resource
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from dta.agent.agent import Agent
+from dta.config import load_node_config
+from dta.errors import EXIT_INTERNAL, DtaError
+
+STATE_THREADS = 16
+EXIT_HUNG = 75
+_PR_SET_DUMPABLE = 4
+
+
+def harden() -> None:
+    """No core dump of this process, and no debugger for other processes of the same user: its memory holds secrets."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+async def _run(agent: Agent) -> bool:
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(STATE_THREADS, thread_name_prefix="agent"))
+    stop = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    return await agent.run(stop)
+
+
+def main() -> None:
+    """Run until told to stop. Exit codes: those of :mod:`dta.errors`; 75 when every HSM thread hangs."""
+    parser = argparse.ArgumentParser(prog="python -m dta.agent.main")
+    parser.add_argument("--home", type=Path, required=True)
+    home: Path = parser.parse_args().home
+    harden()
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        loop = asyncio.new_event_loop()
+        was_hung = loop.run_until_complete(_run(Agent(load_node_config(home))))
+        code = EXIT_HUNG if was_hung else 0
+    except DtaError as error:
+        print(f"error: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"hint: {error.hint}", file=sys.stderr)
+        code = error.exit_code
+    except Exception:
+        logging.getLogger(__name__).exception("the agent failed")
+        code = EXIT_INTERNAL
+    logging.shutdown()
+    sys.stderr.flush()
+    # An ordinary exit waits for every thread: one that hangs in a PKCS#11 module would keep the process for ever.
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

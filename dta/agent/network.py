@@ -1,0 +1,70 @@
+"""What the runner asks of others: this node's CometBFT over RPC, and blocks from the store or from peers."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+
+from abci_app.codes import Code
+from dta.client import requests
+from dta.client.rpc import AsyncRpc
+from dta.config import NodeConfig
+from dta.errors import BadAnswer, RpcError, UsageError
+from dta.ipfs.embedded import EmbeddedStore
+from dta.ipfs.kubo import KuboStore
+from dta.ipfs.peers import PeerFetcher
+from dta.ipfs.store import BlockStore
+
+KUBO_TIMEOUT_S = 30.0
+
+
+class AgentNetwork:
+    """A :class:`dta.hooks.runner.Network`."""
+
+    def __init__(self, rpc: AsyncRpc, chain_id: str, store: BlockStore, fetcher: PeerFetcher) -> None:
+        self._rpc = rpc
+        self._chain_id = chain_id
+        self._store = store
+        self._fetcher = fetcher
+
+    async def catching_up(self) -> bool:
+        """See :class:`dta.hooks.runner.Network`."""
+        status = await self._rpc.call(requests.status())
+        if status.chain_id != self._chain_id:
+            raise BadAnswer(
+                f"the CometBFT at {self._rpc.url} is of the chain {status.chain_id}, not {self._chain_id}",
+                hint="correct rpc_url in node.toml",
+            )
+        return status.catching_up
+
+    async def obtain(self, cid: str, pin: bool) -> bytes:
+        """See :class:`dta.hooks.runner.Network`."""
+        block = await self._fetcher.fetch(cid)
+        if pin:
+            await asyncio.to_thread(self._store.pin, cid)
+        return block
+
+    async def broadcast(self, tx: bytes) -> tuple[int, str]:
+        """See :class:`dta.hooks.runner.Network`."""
+        try:
+            answer = await self._rpc.call(requests.broadcast_tx_sync(tx))
+        except RpcError as error:
+            # CometBFT gives all of its refusals one number: only the text tells them apart.
+            if "already exists in cache" in error.rpc_data:
+                return Code.OK, ""
+            if "mempool is full" in error.rpc_data:
+                return Code.BUSY, error.rpc_data
+            raise
+        return answer.code, answer.log
+
+
+def open_store(config: NodeConfig) -> EmbeddedStore | KuboStore:
+    """The block store that the configuration names. Raises BlockError, UsageError."""
+    if config.blocks == "embedded":
+        return EmbeddedStore(config.blocks_dir)
+    if config.blocks == "kubo":
+        if not config.kubo_api:
+            raise UsageError("the block store is kubo, but kubo_api is not set", hint="set it in node.toml, [blocks]")
+        return KuboStore(httpx.Client(base_url=config.kubo_api, timeout=KUBO_TIMEOUT_S, trust_env=False))
+    raise UsageError(f"there is no block store {config.blocks!r}", hint="embedded or kubo (node.toml, [blocks])")

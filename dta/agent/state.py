@@ -1,0 +1,158 @@
+"""Committed state, read over the application's read socket (docs/spec/abci-server.md, The read socket).
+
+Blocking: call it from a thread. A connection is one snapshot, taken when it is opened and let go when it is closed.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from google.protobuf.message import DecodeError
+
+from abci_app.pb.dta.v1 import statesocket_pb2 as pb
+from dta.errors import Unreachable
+from dta.hooks.jobs import Pinned
+
+DEFAULT_TIMEOUT_S = 10.0
+PAGE_ENTRIES = 256
+MAX_ANSWER_BYTES = 4 << 20  # the application ends an answer at about 1 MiB
+
+
+class StateUnavailable(Unreachable):
+    """The application does not answer as it should, or has committed no block yet. ``data`` has the reason."""
+
+    kind = "state-unavailable"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"the application's state can't be read: {reason}", hint="see logs/application.log",
+            data={"reason": reason},
+        )  # fmt: skip
+
+
+class SocketView:
+    """A :class:`abci_app.state.view.StateView` over one connection. For one thread at a time."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._buffer = bytearray()
+
+    def pin(self) -> pb.StatePinned:
+        """Take a new snapshot."""
+        answer = self._ask(pb.StateRequest(pin=pb.StatePin()))
+        if answer.WhichOneof("kind") != "pinned":
+            raise _unexpected(answer)
+        return answer.pinned
+
+    def get(self, key: bytes) -> bytes | None:
+        """See :class:`abci_app.state.view.StateView`."""
+        return self._value(pb.StateRequest(get=pb.StateGet(key=key)))
+
+    def index_get(self, key: bytes) -> bytes | None:
+        """See :class:`abci_app.state.view.StateView`."""
+        return self._value(pb.StateRequest(index_get=pb.StateGet(key=key)))
+
+    def scan(self, prefix: bytes, after: bytes = b"", limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """See :class:`abci_app.state.view.StateView`. Pages are asked for as they are needed."""
+        return self._pages("scan", prefix, after, limit)
+
+    def index_scan(self, prefix: bytes, after: bytes = b"", limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """See :class:`abci_app.state.view.StateView`. Pages are asked for as they are needed."""
+        return self._pages("index_scan", prefix, after, limit)
+
+    def _pages(self, kind: str, prefix: bytes, after: bytes, limit: int | None) -> Iterator[tuple[bytes, bytes]]:
+        left = limit
+        while left is None or left > 0:
+            page = PAGE_ENTRIES if left is None else min(left, PAGE_ENTRIES)
+            request = pb.StateRequest()
+            getattr(request, kind).CopyFrom(pb.StateScan(prefix=prefix, after=after, limit=page))
+            answer = self._ask(request)
+            if answer.WhichOneof("kind") != "entries":
+                raise _unexpected(answer)
+            for entry in answer.entries.entries:
+                yield entry.key, entry.value
+                after = entry.key
+            if left is not None:
+                left -= len(answer.entries.entries)
+            if not answer.entries.more or not answer.entries.entries:
+                return
+
+    def _value(self, request: pb.StateRequest) -> bytes | None:
+        answer = self._ask(request)
+        if answer.WhichOneof("kind") != "value":
+            raise _unexpected(answer)
+        return answer.value.value if answer.value.HasField("value") else None
+
+    def _ask(self, request: pb.StateRequest) -> pb.StateResponse:
+        message = request.SerializeToString()
+        try:
+            self._connection.sendall(_varint(len(message)) + message)
+            return pb.StateResponse.FromString(self._read_frame())
+        except TimeoutError:
+            raise StateUnavailable("no answer in time") from None
+        except OSError as error:
+            raise StateUnavailable(error.strerror or "the connection broke") from None
+        except DecodeError:
+            raise StateUnavailable("an answer is malformed") from None
+
+    def _read_frame(self) -> bytes:
+        length_bytes, shift = 0, 0
+        while True:
+            byte = self._take(1)[0]
+            length_bytes |= (byte & 0x7F) << shift
+            shift += 7
+            if length_bytes > MAX_ANSWER_BYTES or shift > 35:
+                raise StateUnavailable("an answer is too large")
+            if byte < 0x80:
+                return self._take(length_bytes)
+
+    def _take(self, count: int) -> bytes:
+        while len(self._buffer) < count:
+            received = self._connection.recv(1 << 16)
+            if not received:
+                raise StateUnavailable("the application closed the connection")
+            self._buffer += received
+        taken = bytes(self._buffer[:count])
+        del self._buffer[:count]
+        return taken
+
+
+class StateClient:
+    """Reads committed state from the socket at ``path``. For several threads at once."""
+
+    def __init__(self, path: Path, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+        self._path = path
+        self._timeout_s = timeout_s
+
+    @contextmanager
+    def pin(self) -> Iterator[Pinned]:
+        """The newest committed state, until the block ends. Raises StateUnavailable."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(self._timeout_s)
+            try:
+                connection.connect(str(self._path))
+            except OSError as error:
+                raise StateUnavailable(error.strerror or "no connection") from None
+            view = SocketView(connection)
+            pinned = view.pin()
+            if not pinned.height:
+                raise StateUnavailable("there is no block yet")
+            yield Pinned(view, pinned.height, pinned.time_seconds)
+
+
+def _unexpected(answer: pb.StateResponse) -> StateUnavailable:
+    if answer.WhichOneof("kind") == "refusal":
+        return StateUnavailable(f"it refused a request: {answer.refusal.message}")
+    return StateUnavailable("it answered another question")
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
