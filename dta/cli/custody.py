@@ -99,6 +99,12 @@ def _line(step: Step) -> str:
     return f"{step.message} ({step.done} of {step.total})" if step.total else step.message
 
 
+def ask(work: Work, question: str, yes: bool) -> None:
+    """Asks a person at a terminal; a script has decided by what it runs. Raises UsageError for a no."""
+    if sys.stdin.isatty():
+        work.session.confirm(question, yes)
+
+
 def find_id(text: str, known: Sequence[bytes], what: str) -> bytes:
     """An id by its 64 hex digits, or by the first digits of one that this home knows. Raises UsageError, NotFound."""
     plain = text.strip().lower()

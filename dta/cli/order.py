@@ -11,7 +11,7 @@ from abci_app.codes import info
 from abci_app.limits import MAX_ENVELOPE_BYTES
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from dta.cli import order_release, policy
-from dta.cli.custody import Wait, Work, Yes, at_work, find_id, read_secret, table
+from dta.cli.custody import Wait, Work, Yes, ask, at_work, find_id, read_secret, table
 from dta.cli.order_view import order_json, order_lines, order_status, request_json, request_lines, requests_of
 from dta.client import leaves, requests
 from dta.client.custody import orders, records
@@ -174,7 +174,7 @@ def close(context: typer.Context, order: OrderId, yes: Yes = False) -> None:
     """Close an order: no request is accepted after it, and the fiduciaries let go of the envelope."""
     with at_work(context) as work:
         id_ = _find(work, order)
-        work.session.confirm(f"Closing order {id_.hex()} can't be undone: nobody receives its secret afterwards.", yes)
+        ask(work, f"Closing order {id_.hex()} can't be undone: nobody receives its secret afterwards.", yes)
         record = orders.close(work.custody, id_)
         data = {"order": id_.hex(), "status": order_status(record), "ended_height": record.ended_height}
         work.session.show(data, [f"order   {id_.hex()}", f"status  {order_status(record)}"])

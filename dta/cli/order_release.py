@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dta.cli.custody import Wait, Work, Yes, at_work, find_id
+from dta.cli.custody import Wait, Work, Yes, ask, at_work, find_id
 from dta.cli.order_view import request_json, request_lines
 from dta.client import leaves
 from dta.client.custody import asking, keyfile, receiving, records
@@ -40,7 +40,9 @@ def request(
         Path | None, typer.Option("--prepare", help="Write what the principal has to authorise here; send nothing.")
     ] = None,
     source: Annotated[Path | None, typer.Option("--from", help="Send what the principal authorised.")] = None,
-    allow_missing: Annotated[int, typer.Option(help="So many fiduciaries need not take the keys now.")] = 0,
+    allow_missing: Annotated[
+        int | None, typer.Option(help="So many fiduciaries need not take the keys now. Without: n - threshold.")
+    ] = None,
 ) -> None:
     """Ask for an order's secret, with fresh keys that only this home has."""
     if (source is None) == (not order) or (source is not None and prepare is not None):
@@ -54,8 +56,8 @@ def request(
         if prepare is not None:
             _hand_over(work, opened, prepare)
             return
-        asking.submit(work.custody, opened, allow_missing=allow_missing)
-        content = asking.content(work.custody, opened.request)
+        view = asking.submit(work.custody, opened, allow_missing=allow_missing)
+        content = asking.content(work.custody, opened.request, view)
         work.session.show(request_json(content), request_lines(work, content))
         work.session.talk(f"Receive it with `dta order receive {opened.request.hex()} --out FILE`.")
 
@@ -92,7 +94,7 @@ def authorise(
         work.session.talk(f"order        {draft.message.order.hex()}")
         work.session.talk(f"beneficiary  {work.name(beneficiary)}, {beneficiary.hex()}")
         work.session.talk(f"calls itself {record.name!r} on the ledger, which proves nothing: compare the id")
-        work.session.confirm("Let this identity receive the secret, with the keys in this file only?", yes)
+        ask(work, "Let this identity receive the secret, with the keys in this file only?", yes)
         signed = asking.authorise(work.custody, draft)
         target = out or file
         write_file(target, signed.to_json().encode())
@@ -116,7 +118,7 @@ def _decide(context: typer.Context, request: str, yes: bool, what: str) -> None:
         if not work.session.as_json:
             for line in request_lines(work, content):
                 work.session.talk(line)
-        work.session.confirm(f"{what.capitalize()} this request?", yes)
+        ask(work, f"{what.capitalize()} this request?", yes)
         decide = asking.approve if what == "approve" else asking.veto
         committed = decide(work.custody, content)
         record = work.ledger.get(leaves.request(content.view.record.id), at_least=committed.height)

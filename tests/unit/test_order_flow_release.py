@@ -145,9 +145,10 @@ def test_a_veto_in_its_window_stops_a_granted_release_for_good(world: World) -> 
     alice, bob = world.session(world.alice), world.session(world.bob)
     shown = asking.content(alice, opened.request)
     assert shown.view.record.status == pb.REQUEST_STATUS_GRANTED
+    carol = world.session(world.carol)
+    as_carol = asking.content(carol, opened.request)
     with pytest.raises(WouldBeRefused):
-        carol = world.session(world.carol)
-        asking.veto(carol, asking.content(carol, opened.request))
+        asking.veto(carol, as_carol)
     asking.veto(alice, shown)
     with pytest.raises(RequestEnded) as caught:
         receiving.receive(bob, REALM, opened.request)
@@ -267,13 +268,20 @@ def test_an_unanswered_request_expires_and_releases_nothing(tmp_path: Path) -> N
     assert caught.value.data["status"] == "expired"
 
 
-def test_keys_that_no_gateway_takes_are_never_asked_with(world: World) -> None:
+def test_a_request_waits_for_every_gateway_only_when_told_to(world: World) -> None:
     order = placed(world)
     world.chain.gateways.down = {"gateway-0.test"}
     bob = world.session(world.bob)
+    opened = asking.prepare(bob, order)
     with pytest.raises(UploadIncomplete):
-        asking.submit(bob, asking.prepare(bob, order))
+        asking.submit(bob, opened, allow_missing=0)
     assert bob.ledger.order(order, at_least=world.chain.height).open_requests == 0
+    asking.submit(bob, opened)
+    assert receiving.receive(bob, REALM, opened.request).secret == SECRET
+    world.chain.gateways.down = {"gateway-0.test", "gateway-1.test"}
+    third = asking.prepare(bob, order)
+    with pytest.raises(UploadIncomplete):
+        asking.submit(bob, third)
 
 
 def test_the_envelope_comes_from_any_gateway_that_has_it_and_a_false_one_is_passed_over(world: World) -> None:

@@ -131,8 +131,11 @@ def _authorisation(gid: bytes, message: tx_pb2.RequestSecret) -> bytes:
     return statements.authorisation_statement(gid, message.order, message.beneficiary, digest)
 
 
-def submit(session: Session, opened: OpenRequest, *, allow_missing: int = 0) -> RequestView:
+def submit(session: Session, opened: OpenRequest, *, allow_missing: int | None = None) -> RequestView:
     """Uploads the keys' envelope and sends the request. The proved request then.
+
+    ``allow_missing``: so many fiduciaries need not take the keys now (they fetch them from the others). None: as many
+    as the threshold leaves, so that a request goes on while a fiduciary is down.
 
     Raises WouldBeRefused (AUTHORISATION_INVALID), UploadIncomplete, RefusedByLedger.
     """
@@ -148,7 +151,13 @@ def submit(session: Session, opened: OpenRequest, *, allow_missing: int = 0) -> 
         raise UsageError("this home no longer has the envelope of the request's keys", hint="make a new request")
     gateways = {fiduciary: session.gateways(fiduciary) for fiduciary in order.fiduciaries}
     session.progress(Step("upload", f"uploading the keys to {len(gateways)} fiduciaries"))
-    session.blocks.upload(block, gateways, session.party.signer, allow_missing)
+    spare = len(order.fiduciaries) - order.threshold
+    missed = session.blocks.upload(
+        block, gateways, session.party.signer, spare if allow_missing is None else allow_missing
+    )
+    if missed:
+        names = ", ".join(fiduciary.hex()[:12] for fiduciary in missed)
+        session.progress(Step("upload", f"not taken by {names}: they will fetch them from the others"))
     session.progress(Step("submit", f"sending request {opened.request.hex()}"))
     committed = session.send(opened.message)
     return session.ledger.request_view(opened.request, at_least=committed.height)
@@ -190,12 +199,12 @@ class Content:
     may_veto: bool
 
 
-def content(session: Session, request: bytes) -> Content:
+def content(session: Session, request: bytes, view: RequestView | None = None) -> Content:
     """The proved request, its order and the decisions, with the digest recomputed where the node has the bytes.
 
-    Raises ContentDiffers where the node shows other bytes than the record commits to.
+    ``view``: the request where it was just read. Raises ContentDiffers where the node shows other bytes than the record commits to.
     """
-    view = session.ledger.request_view(request)
+    view = view or session.ledger.request_view(request)
     checked = _check_digest(session, view.record)
     parties = rules.parties(view.order.policy)
     vetoers = rules.vetoers(view.order.policy, view.order.principal)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from abci_app.codes import Code, info
-from dta.errors import EXIT_NOT_VERIFIED, EXIT_REFUSED, EXIT_UNREACHABLE, DtaError, JsonValue, UsageError
+from dta.errors import EXIT_NOT_VERIFIED, EXIT_REFUSED, EXIT_UNREACHABLE, DtaError, JsonValue
 from dta.ipfs.peers import UploadResult
 
 
-class WouldBeRefused(UsageError):
+class WouldBeRefused(DtaError):
     """The ledger would refuse this, with ``code``: nothing was sealed, uploaded or sent."""
 
     kind = "would-be-refused"
+    exit_code = EXIT_REFUSED
 
     def __init__(self, code: Code, detail: str) -> None:
         row = info(code)

@@ -48,16 +48,11 @@ class Terms:
 def build(terms: Terms, beneficiary: bytes, resolve: Resolve) -> tuple[pb.Policy, pb.BeneficiaryRule]:
     """The policy and the beneficiary rule (``beneficiary`` empty: whom the principal authorises).
 
-    Raises UsageError (a text that is no policy), NotFound (an unknown name), WouldBeRefused (BAD_POLICY, BAD_RULE).
+    Without a policy the beneficiary alone decides. Raises UsageError (a text that is no policy), NotFound (an unknown
+    name), WouldBeRefused (BAD_POLICY, BAD_RULE).
     """
-    if bool(terms.text) == (terms.tree is not None):
-        raise UsageError(
-            "an order needs one policy: who must agree to a release",
-            hint="--policy single:NAME, --policy 2of:A,B,C, or --policy-file FILE",
-        )
-    tree = parse_text(terms.text) if terms.text else terms.tree
     policy = pb.Policy(
-        nodes=_flatten(tree, resolve), vetoers=[resolve(name) for name in terms.vetoers],
+        nodes=_nodes(terms, beneficiary, resolve), vetoers=[resolve(name) for name in terms.vetoers],
         **_times(not_before_s=terms.not_before_s, not_after_s=terms.not_after_s, veto_window_s=terms.veto_window_s),
     )  # fmt: skip
     rule = pb.BeneficiaryRule(identity=beneficiary)
@@ -66,6 +61,19 @@ def build(terms: Terms, beneficiary: bytes, resolve: Resolve) -> tuple[pb.Policy
     except Refusal as refusal:
         raise WouldBeRefused(refusal.code, refusal.detail) from None
     return policy, rule
+
+
+def _nodes(terms: Terms, beneficiary: bytes, resolve: Resolve) -> list[pb.PolicyNode]:
+    if terms.text and terms.tree is not None:
+        raise UsageError("two policies were given", hint="give --policy or --policy-file")
+    if terms.text or terms.tree is not None:
+        return _flatten(parse_text(terms.text) if terms.text else terms.tree, resolve)
+    if not beneficiary:
+        raise UsageError(
+            "who must agree to a release?",
+            hint="--beneficiary NAME alone lets that one decide; else --policy single:NAME, 2of:A,B,C, or a file",
+        )
+    return [pb.PolicyNode(identity=beneficiary)]
 
 
 def _times(**times_s: int) -> dict[str, int]:
