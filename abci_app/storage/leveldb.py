@@ -14,8 +14,8 @@ from abci_app.storage.kv import StorageFailure, StoreCorrupt, prefix_end
 # Tables are mapped into memory while they are open, so (open files x table size) bounds what a large store adds to
 # the process. Hashes do not compress.
 WRITE_BUFFER_BYTES = 16 << 20
-BLOCK_CACHE_BYTES = 32 << 20
-TABLE_BYTES = 4 << 20
+BLOCK_CACHE_BYTES = 8 << 20
+TABLE_BYTES = 2 << 20
 MAX_OPEN_FILES = 64
 BLOOM_BITS = 10
 

@@ -10,7 +10,7 @@ Tables, by the first byte of the key (docs/spec/state-tree.md):
 ``r``  height at which the root changed       the reference of the root
 ``s``  height | chunk number                  what no root from that height on refers to
 ``m``  name                                   what the caller keeps beside the state
-``h``  (nothing)                              the last committed height
+``h``  (nothing)                              the last committed height, where its root is from, its reference
 ``p``  (nothing)                              the lowest height that pruning left whole
 ``f``  (nothing)                              the number of this format
 ====  =====================================  ======================================================
@@ -24,7 +24,7 @@ from hashlib import sha256
 
 from abci_app.block import Changes
 from abci_app.hashing import u64
-from abci_app.state.nodes import NO_REF, Ref, TreeCorrupt, ref_hash
+from abci_app.state.nodes import NO_REF, REF_BYTES, Ref, TreeCorrupt, ref_hash
 from abci_app.state.proof import ProvedLeaf, encode_absence, encode_existence
 from abci_app.state.tree import NodeCache, TreeUpdate, changes_of, update_tree
 from abci_app.state.walk import LeafPath, entries_of, find_leaf, neighbour
@@ -122,8 +122,16 @@ class KvView:
 
     def committed_height(self) -> int:
         """The height of the last committed block, 0 before the first."""
+        return self.head()[0]
+
+    def head(self) -> tuple[int, int, Ref]:
+        """The last committed height, the height at which its root came about, and the root's reference."""
         stored = self._kv.get(HEAD)
-        return int.from_bytes(stored, "big") if stored is not None else 0
+        if stored is None:
+            return 0, 0, NO_REF
+        if len(stored) not in (16, 16 + REF_BYTES):
+            raise StoreCorrupt(f"the head has {len(stored)} bytes")
+        return int.from_bytes(stored[:8], "big"), int.from_bytes(stored[8:16], "big"), stored[16:]
 
     def oldest_height(self) -> int:
         """The lowest height whose tree is promised to be whole."""
@@ -133,12 +141,14 @@ class KvView:
 
     def root_at(self, height: int) -> Ref:
         """The reference of the root at ``height``. Raises VersionPruned and VersionUnknown."""
-        latest = self.committed_height()
+        latest, since, root = self.head()
         if height > latest or height < 1:
             raise VersionUnknown(height, latest)
         oldest = self.oldest_height()
         if height < oldest:
             raise VersionPruned(height, oldest)
+        if height >= since:
+            return root
         found = self._kv.last_at_or_before(ROOTS, ROOTS + u64(height))
         if found is None:
             raise VersionUnknown(height, latest)
@@ -198,8 +208,8 @@ class SnapshotView(KvView):
     def __init__(self, kv: KvSnapshot, keep_versions: int) -> None:
         super().__init__(kv, keep_versions)
         self._snapshot = kv
-        self.height = self.committed_height()
-        self.app_hash = ref_hash(self.root_at(self.height)) if self.height else ref_hash(NO_REF)
+        self.height, _, root = self.head()
+        self.app_hash = ref_hash(root)
 
     def close(self) -> None:
         """Let the snapshot go. Reading afterwards raises StorageFailure."""
@@ -228,12 +238,11 @@ class StateDB:
         self._cache = cache if cache is not None else NodeCache()
         self._view = KvView(kv, keep_versions)
         found = kv.get(FORMAT_KEY)
-        self.height = self._view.committed_height()
+        self.height, self._root_since, self._root = self._view.head()
         if (found is None) != (self.height == 0):
             raise StoreCorrupt("the store has a format but no height, or a height but no format")
         if found not in (None, FORMAT):
             raise StorageFailure(f"the store's format is {found!r}; this program reads {FORMAT!r}")
-        self._root = self._view.root_at(self.height) if self.height else NO_REF
         self.app_hash = ref_hash(self._root)
 
     def meta(self, name: str) -> bytes | None:
@@ -274,9 +283,12 @@ class StateDB:
         """
         if staged.base != self.height:
             raise ValueError(f"block {staged.height} was staged on {staged.base}, not on {self.height}")
-        self._kv.write(self._batch(staged), sync=True)
+        root_since = self._root_since
+        if staged.tree.root != self._root or not self.height:
+            root_since = staged.height
+        self._kv.write(self._batch(staged, root_since), sync=True)
         self._cache.replace(staged.tree)
-        self._root = staged.tree.root
+        self._root, self._root_since = staged.tree.root, root_since
         self.app_hash = staged.app_hash
         self.height = staged.height
 
@@ -317,7 +329,7 @@ class StateDB:
         """Release the store."""
         self._kv.close()
 
-    def _batch(self, staged: Staged) -> list[tuple[bytes, bytes | None]]:
+    def _batch(self, staged: Staged, root_since: int) -> list[tuple[bytes, bytes | None]]:
         tree, height = staged.tree, u64(staged.height)
         leaves = {sha256(key).digest(): (key, value) for key, value in staged.changes.leaves}
         batch: list[tuple[bytes, bytes | None]] = []
@@ -330,16 +342,15 @@ class StateDB:
         batch += [(NODES + key, stored) for key, stored in tree.nodes()]
         batch += [(INDEX + key, entry_value) for key, entry_value in staged.changes.index]
         stale = [NODES + key for key in tree.stale_nodes] + [VALUES + key for key in tree.stale_values]
-        if tree.root != self._root or not self.height:
-            previous = self._kv.last_at_or_before(ROOTS, ROOTS + height)
-            if previous is not None:
-                stale.append(previous[0])
+        if root_since == staged.height:
+            if self.height:
+                stale.append(ROOTS + u64(self._root_since))
             batch.append((ROOTS + height, tree.root))
         for start in range(0, len(stale), STALE_CHUNK_KEYS):
             chunk = (start // STALE_CHUNK_KEYS).to_bytes(4, "big")
             batch.append((STALE + height + chunk, _pack_keys(stale[start : start + STALE_CHUNK_KEYS])))
         batch += [(META + name.encode("ascii"), staged.meta[name]) for name in sorted(staged.meta)]
-        batch.append((HEAD, height))
+        batch.append((HEAD, height + u64(root_since) + tree.root))
         if not self.height:
             batch.append((FORMAT_KEY, FORMAT))
         return batch
