@@ -72,10 +72,14 @@ def lines(view: Mapping[str, object]) -> list[str]:
     told = []
     for name, value in view.items():
         if isinstance(value, dict):
-            told += [f"{f'document {key}':<26}{_words(inner)}" for key, inner in value.items() if inner]
-        elif value or (value == 0 and name in ("registered_height", "updated_height")):
-            told.append(f"{name.replace('_', ' '):<26}{_words(value)}")
+            told += [_line(f"document {inner}", said) for inner, said in value.items() if said]
+        elif value or isinstance(value, bool):
+            told.append(_line(name, value))
     return told
+
+
+def _line(name: str, value: object) -> str:
+    return f"{name.replace('_', ' '):<26}{_words(value)}"
 
 
 def _words(value: object) -> str:

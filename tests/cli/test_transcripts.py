@@ -1,0 +1,24 @@
+"""Every transcript beside this file is what the command line really says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.transcript import play
+
+TRANSCRIPTS = sorted(Path(__file__).parent.glob("*.txt"))
+
+
+@pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)
+def test_the_transcript_is_what_is_said(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    for variable in ("DTA_HOME", "DTA_PIN_FILE", "DTA_DEBUG"):
+        monkeypatch.delenv(variable, raising=False)
+    # Nobody is there to be asked: what would prompt has to say so.
+    monkeypatch.setattr("sys.stdin", open("/dev/null"))  # noqa: SIM115
+    play(path, tmp_path, capsys)
