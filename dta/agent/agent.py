@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from dta.agent.documents import document_in, genesis_documents, transactions_of
 from dta.agent.keystores import KeystoreHolder
 from dta.agent.ledger import AgentLedger
 from dta.agent.network import AgentNetwork, open_store
@@ -110,7 +111,7 @@ class Agent:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._until_open("gateway", lambda: self._open_gateway(gateway)))
                     group.create_task(runner.run(stop))
-                    group.create_task(self._every(PINS_EVERY_S, "pins", self._follow_state))
+                    group.create_task(self._every(PINS_EVERY_S, "pins", lambda: self._follow_state(rpc)))
                     group.create_task(self._every(DELETE_EVERY_S, "blocks", self._delete_unpinned))
                     group.create_task(self._health_forever())
             finally:
@@ -165,19 +166,35 @@ class Agent:
                 self._trouble.pop(name, None)
             await asyncio.sleep(seconds)
 
-    async def _follow_state(self) -> None:
-        """Learn the peers' gateways; pin what state names."""
-        wanted = await asyncio.to_thread(self._read_wanted)
-        assert self._store is not None
+    async def _follow_state(self, rpc: AsyncRpc) -> None:
+        """Learn the peers' gateways; pin what state names, the documents that only the chain has included."""
+        wanted, on_chain = await asyncio.to_thread(self._read_wanted)
+        store = self._store
+        assert store is not None
         assert self._fetcher is not None
-        done = await reconcile(self._store, self._fetcher, wanted)
+        for cid, tx_hash in on_chain.items():
+            block = await document_in(rpc, tx_hash, cid)
+            if block is not None:
+                await asyncio.to_thread(store.put, block)
+        done = await reconcile(store, self._fetcher, wanted)
         self._pinned_blocks = len(wanted) - len(done.failed)
         self._missing_blocks = [{"cid": cid, "error": str(error)} for cid, error in done.failed[:20]]
 
-    def _read_wanted(self) -> list[str]:
+    def _read_wanted(self) -> tuple[list[str], dict[str, bytes]]:
+        """The wanted pins; and of the documents among them that are not here, the transactions that have them."""
+        store = self._store
+        assert store is not None
         with self._ledger.client.pin() as now:
             self._gateways = peer_gateways(now.view, self._config.identity)
-            return self._pins.wanted(now.view)
+            wanted = self._pins.wanted(now.view)
+            missing = [cid for cid in wanted if not store.has(cid)]
+            if not missing:
+                return wanted, {}
+            founders = genesis_documents(self._config.comet_home / "config/genesis.json")
+            for cid in missing:
+                if cid in founders:
+                    store.put(founders[cid])
+            return wanted, transactions_of(now.view, missing)
 
     async def _delete_unpinned(self) -> None:
         assert self._store is not None
