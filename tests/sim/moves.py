@@ -1,0 +1,264 @@
+"""What people, nodes and attackers send: random transactions over what state holds, most of them sensible."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import cache
+from random import Random
+
+from google.protobuf.message import Message
+from nacl.signing import SigningKey
+
+from abci_app import cid
+from abci_app.crypto import hpke, statements
+from abci_app.pb.dta.v1 import custody_pb2, identity_pb2, tx_pb2
+from abci_app.state import due, keys
+from abci_app.state.due import DueKind
+from abci_app.state.records import ORDERS, REQUESTS, VAULTS
+from abci_app.state.view import StateView
+from tests.sim.prelude import PRINCIPALS, Prelude, vault_key
+from tests.support.actors import Actor, body_bytes, seeded, signed_tx
+from tests.support.chain import CHAIN_ID
+from tests.support.custody import SEALED, k_of, single
+
+
+@cache
+def _request_key(name: str, tag: int) -> tuple[bytes, bytes, identity_pb2.HpkeKey]:
+    seed = seeded("sim-request-key", name, tag)
+    return seed + seed, seed, hpke.public_key_of(seed + seed, seed)
+
+
+class Moves:
+    """Makes transactions. ``rotating``: a rotation's bytes -> who moves to its next key when it is committed."""
+
+    def __init__(self, rng: Random, start: Prelude) -> None:
+        self.rng = rng
+        self.gid = start.gid
+        self.fiduciaries = [copy.copy(actor) for actor in start.fiduciaries]
+        self.people = [copy.copy(actor) for actor in start.people]
+        self.principals = self.people[: len(PRINCIPALS)]
+        self.rotating: dict[bytes, tuple[Actor, str]] = {}
+        self.sent: list[bytes] = []
+        self._by_id = {actor.identity: actor for actor in (*self.fiduciaries, *self.people)}
+        self._makers: list[tuple[int, Callable[[StateView, int, int], bytes | None]]] = [
+            (36, self._place), (56, self._request), (44, self._approve), (20, self._veto), (8, self._close_order),
+            (6, self._open_vault), (4, self._close_vault), (5, self._cancel_close), (16, self._report),
+            (1, self._suspend), (3, self._rotate), (2, self._register), (1, self._revoke), (10, self._again),
+            (8, self._garbage), (6, self._stray_result),
+        ]  # fmt: skip
+
+    def random(self, view: StateView, height: int, time_s: int) -> bytes | None:
+        """One transaction of somebody, or nothing where nothing fits."""
+        weights = [weight for weight, _ in self._makers]
+        make = self.rng.choices([maker for _, maker in self._makers], weights)[0]
+        tx = make(view, height, time_s)
+        if tx is not None:
+            self.sent.append(tx)
+        return tx
+
+    def results(self, view: StateView, height: int, time_s: int) -> list[bytes]:
+        """What the fiduciaries' hooks answer: most of what is due, some of it twice, some wrong."""
+        txs = []
+        for fiduciary in self.fiduciaries:
+            for key, value in list(view.index_scan(keys.due_prefix(fiduciary.identity))):
+                owed = due.parse(key, value)
+                ready = owed.from_time_s <= time_s and owed.from_height <= height
+                if (ready or self.rng.random() < 0.1) and self.rng.random() < 0.7:
+                    message = self._answer(fiduciary, owed)
+                    txs.append(self._tx(fiduciary, message, height, key=fiduciary.node_key))
+        return txs
+
+    def committed(self, tx: bytes) -> None:
+        """A transaction succeeded: who rotated has its next key now."""
+        if tx in self.rotating:
+            actor, document_cid = self.rotating.pop(tx)
+            actor.generation += 1
+            actor.previous_cid = document_cid
+
+    def _answer(self, fiduciary: Actor, owed: due.Due) -> Message:
+        if owed.kind == DueKind.PUBLISH_VAULT_KEY:
+            return tx_pb2.PublishVaultKey(vault=owed.subject, key=vault_key(fiduciary))
+        if owed.kind == DueKind.ERASE_VAULT:
+            return tx_pb2.ConfirmVaultErased(vault=owed.subject)
+        if owed.kind == DueKind.FULFIL_SECRET:
+            return tx_pb2.FulfilSecret(request=owed.subject, sealed=SEALED)
+        if self.rng.random() < 0.2:
+            return tx_pb2.RejectOrder(order=owed.subject, rejection=self.rng.randint(1, 8))
+        return tx_pb2.FulfilOrder(order=owed.subject)
+
+    def _tx(self, actor: Actor, message: Message, height: int, key: SigningKey | None = None) -> bytes:
+        body = body_bytes(CHAIN_ID, message, height + self.rng.randint(1, 12), self.rng.randbytes(16))
+        if self.rng.random() < 0.03:  # signed by somebody else, or in another's name
+            key = self.rng.choice(self.people).tx_key
+        return signed_tx(self.gid, actor.identity, key or actor.tx_key, body)
+
+    def _nonce(self) -> bytes:
+        return seeded("nonce", self.rng.randrange(12))
+
+    def _pick(self, view: StateView, prefix: bytes) -> bytes | None:
+        """Any record's id, but mostly one of those with which something can still happen."""
+        found = [key[len(prefix) :] for key, _ in view.scan(prefix)]
+        if prefix == keys.ORDER:
+            alive = [id_ for id_ in found if ORDERS.get(view, id_).status == custody_pb2.ORDER_STATUS_ACTIVE]
+        elif prefix == keys.REQUEST:
+            alive = [id_ for id_ in found if not REQUESTS.get(view, id_).settled_height]
+        else:
+            alive = [id_ for id_ in found if VAULTS.get(view, id_).status == custody_pb2.VAULT_STATUS_OPEN]
+        if alive and self.rng.random() < 0.85:
+            return self.rng.choice(alive)
+        return self.rng.choice(found) if found else None
+
+    def _someone(self, likely: Actor | None) -> Actor:
+        everybody = [*self.people, *self.fiduciaries]
+        return likely if likely is not None and self.rng.random() < 0.9 else self.rng.choice(everybody)
+
+    def _place(self, view: StateView, height: int, time_s: int) -> bytes:
+        rng, principal = self.rng, self._someone(self.rng.choice(self.principals))
+        named = rng.sample(self.fiduciaries, rng.randint(1, 4))
+        people = [actor.identity for actor in rng.sample(self.people, rng.randint(1, 3))]
+        policy = rng.choice([
+            single(rng.choice(people)), k_of(rng.randint(1, len(people)), *people),
+            k_of(1, *people, not_before_s=time_s + rng.randint(-20, 20)),
+            k_of(1, *people, not_after_s=time_s + rng.randint(0, 40)),
+        ])  # fmt: skip
+        policy.veto_window_s = rng.choice([0, 0, 20])
+        beneficiary = rng.choice(self.people).identity if rng.random() < 0.8 else b""
+        vault = self._vault(view, principal)
+        if rng.random() < 0.05:
+            policy.nodes.add(threshold=9)
+        message = tx_pb2.PlaceOrder(
+            nonce=self._nonce(), custodian="hsm-realm", vault=vault,
+            fiduciaries=[actor.identity for actor in named], threshold=rng.randint(1, len(named)),
+            share_commitments=[seeded("share", n) for n in range(len(named))], key_commitment=seeded("key"),
+            envelope_cid=cid.cid_of(b"envelope"), policy=policy,
+            rule=custody_pb2.BeneficiaryRule(identity=beneficiary),
+            expires_at_time_s=rng.choice([0, 0, 0, time_s + rng.randint(0, 150)]),
+            expires_at_height=rng.choice([0, 0, 0, height + rng.randint(0, 12)]),
+        )  # fmt: skip
+        return self._tx(principal, message, height)
+
+    def _vault(self, view: StateView, principal: Actor) -> bytes:
+        if self.rng.random() < 0.03:
+            return bytes(32)
+        mine = [key[-32:] for key, _ in view.index_scan(keys.principal_vaults(principal.identity))]
+        with_keys = [id_ for id_ in mine if VAULTS.get(view, id_).published == 4]
+        if with_keys and self.rng.random() < 0.8:
+            return self.rng.choice(with_keys)
+        return self.rng.choice(mine) if mine else bytes(32)
+
+    def _request(self, view: StateView, height: int, _: int) -> bytes | None:
+        id_ = self._pick(view, keys.ORDER)
+        if id_ is None:
+            return None
+        order = ORDERS.get(view, id_)
+        signer = self._someone(self._by_id.get(order.rule.identity, self._by_id[order.principal]))
+        tag = self.rng.randrange(4)
+        named = [self._by_id[fiduciary].name for fiduciary in order.fiduciaries]
+        digests = [statements.hpke_key_digest(_request_key(name, tag)[2]) for name in named]
+        message = tx_pb2.RequestSecret(
+            order=id_, nonce=seeded("nonce", tag), beneficiary=signer.identity, keys_cid=cid.cid_of(b"keys"),
+            key_digests=digests,
+        )  # fmt: skip
+        if not order.rule.identity and self.rng.random() < 0.7:
+            statement = statements.authorisation_statement(
+                self.gid, id_, signer.identity, statements.request_keys_digest(digests)
+            )
+            message.authorisation = self._by_id[order.principal].tx_key.sign(statement).signature
+        return self._tx(signer, message, height)
+
+    def _some_request(self, view: StateView) -> custody_pb2.RequestRecord | None:
+        id_ = self._pick(view, keys.REQUEST)
+        return None if id_ is None else REQUESTS.get(view, id_)
+
+    def _decision(self, view: StateView, height: int, kind: type[Message]) -> bytes | None:
+        request = self._some_request(view)
+        if request is None:
+            return None
+        policy = ORDERS.get(view, request.order).policy
+        parties = [node.identity for node in policy.nodes if node.identity in self._by_id]
+        signer = self._someone(self._by_id[self.rng.choice(parties)])
+        digest = request.content_digest if self.rng.random() < 0.95 else bytes(32)
+        return self._tx(signer, kind(request=request.id, content_digest=digest), height)
+
+    def _approve(self, view: StateView, height: int, _: int) -> bytes | None:
+        return self._decision(view, height, tx_pb2.ApproveRequest)
+
+    def _veto(self, view: StateView, height: int, _: int) -> bytes | None:
+        return self._decision(view, height, tx_pb2.VetoRequest)
+
+    def _close_order(self, view: StateView, height: int, _: int) -> bytes | None:
+        id_ = self._pick(view, keys.ORDER)
+        if id_ is None:
+            return None
+        principal = self._someone(self._by_id[ORDERS.get(view, id_).principal])
+        return self._tx(principal, tx_pb2.CloseOrder(order=id_), height)
+
+    def _open_vault(self, _: StateView, height: int, __: int) -> bytes:
+        named = self.rng.sample(self.fiduciaries, self.rng.randint(1, 4))
+        ids = [actor.identity for actor in named]
+        message = tx_pb2.OpenVault(nonce=self._nonce(), custodian="hsm-realm", fiduciaries=ids)
+        return self._tx(self._someone(self.rng.choice(self.principals)), message, height)
+
+    def _close_vault(self, view: StateView, height: int, _: int) -> bytes:
+        principal = self._someone(self.rng.choice(self.principals))
+        return self._tx(principal, tx_pb2.CloseVault(vault=self._vault(view, principal)), height)
+
+    def _cancel_close(self, view: StateView, height: int, _: int) -> bytes:
+        principal = self._someone(self.rng.choice(self.principals))
+        return self._tx(principal, tx_pb2.CancelCloseVault(vault=self._vault(view, principal)), height)
+
+    def _report(self, view: StateView, height: int, _: int) -> bytes | None:
+        request = self._some_request(view)
+        if request is None:
+            return None
+        fiduciary = self.rng.choice(self.fiduciaries)
+        seed, private, _key = _request_key(fiduciary.name, self.rng.randrange(4))
+        message = tx_pb2.ReportShare(
+            request=request.id, fiduciary=fiduciary.identity, mlkem768_seed=seed, x25519_private=private
+        )
+        return self._tx(self._someone(self._by_id[request.beneficiary]), message, height)
+
+    def _suspend(self, _: StateView, height: int, __: int) -> bytes:
+        return self._tx(self._someone(None), tx_pb2.SuspendIdentity(), height)
+
+    def _rotate(self, _: StateView, height: int, __: int) -> bytes:
+        actor = self._someone(None)
+        block = actor.next_document(self.gid)
+        key = actor.key(actor.generation + self.rng.choice([0, 1, 1, 1]))
+        tx = self._tx(actor, tx_pb2.RotateIdentity(envelope=block), height, key=key)
+        self.rotating[tx] = (actor, cid.cid_of(block))
+        return tx
+
+    def _revoke(self, _: StateView, height: int, __: int) -> bytes:
+        actor = self.rng.choice(self.people[1:])
+        next_key = actor.key(actor.generation + 1)
+        return self._tx(actor, tx_pb2.RevokeIdentity(next_key=bytes(next_key.verify_key)), height, key=next_key)
+
+    def _register(self, _: StateView, height: int, __: int) -> bytes:
+        newcomer = Actor(f"newcomer-{self.rng.randrange(3)}")
+        message = tx_pb2.RegisterIdentity(envelope=newcomer.enrol(self.gid))
+        signer = newcomer if self.rng.random() < 0.5 else self._someone(self.fiduciaries[0])
+        return self._tx(signer, message, height)
+
+    def _again(self, *_: object) -> bytes | None:
+        return self.rng.choice(self.sent) if self.sent else None
+
+    def _stray_result(self, view: StateView, height: int, _: int) -> bytes:
+        """A result that nobody waits for, or from somebody who does not owe it."""
+        fiduciary = self.rng.choice(self.fiduciaries)
+        order, request = self._pick(view, keys.ORDER), self._pick(view, keys.REQUEST)
+        message = self.rng.choice([
+            tx_pb2.FulfilOrder(order=order or bytes(32)), tx_pb2.FulfilSecret(request=request or b"", sealed=SEALED),
+            tx_pb2.ConfirmVaultErased(vault=bytes(32)), tx_pb2.RejectOrder(order=order or bytes(32), rejection=77),
+        ])  # fmt: skip
+        return self._tx(fiduciary, message, height, key=self.rng.choice([fiduciary.node_key, fiduciary.tx_key]))
+
+    def _garbage(self, *_: object) -> bytes:
+        """Random bytes, or something sent before with a byte changed or cut."""
+        if not self.sent or self.rng.random() < 0.3:
+            return self.rng.randbytes(self.rng.randrange(120))
+        tx = bytearray(self.rng.choice(self.sent))
+        if tx:
+            tx[self.rng.randrange(len(tx))] ^= 1 << self.rng.randrange(8)
+        return bytes(tx[: self.rng.choice([len(tx), len(tx), len(tx) - 1])])

@@ -1,0 +1,122 @@
+"""The chain that every schedule starts from: genesis, identities, two vaults with their keys. Made once a process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from abci_app import transition
+from abci_app.block import Block, BlockResult, Changes, Genesis, Time
+from abci_app.crypto import hpke
+from abci_app.params import default_params
+from abci_app.pb.dta.v1 import params_pb2, tx_pb2
+from abci_app.state.overlay import Overlay
+from abci_app.state.view import StateView
+from abci_app.storage.memory import MemoryStore
+from abci_app.storage.statedb import StateDB
+from tests.support.actors import Actor, seeded
+from tests.support.chain import Chain
+
+VARIANTS = 3
+PRINCIPALS = ("alice", "dave")
+BENEFICIARIES = ("bob", "carol")
+
+
+def variant_params(variant: int) -> params_pb2.Params:
+    """Short deadlines, so that things end within a schedule; variant 1 is tight, in variant 2 anybody registers."""
+    params = default_params()
+    params.request_ttl_s = 40
+    params.close_vault_delay_s = 30
+    params.close_vault_delay_blocks = 3
+    params.max_expiry_blocks = 50
+    if variant == 1:
+        params.max_sweep = 2
+        params.max_open_requests_per_order = 2
+        params.max_txs_per_identity = 3
+        params.max_open_orders_per_identity = 4
+        params.max_open_vaults_per_identity = 2
+        params.max_registrations = 1
+        params.max_block_cost = 20_000
+    if variant == 2:
+        params.registration = params_pb2.REGISTRATION_OPEN
+    return params
+
+
+@dataclass(frozen=True)
+class Prelude:
+    """Where schedules start. ``entries``: a store's whole contents after the blocks."""
+
+    genesis: Genesis
+    gid: bytes
+    fiduciaries: tuple[Actor, ...]
+    people: tuple[Actor, ...]
+    blocks: tuple[Block, ...]
+    entries: tuple[tuple[bytes, bytes], ...]
+    app_hashes: tuple[bytes, ...]
+
+    def store(self) -> MemoryStore:
+        """A store of a node that is at the last of ``blocks``."""
+        store = MemoryStore()
+        store.write(list(self.entries), sync=True)
+        return store
+
+
+def finalize(genesis: Genesis, view: StateView, height: int, block: Block) -> tuple[BlockResult, Changes]:
+    """What FinalizeBlock does. Genesis has no Commit: its changes go with the first block's."""
+    if height:
+        result = transition.apply_block(view, block)
+        return result, result.changes
+    first = Overlay(view)
+    first.apply(transition.init_chain(genesis))
+    result = transition.apply_block(first, block)
+    first.apply(result.changes)
+    return result, first.changes()
+
+
+def replay_blocks(genesis: Genesis, blocks: Sequence[Block]) -> tuple[MemoryStore, list[bytes]]:
+    """A new node that executes ``blocks`` from genesis: its store and the app hash after each."""
+    store, app_hashes = MemoryStore(), []
+    state = StateDB(store)
+    for block in blocks:
+        _, changes = finalize(genesis, state.view(), state.height, block)
+        staged = state.stage(block.height, changes)
+        state.commit(staged)
+        app_hashes.append(staged.app_hash)
+    return store, app_hashes
+
+
+@cache
+def prelude(variant: int) -> Prelude:
+    """The start of ``variant``."""
+    chain = Chain(4, variant_params(variant))
+    people = tuple(Actor(name) for name in (*PRINCIPALS, *BENEFICIARIES))
+    chain.register(*people)
+    for principal in people[: len(PRINCIPALS)]:
+        ids = [founder.identity for founder in chain.founders]
+        message = tx_pb2.OpenVault(nonce=bytes(32), custodian="hsm-realm", fiduciaries=ids)
+        vault = chain.run(principal, message).data
+        for founder in chain.founders:
+            assert chain.result(founder, tx_pb2.PublishVaultKey(vault=vault, key=vault_key(founder))).code == 0
+    # A replayed first state instead of the chain's own, so that its tree is the one that nodes would have.
+    store, app_hashes = replay_blocks(chain.genesis, chain.blocks)
+    return Prelude(
+        chain.genesis, chain.gid, tuple(chain.founders), people, tuple(chain.blocks), tuple(store.scan(b"")),
+        tuple(app_hashes),
+    )  # fmt: skip
+
+
+@cache
+def _key_of(name: str) -> tx_pb2.PublishVaultKey:
+    seed = seeded("vault-key", name)
+    return tx_pb2.PublishVaultKey(key=hpke.public_key_of(seed + seed, seed))
+
+
+def vault_key(founder: Actor) -> tx_pb2.HpkeKey:
+    """The key that ``founder`` publishes for every vault."""
+    return _key_of(founder.name).key
+
+
+def last_time(blocks: Sequence[Block]) -> Time:
+    """The last block's time."""
+    return blocks[-1].time

@@ -1,0 +1,158 @@
+"""Every index (but ``seen/``) and every counter, worked out again from leaves alone, and compared with what is there.
+
+Written from docs/spec/state.md, apart from the code that keeps the indexes, so that one finds the other's mistakes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from google.protobuf.message import Message
+
+from abci_app.hashing import u64
+from abci_app.pb.dta.v1 import custody_pb2 as pb
+from abci_app.state import keys
+from abci_app.state.view import StateView
+
+ORDER, REQUEST, VAULT = b"\x01", b"\x02", b"\x03"
+PUBLISH, FULFIL_ORDER, FULFIL_SECRET, ERASE = b"\x01", b"\x02", b"\x03", b"\x04"
+_OPEN_ORDER = (pb.ORDER_STATUS_PLACED, pb.ORDER_STATUS_ACTIVE)
+_ID = 32
+
+
+def _records(view: StateView, prefix: bytes, record: type[Message]) -> Iterator[tuple[bytes, Message]]:
+    for key, value in view.scan(prefix):
+        yield key[len(prefix) :], record.FromString(value)
+
+
+class Leaves:
+    """The custody records of a view."""
+
+    def __init__(self, view: StateView) -> None:
+        self.view = view
+        self.vaults: dict[bytes, pb.VaultRecord] = dict(_records(view, keys.VAULT, pb.VaultRecord))
+        self.vault_keys: dict[bytes, pb.VaultKeyRecord] = dict(_records(view, keys.VAULT_KEY, pb.VaultKeyRecord))
+        self.orders: dict[bytes, pb.OrderRecord] = dict(_records(view, keys.ORDER, pb.OrderRecord))
+        self.fulfilments: dict[bytes, pb.FulfilmentRecord] = dict(
+            _records(view, keys.FULFILMENT, pb.FulfilmentRecord)
+        )
+        self.requests: dict[bytes, pb.RequestRecord] = dict(_records(view, keys.REQUEST, pb.RequestRecord))
+        self.answers: dict[bytes, pb.AnswerRecord] = dict(_records(view, keys.ANSWER, pb.AnswerRecord))
+        self.counters: dict[bytes, pb.CounterRecord] = dict(_records(view, keys.COUNTER, pb.CounterRecord))
+
+
+def rebuild_index(leaves: Leaves) -> dict[bytes, bytes]:
+    """The index entries that follow from leaves."""
+    index: dict[bytes, bytes] = {}
+    for id_, vault in leaves.vaults.items():
+        index[b"principal-vaults/" + vault.principal + id_] = b"\x01"
+        _vault(leaves, index, id_, vault)
+    for id_, order in leaves.orders.items():
+        index[b"principal-orders/" + order.principal + id_] = b"\x01"
+        if order.status in _OPEN_ORDER:
+            _open_order(leaves, index, id_, order)
+    for id_, request in leaves.requests.items():
+        index[b"order-requests/" + request.order + id_] = b"\x01"
+        if not request.settled_height:
+            _open_request(leaves, index, id_, request)
+    return index
+
+
+def _vault(leaves: Leaves, index: dict[bytes, bytes], id_: bytes, vault: pb.VaultRecord) -> None:
+    if vault.status == pb.VAULT_STATUS_CLOSING:
+        if vault.waits_for_height:
+            index[b"deadline-height/" + u64(vault.closes_at_height) + VAULT + id_] = b"\x01"
+        else:
+            index[b"deadline-time/" + u64(vault.closes_at_time_s) + VAULT + id_] = b"\x01"
+    for fiduciary in vault.fiduciaries:
+        key = leaves.vault_keys.get(id_ + fiduciary)
+        if vault.status == pb.VAULT_STATUS_OPEN:
+            if key is None:
+                index[b"due/" + fiduciary + PUBLISH + id_] = bytes(16)
+        elif key is None or not key.erased_height:
+            since = u64(vault.closes_at_time_s) + u64(vault.closes_at_height)
+            index[b"due/" + fiduciary + ERASE + id_] = since
+
+
+def _open_order(leaves: Leaves, index: dict[bytes, bytes], id_: bytes, order: pb.OrderRecord) -> None:
+    index[b"vault-orders/" + order.vault + id_] = b"\x01"
+    if order.expires_at_time_s:
+        index[b"deadline-time/" + u64(order.expires_at_time_s) + ORDER + id_] = b"\x01"
+    if order.expires_at_height:
+        index[b"deadline-height/" + u64(order.expires_at_height + 1) + ORDER + id_] = b"\x01"
+    for fiduciary in order.fiduciaries:
+        if id_ + fiduciary not in leaves.fulfilments:
+            index[b"due/" + fiduciary + FULFIL_ORDER + id_] = bytes(16)
+
+
+def _open_request(leaves: Leaves, index: dict[bytes, bytes], id_: bytes, request: pb.RequestRecord) -> None:
+    index[b"open-requests/" + request.order + id_] = b"\x01"
+    index[b"deadline-time/" + u64(request.deadline_time_s) + REQUEST + id_] = b"\x01"
+    if request.status == pb.REQUEST_STATUS_PENDING:
+        return
+    for fiduciary in leaves.orders[request.order].fiduciaries:
+        if id_ + fiduciary not in leaves.answers:
+            since = u64(request.release_time_s) + u64(request.release_height)
+            index[b"due/" + fiduciary + FULFIL_SECRET + id_] = since
+
+
+def differences(view: StateView) -> list[str]:
+    """What is wrong with the indexes and counts of this state; nothing, if all is well."""
+    leaves = Leaves(view)
+    found = {key: value for key, value in view.index_scan(b"") if not key.startswith(keys.SEEN)}
+    expected = rebuild_index(leaves)
+    wrong = [f"index lacks {key!r}" for key in sorted(expected.keys() - found.keys())]
+    wrong += [f"index has {key!r} for nothing" for key in sorted(found.keys() - expected.keys())]
+    wrong += [f"{key!r} differs" for key in sorted(found.keys() & expected.keys()) if found[key] != expected[key]]
+    return wrong + _wrong_counts(leaves) + _wrong_seen(view)
+
+
+def _wrong_counts(leaves: Leaves) -> list[str]:
+    wrong: list[str] = []
+
+    def want(what: str, id_: bytes, said: int, counted: int) -> None:
+        if said != counted:
+            wrong.append(f"{what} of {id_.hex()} says {said}, there are {counted}")
+
+    open_orders = Counter(o.principal for o in leaves.orders.values() if o.status in _OPEN_ORDER)
+    open_vaults = Counter(v.principal for v in leaves.vaults.values() if v.status != pb.VAULT_STATUS_CLOSED)
+    for id_ in {**leaves.counters, **open_orders, **open_vaults}:
+        counter = leaves.counters.get(id_, pb.CounterRecord())
+        want("open_orders", id_, counter.open_orders, open_orders[id_])
+        want("open_vaults", id_, counter.open_vaults, open_vaults[id_])
+    published = Counter(key[:_ID] for key, record in leaves.vault_keys.items() if record.published_height)
+    erased = Counter(key[:_ID] for key, record in leaves.vault_keys.items() if record.erased_height)
+    for id_, vault in leaves.vaults.items():
+        want("published", id_, vault.published, published[id_])
+        want("erased", id_, vault.erased, erased[id_])
+    rejected = Counter(key[:_ID] for key, record in leaves.fulfilments.items() if record.rejection)
+    fulfilled = Counter(key[:_ID] for key, record in leaves.fulfilments.items() if not record.rejection)
+    requests = list(leaves.requests.values())
+    waiting = Counter(request.order for request in requests if not request.settled_height)
+    granted = Counter(request.order for request in requests if request.status == pb.REQUEST_STATUS_GRANTED)
+    for id_, order in leaves.orders.items():
+        want("fulfilled", id_, order.fulfilled, fulfilled[id_])
+        want("rejected", id_, order.rejected, rejected[id_])
+        want("open_requests", id_, order.open_requests, waiting[id_])
+        want("granted_requests", id_, order.granted_requests, granted[id_])
+    answers = Counter(key[:_ID] for key in leaves.answers)
+    bad = Counter(key[:_ID] for key, answer in leaves.answers.items() if answer.reported_height)
+    for id_, request in leaves.requests.items():
+        want("answers", id_, request.answers, answers[id_])
+        want("bad_answers", id_, request.bad_answers, bad[id_])
+    return wrong
+
+
+def _wrong_seen(view: StateView) -> list[str]:
+    """A bucket's leaf counts the seen keys of its height."""
+    at = len(keys.SEEN)
+    counted = Counter(key[at : at + 8] for key, _ in view.index_scan(keys.SEEN))
+    said = {
+        key[len(keys.SEEN_BUCKET) :]: int.from_bytes(value[:8], "big") for key, value in view.scan(keys.SEEN_BUCKET)
+    }
+    return [
+        f"the bucket of height {int.from_bytes(height, 'big')} says {count}, there are {counted[height]}"
+        for height, count in said.items()
+        if count != counted[height]
+    ]

@@ -1,0 +1,106 @@
+"""One node: the real transition over a real StateDB, with a mempool, and the ways in which it fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from abci_app import transition
+from abci_app.block import Block, BlockResult, TxResult
+from abci_app.crypto.ed25519 import SignatureMemo
+from abci_app.mempool import Mempool
+from abci_app.state.view import StateView
+from abci_app.storage.statedb import Staged, StateDB
+from tests.sim.prelude import Prelude, finalize, last_time
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What a node made of a block; equal on all nodes."""
+
+    app_hash: bytes
+    result: BlockResult
+
+
+class Replica:
+    """``pool`` is CometBFT's mempool: what was admitted and not committed, in order."""
+
+    def __init__(self, name: int, start: Prelude) -> None:
+        self.name = name
+        self.pool: dict[bytes, bool] = {}
+        self.behind: list[Block] = []
+        self._genesis = start.genesis
+        self._store = start.store()
+        self._state = StateDB(self._store)
+        self._time = last_time(start.blocks)
+        self._staged: tuple[Block, Staged] | None = None
+        self.forget()
+
+    @property
+    def height(self) -> int:
+        return self._state.height
+
+    @property
+    def view(self) -> StateView:
+        return self._state.view()
+
+    @property
+    def time_s(self) -> int:
+        return self._time.seconds
+
+    def forget(self) -> None:
+        """Cold caches: no remembered signature, no pending counts."""
+        self._memo = SignatureMemo(max_entries=5)
+        self._mempool = Mempool(capacity=24)
+        self._mempool.begin_recheck(self._state.height, self._time)
+
+    def _my_memo(self) -> None:
+        transition._MEMO = self._memo  # the process has one; here several nodes share the process
+
+    def check(self, tx: bytes) -> TxResult:
+        """A transaction arrives."""
+        self._my_memo()
+        result = transition.check_tx(self.view, tx, self._mempool, recheck=False)
+        if result.code == 0:
+            self.pool[tx] = True
+        return result
+
+    def propose(self, block: Block, max_tx_bytes: int) -> list[bytes]:
+        """Choose the transactions for the next block."""
+        return transition.prepare_proposal(
+            self.view, list(self.pool), max_tx_bytes=max_tx_bytes, height=block.height, time=block.time
+        )
+
+    def accepts(self, block: Block) -> bool:
+        return transition.process_proposal(self.view, block.txs, height=block.height, time=block.time)
+
+    def finalize(self, block: Block) -> Decided:
+        """Execute without persisting anything."""
+        self._my_memo()
+        result, changes = finalize(self._genesis, self.view, self._state.height, block)
+        staged = self._state.stage(block.height, changes)
+        self._staged = (block, staged)
+        return Decided(staged.app_hash, result)
+
+    def crash(self) -> None:
+        """kill -9 and start again: what was not committed is gone, and so are the mempool and the caches."""
+        self._staged = None
+        self._state = StateDB(self._store)
+        self.pool.clear()
+        self.forget()
+
+    def commit(self, rng: Random) -> None:
+        """Persist; then CometBFT rechecks what is left, if it does."""
+        assert self._staged is not None
+        block, staged = self._staged
+        self._state.commit(staged)
+        self._staged = None
+        self._time = block.time
+        for tx in block.txs:
+            self.pool.pop(tx, None)
+        self._mempool.begin_recheck(block.height, block.time)
+        if rng.random() < 0.8:
+            self._my_memo()
+            for tx in list(self.pool):
+                if transition.check_tx(self.view, tx, self._mempool, recheck=True).code != 0:
+                    del self.pool[tx]

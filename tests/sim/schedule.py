@@ -1,0 +1,178 @@
+"""A schedule: a few nodes, some blocks, everything that can go wrong between them; decided by one seed.
+
+What must hold: all nodes make the same of every block (results, events, app hash), whatever they remember and
+whenever they execute it; a proposal of one node is acceptable to all; a block that follows no rule changes nothing
+but by the rules; and at its end indexes and counts are those that leaves say.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from random import Random
+
+from abci_app.block import Block, Event, Misbehaviour, Time
+from abci_app.codes import CODES
+from abci_app.state import keys, records
+from tests.sim.moves import Moves
+from tests.sim.prelude import VARIANTS, Prelude, prelude
+from tests.sim.rebuild import differences
+from tests.sim.replica import Decided, Replica
+
+
+class Divergence(AssertionError):
+    """Two nodes, or a node and the rules, disagree."""
+
+
+@dataclass
+class Run:
+    """What a schedule did. ``codes`` counts results by code, ``actions`` events by kind and action."""
+
+    seed: int
+    variant: int
+    blocks: list[Block] = field(default_factory=list)
+    app_hashes: list[bytes] = field(default_factory=list)
+    codes: Counter[int] = field(default_factory=Counter)
+    actions: Counter[str] = field(default_factory=Counter)
+    crashes: int = 0
+
+
+class Schedule:
+    """One run of :class:`Replica` nodes under ``seed``."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = Random(seed)
+        self.run_ = Run(seed, self.rng.randrange(VARIANTS))
+        self.start: Prelude = prelude(self.run_.variant)
+        self.moves = Moves(self.rng, self.start)
+        self.nodes = [Replica(name, self.start) for name in range(self.rng.randint(2, 4))]
+        self.time = self.start.blocks[-1].time
+        self.height = self.start.blocks[-1].height
+        self.decided: dict[int, Decided] = {}
+
+    def run(self) -> Run:
+        """Run to the end. Raises :class:`Divergence`, or whatever a node raised."""
+        for _ in range(self.rng.randint(4, 14)):
+            self._arrive()
+            block = self._decide()
+            self.run_.blocks.append(block)
+            for node in self.nodes:
+                node.behind.append(block)
+            # One node at least keeps up; the others may lag and execute several blocks later in a row.
+            for node in self.nodes:
+                if node is self.nodes[0] or self.rng.random() < 0.8:
+                    self._catch_up(node)
+            self._require(not differences(self.nodes[0].view), "; ".join(differences(self.nodes[0].view)))
+        for node in self.nodes:
+            self._catch_up(node)
+        self.run_.app_hashes = [self.decided[block.height].app_hash for block in self.run_.blocks]
+        return self.run_
+
+    def _arrive(self) -> None:
+        """Transactions come in, each at some of the nodes."""
+        leader = self.nodes[0]
+        txs = [self.moves.random(leader.view, self.height, leader.time_s) for _ in range(self.rng.randrange(7))]
+        if self.rng.random() < 0.85:
+            txs += self.moves.results(self.rng.choice(self.nodes).view, self.height, leader.time_s)
+        for tx in txs:
+            if tx is not None:
+                for node in self.nodes:
+                    if self.rng.random() < 0.8:
+                        node.check(tx)
+
+    def _decide(self) -> Block:
+        """The next block: proposed by a node that is up to date, or by nobody's rules at all."""
+        self.height += 1
+        jump = self.rng.choices([self.rng.randint(0, 5), self.rng.randint(10, 60), 100_000], [85, 14, 1])[0]
+        self.time = Time(self.time.seconds + jump, self.rng.randrange(10**9)) if jump else Time(
+            self.time.seconds, self.time.nanos + 1
+        )  # fmt: skip
+        empty = Block(self.height, self.time)
+        kind = self.rng.random()
+        if kind < 0.08:
+            return empty
+        if kind < 0.22:
+            return Block(self.height, self.time, tuple(self._lawless()), misbehaviour=self._misbehaviour())
+        proposer = self.rng.choice([node for node in self.nodes if not node.behind])
+        txs = proposer.propose(empty, self.rng.choice([2_000, 20_000, 1_000_000]))
+        block = Block(self.height, self.time, tuple(txs), misbehaviour=self._misbehaviour())
+        for node in self.nodes:
+            if not node.behind:
+                self._require(node.accepts(block), f"node {node.name} refuses the proposal of node {proposer.name}")
+        return block
+
+    def _lawless(self) -> list[bytes]:
+        """Transactions that nobody checked: some good, some seen before, some rubbish, some twice."""
+        view = self.nodes[0].view
+        txs = [self.moves.random(view, self.height, self.time.seconds) or b"" for _ in range(self.rng.randint(1, 8))]
+        txs += self.moves.results(view, self.height, self.time.seconds)
+        txs += self.rng.sample(self.moves.sent, min(3, len(self.moves.sent)))
+        txs += txs[: self.rng.randrange(3)]
+        self.rng.shuffle(txs)
+        return txs
+
+    def _misbehaviour(self) -> tuple[Misbehaviour, ...]:
+        if self.rng.random() > 0.03:
+            return ()
+        return (Misbehaviour(1, self.rng.randbytes(20), self.height - 1),)
+
+    def _catch_up(self, node: Replica) -> None:
+        while node.behind:
+            block = node.behind.pop(0)
+            quiet = not block.txs and not block.misbehaviour and not self._is_anything_due(node, block)
+            made = node.finalize(block)
+            if self.rng.random() < 0.12:
+                node.crash()
+                self.run_.crashes += 1
+                self._require(node.finalize(block) == made, f"node {node.name} made two things of block {block.height}")
+            if self.rng.random() < 0.1:
+                node.forget()
+                records._parse_params.cache_clear()
+                records._parse_chain.cache_clear()
+            self._compare(node, block, made, quiet)
+            node.commit(self.rng)
+
+    def _is_anything_due(self, node: Replica, block: Block) -> bool:
+        """Whether a deadline has come that the sweep of this block will record."""
+        for prefix, now in ((keys.DEADLINE_TIME, block.time.seconds), (keys.DEADLINE_HEIGHT, block.height)):
+            for key, _ in node.view.index_scan(prefix, limit=1):
+                if int.from_bytes(key[len(prefix) :][:8], "big") <= now:
+                    return True
+        return False
+
+    def _compare(self, node: Replica, block: Block, made: Decided, quiet: bool) -> None:
+        before = self.decided.setdefault(block.height, made)
+        self._require(before == made, f"node {node.name} differs at block {block.height}")
+        if before is not made:
+            return
+        self._require(len(made.result.tx_results) == len(block.txs), "one result a transaction")
+        unknown = [result.code for result in made.result.tx_results if result.code not in CODES]
+        self._require(not unknown, f"codes {unknown} are in no table")
+        for tx, result in zip(block.txs, made.result.tx_results, strict=True):
+            self.run_.codes[int(result.code)] += 1
+            self._count(result.events)
+            if result.code == 0:
+                self.moves.committed(tx)
+        self._count(made.result.events)
+        self._require(29 not in self.run_.codes, "a defect of ours became code FAILED")
+        if quiet:
+            kept = [key for key, value in made.result.changes.leaves if value is not None]
+            self._require(not kept, "a block with nothing in it and nothing due changed a leaf")
+
+    def _count(self, events: tuple[Event, ...]) -> None:
+        for event in events:
+            self.run_.actions[f"{event.kind} {dict(event.attributes)['action']}"] += 1
+
+    def _require(self, condition: bool, what: str) -> None:
+        if not condition:
+            raise Divergence(f"seed {self.run_.seed}: {what}")
+
+
+def run_schedule(seed: int) -> Run:
+    """Run one schedule. What it raises names the seed: ``python -m tests.sim --seed SEED`` runs it again."""
+    try:
+        return Schedule(seed).run()
+    except Divergence:
+        raise
+    except Exception as error:
+        raise Divergence(f"seed {seed}: {type(error).__name__}: {error}") from error

@@ -1,0 +1,98 @@
+"""A thousand random schedules: whatever happens, all nodes and all replays come to the same state.
+
+More of them: ``python -m tests.sim --schedules 100000 --seed 1000``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.sim import replay
+from tests.sim.schedule import Run, run_schedule
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHEDULES = 1_000
+PARTS = 8
+PER_PART = SCHEDULES // PARTS
+CAN_RUN = "import cryptography, google.protobuf, nacl, plyvel, pyblst"
+
+
+def other_python() -> str | None:
+    """Another Python in which the ledger's libraries are installed; none on most machines."""
+    for name in ("python3.12", "python3.13"):
+        path = shutil.which(name)
+        if path and subprocess.run([path, "-c", CAN_RUN], capture_output=True, check=False).returncode == 0:
+            return path
+    return None
+
+
+def replayed_elsewhere(path: Path, python: str) -> list[str]:
+    """What a process of its own, with another hash seed, makes of the blocks."""
+    environment = {**os.environ, "PYTHONHASHSEED": "4242"}
+    command = [python, "-m", "tests.sim.replay", "--blocks", str(path)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_schedule_ends_in_one_state_on_all_nodes_and_in_a_replay_from_genesis(part: int, tmp_path: Path) -> None:
+    runs: list[Run] = [run_schedule(seed) for seed in range(part * PER_PART, (part + 1) * PER_PART)]
+    path = tmp_path / "blocks.json"
+    replay.write_runs(path, runs)
+    expected = [line for run in runs for line in replay.lines_of(run)]
+    assert replayed_elsewhere(path, sys.executable) == expected
+    other = other_python()
+    if other is not None:
+        assert replayed_elsewhere(path, other) == expected
+
+
+def test_a_seed_names_one_schedule() -> None:
+    assert run_schedule(17) == run_schedule(17)
+
+
+def test_schedules_reach_what_can_happen() -> None:
+    """A simulation in which little happens finds little."""
+    actions: set[str] = set()
+    codes: set[int] = set()
+    crashes = 0
+    for seed in range(2_000, 2_060):
+        run = run_schedule(seed)
+        actions |= run.actions.keys()
+        codes |= run.codes.keys()
+        crashes += run.crashes
+    for action in (
+        "order placed", "order fulfilled", "order rejected", "order failed", "order expired", "order closed",
+        "request requested", "request approved", "request granted", "request answered", "request vetoed",
+        "request expired", "request cancelled", "vault opened", "vault closing", "vault closed",
+        "vault key-published", "identity rotated", "identity suspended", "identity registered",
+    ):  # fmt: skip
+        assert action in actions, action
+    assert len(codes) > 30
+    assert crashes > 50
+
+
+def test_a_schedule_in_which_nodes_differ_fails_and_says_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from abci_app import sweep
+
+    seen = iter(range(10**9))
+    real = sweep.sweep
+
+    def sometimes(context: object) -> None:
+        if next(seen) % 7:
+            real(context)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("abci_app.transition.sweep", sometimes)
+
+    def run_some() -> None:
+        for seed in range(50):
+            run_schedule(seed)
+
+    with pytest.raises(AssertionError, match=r"seed \d+: "):
+        run_some()
