@@ -160,7 +160,7 @@ def _hooks(agent: dict[str, Any] | None, running: bool) -> CheckStep:
         return CheckStep("hooks", "warning", "the node is not running", "they run when it does")
     if agent is None:
         return CheckStep("hooks", "failure", "the agent has said nothing", "see logs/agent.log")
-    hooks = agent.get("hooks", {})
+    hooks = agent.get("hooks") or {}  # none before the runner started
     due, late = hooks.get("due", 0), hooks.get("late", 0)
     detail = f"{due} due, {late} late"
     return CheckStep("hooks", "warning" if late else "ok", detail, "`dta status --json` says which" if late else "")

@@ -112,4 +112,20 @@ def _agent_trouble(config: NodeConfig, agent: dict[str, Any] | None, now_s: floa
         silent_s = int(now_s - config.status_file.stat().st_mtime)
     except OSError:
         return ["the agent has said nothing yet"]
-    return [f"the agent has said nothing for {silent_s} s"] if silent_s > AGENT_SILENT_S else []
+    if silent_s > AGENT_SILENT_S:
+        return [f"the agent has said nothing for {silent_s} s"]
+    return _what_the_agent_says(agent)
+
+
+def _what_the_agent_says(agent: dict[str, Any]) -> list[str]:
+    keystore, hooks, parts = agent.get("keystore", {}), agent.get("hooks") or {}, agent.get("trouble", {})
+    trouble = [f"{part}: {reason}" for part, reason in parts.items() if reason]
+    if not keystore.get("open"):
+        trouble.append(f"the keystore is not open: {keystore.get('trouble') or 'the agent is still trying'}")
+    if hooks.get("trouble"):
+        trouble.append(f"hooks: {hooks['trouble']}")
+    if hooks.get("hung"):
+        trouble.append("hooks: a job hangs")
+    if hooks.get("late"):
+        trouble.append(f"hooks: {hooks['late']} are late")
+    return trouble

@@ -1,0 +1,63 @@
+"""The command line's frame: where global options may stand, and what becomes of errors nobody expected."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from dta.cli import main
+from dta.cli.session import Session
+from dta.home import Home
+from dta.hsm.config import KeystoreConfig
+
+
+def test_global_options_may_stand_anywhere_before_two_dashes() -> None:
+    assert main.hoisted(["a", "--home", "h", "b", "--json"]) == ["--home", "h", "--json", "a", "b"]
+    assert main.hoisted(["a", "--identity=x", "--", "--json"]) == ["--identity=x", "a", "--", "--json"]
+    assert main.hoisted(["a", "--home"]) == ["--home", "a"]
+
+
+def test_a_fault_of_this_program_shows_its_place_and_nothing_it_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("DTA_DEBUG", raising=False)
+
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("a secret that an exception carries")
+
+    monkeypatch.setattr(Home, "profile_names", broken)
+    assert main.run(["identity", "list", "--json"]) == 1
+    said = capsys.readouterr()
+    assert "secret" not in said.out + said.err
+    error = json.loads(said.out)["error"]
+    assert error["kind"] == "internal"
+    assert "ValueError" in error["message"]
+    assert "Traceback" not in said.err
+
+
+def test_an_interrupt_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Home, "profile_names", interrupted)
+    assert main.run(["identity", "list"]) == 130
+
+
+def test_a_pin_descriptor_is_read_once_for_all_keystores() -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"swordfish\n")
+    os.close(writer)
+    session = Session(Home.__new__(Home), pin_fd=reader)
+    prompts = [session.prompt_for(KeystoreConfig("software", token_label=name)) for name in "ab"]
+    assert next(prompt() for prompt in prompts if prompt).reveal() == b"swordfish"
+    assert prompts[1] is not None
+    assert prompts[1]().reveal() == b"swordfish"
+    os.close(reader)
+
+
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["init"], ["genesis"], ["identity"], ["hsm"], ["debug"], ["start"], ["status"], ["doctor"]):
+        assert main.run([*words, "--help"]) == 0
+        assert "Usage: dta" in capsys.readouterr().out
