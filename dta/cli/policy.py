@@ -22,7 +22,7 @@ app = typer.Typer(help="Policies: who must agree before a secret is released.", 
 _MAX_POLICY_FILE_BYTES = 65_536
 
 Text: TypeAlias = Annotated[
-    str, typer.Option("--policy", help="single:NAME, all:A,B, any:A,B, or 2of:A,B,C. Without: the beneficiary.", show_default=False)
+    str, typer.Option("--policy", help="single:NAME, all:A,B, any:A,B, or 2of:A,B,C. Without: the beneficiary.")
 ]
 File: TypeAlias = Annotated[Path | None, typer.Option("--policy-file", help="A nested policy as JSON.")]
 Beneficiary: TypeAlias = Annotated[

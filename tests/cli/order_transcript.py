@@ -70,8 +70,8 @@ def _match(expected: list[str], said: list[str], names: dict[str, str], shown: s
             continue
         while skipping and lines and not _fits(line, lines[0], names):
             lines.pop(0)
-        assert lines and _fits(line, lines[0], names), f"expected {line!r} in\n{shown}"
-        lines.pop(0)
+        found = bool(lines) and _fits(line, lines.pop(0), names)
+        assert found, f"expected {line!r} in\n{shown}"
         skipping = False
     assert skipping or not lines, f"more than expected: {lines[:1]} in\n{shown}"
 

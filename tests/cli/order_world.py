@@ -5,6 +5,7 @@ A block is made whenever the node is asked for its status, at the time of this m
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,9 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import light_chain
-import order_flow_harness
-from order_flow_harness import Gateways, LiveChain, LiveNode
 
 from abci_app.genesis import parse_app_state
 from abci_app.pb.dta.v1 import tx_pb2
@@ -28,6 +26,12 @@ from dta.identity.document import Description
 from dta.identity.keyring import Keyring
 from dta.identity.keys import place
 from tests.support.chain import GENESIS_TIME_S
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))  # where the harness is
+
+import light_chain
+import order_flow_harness
+from order_flow_harness import Gateways, LiveChain, LiveNode
 
 
 class WallChain(LiveChain):
@@ -42,12 +46,13 @@ class WallChain(LiveChain):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: Served
 
     def do_POST(self) -> None:
         self._pass_on(self.server.world.rpc)
 
-    do_GET = do_PUT = lambda self: self._pass_on(self.server.world.gateway)  # noqa: E731
+    do_GET = do_PUT = lambda self: self._pass_on(self.server.world.gateway)
 
     def _pass_on(self, answer: Any) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

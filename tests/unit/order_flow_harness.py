@@ -66,12 +66,17 @@ class RamKeystore:
         return self.keys.pop(label, None) is not None
 
 
+def gateway_url(number: int) -> str:
+    """Where the gateway of founder ``number`` is."""
+    return f"http://gateway-{number}.test:8080"
+
+
 class Replica(Chain):
     """The state machine, its founders with gateways."""
 
     def __init__(self, fiduciaries: int, params: params_pb2.Params) -> None:
         self.founders = [
-            Actor(f"fiduciary-{n}", fiduciary=True, gateway=f"http://gateway-{n}.test:8080") for n in range(fiduciaries)
+            Actor(f"fiduciary-{n}", fiduciary=True, gateway=gateway_url(n)) for n in range(fiduciaries)
         ]
         self.genesis, self.gid = make_genesis(self.founders, params)
         self.view = MemoryView()
@@ -199,7 +204,10 @@ class Gateways:
         return next((block for block in held if cid_of(block) == cid), None)
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
-        host, cid = request.url.host, request.url.path.removeprefix("/ipfs/")
+        return self.answer(request, request.url.host, request.url.path.removeprefix("/ipfs/"))
+
+    def answer(self, request: httpx.Request, host: str, cid: str) -> httpx.Response:
+        """What the gateway ``host`` says to a request about ``cid``."""
         if host in self.down:
             raise httpx.ConnectError("refused")
         held = self.blocks.setdefault(host, {})

@@ -202,7 +202,8 @@ class Content:
 def content(session: Session, request: bytes, view: RequestView | None = None) -> Content:
     """The proved request, its order and the decisions, with the digest recomputed where the node has the bytes.
 
-    ``view``: the request where it was just read. Raises ContentDiffers where the node shows other bytes than the record commits to.
+    ``view``: the request, where it was just read. Raises ContentDiffers where the node shows other bytes than the
+    record commits to.
     """
     view = view or session.ledger.request_view(request)
     checked = _check_digest(session, view.record)
