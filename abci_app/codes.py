@@ -43,10 +43,8 @@ class Code(IntEnum):
     KEY_TAKEN = 43
     SPONSOR_REQUIRED = 44
     NEXT_KEY_MISMATCH = 45
-    IDENTITY_REVOKED = 46
     REGISTRATIONS_FULL = 47
     DOCUMENT_CHAIN = 48
-    ALREADY_SUSPENDED = 49
     DOCUMENT_NOT_VALID_NOW = 50
     # 70..99: vaults
     UNKNOWN_VAULT = 70
@@ -138,10 +136,8 @@ _ROWS: Final[dict[Code, tuple[str, bool, str]]] = {
     Code.KEY_TAKEN: ("a key of the document belongs to an identity already", False, "use fresh keys"),
     Code.SPONSOR_REQUIRED: ("registration needs a fiduciary as sponsor", False, "have it run `dta identity sponsor`"),
     Code.NEXT_KEY_MISMATCH: ("the key is not the one that the current document commits to", False, "use the next key"),
-    Code.IDENTITY_REVOKED: ("the identity is revoked", False, "register a new identity"),
     Code.REGISTRATIONS_FULL: ("too many registrations in this block", False, "send a new transaction"),
     Code.DOCUMENT_CHAIN: ("the document does not follow the current one", False, "build it on the current document"),
-    Code.ALREADY_SUSPENDED: ("the identity is suspended already", False, "nothing to do"),
     Code.DOCUMENT_NOT_VALID_NOW: ("the document's validity does not cover now", False, "set not_before and not_after"),
     Code.UNKNOWN_VAULT: ("no such vault", False, "check the vault's id"),
     Code.DUPLICATE: ("the nonce was used: it exists already", False, "nothing was made twice; look at the first"),

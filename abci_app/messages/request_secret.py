@@ -7,6 +7,7 @@ from abci_app.codes import Code
 from abci_app.crypto import ed25519, statements
 from abci_app.custody import orders, policy
 from abci_app.errors import Refusal
+from abci_app.messages import identities
 from abci_app.messages.context import Context
 from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import custody_pb2, identity_pb2, tx_pb2
@@ -40,7 +41,7 @@ def _check_beneficiary(context: Context, order: custody_pb2.OrderRecord, message
     if context.signer == order.principal:
         return
     principal = IDENTITIES.get(context.state, order.principal)
-    active = principal.status == identity_pb2.IDENTITY_STATUS_ACTIVE
+    active = principal.status == identity_pb2.IDENTITY_STATUS_ACTIVE and identities.valid_at(principal, context.time_s)
     keys_digest = statements.request_keys_digest(list(message.key_digests))
     statement = statements.authorisation_statement(context.gid, order.id, message.beneficiary, keys_digest)
     authorised = active and ed25519.verify(principal.tx_key, statement, message.authorisation)

@@ -1,0 +1,632 @@
+"""Every refusal of an authentic transaction: its own code, its body consumed, and nothing else changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from google.protobuf.message import Message
+from test_transactions_table import UNSEEN
+
+from abci_app.block import Changes
+from abci_app.codes import Code
+from abci_app.crypto import hpke, statements
+from abci_app.pb.dta.v1 import custody_pb2 as pb
+from abci_app.pb.dta.v1 import tx_pb2
+from abci_app.state import keys
+from abci_app.state.records import IDENTITIES
+from tests.support.actors import Actor
+from tests.support.custody import SEALED, Custody, k_of, request_key, single
+from tests.support.world import DatedActor, fresh_custody, nonce, only_consumed, set_params
+
+Make = Callable[[Custody], bytes]
+CASES: dict[str, tuple[Code, Make]] = {}
+
+
+def case(code: Code) -> Callable[[Make], Make]:
+    """Execution answers ``code`` to the transaction that the function makes, after whatever must come first."""
+
+    def register(make: Make) -> Make:
+        CASES[make.__name__] = (code, make)
+        return make
+
+    return register
+
+
+def by_principal(custody: Custody, message: Message) -> bytes:
+    return custody.chain.tx(custody.principal, message)
+
+
+def by_node(custody: Custody, message: Message, number: int = 0) -> bytes:
+    founder = custody.chain.founders[number]
+    return custody.chain.tx(founder, message, key=founder.node_key)
+
+
+def sponsored(custody: Custody, envelope: bytes) -> bytes:
+    return custody.chain.tx(custody.chain.founders[0], tx_pb2.RegisterIdentity(envelope=envelope))
+
+
+def rotation(custody: Custody, envelope: bytes) -> bytes:
+    alice = custody.principal
+    return custody.chain.tx(alice, tx_pb2.RotateIdentity(envelope=envelope), key=alice.key(1))
+
+
+def ok(custody: Custody, tx: bytes) -> bytes:
+    result = custody.chain.block(tx).tx_results[0]
+    assert result.code == Code.OK, result
+    return result.data
+
+
+@case(Code.DOCUMENT_MALFORMED)
+def a_document_of_no_bytes(custody: Custody) -> bytes:
+    return sponsored(custody, b"")
+
+
+@case(Code.DOCUMENT_MALFORMED)
+def a_document_with_a_key_of_small_order(custody: Custody) -> bytes:
+    eve = Actor("eve")
+    document = eve.document(custody.chain.gid)
+    document.tx_key = (1).to_bytes(32, "little")
+    return sponsored(custody, eve.sealed_document(custody.chain.gid, document))
+
+
+@case(Code.DOCUMENT_MALFORMED)
+def a_document_with_a_key_in_another_encoding(custody: Custody) -> bytes:
+    eve = Actor("eve")
+    document = eve.document(custody.chain.gid)
+    document.tx_key = (2**255 - 19 + 3).to_bytes(32, "little")
+    return sponsored(custody, eve.sealed_document(custody.chain.gid, document))
+
+
+@case(Code.DOCUMENT_MALFORMED)
+def a_principal_with_a_node_key(custody: Custody) -> bytes:
+    eve = Actor("eve")
+    document = eve.document(custody.chain.gid)
+    document.node_key = bytes(eve.node_key.verify_key)
+    return sponsored(custody, eve.sealed_document(custody.chain.gid, document))
+
+
+@case(Code.DOCUMENT_CHAIN)
+def a_second_document_as_the_first(custody: Custody) -> bytes:
+    return sponsored(custody, custody.principal.next_document(custody.chain.gid))
+
+
+@case(Code.DOCUMENT_CHAIN)
+def a_rotation_with_a_first_document(custody: Custody) -> bytes:
+    document = custody.principal.document(custody.chain.gid, 1)
+    return rotation(custody, custody.principal.sealed_document(custody.chain.gid, document, 1))
+
+
+@case(Code.DOCUMENT_CHAIN)
+def a_rotation_that_follows_an_older_document(custody: Custody) -> bytes:
+    custody.principal.previous_cid = custody.beneficiary.previous_cid
+    return rotation(custody, custody.principal.next_document(custody.chain.gid))
+
+
+@case(Code.DOCUMENT_CHAIN)
+def a_rotation_that_makes_a_fiduciary(custody: Custody) -> bytes:
+    custody.principal.fiduciary = True
+    return rotation(custody, custody.principal.next_document(custody.chain.gid))
+
+
+@case(Code.SPONSOR_REQUIRED)
+def a_sponsor_that_is_no_fiduciary(custody: Custody) -> bytes:
+    message = tx_pb2.RegisterIdentity(envelope=Actor("eve").enrol(custody.chain.gid))
+    return by_principal(custody, message)
+
+
+@case(Code.IDENTITY_EXISTS)
+def an_identity_that_exists(custody: Custody) -> bytes:
+    return sponsored(custody, custody.principal.block)
+
+
+@case(Code.REGISTRATIONS_FULL)
+def more_registrations_than_a_block_takes(custody: Custody) -> bytes:
+    set_params(custody.chain, max_registrations=0)
+    return sponsored(custody, Actor("eve").enrol(custody.chain.gid))
+
+
+@case(Code.REGISTRATIONS_FULL)
+def more_rotations_than_a_block_takes(custody: Custody) -> bytes:
+    set_params(custody.chain, max_registrations=0)
+    return rotation(custody, custody.principal.next_document(custody.chain.gid))
+
+
+@case(Code.DOCUMENT_NOT_VALID_NOW)
+def a_document_that_ran_out(custody: Custody) -> bytes:
+    dated = DatedActor("dated")
+    dated.not_after_s = custody.chain.time_s
+    return sponsored(custody, dated.enrol(custody.chain.gid))
+
+
+@case(Code.DOCUMENT_PROOF)
+def a_key_that_somebody_else_holds(custody: Custody) -> bytes:
+    """Key takeover: the victim's key in the attacker's document, of which the attacker can't prove possession."""
+    eve = Actor("eve")
+    document = eve.document(custody.chain.gid)
+    document.tx_key = bytes(custody.principal.key(1).verify_key)
+    return sponsored(custody, eve.sealed_document(custody.chain.gid, document))
+
+
+@case(Code.DOCUMENT_PROOF)
+def a_bls_key_that_somebody_else_holds(custody: Custody) -> bytes:
+    eve = Actor("eve")
+    document = eve.document(custody.chain.gid)
+    document.bls_key = custody.principal.bls_key.public_key
+    return sponsored(custody, eve.sealed_document(custody.chain.gid, document))
+
+
+@case(Code.DOCUMENT_PROOF)
+def a_document_proved_on_another_chain(custody: Custody) -> bytes:
+    return sponsored(custody, Actor("eve").enrol(bytes(32)))
+
+
+@case(Code.KEY_TAKEN)
+def a_key_that_belongs_to_an_identity(custody: Custody) -> bytes:
+    twin = Actor("alice")
+    document = twin.document(custody.chain.gid)
+    document.endpoints.add(kind="gateway", url="http://twin")
+    return sponsored(custody, twin.sealed_document(custody.chain.gid, document))
+
+
+@case(Code.UNKNOWN_VAULT)
+def an_order_in_no_vault(custody: Custody) -> bytes:
+    return by_principal(custody, custody.order_message(vault=bytes(32)))
+
+
+@case(Code.DUPLICATE)
+def a_vault_opened_twice(custody: Custody) -> bytes:
+    return by_principal(custody, open_vault(custody, nonce_=bytes(32)))
+
+
+@case(Code.DUPLICATE)
+def an_order_placed_twice(custody: Custody) -> bytes:
+    custody.place(fulfil=False)
+    return by_principal(custody, custody.order_message())
+
+
+@case(Code.DUPLICATE)
+def a_request_made_twice(custody: Custody) -> bytes:
+    order = custody.place()
+    custody.request(order)
+    return custody.chain.tx(custody.beneficiary, custody.request_message(order))
+
+
+def open_vault(custody: Custody, nonce_: bytes | None = None, **changes: object) -> tx_pb2.OpenVault:
+    fields: dict[str, object] = {
+        "nonce": nonce("second") if nonce_ is None else nonce_, "custodian": "hsm-realm",
+        "fiduciaries": [founder.identity for founder in custody.chain.founders], **changes,
+    }  # fmt: skip
+    return tx_pb2.OpenVault(**fields)  # type: ignore[arg-type]
+
+
+@case(Code.UNKNOWN_CUSTODIAN)
+def a_vault_at_an_unknown_custodian(custody: Custody) -> bytes:
+    return by_principal(custody, open_vault(custody, custodian="nobody"))
+
+
+@case(Code.UNKNOWN_CUSTODIAN)
+def a_custodian_with_a_name_that_is_not_ascii(custody: Custody) -> bytes:
+    return by_principal(custody, open_vault(custody, custodian="hsm\u2010realm"))
+
+
+@case(Code.FIELD_INVALID)
+def a_vault_that_names_a_fiduciary_twice(custody: Custody) -> bytes:
+    return by_principal(custody, open_vault(custody, fiduciaries=[custody.chain.founders[0].identity] * 2))
+
+
+@case(Code.FIELD_INVALID)
+def a_vault_of_nobody(custody: Custody) -> bytes:
+    return by_principal(custody, open_vault(custody, fiduciaries=[]))
+
+
+@case(Code.UNKNOWN_FIDUCIARY)
+def a_vault_at_a_principal(custody: Custody) -> bytes:
+    return by_principal(custody, open_vault(custody, fiduciaries=[custody.beneficiary.identity]))
+
+
+@case(Code.FIDUCIARY_NOT_ACTIVE)
+def a_vault_at_a_suspended_fiduciary(custody: Custody) -> bytes:
+    assert custody.chain.run(custody.chain.founders[1], tx_pb2.SuspendIdentity()).code == Code.OK
+    return by_principal(custody, open_vault(custody))
+
+
+@case(Code.FIDUCIARY_NOT_ACTIVE)
+def an_order_at_a_suspended_fiduciary(custody: Custody) -> bytes:
+    assert custody.chain.run(custody.chain.founders[1], tx_pb2.SuspendIdentity()).code == Code.OK
+    return by_principal(custody, custody.order_message())
+
+
+@case(Code.TOO_MANY)
+def one_vault_too_many(custody: Custody) -> bytes:
+    set_params(custody.chain, max_open_vaults_per_identity=1)
+    return by_principal(custody, open_vault(custody))
+
+
+@case(Code.TOO_MANY)
+def one_order_too_many(custody: Custody) -> bytes:
+    custody.place(fulfil=False)
+    set_params(custody.chain, max_open_orders_per_identity=1)
+    return by_principal(custody, custody.order_message(nonce("second")))
+
+
+@case(Code.TOO_MANY)
+def one_request_too_many(custody: Custody) -> bytes:
+    order = custody.place()
+    custody.request(order)
+    set_params(custody.chain, max_open_requests_per_order=1)
+    return custody.chain.tx(custody.beneficiary, custody.request_message(order, nonce("second")))
+
+
+@case(Code.NOT_NAMED)
+def a_vault_key_of_a_fiduciary_that_is_not_named(custody: Custody) -> bytes:
+    vault = ok(custody, by_principal(custody, open_vault(custody, fiduciaries=[custody.chain.founders[0].identity])))
+    return by_node(custody, publish(custody, vault, 1), 1)
+
+
+def publish(custody: Custody, vault: bytes, number: int) -> tx_pb2.PublishVaultKey:
+    key = hpke.public_key_of(*request_key(custody.chain, custody.chain.founders[number]))
+    return tx_pb2.PublishVaultKey(vault=vault, key=key)
+
+
+@case(Code.NOT_NAMED)
+def an_order_at_a_fiduciary_outside_the_vault(custody: Custody) -> bytes:
+    first, second = (founder.identity for founder in custody.chain.founders[:2])
+    vault = ok(custody, by_principal(custody, open_vault(custody, fiduciaries=[first])))
+    message = custody.order_message(vault=vault, fiduciaries=[second], threshold=1, share_commitments=[bytes(32)])
+    return by_principal(custody, message)
+
+
+@case(Code.FIDUCIARY_WITHOUT_KEY)
+def an_order_before_the_vaults_keys_are_published(custody: Custody) -> bytes:
+    vault = ok(custody, by_principal(custody, open_vault(custody)))
+    return by_principal(custody, custody.order_message(vault=vault))
+
+
+@case(Code.ALREADY_DONE)
+def a_second_vault_key(custody: Custody) -> bytes:
+    return by_node(custody, publish(custody, custody.vault, 1), 0)
+
+
+@case(Code.BAD_HPKE_KEY)
+def a_vault_key_of_low_order(custody: Custody) -> bytes:
+    message = publish(custody, custody.vault, 0)
+    message.key.x25519 = bytes(32)
+    return by_node(custody, message)
+
+
+@case(Code.VAULT_NOT_OPEN)
+def a_vault_key_for_a_vault_that_closes(custody: Custody) -> bytes:
+    vault = ok(custody, by_principal(custody, open_vault(custody)))
+    ok(custody, by_principal(custody, tx_pb2.CloseVault(vault=vault)))
+    return by_node(custody, publish(custody, vault, 0))
+
+
+@case(Code.VAULT_HAS_OPEN_ORDERS)
+def closing_a_vault_with_an_open_order(custody: Custody) -> bytes:
+    custody.place(fulfil=False)
+    return by_principal(custody, tx_pb2.CloseVault(vault=custody.vault))
+
+
+@case(Code.NOT_PRINCIPAL)
+def closing_somebody_elses_vault(custody: Custody) -> bytes:
+    return custody.chain.tx(custody.beneficiary, tx_pb2.CloseVault(vault=custody.vault))
+
+
+@case(Code.NOT_PRINCIPAL)
+def an_order_in_somebody_elses_vault(custody: Custody) -> bytes:
+    return custody.chain.tx(custody.beneficiary, custody.order_message())
+
+
+@case(Code.NOT_PRINCIPAL)
+def cancelling_the_closing_of_somebody_elses_vault(custody: Custody) -> bytes:
+    ok(custody, by_principal(custody, tx_pb2.CloseVault(vault=custody.vault)))
+    return custody.chain.tx(custody.beneficiary, tx_pb2.CancelCloseVault(vault=custody.vault))
+
+
+@case(Code.VAULT_NOT_CLOSING)
+def cancelling_what_is_not_closing(custody: Custody) -> bytes:
+    return by_principal(custody, tx_pb2.CancelCloseVault(vault=custody.vault))
+
+
+@case(Code.VAULT_NOT_CLOSED)
+def erasing_before_the_delay_is_over(custody: Custody) -> bytes:
+    ok(custody, by_principal(custody, tx_pb2.CloseVault(vault=custody.vault)))
+    return by_node(custody, tx_pb2.ConfirmVaultErased(vault=custody.vault))
+
+
+@case(Code.UNKNOWN_ORDER)
+def closing_no_order(custody: Custody) -> bytes:
+    return by_principal(custody, tx_pb2.CloseOrder(order=bytes(32)))
+
+
+@case(Code.UNKNOWN_ORDER)
+def an_orders_id_that_is_a_vaults(custody: Custody) -> bytes:
+    return by_principal(custody, tx_pb2.CloseOrder(order=custody.vault))
+
+
+@case(Code.NOT_PRINCIPAL)
+def closing_somebody_elses_order(custody: Custody) -> bytes:
+    return custody.chain.tx(custody.beneficiary, tx_pb2.CloseOrder(order=custody.place(fulfil=False)))
+
+
+@case(Code.BAD_THRESHOLD)
+def a_threshold_of_nobody(custody: Custody) -> bytes:
+    return by_principal(custody, custody.order_message(threshold=0))
+
+
+@case(Code.BAD_COMMITMENTS)
+def an_order_without_a_commitment_to_its_key(custody: Custody) -> bytes:
+    return by_principal(custody, custody.order_message(key_commitment=b""))
+
+
+@case(Code.BAD_POLICY)
+def a_policy_of_nothing(custody: Custody) -> bytes:
+    return by_principal(custody, custody.order_message(policy=pb.Policy()))
+
+
+@case(Code.BAD_POLICY)
+def a_policy_larger_than_may_be(custody: Custody) -> bytes:
+    many = k_of(1, *[nonce(n) for n in range(32)])
+    return by_principal(custody, custody.order_message(policy=many))
+
+
+@case(Code.BAD_RULE)
+def a_rule_that_names_half_an_identity(custody: Custody) -> bytes:
+    return by_principal(custody, custody.order_message(rule=pb.BeneficiaryRule(identity=bytes(16))))
+
+
+@case(Code.BAD_CID)
+def an_envelope_without_a_cid(custody: Custody) -> bytes:
+    return by_principal(custody, custody.order_message(envelope_cid=""))
+
+
+@case(Code.BAD_EXPIRY)
+def an_order_that_is_over_when_it_is_placed(custody: Custody) -> bytes:
+    return by_principal(custody, custody.order_message(expires_at_time_s=custody.chain.time_s))
+
+
+@case(Code.BAD_EXPIRY)
+def an_order_that_ends_after_all_time(custody: Custody) -> bytes:
+    return by_principal(custody, custody.order_message(expires_at_height=2**64 - 1))
+
+
+@case(Code.BAD_REJECTION)
+def a_rejection_without_a_reason(custody: Custody) -> bytes:
+    return by_node(custody, tx_pb2.RejectOrder(order=custody.place(fulfil=False)))
+
+
+@case(Code.ORDER_NOT_OPEN)
+def a_fulfilment_of_a_closed_order(custody: Custody) -> bytes:
+    order = custody.place(fulfil=False)
+    ok(custody, by_principal(custody, tx_pb2.CloseOrder(order=order)))
+    return by_node(custody, tx_pb2.FulfilOrder(order=order))
+
+
+@case(Code.ORDER_NOT_ACTIVE)
+def a_request_before_the_order_is_active(custody: Custody) -> bytes:
+    return custody.chain.tx(custody.beneficiary, custody.request_message(custody.place(fulfil=False)))
+
+
+@case(Code.BAD_REQUEST_KEYS)
+def a_request_with_one_key_for_two(custody: Custody) -> bytes:
+    message = custody.request_message(custody.place())
+    message.key_digests[1] = message.key_digests[0]
+    return custody.chain.tx(custody.beneficiary, message)
+
+
+@case(Code.BAD_REQUEST_KEYS)
+def a_request_with_a_key_too_few(custody: Custody) -> bytes:
+    message = custody.request_message(custody.place())
+    del message.key_digests[-1]
+    return custody.chain.tx(custody.beneficiary, message)
+
+
+@case(Code.NOT_BENEFICIARY)
+def a_request_of_the_principal_itself(custody: Custody) -> bytes:
+    return by_principal(custody, custody.request_message(custody.place(), signer=custody.principal))
+
+
+@case(Code.AUTHORISATION_INVALID)
+def a_request_that_nobody_authorised(custody: Custody) -> bytes:
+    order = custody.place(rule=pb.BeneficiaryRule())
+    return custody.chain.tx(custody.beneficiary, custody.request_message(order))
+
+
+@case(Code.AUTHORISATION_INVALID)
+def an_authorisation_of_a_principal_that_is_suspended(custody: Custody) -> bytes:
+    order = custody.place(rule=pb.BeneficiaryRule())
+    message = custody.request_message(order)
+    digest = statements.request_keys_digest(list(message.key_digests))
+    statement = statements.authorisation_statement(custody.chain.gid, order, message.beneficiary, digest)
+    message.authorisation = custody.principal.tx_key.sign(statement).signature
+    ok(custody, by_principal(custody, tx_pb2.SuspendIdentity()))
+    return custody.chain.tx(custody.beneficiary, message)
+
+
+@case(Code.AUTHORISATION_INVALID)
+def an_authorisation_of_a_principal_whose_document_ran_out(custody: Custody) -> bytes:
+    order = custody.place(rule=pb.BeneficiaryRule())
+    message = custody.request_message(order)
+    digest = statements.request_keys_digest(list(message.key_digests))
+    statement = statements.authorisation_statement(custody.chain.gid, order, message.beneficiary, digest)
+    message.authorisation = custody.principal.tx_key.sign(statement).signature
+    record = IDENTITIES.get(custody.chain.view, custody.principal.identity)
+    record.not_after_s = custody.chain.time_s
+    encoded = record.SerializeToString(deterministic=True)
+    custody.chain.view.apply(Changes(leaves=((keys.identity(record.id), encoded),)))
+    return custody.chain.tx(custody.beneficiary, message)
+
+
+@case(Code.POLICY_NOT_IN_FORCE)
+def a_request_before_its_time(custody: Custody) -> bytes:
+    policy = single(custody.beneficiary.identity)
+    policy.not_before_s = custody.chain.time_s + 1_000
+    return custody.chain.tx(custody.beneficiary, custody.request_message(custody.place(policy=policy)))
+
+
+def pending(custody: Custody, **policy: int) -> tuple[bytes, bytes]:
+    """A request that waits for its principal's approval, and its content's digest."""
+    request = custody.request(custody.place(policy=k_of(1, custody.principal.identity, **policy)))
+    return request, custody.request_record(request).content_digest
+
+
+@case(Code.UNKNOWN_REQUEST)
+def approving_nothing(custody: Custody) -> bytes:
+    return by_principal(custody, tx_pb2.ApproveRequest(request=bytes(32), content_digest=bytes(32)))
+
+
+@case(Code.NOT_A_PARTY)
+def approving_without_being_asked(custody: Custody) -> bytes:
+    request, digest = pending(custody)
+    return custody.chain.tx(custody.beneficiary, tx_pb2.ApproveRequest(request=request, content_digest=digest))
+
+
+@case(Code.CONTENT_MISMATCH)
+def approving_something_else(custody: Custody) -> bytes:
+    request, _ = pending(custody)
+    return by_principal(custody, tx_pb2.ApproveRequest(request=request, content_digest=bytes(32)))
+
+
+@case(Code.NO_VETO_WINDOW)
+def a_veto_without_a_window(custody: Custody) -> bytes:
+    request, digest = pending(custody)
+    return by_principal(custody, tx_pb2.VetoRequest(request=request, content_digest=digest))
+
+
+@case(Code.VETO_TOO_LATE)
+def a_veto_after_its_window(custody: Custody) -> bytes:
+    request, digest = pending(custody, veto_window_s=1)
+    approve = tx_pb2.ApproveRequest(request=request, content_digest=digest)
+    ok(custody, by_principal(custody, approve))
+    for _ in range(3):
+        custody.chain.block()
+    return by_principal(custody, tx_pb2.VetoRequest(request=request, content_digest=digest))
+
+
+@case(Code.REQUEST_NOT_OPEN)
+def approving_after_a_veto(custody: Custody) -> bytes:
+    request, digest = pending(custody, veto_window_s=1)
+    ok(custody, by_principal(custody, tx_pb2.VetoRequest(request=request, content_digest=digest)))
+    return by_principal(custody, tx_pb2.ApproveRequest(request=request, content_digest=digest))
+
+
+@case(Code.NOT_GRANTED)
+def answering_what_was_not_granted(custody: Custody) -> bytes:
+    return by_node(custody, tx_pb2.FulfilSecret(request=pending(custody)[0], sealed=SEALED))
+
+
+@case(Code.NOT_RELEASED_YET)
+def answering_inside_the_veto_window(custody: Custody) -> bytes:
+    order = custody.place(policy=k_of(1, custody.beneficiary.identity, veto_window_s=900))
+    return by_node(custody, tx_pb2.FulfilSecret(request=custody.request(order), sealed=SEALED))
+
+
+@case(Code.NOT_RELEASED_YET)
+def answering_in_the_very_block_after_the_request_without_waiting_for_it(custody: Custody) -> bytes:
+    order = custody.place(policy=k_of(1, custody.beneficiary.identity, veto_window_s=1))
+    return by_node(custody, tx_pb2.FulfilSecret(request=custody.request(order), sealed=SEALED))
+
+
+@case(Code.FIELD_INVALID)
+def an_answer_of_another_size(custody: Custody) -> bytes:
+    request = custody.request(custody.place())
+    return by_node(custody, tx_pb2.FulfilSecret(request=request, sealed=SEALED + b"\0"))
+
+
+@case(Code.ORDER_HAS_GRANTED_REQUEST)
+def closing_an_order_whose_request_is_granted(custody: Custody) -> bytes:
+    order = custody.place()
+    custody.request(order)
+    return by_principal(custody, tx_pb2.CloseOrder(order=order))
+
+
+def report(custody: Custody, request: bytes, number: int = 0, **changes: bytes) -> tx_pb2.ReportShare:
+    founder = custody.chain.founders[number]
+    seed, private = request_key(custody.chain, founder, bytes(32))
+    fields = {"request": request, "fiduciary": founder.identity, "mlkem768_seed": seed, "x25519_private": private}
+    return tx_pb2.ReportShare(**{**fields, **changes})
+
+
+@case(Code.NO_ANSWER)
+def reporting_an_answer_that_is_not_there(custody: Custody) -> bytes:
+    return custody.chain.tx(custody.beneficiary, report(custody, custody.request(custody.place())))
+
+
+def answered(custody: Custody) -> bytes:
+    request = custody.request(custody.place())
+    ok(custody, by_node(custody, tx_pb2.FulfilSecret(request=request, sealed=SEALED)))
+    return request
+
+
+@case(Code.REPORT_KEY_MISMATCH)
+def reporting_with_another_key(custody: Custody) -> bytes:
+    return custody.chain.tx(custody.beneficiary, report(custody, answered(custody), mlkem768_seed=bytes(64)))
+
+
+@case(Code.NOT_BENEFICIARY)
+def reporting_anothers_answer(custody: Custody) -> bytes:
+    return by_principal(custody, report(custody, answered(custody)))
+
+
+@case(Code.ALREADY_DONE)
+def reporting_twice(custody: Custody) -> bytes:
+    request = answered(custody)
+    ok(custody, custody.chain.tx(custody.beneficiary, report(custody, request)))
+    return custody.chain.tx(custody.beneficiary, report(custody, request))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_refused_message_consumes_its_body_and_changes_nothing_else(name: str) -> None:
+    code, make = CASES[name]
+    custody = fresh_custody()
+    tx = make(custody)
+    checked = custody.chain.check(tx)
+    assert checked.code in (code, Code.OK, Code.NOT_DUE), checked
+    result = custody.chain.block(tx)
+    assert result.tx_results[0].code == code, result.tx_results[0]
+    assert result.tx_results[0].data == b""
+    assert result.tx_results[0].events == ()
+    body = tx_pb2.TxBody.FromString(tx_pb2.SignedTx.FromString(tx).body)
+    assert only_consumed(result.changes, body.expires_at_height)
+    assert custody.chain.block(tx).tx_results[0].code == Code.REPLAYED
+
+
+def test_a_request_past_its_deadline_is_over_before_the_sweep_reaches_it() -> None:
+    custody = fresh_custody()
+    request, digest = pending(custody)
+    set_params(custody.chain, max_sweep=0)
+    tx = by_principal(custody, tx_pb2.ApproveRequest(request=request, content_digest=digest))
+    result = custody.chain.block(tx, seconds=90_000)
+    assert result.tx_results[0].code == Code.DEADLINE_PASSED
+
+
+def test_a_good_answer_cannot_be_reported() -> None:
+    custody = fresh_custody()
+    seed, private = request_key(custody.chain, custody.chain.founders[0], bytes(32))
+    share, order_nonce = bytes(range(32)), nonce("good")
+    policy = single(custody.beneficiary.identity)
+    rule = pb.BeneficiaryRule(identity=custody.beneficiary.identity)
+    bound = statements.order_context(
+        custody.chain.gid, custody.vault, custody.principal.identity, order_nonce, statements.policy_hash(policy, rule)
+    )
+    commitments = [statements.share_commitment(bound, index, share) for index in range(1, 5)]
+    order = custody.place(order_nonce, share_commitments=commitments)
+    request = custody.request(order)
+    founder = custody.chain.founders[0].identity
+    info = statements.answer_seal_info(custody.chain.gid, request, founder, 1, commitments[0])
+    key = hpke.decode_key(hpke.public_key_of(seed, private))
+    sealed = hpke.SUITE.encrypt(share, key, info)
+    ok(custody, by_node(custody, tx_pb2.FulfilSecret(request=request, sealed=sealed)))
+    result = custody.chain.run(custody.beneficiary, report(custody, request))
+    assert result.code == Code.REPORT_UNFOUNDED
+
+
+def test_the_tables_leave_out_no_code() -> None:
+    elsewhere = {
+        Code.OK, Code.INTERNAL, Code.BUSY, Code.NOT_DUE, Code.BLOCK_FULL, Code.FAILED, Code.DEADLINE_PASSED,
+        Code.REPORT_UNFOUNDED,
+    }  # fmt: skip
+    queries = {code for code in Code if code >= 200}
+    shown = {code for code, _ in UNSEEN.values()} | {code for code, _ in CASES.values()}
+    assert set(Code) - shown - elsewhere - queries == set()
