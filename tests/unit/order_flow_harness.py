@@ -75,9 +75,7 @@ class Replica(Chain):
     """The state machine, its founders with gateways."""
 
     def __init__(self, fiduciaries: int, params: params_pb2.Params) -> None:
-        self.founders = [
-            Actor(f"fiduciary-{n}", fiduciary=True, gateway=gateway_url(n)) for n in range(fiduciaries)
-        ]
+        self.founders = [Actor(f"fiduciary-{n}", fiduciary=True, gateway=gateway_url(n)) for n in range(fiduciaries)]
         self.genesis, self.gid = make_genesis(self.founders, params)
         self.view = MemoryView()
         self.height, self.time_s = 0, START_S

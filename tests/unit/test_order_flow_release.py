@@ -347,6 +347,19 @@ def test_a_request_is_found_by_its_order_where_there_is_one(world: World) -> Non
         receiving.find_request(bob, bytes(32))
 
 
+def test_two_identities_of_one_home_do_not_get_in_each_other_s_way(world: World) -> None:
+    order = placed(world, policy=k_of(1, world.bob.identity, world.alice.identity), beneficiary=b"")
+    bob = world.session(world.bob)
+    alice = replace(world.session(world.alice), directory=bob.directory, blocks=bob.blocks)
+    first, other = asking.prepare(alice, order), asking.prepare(bob, order)
+    assert receiving.find_request(alice, order) == first.request
+    assert receiving.find_request(bob, order) == other.request
+    with pytest.raises(NotFound):
+        receiving.find_request(bob, first.request)
+    with pytest.raises(UsageError):
+        orders.resume(replace(world.session(world.bob), directory=world.session(world.alice).directory), order)
+
+
 def test_every_answer_goes_to_a_key_of_its_own(world: World) -> None:
     opened = asked(world, placed(world))
     digests = [statements.hpke_key_digest(key.public) for key in opened.keys.values()]

@@ -17,6 +17,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
+from abci_app import canonical
 from abci_app.hashing import tagged
 from abci_app.pb.dta.v1 import tx_pb2
 from dta.crypto.hpke import SEED_BYTES, HpkePrivateKey
@@ -96,7 +97,9 @@ def load(directory: Path, root: Keystore, gid: bytes, request: bytes) -> OpenReq
 def _read(path: Path) -> tuple[bytes, bytes]:
     try:
         value = json.loads(read_file(path, "a request's keys", _MAX_BYTES))
-        return b64decode(value["message"], validate=True), b64decode(value["sealed_keys"], validate=True)
+        message = b64decode(value["message"], validate=True)
+        canonical.decode(tx_pb2.RequestSecret, message, _MAX_BYTES)
+        return message, b64decode(value["sealed_keys"], validate=True)
     except (ValueError, KeyError, TypeError, RecursionError):
         raise UsageError(f"{path} is not the file of a request's keys") from None
 
@@ -108,6 +111,16 @@ def keep_only(directory: Path, root: Keystore, gid: bytes, opened: OpenRequest, 
         save(directory, root, gid, replace(opened, keys=kept))
     else:
         _path(directory, opened.request).unlink(missing_ok=True)
+
+
+def asked_by(directory: Path, beneficiary: bytes) -> dict[bytes, bytes]:
+    """The requests of one identity whose keys this home still has: request id -> order id. Opens no keystore."""
+    found = {}
+    for request in pending(directory):
+        message = tx_pb2.RequestSecret.FromString(_read(_path(directory, request))[0])
+        if message.beneficiary == beneficiary:
+            found[request] = message.order
+    return found
 
 
 def pending(directory: Path) -> list[bytes]:

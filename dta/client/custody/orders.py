@@ -88,6 +88,10 @@ def resume(session: Session, order: bytes, *, allow_missing: int = 0, wait_s: fl
     Past the bytes' expiry the same order is signed anew: its nonce is the same, so it can't be placed twice.
     """
     record = records.load(session.directory, order)
+    if record.principal != session.party.identity:
+        raise UsageError(
+            f"another identity of this home placed that order: {record.principal.hex()}", hint="give --identity"
+        )
     block = session.blocks.kept(record.envelope_cid)
     if block is None:
         raise UsageError("this home no longer has the order's envelope", hint="place a new order")

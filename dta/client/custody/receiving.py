@@ -34,13 +34,10 @@ class Received:
 
 def find_request(session: Session, id_: bytes) -> bytes:
     """``id_`` where it is a request of this home, or this home's one request of that order. Raises NotFound."""
-    mine = keyfile.pending(session.directory)
+    mine = keyfile.asked_by(session.directory, session.party.identity)
     if id_ in mine:
         return id_
-    root = session.party.need_root()
-    of_order = [
-        request for request in mine if keyfile.load(session.directory, root, session.gid, request).message.order == id_
-    ]
+    of_order = [request for request, order in mine.items() if order == id_]
     if len(of_order) == 1:
         return of_order[0]
     if of_order:
