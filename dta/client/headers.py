@@ -53,8 +53,8 @@ class Trust:
 
     @property
     def first_height(self) -> int:
-        """The first height whose state can be proved from this trust file."""
-        return max(self.file.height, 1) if self.file.header_hash else self.file.height + 1
+        """The first height whose state can be proved from this trust file: the file's own header has its app hash."""
+        return max(self.file.height - 1, 1) if self.file.header_hash else self.file.height + 1
 
     @property
     def newest(self) -> TrustedState:
