@@ -1,0 +1,275 @@
+"""What is due and what a job does: never early, never on old state, never after a veto."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hooks_harness import World, make_world
+
+from abci_app import canonical
+from abci_app.cid import cid_of
+from abci_app.crypto import statements
+from abci_app.pb.dta.v1 import custody_pb2, envelope_pb2, tx_pb2
+from abci_app.state import due
+from abci_app.state.due import DueKind
+from abci_app.state.overlay import Overlay
+from abci_app.state.records import REQUESTS
+from dta.crypto.hpke import HpkePrivateKey
+from dta.custody.registry import CustodianMissing, Loaded
+from dta.envelope import clear_envelope, sign
+from dta.hooks.errors import CannotAnswer, NotAtHead, NotDue, Retry
+from dta.hooks.head import Head
+from dta.hooks.jobs import Pinned, perform, reject_unavailable
+from dta.hooks.plan import Job, plan
+from tests.support.actors import Actor
+from tests.support.custody import single
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    world = make_world(tmp_path)
+    world.open_vault()
+    return world
+
+
+def windowed(world: World, seconds: int) -> bytes:
+    """An active order whose releases wait ``seconds``."""
+    policy = single(world.beneficiary.identity)
+    policy.veto_window_s = seconds
+    order = world.place(world.prepare(policy=policy))
+    world.settle()
+    return order
+
+
+def veto(world: World, request: bytes) -> None:
+    digest = REQUESTS.get(world.chain.view, request).content_digest
+    message = tx_pb2.VetoRequest(request=request, content_digest=digest)
+    assert world.chain.run(world.principal, message).code == 0
+
+
+def release_job(world: World, founder: Actor) -> Job:
+    return next(job for job in world.jobs(founder) if job.kind is DueKind.FULFIL_SECRET)
+
+
+def test_the_plan_is_what_state_owes_by_kind_then_subject(world: World) -> None:
+    founder = world.chain.founders[0]
+    state = Overlay(world.chain.view)
+    for kind, subject in ((DueKind.FULFIL_SECRET, b"\x02" * 32), (DueKind.FULFIL_ORDER, b"\x09" * 32),
+                          (DueKind.FULFIL_ORDER, b"\x01" * 32)):  # fmt: skip
+        due.add(state, founder.identity, kind, subject)
+    due.add(state, world.chain.founders[1].identity, DueKind.FULFIL_ORDER, b"\x07" * 32)
+    assert plan(state, founder.identity, 0, 1) == [
+        Job(DueKind.FULFIL_ORDER, b"\x01" * 32),
+        Job(DueKind.FULFIL_ORDER, b"\x09" * 32),
+        Job(DueKind.FULFIL_SECRET, b"\x02" * 32),
+    ]
+
+
+@pytest.mark.parametrize(("time_s", "height", "is_due"), [(99, 10, False), (100, 9, False), (100, 10, True)])
+def test_nothing_is_planned_before_both_its_time_and_its_height(
+    world: World, time_s: int, height: int, is_due: bool
+) -> None:
+    founder = world.chain.founders[0].identity
+    state = Overlay(world.chain.view)
+    due.add(state, founder, DueKind.FULFIL_SECRET, bytes(32), from_time_s=100, from_height=10)
+    assert (plan(state, founder, time_s, height) != []) is is_due
+
+
+def test_what_is_planned_can_no_longer_be_vetoed(world: World) -> None:
+    request = world.request(windowed(world, 60))
+    founder = world.chain.founders[0]
+    for _ in range(10):
+        if world.jobs(founder):
+            break
+        world.chain.block(seconds=15)
+    assert world.jobs(founder), "the window never ended"
+    digest = REQUESTS.get(world.chain.view, request).content_digest
+    late = world.chain.run(world.principal, tx_pb2.VetoRequest(request=request, content_digest=digest))
+    assert late.code != 0
+    world.settle()
+
+
+def test_a_veto_between_plan_and_seal_releases_nothing(world: World) -> None:
+    request = world.request(windowed(world, 60))
+    founder = world.chain.founders[0]
+    # A state that lags: the job was planned from one in which nobody had vetoed.
+    early = Overlay(world.chain.view)
+    due.add(early, founder.identity, DueKind.FULFIL_SECRET, request)
+    (job,) = plan(early, founder.identity, world.chain.time_s, world.chain.height + 1)
+    veto(world, request)
+    with pytest.raises(NotDue):
+        world.answer(founder, job)
+
+
+def test_state_is_read_again_right_before_the_seal(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = world.place()
+    world.settle()
+    request = world.request(order)
+    founder = world.chain.founders[0]
+    job = release_job(world, founder)
+    released: list[bytes] = []
+    monkeypatch.setattr(type(world.custodian), "release", lambda *_: released.append(b"share"))
+    first = world.pins + 1
+
+    def end_the_request(pins: int) -> None:
+        if pins == first + 1:  # between the first look and the second
+            world.chain.block(seconds=10_000_000)
+
+    world.before_pin = end_the_request
+    with pytest.raises(NotDue):
+        world.answer(founder, job)
+    assert released == []
+    assert REQUESTS.get(world.chain.view, request).status == custody_pb2.REQUEST_STATUS_EXPIRED
+
+
+def test_a_node_that_is_cut_off_seals_nothing(world: World) -> None:
+    order = world.place()
+    world.settle()
+    world.request(order)
+    founder = world.chain.founders[0]
+    job = release_job(world, founder)
+    first = world.pins + 1
+    world.before_pin = lambda pins: setattr(world, "at_head", pins == first)
+    with pytest.raises(NotAtHead):
+        world.answer(founder, job)
+
+
+def test_a_deadline_that_the_sweep_has_not_recorded_yet_counts(world: World) -> None:
+    order = world.place()
+    world.settle()
+    request = world.request(order)
+    founder = world.chain.founders[0]
+    job = release_job(world, founder)
+    deadline_s = REQUESTS.get(world.chain.view, request).deadline_time_s
+    blocks = {cid: world.blocks[cid] for cid in (world.order(order).envelope_cid, _keys_cid(world, request))}
+
+    class Late:
+        def __enter__(self) -> Pinned:
+            return Pinned(world.chain.view, world.chain.height, deadline_s)
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    tools = replace(world.tools[founder.identity], pin=Late)
+    with pytest.raises(NotDue):
+        perform(job, tools, blocks)
+
+
+def _keys_cid(world: World, request: bytes) -> str:
+    return REQUESTS.get(world.chain.view, request).keys_cid
+
+
+def _other_keys(world: World, request: bytes, order: bytes) -> bytes:
+    keys = [HpkePrivateKey.generate().public for _ in world.order(order).fiduciaries]
+    return _keys_block(world, custody_pb2.RequestKeys(request=request, keys=keys))
+
+
+def _too_few_keys(world: World, request: bytes, order: bytes) -> bytes:
+    return _keys_block(world, custody_pb2.RequestKeys(request=request, keys=[HpkePrivateKey.generate().public]))
+
+
+def _keys_block(world: World, body: custody_pb2.RequestKeys) -> bytes:
+    draft = clear_envelope(
+        envelope_pb2.ENVELOPE_TYPE_REQUEST_KEYS, sender=world.beneficiary.identity, time_s=1,
+        body=canonical.encode(body),
+    )  # fmt: skip
+    return sign(draft, world.chain.gid, {world.beneficiary.identity: world.beneficiary.bls_key})
+
+
+def _order_envelope(world: World, request: bytes, order: bytes) -> bytes:
+    return world.blocks[world.order(order).envelope_cid]
+
+
+def _noise(world: World, request: bytes, order: bytes) -> bytes:
+    return b"noise"
+
+
+@pytest.mark.parametrize("make", [_other_keys, _too_few_keys, _order_envelope, _noise])
+def test_keys_that_are_not_the_requests_get_no_answer(
+    world: World, make: Callable[[World, bytes, bytes], bytes]
+) -> None:
+    order = world.place()
+    world.settle()
+    request = world.request(order)
+    founder = world.chain.founders[0]
+    block = make(world, request, order)
+    world.blocks[_keys_cid(world, request)] = block
+    with pytest.raises(CannotAnswer):
+        world.answer(founder, release_job(world, founder))
+
+
+def test_an_answer_goes_to_the_key_that_the_ledger_names_for_us(world: World) -> None:
+    order = world.place()
+    world.settle()
+    request = world.request(order)
+    for number, founder in enumerate(world.chain.founders, start=1):
+        message = world.answer(founder, release_job(world, founder))
+        assert isinstance(message, tx_pb2.FulfilSecret)
+        commitment = world.order(order).share_commitments[number - 1]
+        info = statements.answer_seal_info(world.chain.gid, request, founder.identity, number, commitment)
+        assert len(world.keys[request][founder.identity].open(info, message.sealed)) == 32
+
+
+def test_a_vault_with_open_orders_is_never_erased(world: World) -> None:
+    world.place()
+    founder = world.chain.founders[0]
+    state = Overlay(world.chain.view)
+    due.add(state, founder.identity, DueKind.ERASE_VAULT, world.vault)
+
+    class Broken:
+        def __enter__(self) -> Pinned:
+            return Pinned(state, world.chain.height, world.chain.time_s)
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    tools = replace(world.tools[founder.identity], pin=Broken)
+    with pytest.raises(CannotAnswer):
+        perform(Job(DueKind.ERASE_VAULT, world.vault), tools, {})
+    assert any(label.startswith("vault-") for label in world.keystores[founder.identity].labels())
+
+
+def test_an_order_whose_envelope_nobody_has_is_rejected_only_after_a_while(world: World) -> None:
+    order = world.place(upload=False)
+    job = Job(DueKind.FULFIL_ORDER, order)
+    assert reject_unavailable(job, world.now, 100) is None
+    world.chain.block(seconds=100)
+    message = reject_unavailable(job, world.now, 100)
+    assert message == tx_pb2.RejectOrder(order=order, rejection=custody_pb2.REJECTION_ENVELOPE_UNAVAILABLE)
+
+
+def test_a_custodian_that_is_not_installed_is_a_matter_of_waiting(world: World) -> None:
+    order = world.place()
+    founder = world.chain.founders[0]
+    tools = replace(world.tools[founder.identity], custodians=Loaded({}, {"hsm-realm": "it does not load"}))
+    block = world.blocks[world.order(order).envelope_cid]
+    with pytest.raises(CustodianMissing) as caught:
+        perform(Job(DueKind.FULFIL_ORDER, order), tools, {cid_of(block): block})
+    assert caught.value.data == {"custodian": "hsm-realm", "reason": "it does not load"}
+
+
+class Clocks:
+    def __init__(self) -> None:
+        self.now_s = 1_000_000.0
+        self.monotonic_s = 5.0
+
+
+@pytest.mark.parametrize(
+    ("catching_up", "block_time_s", "silent_s", "acts"),
+    [(False, 999_990, 1, True), (True, 999_990, 1, False), (False, 999_900, 1, False), (False, 1_000_100, 1, False),
+     (False, 999_990, 60, False), (None, 999_990, 1, False)],
+)  # fmt: skip
+def test_only_a_node_at_the_head_acts(catching_up: bool | None, block_time_s: int, silent_s: float, acts: bool) -> None:
+    clocks = Clocks()
+    head = Head(60, lambda: clocks.now_s, lambda: clocks.monotonic_s)
+    if catching_up is not None:
+        head.note(catching_up)
+    clocks.monotonic_s += silent_s
+    if acts:
+        head.require(block_time_s)
+    else:
+        with pytest.raises(Retry):
+            head.require(block_time_s)
