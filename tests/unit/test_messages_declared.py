@@ -1,0 +1,167 @@
+"""Every message keeps to what it declares; the registry, the codes and the pages that list them agree."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from abci_app import params
+from abci_app.codes import CODES, Code
+from abci_app.errors import Refusal
+from abci_app.events import KINDS
+from abci_app.messages import registry
+from abci_app.messages.context import Context
+from abci_app.messages.registry import SPECS
+from abci_app.messages.spec import MessageClass, MessageSpec
+from abci_app.pb.dta.v1 import tx_pb2
+from abci_app.state import keys
+from abci_app.state.due import DueKind
+from tests.sim.schedule import run_schedule
+from tests.support.messages import busy_custody, sensible_messages
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ROOT / "docs" / "spec"
+
+
+def watched(spec: MessageSpec[Any], calls: dict[str, int]) -> MessageSpec[Any]:
+    """The same message type, held to its declaration each time it is called."""
+
+    def refused(refusal: Refusal) -> None:
+        assert refusal.code in spec.codes, f"{spec.field} may not answer {refusal.code.name}"
+
+    def validate(message: Any) -> None:
+        try:
+            spec.validate(message)
+        except Refusal as refusal:
+            refused(refusal)
+            raise
+
+    def execute(context: Context, message: Any) -> bytes:
+        calls[spec.field] += 1
+        context.state.checkpoint()
+        try:
+            data = spec.execute(context, message)
+        except Refusal as refusal:
+            refused(refusal)
+            raise
+        for _, key, _, _ in context.state._journal:
+            prefix = key[: key.index(b"/") + 1]
+            assert prefix in spec.writes, f"{spec.field} may not write {prefix!r}"
+        for event in context.events:
+            assert event.kind in spec.events, f"{spec.field} may not emit {event.kind}"
+        return data
+
+    return dataclasses.replace(spec, validate=validate, execute=execute)
+
+
+def test_every_message_writes_answers_and_emits_only_what_it_declares(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: dict[str, int] = defaultdict(int)
+    for name, spec in list(SPECS.items()):
+        monkeypatch.setitem(SPECS, name, watched(spec, calls))
+    for seed in range(5_000, 5_080):
+        run_schedule(seed)  # a broken declaration becomes code FAILED, with which a schedule fails
+    assert calls.keys() == SPECS.keys(), "a message was never executed"
+
+
+def test_the_registry_names_each_message_of_the_body_once_and_in_its_order() -> None:
+    fields = [field.name for field in tx_pb2.TxBody.DESCRIPTOR.oneofs_by_name["message"].fields]
+    assert list(SPECS) == fields
+    assert len({spec.message for spec in SPECS.values()}) == len(fields)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_what_a_message_declares_exists(name: str) -> None:
+    spec = SPECS[name]
+    assert set(spec.writes) <= {*keys.LEAF_PREFIXES, *keys.INDEX_PREFIXES}
+    assert len(set(spec.writes)) == len(spec.writes)
+    assert set(spec.codes) <= set(Code)
+    assert len(set(spec.codes)) == len(spec.codes)
+    assert set(spec.events) <= set(KINDS)
+    assert (spec.due is not None) == (spec.message_class is MessageClass.RESULT)
+    assert spec.__class__.__doc__
+    empty = spec.message()
+    assert 0 < spec.cost(empty) < params.default_params().max_block_cost
+    if spec.due is not None:
+        assert isinstance(spec.due(empty)[0], DueKind)
+
+
+def test_a_cost_grows_with_what_it_is_for_and_never_past_a_block() -> None:
+    custody, ids = busy_custody()
+    for _, message, _ in sensible_messages(custody, ids):
+        name = next(name for name, spec in SPECS.items() if isinstance(message, spec.message))
+        assert SPECS[name].cost(message) >= SPECS[name].cost(SPECS[name].message())
+
+
+def test_no_prefix_is_the_beginning_of_another() -> None:
+    prefixes = [*keys.LEAF_PREFIXES, *keys.INDEX_PREFIXES]
+    assert len(set(prefixes)) == len(prefixes)
+    for one in prefixes:
+        assert one.endswith(b"/")
+        assert one.count(b"/") == 1
+        assert not [other for other in prefixes if other != one and other.startswith(one)]
+
+
+def table_rows(page: str, first_heading: str) -> list[list[str]]:
+    """The rows of the Markdown table whose first heading is given."""
+    lines = (PAGES / page).read_text().splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith(f"| {first_heading} |"))
+    rows = []
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip().strip("|").split("|")])
+    return rows
+
+
+def test_the_page_of_codes_is_the_table_of_codes() -> None:
+    expected = [
+        [str(number), row.name, row.meaning, "yes" if row.retry else "no", row.hint]
+        for number, row in sorted(CODES.items())
+    ]
+    assert table_rows("codes.md", "code") == expected
+
+
+def test_every_code_has_a_number_a_row_and_a_hint_of_its_own() -> None:
+    assert sorted(CODES) == sorted(int(code) for code in Code)
+    assert len(Code.__members__) == len(CODES), "two names for one number"
+    assert max(CODES) < 32_000
+    assert len({row.meaning for row in CODES.values()}) == len(CODES)
+    assert [row.name for number, row in CODES.items() if number and not row.hint] == []
+
+
+def test_every_code_is_declared_by_a_message_or_belongs_to_the_transaction() -> None:
+    declared = {code for spec in SPECS.values() for code in spec.codes}
+    of_transactions = {code for code in Code if code < 40} | {Code.NEXT_KEY_MISMATCH}
+    of_queries = {code for code in Code if code >= 200}
+    assert set(Code) - declared - of_transactions - of_queries == set()
+
+
+def test_the_page_of_parameters_is_the_table_of_parameters() -> None:
+    expected = [
+        [f"`{name}`", f"{default:,}", f"{least:,}", f"{most:,}"]
+        for name, (default, least, most) in params._BOUNDS.items()
+    ]
+    assert [row[:4] for row in table_rows("parameters.md", "parameter")] == expected
+
+
+def test_the_page_of_state_lists_every_prefix_in_order() -> None:
+    page = (PAGES / "state.md").read_text()
+    listed = re.findall(r"^\| `([a-z-]+/)` \|", page, flags=re.MULTILINE)
+    assert listed == [prefix.decode() for prefix in (*keys.LEAF_PREFIXES, *keys.INDEX_PREFIXES)]
+
+
+def test_a_message_costs_one_module_and_one_line_of_the_registry() -> None:
+    """Cost of change (design.md, section 2): a module of its own, imported in one line and listed in one more."""
+    text = Path(registry.__file__).read_text()
+    for name in SPECS:
+        assert (Path(registry.__file__).parent / f"{name}.py").is_file()
+        assert len(re.findall(rf"\b{name}\b", text)) == 2
+    elsewhere = [ROOT / "abci_app" / name for name in ("transition.py", "mempool.py", "sweep.py", "replay.py")]
+    for path in elsewhere:
+        mentioned = [name for name in SPECS if re.search(rf'["\']{name}["\']', path.read_text())]
+        assert mentioned == [], f"{path.name} knows messages by name"
