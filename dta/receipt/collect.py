@@ -1,0 +1,390 @@
+"""Making receipts from what a node serves: the path of headers, the proofs, and nothing that is not needed.
+
+The node is not believed: whatever it says is put together and verified as a stranger would before it is handed out.
+Transactions are found by the heights and hashes that proved records name; the node's search is asked only for which
+requests an order had, which no single record says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from abci_app.codes import Code
+from abci_app.crypto.statements import request_id
+from abci_app.pb.dta.v1 import custody_pb2, identity_pb2, tx_pb2
+from abci_app.state import keys
+from dta.client import leaves, requests
+from dta.client.flow import Flow, call, elapsed_s, sleep, wall_time_s
+from dta.client.reads import PROOF_TYPE, STORE_PATH
+from dta.client.rpc import Rpc
+from dta.errors import BadAnswer, NotFound, NotVerified, TimedOut, UsageError
+from dta.light.hashes import ResultLeaf, prove_result, prove_tx, validators_hash
+from dta.light.merkle import MerkleProof
+from dta.light.trust import TrustedState, TrustFile
+from dta.light.types import FLAG_ABSENT, FLAG_COMMIT, LightBlock, ValidatorSet
+from dta.receipt.format import IncludedTx, Receipt, ReceiptBlock, StateLeaf, Turn, Vote
+from dta.receipt.order import OrderLeaves
+from dta.receipt.transactions import ReadTx, concerns, read_tx, tx_hash
+from dta.receipt.verify import Verified, verify_receipt
+
+DEFAULT_WAIT_S = 30.0
+_POLL_S = 0.25
+_SEARCH_PAGE = 50
+_MAX_FOUND = 2_000
+_MAX_STEPS = 2_000
+INDEX_LAG_BLOCKS = 10
+"""CometBFT indexes a block some time after it: so many of the newest ones are looked through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """A receipt's bytes, and what they were verified to prove."""
+
+    content: bytes
+    verified: Verified
+
+
+# --- the path of headers --------------------------------------------------------------------------------------
+@dataclass
+class _Path:
+    """The blocks that lead from the trust file to every height that is needed."""
+
+    state: TrustedState
+    blocks: dict[int, LightBlock] = field(default_factory=dict)
+
+    def climb(self, heights: Iterable[int]) -> Flow[None]:
+        """Steps over all of ``heights``, and over those between that it takes to believe them."""
+        for height in sorted(set(heights)):
+            if height == self.state.height and self.state.header is None and self.state.header_hash:
+                block = yield from self._fetch(height)
+                self.state = self.state.anchored(block.header)
+                self.blocks[height] = block
+            elif height > self.state.height:
+                yield from self._climb_to(height)
+            elif height not in self.blocks:
+                raise NotVerified(
+                    "trust",
+                    f"height {height} is not after the trust file's height {self.state.height}",
+                    hint="begin with a trust file from that height or before, such as one from genesis",
+                )
+
+    def _climb_to(self, height: int) -> Flow[None]:
+        ahead = [(yield from self._fetch(height))]
+        for _ in range(_MAX_STEPS):
+            block = ahead[-1]
+            try:
+                self.state = self.state.step(block)
+            except NotVerified as error:
+                if error.step != "trust" or block.header.height <= self.state.height + 1:
+                    raise
+                ahead.append((yield from self._fetch((self.state.height + block.header.height) // 2)))
+                continue
+            self.blocks[block.header.height] = ahead.pop()
+            if not ahead:
+                return
+        raise NotVerified("trust", f"the header at height {height} is more than {_MAX_STEPS} steps away")
+
+    def _fetch(self, height: int) -> Flow[LightBlock]:
+        signed = yield from call(requests.commit(height))
+        if signed.header.height != height:
+            raise NotVerified("answer", f"the node gave the header of height {signed.header.height}, not {height}")
+        validators: ValidatorSet = self.state.validators
+        if validators_hash(validators) != signed.header.validators_hash:
+            validators = yield from requests.validators(height)
+        return LightBlock(signed, validators)
+
+
+def _receipt_block(block: LightBlock, held: ValidatorSet, txs: tuple[IncludedTx, ...]) -> ReceiptBlock:
+    commit = block.signed.commit
+    votes = tuple(
+        None if one.flag == FLAG_ABSENT else Vote(one.flag == FLAG_COMMIT, one.time, one.signature)
+        for one in commit.signatures
+    )
+    same = validators_hash(held) == block.header.validators_hash
+    return ReceiptBlock(
+        block.header, commit.round, commit.block_id.parts, votes, None if same else block.validators, txs
+    )
+
+
+# --- what is in a block and in the state ----------------------------------------------------------------------
+def _turns(tx: MerkleProof, result: MerkleProof) -> tuple[Turn, ...]:
+    """The common way of both proofs, from the leaf up. Where a list is halved: see :mod:`dta.light.merkle`."""
+    sides: list[bool] = []
+    index, count = tx.index, tx.total
+    while count > 1:
+        middle = 1 << ((count - 1).bit_length() - 1)
+        left = index < middle
+        sides.append(left)
+        index, count = (index, middle) if left else (index - middle, count - middle)
+    return tuple(
+        Turn(left, own, other) for left, own, other in zip(reversed(sides), tx.aunts, result.aunts, strict=True)
+    )
+
+
+def _included(height: int, wanted: Callable[[bytes], bool]) -> Flow[tuple[IncludedTx, ...]]:
+    """The transactions of the block at ``height`` whose bytes are ``wanted``, each with its result."""
+    block = yield from call(requests.block(height))
+    answer = yield from call(requests.block_results(height))
+    results = [ResultLeaf(one.code, one.data, one.gas_wanted, one.gas_used) for one in answer.tx_results]
+    if len(results) != len(block.txs):
+        raise BadAnswer(f"the node gave {len(results)} results for the {len(block.txs)} transactions of block {height}")
+    found = []
+    for index, tx in enumerate(block.txs):
+        if wanted(tx):
+            path = _turns(prove_tx(block.txs, index), prove_result(results, index))
+            result = results[index]
+            found.append(IncludedTx(tx, result.code, result.data, result.gas_wanted, result.gas_used, path))
+    return tuple(found)
+
+
+def _leaf(key: bytes, height: int) -> Flow[StateLeaf]:
+    answer = yield from call(requests.abci_query(STORE_PATH, key, height, prove=True))
+    if answer.code == Code.QUERY_HEIGHT_PRUNED:
+        raise NotFound(
+            f"the node does not keep the state of height {height} any more",
+            hint="records keep their history: a receipt of a recent height answers for an older one",
+        )
+    if answer.code != Code.OK or len(answer.proof_ops) != 1 or answer.proof_ops[0].kind != PROOF_TYPE:
+        raise BadAnswer(f"the node proved nothing about the leaf {key.hex()}", data={"code": answer.code})
+    return StateLeaf(key, answer.value or None, answer.proof_ops[0].data)
+
+
+@dataclass
+class _State:
+    """Leaves of one height, each asked for once."""
+
+    height: int
+    leaves: dict[bytes, StateLeaf] = field(default_factory=dict)
+
+    def get(self, key: bytes) -> Flow[bytes | None]:
+        """The value as the node says; the proof is verified with all else."""
+        if key not in self.leaves:
+            self.leaves[key] = yield from _leaf(key, self.height)
+        return self.leaves[key].value
+
+    def drop_absent(self, prefix: bytes) -> None:
+        """Forget proofs of absence that say nothing which a record does not count."""
+        gone = [key for key, leaf in self.leaves.items() if key.startswith(prefix) and leaf.value is None]
+        for key in gone:
+            del self.leaves[key]
+
+
+def _newest_provable(at_least: int, wait_s: float) -> Flow[int]:
+    """The newest height whose app hash stands in a header, once that is ``at_least``."""
+    start_s = yield from elapsed_s()
+    while True:
+        status = yield from call(requests.status())
+        if status.latest_height - 1 >= max(at_least, 1):
+            return status.latest_height - 1
+        if (yield from elapsed_s()) - start_s >= wait_s:
+            raise TimedOut(
+                f"the node is at height {status.latest_height}; it takes {at_least + 1}",
+                hint="is the node catching up, or the chain halted?",
+            )
+        yield from sleep(_POLL_S)
+
+
+def _assemble(
+    kind: str, trust: TrustFile, state: _State, wanted: dict[int, Callable[[bytes], bool]]
+) -> Flow[Collected]:
+    """The receipt of these leaves and of these transactions by height, verified."""
+    yield from state.get(keys.chain())
+    path = _Path(TrustedState.from_file(trust))
+    heights = {state.height + 1}
+    for height in wanted:
+        heights |= {height, height + 1}
+    yield from path.climb(heights)
+    held, blocks = trust.validators, []
+    for height in sorted(path.blocks):
+        txs = (yield from _included(height, wanted[height])) if height in wanted else ()
+        blocks.append(_receipt_block(path.blocks[height], held, txs))
+        held = path.blocks[height].validators
+    proved = tuple(state.leaves[key] for key in sorted(state.leaves))
+    content = Receipt(kind, trust.chain_id, trust.gid, tuple(blocks), proved).encode()
+    now_s = yield from wall_time_s()
+    return Collected(content, verify_receipt(content, trust, int(now_s)))
+
+
+# --- receipts -------------------------------------------------------------------------------------------------
+def transaction_receipt(
+    trust: TrustFile, wanted: bytes, height: int | None = None, wait_s: float = DEFAULT_WAIT_S
+) -> Flow[Collected]:
+    """The receipt of the transaction with this 32-byte hash. ``height``: where it is, if the node's index is off."""
+    if height is None:
+        height = (yield from call(requests.tx(wanted))).height
+    newest = yield from _newest_provable(height, wait_s)
+    only = _first_only(wanted)
+    return (yield from _assemble("transaction", trust, _State(newest), {height: only}))
+
+
+def _first_only(wanted: bytes) -> Callable[[bytes], bool]:
+    """Matches a transaction once: a block may hold the same bytes again, to be refused."""
+    seen: list[bytes] = []
+
+    def matches(tx: bytes) -> bool:
+        if seen or tx_hash(tx) != wanted:
+            return False
+        seen.append(tx)
+        return True
+
+    return matches
+
+
+def state_receipt(trust: TrustFile, wanted: Iterable[bytes], wait_s: float = DEFAULT_WAIT_S) -> Flow[Collected]:
+    """The receipt of the leaves at these raw keys, or of their absence, at the newest height that can be proved."""
+    state = _State((yield from _newest_provable(1, wait_s)))
+    for key in wanted:
+        yield from state.get(key)
+    return (yield from _assemble("state", trust, state, {}))
+
+
+def identity_receipt(
+    trust: TrustFile, identity: bytes, at_height: int | None = None, wait_s: float = DEFAULT_WAIT_S
+) -> Flow[Collected]:
+    """The receipt of an identity's record; with ``at_height``, of what the identity was then too."""
+    state = _State((yield from _newest_provable(at_height or 1, wait_s)))
+    record = leaves.identity(identity).read((yield from state.get(keys.identity(identity))))
+    if record is not None and at_height is not None and record.registered_height <= at_height < record.updated_height:
+        yield from _history(state, record, at_height)
+    return (yield from _assemble("state", trust, state, {}))
+
+
+def _history(state: _State, record: identity_pb2.IdentityRecord, at_height: int) -> Flow[None]:
+    """Adds the entry that was in force at a height, and the one after it: found by halving, so others drop out."""
+    first, last = 0, record.history_count - 1
+    kept: set[int] = set()
+    while last - first > 1:
+        middle = (first + last) // 2
+        leaf = leaves.identity_history(record.id, middle)
+        entry = leaf.found(leaf.read((yield from state.get(leaf.key))))
+        first, last = (middle, last) if entry.height <= at_height else (first, middle)
+    for sequence in (first, last):
+        yield from state.get(keys.identity_history(record.id, sequence))
+        kept.add(sequence)
+    for sequence in range(record.history_count):
+        if sequence not in kept:
+            state.leaves.pop(keys.identity_history(record.id, sequence), None)
+
+
+def order_receipt(
+    trust: TrustFile, order: bytes, scan: bool = False, wait_s: float = DEFAULT_WAIT_S
+) -> Flow[Collected]:
+    """The receipt of everything that happened to an order, up to the newest height that can be proved.
+
+    ``scan``: look through every block since the order was placed, and not only where the node's index points to.
+    """
+    state = _State((yield from _newest_provable(1, wait_s)))
+    leaf = leaves.order(order)
+    record = leaf.found(leaf.read((yield from state.get(leaf.key))))
+    for fiduciary in record.fiduciaries:
+        yield from state.get(keys.fulfilment(order, fiduciary))
+    found = yield from _candidates(record, state.height, scan)
+    asked = yield from _requests(trust.gid, state, order, found)
+    for request in asked:
+        yield from _about_request(state, record, request, found)
+    state.drop_absent(keys.FULFILMENT)
+    state.drop_absent(keys.ANSWER)
+    held = OrderLeaves.of({key: one.value for key, one in state.leaves.items()})
+    wanted: dict[int, set[bytes]] = {}
+    for named, height in held.txs().items():
+        wanted.setdefault(height, set()).add(named)
+    for one in found:
+        if concerns(one.read, order, frozenset(asked)):
+            wanted.setdefault(one.height, set()).add(one.tx_hash)
+    return (yield from _assemble("order", trust, state, {at: _among(hashes) for at, hashes in wanted.items()}))
+
+
+def _among(hashes: set[bytes]) -> Callable[[bytes], bool]:
+    return lambda tx: tx_hash(tx) in hashes
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    height: int
+    tx_hash: bytes
+    read: ReadTx
+
+
+def _candidates(record: custody_pb2.OrderRecord, up_to_height: int, scan: bool) -> Flow[list[_Candidate]]:
+    """Transactions that may concern the order: by the node's index, and by the blocks that it may not have yet."""
+    found: dict[tuple[int, bytes], _Candidate] = {}
+
+    def add(height: int, tx: bytes) -> None:
+        read = read_tx(tx)
+        if read is not None and height <= up_to_height:
+            found[height, tx] = _Candidate(height, tx_hash(tx), read)
+
+    first = record.placed_height
+    if not scan:
+        for one in (yield from _search(f"order.id='{record.id.hex()}'")):
+            add(one.height, one.tx)
+        first = max(first, up_to_height - INDEX_LAG_BLOCKS)
+    for height in range(first, up_to_height + 1):
+        for tx in (yield from call(requests.block(height))).txs:
+            add(height, tx)
+    return list(found.values())
+
+
+def _search(query: str) -> Flow[list[requests.IncludedTx]]:
+    found: list[requests.IncludedTx] = []
+    for page in range(1, _MAX_FOUND // _SEARCH_PAGE + 1):
+        answer = yield from call(requests.tx_search(query, page, _SEARCH_PAGE))
+        found += answer.txs
+        if not answer.txs or len(found) >= answer.total:
+            return found
+    raise UsageError(f"the node's index has more than {_MAX_FOUND} transactions about this order", hint="use --scan")
+
+
+def _requests(gid: bytes, state: _State, order: bytes, found: list[_Candidate]) -> Flow[list[bytes]]:
+    """The order's requests: the ids that its RequestSecret transactions make, where the state has them."""
+    asked: dict[bytes, None] = {}
+    for one in found:
+        message = one.read.message
+        if not isinstance(message, tx_pb2.RequestSecret) or message.order != order:
+            continue
+        id_ = request_id(gid, order, one.read.signer, message.nonce)
+        leaf = leaves.request(id_)
+        if (yield from state.get(leaf.key)) is None:
+            del state.leaves[leaf.key]  # it was refused
+        else:
+            asked[id_] = None
+    return list(asked)
+
+
+def _about_request(
+    state: _State, order: custody_pb2.OrderRecord, request: bytes, found: list[_Candidate]
+) -> Flow[None]:
+    """Who decided and who answered. Whoever answered is named by the order, or by the transaction that did it."""
+    for party in OrderLeaves(order).deciders():
+        yield from state.get(keys.decision(request, party))
+    answering = dict.fromkeys(order.fiduciaries)
+    answering.update(dict.fromkeys(one.read.signer for one in found if one.read.kind == "fulfil_secret"))
+    for fiduciary in answering:
+        yield from state.get(keys.answer(request, fiduciary))
+
+
+# --- blocking; under asyncio, `await rpc.run(...)` of the flows above -------------------------------------------
+def collect_transaction_receipt(rpc: Rpc, trust: TrustFile, tx_hash: bytes, height: int | None = None) -> Collected:
+    """The receipt of the transaction with this hash.
+
+    ``trust``: where the path of headers begins; from genesis, it will serve everybody. ``height``: the transaction's,
+    where the node's index is off. Raises ReceiptRefused or NotVerified (the node lies), RpcError (no such transaction),
+    NotFound, TimedOut, Unreachable, BadAnswer; so do all here.
+    """
+    return rpc.run(transaction_receipt(trust, tx_hash, height))
+
+
+def collect_state_receipt(rpc: Rpc, trust: TrustFile, wanted: Iterable[bytes]) -> Collected:
+    """The receipt of leaves, or of their absence, by their raw keys (:mod:`abci_app.state.keys`)."""
+    return rpc.run(state_receipt(trust, wanted))
+
+
+def collect_identity_receipt(rpc: Rpc, trust: TrustFile, identity: bytes, at_height: int | None = None) -> Collected:
+    """The receipt of an identity; with ``at_height``, of what it was then."""
+    return rpc.run(identity_receipt(trust, identity, at_height))
+
+
+def collect_order_receipt(rpc: Rpc, trust: TrustFile, order: bytes, scan: bool = False) -> Collected:
+    """The receipt of an order, with everything that happened to it; see :func:`order_receipt`."""
+    return rpc.run(order_receipt(trust, order, scan))

@@ -1,0 +1,123 @@
+"""What the receipt of an order must hold: the final records, and every transaction that they name.
+
+The collector asks for this and the verifier requires it, so that nothing of it can be left out: which leaves there
+must be follows from the leaves themselves, and so do the transactions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from abci_app.custody import policy
+from abci_app.limits import ID_BYTES
+from abci_app.pb.dta.v1 import custody_pb2 as pb
+from abci_app.state import keys
+from dta.receipt.errors import ReceiptRefused
+
+M = TypeVar("M", bound=Message)
+
+
+@dataclass
+class OrderLeaves:
+    """An order's records of one height, by id. A decision that maps to None is proved not to have been made."""
+
+    order: pb.OrderRecord
+    fulfilments: dict[bytes, pb.FulfilmentRecord] = field(default_factory=dict)
+    requests: dict[bytes, pb.RequestRecord] = field(default_factory=dict)
+    decisions: dict[tuple[bytes, bytes], pb.DecisionRecord | None] = field(default_factory=dict)
+    answers: dict[tuple[bytes, bytes], pb.AnswerRecord] = field(default_factory=dict)
+
+    @staticmethod
+    def of(states: Mapping[bytes, bytes | None]) -> OrderLeaves:
+        """The leaves of a receipt (but ``chain/``), sorted into an order. Raises ReceiptRefused (``content``)."""
+        orders = [key for key in states if key.startswith(keys.ORDER)]
+        if len(orders) != 1:
+            raise _refuse(f"it is about {len(orders)} orders, not one")
+        record = _read(pb.OrderRecord, orders[0], states)
+        if keys.order(record.id) != orders[0]:
+            raise _refuse("the order's record is of another order")
+        found = OrderLeaves(record)
+        for key in states:
+            found._take(key, states)
+        found._check_complete()
+        return found
+
+    def _take(self, key: bytes, states: Mapping[bytes, bytes | None]) -> None:
+        fulfilment = keys.fulfilment(self.order.id, b"")
+        if key in (keys.order(self.order.id), keys.chain()):
+            return
+        if key.startswith(fulfilment):
+            self.fulfilments[key[len(fulfilment) :]] = _read(pb.FulfilmentRecord, key, states)
+        elif key.startswith(keys.REQUEST):
+            request = _read(pb.RequestRecord, key, states)
+            if keys.request(request.id) != key or request.order != self.order.id:
+                raise _refuse("a request is of another order")
+            self.requests[request.id] = request
+        elif key.startswith(keys.DECISION):
+            decision = None if states[key] is None else _read(pb.DecisionRecord, key, states)
+            self.decisions[_pair(key, keys.DECISION)] = decision
+        elif key.startswith(keys.ANSWER):
+            self.answers[_pair(key, keys.ANSWER)] = _read(pb.AnswerRecord, key, states)
+        else:
+            raise _refuse(f"the leaf {key.hex()} does not belong to the order")
+
+    def deciders(self) -> list[bytes]:
+        """Whose decision on a request there may be: the policy's parties and who may veto."""
+        named = [*policy.parties(self.order.policy), *policy.vetoers(self.order.policy, self.order.principal)]
+        return list(dict.fromkeys(named))
+
+    def _check_complete(self) -> None:
+        """The records count what belongs to them: nothing is missing, but for requests that ended before."""
+        order = self.order
+        rejected = sum(one.rejection != pb.REJECTION_UNSPECIFIED for one in self.fulfilments.values())
+        if (len(self.fulfilments) - rejected, rejected) != (order.fulfilled, order.rejected):
+            raise _refuse(f"it shows {len(self.fulfilments)} of {order.fulfilled + order.rejected} fulfilments")
+        unsettled = sum(not request.settled_height for request in self.requests.values())
+        if unsettled != order.open_requests:
+            raise _refuse(f"it shows {unsettled} of {order.open_requests} open requests")
+        wanted = {(request, party) for request in self.requests for party in self.deciders()}
+        if set(self.decisions) != wanted:
+            raise _refuse("it does not show for each request and each party whether it decided, and nobody else's")
+        for request in self.requests.values():
+            answered = sum(pair[0] == request.id for pair in self.answers)
+            if answered != request.answers:
+                raise _refuse(f"it shows {answered} of {request.answers} answers to request {request.id.hex()}")
+        if any(pair[0] not in self.requests for pair in self.answers):
+            raise _refuse("it shows an answer to a request that it does not show")
+
+    def txs(self) -> dict[bytes, int]:
+        """The transactions that the records name, each with its height. What deadlines did has no transaction."""
+        order = self.order
+        named = [(order.placed_tx, order.placed_height), (order.ended_tx, order.ended_height)]
+        named += [(one.tx_hash, one.height) for one in self.fulfilments.values()]
+        for request in self.requests.values():
+            named.append((request.requested_tx, request.requested_height))
+            named.append((request.granted_tx, request.granted_height))
+            named.append((request.ended_tx, request.ended_height))
+        named += [(one.tx_hash, one.height) for one in self.decisions.values() if one is not None]
+        for answer in self.answers.values():
+            named += [(answer.tx_hash, answer.height), (answer.reported_tx, answer.reported_height)]
+        return {tx_hash: height for tx_hash, height in named if tx_hash}
+
+
+def _refuse(reason: str) -> ReceiptRefused:
+    return ReceiptRefused("content", reason, "states")
+
+
+def _pair(key: bytes, prefix: bytes) -> tuple[bytes, bytes]:
+    rest = key[len(prefix) :]
+    return rest[:ID_BYTES], rest[ID_BYTES:]
+
+
+def _read(record: type[M], key: bytes, states: Mapping[bytes, bytes | None]) -> M:
+    value = states[key]
+    if value is None:
+        raise _refuse(f"the leaf {key.hex()} is shown to be absent")
+    try:
+        return record.FromString(value)
+    except DecodeError:
+        raise _refuse(f"the leaf {key.hex()} can't be read by this version") from None

@@ -1,0 +1,217 @@
+"""What a verified receipt says, for people and for programs: who vouches, what happened when, what the state was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from google.protobuf.message import DecodeError, Message
+
+from abci_app.codes import info
+from abci_app.limits import ID_BYTES
+from abci_app.pb.dta.v1 import custody_pb2, identity_pb2, params_pb2
+from abci_app.state import keys
+from dta.errors import JsonValue
+from dta.light.types import ValidatorSet
+from dta.receipt.identity import IdentityAnswer
+from dta.receipt.order import OrderLeaves
+from dta.receipt.transactions import message_json
+from dta.receipt.verify import Verified, VerifiedTx, Vouching
+
+_RECORDS: Mapping[bytes, type[Message]] = {
+    keys.PARAMS: params_pb2.Params,
+    keys.CHAIN: params_pb2.ChainRecord,
+    keys.IDENTITY: identity_pb2.IdentityRecord,
+    keys.IDENTITY_HISTORY: identity_pb2.IdentityHistory,
+    keys.FIDUCIARY: identity_pb2.FiduciaryRecord,
+    keys.COUNTER: custody_pb2.CounterRecord,
+    keys.VAULT: custody_pb2.VaultRecord,
+    keys.VAULT_KEY: custody_pb2.VaultKeyRecord,
+    keys.ORDER: custody_pb2.OrderRecord,
+    keys.FULFILMENT: custody_pb2.FulfilmentRecord,
+    keys.REQUEST: custody_pb2.RequestRecord,
+    keys.DECISION: custody_pb2.DecisionRecord,
+    keys.ANSWER: custody_pb2.AnswerRecord,
+}
+
+
+def key_text(key: bytes) -> str:
+    """A state key as people see it: its prefix in ASCII, each id after it in hex."""
+    prefix, _, rest = key.partition(b"/")
+    parts = [rest[start : start + ID_BYTES].hex() for start in range(0, len(rest), ID_BYTES)]
+    return prefix.decode("ascii", "replace") + "/" + ".".join(parts)
+
+
+def record_json(key: bytes, value: bytes) -> JsonValue:
+    """The record at a key, field by field; None where this version does not know what is there."""
+    record = _RECORDS.get(key.partition(b"/")[0] + b"/")
+    if record is None:
+        return None
+    try:
+        message = record()
+        message.ParseFromString(value)
+    except DecodeError:
+        return None
+    return message_json(message)
+
+
+def _moment(time_s: int) -> str:
+    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _set_json(validators: ValidatorSet) -> list[JsonValue]:
+    return [
+        {"address": one.address.hex(), "public_key": one.public_key.hex(), "power": one.power}
+        for one in validators.validators
+    ]
+
+
+def _vouching_json(one: Vouching) -> JsonValue:
+    return {
+        "height": one.header.height,
+        "time": _moment(one.header.time.seconds),
+        "header_hash": one.header_hash.hex(),
+        "signed_power": one.power.signed,
+        "total_power": one.power.total,
+        "validators": _set_json(one.validators),
+    }
+
+
+def _tx_json(tx: VerifiedTx) -> JsonValue:
+    included, row = tx.included, info(tx.included.code)
+    return {
+        "tx_hash": tx.tx_hash.hex(),
+        "height": tx.header.height,
+        "time": _moment(tx.header.time.seconds),
+        "signer": tx.read.signer.hex() if tx.read else None,
+        "message": tx.read.kind if tx.read else None,
+        "fields": message_json(tx.read.message) if tx.read else None,
+        "code": included.code,
+        "code_name": row.name,
+        "meaning": row.meaning,
+        "data": included.data.hex(),
+        "gas_wanted": included.gas_wanted,
+        "gas_used": included.gas_used,
+    }
+
+
+def answer_json(answer: IdentityAnswer) -> dict[str, JsonValue]:
+    """An answer about an identity at a height."""
+    return {
+        "identity": answer.identity.hex(), "height": answer.height, "revoked": answer.revoked,
+        "status": answer.status, "since_height": answer.since_height, "proved_height": answer.proved_height,
+    }  # fmt: skip
+
+
+def summary_json(verified: Verified) -> dict[str, JsonValue]:
+    """All of it. Times are block times, UTC; bytes are in hex."""
+    receipt, trust = verified.receipt, verified.trust
+    return {
+        "verified": True,
+        "kind": receipt.kind,
+        "chain_id": receipt.chain_id,
+        "gid": receipt.gid.hex(),
+        "trusted": {
+            "height": trust.height,
+            "header_hash": trust.header_hash.hex(),
+            "trusted_at": _moment(trust.trusted_at_s),
+            "trust_period_s": trust.trust_period_s,
+            "validators": _set_json(trust.validators),
+        },
+        "headers": [_vouching_json(one) for one in verified.vouching],
+        "transactions": [_tx_json(tx) for tx in verified.txs],
+        "state_height": verified.state_height,
+        "states": [
+            {"key": key_text(key), "record": None if value is None else record_json(key, value),
+             "value": None if value is None else value.hex()}
+            for key, value in verified.states.items()
+        ],
+        "warnings": list(verified.warnings),
+    }  # fmt: skip
+
+
+# --- for people -----------------------------------------------------------------------------------------------
+def summary_lines(verified: Verified) -> list[str]:
+    """The same for a person, shorter."""
+    receipt, trust, last = verified.receipt, verified.trust, verified.vouching[-1]
+    since = "its genesis" if not trust.header_hash else f"height {trust.height}"
+    lines = [
+        f"the receipt holds: {receipt.kind}",
+        f"ledger    {receipt.chain_id}, genesis id {receipt.gid.hex()}",
+        f"trusted   {since}, on {_moment(trust.trusted_at_s)}",
+        f"proved    the state of height {verified.state_height}; last header of {_moment(last.header.time.seconds)}",
+    ]
+    lines += _vouching_lines(verified)
+    if verified.txs:
+        lines += ["", "what happened:"]
+        lines += [line for tx in verified.txs for line in _tx_lines(tx)]
+    if verified.order is not None:
+        lines += ["", *_order_lines(verified.order)]
+    else:
+        lines += ["", *_state_lines(verified)]
+    return lines
+
+
+def _vouching_lines(verified: Verified) -> list[str]:
+    lines: list[str] = []
+    shown: ValidatorSet | None = None
+    for one in verified.vouching:
+        if one.validators != shown:
+            shown = one.validators
+            lines.append(f"vouching  from height {one.header.height}, {len(shown.validators)} validators:")
+            lines += [f"            {v.address.hex()}  power {v.power}" for v in shown.validators]
+    signed = ", ".join(f"{one.header.height}: {one.power.signed} of {one.power.total}" for one in verified.vouching)
+    return [*lines, f"signed    power by height: {signed}"]
+
+
+def _tx_lines(tx: VerifiedTx) -> list[str]:
+    code = tx.included.code
+    outcome = "done" if code == 0 else f"refused, {info(code).name} ({code}): {info(code).meaning}"
+    what = f"{tx.read.kind} by {tx.read.signer.hex()}" if tx.read else "bytes that are no transaction of this ledger"
+    when = f"  height {tx.header.height}, {_moment(tx.header.time.seconds)}"
+    return [f"{when}  {what}", f"      {outcome}; transaction {tx.tx_hash.hex()}"]
+
+
+def _order_lines(held: OrderLeaves) -> list[str]:
+    order = held.order
+    status = custody_pb2.OrderStatus.Name(order.status).removeprefix("ORDER_STATUS_").lower()
+    lines = [
+        f"order     {order.id.hex()}",
+        f"            status {status}, principal {order.principal.hex()}",
+        f"            {order.fulfilled} fulfilled, {order.rejected} rejected, of {len(order.fiduciaries)}; "
+        f"threshold {order.threshold}",
+    ]
+    if order.ended_height and not order.ended_tx:
+        lines.append(f"            ended at height {order.ended_height} by its deadline")
+    for request in held.requests.values():
+        name = custody_pb2.RequestStatus.Name(request.status).removeprefix("REQUEST_STATUS_").lower()
+        decided = [
+            f"{party.hex()} {'vetoed' if one.veto else 'approved'}"
+            for (of, party), one in held.decisions.items()
+            if of == request.id and one is not None
+        ]
+        lines.append(f"request   {request.id.hex()}")
+        lines.append(f"            status {name}, by {request.beneficiary.hex()}")
+        lines.append(f"            {request.answers} answers, {request.bad_answers} proved bad")
+        lines += [f"            {line}" for line in decided]
+    return lines
+
+
+def _state_lines(verified: Verified) -> list[str]:
+    lines = []
+    for key, value in verified.states.items():
+        if key == keys.chain() and len(verified.states) > 1:
+            continue
+        if value is None:
+            lines.append(f"state     {key_text(key)}: there is no such leaf")
+            continue
+        record = record_json(key, value)
+        shown = record if isinstance(record, dict) else {"value": value.hex()}
+        lines.append(f"state     {key_text(key)}")
+        lines += [f"            {name}: {_short(content)}" for name, content in shown.items()]
+    return lines
+
+
+def _short(content: JsonValue) -> str:
+    text = str(content)
+    return text if len(text) <= 100 else f"{text[:97]}..."

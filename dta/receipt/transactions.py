@@ -1,0 +1,76 @@
+"""Reading the transactions of a receipt: who signed what, as far as the bytes say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+from google.protobuf.message import Message
+
+from abci_app import canonical
+from abci_app.limits import ID_BYTES, MAX_TX_BYTES
+from abci_app.pb.dta.v1 import tx_pb2
+from dta.errors import JsonValue
+
+ABOUT_ORDER = ("fulfil_order", "reject_order", "request_secret", "close_order")
+"""Messages whose field ``order`` is the order they are about."""
+
+ABOUT_REQUEST = ("approve_request", "veto_request", "fulfil_secret", "report_share")
+"""Messages whose field ``request`` is the request they are about."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTx:
+    """A signed transaction of this ledger. ``kind``: its message's field in TxBody. ``message`` is read only.
+
+    That it is in a block proves it was there; that its code is 0 proves that the ledger found its signature good.
+    """
+
+    signer: bytes
+    kind: str
+    message: Message
+
+
+def tx_hash(tx: bytes) -> bytes:
+    """The 32-byte name of a transaction: SHA-256 of its bytes."""
+    return sha256(tx).digest()
+
+
+def read_tx(tx: bytes) -> ReadTx | None:
+    """The transaction, or None where the bytes are none of this ledger's: a block may hold any bytes."""
+    try:
+        signed = canonical.decode(tx_pb2.SignedTx, tx, MAX_TX_BYTES)
+        body = canonical.decode(tx_pb2.TxBody, signed.body, MAX_TX_BYTES)
+    except canonical.NotCanonical:
+        return None
+    kind = body.WhichOneof("message")
+    if kind is None or len(signed.signer) != ID_BYTES:
+        return None
+    return ReadTx(signed.signer, kind, getattr(body, kind))
+
+
+def concerns(read: ReadTx, order: bytes, requests: frozenset[bytes]) -> bool:
+    """Whether a transaction names this order, or one of these requests of it."""
+    if read.kind in ABOUT_ORDER:
+        return bool(getattr(read.message, "order") == order)  # noqa: B009 - which message it is stands in ``kind``
+    return read.kind in ABOUT_REQUEST and getattr(read.message, "request") in requests  # noqa: B009
+
+
+def message_json(message: Message) -> dict[str, JsonValue]:
+    """A message's fields that are set, bytes in hex, enumerations by name."""
+    shown: dict[str, JsonValue] = {}
+    for field, value in message.ListFields():
+        items = list(value) if field.is_repeated else [value]
+        plain: list[JsonValue] = []
+        for item in items:
+            if isinstance(item, bytes):
+                plain.append(item.hex())
+            elif isinstance(item, Message):
+                plain.append(message_json(item))
+            elif field.enum_type is not None:
+                named = field.enum_type.values_by_number.get(item)
+                plain.append(named.name if named else int(item))
+            else:
+                plain.append(item)
+        shown[field.name] = plain if field.is_repeated else plain[0]
+    return shown
