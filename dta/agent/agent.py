@@ -88,6 +88,7 @@ class Agent:
             if not hung.is_set():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(asyncio.to_thread(self._keystore.close), 3.0)
+            self._ledger.client.close()
             self._config.status_file.unlink(missing_ok=True)
         return hung.is_set()
 

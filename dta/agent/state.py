@@ -1,14 +1,16 @@
 """Committed state, read over the application's read socket (docs/spec/abci-server.md, The read socket).
 
-Blocking: call it from a thread. A connection is one snapshot, taken when it is opened and let go when it is closed.
+Blocking: call it from a thread. A connection reads one snapshot at a time; each pin takes a new one.
 """
 
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import BoundedSemaphore, Lock
 
 from google.protobuf.message import DecodeError
 
@@ -18,6 +20,8 @@ from dta.hooks.jobs import Pinned
 
 DEFAULT_TIMEOUT_S = 10.0
 PAGE_ENTRIES = 256
+MAX_CONNECTIONS = 8
+IDLE_S = 5.0
 MAX_ANSWER_BYTES = 4 << 20  # the application ends an answer at about 1 MiB
 
 
@@ -39,6 +43,10 @@ class SocketView:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._buffer = bytearray()
+
+    def close(self) -> None:
+        """Let the snapshot and the connection go."""
+        self._connection.close()
 
     def pin(self) -> pb.StatePinned:
         """Take a new snapshot."""
@@ -121,26 +129,77 @@ class SocketView:
 
 
 class StateClient:
-    """Reads committed state from the socket at ``path``. For several threads at once."""
+    """Reads committed state from the socket at ``path``. For several threads at once; never pin inside a pin.
+
+    Connections are used again. At most ``MAX_CONNECTIONS`` are open, the others wait: the application refuses more
+    than 16. One that lay idle is closed, for its snapshot keeps old entries in the database alive.
+    """
 
     def __init__(self, path: Path, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
         self._path = path
         self._timeout_s = timeout_s
+        self._slots = BoundedSemaphore(MAX_CONNECTIONS)
+        self._lock = Lock()
+        self._idle: list[tuple[float, SocketView]] = []
 
     @contextmanager
     def pin(self) -> Iterator[Pinned]:
         """The newest committed state, until the block ends. Raises StateUnavailable."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(self._timeout_s)
-            try:
-                connection.connect(str(self._path))
-            except OSError as error:
-                raise StateUnavailable(error.strerror or "no connection") from None
-            view = SocketView(connection)
-            pinned = view.pin()
+        with self._slots:
+            view, pinned = self._pinned_view()
             if not pinned.height:
+                view.close()
                 raise StateUnavailable("there is no block yet")
-            yield Pinned(view, pinned.height, pinned.time_seconds)
+            try:
+                yield Pinned(view, pinned.height, pinned.time_seconds)
+            except StateUnavailable:
+                view.close()
+                raise
+            except BaseException:
+                self._give_back(view)
+                raise
+            self._give_back(view)
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for _, view in idle:
+            view.close()
+
+    def _pinned_view(self) -> tuple[SocketView, pb.StatePinned]:
+        with self._lock:
+            view = self._idle.pop()[1] if self._idle else None
+        if view is not None:
+            try:
+                return view, view.pin()
+            except StateUnavailable:  # the application may have been started again since
+                view.close()
+        view = self._connect()
+        try:
+            return view, view.pin()
+        except StateUnavailable:
+            view.close()
+            raise
+
+    def _connect(self) -> SocketView:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(self._timeout_s)
+        try:
+            connection.connect(str(self._path))
+        except OSError as error:
+            connection.close()
+            raise StateUnavailable(error.strerror or "no connection") from None
+        return SocketView(connection)
+
+    def _give_back(self, view: SocketView) -> None:
+        now_s = time.monotonic()
+        with self._lock:
+            stale = [idle for since_s, idle in self._idle if now_s - since_s > IDLE_S]
+            self._idle = [(since_s, idle) for since_s, idle in self._idle if now_s - since_s <= IDLE_S]
+            self._idle.append((now_s, view))
+        for idle in stale:
+            idle.close()
 
 
 def _unexpected(answer: pb.StateResponse) -> StateUnavailable:
