@@ -1,0 +1,187 @@
+"""``dta receipt``: proof, for a stranger and offline, of what happened on the ledger (docs/spec/receipt.md)."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from abci_app.limits import ID_BYTES
+from dta.cli.debug import parse_key
+from dta.cli.session import Session, session_of
+from dta.errors import JsonValue, UsageError
+from dta.founding import genesis_file
+from dta.home import read_file, write_file
+from dta.light.trust import TrustFile
+from dta.receipt import collect, summary
+from dta.receipt.collect import Collected
+from dta.receipt.errors import ReceiptRefused
+from dta.receipt.format import MAX_RECEIPT_BYTES
+from dta.receipt.identity import IdentityAnswer, answer, identities
+from dta.receipt.verify import Verified, verify_receipt
+
+app = typer.Typer(help="Receipts: proof, offline, of what happened on the ledger.", no_args_is_help=True)
+get = typer.Typer(help="Make a receipt from what a node serves, verified.", no_args_is_help=True)
+app.add_typer(get, name="get")
+
+Out = Annotated[Path, typer.Option(help="Where the receipt goes.")]
+Since = Annotated[
+    Path | None,
+    typer.Option("--from", help="The trust file, or genesis file, that the receipt begins at (this home's genesis)."),
+]
+Revoked = Annotated[
+    int | None, typer.Option("--not-revoked-at", help="Require that the identity was not revoked at this height.")
+]
+
+
+@get.command("tx")
+def get_tx(
+    context: typer.Context,
+    tx_hash: Annotated[str, typer.Argument(metavar="HASH", help="The transaction's hash, 64 hex digits.")],
+    out: Out,
+    height: Annotated[int | None, typer.Option(help="Its height, where the node has no index.")] = None,
+    since: Since = None,
+) -> None:
+    """A transaction: that it was in a block, and what came of it."""
+    session = session_of(context)
+    trust, wanted = _beginning(session, since), _id(tx_hash, "transaction hash")
+    with session.ledger() as ledger, session.working("collecting"):
+        made = collect.collect_transaction_receipt(ledger.rpc, trust, wanted, height)
+    _save(session, made, out)
+
+
+@get.command("order")
+def get_order(
+    context: typer.Context,
+    order: Annotated[str, typer.Argument(help="The order's reference, 64 hex digits.")],
+    out: Out,
+    scan: Annotated[bool, typer.Option("--scan", help="Look through every block, not by the node's index.")] = False,
+    since: Since = None,
+) -> None:
+    """An order: everything that happened to it, and how it stands."""
+    session = session_of(context)
+    trust, wanted = _beginning(session, since), _id(order, "order reference")
+    with session.ledger() as ledger, session.working("collecting"):
+        made = collect.collect_order_receipt(ledger.rpc, trust, wanted, scan)
+    _save(session, made, out)
+
+
+@get.command("identity")
+def get_identity(
+    context: typer.Context,
+    identity: Annotated[str, typer.Argument(help="The identity's id, 64 hex digits.")],
+    out: Out,
+    not_revoked_at: Revoked = None,
+    since: Since = None,
+) -> None:
+    """An identity: what it is, and that it was not revoked at a height."""
+    session = session_of(context)
+    trust, wanted = _beginning(session, since), _id(identity, "identity")
+    with session.ledger() as ledger, session.working("collecting"):
+        made = collect.collect_identity_receipt(ledger.rpc, trust, wanted, not_revoked_at)
+    answers = _not_revoked(made.verified, not_revoked_at)
+    _save(session, made, out, answers)
+
+
+@get.command("key")
+def get_key(
+    context: typer.Context,
+    keys: Annotated[list[str], typer.Argument(metavar="KEY...", help="State keys: a prefix and hex, such as id/<hex>")],
+    out: Out,
+    since: Since = None,
+) -> None:
+    """Leaves of the state: their values, or that they are not there."""
+    session = session_of(context)
+    trust, wanted = _beginning(session, since), [parse_key(key) for key in keys]
+    with session.ledger() as ledger, session.working("collecting"):
+        made = collect.collect_state_receipt(ledger.rpc, trust, wanted)
+    _save(session, made, out)
+
+
+@app.command("verify")
+def verify(
+    context: typer.Context,
+    receipt: Annotated[Path, typer.Argument(help="The receipt.")],
+    trust: Annotated[Path, typer.Option(help="What you trust: a trust file, or the ledger's genesis file.")],
+    not_revoked_at: Revoked = None,
+) -> None:
+    """Verify a receipt, offline: nothing but the two files is looked at. Exit code 5 when it does not hold."""
+    session = session_of(context)
+    content = read_file(receipt, "the receipt", MAX_RECEIPT_BYTES + 1)
+    verified = verify_receipt(content, read_trust(trust), int(time.time()))
+    _show(session, verified, _not_revoked(verified, not_revoked_at))
+
+
+def read_trust(path: Path) -> TrustFile:
+    """A trust file, or the one that stands on a genesis file: dated by genesis. Raises UsageError."""
+    content = read_file(path, "the trust file")
+    if b'"app_state"' not in content:
+        return TrustFile.from_json(content)
+    genesis = genesis_file.read(content)
+    return TrustFile.from_genesis(content, genesis.gid, genesis.genesis.time.seconds)
+
+
+def _beginning(session: Session, since: Path | None) -> TrustFile:
+    """Where the receipt begins: from genesis it serves everybody, whatever they trust later."""
+    trust = read_trust(since or session.home.genesis_file)
+    if trust.gid != session.client().gid:
+        raise UsageError("the file to begin from is of another ledger than this home", hint="check --from and --home")
+    return trust
+
+
+def _id(text: str, what: str) -> bytes:
+    try:
+        found = bytes.fromhex(text.strip())
+    except ValueError:
+        found = b""
+    if len(found) != ID_BYTES:
+        raise UsageError(f"{text!r} is no {what}", hint="it has 64 hex digits")
+    return found
+
+
+def _not_revoked(verified: Verified, height: int | None) -> list[IdentityAnswer]:
+    """What the receipt's identities were at a height. Raises ReceiptRefused where one was revoked, or none is shown."""
+    if height is None:
+        return []
+    found = [answer(verified.states, verified.state_height, one, height) for one in identities(verified.states)]
+    if not found:
+        raise ReceiptRefused("claim", "it shows no identity", hint="make one by `dta receipt get identity`")
+    for one in found:
+        if one.revoked:
+            reason = f"identity {one.identity.hex()} was revoked at height {one.since_height}"
+            raise ReceiptRefused("claim", reason)
+        if one.status == "unregistered":
+            raise ReceiptRefused("claim", f"identity {one.identity.hex()} was not registered at height {height}")
+    return found
+
+
+def _answer_line(one: IdentityAnswer) -> str:
+    status = one.status or "active or suspended"
+    since = f", {status} since height {one.since_height}" if one.since_height else f", {status}"
+    return f"at height {one.height}: identity {one.identity.hex()} was not revoked{since}"
+
+
+def _save(session: Session, made: Collected, out: Path, answers: list[IdentityAnswer] | None = None) -> None:
+    write_file(out, made.content, 0o644)
+    headers, txs = len(made.verified.vouching), len(made.verified.txs)
+    lines = [
+        f"receipt   {out}, {len(made.content)} bytes",
+        f"          {headers} headers, {txs} transactions, {len(made.verified.states)} leaves of "
+        f"height {made.verified.state_height}",
+        *map(_answer_line, answers or ()),
+    ]
+    data: dict[str, JsonValue] = {"receipt": str(out), "bytes": len(made.content)}
+    session.show({**data, **_data(made.verified, answers or [])}, lines)
+
+
+def _show(session: Session, verified: Verified, answers: list[IdentityAnswer]) -> None:
+    for warning in verified.warnings:
+        session.talk(f"warning: {warning}")
+    lines = [*summary.summary_lines(verified), *map(_answer_line, answers)]
+    session.show(_data(verified, answers), lines)
+
+
+def _data(verified: Verified, answers: list[IdentityAnswer]) -> dict[str, JsonValue]:
+    return {**summary.summary_json(verified), "answers": [summary.answer_json(one) for one in answers]}
