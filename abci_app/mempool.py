@@ -25,6 +25,7 @@ class Mempool:
         self.time = Time(0)
         self._pending: dict[bytes, bytes] = {}
         self._count_of: dict[bytes, int] = {}
+        self._answering: dict[bytes, bytes] = {}
 
     def begin_recheck(self, height: int, time: Time) -> None:
         """A block was committed: CometBFT now rechecks what is left, and the count begins anew."""
@@ -32,13 +33,22 @@ class Mempool:
         self.time = time
         self._pending.clear()
         self._count_of.clear()
+        self._answering.clear()
 
-    def admit(self, replay_key: bytes, signer: bytes, *, is_result: bool, is_recheck: bool) -> None:
-        """Count the transaction, or raise :class:`Refusal` (BUSY, TOO_MANY). Idempotent by replay key."""
+    def admit(self, replay_key: bytes, signer: bytes, *, answers: bytes, is_recheck: bool) -> None:
+        """Count the transaction, or raise :class:`Refusal` (BUSY, TOO_MANY). Idempotent by replay key.
+
+        ``answers``: the state key of what a hook's result is due for, empty for users. One result for each waits:
+        since results are always admitted, a fiduciary could fill every mempool with answers to one question.
+        """
         if replay_key in self._pending:
             return
         count = self._count_of.get(signer, 0)
-        if not is_result and not is_recheck:
+        if answers:
+            if answers in self._answering:
+                raise Refusal(Code.TOO_MANY, "a result for it is pending")
+            self._answering[answers] = replay_key
+        elif not is_recheck:
             if len(self._pending) >= self.capacity * 3 // 4:
                 raise Refusal(Code.BUSY)
             if count >= self.capacity // 2:

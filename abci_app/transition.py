@@ -42,11 +42,9 @@ def check_tx(view: StateView, tx: bytes, mempool: Mempool, *, recheck: bool) -> 
             raise Refusal(Code.REPLAYED)
         decoded.spec.validate(decoded.message)
         signed.authenticate(view, decoded, chain.gid, mempool.time.seconds, _MEMO)
-        is_result = decoded.spec.message_class is MessageClass.RESULT
-        if is_result:
-            _require_due(view, decoded, mempool.time.seconds, mempool.height + 1)
+        answers = _require_due(view, decoded, mempool.time.seconds, mempool.height + 1)
         replay_key = statements.replay_key(chain.gid, decoded.signer, decoded.body)
-        mempool.admit(replay_key, decoded.signer, is_result=is_result, is_recheck=recheck)
+        mempool.admit(replay_key, decoded.signer, answers=answers, is_recheck=recheck)
     except Refusal as refusal:
         return _refused(refusal, cost)
     return TxResult(code=Code.OK, gas_wanted=cost)
@@ -175,12 +173,14 @@ def _count(context: Context, tx: signed.DecodedTx) -> None:
     context.require(count <= context.params.max_txs_per_identity, Code.TOO_MANY)
 
 
-def _require_due(view: StateView, tx: signed.DecodedTx, time_s: int, height: int) -> None:
+def _require_due(view: StateView, tx: signed.DecodedTx, time_s: int, height: int) -> bytes:
+    """The key of what a result is due for, refused with NOT_DUE where nothing is; empty for users' transactions."""
     if tx.spec.due is None:
-        return
+        return b""
     kind, subject = tx.spec.due(tx.message)
     if not due.is_due(view, tx.signer, kind, subject, time_s, height):
         raise Refusal(Code.NOT_DUE, kind.name.lower())
+    return keys.due(tx.signer, kind, subject)
 
 
 def _record_misbehaviour(context: Context, block: Block) -> None:
