@@ -20,7 +20,11 @@ _MAX_SOCKET_PATH_CHARS = 100  # the kernel's limit is 107
 
 @dataclass(frozen=True, slots=True)
 class NodeConfig:
-    """What ``dta start`` and the agent run with. Paths are absolute."""
+    """What ``dta start`` and the agent run with. Paths are absolute.
+
+    ``blocks``: embedded or kubo. ``kubo_binary``: where it is given, ``dta start`` runs a Kubo of the node's own, at
+    ``kubo_api`` and with a gateway at ``kubo_gateway`` (host:port; empty: none).
+    """
 
     home: Path
     chain_id: str
@@ -30,6 +34,8 @@ class NodeConfig:
     gateway_bind: tuple[str, int]
     blocks: str = "embedded"
     kubo_api: str = ""
+    kubo_binary: str = ""
+    kubo_gateway: str = ""
     max_state_age_s: int = 60
     hook_concurrency: int = 4
     comet_binary: str = "cometbft"
@@ -64,6 +70,11 @@ class NodeConfig:
     @property
     def blocks_dir(self) -> Path:
         return self.home / "blocks"
+
+    @property
+    def kubo_dir(self) -> Path:
+        """The repository of the node's own Kubo."""
+        return self.home / "kubo"
 
     @property
     def outbox_dir(self) -> Path:
@@ -138,6 +149,8 @@ def load_node_config(home: Path) -> NodeConfig:
             gateway_bind=(host, int(port)),
             blocks=str(blocks.get("store", "embedded")),
             kubo_api=str(blocks.get("kubo_api", "")),
+            kubo_binary=str(blocks.get("kubo_binary", "")),
+            kubo_gateway=str(blocks.get("kubo_gateway", "")),
             max_state_age_s=int(hooks.get("max_state_age_s", 60)),
             hook_concurrency=int(hooks.get("concurrency", 4)),
             comet_binary=str(table.get("comet_binary", "cometbft")),
@@ -171,6 +184,10 @@ bind = "{_toml_text(host)}:{port}"
 [blocks]
 store = "{_toml_text(config.blocks)}"
 kubo_api = "{_toml_text(config.kubo_api)}"
+# Where a program is named, `dta start` runs it as this node's own Kubo, in kubo/ below this directory. Empty: the
+# Kubo at kubo_api is somebody else's to run.
+kubo_binary = "{_toml_text(config.kubo_binary)}"
+kubo_gateway = "{_toml_text(config.kubo_gateway)}"
 
 [hooks]
 # A node whose last block is older acts on nothing: it may be cut off, and what it sees may since be vetoed.

@@ -1,8 +1,9 @@
-"""``dta start``: supervises the three processes of a node (ledger.md, Processes).
+"""``dta start``: supervises the processes of a node (ledger.md, Processes), its own Kubo too where it has one.
 
 CometBFT and the application live and die together: losing an ABCI connection kills CometBFT, and an application that
 restarts must be asked for its height again. The agent is on its own: a PKCS#11 module that hangs or crashes takes
-down neither. What ends unasked is started again, with a growing pause; SIGTERM or SIGINT stops all three in order.
+down neither. So is Kubo, which the agent waits for. What ends unasked is started again, with a growing pause; SIGTERM
+or SIGINT stops all in order.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from abci_app.storage.leveldb import LevelDbStore
 from abci_app.storage.statedb import StateDB, VersionPruned, VersionUnknown
 from dta.config import NodeConfig
 from dta.errors import UsageError
+from dta.ipfs.daemon import KuboDaemon, daemon_of
 from dta.tendermint_config import double_sign_check_height_blocks
 
 FIRST_PAUSE_S = 0.5
@@ -37,10 +39,11 @@ MAX_LOG_BYTES = 64 * 1024 * 1024
 
 @dataclass(slots=True)
 class Child:
-    """One supervised process. ``command`` is its argument list: never a secret."""
+    """One supervised process. ``command`` is its argument list: never a secret. ``environment`` None: ours."""
 
     name: str
     command: list[str]
+    environment: dict[str, str] | None = None
     process: asyncio.subprocess.Process | None = None
     restarts: int = 0
     started_at: float = 0.0
@@ -61,6 +64,8 @@ class Supervisor:
         ])  # fmt: skip
         self.comet = Child("cometbft", [])
         self.agent = Child("agent", [python, "-m", "dta.agent.main", "--home", str(config.home)])
+        self._daemon = own_kubo(config)
+        self.kubo = Child("kubo", self._daemon.command(), self._daemon.environment()) if self._daemon else None
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT."""
@@ -69,10 +74,12 @@ class Supervisor:
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, self._stopping.set)
         try:
-            await asyncio.gather(self._ledger_forever(), self._agent_forever())
+            alone = [child for child in (self.kubo, self.agent) if child is not None]
+            await asyncio.gather(self._ledger_forever(), *(self._forever(child) for child in alone))
         finally:
-            for child in (self.agent, self.comet, self.application):
-                await self._stop(child)
+            for child in (self.agent, self.comet, self.application, self.kubo):
+                if child is not None:
+                    await self._stop(child)
             self._pid_file.unlink(missing_ok=True)
 
     @property
@@ -93,6 +100,8 @@ class Supervisor:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if is_running(config):
             raise UsageError("this node is running already", hint="`dta status` shows it")
+        if self._daemon is not None:
+            self._daemon.prepare()
         self._pid_file.write_text(f"{os.getpid()}\n")
 
     async def _ledger_forever(self) -> None:
@@ -120,12 +129,13 @@ class Supervisor:
             "--consensus.double_sign_check_height", str(look_back),
         ]  # fmt: skip
 
-    async def _agent_forever(self) -> None:
+    async def _forever(self, child: Child) -> None:
+        """Keep a process running that no other one goes down with."""
         while not self._stopping.is_set():
-            await self._start(self.agent)
-            await self._first_of(self.agent)
+            await self._start(child)
+            await self._first_of(child)
             if not self._stopping.is_set():
-                await self._pause_before_restart(self.agent)
+                await self._pause_before_restart(child)
 
     async def _start(self, child: Child) -> None:
         log = self._config.log_dir / f"{child.name}.log"
@@ -134,7 +144,7 @@ class Supervisor:
         with log.open("ab") as sink:
             child.process = await asyncio.create_subprocess_exec(
                 *child.command, stdin=asyncio.subprocess.DEVNULL, stdout=sink, stderr=sink,
-                start_new_session=True, preexec_fn=_die_with_parent,
+                env=child.environment, start_new_session=True, preexec_fn=_die_with_parent,
             )  # fmt: skip
         child.started_at = time.monotonic()
         self._write_status()
@@ -197,7 +207,8 @@ class Supervisor:
                 "restarts": child.restarts,
                 "last_exit": child.last_exit,
             }
-            for child in (self.application, self.comet, self.agent)
+            for child in (self.application, self.comet, self.agent, self.kubo)
+            if child is not None
         }
         path = self._config.run_dir / "supervisor.json"
         temporary = path.with_suffix(".tmp")
@@ -231,6 +242,13 @@ def _binary(config: NodeConfig) -> str:
             hint="build it with scripts/localnet.sh, or set comet_binary",
         )
     return found
+
+
+def own_kubo(config: NodeConfig) -> KuboDaemon | None:
+    """The Kubo that this node is to run itself; None: it has none. Raises UsageError for addresses that can't be."""
+    if config.blocks != "kubo" or not config.kubo_binary:
+        return None
+    return daemon_of(config.kubo_binary, config.kubo_dir, config.kubo_api, config.kubo_gateway)
 
 
 def is_running(config: NodeConfig) -> bool:

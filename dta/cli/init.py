@@ -59,6 +59,8 @@ def init_fiduciary(
     max_state_age_s: Annotated[int, typer.Option(help="Hooks act on nothing when the last block is older.")] = 60,
     blocks: Annotated[str, typer.Option(help="Block store: embedded or kubo.")] = "embedded",
     kubo_api: Annotated[str, typer.Option(help="Kubo's RPC address, where it is the block store.")] = "",
+    kubo_binary: Annotated[str, typer.Option(help="Kubo's program: `dta start` runs one for this node.")] = "",
+    kubo_gateway: Annotated[str, typer.Option(help="host:port on the loopback of that Kubo's own gateway.")] = "",
     comet_binary: Annotated[str, typer.Option(help="CometBFT's program.")] = "cometbft",
     localnet: Annotated[bool, typer.Option("--localnet", help="Peers may share a private address.")] = False,
     hsm: keystores.Hsm = "software",
@@ -91,7 +93,8 @@ def init_fiduciary(
         gateway_bind=split_address(gateway_bind, "--gateway-bind") if gateway_bind else gateway_bind_of(gateway_url),
         p2p=p2p, p2p_bind=p2p_bind or (f"{p2p_host}:{p2p_port}" if localnet else f"0.0.0.0:{p2p_port}"),
         rpc_port=rpc_port, power=power, timeout_commit_ms=timeout_commit_ms, private_network=localnet, blocks=blocks,
-        kubo_api=kubo_api, comet_binary=comet_binary, max_state_age_s=max_state_age_s,
+        kubo_api=kubo_api, kubo_binary=kubo_binary, kubo_gateway=kubo_gateway, comet_binary=comet_binary,
+        max_state_age_s=max_state_age_s,
     )  # fmt: skip
     chosen = KeystorePlan(
         operator.place("operator", name, directory, common),

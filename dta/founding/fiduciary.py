@@ -43,6 +43,8 @@ class NodePlan:
     private_network: bool = False
     blocks: str = "embedded"
     kubo_api: str = ""
+    kubo_binary: str = ""
+    kubo_gateway: str = ""
     comet_binary: str = "cometbft"
     max_state_age_s: int = 60
 
@@ -89,7 +91,8 @@ def init_fiduciary(
     config = NodeConfig(
         home=home.path, chain_id="", identity=profile.identity, keystore=keystores.node,
         rpc_url=f"http://127.0.0.1:{plan.rpc_port}", gateway_bind=plan.gateway_bind, blocks=plan.blocks,
-        kubo_api=plan.kubo_api, comet_binary=plan.comet_binary, max_state_age_s=plan.max_state_age_s,
+        kubo_api=plan.kubo_api, kubo_binary=plan.kubo_binary, kubo_gateway=plan.kubo_gateway,
+        comet_binary=plan.comet_binary, max_state_age_s=plan.max_state_age_s,
     )  # fmt: skip
     validator_key, node_id = _comet_keys(config.comet_home)
     founder = Founder(first, validator_key, plan.power, node_id, plan.p2p, plan.timeout_commit_ms)

@@ -22,7 +22,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("command", choices=("up", "down", "status", "logs", "demo", "clean"))
     parser.add_argument("--validators", type=int, default=4, metavar="N", help=f"1 to {MAX_VALIDATORS} (default 4)")
     parser.add_argument("--hsm", choices=("softhsm", "software"), default="")
-    parser.add_argument("--ipfs", choices=("embedded",), default="embedded")
+    parser.add_argument("--ipfs", choices=("embedded", "kubo", "mixed"), default="embedded",
+                        help="mixed: every second node has a Kubo")
     parser.add_argument("--root", type=Path, default=Path(".localnet"), help="where it lives (default .localnet)")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT_BASE, help="the first of its ports")
     parser.add_argument("--keep", action="store_true", help="demo: leave the network running")
@@ -37,6 +38,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
     return Plan(
         validators=arguments.validators, hsm=hsm, chain_id="dta-localnet", port_base=arguments.port,
         comet_binary=os.environ.get("DTA_COMETBFT", "cometbft"), blocks=arguments.ipfs,
+        kubo_binary=os.environ.get("DTA_KUBO", "ipfs"),
     )  # fmt: skip
 
 

@@ -98,7 +98,9 @@ class Demo:
         done = self.net.dta(
             list(arguments), home=self.net.client_home(who), accept=(EXIT_REFUSED,)
         )
-        said = done.stderr.decode(errors="replace").strip().splitlines()
+        said = [
+            line for line in done.stderr.decode(errors="replace").strip().splitlines() if line.startswith(("error", "hint"))
+        ]
         _done(f"{why}: refused")
         for line in said[:2]:
             _TALK.print(f"      [dim]{line}[/dim]", markup=True)
@@ -152,6 +154,10 @@ def run_demo(root: Path, plan: Plan, keep: bool = False) -> int:
         else:
             _consortium(demo)
         _summary(demo)
+    except DtaError:
+        for line in network.troubles():
+            _TALK.print(line, markup=False)
+        raise
     finally:
         if keep:
             _TALK.print(f"left running in {root}")
@@ -200,7 +206,7 @@ def _consortium(demo: Demo) -> None:
             "--policy", f"2of:{ids['alice']},{ids['bob']},{ids['carol']}",
         )  # fmt: skip
         seed = demo.place(
-            "wallet-seed", material["wallet-seed"], vault, "--beneficiary", ids["carol"], "--veto-window", "5"
+            "wallet-seed", material["wallet-seed"], vault, "--beneficiary", ids["carol"], "--veto-window", "15"
         )
     down = net.plan.validators - 1
     with _step(f"4. Fiduciary {down} goes down; the others go on"):
@@ -223,7 +229,7 @@ def _consortium(demo: Demo) -> None:
         _done("vetoed: no fiduciary released a share")
         request = demo.by("carol", "order", "request", seed)["request"]
         demo.receive("carol", "wallet-seed", request, material["wallet-seed"])
-        demo.facts.add("24-word seed", "a veto window of 5 s: once vetoed, once not", "received by Carol")
+        demo.facts.add("24-word seed", "a veto window of 15 s: once vetoed, once not", "received by Carol")
     with _step("8. Mallory has no right to any of it"):
         said = demo.refused("mallory", "Mallory asks for Bob's SSH key", "order", "request", ssh)
         demo.facts.add("Mallory's request", "neither principal nor beneficiary", said.removeprefix("error: "))

@@ -1,7 +1,8 @@
 """Makes, starts and stops the nodes of a localnet, by the same commands that an operator types.
 
 Everything is under one directory: a home for each node, a home for each client, the tokens, the PIN files. Ports are
-``base + 10 * node``: peer-to-peer, then RPC, then the gateway. Processes are found by the pid files that they wrote.
+``base + 10 * node``: peer-to-peer, then RPC, then the gateway, then Kubo's RPC and its gateway where a node has one.
+Processes are found by the pid files that they wrote.
 """
 
 from __future__ import annotations
@@ -39,7 +40,11 @@ FAST_PARAMS = ("request_ttl_s=600", "close_vault_delay_s=5", "close_vault_delay_
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What was asked for. ``hsm``: softhsm or software. ``timeout_commit_ms`` sets the pace."""
+    """What was asked for. ``hsm``: softhsm or software. ``timeout_commit_ms`` sets the pace.
+
+    ``blocks``: ``embedded``, ``kubo`` (each node runs a Kubo of its own, by ``kubo_binary``), or ``mixed``: every
+    second node has one.
+    """
 
     validators: int
     hsm: str
@@ -48,6 +53,7 @@ class Plan:
     comet_binary: str
     timeout_commit_ms: int = 500
     blocks: str = "embedded"
+    kubo_binary: str = "ipfs"
 
 
 class CommandFailed(DtaError):
@@ -91,6 +97,14 @@ class Network:
     def gateway_port(self, node: int) -> int:
         return self.plan.port_base + 10 * node + 2
 
+    def has_kubo(self, node: int) -> bool:
+        """Whether the node's block store is a Kubo."""
+        return self.plan.blocks == "kubo" or (self.plan.blocks == "mixed" and node % 2 == 1)
+
+    def kubo_port(self, node: int) -> int:
+        """Of Kubo's RPC API; its gateway has the next one."""
+        return self.plan.port_base + 10 * node + 3
+
     def rpc_url(self, node: int) -> str:
         return f"http://127.0.0.1:{self.rpc_port(node)}"
 
@@ -131,6 +145,12 @@ class Network:
             "--p2p", f"127.0.0.1:{self.p2p_port(node)}", "--rpc-port", str(self.rpc_port(node)),
             "--comet-binary", plan.comet_binary, "--timeout-commit-ms", str(plan.timeout_commit_ms), "--localnet",
         ]  # fmt: skip
+        if self.has_kubo(node):
+            arguments += [
+                "--blocks", "kubo", "--kubo-binary", plan.kubo_binary,
+                "--kubo-api", f"http://127.0.0.1:{self.kubo_port(node)}",
+                "--kubo-gateway", f"127.0.0.1:{self.kubo_port(node) + 1}",
+            ]  # fmt: skip
         for role in ("node", "operator", "next"):
             arguments += self._keystore_arguments(role, node)
         self.dta(arguments, home=home)
@@ -176,7 +196,7 @@ class Network:
             command, input=input_bytes, capture_output=True, env=self.environment(), timeout=600, check=False
         )
         if done.returncode not in accept:
-            said = done.stderr.decode(errors="replace").strip()
+            said = _reason_of(done)
             raise CommandFailed(
                 f"dta {' '.join(arguments[:2])} exited with {done.returncode}: {said}", hint="see the node's logs",
                 data={"exit_code": done.returncode, "stderr": said[-2_000:]},
@@ -220,7 +240,7 @@ class Network:
         return int((config.run_dir / "node.pid").read_text())
 
     def child_pid(self, node: int, name: str) -> int | None:
-        """The pid of ``application``, ``cometbft`` or ``agent`` of a node, or None."""
+        """The pid of ``application``, ``cometbft``, ``agent`` or ``kubo`` of a node, or None."""
         try:
             status = json.loads((self.home(node) / "run" / "supervisor.json").read_text())
         except (OSError, ValueError):
@@ -250,6 +270,16 @@ class Network:
             self.down()
         shutil.rmtree(self.root, ignore_errors=True)
 
+    def troubles(self) -> list[str]:
+        """What each node's agent says of itself and its last log lines: for the person who looks why."""
+        lines = []
+        for node in self.nodes():
+            for name in ("run/agent-status.json", "logs/agent.log", "logs/node.log"):
+                with contextlib.suppress(OSError):
+                    tail = (self.home(node) / name).read_text(errors="replace").splitlines()[-25:]
+                    lines += [f"--- node {node}: {name}", *tail]
+        return lines
+
     # --- looking ------------------------------------------------------------------------------------------------
     def height(self, node: int) -> int:
         """The node's last committed height, 0 when it does not answer."""
@@ -271,6 +301,14 @@ class Network:
             if waiting and time.monotonic() > deadline:
                 raise TimedOut(f"nodes {waiting} did not reach height {height}", hint=f"see {self.root}/node*/logs")
             time.sleep(0.2)
+
+
+def _reason_of(done: subprocess.CompletedProcess[bytes]) -> str:
+    """What the command said: the message of a JSON error, or what it wrote to stderr."""
+    try:
+        return str(json.loads(done.stdout)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return done.stderr.decode(errors="replace").strip()
 
 
 def _write_pin(path: Path) -> None:
