@@ -89,6 +89,12 @@ class Code(IntEnum):
     BAD_REJECTION = 125
     BAD_REQUEST_KEYS = 126
     NO_VETO_WINDOW = 127
+    # 150..169: validators
+    NOT_FIDUCIARY = 150
+    VALIDATOR_KEY_USED = 151
+    VALIDATOR_KEY_PROOF = 152
+    VALIDATOR_CHANGE_TOO_SOON = 153
+    LAST_VALIDATOR = 154
     # 200..219: queries
     QUERY_UNKNOWN_PATH = 200
     QUERY_BEFORE_FIRST_BLOCK = 201
@@ -180,6 +186,14 @@ _ROWS: Final[dict[Code, tuple[str, bool, str]]] = {
     Code.BAD_REJECTION: ("the rejection's reason is unknown", False, "use one of the enumerated reasons"),
     Code.BAD_REQUEST_KEYS: ("one key digest a fiduciary of the order is needed", False, "make one fresh key for each"),
     Code.NO_VETO_WINDOW: ("the order's policy has no veto window", False, "only a policy with one can be vetoed"),
+    Code.NOT_FIDUCIARY: ("the signer is not an active fiduciary", False, "only a fiduciary has a consensus key"),
+    Code.VALIDATOR_KEY_USED: ("this consensus key was used before, or is malformed", False, "make a new one"),
+    Code.VALIDATOR_KEY_PROOF: ("the new consensus key did not sign for this fiduciary and key", False, "sign it again"),
+    Code.VALIDATOR_CHANGE_TOO_SOON: (
+        "too much voting power would change its key within validator_change_window_blocks", False,
+        "send a new transaction once the window is over",
+    ),
+    Code.LAST_VALIDATOR: ("there is no other validator", False, "the key of a single validator stays"),
     Code.QUERY_UNKNOWN_PATH: ("no such query path", False, "use /store or /app/height"),
     Code.QUERY_BEFORE_FIRST_BLOCK: ("there is no block yet", True, "wait for block 1"),
     Code.QUERY_HEIGHT_PRUNED: ("state of that height is not kept (or not there yet)", False, "ask for a recent height"),

@@ -29,6 +29,7 @@ _BOUNDS: Final[dict[str, tuple[int, int, int]]] = {
     "close_vault_delay_s": (86_400, 0, 100_000_000),
     "close_vault_delay_blocks": (10, 1, 1_000_000),
     "min_veto_blocks": (3, 1, 100_000),
+    "validator_change_window_blocks": (100, 2, 10_000),
 }
 
 

@@ -51,6 +51,11 @@ def document_statement(gid: bytes, identity: bytes, document: identity_pb2.Ident
     return tagged("DTA-v1-document", gid, identity, document_without_proofs(document), key)
 
 
+def validator_key_statement(gid: bytes, fiduciary: bytes, key: bytes, old_key: bytes) -> bytes:
+    """What a new consensus key signs to take the place of ``old_key``: its possession, for this fiduciary alone."""
+    return tagged("DTA-v1-validator-key", gid, fiduciary, key, old_key)
+
+
 def bls_possession_statement(gid: bytes, identity: bytes, public_key: bytes) -> bytes:
     """The message of a BLS proof of possession (authority.md, Identities' BLS keys)."""
     return tagged("DTA-v1-bls-possession", gid, identity, public_key)

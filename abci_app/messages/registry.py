@@ -21,6 +21,7 @@ from abci_app.messages import (
     request_secret,
     revoke_identity,
     rotate_identity,
+    rotate_validator_key,
     suspend_identity,
     veto_request,
 )
@@ -32,6 +33,7 @@ _ALL: Final[tuple[MessageSpec[Any], ...]] = (
     rotate_identity.SPEC,
     suspend_identity.SPEC,
     revoke_identity.SPEC,
+    rotate_validator_key.SPEC,
     open_vault.SPEC,
     publish_vault_key.SPEC,
     close_vault.SPEC,

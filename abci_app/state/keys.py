@@ -21,6 +21,7 @@ BLS_KEY_OWNER: Final = b"bls-key/"
 FIDUCIARY: Final = b"fiduciary/"
 VALIDATOR_KEY_OWNER: Final = b"validator-key/"
 VALIDATOR_ADDRESS: Final = b"validator-address/"
+VALIDATOR_CHANGE: Final = b"validator-change/"
 COUNTER: Final = b"counter/"
 SEEN_BUCKET: Final = b"seen-bucket/"
 VAULT: Final = b"vault/"
@@ -33,7 +34,7 @@ ANSWER: Final = b"answer/"
 
 LEAF_PREFIXES: Final = (
     PARAMS, CHAIN, IDENTITY, IDENTITY_HISTORY, TX_KEY_OWNER, BLS_KEY_OWNER, FIDUCIARY, VALIDATOR_KEY_OWNER,
-    VALIDATOR_ADDRESS,
+    VALIDATOR_ADDRESS, VALIDATOR_CHANGE,
     COUNTER, SEEN_BUCKET, VAULT, VAULT_KEY, ORDER, FULFILMENT, REQUEST, DECISION, ANSWER,
 )  # fmt: skip
 
@@ -91,6 +92,11 @@ def validator_key_owner(public_key: bytes) -> bytes:
 def validator_address(public_key: bytes) -> bytes:
     """By CometBFT's address of the key (the first 20 bytes of its SHA-256): what evidence names."""
     return VALIDATOR_ADDRESS + sha256(public_key).digest()[:20]
+
+
+def validator_change(height: int) -> bytes:
+    """The change of the validators that was decided at ``height``: one at most."""
+    return VALIDATOR_CHANGE + u64(height)
 
 
 def counter(id_: bytes) -> bytes:

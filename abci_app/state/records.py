@@ -44,6 +44,7 @@ class Records(Generic[M]):
 IDENTITIES = Records(identity_pb2.IdentityRecord, keys.identity)
 IDENTITY_HISTORY = Records(identity_pb2.IdentityHistory, keys.identity_history)
 FIDUCIARIES = Records(identity_pb2.FiduciaryRecord, keys.fiduciary)
+VALIDATOR_CHANGES = Records(identity_pb2.ValidatorChange, keys.validator_change)
 COUNTERS = Records(custody_pb2.CounterRecord, keys.counter)
 VAULTS = Records(custody_pb2.VaultRecord, keys.vault)
 VAULT_KEYS = Records(custody_pb2.VaultKeyRecord, keys.vault_key)

@@ -15,7 +15,7 @@ from abci_app.crypto import hpke, statements
 from abci_app.pb.dta.v1 import custody_pb2, identity_pb2, tx_pb2
 from abci_app.state import due, keys
 from abci_app.state.due import DueKind
-from abci_app.state.records import ORDERS, REQUESTS, VAULTS
+from abci_app.state.records import FIDUCIARIES, ORDERS, REQUESTS, VAULTS
 from abci_app.state.view import StateView
 from tests.sim.prelude import PRINCIPALS, Prelude, vault_key
 from tests.support.actors import Actor, body_bytes, seeded, signed_tx
@@ -45,7 +45,7 @@ class Moves:
             (36, self._place), (56, self._request), (44, self._approve), (20, self._veto), (8, self._close_order),
             (6, self._open_vault), (4, self._close_vault), (5, self._cancel_close), (16, self._report),
             (1, self._suspend), (3, self._rotate), (2, self._register), (1, self._revoke), (10, self._again),
-            (8, self._garbage), (6, self._stray_result),
+            (8, self._garbage), (6, self._stray_result), (3, self._rotate_validator_key),
         ]  # fmt: skip
 
     def random(self, view: StateView, height: int, time_s: int) -> bytes | None:
@@ -234,6 +234,14 @@ class Moves:
         actor = self.rng.choice(self.people[1:])
         next_key = actor.key(actor.generation + 1)
         return self._tx(actor, tx_pb2.RevokeIdentity(next_key=bytes(next_key.verify_key)), height, key=next_key)
+
+    def _rotate_validator_key(self, view: StateView, height: int, _: int) -> bytes:
+        fiduciary = self.rng.choice(self.fiduciaries)
+        key = SigningKey(seeded("sim-validator", self.rng.randrange(40)))
+        public, old_key = bytes(key.verify_key), FIDUCIARIES.get(view, fiduciary.identity).validator_key
+        statement = statements.validator_key_statement(self.gid, fiduciary.identity, public, old_key)
+        proof = key.sign(statement if self.rng.random() < 0.9 else b"").signature
+        return self._tx(self._someone(fiduciary), tx_pb2.RotateValidatorKey(key=public, proof=proof), height)
 
     def _register(self, _: StateView, height: int, __: int) -> bytes:
         newcomer = Actor(f"newcomer-{self.rng.randrange(3)}")

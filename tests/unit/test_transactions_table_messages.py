@@ -626,6 +626,9 @@ def test_the_tables_leave_out_no_code() -> None:
     elsewhere = {
         Code.OK, Code.INTERNAL, Code.BUSY, Code.NOT_DUE, Code.BLOCK_FULL, Code.FAILED, Code.DEADLINE_PASSED,
         Code.REPORT_UNFOUNDED,
+        # tests/unit/test_rotate_validator_key.py
+        Code.NOT_FIDUCIARY, Code.VALIDATOR_KEY_USED, Code.VALIDATOR_KEY_PROOF, Code.VALIDATOR_CHANGE_TOO_SOON,
+        Code.LAST_VALIDATOR,
     }  # fmt: skip
     queries = {code for code in Code if code >= 200}
     shown = {code for code, _ in UNSEEN.values()} | {code for code, _ in CASES.values()}

@@ -36,7 +36,7 @@ class Custodian(_message.Message):
     def __init__(self, name: _Optional[str] = ..., contribution_bytes: _Optional[int] = ..., verifier: _Optional[_Union[Verifier, str]] = ...) -> None: ...
 
 class Params(_message.Message):
-    __slots__ = ("protocol_version", "registration", "max_tx_bytes", "max_expiry_blocks", "max_block_cost", "max_txs_per_identity", "max_registrations", "max_sweep", "max_envelope_bytes", "max_open_orders_per_identity", "max_open_vaults_per_identity", "max_open_requests_per_order", "max_order_fiduciaries", "max_policy_bytes", "request_ttl_s", "close_vault_delay_s", "close_vault_delay_blocks", "min_veto_blocks", "custodians")
+    __slots__ = ("protocol_version", "registration", "max_tx_bytes", "max_expiry_blocks", "max_block_cost", "max_txs_per_identity", "max_registrations", "max_sweep", "max_envelope_bytes", "max_open_orders_per_identity", "max_open_vaults_per_identity", "max_open_requests_per_order", "max_order_fiduciaries", "max_policy_bytes", "request_ttl_s", "close_vault_delay_s", "close_vault_delay_blocks", "min_veto_blocks", "custodians", "validator_change_window_blocks")
     PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
     REGISTRATION_FIELD_NUMBER: _ClassVar[int]
     MAX_TX_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -56,6 +56,7 @@ class Params(_message.Message):
     CLOSE_VAULT_DELAY_BLOCKS_FIELD_NUMBER: _ClassVar[int]
     MIN_VETO_BLOCKS_FIELD_NUMBER: _ClassVar[int]
     CUSTODIANS_FIELD_NUMBER: _ClassVar[int]
+    VALIDATOR_CHANGE_WINDOW_BLOCKS_FIELD_NUMBER: _ClassVar[int]
     protocol_version: int
     registration: Registration
     max_tx_bytes: int
@@ -75,7 +76,8 @@ class Params(_message.Message):
     close_vault_delay_blocks: int
     min_veto_blocks: int
     custodians: _containers.RepeatedCompositeFieldContainer[Custodian]
-    def __init__(self, protocol_version: _Optional[int] = ..., registration: _Optional[_Union[Registration, str]] = ..., max_tx_bytes: _Optional[int] = ..., max_expiry_blocks: _Optional[int] = ..., max_block_cost: _Optional[int] = ..., max_txs_per_identity: _Optional[int] = ..., max_registrations: _Optional[int] = ..., max_sweep: _Optional[int] = ..., max_envelope_bytes: _Optional[int] = ..., max_open_orders_per_identity: _Optional[int] = ..., max_open_vaults_per_identity: _Optional[int] = ..., max_open_requests_per_order: _Optional[int] = ..., max_order_fiduciaries: _Optional[int] = ..., max_policy_bytes: _Optional[int] = ..., request_ttl_s: _Optional[int] = ..., close_vault_delay_s: _Optional[int] = ..., close_vault_delay_blocks: _Optional[int] = ..., min_veto_blocks: _Optional[int] = ..., custodians: _Optional[_Iterable[_Union[Custodian, _Mapping]]] = ...) -> None: ...
+    validator_change_window_blocks: int
+    def __init__(self, protocol_version: _Optional[int] = ..., registration: _Optional[_Union[Registration, str]] = ..., max_tx_bytes: _Optional[int] = ..., max_expiry_blocks: _Optional[int] = ..., max_block_cost: _Optional[int] = ..., max_txs_per_identity: _Optional[int] = ..., max_registrations: _Optional[int] = ..., max_sweep: _Optional[int] = ..., max_envelope_bytes: _Optional[int] = ..., max_open_orders_per_identity: _Optional[int] = ..., max_open_vaults_per_identity: _Optional[int] = ..., max_open_requests_per_order: _Optional[int] = ..., max_order_fiduciaries: _Optional[int] = ..., max_policy_bytes: _Optional[int] = ..., request_ttl_s: _Optional[int] = ..., close_vault_delay_s: _Optional[int] = ..., close_vault_delay_blocks: _Optional[int] = ..., min_veto_blocks: _Optional[int] = ..., custodians: _Optional[_Iterable[_Union[Custodian, _Mapping]]] = ..., validator_change_window_blocks: _Optional[int] = ...) -> None: ...
 
 class GenesisFiduciary(_message.Message):
     __slots__ = ("document", "validator_key", "power")

@@ -19,7 +19,7 @@ class SignedTx(_message.Message):
     def __init__(self, body: _Optional[bytes] = ..., signer: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class TxBody(_message.Message):
-    __slots__ = ("chain_id", "expires_at_height", "salt", "register_identity", "rotate_identity", "suspend_identity", "revoke_identity", "open_vault", "publish_vault_key", "close_vault", "cancel_close_vault", "confirm_vault_erased", "place_order", "fulfil_order", "reject_order", "request_secret", "approve_request", "veto_request", "fulfil_secret", "report_share", "close_order")
+    __slots__ = ("chain_id", "expires_at_height", "salt", "register_identity", "rotate_identity", "suspend_identity", "revoke_identity", "rotate_validator_key", "open_vault", "publish_vault_key", "close_vault", "cancel_close_vault", "confirm_vault_erased", "place_order", "fulfil_order", "reject_order", "request_secret", "approve_request", "veto_request", "fulfil_secret", "report_share", "close_order")
     CHAIN_ID_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     SALT_FIELD_NUMBER: _ClassVar[int]
@@ -27,6 +27,7 @@ class TxBody(_message.Message):
     ROTATE_IDENTITY_FIELD_NUMBER: _ClassVar[int]
     SUSPEND_IDENTITY_FIELD_NUMBER: _ClassVar[int]
     REVOKE_IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    ROTATE_VALIDATOR_KEY_FIELD_NUMBER: _ClassVar[int]
     OPEN_VAULT_FIELD_NUMBER: _ClassVar[int]
     PUBLISH_VAULT_KEY_FIELD_NUMBER: _ClassVar[int]
     CLOSE_VAULT_FIELD_NUMBER: _ClassVar[int]
@@ -48,6 +49,7 @@ class TxBody(_message.Message):
     rotate_identity: RotateIdentity
     suspend_identity: SuspendIdentity
     revoke_identity: RevokeIdentity
+    rotate_validator_key: RotateValidatorKey
     open_vault: OpenVault
     publish_vault_key: PublishVaultKey
     close_vault: CloseVault
@@ -62,7 +64,7 @@ class TxBody(_message.Message):
     fulfil_secret: FulfilSecret
     report_share: ReportShare
     close_order: CloseOrder
-    def __init__(self, chain_id: _Optional[str] = ..., expires_at_height: _Optional[int] = ..., salt: _Optional[bytes] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., rotate_identity: _Optional[_Union[RotateIdentity, _Mapping]] = ..., suspend_identity: _Optional[_Union[SuspendIdentity, _Mapping]] = ..., revoke_identity: _Optional[_Union[RevokeIdentity, _Mapping]] = ..., open_vault: _Optional[_Union[OpenVault, _Mapping]] = ..., publish_vault_key: _Optional[_Union[PublishVaultKey, _Mapping]] = ..., close_vault: _Optional[_Union[CloseVault, _Mapping]] = ..., cancel_close_vault: _Optional[_Union[CancelCloseVault, _Mapping]] = ..., confirm_vault_erased: _Optional[_Union[ConfirmVaultErased, _Mapping]] = ..., place_order: _Optional[_Union[PlaceOrder, _Mapping]] = ..., fulfil_order: _Optional[_Union[FulfilOrder, _Mapping]] = ..., reject_order: _Optional[_Union[RejectOrder, _Mapping]] = ..., request_secret: _Optional[_Union[RequestSecret, _Mapping]] = ..., approve_request: _Optional[_Union[ApproveRequest, _Mapping]] = ..., veto_request: _Optional[_Union[VetoRequest, _Mapping]] = ..., fulfil_secret: _Optional[_Union[FulfilSecret, _Mapping]] = ..., report_share: _Optional[_Union[ReportShare, _Mapping]] = ..., close_order: _Optional[_Union[CloseOrder, _Mapping]] = ...) -> None: ...
+    def __init__(self, chain_id: _Optional[str] = ..., expires_at_height: _Optional[int] = ..., salt: _Optional[bytes] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., rotate_identity: _Optional[_Union[RotateIdentity, _Mapping]] = ..., suspend_identity: _Optional[_Union[SuspendIdentity, _Mapping]] = ..., revoke_identity: _Optional[_Union[RevokeIdentity, _Mapping]] = ..., rotate_validator_key: _Optional[_Union[RotateValidatorKey, _Mapping]] = ..., open_vault: _Optional[_Union[OpenVault, _Mapping]] = ..., publish_vault_key: _Optional[_Union[PublishVaultKey, _Mapping]] = ..., close_vault: _Optional[_Union[CloseVault, _Mapping]] = ..., cancel_close_vault: _Optional[_Union[CancelCloseVault, _Mapping]] = ..., confirm_vault_erased: _Optional[_Union[ConfirmVaultErased, _Mapping]] = ..., place_order: _Optional[_Union[PlaceOrder, _Mapping]] = ..., fulfil_order: _Optional[_Union[FulfilOrder, _Mapping]] = ..., reject_order: _Optional[_Union[RejectOrder, _Mapping]] = ..., request_secret: _Optional[_Union[RequestSecret, _Mapping]] = ..., approve_request: _Optional[_Union[ApproveRequest, _Mapping]] = ..., veto_request: _Optional[_Union[VetoRequest, _Mapping]] = ..., fulfil_secret: _Optional[_Union[FulfilSecret, _Mapping]] = ..., report_share: _Optional[_Union[ReportShare, _Mapping]] = ..., close_order: _Optional[_Union[CloseOrder, _Mapping]] = ...) -> None: ...
 
 class RegisterIdentity(_message.Message):
     __slots__ = ("envelope",)
@@ -85,6 +87,14 @@ class RevokeIdentity(_message.Message):
     NEXT_KEY_FIELD_NUMBER: _ClassVar[int]
     next_key: bytes
     def __init__(self, next_key: _Optional[bytes] = ...) -> None: ...
+
+class RotateValidatorKey(_message.Message):
+    __slots__ = ("key", "proof")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
+    key: bytes
+    proof: bytes
+    def __init__(self, key: _Optional[bytes] = ..., proof: _Optional[bytes] = ...) -> None: ...
 
 class OpenVault(_message.Message):
     __slots__ = ("nonce", "custodian", "fiduciaries")
