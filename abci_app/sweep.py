@@ -1,5 +1,7 @@
 """The sweep: before a block's transactions, what has expired is recorded, in (deadline, id) order, so many a block.
 
+Deadlines by time and by height take turns at going first, so that a flood of one kind does not starve the other.
+
 It only records what was already true: every message checks its deadlines itself (ledger.md, Time).
 """
 
@@ -14,9 +16,10 @@ from abci_app.state.records import ORDERS, REQUESTS, VAULTS
 
 
 def sweep(context: Context) -> None:
-    """Record at most ``max_sweep`` expiries, those by time before those by height."""
+    """Record at most ``max_sweep`` expiries: at even heights those by time first, at odd ones those by height."""
     left = context.params.max_sweep
-    for prefix, now in ((keys.DEADLINE_TIME, context.time_s), (keys.DEADLINE_HEIGHT, context.height)):
+    kinds = [(keys.DEADLINE_TIME, context.time_s), (keys.DEADLINE_HEIGHT, context.height)]
+    for prefix, now in kinds if context.height % 2 == 0 else reversed(kinds):
         for key, _ in list(context.state.index_scan(prefix, limit=left)):
             at = len(prefix)
             if int.from_bytes(key[at : at + 8], "big") > now:

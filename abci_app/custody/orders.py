@@ -31,11 +31,22 @@ def is_open(order: pb.OrderRecord, context: Context) -> bool:
     return not (order.expires_at_height and context.height > order.expires_at_height)
 
 
-def get_open(context: Context, order_id: bytes) -> pb.OrderRecord:
-    """The order, if it is known and open; refused otherwise."""
+def is_over_unrecorded(order: pb.OrderRecord, context: Context) -> bool:
+    """Whether the order has expired and the sweep has not come to it."""
+    return order.status in (pb.ORDER_STATUS_PLACED, pb.ORDER_STATUS_ACTIVE) and not is_open(order, context)
+
+
+def get(context: Context, order_id: bytes) -> pb.OrderRecord:
+    """The order, refused with UNKNOWN_ORDER where there is none."""
     order = ORDERS.find(context.state, order_id)
     if order is None:
         raise Refusal(Code.UNKNOWN_ORDER, order_id.hex())
+    return order
+
+
+def get_open(context: Context, order_id: bytes) -> pb.OrderRecord:
+    """The order, if it is known and open; refused otherwise."""
+    order = get(context, order_id)
     context.require(is_open(order, context), Code.ORDER_NOT_OPEN, order_id.hex())
     return order
 

@@ -152,7 +152,7 @@ def _wrong_seen(view: StateView) -> list[str]:
         key[len(keys.SEEN_BUCKET) :]: int.from_bytes(value[:8], "big") for key, value in view.scan(keys.SEEN_BUCKET)
     }
     return [
-        f"the bucket of height {int.from_bytes(height, 'big')} says {count}, there are {counted[height]}"
-        for height, count in said.items()
-        if count != counted[height]
+        f"the bucket of height {int.from_bytes(height, 'big')} says {said.get(height, 0)}, there are {counted[height]}"
+        for height in sorted({*said, *counted})
+        if said.get(height, 0) != counted[height]
     ]

@@ -169,6 +169,14 @@ def a_key_that_belongs_to_an_identity(custody: Custody) -> bytes:
     return sponsored(custody, twin.sealed_document(custody.chain.gid, document))
 
 
+@case(Code.KEY_TAKEN)
+def a_new_transaction_key_with_a_bls_key_that_belongs_to_an_identity(custody: Custody) -> bytes:
+    """The first key was taken already when the second is refused: both must be given back."""
+    twin = Actor("alice")
+    document = twin.document(custody.chain.gid, 5)
+    return sponsored(custody, twin.sealed_document(custody.chain.gid, document, 5))
+
+
 @case(Code.UNKNOWN_VAULT)
 def an_order_in_no_vault(custody: Custody) -> bytes:
     return by_principal(custody, custody.order_message(vault=bytes(32)))
