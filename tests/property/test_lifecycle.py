@@ -3,6 +3,7 @@ and counts that leaves alone would give, after every block."""
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -17,7 +18,8 @@ from tests.sim.prelude import vault_key
 from tests.sim.rebuild import Leaves, differences
 from tests.support.actors import Actor
 from tests.support.custody import SEALED, k_of, request_key
-from tests.support.world import fresh_custody, nonce, set_params
+from tests.support.messages import busy_custody
+from tests.support.world import nonce, set_params
 
 WHICH = st.integers(0, 7)
 FOUNDER = st.integers(0, 3)
@@ -35,7 +37,7 @@ class Life(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.custody = fresh_custody()
+        self.custody = copy.deepcopy(busy_custody()[0])
         self.chain = self.custody.chain
         set_params(
             self.chain, request_ttl_s=100, close_vault_delay_s=50, close_vault_delay_blocks=2, max_sweep=3,
@@ -106,6 +108,12 @@ class Life(RuleBasedStateMachine):
         message = tx_pb2.FulfilSecret(request=self._pick(keys.REQUEST, which), sealed=SEALED)
         self._run(self.chain.founders[founder], message, by_node=True)
 
+    @rule(which=WHICH, count=st.integers(2, 4))
+    def several_answer(self, which: int, count: int) -> None:
+        message = tx_pb2.FulfilSecret(request=self._pick(keys.REQUEST, which), sealed=SEALED)
+        some = self.chain.founders[:count]
+        self.chain.block(*[self.chain.tx(founder, message, key=founder.node_key) for founder in some])
+
     @rule(which=WHICH, founder=FOUNDER)
     def report(self, which: int, founder: int) -> None:
         fiduciary = self.chain.founders[founder]
@@ -141,7 +149,7 @@ class Life(RuleBasedStateMachine):
         message = tx_pb2.ConfirmVaultErased(vault=self._pick(keys.VAULT, which))
         self._run(self.chain.founders[founder], message, by_node=True)
 
-    @rule(seconds=st.sampled_from([1, 20, 60, 300]), blocks=st.integers(1, 4))
+    @rule(seconds=st.sampled_from([1, 20, 60, 300, 90_000]), blocks=st.integers(1, 4))
     def wait(self, seconds: int, blocks: int) -> None:
         for _ in range(blocks):
             self.chain.block(seconds=seconds)
