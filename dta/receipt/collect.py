@@ -7,8 +7,9 @@ requests an order had, which no single record says.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from abci_app.codes import Code
 from abci_app.crypto.statements import request_id
@@ -122,18 +123,21 @@ def _turns(tx: MerkleProof, result: MerkleProof) -> tuple[Turn, ...]:
     )
 
 
-def _included(height: int, wanted: Callable[[bytes], bool]) -> Flow[tuple[IncludedTx, ...]]:
-    """The transactions of the block at ``height`` whose bytes are ``wanted``, each with its result."""
+Wanted: TypeAlias = Callable[[bytes, ResultLeaf], bool]
+"""Whether a transaction with this result goes into the receipt."""
+
+
+def _included(height: int, wanted: Wanted) -> Flow[tuple[IncludedTx, ...]]:
+    """The ``wanted`` transactions of the block at ``height``, each with its result."""
     block = yield from call(requests.block(height))
     answer = yield from call(requests.block_results(height))
     results = [ResultLeaf(one.code, one.data, one.gas_wanted, one.gas_used) for one in answer.tx_results]
     if len(results) != len(block.txs):
         raise BadAnswer(f"the node gave {len(results)} results for the {len(block.txs)} transactions of block {height}")
     found = []
-    for index, tx in enumerate(block.txs):
-        if wanted(tx):
+    for index, (tx, result) in enumerate(zip(block.txs, results, strict=True)):
+        if wanted(tx, result):
             path = _turns(prove_tx(block.txs, index), prove_result(results, index))
-            result = results[index]
             found.append(IncludedTx(tx, result.code, result.data, result.gas_wanted, result.gas_used, path))
     return tuple(found)
 
@@ -186,7 +190,7 @@ def _newest_provable(at_least: int, wait_s: float) -> Flow[int]:
 
 
 def _assemble(
-    kind: str, trust: TrustFile, state: _State, wanted: dict[int, Callable[[bytes], bool]]
+    kind: str, trust: TrustFile, state: _State, wanted: Mapping[int, Wanted]
 ) -> Flow[Collected]:
     """The receipt of these leaves and of these transactions by height, verified."""
     yield from state.get(keys.chain())
@@ -218,11 +222,11 @@ def transaction_receipt(
     return (yield from _assemble("transaction", trust, _State(newest), {height: only}))
 
 
-def _first_only(wanted: bytes) -> Callable[[bytes], bool]:
+def _first_only(wanted: bytes) -> Wanted:
     """Matches a transaction once: a block may hold the same bytes again, to be refused."""
     seen: list[bytes] = []
 
-    def matches(tx: bytes) -> bool:
+    def matches(tx: bytes, _result: ResultLeaf) -> bool:
         if seen or tx_hash(tx) != wanted:
             return False
         seen.append(tx)
@@ -292,11 +296,12 @@ def order_receipt(
     for one in found:
         if concerns(one.read, order, frozenset(asked)):
             wanted.setdefault(one.height, set()).add(one.tx_hash)
-    return (yield from _assemble("order", trust, state, {at: _among(hashes) for at, hashes in wanted.items()}))
+    return (yield from _assemble("order", trust, state, {at: _done(hashes) for at, hashes in wanted.items()}))
 
 
-def _among(hashes: set[bytes]) -> Callable[[bytes], bool]:
-    return lambda tx: tx_hash(tx) in hashes
+def _done(hashes: set[bytes]) -> Wanted:
+    """Those of these transactions that the ledger did not refuse: only they happened to the order."""
+    return lambda tx, result: result.code == Code.OK and tx_hash(tx) in hashes
 
 
 @dataclass(frozen=True, slots=True)

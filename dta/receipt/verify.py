@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
 
+from abci_app.codes import Code
 from abci_app.pb.dta.v1 import params_pb2
 from abci_app.state import keys
 from abci_app.state.proof import ProofRefused, verify_absence, verify_existence
@@ -266,6 +267,8 @@ def _verify_content(
             raise ReceiptRefused("content", reason, "blocks")
     named_requests = frozenset(order.requests)
     for tx in txs:
+        if tx.included.code != Code.OK:
+            raise ReceiptRefused("content", f"the transaction {tx.tx_hash.hex()} was refused: nothing happened by it")
         about = tx.read is not None and concerns(tx.read, order.order.id, named_requests)
         if tx.tx_hash not in order.txs() and not about:
             raise ReceiptRefused("content", f"the transaction {tx.tx_hash.hex()} has nothing to do with the order")
