@@ -1,0 +1,103 @@
+"""The overlay and the view in memory against a plain dictionary: reads, scans, rollback, changes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from abci_app.block import Changes
+from abci_app.limits import MAX_VALUE_BYTES
+from abci_app.state.memory_view import MemoryView
+from abci_app.state.overlay import Overlay
+
+KEYS = st.sampled_from([prefix + bytes([n]) for prefix in (b"a/", b"ab/", b"b/") for n in range(4)] + [b"a/", b"zz"])
+VALUES = st.binary(min_size=1, max_size=3)
+PAIRS = st.dictionaries(KEYS, VALUES, max_size=8)
+WRITES = st.lists(st.tuples(st.booleans(), KEYS, st.none() | VALUES), max_size=12)
+Model = tuple[dict[bytes, bytes], dict[bytes, bytes]]
+
+
+def base_of(leaves: dict[bytes, bytes], index: dict[bytes, bytes]) -> MemoryView:
+    view = MemoryView()
+    view.apply(Changes(tuple(sorted(leaves.items())), tuple(sorted(index.items()))))
+    return view
+
+
+def write(state: Overlay, model: Model, writes: list[tuple[bool, bytes, bytes | None]]) -> None:
+    for leaf, key, value in writes:
+        table = model[0] if leaf else model[1]
+        if value is None:
+            table.pop(key, None)
+            (state.delete if leaf else state.index_delete)(key)
+        else:
+            table[key] = value
+            (state.put if leaf else state.index_put)(key, value)
+
+
+def scanned(table: dict[bytes, bytes], prefix: bytes, after: bytes, limit: int | None) -> list[tuple[bytes, bytes]]:
+    # A start before the prefix is no start at all.
+    found = sorted(pair for pair in table.items() if pair[0].startswith(prefix) and (not after or pair[0] > after))
+    return found if limit is None else found[:limit]
+
+
+def same(state: Overlay | MemoryView, model: Model, prefix: bytes, after: bytes, limit: int | None) -> None:
+    assert list(state.scan(prefix, after, limit)) == scanned(model[0], prefix, after, limit)
+    assert list(state.index_scan(prefix, after, limit)) == scanned(model[1], prefix, after, limit)
+    for key in (*model[0], *model[1], b"a/\0", b"nothing"):
+        assert state.get(key) == model[0].get(key)
+        assert state.index_get(key) == model[1].get(key)
+
+
+@given(PAIRS, PAIRS, WRITES, st.sampled_from([b"", b"a/", b"ab/", b"b", b"q"]), st.just(b"") | KEYS,
+       st.none() | st.integers(0, 5))  # fmt: skip
+@settings(max_examples=400, deadline=None)
+def test_an_overlay_reads_as_what_was_written_over_its_base(
+    leaves: dict[bytes, bytes], index: dict[bytes, bytes], writes: list[tuple[bool, bytes, bytes | None]],
+    prefix: bytes, after: bytes, limit: int | None,
+) -> None:  # fmt: skip
+    base = base_of(leaves, index)
+    state, model = Overlay(base), (dict(leaves), dict(index))
+    write(state, model, writes)
+    same(state, model, prefix, after, limit)
+    same(base, (leaves, index), prefix, after, limit)
+    base.apply(state.changes())
+    same(base, model, prefix, after, limit)
+
+
+@given(PAIRS, PAIRS, WRITES, WRITES, WRITES)
+@settings(max_examples=400, deadline=None)
+def test_a_rollback_undoes_exactly_what_came_after_the_checkpoint(
+    leaves: dict[bytes, bytes], index: dict[bytes, bytes], kept: list[tuple[bool, bytes, bytes | None]],
+    undone: list[tuple[bool, bytes, bytes | None]], later: list[tuple[bool, bytes, bytes | None]],
+) -> None:  # fmt: skip
+    state, model = Overlay(base_of(leaves, index)), (dict(leaves), dict(index))
+    write(state, model, kept)
+    state.checkpoint()
+    expected = state.changes()
+    write(state, (dict(model[0]), dict(model[1])), undone)
+    state.rollback()
+    assert state.changes() == expected
+    write(state, model, later)
+    same(state, model, b"", b"", None)
+
+
+@given(PAIRS, PAIRS, WRITES)
+@settings(max_examples=300, deadline=None)
+def test_changes_are_sorted_name_each_key_once_and_leave_out_what_is_as_it_was(
+    leaves: dict[bytes, bytes], index: dict[bytes, bytes], writes: list[tuple[bool, bytes, bytes | None]]
+) -> None:
+    state, model = Overlay(base_of(leaves, index)), (dict(leaves), dict(index))
+    write(state, model, writes)
+    changes = state.changes()
+    for pairs, before, after in ((changes.leaves, leaves, model[0]), (changes.index, index, model[1])):
+        assert [key for key, _ in pairs] == sorted({key for key, _ in pairs})
+        expected = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+        assert {key for key, _ in pairs} == expected
+        assert all(value == after.get(key) for key, value in pairs)
+
+
+@pytest.mark.parametrize("value", [b"", bytes(MAX_VALUE_BYTES + 1)])
+def test_a_leaf_is_neither_empty_nor_larger_than_a_proof_can_carry(value: bytes) -> None:
+    with pytest.raises(ValueError, match="a leaf holds"):
+        Overlay(MemoryView()).put(b"a/", value)
