@@ -28,20 +28,24 @@ def parse_app_state(app_state: bytes) -> params_pb2.GenesisState:
     if len(app_state) > limits.MAX_GENESIS_BYTES:
         raise GenesisRefused("app_state", "too large")
     try:
-        value: Any = json.loads(app_state, object_pairs_hook=_no_duplicates, parse_float=_no_float)
+        value: Any = json.loads(
+            app_state, object_pairs_hook=_no_duplicates, parse_float=_no_float, parse_constant=_no_float
+        )
+        if not isinstance(value, dict):
+            raise GenesisRefused("app_state", "not an object")
         state = json_format.ParseDict(value, params_pb2.GenesisState(), ignore_unknown_fields=False)
-    except (ValueError, json_format.ParseError) as error:
+    except (ValueError, TypeError, json_format.ParseError) as error:
         raise GenesisRefused("app_state", str(error)) from None
-    if not isinstance(value, dict):
-        raise GenesisRefused("app_state", "not an object")
+    except (RecursionError, SystemError):  # nested without end; half a surrogate pair, in protobuf's parser
+        raise GenesisRefused("app_state", "nested too deeply, or a string that is no text") from None
     return state
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) != len(pairs):
+    # Protobuf's JSON has two spellings of each name: max_sweep and maxSweep.
+    if len(dict.fromkeys(name.replace("_", "").lower() for name, _ in pairs)) != len(pairs):
         raise ValueError("a name stands twice in one object")
-    return table
+    return dict(pairs)
 
 
 def _no_float(literal: str) -> Any:
