@@ -35,8 +35,9 @@ from dta.ipfs.errors import BlockError, BlockUnavailable
 
 _log = logging.getLogger(__name__)
 _MAX_ERRORS_SHOWN = 20
-# Answers that say no more than "not this, or not again": state decides what follows.
-_HARMLESS = (Code.OK, Code.NOT_DUE, Code.ALREADY_DONE)
+# Answers that say no more than "not this, or not again": state decides what follows. TOO_MANY: another result of ours
+# for the same waits in the mempool, from before the outbox was lost.
+_HARMLESS = (Code.OK, Code.NOT_DUE, Code.ALREADY_DONE, Code.TOO_MANY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,9 @@ class RunnerConfig:
 
     An order whose envelope nobody has is rejected after ``envelope_wait_s`` of block time since it was placed and
     ``envelope_attempts`` tries of this process. A job that was first due ``late_s`` ago is shown as late.
+
+    A new job waits for one more block, at most ``settle_s``: a peer that has not committed the block that made it due
+    refuses the result, and a mempool gossips a transaction once.
     """
 
     hsm_threads: int = 4
@@ -59,6 +63,7 @@ class RunnerConfig:
     envelope_wait_s: int = 3_600
     envelope_attempts: int = 5
     expiry_blocks: int = 200
+    settle_s: float = 1.0
 
 
 class Network(Protocol):
@@ -80,6 +85,7 @@ class _State:
 
     job: Job
     since_s: float
+    since_height: int
     ready_s: float
     attempts: int = 0
     unavailable: int = 0
@@ -182,7 +188,7 @@ class Runner:
         height, time_s, jobs = await asyncio.to_thread(self._plan)
         if jobs is not None:
             self._seen = _Seen(height, time_s, "", jobs)
-            self._take(jobs, now_s)
+            self._take(jobs, now_s, height)
             await asyncio.to_thread(self._outbox.keep_only, frozenset(jobs))
         self._seen.trouble = ""
         self._start_ready(now_s)
@@ -226,7 +232,7 @@ class Runner:
                 return now.height, now.time_s, None
             return now.height, now.time_s, plan(now.view, self._tools.identity, now.time_s, now.height + 1)
 
-    def _take(self, jobs: list[Job], now_s: float) -> None:
+    def _take(self, jobs: list[Job], now_s: float, height: int) -> None:
         """Remember new jobs, and forget those that are no longer due and no longer at work."""
         planned = frozenset(jobs)
         for job, state in list(self._states.items()):
@@ -234,7 +240,7 @@ class Runner:
                 del self._states[job]
         for job in jobs:
             if job not in self._states:
-                self._states[job] = _State(job, since_s=now_s, ready_s=now_s)
+                self._states[job] = _State(job, since_s=now_s, since_height=height, ready_s=now_s)
 
     def _start_ready(self, now_s: float) -> None:
         """Start what may start, what never failed first: a crowd of failing jobs must not hold up a fresh one."""
@@ -248,6 +254,7 @@ class Runner:
             if state.job in planned
             and not (state.is_running or state.has_thread or state.given_up)
             and state.ready_s <= now_s
+            and (self._seen.height > state.since_height or now_s - state.since_s >= self._config.settle_s)
         ]
         ready.sort(key=lambda state: (state.attempts, state.ready_s))
         for state in ready[:room]:

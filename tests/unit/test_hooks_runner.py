@@ -41,7 +41,9 @@ class Clock:
 class Node:
     """One founder's runner. ``mempool`` keeps what was admitted; ``sent`` every byte that was sent, in order."""
 
-    def __init__(self, world: World, number: int, directory: Path, config: RunnerConfig | None = None) -> None:
+    def __init__(
+        self, world: World, number: int, directory: Path, config: RunnerConfig | None = None, settle_s: float = 0.0
+    ) -> None:
         self.world = world
         self.founder: Actor = world.chain.founders[number]
         self.clock = Clock()
@@ -53,7 +55,7 @@ class Node:
         self.on_obtain: Callable[[str], Awaitable[None]] | None = None
         self.tools = world.tools[self.founder.identity]
         self.directory = directory
-        self.config = config or RunnerConfig(job_timeout_s=5.0)
+        self.config = replace(config or RunnerConfig(job_timeout_s=5.0), settle_s=settle_s)
         self.runner = self.start()
 
     def start(self) -> Runner:
@@ -187,6 +189,27 @@ def test_without_its_outbox_a_killed_process_works_it_out_again(world: World, tm
     asyncio.run(scenario())
 
 
+def test_a_result_waits_for_one_more_block_so_that_every_peer_finds_it_due(world: World, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        node = Node(world, 0, tmp_path / "outbox", settle_s=10.0)
+        open_unanswered_vault(world)
+        await node.tick()
+        assert node.sent == []
+        world.chain.block()
+        await node.tick()
+        assert len(node.sent) == 1
+        # Where no block comes, it does not wait for ever.
+        assert node.mine() == [Code.OK]
+        world.place(world.prepare(threshold=1))
+        await node.tick()
+        await node.tick(9.0)
+        assert len(node.sent) == 1
+        await node.tick(1.0)
+        assert len(node.sent) == 2
+
+    asyncio.run(scenario())
+
+
 def test_bytes_past_their_expiry_are_made_anew(world: World, tmp_path: Path) -> None:
     async def scenario() -> None:
         node = Node(world, 0, tmp_path / "outbox", RunnerConfig(expiry_blocks=3))
@@ -208,6 +231,7 @@ def test_a_result_that_a_block_refused_is_made_anew_while_it_is_owed(world: Worl
         open_unanswered_vault(world)
         await node.tick()
         node.mempool.clear()
+        world.chain.block()
         node.refuse = lambda tx: TxResult(Code.REPLAYED) if tx == node.sent[0] else None
         await node.tick(6.0)  # the ledger has consumed these bytes, and still wants the key
         await node.tick(6.0)
@@ -217,7 +241,7 @@ def test_a_result_that_a_block_refused_is_made_anew_while_it_is_owed(world: Worl
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("code", [Code.NOT_DUE, Code.ALREADY_DONE])
+@pytest.mark.parametrize("code", [Code.NOT_DUE, Code.ALREADY_DONE, Code.TOO_MANY])
 def test_harmless_codes_are_no_errors(world: World, tmp_path: Path, code: Code) -> None:
     async def scenario() -> None:
         node = Node(world, 0, tmp_path / "outbox")
