@@ -1,8 +1,11 @@
-"""One suite for every block store: the embedded one always, Kubo where DTA_TEST_KUBO_API names its RPC API."""
+"""One suite for every block store: the embedded one always, Kubo where there is one (scripts/test.sh --kubo)."""
 
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +14,7 @@ import httpx
 import pytest
 
 from abci_app.cid import BadCid, cid_of
+from dta.ipfs.daemon import daemon_of
 from dta.ipfs.embedded import EmbeddedStore
 from dta.ipfs.errors import BlockMissing, BlockTooLarge
 from dta.ipfs.kubo import KuboStore
@@ -42,15 +46,47 @@ class Harness:
             self.store.close()
 
 
-def embedded(tmp_path: Path) -> Harness:
+def embedded(request: pytest.FixtureRequest, tmp_path: Path) -> Harness:
     return Harness(lambda clock: EmbeddedStore(tmp_path / "blocks", clock))
 
 
-def kubo(tmp_path: Path) -> Harness:
-    api = os.environ.get("DTA_TEST_KUBO_API")
-    if not api:
-        pytest.skip("no Kubo daemon: set DTA_TEST_KUBO_API to its RPC API, for example http://127.0.0.1:5001")
-    harness = Harness(lambda clock: KuboStore(httpx.Client(base_url=api, timeout=30), clock))
+@pytest.fixture(scope="session")
+def kubo_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The RPC API of a Kubo that runs already, or of one that is started here as a node starts its own."""
+    named, program = os.environ.get("DTA_TEST_KUBO_API"), os.environ.get("DTA_KUBO")
+    if named:
+        yield named
+        return
+    if not program:
+        pytest.skip("no Kubo: scripts/test.sh --kubo brings one; or set DTA_KUBO, or DTA_TEST_KUBO_API")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        api = f"http://127.0.0.1:{free.getsockname()[1]}"
+    daemon = daemon_of(program, tmp_path_factory.mktemp("kubo") / "repository", api, "")
+    daemon.prepare()
+    process = subprocess.Popen(daemon.command(), env=daemon.environment(), stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while not answers(api):
+            assert process.poll() is None, f"Kubo ended with {process.returncode}"
+            assert time.monotonic() < deadline, "Kubo does not answer"
+            time.sleep(0.1)
+        yield api
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def answers(api: str) -> bool:
+    try:
+        return httpx.post(f"{api}/api/v0/version", trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def kubo(request: pytest.FixtureRequest, tmp_path: Path) -> Harness:
+    api = request.getfixturevalue("kubo_api")
+    harness = Harness(lambda clock: KuboStore(httpx.Client(base_url=api, timeout=30, trust_env=False), clock))
     store = harness.store
     for cid in store.pins():
         store.unpin(cid)
@@ -193,7 +229,7 @@ CHECKS = [check for name, check in sorted(globals().items()) if name.startswith(
 
 @pytest.fixture(params=[embedded, kubo], ids=["embedded", "kubo"])
 def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
-    made: Harness = request.param(tmp_path)
+    made: Harness = request.param(request, tmp_path)
     yield made
     made.close()
 

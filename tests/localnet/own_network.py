@@ -1,0 +1,55 @@
+"""Networks that one test module has for itself: another shape, or one that is not to be used after it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from dta.localnet.network import Network, Plan
+
+PORT_BASE = 31_000
+
+
+@contextmanager
+def own_network(plan: Plan) -> Iterator[Network]:
+    """A running network, gone afterwards."""
+    root = Path(tempfile.mkdtemp(prefix="dta-own-"))
+    network = Network(root / "n")
+    try:
+        network.create(plan)
+        network.up()
+        yield network
+    finally:
+        if network.exists:
+            network.down()
+        if os.environ.get("DTA_KEEP_LOCALNET"):
+            print(f"kept {root}")
+        else:
+            shutil.rmtree(root, ignore_errors=True)
+
+
+def built(program: str, variable: str, how: str) -> str:
+    """A program in the cache, or the one that ``variable`` names; the test is skipped, saying so, without."""
+    named = os.environ.get(variable, "")
+    if named and Path(named).exists():
+        return named
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "dta"
+    found = sorted((Path(os.environ.get("DTA_CACHE", cache)) / "bin").glob(program))
+    if not found:
+        pytest.skip(f"{program} is not built: {how}")
+    return str(found[-1])
+
+
+def eventually(what: str, is_so: Callable[[], bool], timeout_s: float = 90.0) -> None:
+    """Wait until it is so. Fails with ``what`` when it does not come about."""
+    deadline = time.monotonic() + timeout_s
+    while not is_so():
+        assert time.monotonic() < deadline, f"after {timeout_s:.0f} s still not: {what}"
+        time.sleep(0.3)
