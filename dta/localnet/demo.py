@@ -98,9 +98,8 @@ class Demo:
         done = self.net.dta(
             list(arguments), home=self.net.client_home(who), accept=(EXIT_REFUSED,)
         )
-        said = [
-            line for line in done.stderr.decode(errors="replace").strip().splitlines() if line.startswith(("error", "hint"))
-        ]
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        said = [line for line in lines if line.startswith(("error", "hint"))]
         _done(f"{why}: refused")
         for line in said[:2]:
             _TALK.print(f"      [dim]{line}[/dim]", markup=True)
