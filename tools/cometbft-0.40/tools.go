@@ -1,0 +1,6 @@
+//go:build tools
+
+// Package tools pins the CometBFT 0.40 that scripts/test.sh --compat runs; see tools/tools.go.
+package tools
+
+import _ "github.com/cometbft/cometbft/cmd/cometbft"
