@@ -25,6 +25,7 @@ from abci_app.state import keys
 from abci_app.storage import diff
 from abci_app.storage.leveldb import LevelDbStore
 from abci_app.storage.statedb import StateDB, VersionPruned, VersionUnknown
+from dta import validator_key
 from dta.config import NodeConfig
 from dta.errors import UsageError
 from dta.ipfs.daemon import KuboDaemon, daemon_of
@@ -89,13 +90,7 @@ class Supervisor:
     def _prepare(self) -> None:
         config = self._config
         _binary(config)
-        if (config.comet_home / "config/priv_validator_key.json").exists() and not (
-            config.comet_home / "data/priv_validator_state.json"
-        ).exists():
-            raise UsageError(
-                "there is a consensus key but no sign-state: starting could sign a height twice",
-                hint="restore data/priv_validator_state.json, or take a new key (docs/runbooks)",
-            )
+        validator_key.require_sign_state(validator_key.KeyFiles(config.comet_home))
         for directory in (config.run_dir, config.log_dir):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if is_running(config):
@@ -122,8 +117,11 @@ class Supervisor:
     def _comet_command(self) -> list[str]:
         """Asked anew at each start: a key that has signed here is protected by its sign-state, a new one is not."""
         config = self._config
-        sign_state = config.comet_home / "data/priv_validator_state.json"
-        look_back = double_sign_check_height_blocks(sign_state)
+        files = validator_key.KeyFiles(config.comet_home)
+        if validator_key.take_committed(files):
+            print("dta: the node votes with its new consensus key from now on", file=sys.stderr, flush=True)
+        validator_key.require_sign_state(files)
+        look_back = double_sign_check_height_blocks(files.sign_state)
         return [
             _binary(config), "start", "--home", str(config.comet_home),
             "--consensus.double_sign_check_height", str(look_back),

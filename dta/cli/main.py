@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from dta.cli import debug, genesis, hsm, identity, init, node, order, policy, receipt, vault
+from dta.cli import debug, genesis, hsm, identity, init, node, order, policy, receipt, validator, vault
 from dta.cli.session import Session, debugging
 from dta.errors import EXIT_USAGE, DtaError, InternalError, KeystoreFailure, UsageError
 from dta.home import Home, default_home
@@ -44,6 +44,7 @@ app.add_typer(vault.app, name="vault")
 app.add_typer(order.app, name="order")
 app.add_typer(policy.app, name="policy")
 app.add_typer(receipt.app, name="receipt")
+app.add_typer(validator.app, name="validator")
 node.register(app)
 
 

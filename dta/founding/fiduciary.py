@@ -22,7 +22,7 @@ from dta.identity.keyring import Keyring
 from dta.identity.profile import Profile, load_profile, save_profile
 from dta.tendermint_config import Settings
 
-_COMET_FILE = "comet.toml"
+COMET_FILE = "comet.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +94,18 @@ def init_fiduciary(
         kubo_api=plan.kubo_api, kubo_binary=plan.kubo_binary, kubo_gateway=plan.kubo_gateway,
         comet_binary=plan.comet_binary, max_state_age_s=plan.max_state_age_s,
     )  # fmt: skip
-    validator_key, node_id = _comet_keys(config.comet_home)
+    validator_key, node_id = new_comet_keys(config.comet_home)
     founder = Founder(first, validator_key, plan.power, node_id, plan.p2p, plan.timeout_commit_ms)
     Founder.from_json(founder.to_json(), "this founder's card")  # what others would refuse fails here
     save_profile(home, profile)
-    write_file(home.path / _COMET_FILE, _comet_toml(name, plan).encode("utf-8"))
+    write_file(home.path / COMET_FILE, comet_toml(name, plan).encode("utf-8"))
     write_file(home.founder_file, founder.to_json())
     write_node_config(config)
     return founder
 
 
-def _comet_keys(comet_home: Path) -> tuple[bytes, str]:
-    """CometBFT's keys and sign-state: (validator key, node id)."""
+def new_comet_keys(comet_home: Path) -> tuple[bytes, str]:
+    """Makes CometBFT's keys and sign-state: (validator key, 32 bytes; node id). Raises UsageError."""
     config_dir, data_dir = make_directory(comet_home / "config"), make_directory(comet_home / "data")
     try:
         validator_key = tendermint_config.new_validator_key(config_dir / "priv_validator_key.json")
@@ -118,7 +118,8 @@ def _comet_keys(comet_home: Path) -> tuple[bytes, str]:
         ) from None
 
 
-def _comet_toml(name: str, plan: NodePlan) -> str:
+def comet_toml(name: str, plan: NodePlan) -> str:
+    """``comet.toml``: what of CometBFT's configuration is this node's own."""
     return f"""# What of CometBFT's configuration is this node's own: `dta genesis install` writes the rest around it.
 moniker = {toml_string(name)}
 rpc_laddr = "tcp://127.0.0.1:{plan.rpc_port}"
@@ -177,7 +178,7 @@ def install(home: Home, genesis: GenesisFile, draft: Draft, now_s: int) -> None:
     comet = config.comet_home / "config"
     others = [founder for founder in draft.founders if founder.identity != mine.identity]
     peers = ",".join(f"{founder.node_id}@{founder.p2p}" for founder in others)
-    write_file(comet / "config.toml", _comet_config(home, config, peers, mine.timeout_commit_ms).encode("utf-8"))
+    write_file(comet / "config.toml", comet_config(home, config, peers, mine.timeout_commit_ms).encode("utf-8"))
     write_file(comet / "genesis.json", genesis.content)
     blocks = {read.document.tx_key: fiduciary.document for read, fiduciary in zip(
         genesis.documents(), genesis.state.fiduciaries, strict=True)}  # fmt: skip
@@ -187,8 +188,9 @@ def install(home: Home, genesis: GenesisFile, draft: Draft, now_s: int) -> None:
     home.save_client(ClientConfig(genesis.genesis.chain_id, genesis.gid, (config.rpc_url,), profile.name))
 
 
-def _comet_config(home: Home, config: NodeConfig, peers: str, timeout_commit_ms: int) -> str:
-    path = home.path / _COMET_FILE
+def comet_config(home: Home, config: NodeConfig, peers: str, timeout_commit_ms: int) -> str:
+    """CometBFT's ``config.toml`` around ``comet.toml``. ``peers``: ``id@host:port,...``. Raises UsageError."""
+    path = home.path / COMET_FILE
     table = read_toml(path)
     try:
         private = table["private_network"] is True

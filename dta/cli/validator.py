@@ -1,0 +1,100 @@
+"""``dta validator``: the key with which this fiduciary's node votes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dta.cli.node import founded
+from dta.cli.nodestatus import read_status_file
+from dta.cli.session import Session, session_of
+from dta.config import NodeConfig
+from dta.founding.fiduciary import own_profile
+from dta.node import is_running
+from dta.tendermint_config import address
+from dta.validator_key import KeyFiles, Outcome, public_key
+from dta.validator_key import rotate as rotate_key
+
+app = typer.Typer(help="The node's consensus key: its vote.", no_args_is_help=True)
+
+# CometBFT hears of a change in the block after the one that has it, and counts the new key from the next on.
+EFFECTIVE_AFTER_BLOCKS = 2
+
+
+@app.command("show")
+def show(context: typer.Context) -> None:
+    """Show this node's consensus key and the one that votes by the ledger, proved."""
+    session = session_of(context)
+    config = founded(session.home)
+    files = KeyFiles(config.comet_home)
+    mine = public_key(files.key) if files.key.exists() else b""
+    with session.ledger() as ledger:
+        record = ledger.fiduciary(config.identity)
+    votes = record.validator_key == mine
+    data = {
+        "key": mine.hex(), "ledger_key": record.validator_key.hex(), "power": record.power, "votes": votes,
+        "key_changed_height": record.key_changed_height or None,
+        "misbehaviour_count": record.misbehaviour_count,
+    }  # fmt: skip
+    lines = [
+        f"this node's key  {mine.hex() or 'none'}",
+        f"the voting key   {record.validator_key.hex()}, power {record.power}",
+        "this node votes" if votes else "this node does not vote: `dta validator rotate` gives it the vote",
+    ]
+    session.show(data, lines)
+
+
+@app.command("rotate")
+def rotate(
+    context: typer.Context,
+    new_key: Annotated[bool, typer.Option("--new-key", help="Take a new key though this one votes.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Give this fiduciary's vote to this node's key, or with --new-key to a new one.
+
+    A node that runs goes over to a new key by itself. The old key never votes again, wherever it still is.
+    """
+    session = session_of(context)
+    config = founded(session.home)
+    session.confirm("The key that votes now is given up for ever.", yes)
+    files = KeyFiles(config.comet_home)
+    with session.keyring() as ring, session.ledger() as ledger, session.working("waiting until the ledger has it"):
+        signer = ring.signer(own_profile(session.home, config.identity))
+        outcome = rotate_key(ledger, signer, files, new_key=new_key)
+    restarted = outcome.restart and _restart_cometbft(config)
+    _say(session, outcome, restarted)
+
+
+def _say(session: Session, outcome: Outcome, restarted: bool) -> None:
+    height = outcome.height
+    effective = None if height is None else height + EFFECTIVE_AFTER_BLOCKS
+    session.show(
+        {
+            "key": outcome.key.hex(), "address": address(outcome.key).hex(), "height": height,
+            "effective_height": effective, "restarted": restarted,
+        },
+        [f"key  {outcome.key.hex()}", f"votes from height {effective} on" if effective else "votes already"],
+    )  # fmt: skip
+    if outcome.restart and not restarted:
+        session.talk("The node takes the key when it is started: `dta start`.")
+
+
+def _restart_cometbft(config: NodeConfig) -> bool:
+    """End this home's CometBFT, which its supervisor starts again with the new key; whether there was one."""
+    if not is_running(config):
+        return False
+    children = read_status_file(config.run_dir / "supervisor.json") or {}
+    pid = children.get("cometbft", {}).get("pid")
+    if not isinstance(pid, int):
+        return False
+    with contextlib.suppress(OSError):
+        # The pid may have been given to another program since.
+        if str(config.comet_home).encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+            os.kill(pid, signal.SIGTERM)
+            return True
+    return False

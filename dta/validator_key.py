@@ -1,0 +1,168 @@
+"""A node's consensus key: which one it has, a new one in its place, and the vote moved to it (docs/spec/validators.md).
+
+``config/priv_validator_key.json`` is the key that CometBFT signs with. Beside it there may be
+``next_validator_key.json`` (made here, not known to be committed) or ``committed_validator_key.json`` (the ledger has
+it: the next start of CometBFT takes it). Each step may be cut short by a crash and is finished by the next one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from base64 import b64decode
+from binascii import Error as Base64Error
+from dataclasses import dataclass
+from pathlib import Path
+
+from nacl.signing import SigningKey
+
+from abci_app.crypto import statements
+from abci_app.pb.dta.v1 import tx_pb2
+from abci_app.state import keys
+from dta import tendermint_config
+from dta.client.ledger import Ledger
+from dta.client.tx import Signer
+from dta.errors import UsageError
+from dta.home import make_directory, read_file
+
+_MAX_KEY_FILE_BYTES = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFiles:
+    """Where CometBFT's home has its keys and sign-state."""
+
+    comet_home: Path
+
+    @property
+    def key(self) -> Path:
+        return self.comet_home / "config/priv_validator_key.json"
+
+    @property
+    def sign_state(self) -> Path:
+        return self.comet_home / "data/priv_validator_state.json"
+
+    @property
+    def next(self) -> Path:
+        """Made for a change that is not known to be committed."""
+        return self.comet_home / "config/next_validator_key.json"
+
+    @property
+    def committed(self) -> Path:
+        """The ledger has it; CometBFT does not use it yet."""
+        return self.comet_home / "config/committed_validator_key.json"
+
+    @property
+    def retired(self) -> Path:
+        return self.comet_home / "retired"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """``key``: the 32 bytes that vote now. ``height``: where that was committed, None where it was before.
+
+    ``restart``: CometBFT must be started again to use it.
+    """
+
+    key: bytes
+    height: int | None
+    restart: bool
+
+
+def public_key(path: Path) -> bytes:
+    """The public half (32 bytes) of a key file. Raises UsageError."""
+    return bytes(_read(path).verify_key)
+
+
+def _read(path: Path) -> SigningKey:
+    content = read_file(path, "a consensus key", _MAX_KEY_FILE_BYTES)
+    try:
+        value = json.loads(content)
+        secret = b64decode(value["priv_key"]["value"], validate=True)
+        if value["priv_key"]["type"] != "tendermint/PrivKeyEd25519" or len(secret) != 64:
+            raise ValueError
+        return SigningKey(secret[:32])
+    except (ValueError, KeyError, TypeError, Base64Error, RecursionError):
+        raise UsageError(f"{path} is not CometBFT's Ed25519 key file") from None
+
+
+def rotate(ledger: Ledger, signer: Signer, files: KeyFiles, *, new_key: bool = False) -> Outcome:
+    """Give the fiduciary's vote to the key that this node has; to a new one where ``new_key`` or this one is retired.
+
+    ``signer``: the fiduciary's operator. Running it again finishes what was cut short. Raises UsageError,
+    RefusedByLedger and what reads and submitting raise.
+    """
+    if files.committed.exists():
+        return Outcome(public_key(files.committed), None, restart=True)
+    voting = ledger.fiduciary(signer.identity).validator_key
+    if not files.next.exists():
+        mine = _own_key(files)
+        if mine == voting and not new_key:
+            return Outcome(mine, None, restart=False)
+        if ledger.prove(keys.validator_key_owner(mine)).value is None:
+            height = ledger.send(signer, _message(ledger, signer.identity, files.key, voting)).height
+            return Outcome(mine, height, restart=False)
+        tendermint_config.new_validator_key(files.next)
+    following = public_key(files.next)
+    sent = None
+    if voting != following:
+        sent = ledger.send(signer, _message(ledger, signer.identity, files.next, voting)).height
+    files.next.rename(files.committed)
+    _sync(files.committed.parent)
+    return Outcome(following, sent, restart=True)
+
+
+def _own_key(files: KeyFiles) -> bytes:
+    if not files.key.exists():
+        raise UsageError(
+            f"there is no consensus key at {files.key}",
+            hint="with a signer of its own (priv_validator_laddr), the new key's proof is the signer's to make",
+        )
+    return public_key(files.key)
+
+
+def _message(ledger: Ledger, identity: bytes, path: Path, old_key: bytes) -> tx_pb2.RotateValidatorKey:
+    key = _read(path)
+    public = bytes(key.verify_key)
+    statement = statements.validator_key_statement(ledger.trust.gid, identity, public, old_key)
+    return tx_pb2.RotateValidatorKey(key=public, proof=key.sign(statement).signature)
+
+
+def take_committed(files: KeyFiles) -> bool:
+    """Put the committed key in the place of the old one, before CometBFT starts; whether there was one.
+
+    The old key goes to ``retired/<address>/`` with its sign-state. At no moment does a key stand there with the
+    sign-state of another, or without any; cut short, the next call goes on. CometBFT must not run.
+    """
+    if not files.committed.exists():
+        return False
+    if files.key.exists():
+        old = make_directory(files.retired / tendermint_config.address(public_key(files.key)).hex())
+        if files.sign_state.exists():
+            files.sign_state.rename(old / files.sign_state.name)
+            _sync(files.sign_state.parent)
+        files.key.rename(old / files.key.name)
+        _sync(files.key.parent)
+    if not files.sign_state.exists():
+        tendermint_config.new_sign_state(files.sign_state)
+        _sync(files.sign_state.parent)
+    files.committed.rename(files.key)
+    _sync(files.key.parent)
+    return True
+
+
+def require_sign_state(files: KeyFiles) -> None:
+    """Raise UsageError where a key stands without its sign-state: CometBFT would sign a height twice."""
+    if files.key.exists() and not files.sign_state.exists() and not files.committed.exists():
+        raise UsageError(
+            "there is a consensus key but no sign-state: starting could sign a height twice",
+            hint="the key is lost with its sign-state: see docs/runbooks/restore-a-vote.md",
+        )
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
