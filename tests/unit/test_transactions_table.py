@@ -5,28 +5,22 @@ What messages refuse once a transaction is authentic stands in test_transactions
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
-
 import pytest
 from nacl.signing import SigningKey
 
-from abci_app import canonical, transition
-from abci_app.block import Block, Changes, Time
+from abci_app import canonical
+from abci_app.block import Changes
 from abci_app.codes import Code
-from abci_app.mempool import Mempool
-from abci_app.messages.registry import SPECS
 from abci_app.pb.dta.v1 import params_pb2, tx_pb2
-from abci_app.state import keys
 from tests.support.actors import Actor, body_bytes, seeded, signed_tx
 from tests.support.chain import CHAIN_ID
-from tests.support.custody import SEALED, Custody
+from tests.support.custody import Custody
+from tests.support.table import Table
 from tests.support.world import (
     DatedActor,
     body_of,
     field,
     fresh_custody,
-    only_consumed,
     set_params,
     signed,
     snapshot,
@@ -34,18 +28,9 @@ from tests.support.world import (
     with_s_plus_l,
 )
 
-Make = Callable[[Custody], bytes]
-UNSEEN: dict[str, tuple[Code, Make]] = {}
-
-
-def refused(code: Code) -> Callable[[Make], Make]:
-    """CheckTx and execution both answer ``code``, and the body is not consumed."""
-
-    def register(make: Make) -> Make:
-        UNSEEN[make.__name__] = (code, make)
-        return make
-
-    return register
+TABLE = Table()
+refused = TABLE.case
+"""CheckTx and execution both answer the code, and the body is not consumed."""
 
 
 def close(custody: Custody) -> tx_pb2.CloseVault:
@@ -423,11 +408,11 @@ def a_registration_under_an_id_that_is_not_the_documents(custody: Custody) -> by
     return signed(custody.chain, eve, body_of(custody.chain, message))
 
 
-@pytest.mark.parametrize("name", UNSEEN)
+@pytest.mark.parametrize("name", TABLE.make_of)
 def test_a_transaction_that_is_not_authentic_or_not_in_date_changes_nothing_at_all(name: str) -> None:
-    code, make = UNSEEN[name]
+    code = TABLE.code_of[name]
     custody = fresh_custody()
-    tx = make(custody)
+    tx = TABLE.make_of[name](custody)
     before = snapshot(custody.chain)
     checked = custody.chain.check(tx)
     assert checked.code == code, checked
@@ -457,125 +442,3 @@ def test_the_last_block_of_a_transaction_is_the_one_it_names() -> None:
         assert custody.chain.block(tx).tx_results[0].code == Code.EXPIRED
     tx = signed_body(custody, body_of(custody.chain, close(custody), expires_in=1_001))
     assert custody.chain.block(tx).tx_results[0].code == Code.OK
-
-
-def test_an_authentic_transaction_that_is_malformed_inside_is_consumed_alone() -> None:
-    custody = fresh_custody()
-    tx = custody.chain.tx(custody.principal, tx_pb2.CloseVault(vault=b"short"))
-    assert custody.chain.check(tx).code == Code.FIELD_INVALID
-    result = custody.chain.block(tx)
-    assert result.tx_results[0].code == Code.FIELD_INVALID
-    assert only_consumed(result.changes, tx_expiry(tx))
-    assert custody.chain.block(tx).tx_results[0].code == Code.REPLAYED
-
-
-def tx_expiry(tx: bytes) -> int:
-    return tx_pb2.TxBody.FromString(tx_pb2.SignedTx.FromString(tx).body).expires_at_height
-
-
-def test_nobody_burns_anothers_body_by_signing_it_themselves() -> None:
-    custody = fresh_custody()
-    body = parts(custody)[0]
-    stolen = custody.chain.block(signed(custody.chain, custody.beneficiary, body))
-    assert stolen.tx_results[0].code == Code.NOT_PRINCIPAL
-    assert custody.chain.block(signed_body(custody, body)).tx_results[0].code == Code.OK
-
-
-def test_a_block_holds_to_its_cost_and_to_each_identitys_count() -> None:
-    custody = fresh_custody()
-    set_params(custody.chain, max_block_cost=900)
-    txs = [custody.chain.tx(custody.principal, tx_pb2.CloseVault(vault=bytes(32))) for _ in range(2)]
-    assert [result.code for result in custody.chain.block(*txs).tx_results] == [Code.UNKNOWN_VAULT, Code.BLOCK_FULL]
-    set_params(custody.chain, max_block_cost=4_000_000, max_txs_per_identity=1)
-    txs = [custody.chain.tx(custody.principal, tx_pb2.CloseVault(vault=bytes(32))) for _ in range(2)]
-    txs.append(custody.chain.tx(custody.beneficiary, tx_pb2.CloseVault(vault=bytes(32))))
-    codes = [result.code for result in custody.chain.block(*txs).tx_results]
-    assert codes == [Code.UNKNOWN_VAULT, Code.TOO_MANY, Code.UNKNOWN_VAULT]
-
-
-def test_users_find_a_full_mempool_busy_and_a_result_that_is_due_finds_a_place() -> None:
-    custody = fresh_custody()
-    order = custody.place(fulfil=False)
-    chain = custody.chain
-    chain.mempool = Mempool(capacity=4)
-    users = [chain.tx(actor, tx_pb2.CloseVault(vault=custody.vault))
-             for actor in (custody.principal, custody.beneficiary, *chain.founders[:2])]  # fmt: skip
-    codes = [chain.check(tx).code for tx in users]
-    assert codes == [Code.OK, Code.OK, Code.OK, Code.BUSY]
-    assert chain.check(users[0]).code == Code.OK, "the same bytes again are pending already"
-    for founder in chain.founders:
-        due = chain.tx(founder, tx_pb2.FulfilOrder(order=order), key=founder.node_key)
-        assert chain.check(due).code == Code.OK
-    chain.mempool.begin_recheck(chain.height, Time(chain.time_s))
-    assert chain.check(users[3]).code == Code.OK
-
-
-def test_one_identity_alone_cannot_fill_the_mempool() -> None:
-    custody = fresh_custody()
-    custody.chain.mempool = Mempool(capacity=20)
-    txs = [custody.chain.tx(custody.principal, close(custody)) for _ in range(11)]
-    assert [custody.chain.check(tx).code for tx in txs] == [Code.OK] * 10 + [Code.TOO_MANY]
-
-
-def test_a_result_that_is_not_due_is_not_admitted() -> None:
-    custody = fresh_custody()
-    order = custody.place()
-    chain, founder = custody.chain, custody.chain.founders[0]
-    for message in (
-        tx_pb2.FulfilOrder(order=order),
-        tx_pb2.FulfilOrder(order=bytes(32)),
-        tx_pb2.RejectOrder(order=order, rejection=1),
-        tx_pb2.FulfilSecret(request=bytes(32), sealed=SEALED),
-        tx_pb2.ConfirmVaultErased(vault=custody.vault),
-    ):
-        assert chain.check(chain.tx(founder, message, key=founder.node_key)).code == Code.NOT_DUE
-        assert chain.check(chain.tx(custody.principal, message)).code == Code.NOT_DUE
-
-
-@pytest.mark.parametrize("error", [ZeroDivisionError, ValueError, KeyError, AttributeError])
-def test_a_defect_of_ours_costs_one_transaction(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
-    custody = fresh_custody()
-
-    def fail(context: object, message: object) -> bytes:
-        context.state.put(keys.order(bytes(32)), b"half done")  # type: ignore[attr-defined]
-        raise error("secret detail")
-
-    monkeypatch.setitem(SPECS, "close_vault", dataclasses.replace(SPECS["close_vault"], execute=fail))
-    tx = custody.chain.tx(custody.principal, close(custody))
-    result = custody.chain.block(tx)
-    assert result.tx_results[0].code == Code.FAILED
-    assert "secret detail" not in result.tx_results[0].log
-    assert only_consumed(result.changes, tx_expiry(tx))
-
-
-@pytest.mark.parametrize("error", [ZeroDivisionError, ValueError, KeyError])
-def test_a_defect_before_the_signature_costs_one_transaction_too(
-    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
-) -> None:
-    custody = fresh_custody()
-
-    def fail(*_: object) -> bytes:
-        raise error("detail")
-
-    monkeypatch.setitem(SPECS, "close_vault", dataclasses.replace(SPECS["close_vault"], signing_key=fail))
-    result = custody.chain.block(custody.chain.tx(custody.principal, close(custody)))
-    assert result.tx_results[0].code == Code.FAILED
-    assert result.changes == Changes()
-
-
-@pytest.mark.parametrize("error", [MemoryError, RecursionError, OSError])
-def test_what_differs_between_machines_ends_the_process(
-    monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
-) -> None:
-    custody = fresh_custody()
-
-    def fail(*_: object) -> bytes:
-        raise error
-
-    for name in ("execute", "signing_key"):
-        with monkeypatch.context() as patch:
-            patch.setitem(SPECS, "close_vault", dataclasses.replace(SPECS["close_vault"], **{name: fail}))
-            tx = custody.chain.tx(custody.principal, close(custody))
-            block = Block(custody.chain.height + 1, Time(custody.chain.time_s + 1), (tx,))
-            with pytest.raises(error):
-                transition.apply_block(custody.chain.view, block)

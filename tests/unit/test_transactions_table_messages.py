@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
-from google.protobuf.message import Message
-from test_transactions_table import UNSEEN
+import test_transactions_table as transactions
+import test_transactions_table_identities as identities
 
 from abci_app.block import Changes
 from abci_app.codes import Code
@@ -15,166 +13,12 @@ from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import tx_pb2
 from abci_app.state import keys
 from abci_app.state.records import IDENTITIES
-from tests.support.actors import Actor
 from tests.support.custody import SEALED, Custody, k_of, request_key, single
-from tests.support.world import DatedActor, fresh_custody, nonce, only_consumed, set_params
+from tests.support.table import Table, by_node, by_principal, check_consumed, ok
+from tests.support.world import fresh_custody, nonce, set_params
 
-Make = Callable[[Custody], bytes]
-CASES: dict[str, tuple[Code, Make]] = {}
-
-
-def case(code: Code) -> Callable[[Make], Make]:
-    """Execution answers ``code`` to the transaction that the function makes, after whatever must come first."""
-
-    def register(make: Make) -> Make:
-        CASES[make.__name__] = (code, make)
-        return make
-
-    return register
-
-
-def by_principal(custody: Custody, message: Message) -> bytes:
-    return custody.chain.tx(custody.principal, message)
-
-
-def by_node(custody: Custody, message: Message, number: int = 0) -> bytes:
-    founder = custody.chain.founders[number]
-    return custody.chain.tx(founder, message, key=founder.node_key)
-
-
-def sponsored(custody: Custody, envelope: bytes) -> bytes:
-    return custody.chain.tx(custody.chain.founders[0], tx_pb2.RegisterIdentity(envelope=envelope))
-
-
-def rotation(custody: Custody, envelope: bytes) -> bytes:
-    alice = custody.principal
-    return custody.chain.tx(alice, tx_pb2.RotateIdentity(envelope=envelope), key=alice.key(1))
-
-
-def ok(custody: Custody, tx: bytes) -> bytes:
-    result = custody.chain.block(tx).tx_results[0]
-    assert result.code == Code.OK, result
-    return result.data
-
-
-@case(Code.DOCUMENT_MALFORMED)
-def a_document_of_no_bytes(custody: Custody) -> bytes:
-    return sponsored(custody, b"")
-
-
-@case(Code.DOCUMENT_MALFORMED)
-def a_document_with_a_key_of_small_order(custody: Custody) -> bytes:
-    eve = Actor("eve")
-    document = eve.document(custody.chain.gid)
-    document.tx_key = (1).to_bytes(32, "little")
-    return sponsored(custody, eve.sealed_document(custody.chain.gid, document))
-
-
-@case(Code.DOCUMENT_MALFORMED)
-def a_document_with_a_key_in_another_encoding(custody: Custody) -> bytes:
-    eve = Actor("eve")
-    document = eve.document(custody.chain.gid)
-    document.tx_key = (2**255 - 19 + 3).to_bytes(32, "little")
-    return sponsored(custody, eve.sealed_document(custody.chain.gid, document))
-
-
-@case(Code.DOCUMENT_MALFORMED)
-def a_principal_with_a_node_key(custody: Custody) -> bytes:
-    eve = Actor("eve")
-    document = eve.document(custody.chain.gid)
-    document.node_key = bytes(eve.node_key.verify_key)
-    return sponsored(custody, eve.sealed_document(custody.chain.gid, document))
-
-
-@case(Code.DOCUMENT_CHAIN)
-def a_second_document_as_the_first(custody: Custody) -> bytes:
-    return sponsored(custody, custody.principal.next_document(custody.chain.gid))
-
-
-@case(Code.DOCUMENT_CHAIN)
-def a_rotation_with_a_first_document(custody: Custody) -> bytes:
-    document = custody.principal.document(custody.chain.gid, 1)
-    return rotation(custody, custody.principal.sealed_document(custody.chain.gid, document, 1))
-
-
-@case(Code.DOCUMENT_CHAIN)
-def a_rotation_that_follows_an_older_document(custody: Custody) -> bytes:
-    custody.principal.previous_cid = custody.beneficiary.previous_cid
-    return rotation(custody, custody.principal.next_document(custody.chain.gid))
-
-
-@case(Code.DOCUMENT_CHAIN)
-def a_rotation_that_makes_a_fiduciary(custody: Custody) -> bytes:
-    custody.principal.fiduciary = True
-    return rotation(custody, custody.principal.next_document(custody.chain.gid))
-
-
-@case(Code.SPONSOR_REQUIRED)
-def a_sponsor_that_is_no_fiduciary(custody: Custody) -> bytes:
-    message = tx_pb2.RegisterIdentity(envelope=Actor("eve").enrol(custody.chain.gid))
-    return by_principal(custody, message)
-
-
-@case(Code.IDENTITY_EXISTS)
-def an_identity_that_exists(custody: Custody) -> bytes:
-    return sponsored(custody, custody.principal.block)
-
-
-@case(Code.REGISTRATIONS_FULL)
-def more_registrations_than_a_block_takes(custody: Custody) -> bytes:
-    set_params(custody.chain, max_registrations=0)
-    return sponsored(custody, Actor("eve").enrol(custody.chain.gid))
-
-
-@case(Code.REGISTRATIONS_FULL)
-def more_rotations_than_a_block_takes(custody: Custody) -> bytes:
-    set_params(custody.chain, max_registrations=0)
-    return rotation(custody, custody.principal.next_document(custody.chain.gid))
-
-
-@case(Code.DOCUMENT_NOT_VALID_NOW)
-def a_document_that_ran_out(custody: Custody) -> bytes:
-    dated = DatedActor("dated")
-    dated.not_after_s = custody.chain.time_s
-    return sponsored(custody, dated.enrol(custody.chain.gid))
-
-
-@case(Code.DOCUMENT_PROOF)
-def a_key_that_somebody_else_holds(custody: Custody) -> bytes:
-    """Key takeover: the victim's key in the attacker's document, of which the attacker can't prove possession."""
-    eve = Actor("eve")
-    document = eve.document(custody.chain.gid)
-    document.tx_key = bytes(custody.principal.key(1).verify_key)
-    return sponsored(custody, eve.sealed_document(custody.chain.gid, document))
-
-
-@case(Code.DOCUMENT_PROOF)
-def a_bls_key_that_somebody_else_holds(custody: Custody) -> bytes:
-    eve = Actor("eve")
-    document = eve.document(custody.chain.gid)
-    document.bls_key = custody.principal.bls_key.public_key
-    return sponsored(custody, eve.sealed_document(custody.chain.gid, document))
-
-
-@case(Code.DOCUMENT_PROOF)
-def a_document_proved_on_another_chain(custody: Custody) -> bytes:
-    return sponsored(custody, Actor("eve").enrol(bytes(32)))
-
-
-@case(Code.KEY_TAKEN)
-def a_key_that_belongs_to_an_identity(custody: Custody) -> bytes:
-    twin = Actor("alice")
-    document = twin.document(custody.chain.gid)
-    document.endpoints.add(kind="gateway", url="http://twin")
-    return sponsored(custody, twin.sealed_document(custody.chain.gid, document))
-
-
-@case(Code.KEY_TAKEN)
-def a_new_transaction_key_with_a_bls_key_that_belongs_to_an_identity(custody: Custody) -> bytes:
-    """The first key was taken already when the second is refused: both must be given back."""
-    twin = Actor("alice")
-    document = twin.document(custody.chain.gid, 5)
-    return sponsored(custody, twin.sealed_document(custody.chain.gid, document, 5))
+TABLE = Table()
+case = TABLE.case
 
 
 @case(Code.UNKNOWN_VAULT)
@@ -584,20 +428,9 @@ def reporting_twice(custody: Custody) -> bytes:
     return custody.chain.tx(custody.beneficiary, report(custody, request))
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", TABLE.make_of)
 def test_a_refused_message_consumes_its_body_and_changes_nothing_else(name: str) -> None:
-    code, make = CASES[name]
-    custody = fresh_custody()
-    tx = make(custody)
-    checked = custody.chain.check(tx)
-    assert checked.code in (code, Code.OK, Code.NOT_DUE), checked
-    result = custody.chain.block(tx)
-    assert result.tx_results[0].code == code, result.tx_results[0]
-    assert result.tx_results[0].data == b""
-    assert result.tx_results[0].events == ()
-    body = tx_pb2.TxBody.FromString(tx_pb2.SignedTx.FromString(tx).body)
-    assert only_consumed(result.changes, body.expires_at_height)
-    assert custody.chain.block(tx).tx_results[0].code == Code.REPLAYED
+    check_consumed(TABLE, name)
 
 
 def test_a_request_past_its_deadline_is_over_before_the_sweep_reaches_it() -> None:
@@ -639,5 +472,6 @@ def test_the_tables_leave_out_no_code() -> None:
         Code.LAST_VALIDATOR,
     }  # fmt: skip
     queries = {code for code in Code if code >= 200}
-    shown = {code for code, _ in UNSEEN.values()} | {code for code, _ in CASES.values()}
+    tables = (TABLE, identities.TABLE, transactions.TABLE)
+    shown = {code for table in tables for code in table.code_of.values()}
     assert set(Code) - shown - elsewhere - queries == set()
