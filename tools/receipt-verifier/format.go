@@ -1,0 +1,250 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+)
+
+const (
+	maxReceiptBytes = 32 << 20
+	maxNumber       = 1<<53 - 1
+	timeLayout      = "2006-01-02T15:04:05.000000000Z"
+)
+
+// hexText is lower-case hex; base64Text standard base64; both refuse null.
+type hexText []byte
+type base64Text []byte
+
+// timeText is RFC 3339 in UTC with nine digits after the point.
+type timeText struct{ time.Time }
+
+func (value hexText) MarshalJSON() ([]byte, error) { return json.Marshal(hex.EncodeToString(value)) }
+func (value base64Text) MarshalJSON() ([]byte, error) {
+	return json.Marshal(base64.StdEncoding.EncodeToString(value))
+}
+func (value timeText) MarshalJSON() ([]byte, error) { return json.Marshal(value.Format(timeLayout)) }
+
+func (value *hexText) UnmarshalJSON(raw []byte) error {
+	text, err := stringOf(raw)
+	if err == nil {
+		*value, err = hex.DecodeString(text)
+	}
+	return err
+}
+
+func (value *base64Text) UnmarshalJSON(raw []byte) error {
+	text, err := stringOf(raw)
+	if err == nil {
+		*value, err = base64.StdEncoding.DecodeString(text)
+	}
+	return err
+}
+
+func (value *timeText) UnmarshalJSON(raw []byte) error {
+	text, err := stringOf(raw)
+	if err == nil {
+		value.Time, err = time.Parse(timeLayout, text)
+	}
+	return err
+}
+
+func stringOf(raw []byte) (string, error) {
+	var text *string
+	if err := json.Unmarshal(raw, &text); err != nil {
+		return "", err
+	}
+	if text == nil {
+		return "", errors.New("null where there must be a string")
+	}
+	return *text, nil
+}
+
+// Fields stand in the order of their names in the file: so encoding/json writes the canonical form.
+type receipt struct {
+	Blocks  []block `json:"blocks"`
+	ChainID string  `json:"chain_id"`
+	Format  string  `json:"format"`
+	Gid     hexText `json:"gid"`
+	Kind    string  `json:"kind"`
+	States  []leaf  `json:"states"`
+}
+
+type block struct {
+	Commit       commit      `json:"commit"`
+	Header       header      `json:"header"`
+	Transactions []included  `json:"transactions"`
+	Validators   []validator `json:"validators"` // null: the set before
+}
+
+type commit struct {
+	Parts parts   `json:"parts"`
+	Round int64   `json:"round"`
+	Votes []*vote `json:"votes"` // null: none
+}
+
+type parts struct {
+	Hash  hexText `json:"hash"`
+	Total int64   `json:"total"`
+}
+
+type vote struct {
+	For       string     `json:"for"`
+	Signature base64Text `json:"signature"`
+	Time      timeText   `json:"time"`
+}
+
+type blockID struct {
+	Hash  hexText `json:"hash"`
+	Parts parts   `json:"parts"`
+}
+
+type version struct {
+	App   int64 `json:"app"`
+	Block int64 `json:"block"`
+}
+
+type header struct {
+	AppHash            hexText  `json:"app_hash"`
+	ChainID            string   `json:"chain_id"`
+	ConsensusHash      hexText  `json:"consensus_hash"`
+	DataHash           hexText  `json:"data_hash"`
+	EvidenceHash       hexText  `json:"evidence_hash"`
+	Height             int64    `json:"height"`
+	LastBlockID        blockID  `json:"last_block_id"`
+	LastCommitHash     hexText  `json:"last_commit_hash"`
+	LastResultsHash    hexText  `json:"last_results_hash"`
+	NextValidatorsHash hexText  `json:"next_validators_hash"`
+	ProposerAddress    hexText  `json:"proposer_address"`
+	Time               timeText `json:"time"`
+	ValidatorsHash     hexText  `json:"validators_hash"`
+	Version            version  `json:"version"`
+}
+
+type included struct {
+	Code      int64      `json:"code"`
+	Data      base64Text `json:"data"`
+	GasUsed   int64      `json:"gas_used"`
+	GasWanted int64      `json:"gas_wanted"`
+	Path      []turn     `json:"path"`
+	Tx        base64Text `json:"tx"`
+}
+
+type turn struct {
+	Result hexText `json:"result"`
+	Side   string  `json:"side"`
+	Tx     hexText `json:"tx"`
+}
+
+type validator struct {
+	Power     int64   `json:"power"`
+	PublicKey hexText `json:"public_key"`
+}
+
+type leaf struct {
+	Key   hexText     `json:"key"`
+	Proof base64Text  `json:"proof"`
+	Value *base64Text `json:"value"` // null: there is no such leaf
+}
+
+var chainID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,50}$`)
+
+// decodeReceipt reads the canonical form and nothing else: writing what was read must give the very bytes.
+func decodeReceipt(content []byte) (*receipt, error) {
+	if len(content) > maxReceiptBytes {
+		return nil, refuse("format", "it is too long")
+	}
+	var read receipt
+	if err := json.Unmarshal(content, &read); err != nil {
+		return nil, refuse("format", "%v", err)
+	}
+	var again bytes.Buffer
+	encoder := json.NewEncoder(&again)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(&read); err != nil || !bytes.Equal(again.Bytes(), content) {
+		return nil, refuse("format", "it is not in the canonical form")
+	}
+	if err := checkForm(&read); err != nil {
+		return nil, refuse("format", "%v", err)
+	}
+	return &read, nil
+}
+
+// checkForm is what the round trip leaves open: null lists, words, numbers, lengths.
+func checkForm(read *receipt) error {
+	kinds := map[string]bool{"transaction": true, "state": true, "order": true}
+	if read.Format != "dta-receipt-1" || !kinds[read.Kind] || !chainID.MatchString(read.ChainID) || len(read.Gid) != 32 {
+		return errors.New("format, kind, chain_id or gid")
+	}
+	if len(read.Blocks) == 0 || read.States == nil {
+		return errors.New("blocks or states are missing")
+	}
+	for index := range read.Blocks {
+		if err := checkBlock(&read.Blocks[index]); err != nil {
+			return fmt.Errorf("blocks[%d]: %w", index, err)
+		}
+	}
+	for index, state := range read.States {
+		if len(state.Key) == 0 || (state.Value != nil && len(*state.Value) == 0) {
+			return fmt.Errorf("states[%d]: an empty key or value", index)
+		}
+	}
+	return nil
+}
+
+func checkBlock(one *block) error {
+	head := one.Header
+	numbers := []int64{
+		one.Commit.Round, one.Commit.Parts.Total, head.Height, head.LastBlockID.Parts.Total, head.Version.App,
+		head.Version.Block,
+	}
+	hashes := []hexText{
+		one.Commit.Parts.Hash, head.AppHash, head.ConsensusHash, head.DataHash, head.EvidenceHash, head.LastBlockID.Hash,
+		head.LastBlockID.Parts.Hash, head.LastCommitHash, head.LastResultsHash, head.NextValidatorsHash,
+		head.ValidatorsHash,
+	}
+	if one.Transactions == nil || len(one.Commit.Votes) == 0 || !chainID.MatchString(head.ChainID) {
+		return errors.New("transactions, votes or chain_id")
+	}
+	if one.Validators != nil && len(one.Validators) == 0 {
+		return errors.New("an empty validator set")
+	}
+	for _, cast := range one.Commit.Votes {
+		if cast != nil && ((cast.For != "block" && cast.For != "nil") || len(cast.Signature) != 64) {
+			return errors.New("a vote")
+		}
+	}
+	for _, named := range one.Validators {
+		numbers = append(numbers, named.Power)
+		if len(named.PublicKey) != 32 {
+			return errors.New("a public key")
+		}
+	}
+	for _, tx := range one.Transactions {
+		numbers = append(numbers, tx.Code, tx.GasUsed, tx.GasWanted)
+		if tx.Path == nil || len(tx.Path) > 32 {
+			return errors.New("a path")
+		}
+		for _, step := range tx.Path {
+			if (step.Side != "left" && step.Side != "right") || len(step.Tx) != 32 || len(step.Result) != 32 {
+				return errors.New("a turn")
+			}
+		}
+	}
+	for _, number := range numbers {
+		if number < 0 || number > maxNumber {
+			return errors.New("a number")
+		}
+	}
+	for _, hash := range hashes {
+		if len(hash) != 0 && len(hash) != 32 {
+			return errors.New("a hash")
+		}
+	}
+	return nil
+}
