@@ -49,6 +49,28 @@ def test_a_block_records_no_more_expiries_than_it_may() -> None:
     assert expired == [3, 6, 7]
 
 
+def test_what_is_left_of_a_blocks_expiries_goes_to_the_other_kind() -> None:
+    custody = fresh_custody()
+    chain = custody.chain
+    orders = [custody.place(nonce(n), fulfil=False, expires_at_time_s=chain.time_s + 50) for n in range(2)]
+    orders.append(custody.place(nonce(2), fulfil=False, expires_at_height=chain.height + 1))
+    set_params(chain, max_sweep=3)
+    chain.block(seconds=1_000)
+    assert [custody.order(order).status for order in orders] == [pb.ORDER_STATUS_EXPIRED] * 3
+
+
+def test_an_order_and_its_requests_that_expire_in_one_block_are_counted_once() -> None:
+    custody = fresh_custody()
+    chain = custody.chain
+    policy = k_of(1, custody.principal.identity)
+    order = custody.place(policy=policy, expires_at_time_s=chain.time_s + 100)
+    requests = [custody.request(order, nonce(n)) for n in range(3)]
+    chain.block(seconds=1_000_000)
+    assert custody.order(order).open_requests == 0
+    assert {custody.request_record(request).status for request in requests} == {pb.REQUEST_STATUS_EXPIRED}
+    assert differences(chain.view) == []
+
+
 def test_a_principal_need_not_wait_for_the_sweep_to_end_an_expired_order() -> None:
     custody = fresh_custody()
     chain = custody.chain
