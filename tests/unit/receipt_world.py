@@ -23,6 +23,7 @@ from abci_app.pb.dta.v1 import tx_pb2
 from abci_app.state import keys
 from dta.client.custody import asking, orders, receiving, vaults
 from dta.client.custody.orders import NewOrder
+from dta.light.hashes import tx_hash
 from dta.light.trust import TrustFile
 from dta.receipt.collect import (
     Collected,
@@ -56,13 +57,11 @@ def rpc_of(world: World, node: LiveNode | None = None) -> ClockedRpc:
 
 
 def _place(world: World) -> bytes:
-    policy = k_of(2, world.alice.identity, world.bob.identity, world.carol.identity)
+    policy = k_of(3, world.alice.identity, world.bob.identity, world.carol.identity)
     policy.veto_window_s = 60
     alice = world.session(world.alice)
     vault = vaults.open_vault(alice, "hsm-realm", world.founders).record.id
-    new = NewOrder(
-        vault, SecretBytes(b"the secret"), policy, pb.BeneficiaryRule(identity=world.bob.identity)
-    )
+    new = NewOrder(vault, SecretBytes(b"the secret"), policy, pb.BeneficiaryRule(identity=world.bob.identity))
     return orders.place(alice, REALM, new).record.id
 
 
@@ -80,11 +79,13 @@ def story() -> Story:
     order = _place(world)
     carol, bob = world.session(world.carol), world.session(world.bob)
     granted, vetoed = _ask(world, order), _ask(world, order)
+    alice = world.session(world.alice)
+    asking.approve(alice, asking.content(alice, granted))
     asking.approve(carol, asking.content(carol, granted))
     asking.approve(carol, asking.content(carol, vetoed))
     asking.veto(carol, asking.content(carol, vetoed))
     receiving.receive(bob, REALM, granted)
-    orders.close(world.session(world.alice), order)
+    orders.close(alice, order)
     revoked = Actor("dora")
     register = tx_pb2.RegisterIdentity(envelope=revoked.enrol(world.chain.replica.gid))
     assert world.chain.run(world.chain.replica.founders[0], register).code == 0
@@ -131,9 +132,7 @@ def changing() -> tuple[Chain, TrustFile, Collected]:
         chain.add([(b"k%d" % step, b"v")], txs, results, next_group=following, absent=[chain.next_group[0][0]])
     rpc = ClockedRpc(Node(chain))
     wanted = chain.txs[18][3]
-    from hashlib import sha256
-
-    collected = collect_transaction_receipt(rpc, chain.trust_file(), sha256(wanted).digest())
+    collected = collect_transaction_receipt(rpc, chain.trust_file(), tx_hash(wanted))
     return chain, chain.trust_file(), collected
 
 
