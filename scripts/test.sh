@@ -6,6 +6,8 @@
 #   scripts/test.sh            all suites
 #   scripts/test.sh unit cli   some of them
 #   scripts/test.sh --list     their names
+#   scripts/test.sh --kubo     on demand: blocks in a real Kubo, which is built where it is not (about 6 minutes)
+#   scripts/test.sh --compat   on demand: networks of CometBFT v0.38, v0.39 and v0.40; replays under a second Python
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib/bootstrap.sh
@@ -15,6 +17,8 @@ cd "$(dirname "$0")/.."
 CHECKS=(lint types imports proto)
 TESTS=(unit property vectors conformance sim cli)
 ALL=("${CHECKS[@]}" "${TESTS[@]}" hash-seed localnet)
+# Slow to bring up: only when asked for by name, and not part of "all".
+ON_DEMAND=(--kubo --compat)
 # The simulation's seed: replayed under two hash seeds.
 REPLAY_SEED=1
 
@@ -26,12 +30,12 @@ table=()
 main() {
   local suites=("$@") suite known
   if [ "$*" = --list ]; then
-    printf '%s\n' "${ALL[@]}"
+    printf '%s\n' "${ALL[@]}" "${ON_DEMAND[@]}"
     return
   fi
-  known=" ${ALL[*]} "
+  known=" ${ALL[*]} ${ON_DEMAND[*]} "
   for suite in "$@"; do
-    [[ "$known" == *" $suite "* ]] || fail "no suite is called $suite" "one of: ${ALL[*]}"
+    [[ "$known" == *" $suite "* ]] || fail "no suite is called $suite" "one of: ${ALL[*]} ${ON_DEMAND[*]}"
   done
   [ "$#" -gt 0 ] || choose_all
 
@@ -70,10 +74,20 @@ written() {
 # bootstrap SUITE...: only what those suites need: linting needs no CometBFT.
 bootstrap() {
   ensure_venv
-  case " $* " in *" unit "* | *" conformance "* | *" cli "* | *" localnet "*) ensure_softhsm ;; esac
-  case " $* " in *" conformance "* | *" cli "* | *" localnet "*) ensure_cometbft "$DTA_ROOT/tools" ;; esac
+  case " $* " in *" unit "* | *" conformance "* | *" cli "* | *" localnet "* | *" --"*) ensure_softhsm ;; esac
+  case " $* " in *" --compat "*) bootstrap_compat ;; esac
+  case " $* " in *" --compat "* | *" sim "* | *" localnet "*) ensure_other_python ;; esac
+  case " $* " in *" --kubo "*) ensure_kubo ;; esac
+  case " $* " in *" conformance "* | *" cli "* | *" localnet "* | *" --"*) ensure_cometbft "$DTA_ROOT/tools" ;; esac
   # What the checks start (ruff, lint-imports, mypy) is the environment's.
   export PATH="$DTA_ROOT/.venv/bin:$PATH" PYTHON="$DTA_PYTHON"
+}
+
+bootstrap_compat() {
+  ensure_cometbft "$DTA_ROOT/tools/cometbft-0.38"
+  export DTA_COMETBFT_0_38="$DTA_COMETBFT"
+  ensure_cometbft "$DTA_ROOT/tools/cometbft-0.40"
+  export DTA_COMETBFT_0_40="$DTA_COMETBFT"
 }
 
 workers() {
@@ -91,6 +105,8 @@ suite_command() {
     hash-seed) command=(scripts/hash_seed.sh python -m tests.sim.replay --seed "$REPLAY_SEED") ;;
     # Its tests start whole networks, which would compete for the machine and its ports.
     localnet) command=(pytest -rs tests/localnet) ;;
+    --kubo) command=(pytest -rs tests/conformance/test_blockstore.py tests/localnet/test_kubo.py) ;;
+    --compat) command=(env DTA_COMPAT=1 pytest -rs tests/localnet/test_compat.py) ;;
     *) command=(pytest -rs -n "$(workers)" "tests/$1") ;;
   esac
 }

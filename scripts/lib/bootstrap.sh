@@ -5,6 +5,7 @@
 # to the cache, keyed by version, and never into the checkout (but for .venv).
 #
 #   ensure_venv       .venv with dta, its dependencies and the developers' tools; sets DTA_PYTHON
+#   ensure_other_python  the libraries for a second Python (3.11 or 3.12); sets DTA_OTHER_PYTHON, empty without one
 #   ensure_cometbft   CometBFT from tools/go.mod; sets DTA_COMETBFT
 #   ensure_kubo       a stock IPFS node from tools/kubo/go.mod; sets DTA_KUBO
 #   ensure_softhsm    SoftHSM2, when root can install it; sets DTA_SOFTHSM_MODULE, empty when there is none
@@ -124,6 +125,50 @@ fill_venv() {
 ensure_venv() {
   alone "venv-$(printf '%s' "$DTA_ROOT" | digest)" fill_venv
   export DTA_PYTHON="$DTA_ROOT/.venv/bin/python"
+}
+
+# find_other_python: prints a Python 3.11 or 3.12 that is not the version of .venv's; pyenv's are found too.
+find_other_python() {
+  local minor candidate
+  for minor in 3.11 3.12; do
+    [ "$("$DTA_PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])')" != "$minor" ] || continue
+    for candidate in "python$minor" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$minor"*/bin/"python$minor"; do
+      if "$candidate" -c 'import ensurepip, venv' 2>/dev/null; then
+        command -v "$candidate"
+        return
+      fi
+    done
+  done
+  return 1
+}
+
+# Only what the code needs to run, not dta itself: the checkout is put on its path by whoever starts it.
+fill_other_venv() {
+  local python=$1 directory=$2
+  [ ! -x "$directory/bin/python" ] || return 0
+  rm -rf "$directory.new"
+  "$python" -m venv "$directory.new" &&
+    "$DTA_PYTHON" - "$DTA_ROOT/pyproject.toml" >"$directory.new/requirements.txt" <<'PYTHON' &&
+import sys, tomllib
+with open(sys.argv[1], "rb") as file:
+    print(*tomllib.load(file)["project"]["dependencies"], sep="\n")
+PYTHON
+    slowly "installing the packages for $("$python" -V) (about a minute, once)" \
+      "$directory.new/bin/python" -m pip install -q --disable-pip-version-check -r "$directory.new/requirements.txt" &&
+    mv "$directory.new" "$directory"
+}
+
+ensure_other_python() {
+  local python directory
+  export DTA_OTHER_PYTHON=""
+  python=$(find_other_python) || {
+    say "there is no second Python (3.11 and 3.12): replays run under $("$DTA_PYTHON" -V) alone"
+    return 0
+  }
+  directory="$DTA_CACHE/venv-$(basename "$python")-$(digest <"$DTA_ROOT/pyproject.toml")"
+  alone "$(basename "$directory")" fill_other_venv "$python" "$directory" ||
+    { say "going on without: replays run under $("$DTA_PYTHON" -V) alone"; return 0; }
+  export DTA_OTHER_PYTHON="$directory/bin/python"
 }
 
 # --- Go and what is built with it -------------------------------------------------------------------------------

@@ -25,6 +25,8 @@ from tests.localnet.recorded import record, replayed
 
 pytestmark = pytest.mark.localnet
 SERIES = {"0.38": PORT_BASE + 100, "0.39": PORT_BASE + 200, "0.40": PORT_BASE + 300}
+# v0.40.0 calls itself 0.39.0: version/version.go was not changed for it.
+SAYS = {"0.38": ("0.38.",), "0.39": ("0.39.",), "0.40": ("0.39.0", "0.40.")}
 OURS = "0.39"
 
 
@@ -37,7 +39,7 @@ def consortium(request: pytest.FixtureRequest) -> Iterator[People]:
     binary = built(f"cometbft-v{series}.*", f"DTA_COMETBFT_{series.replace('.', '_')}", "scripts/test.sh --compat")
     plan = replace(make_plan(4, SERIES[series]), chain_id=f"dta-compat-{series}", comet_binary=binary)
     with own_network(plan) as net:
-        assert Rpc(net.rpc_url(0)).call(requests.status()).version.startswith(series)
+        assert Rpc(net.rpc_url(0)).call(requests.status()).version.startswith(SAYS[series])
         people = People(net)
         for name in ("alice", "bob", "mallory"):
             people.enrol(name)

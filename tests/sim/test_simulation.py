@@ -25,7 +25,7 @@ CAN_RUN = "import cryptography, google.protobuf, nacl, plyvel, pyblst"
 
 def other_python() -> str | None:
     """Another Python in which the ledger's libraries are installed; none on most machines."""
-    for name in ("python3.12", "python3.13"):
+    for name in (os.environ.get("DTA_OTHER_PYTHON", ""), "python3.12", "python3.13"):
         path = shutil.which(name)
         if path and subprocess.run([path, "-c", CAN_RUN], capture_output=True, check=False).returncode == 0:
             return path
