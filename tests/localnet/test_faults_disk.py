@@ -1,4 +1,4 @@
-"""A fiduciary that loses its disk and keeps its tokens loses nothing: docs/runbooks/lose-a-disk.md, command by command."""
+"""A fiduciary that loses its disk and keeps its tokens loses nothing: docs/runbooks/lose-a-disk.md, step by step."""
 
 from __future__ import annotations
 
