@@ -26,7 +26,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class TxResult:
-    """The result of one transaction. ``code``, ``data`` and both gas figures enter the results hash; ``log`` does not."""
+    """One transaction's result. ``code``, ``data`` and both gas figures enter the results hash; ``log`` does not."""
 
     code: int
     data: bytes = b""
