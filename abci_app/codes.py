@@ -197,7 +197,7 @@ _ROWS: Final[dict[Code, tuple[str, bool, str]]] = {
     Code.QUERY_UNKNOWN_PATH: ("no such query path", False, "use /store or /app/height"),
     Code.QUERY_BEFORE_FIRST_BLOCK: ("there is no block yet", True, "wait for block 1"),
     Code.QUERY_HEIGHT_PRUNED: ("state of that height is not kept (or not there yet)", False, "ask for a recent height"),
-    Code.QUERY_MALFORMED: ("the query is malformed", False, "see docs/spec/queries.md"),
+    Code.QUERY_MALFORMED: ("the query is malformed", False, "see docs/spec/abci-server.md"),
 }
 
 CODES: Final[dict[int, CodeInfo]] = {

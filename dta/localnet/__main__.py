@@ -53,6 +53,7 @@ def _up(network: Network, plan: Plan) -> None:
     _TALK.print(f"[bold]{network.plan.validators} validators are running.[/bold] Try next:")
     home = network.home(0)
     for line in (
+        f". {network.root}/env",
         f"dta --home {home} status",
         f"dta --home {home} identity list --fiduciaries",
         f"curl -s {network.rpc_url(0)}/status",

@@ -130,11 +130,19 @@ class Network:
         if plan.hsm == "softhsm":
             softhsm.make_home(self.root / "tokens")
             os.environ[softhsm.CONFIG_VARIABLE] = str(self.root / "tokens" / "softhsm2.conf")
+        self._write_environment_file()
         for node in self.nodes():
             self._say(f"fiduciary {node}: makes its keys")
             self._init_fiduciary(node)
         self._say("the founders agree on a genesis, and each signs its document under it")
         self._agree_on_genesis()
+
+    def _write_environment_file(self) -> None:
+        """``env``: what a shell sources to have ``dta`` and the tokens of this localnet."""
+        lines = [f'export PATH="{Path(sys.executable).parent}:$PATH"']
+        if self.plan.hsm == "softhsm":
+            lines.append(f'export {softhsm.CONFIG_VARIABLE}="{self.root / "tokens" / "softhsm2.conf"}"')
+        (self.root / "env").write_text("\n".join(lines) + "\n")
 
     def _init_fiduciary(self, node: int) -> None:
         home, plan = self.home(node), self.plan
