@@ -3,7 +3,8 @@
 CometBFT and the application live and die together: losing an ABCI connection kills CometBFT, and an application that
 restarts must be asked for its height again. The agent is on its own: a PKCS#11 module that hangs or crashes takes
 down neither. So is Kubo, which the agent waits for. What ends unasked is started again, with a growing pause; SIGTERM
-or SIGINT stops all in order.
+or SIGINT stops all in order. When the disk is nearly full all are stopped, and started when there is room again:
+CometBFT's consensus ends for good at a write that fails while its process stays, and nobody else would start it again.
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ LONGEST_PAUSE_S = 30.0
 STEADY_AFTER_S = 30.0
 STOP_TIMEOUT_S = 15.0
 MAX_LOG_BYTES = 64 * 1024 * 1024
+STOP_BELOW_FREE_BYTES = 64 * 1024 * 1024
+"""A block is at most 8 MiB; it is written by CometBFT, its log of consensus and the application, with margin."""
+START_ABOVE_FREE_BYTES = 128 * 1024 * 1024
+LOOK_AT_DISK_EVERY_S = 1.0
 
 
 @dataclass(slots=True)
@@ -58,6 +63,7 @@ class Supervisor:
     def __init__(self, config: NodeConfig) -> None:
         self._config = config
         self._stopping = asyncio.Event()
+        self._halt = asyncio.Event()  # the processes are to end: we are stopping, or the disk is full
         python = sys.executable
         self.application = Child("application", [
             python, "-m", "abci_app.server", "--home", str(config.home),
@@ -73,15 +79,51 @@ class Supervisor:
         self._prepare()
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signum, self._stopping.set)
+            loop.add_signal_handler(signum, self._ask_to_stop)
         try:
-            alone = [child for child in (self.kubo, self.agent) if child is not None]
-            await asyncio.gather(self._ledger_forever(), *(self._forever(child) for child in alone))
+            await self._until_there_is_room()
+            while not self._stopping.is_set():
+                await self._run_processes()
+                await self._until_there_is_room()
         finally:
+            self._pid_file.unlink(missing_ok=True)
+
+    async def _run_processes(self) -> None:
+        """Until the halt."""
+        alone = [child for child in (self.kubo, self.agent) if child is not None]
+        try:
+            await asyncio.gather(
+                self._ledger_forever(), self._watch_disk(), *(self._forever(child) for child in alone)
+            )
+        finally:
+            self._halt.set()
             for child in (self.agent, self.comet, self.application, self.kubo):
                 if child is not None:
                     await self._stop(child)
-            self._pid_file.unlink(missing_ok=True)
+
+    def _ask_to_stop(self) -> None:
+        self._stopping.set()
+        self._halt.set()
+
+    async def _watch_disk(self) -> None:
+        while not self._halt.is_set():
+            free_bytes = shutil.disk_usage(self._config.home).free
+            if free_bytes < STOP_BELOW_FREE_BYTES:
+                _say(f"the disk is full ({free_bytes >> 20} MiB free): stopping until there is room")
+                self._halt.set()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._halt.wait(), LOOK_AT_DISK_EVERY_S)
+
+    async def _until_there_is_room(self) -> None:
+        wanted_bytes = START_ABOVE_FREE_BYTES if self._halt.is_set() else STOP_BELOW_FREE_BYTES
+        self._write_status()
+        if shutil.disk_usage(self._config.home).free < wanted_bytes:
+            _say(f"waiting until {wanted_bytes >> 20} MiB of the disk are free")
+        while shutil.disk_usage(self._config.home).free < wanted_bytes and not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), LOOK_AT_DISK_EVERY_S)
+        if not self._stopping.is_set():
+            self._halt.clear()
 
     @property
     def _pid_file(self) -> Path:
@@ -100,7 +142,7 @@ class Supervisor:
         self._pid_file.write_text(f"{os.getpid()}\n")
 
     async def _ledger_forever(self) -> None:
-        while not self._stopping.is_set():
+        while not self._halt.is_set():
             await self._start(self.application)
             if not await self._wait_for_socket(self.application, self._config.abci_socket):
                 await self._pause_before_restart(self.application)
@@ -111,7 +153,7 @@ class Supervisor:
             # One went: the other has lost its peer and goes too, CometBFT first.
             await self._stop(self.comet)
             await self._stop(self.application)
-            if not self._stopping.is_set():
+            if not self._halt.is_set():
                 await self._pause_before_restart(self.comet)
 
     def _comet_command(self) -> list[str]:
@@ -119,7 +161,7 @@ class Supervisor:
         config = self._config
         files = validator_key.KeyFiles(config.comet_home)
         if validator_key.take_committed(files):
-            print("dta: the node votes with its new consensus key from now on", file=sys.stderr, flush=True)
+            _say("the node votes with its new consensus key from now on")
         validator_key.require_sign_state(files)
         look_back = double_sign_check_height_blocks(files.sign_state)
         return [
@@ -129,10 +171,10 @@ class Supervisor:
 
     async def _forever(self, child: Child) -> None:
         """Keep a process running that no other one goes down with."""
-        while not self._stopping.is_set():
+        while not self._halt.is_set():
             await self._start(child)
             await self._first_of(child)
-            if not self._stopping.is_set():
+            if not self._halt.is_set():
                 await self._pause_before_restart(child)
 
     async def _start(self, child: Child) -> None:
@@ -149,7 +191,7 @@ class Supervisor:
 
     async def _wait_for_socket(self, child: Child, path: Path) -> bool:
         """True when the socket accepts; False when the process ended or we are stopping."""
-        while not self._stopping.is_set():
+        while not self._halt.is_set():
             if child.process is None or child.process.returncode is not None:
                 return False
             try:
@@ -165,15 +207,15 @@ class Supervisor:
 
     async def _first_of(self, *children: Child) -> None:
         """Return when one of them ended, or when we are to stop."""
-        waits: list[asyncio.Task[object]] = [asyncio.create_task(_forget(self._stopping.wait()))]
+        waits: list[asyncio.Task[object]] = [asyncio.create_task(_forget(self._halt.wait()))]
         waits += [asyncio.create_task(_forget(_exit_of(child))) for child in children]
         _, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
             task.cancel()
         for child in children:
-            if child.process is not None and child.process.returncode is not None and not self._stopping.is_set():
+            if child.process is not None and child.process.returncode is not None and not self._halt.is_set():
                 child.last_exit = child.process.returncode
-                print(f"dta: {child.name} ended with {child.last_exit}; starting it again", file=sys.stderr, flush=True)
+                _say(f"{child.name} ended with {child.last_exit}; starting it again")
 
     async def _pause_before_restart(self, child: Child) -> None:
         if time.monotonic() - child.started_at > STEADY_AFTER_S:
@@ -181,7 +223,7 @@ class Supervisor:
         child.restarts += 1
         self._write_status()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), child.pause_s)
+            await asyncio.wait_for(self._halt.wait(), child.pause_s)
         child.pause_s = min(child.pause_s * 2, LONGEST_PAUSE_S)
 
     async def _stop(self, child: Child) -> None:
@@ -198,7 +240,10 @@ class Supervisor:
             await process.wait()
 
     def _write_status(self) -> None:
-        """``run/supervisor.json``: pids, restarts and last exits, for ``dta status`` and the fault tests."""
+        """``run/supervisor.json``: pids, restarts and last exits, for ``dta status`` and the fault tests.
+
+        A disk that is full must not end the supervisor: the file is then as it was.
+        """
         status = {
             child.name: {
                 "pid": child.process.pid if child.process is not None and child.process.returncode is None else None,
@@ -210,8 +255,9 @@ class Supervisor:
         }
         path = self._config.run_dir / "supervisor.json"
         temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(status, indent=2) + "\n")
-        temporary.replace(path)
+        with contextlib.suppress(OSError):
+            temporary.write_text(json.dumps(status, indent=2) + "\n")
+            temporary.replace(path)
 
 
 _PR_SET_PDEATHSIG = 1
@@ -221,6 +267,12 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 def _die_with_parent() -> None:
     """In the child: a supervisor that is killed takes its processes along, or the next start would find them."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _say(line: str) -> None:
+    """One line on stderr, which may be a file on a full disk."""
+    with contextlib.suppress(OSError):
+        print(f"dta: {line}", file=sys.stderr, flush=True)
 
 
 async def _forget(awaitable: Awaitable[object]) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from dta.client import requests
 from dta.client.rpc import Rpc
 from dta.config import NodeConfig
 from dta.errors import DtaError
-from dta.node import is_running
+from dta.node import START_ABOVE_FREE_BYTES, STOP_BELOW_FREE_BYTES, is_running
 
 HEALTHY = 0
 UNHEALTHY = 1
@@ -70,6 +71,7 @@ def look(config: NodeConfig, now_s: float) -> NodeStatus:
     ledger = _ledger(config, now_s, trouble) if running else None
     if running:
         trouble += [f"{name} is down" for name, child in processes.items() if not child.get("pid")]
+        trouble += _disk_trouble(config)
         trouble += _agent_trouble(config, agent, now_s)
     data = {
         "running": running,
@@ -82,6 +84,14 @@ def look(config: NodeConfig, now_s: float) -> NodeStatus:
         "trouble": trouble,
     }
     return NodeStatus(running, trouble, data)
+
+
+def _disk_trouble(config: NodeConfig) -> list[str]:
+    free_bytes = shutil.disk_usage(config.home).free
+    if free_bytes >= START_ABOVE_FREE_BYTES:
+        return []
+    below, above = STOP_BELOW_FREE_BYTES >> 20, START_ABOVE_FREE_BYTES >> 20
+    return [f"{free_bytes >> 20} MiB are free: the node stops below {below} and starts again above {above}"]
 
 
 def _ledger(config: NodeConfig, now_s: float, trouble: list[str]) -> dict[str, Any] | None:

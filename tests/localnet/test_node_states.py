@@ -1,0 +1,162 @@
+"""How a node says that it is well or not, and what it does about a damaged store and a full disk."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dta.localnet.network import Network
+from tests.localnet.conftest import People, make_plan
+from tests.localnet.own_network import PORT_BASE, eventually, own_network
+from tests.support.disk import fill, mount_small_disk, unmount
+
+pytestmark = pytest.mark.localnet
+HEALTHY, UNHEALTHY, NOT_RUNNING = 0, 1, 2
+VICTIM = 3
+DISK_MIB = 512
+
+
+@pytest.fixture(scope="module")
+def folk() -> Iterator[People]:
+    """Four validators, and Alice with a vault."""
+    with own_network(replace(make_plan(4, PORT_BASE + 400), chain_id="dta-states")) as net:
+        people = People(net)
+        for name in ("alice", "bob"):
+            people.enrol(name)
+        people.vault = people.by("alice", "vault", "open")["vault"]
+        yield people
+
+
+def status(net: Network, node: int) -> int:
+    """The exit code of ``dta status``."""
+    return net.dta(["status"], home=net.home(node), accept=(HEALTHY, UNHEALTHY, NOT_RUNNING)).returncode
+
+
+def said(net: Network, node: int, name: str) -> str:
+    """A process's log."""
+    return (net.home(node) / "logs" / f"{name}.log").read_text(errors="replace")
+
+
+def at_one_app_hash(net: Network) -> None:
+    at = max(net.height(node) for node in net.nodes())
+    net.wait_for_height(at + 1)
+    assert len({net.app_hash(node, at) for node in net.nodes()}) == 1
+
+
+def all_fulfil(people: People) -> None:
+    """An order that every fiduciary's hook fulfils: each of them works, to the end."""
+    order = people.place_file(secrets.token_bytes(40))
+    everybody = people.net.plan.validators
+    eventually("all fulfilled", lambda: people.by("alice", "order", "show", order)["fulfilled"] == everybody)
+
+
+def test_status_and_doctor_say_by_their_exit_codes_how_the_node_is(folk: People) -> None:
+    net = folk.net
+    for node in net.nodes():
+        eventually(f"node {node} is healthy", lambda node=node: status(net, node) == HEALTHY)  # type: ignore[misc]
+    net.dta(["doctor"], home=net.home(VICTIM))
+
+    pin_file = net.root / "pins" / f"node-{VICTIM}"
+    pin = pin_file.read_bytes()
+    pin_file.write_bytes(b"not the PIN\n")
+    pid = net.child_pid(VICTIM, "agent")
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    before = net.height(VICTIM)
+    try:
+        eventually("its HSM is out of reach", lambda: "keystore" in trouble(net, VICTIM))
+        assert status(net, VICTIM) == UNHEALTHY
+        assert net.dta(["doctor"], home=net.home(VICTIM), accept=(1,)).returncode == 1
+        net.wait_for_height(before + 2)  # consensus never notices
+    finally:
+        pin_file.write_bytes(pin)
+    eventually("healthy again", lambda: status(net, VICTIM) == HEALTHY)
+
+    net.stop(VICTIM)
+    assert status(net, VICTIM) == NOT_RUNNING
+    net.start(VICTIM)
+    eventually("healthy after a start", lambda: status(net, VICTIM) == HEALTHY)
+
+
+def trouble(net: Network, node: int) -> str:
+    """What ``dta status`` calls trouble, for people."""
+    done = net.dta(["status"], home=net.home(node), accept=(HEALTHY, UNHEALTHY, NOT_RUNNING))
+    lines = (done.stdout + done.stderr).decode().splitlines()
+    return " ".join(line for line in lines if line.startswith("trouble"))
+
+
+def test_a_corrupt_store_is_moved_aside_and_made_again_by_replay(folk: People) -> None:
+    net = folk.net
+    net.stop(VICTIM)
+    state = net.home(VICTIM) / "state"
+    damaged = [path for path in state.iterdir() if path.suffix in (".log", ".ldb") and path.stat().st_size]
+    assert damaged
+    for path in damaged:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 0xFF
+        path.write_bytes(content)
+    net.start(VICTIM)
+    net.wait_for_height(max(net.height(node) for node in net.nodes()))
+    assert state.with_name("state.corrupt-1").is_dir()
+    assert "CometBFT replays the blocks" in said(net, VICTIM, "application")
+    at_one_app_hash(net)
+    all_fulfil(folk)
+
+
+def test_a_full_disk_ends_the_processes_before_they_can_lie_and_room_brings_them_back(folk: People) -> None:
+    net = folk.net
+    net.stop(VICTIM)
+    home = net.home(VICTIM)
+    with small_disk(home):
+        filler = home / "filler"
+        net.start(VICTIM)
+        net.wait_for_height(max(net.height(node) for node in net.nodes()))
+        pids = [net.child_pid(VICTIM, name) for name in ("application", "cometbft", "agent")]
+        assert None not in pids
+        fill(filler)
+        others = [node for node in net.nodes() if node != VICTIM]
+        for name in ("carol", "dora"):  # blocks with something in them
+            folk.enrol(name)
+        eventually("its processes ended", lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+        assert (status(net, VICTIM), net.height(VICTIM)) == (UNHEALTHY, 0)
+        assert "MiB are free" in trouble(net, VICTIM)
+        net.wait_for_height(max(net.height(node) for node in others) + 2, others)
+
+        filler.unlink()
+        net.wait_for_height(max(net.height(node) for node in others), timeout_s=180.0)
+        at_one_app_hash(net)
+        eventually("healthy again", lambda: status(net, VICTIM) == HEALTHY)
+        all_fulfil(folk)
+        net.stop(VICTIM)
+
+
+@contextmanager
+def small_disk(directory: Path) -> Iterator[None]:
+    """``directory`` on a small file system of its own while this lasts; its contents survive both ways."""
+    aside = directory.with_name(directory.name + ".aside")
+    directory.rename(aside)
+    directory.mkdir(mode=0o700)
+    try:
+        mount_small_disk(directory, DISK_MIB)
+    except BaseException:
+        directory.rmdir()
+        aside.rename(directory)
+        raise
+    try:
+        shutil.copytree(aside, directory, dirs_exist_ok=True, symlinks=True)
+        yield
+    finally:
+        back = directory.with_name(directory.name + ".back")
+        shutil.copytree(directory, back, symlinks=True, ignore=shutil.ignore_patterns("*.sock", "filler"))
+        unmount(directory)
+        directory.rmdir()
+        back.rename(directory)
+        shutil.rmtree(aside)

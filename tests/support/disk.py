@@ -1,0 +1,31 @@
+"""Small file systems, and how to fill them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+
+def mount_small_disk(directory: Path, size_mib: int) -> None:
+    """A file system of ``size_mib`` at ``directory``; the test is skipped, saying so, where that can't be done."""
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size_mib}m,mode=0700", "tmpfs", str(directory)]
+    if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("no small file system can be mounted here: it takes root and the right to mount")
+
+
+def unmount(directory: Path) -> None:
+    """At once, even where a process still has a file in it."""
+    subprocess.run(["umount", "--lazy", str(directory)], check=True)
+
+
+def fill(path: Path) -> None:
+    """Write to ``path`` until the disk is full."""
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    assert shutil.disk_usage(path.parent).free < 4096
