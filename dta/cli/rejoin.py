@@ -5,19 +5,21 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from abci_app.pb.dta.v1.identity_pb2 import IdentityRecord
 from dta.cli import keystores
 from dta.cli.keystores import Choice
-from dta.cli.session import session_of
+from dta.cli.session import Session, session_of
 from dta.errors import UsageError
 from dta.founding import client, genesis_file, rejoin
 from dta.founding.draft import Draft
 from dta.founding.fiduciary import NodePlan, split_address
 from dta.home import read_file
 from dta.identity.create import KeystorePlan
+from dta.identity.profile import Profile
 
 
 def init_rejoin(
@@ -59,27 +61,21 @@ def init_rejoin(
     """
     session = session_of(context)
     common, directory = Choice(hsm, module, "", pin_file), session.home.keystores_dir
-    operator = Choice(operator_keystore, operator_module, operator_token, operator_pin_file)
-    following = Choice(next_keystore, next_module, next_token, next_pin_file)
-    node = Choice(node_keystore, node_module, node_token, node_pin_file)
-    stores = KeystorePlan(
-        operator.place("operator", name, directory, common),
-        following.place("next", name, directory, common),
-        node.place("node", name, directory, common),
-    )
+    choices = {
+        "operator": Choice(operator_keystore, operator_module, operator_token, operator_pin_file),
+        "next": Choice(next_keystore, next_module, next_token, next_pin_file),
+        "node": Choice(node_keystore, node_module, node_token, node_pin_file),
+    }
+    stores = KeystorePlan(*(choice.place(role, name, directory, common) for role, choice in choices.items()))
     found = genesis_file.read(read_file(genesis, "the genesis"))
-    draft = Draft.from_json(read_file(peers, "a draft"), f"the draft {peers}") if peers else None
-    if draft is not None and draft.gid != found.gid:
-        raise UsageError("the genesis is not this draft's", hint="take both from the same founding")
+    draft = _draft_of(peers, found.gid)
     p2p_host, p2p_port = split_address(p2p, "--p2p")
     client.init_client(session.home, found, rpc, int(time.time()))
     with session.keyring() as ring, session.ledger() as ledger, session.working("asking the ledger"):
         profile, record = rejoin.find_profile(ledger, ring, name, stores)
         plan = NodePlan(
             gateway_url="", p2p=p2p, rpc_port=rpc_port, private_network=localnet, blocks=blocks, kubo_api=kubo_api,
-            gateway_bind=(
-                split_address(gateway_bind, "--gateway-bind") if gateway_bind else rejoin.own_gateway_bind(record)
-            ),
+            gateway_bind=_gateway_bind(gateway_bind, record),
             p2p_bind=p2p_bind or (f"{p2p_host}:{p2p_port}" if localnet else f"0.0.0.0:{p2p_port}"),
             timeout_commit_ms=timeout_commit_ms, comet_binary=comet_binary, max_state_age_s=max_state_age_s,
         )  # fmt: skip
@@ -88,9 +84,27 @@ def init_rejoin(
             nodes += rejoin.peers_of(draft, profile.identity)
             plan = replace(plan, timeout_commit_ms=draft.founders[0].timeout_commit_ms)
         done = rejoin.rejoin(session.home, ledger, found, profile, record, plan, nodes, rpc)
-    data = {
+    session.show(_shown(session, profile, done), [f"identity  {profile.identity.hex()}", f"node id   {done.node_id}"])
+    session.talk(f"Next: `dta --home {session.home.path} start`; once it has caught up, `dta validator rotate`.")
+
+
+def _gateway_bind(given: str, record: IdentityRecord) -> tuple[str, int]:
+    """Where the gateway listens: as given, or as the identity's document says that it is reached."""
+    return split_address(given, "--gateway-bind") if given else rejoin.own_gateway_bind(record)
+
+
+def _draft_of(path: Path | None, gid: bytes) -> Draft | None:
+    """The founding's draft, where it is given: it must be of this genesis."""
+    if path is None:
+        return None
+    draft = Draft.from_json(read_file(path, "a draft"), f"the draft {path}")
+    if draft.gid != gid:
+        raise UsageError("the genesis is not this draft's", hint="take both from the same founding")
+    return draft
+
+
+def _shown(session: Session, profile: Profile, done: rejoin.Rejoined) -> dict[str, Any]:
+    return {
         "home": str(session.home.path), "identity": profile.identity.hex(), "node_id": done.node_id,
         "validator_key": done.validator_key.hex(), "generation": profile.generation,
     }  # fmt: skip
-    session.show(data, [f"identity  {profile.identity.hex()}", f"node id   {done.node_id}"])
-    session.talk(f"Next: `dta --home {session.home.path} start`; once it has caught up, `dta validator rotate`.")
