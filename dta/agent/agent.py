@@ -40,6 +40,7 @@ PINS_EVERY_S = 10.0
 DELETE_EVERY_S = 600.0
 HEALTH_EVERY_S = 60.0
 HUNG_FOR_S = 30.0
+SILENT_FOR_S = 300.0
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 _log = logging.getLogger(__name__)
@@ -71,12 +72,12 @@ class Agent:
         hung = asyncio.Event()
         parts = [
             asyncio.create_task(self._status_forever(hung)),
-            asyncio.create_task(self._keystore.open()),
+            asyncio.create_task(self._keystore.keep_open()),
             asyncio.create_task(self._work(stop)),
         ]
         ends = [asyncio.create_task(_wait(stop)), asyncio.create_task(_wait(hung))]
         try:
-            # The second part ends by itself once the keystore is open; the third only by a wrong configuration.
+            # The third part ends only by a wrong configuration, the others never.
             await asyncio.wait([parts[2], *ends], return_when=asyncio.FIRST_COMPLETED)
             if parts[2].done():
                 parts[2].result()
@@ -248,6 +249,9 @@ class Agent:
         hung_since_s: float | None = None
         while True:
             await asyncio.to_thread(self._write_status)
+            if self._keystore.silent_s > SILENT_FOR_S:
+                _log.error("the keystore hangs: ending, to be started again")
+                hung.set()
             if self._runner is None or not self._runner.is_hung:
                 hung_since_s = None
             elif hung_since_s is None:

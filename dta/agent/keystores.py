@@ -1,29 +1,44 @@
-"""Opening the node's keystore, and trying again for as long as it does not open."""
+"""Opening the node's keystore, and opening it again for as long as it does not open and whenever it is lost."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import time
+from collections.abc import Callable
+from typing import TypeVar
 
 from dta.hooks.errors import Retry
 from dta.hsm import labels
 from dta.hsm.config import KeystoreConfig
-from dta.hsm.errors import KeyMissing, KeystoreError
+from dta.hsm.errors import KeyMissing, KeystoreError, PassphraseWrong, PinFinalTry, PinWrong
 from dta.hsm.keystore import Keystore, open_keystore
+from dta.hsm.pin import PIN_FILE_VARIABLE
 
+T = TypeVar("T")
+
+PIN_POLL_S = 2.0
+PROBE_EVERY_S = 5.0
+SILENT_AFTER_S = 10.0
 FIRST_PAUSE_S = 1.0
-LONGEST_PAUSE_S = 60.0
+LONGEST_PAUSE_S = 15.0
+_WRONG_PIN = (PinWrong, PinFinalTry, PassphraseWrong)
 _log = logging.getLogger(__name__)
 
 
 class KeystoreHolder:
-    """The open keystore, once there is one. A token that fails does not end the agent: it reports and tries again."""
+    """The open keystore, once there is one. A token that fails does not end the agent: it reports and tries again.
+
+    ``trouble``: what is wrong, empty where nothing is. ``silent_s``: for how long it has not answered, 0 where it does.
+    """
 
     def __init__(self, config: KeystoreConfig) -> None:
         self._config = config
         self._keystore: Keystore | None = None
         self.trouble = "it is not open yet"
         self.notices: list[str] = []
+        self.silent_s = 0.0
 
     def get(self) -> Keystore:
         """The open keystore. Raises :class:`Retry` while there is none. For any thread."""
@@ -32,22 +47,66 @@ class KeystoreHolder:
             raise Retry(f"the keystore is not open: {self.trouble}")
         return keystore
 
-    async def open(self) -> None:
-        """Until it is open. Cancel it to give up."""
+    async def keep_open(self) -> None:
+        """Open it, and again whenever it is lost: for ever. Cancel it to give up."""
+        while True:
+            keystore = await self._open_at_last()
+            await self._until_lost(keystore)
+            await asyncio.to_thread(self.close)
+
+    async def _open_at_last(self) -> Keystore:
         pause_s = FIRST_PAUSE_S
         while True:
             try:
-                self._keystore = await asyncio.to_thread(self._open)
+                self._keystore = keystore = await self._answer_of(self._open)
             except KeystoreError as error:
-                trouble = f"{error} (hint: {error.hint})"
-                if trouble != self.trouble:
-                    _log.error("keystore: %s", trouble)
-                self.trouble = trouble
+                self._say(f"{error} (hint: {error.hint})")
+                if isinstance(error, _WRONG_PIN):
+                    await self._until_the_pin_file_changes()
             else:
                 self.trouble = ""
-                return
+                return keystore
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def _until_lost(self, keystore: Keystore) -> None:
+        """Ask for the node key now and then. A token that was away may be back, and show nothing of what it holds."""
+        while True:
+            await asyncio.sleep(PROBE_EVERY_S)
+            lost = await self._answer_of(lambda: _what_is_lost(keystore))
+            if lost:
+                self._say(lost)
+                return
+            self.trouble = ""
+
+    async def _answer_of(self, ask: Callable[[], T]) -> T:
+        """What ``ask`` returns or raises, however long it takes: a thread in a module that hangs can't be stopped."""
+        asked = asyncio.create_task(asyncio.to_thread(ask))
+        asked_s = time.monotonic()
+        while not (await asyncio.wait([asked], timeout=SILENT_AFTER_S))[0]:
+            self.silent_s = time.monotonic() - asked_s
+            self._say("the keystore does not answer (hint: is the token still there? its module hangs)")
+        self.silent_s = 0.0
+        return asked.result()
+
+    def _say(self, trouble: str) -> None:
+        if trouble != self.trouble:
+            _log.error("keystore: %s", trouble)
+        self.trouble = trouble
+
+    async def _until_the_pin_file_changes(self) -> None:
+        """Trying a wrong PIN again would bring the token nearer to its lock, and teach nothing."""
+        seen = self._pin_file_stamp()
+        while self._pin_file_stamp() == seen:
+            await asyncio.sleep(PIN_POLL_S)
+
+    def _pin_file_stamp(self) -> tuple[int, int, int] | None:
+        named = self._config.pin_file or os.environ.get(PIN_FILE_VARIABLE)
+        try:
+            found = os.stat(named) if named else None
+        except OSError:
+            return None
+        return None if found is None else (found.st_ino, found.st_mtime_ns, found.st_size)
 
     def _open(self) -> Keystore:
         keystore = open_keystore(self._config, notice=self._note)
@@ -68,3 +127,13 @@ class KeystoreHolder:
         keystore, self._keystore = self._keystore, None
         if keystore is not None:
             keystore.close()
+
+
+def _what_is_lost(keystore: Keystore) -> str:
+    """What is wrong with an open keystore; empty where nothing is."""
+    try:
+        if keystore.signing_public_key(labels.node_key()) is None:
+            return "the keystore does not show the node-key any more (hint: it is opened again)"
+    except KeystoreError as error:
+        return f"{error} (hint: {error.hint})"
+    return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -43,9 +44,9 @@ def wait_until_fulfilled(net: Network, people: People, order: str, count: int | 
 
 def status(net: Network, node: int) -> Any:
     """What ``dta status`` says of a node, healthy or not."""
-    import json
-
-    return json.loads(net.dta(["--json", "status"], home=net.home(node), accept=(0, 1, 2)).stdout)
+    done = net.dta(["--json", "status"], home=net.home(node), accept=(0, 1, 2))
+    assert done.stdout, done.stderr.decode(errors="replace")
+    return json.loads(done.stdout)
 
 
 def kill(net: Network, node: int, victim: str) -> None:

@@ -1,0 +1,137 @@
+"""The agent's hold on its keystore: a wrong PIN is not tried again, a lost token is opened again, silence is told."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dta.agent import keystores
+from dta.agent.keystores import KeystoreHolder
+from dta.hooks.errors import Retry
+from dta.hsm.config import KeystoreConfig
+from dta.hsm.errors import PinWrong, TokenMissing
+
+
+class Token:
+    """A keystore that has a node key until it loses it; ``opened`` counts how often it was opened."""
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self.closed = 0
+        self.open: Callable[[], None] = lambda: None
+        self.has_key = True
+
+    def signing_public_key(self, _: str) -> bytes | None:
+        return bytes(32) if self.has_key else None
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.fixture
+def token(monkeypatch: pytest.MonkeyPatch) -> Token:
+    made = Token()
+
+    def open_keystore(*_: Any, **__: Any) -> Token:
+        made.opened += 1
+        made.open()
+        return made
+
+    monkeypatch.setattr(keystores, "open_keystore", open_keystore)
+    for name in ("PIN_POLL_S", "PROBE_EVERY_S", "SILENT_AFTER_S", "FIRST_PAUSE_S"):
+        monkeypatch.setattr(keystores, name, 0.01)
+    return made
+
+
+def run(holder: KeystoreHolder, story: Callable[[], Any]) -> None:
+    async def both() -> None:
+        task = asyncio.create_task(holder.keep_open())
+        try:
+            await story()
+        finally:
+            task.cancel()
+
+    asyncio.run(both())
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def failing(error: Exception) -> Callable[[], None]:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+def test_a_token_that_is_not_there_is_looked_for_until_it_is(token: Token) -> None:
+    holder = KeystoreHolder(KeystoreConfig("pkcs11"))
+    token.open = failing(TokenMissing("no token"))
+
+    async def story() -> None:
+        await until(lambda: token.opened >= 3)
+        assert "no token" in holder.trouble
+        with pytest.raises(Retry):
+            holder.get()
+        token.open = lambda: None
+        await until(lambda: not holder.trouble)
+        assert holder.get() is token
+
+    run(holder, story)
+
+
+def test_a_wrong_pin_is_tried_again_only_when_its_file_changes(token: Token, tmp_path: Path) -> None:
+    pin_file = tmp_path / "pin"
+    pin_file.write_text("wrong")
+    holder = KeystoreHolder(KeystoreConfig("pkcs11", pin_file=pin_file))
+    token.open = failing(PinWrong("the token refused the PIN"))
+
+    async def story() -> None:
+        await until(lambda: token.opened)
+        await asyncio.sleep(0.2)
+        assert token.opened == 1
+        token.open = lambda: None
+        pin_file.write_text("right one")
+        await until(lambda: not holder.trouble)
+        assert token.opened == 2
+
+    run(holder, story)
+
+
+def test_a_token_that_shows_its_keys_no_more_is_opened_again(token: Token) -> None:
+    holder = KeystoreHolder(KeystoreConfig("pkcs11"))
+
+    async def story() -> None:
+        await until(lambda: not holder.trouble)
+        token.has_key = False
+        await until(lambda: token.closed >= 1)
+        assert "node-key" in holder.trouble
+        token.has_key = True
+        await until(lambda: not holder.trouble)
+        assert token.opened >= 2
+
+    run(holder, story)
+
+
+def test_a_token_that_does_not_answer_is_told_with_for_how_long(token: Token) -> None:
+    holder, release = KeystoreHolder(KeystoreConfig("pkcs11")), threading.Event()
+    token.open = lambda: release.wait(20) and None
+
+    async def story() -> None:
+        try:
+            await until(lambda: holder.silent_s > 0)
+            assert "does not answer" in holder.trouble
+        finally:
+            release.set()
+        await until(lambda: not holder.trouble)
+        assert holder.silent_s == 0
+
+    run(holder, story)
