@@ -7,6 +7,7 @@ sealed, and their name is their hash, so a copy is checked like any other.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +21,11 @@ from dta.ipfs.auth import PutSigner
 from dta.ipfs.embedded import EmbeddedStore
 from dta.ipfs.errors import BlockUnavailable
 from dta.ipfs.peers import PeerFetcher, Uploader, UploadResult
+
+# A fiduciary whose ledger is just starting again says 503: that passes in seconds.
+BUSY_STATUS = 503
+BUSY_PATIENCE_S = 30.0
+BUSY_PAUSE_S = 1.0
 
 HttpClient = Callable[[], httpx.AsyncClient]
 
@@ -76,7 +82,15 @@ class Blocks:
 
     async def _upload(self, block: bytes, urls: Sequence[str], signer: PutSigner) -> list[UploadResult]:
         async with self._http() as client:
-            return await Uploader(client, self._gid).upload(block, urls, signer)
+            uploader = Uploader(client, self._gid)
+            results = {result.gateway: result for result in await uploader.upload(block, urls, signer)}
+            give_up_s = time.monotonic() + BUSY_PATIENCE_S
+            while busy := [url for url in urls if results[url].status == BUSY_STATUS]:
+                if time.monotonic() > give_up_s:
+                    break
+                await asyncio.sleep(BUSY_PAUSE_S)
+                results |= {result.gateway: result for result in await uploader.upload(block, busy, signer)}
+            return list(results.values())
 
     def fetch(self, cid: str, gateways: Sequence[str]) -> bytes:
         """The block of ``cid`` from the home or the first gateway that has it. Raises BlockNotFound."""
