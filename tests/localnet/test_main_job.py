@@ -76,14 +76,14 @@ def test_a_killed_process_costs_nothing_but_time(net: Network, people: People, v
     assert pid is not None
     path = net.client_home("alice") / f"{victim}.secret"
     path.write_bytes(secret)
-    os.kill(pid, signal.SIGKILL)
     order = people.by(
         "alice", "order", "place", "--vault", people.vault, "--secret-file", str(path),
-        "--beneficiary", people.identities["bob"],
+        "--beneficiary", people.identities["bob"], "--wait", "0",
     )["order"]  # fmt: skip
+    os.kill(pid, signal.SIGKILL)
+    _wait_until_all_fulfilled(net, people, order)
     request = people.by("bob", "order", "request", order)["request"]
     assert people.receive_file(request) == secret
-    _wait_until_all_fulfilled(net, people, order)
     _same_app_hash(net)
 
 
