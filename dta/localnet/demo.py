@@ -145,7 +145,8 @@ def run_demo(root: Path, plan: Plan, keep: bool = False) -> int:
     network.remove()
     try:
         demo = Demo(network)
-        with _step(f"1. {plan.validators} fiduciaries found a consortium ({plan.hsm}, real CometBFT)"):
+        who = "One fiduciary founds" if plan.validators == 1 else f"{plan.validators} fiduciaries found"
+        with _step(f"1. {who} a consortium ({plan.hsm}, real CometBFT)"):
             network.create(plan)
             network.up()
         if plan.validators == 1:
