@@ -30,7 +30,7 @@ from dta import validator_key
 from dta.config import NodeConfig
 from dta.errors import UsageError
 from dta.ipfs.daemon import KuboDaemon, daemon_of
-from dta.tendermint_config import double_sign_check_height_blocks
+from dta.tendermint_config import double_sign_check_height_blocks, external_signer
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
@@ -162,8 +162,17 @@ class Supervisor:
         files = validator_key.KeyFiles(config.comet_home)
         if validator_key.take_committed(files):
             _say("the node votes with its new consensus key from now on")
-        validator_key.require_sign_state(files)
-        look_back = double_sign_check_height_blocks(files.sign_state)
+        signer = external_signer(config.comet_home)
+        if signer:
+            # The signer has the sign-state; what CometBFT then makes in the key's place is nobody's. A socket that
+            # a killed CometBFT left would keep the next one from listening.
+            socket_path = Path(signer.removeprefix("unix://"))
+            if signer.startswith("unix://") and socket_path.is_socket():
+                socket_path.unlink()
+            look_back = 0
+        else:
+            validator_key.require_sign_state(files)
+            look_back = double_sign_check_height_blocks(files.sign_state)
         return [
             _binary(config), "start", "--home", str(config.comet_home),
             "--consensus.double_sign_check_height", str(look_back),

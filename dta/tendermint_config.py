@@ -10,6 +10,7 @@ import json
 import os
 import re
 import sys
+import tomllib
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -163,6 +164,18 @@ def double_sign_check_height_blocks(sign_state: Path) -> int:
     """
     signed = int(json.loads(sign_state.read_text(encoding="utf-8"))["height"])
     return 0 if signed else NEW_PLACE_CHECK_BLOCKS
+
+
+def external_signer(comet_home: Path) -> str:
+    """Where CometBFT waits for the signer that has its key (``priv_validator_laddr``); empty: the key is in a file.
+
+    Read from the ``config.toml`` that CometBFT itself reads; one that can't be read has none.
+    """
+    try:
+        table = tomllib.loads((comet_home / "config/config.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(table.get("priv_validator_laddr", ""))
 
 
 def new_node_key(path: Path) -> str:

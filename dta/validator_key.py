@@ -92,6 +92,11 @@ def rotate(ledger: Ledger, signer: Signer, files: KeyFiles, *, new_key: bool = F
     ``signer``: the fiduciary's operator. Running it again finishes what was cut short. Raises UsageError,
     RefusedByLedger and what reads and submitting raise.
     """
+    if tendermint_config.external_signer(files.comet_home):
+        raise UsageError(
+            "the consensus key is with an external signer: this node can't prove that it has a new one",
+            hint="docs/howto/remote-signer.md, Another key",
+        )
     if files.committed.exists():
         return Outcome(public_key(files.committed), None, restart=True)
     voting = ledger.fiduciary(signer.identity).validator_key

@@ -77,6 +77,7 @@ bootstrap() {
   case " $* " in *" unit "* | *" conformance "* | *" cli "* | *" localnet "* | *" --"*) ensure_softhsm ;; esac
   case " $* " in *" --compat "*) bootstrap_compat ;; esac
   case " $* " in *" --compat "* | *" sim "* | *" localnet "*) ensure_other_python ;; esac
+  case " $* " in *" localnet "*) ensure_example_signer ;; esac
   case " $* " in *" --kubo "*) ensure_kubo ;; esac
   case " $* " in *" conformance "* | *" cli "* | *" localnet "* | *" --"*) ensure_cometbft "$DTA_ROOT/tools" ;; esac
   # What the checks start (ruff, lint-imports, mypy) is the environment's.

@@ -126,6 +126,8 @@ rpc_laddr = "tcp://127.0.0.1:{plan.rpc_port}"
 p2p_laddr = {toml_string(f"tcp://{plan.p2p_bind}")}
 external_address = {toml_string(plan.p2p)}
 private_network = {"true" if plan.private_network else "false"}
+# Where an external signer connects that has the consensus key instead of a file: docs/howto/remote-signer.md.
+priv_validator_laddr = ""
 """
 
 
@@ -197,7 +199,8 @@ def comet_config(home: Home, config: NodeConfig, peers: str, timeout_commit_ms: 
         settings = Settings(
             moniker=table["moniker"], proxy_app=f"unix://{config.abci_socket}", rpc_laddr=table["rpc_laddr"],
             p2p_laddr=table["p2p_laddr"], external_address=table["external_address"], persistent_peers=peers,
-            addr_book_strict=not private, allow_duplicate_ip=private, timeout_commit_ms=timeout_commit_ms,
+            priv_validator_laddr=table.get("priv_validator_laddr", ""), addr_book_strict=not private,
+            allow_duplicate_ip=private, timeout_commit_ms=timeout_commit_ms,
         )  # fmt: skip
         return tendermint_config.render(tendermint_config.load_template(), settings.values())
     except KeyError as error:

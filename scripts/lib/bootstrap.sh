@@ -7,6 +7,7 @@
 #   ensure_venv       .venv with dta, its dependencies and the developers' tools; sets DTA_PYTHON
 #   ensure_other_python  the libraries for a second Python (3.11 or 3.12); sets DTA_OTHER_PYTHON, empty without one
 #   ensure_cometbft   CometBFT from tools/go.mod; sets DTA_COMETBFT
+#   ensure_example_signer  CometBFT's example of a remote signer; sets DTA_EXAMPLE_SIGNER
 #   ensure_kubo       a stock IPFS node from tools/kubo/go.mod; sets DTA_KUBO
 #   ensure_softhsm    SoftHSM2, when root can install it; sets DTA_SOFTHSM_MODULE, empty when there is none
 
@@ -228,6 +229,17 @@ ensure_cometbft() {
   [ -x "$DTA_COMETBFT" ] ||
     alone "cometbft-$version" \
       build_go_tool "CometBFT $version" "$directory" "$module/cmd/cometbft" "$DTA_COMETBFT" "about 2 minutes"
+}
+
+# ensure_example_signer: the remote signer that comes with the CometBFT of tools/go.mod, for the tests of
+# docs/howto/remote-signer.md; sets DTA_EXAMPLE_SIGNER.
+ensure_example_signer() {
+  local directory="$DTA_ROOT/tools" module=github.com/cometbft/cometbft version
+  version=$(pinned_version "$module" "$directory")
+  export DTA_EXAMPLE_SIGNER="$DTA_CACHE/bin/priv-val-server-$version"
+  [ -x "$DTA_EXAMPLE_SIGNER" ] ||
+    alone "priv-val-server-$version" build_go_tool "CometBFT's example of a signer" "$directory" \
+      "$module/cmd/priv_val_server" "$DTA_EXAMPLE_SIGNER" "under a minute"
 }
 
 # ensure_kubo: a stock IPFS node, for --ipfs kubo and the conformance suite; sets DTA_KUBO.
