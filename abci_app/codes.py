@@ -100,6 +100,8 @@ class Code(IntEnum):
     QUERY_BEFORE_FIRST_BLOCK = 201
     QUERY_HEIGHT_PRUNED = 202
     QUERY_MALFORMED = 203
+    # 220..259: authorities and their ceremonies
+    POINT_USED = 226
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +200,7 @@ _ROWS: Final[dict[Code, tuple[str, bool, str]]] = {
     Code.QUERY_BEFORE_FIRST_BLOCK: ("there is no block yet", True, "wait for block 1"),
     Code.QUERY_HEIGHT_PRUNED: ("state of that height is not kept (or not there yet)", False, "ask for a recent height"),
     Code.QUERY_MALFORMED: ("the query is malformed", False, "see docs/spec/abci-server.md"),
+    Code.POINT_USED: ("this one-time public key was used before", False, "make a fresh key"),
 }
 
 CODES: Final[dict[int, CodeInfo]] = {

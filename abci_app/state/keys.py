@@ -31,11 +31,16 @@ FULFILMENT: Final = b"fulfilment/"
 REQUEST: Final = b"request/"
 DECISION: Final = b"decision/"
 ANSWER: Final = b"answer/"
+AUTHORITY: Final = b"authority/"
+EPOCH: Final = b"epoch/"
+MEMBER: Final = b"member/"
+USED_POINT: Final = b"used-point/"
 
 LEAF_PREFIXES: Final = (
     PARAMS, CHAIN, IDENTITY, IDENTITY_HISTORY, TX_KEY_OWNER, BLS_KEY_OWNER, FIDUCIARY, VALIDATOR_KEY_OWNER,
     VALIDATOR_ADDRESS, VALIDATOR_CHANGE,
     COUNTER, SEEN_BUCKET, VAULT, VAULT_KEY, ORDER, FULFILMENT, REQUEST, DECISION, ANSWER,
+    AUTHORITY, EPOCH, MEMBER, USED_POINT,
 )  # fmt: skip
 
 # --- indexes --------------------------------------------------------------------------------------------------
@@ -133,6 +138,24 @@ def decision(request_id: bytes, party: bytes) -> bytes:
 
 def answer(request_id: bytes, fiduciary_id: bytes) -> bytes:
     return ANSWER + request_id + fiduciary_id
+
+
+def authority(id_: bytes) -> bytes:
+    return AUTHORITY + id_
+
+
+def epoch(authority_id: bytes, number: int) -> bytes:
+    return EPOCH + authority_id + u32(number)
+
+
+def member(authority_id: bytes, epoch_number: int, index: int | None = None) -> bytes:
+    """An epoch's member of this index; without one, the prefix of all of them."""
+    return MEMBER + authority_id + u32(epoch_number) + (b"" if index is None else u32(index))
+
+
+def used_point(point: bytes) -> bytes:
+    """What a one-time public key (an ephemeral, a ceremony key, a transport key) was used for: once, ever."""
+    return USED_POINT + point
 
 
 # --- index keys -----------------------------------------------------------------------------------------------

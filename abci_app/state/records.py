@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from google.protobuf.message import Message
 
 from abci_app.errors import StateBroken
-from abci_app.pb.dta.v1 import custody_pb2, identity_pb2, params_pb2
+from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, identity_pb2, params_pb2
 from abci_app.state import keys
 from abci_app.state.overlay import Overlay
 from abci_app.state.view import StateView
@@ -53,6 +53,9 @@ FULFILMENTS = Records(custody_pb2.FulfilmentRecord, keys.fulfilment)
 REQUESTS = Records(custody_pb2.RequestRecord, keys.request)
 DECISIONS = Records(custody_pb2.DecisionRecord, keys.decision)
 ANSWERS = Records(custody_pb2.AnswerRecord, keys.answer)
+AUTHORITIES = Records(authority_pb2.AuthorityRecord, keys.authority)
+EPOCHS = Records(authority_pb2.EpochRecord, keys.epoch)
+MEMBERS = Records(authority_pb2.MemberRecord, keys.member)
 
 
 # Parsed once for as long as the bytes stay the same; nobody changes what these return.

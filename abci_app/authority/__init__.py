@@ -1,0 +1,1 @@
+"""What several messages do with authorities: keys that no fiduciary holds alone (docs/spec/authority.md)."""

@@ -1,0 +1,19 @@
+"""One-time public keys: an ephemeral, a ceremony key or a transport key is used once, ever (authority.md)."""
+
+from __future__ import annotations
+
+from abci_app.codes import Code
+from abci_app.errors import Refusal
+from abci_app.messages.context import Context
+from abci_app.state import keys
+
+
+def use(context: Context, point: bytes, subject: bytes) -> None:
+    """Take ``point`` (a canonical encoding, 48 or 96 bytes) for ``subject``. Refused with POINT_USED the second time.
+
+    Whoever could send another's ephemeral again would have the honest open what it encrypts.
+    """
+    key = keys.used_point(point)
+    if context.state.get(key) is not None:
+        raise Refusal(Code.POINT_USED, point.hex())
+    context.state.put(key, subject)
