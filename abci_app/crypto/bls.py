@@ -2,7 +2,7 @@
 
 draft-irtf-cfrg-bls-signature, ciphersuite ``BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_``; points in the compressed
 encoding of ZCash. Decoding refuses other encodings, points off the curve or outside the subgroup, and the identity.
-The groups and the pairing are blst's (pyblst, pinned).
+The groups and the pairing are ``abci_app/crypto/curve.py``.
 """
 
 from __future__ import annotations
@@ -10,50 +10,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from pyblst import BlstP1Element, BlstP2Element, final_verify, miller_loop
+from abci_app.crypto.curve import G1, G2, BadPoint, pairing_check
 
-from abci_app.limits import BLS_KEY_BYTES, BLS_SIGNATURE_BYTES
+__all__ = ["BadPoint"]
 
 SIGNATURE_TAG: Final = b"BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_"
 POSSESSION_TAG: Final = b"BLS_POP_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_"
 
-GENERATOR: Final = BlstP1Element.uncompress(
-    bytes.fromhex(
-        "97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb",
-    )
-)
-_P1_IDENTITY: Final = b"\xc0" + bytes(BLS_KEY_BYTES - 1)
-_P2_IDENTITY: Final = b"\xc0" + bytes(BLS_SIGNATURE_BYTES - 1)
 
-
-class BadPoint(ValueError):
-    """The bytes are not the canonical encoding of a point of the subgroup, or are the identity's."""
-
-
-def decode_public_key(public_key: bytes) -> BlstP1Element:
+def decode_public_key(public_key: bytes) -> G1:
     """The G1 point of a public key (48 bytes). Raises :class:`BadPoint`."""
-    if len(public_key) != BLS_KEY_BYTES or public_key == _P1_IDENTITY:
-        raise BadPoint
-    try:
-        point = BlstP1Element.uncompress(public_key)
-    except ValueError:
-        raise BadPoint from None
-    if point.compress() != public_key:
-        raise BadPoint
-    return point
+    return G1.decode(public_key)
 
 
-def decode_signature(signature: bytes) -> BlstP2Element:
+def decode_signature(signature: bytes) -> G2:
     """The G2 point of a signature (96 bytes). Raises :class:`BadPoint`."""
-    if len(signature) != BLS_SIGNATURE_BYTES or signature == _P2_IDENTITY:
-        raise BadPoint
-    try:
-        point = BlstP2Element.uncompress(signature)
-    except ValueError:
-        raise BadPoint from None
-    if point.compress() != signature:
-        raise BadPoint
-    return point
+    return G2.decode(signature)
 
 
 def valid_public_key(public_key: bytes) -> bool:
@@ -91,10 +63,7 @@ def aggregate_verify_same_message(public_keys: Sequence[bytes], message: bytes, 
         return False
     if not points:
         return False
-    total = points[0]
-    for point in points[1:]:
-        total = total + point
-    return verify(total.compress(), message, signature)
+    return verify(G1.sum(points).encode(), message, signature)
 
 
 def aggregate_verify(
@@ -111,8 +80,5 @@ def aggregate_verify(
         keys = [decode_public_key(key) for key in public_keys]
     except BadPoint:
         return False
-    left = None
-    for key, message in zip(keys, messages, strict=True):
-        term = miller_loop(key, BlstP2Element.hash_to_group(message, tag))
-        left = term if left is None else left * term
-    return bool(final_verify(left, miller_loop(GENERATOR, right)))
+    pairs = [(key, G2.hash(message, tag)) for key, message in zip(keys, messages, strict=True)]
+    return pairing_check([*pairs, (-G1.generator(), right)])

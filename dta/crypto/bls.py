@@ -10,12 +10,11 @@ import secrets
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from pyblst import BlstP1Element, BlstP2Element
-
 from abci_app.crypto import bls
+from abci_app.crypto.curve import G1, G2, ORDER
 from dta.secret import SecretBytes
 
-GROUP_ORDER: Final = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
+GROUP_ORDER: Final = ORDER
 """r: the order of G1, G2 and GT, a 255-bit prime."""
 
 SEED_BYTES: Final = 48
@@ -54,8 +53,7 @@ class BlsPrivateKey:
     @property
     def public_key(self) -> bytes:
         """The public key: G1, compressed, 48 bytes."""
-        generator: BlstP1Element = bls.GENERATOR
-        return bytes(generator.scalar_mul(self._scalar).compress())
+        return (G1.generator() * self._scalar).encode()
 
     def sign(self, message: bytes) -> bytes:
         """The signature over ``message``: G2, compressed, 96 bytes."""
@@ -66,7 +64,7 @@ class BlsPrivateKey:
         return self._sign(statement, bls.POSSESSION_TAG)
 
     def _sign(self, message: bytes, tag: bytes) -> bytes:
-        return bytes(BlstP2Element.hash_to_group(message, tag).scalar_mul(self._scalar).compress())
+        return (G2.hash(message, tag) * self._scalar).encode()
 
     def __repr__(self) -> str:
         return "<redacted>"
@@ -83,7 +81,4 @@ def aggregate(signatures: Sequence[bytes]) -> bytes:
     points = [bls.decode_signature(signature) for signature in signatures]
     if not points:
         raise bls.BadPoint
-    total = points[0]
-    for point in points[1:]:
-        total = total + point
-    return bytes(total.compress())
+    return G2.sum(points).encode()
