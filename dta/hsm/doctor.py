@@ -50,9 +50,11 @@ def _walk_pkcs11(config: KeystoreConfig, prompt: Prompt | None, final_try: bool)
             "module loads", "ok", f"{library.library_description}, by {library.manufacturer_id}, Cryptoki {version}"
         )
         yield CheckStep("slots", "ok", f"{len(loaded.slots())} with a token in them")
-        token = loaded.find_token(config.token_label)
+        with loaded.alone():
+            token = loaded.find_token(config.token_label)
         yield CheckStep("token", "ok", f"{token.label!r}, model {token.model}, in slot {token.slot.slot_id}")
-        warning = module.check_pin_flags(token, final_try=final_try)
+        with loaded.alone():
+            warning = module.check_pin_flags(token, final_try=final_try)
         pin = read_pin(config, prompt=prompt)
         yield CheckStep("PIN source", "ok", source_name(config))
         yield from _login_and_check(loaded, config, pin, warning, final_try)

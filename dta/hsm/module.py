@@ -124,18 +124,13 @@ class Module:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Keeps other threads and processes of this host from making or destroying keys meanwhile.
+        """Keeps other threads and processes of this host from making or destroying keys, or logging in, meanwhile.
 
-        By an advisory lock on the module's own file: it needs no place to write, and ends with the process. Who
-        cannot get it in time goes on without, rather than let another user's lock stop this node.
+        A login counts too: SoftHSM writes the token's flags anew at each, and who reads them half written sees a
+        token without a PIN, or none. Entered before ``lock``, never inside it.
         """
-        with self.change_lock:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                _wait_for_turn(descriptor)
-                yield
-            finally:
-                os.close(descriptor)
+        with self.change_lock, _turn(self.path):
+            yield
 
     def release(self) -> None:
         """Lets go of the module; the last one out finalises it, so that the next one in reads its configuration."""
@@ -143,6 +138,21 @@ class Module:
             self.users -= 1
             if self.users == 0 and self.library is not None:
                 self.library.finalize()
+
+
+@contextlib.contextmanager
+def _turn(path: Path) -> Iterator[None]:
+    """One process of this host at a time.
+
+    By an advisory lock on the module's own file: it needs no place to write, and ends with the process. Who cannot
+    get it in time goes on without, rather than let another user's lock stop this node.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _wait_for_turn(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _wait_for_turn(descriptor: int) -> None:
@@ -171,7 +181,8 @@ def acquire(path: Path) -> Module:
         with module.lock:
             if module.users == 0:
                 try:
-                    module.library = pkcs11.lib(str(real))
+                    with _turn(real):  # loading reads every token; without users, nobody here holds the turn
+                        module.library = pkcs11.lib(str(real))
                 except PKCS11Error as error:
                     raise ModuleBroken(
                         f"{path} does not load or initialise: {faults.describe(error)}",
@@ -285,7 +296,7 @@ def login(token: Any, pin: SecretBytes, module: Path) -> Any:
 
 def open_session(module: Module, label: str | None, pin: SecretBytes, *, final_try: bool = False) -> TokenSession:
     """The process's session on the token, opened by the first who asks. Pair with :func:`close_session`."""
-    with module.lock:
+    with module.alone(), module.lock:
         token = module.find_token(label)
         key = (token.slot.slot_id, token.serial)
         session = module.sessions.get(key)

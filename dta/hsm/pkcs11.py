@@ -47,8 +47,9 @@ class Pkcs11Keystore:
             raise ConfigIncomplete("a PKCS#11 keystore needs the path of the token's module")
         loaded = module.acquire(config.module)
         try:
-            token = loaded.find_token(config.token_label)
-            warning = module.check_pin_flags(token)
+            with loaded.alone():
+                token = loaded.find_token(config.token_label)
+                warning = module.check_pin_flags(token)
             if warning and notice is not None:
                 notice(f"token {token.label!r}: {warning}")
             return cls(module.open_session(loaded, config.token_label, read_pin(config, prompt=prompt)))

@@ -27,7 +27,7 @@ def init_token(module_path: Path, label: str, so_pin: SecretBytes, pin: SecretBy
         raise ValueError("a token's label is 1 to 32 characters of A-Z, a-z, 0-9, underscore, dot and hyphen")
     loaded = module.acquire(module_path)
     try:
-        with loaded.lock:
+        with loaded.alone(), loaded.lock:
             if any(token.label == label for token in loaded.tokens()):
                 raise TokenExists(f"token {label!r} is in {module_path} already", module=module_path, token=label)
             slot = _blank_slot(loaded)
