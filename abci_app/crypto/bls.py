@@ -16,6 +16,7 @@ __all__ = ["BadPoint"]
 
 SIGNATURE_TAG: Final = b"BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_"
 POSSESSION_TAG: Final = b"BLS_POP_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_"
+MIN_SIG_TAG: Final = b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_"
 
 
 def decode_public_key(public_key: bytes) -> G1:
@@ -82,3 +83,15 @@ def aggregate_verify(
         return False
     pairs = [(key, G2.hash(message, tag)) for key, message in zip(keys, messages, strict=True)]
     return pairing_check([*pairs, (-G1.generator(), right)])
+
+
+def verify_min_sig(public_key: bytes, message: bytes, signature: bytes, tag: bytes = MIN_SIG_TAG) -> bool:
+    """Whether ``signature`` (G1, 48 bytes) over ``message`` is good under ``public_key`` (G2, 96). Never raises.
+
+    The other choice of groups, that of ``signing`` keys and of randomness beacons.
+    """
+    try:
+        key, point = G2.decode(public_key), G1.decode(signature)
+    except BadPoint:
+        return False
+    return pairing_check([(G1.hash(message, tag), key), (-point, G2.generator())])

@@ -21,6 +21,7 @@ SCALAR_BYTES: Final = 32
 G1_BYTES: Final = 48
 G2_BYTES: Final = 96
 MAX_TAG_BYTES: Final = 255
+_BUCKETS_FROM: Final = 48  # points from which the bucket method is the faster one
 
 _G1_GENERATOR: Final = bytes.fromhex(
     "97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb"
@@ -35,8 +36,8 @@ class BadPoint(ValueError):
     """The bytes are not the canonical encoding of a point of the subgroup, or are the identity's."""
 
 
-class _Point:
-    """What both groups share. ``_library`` is the binding's class, ``BYTES`` the length of an encoding."""
+class Point:
+    """What :class:`G1` and :class:`G2` share. ``BYTES`` is the length of an encoding. Immutable."""
 
     __slots__ = ("_encoding", "_point")
 
@@ -108,11 +109,25 @@ class _Point:
 
     @classmethod
     def msm(cls, points: Sequence[Self], scalars: Sequence[int]) -> Self:
-        """The sum of ``points[i] * scalars[i]``. As many scalars as points, or ValueError."""
-        total = cls._library()
-        for point, scalar in zip(points, scalars, strict=True):
-            total = total + point._point.scalar_mul(scalar % ORDER)
-        return cls(total)
+        """The sum of ``points[i] * scalars[i]``. As many scalars as points, or ValueError.
+
+        Its time depends on the scalars: for public ones only.
+        """
+        if len(points) != len(scalars):
+            raise ValueError("as many scalars as points")
+        reduced = [scalar % ORDER for scalar in scalars]
+        if len(points) >= _BUCKETS_FROM:
+            return cls(_bucket_sum(cls._library(), [point._point for point in points], reduced))
+        return cls.sum(point * scalar for point, scalar in zip(points, reduced, strict=True))
+
+    def times_small(self, factor: int) -> Self:
+        """The product by a ``factor`` >= 0, by doubling and adding: fast for small ones. For public factors only."""
+        total = self._library()
+        for bit in f"{factor:b}":
+            total = total + total
+            if bit == "1":
+                total = total + self._point
+        return type(self)(total)
 
     def __add__(self, other: Self) -> Self:
         return type(self)(self._point + other._point)
@@ -136,7 +151,7 @@ class _Point:
 
 
 @final
-class G1(_Point):
+class G1(Point):
     """A point of G1: 48 bytes encoded."""
 
     __slots__ = ()
@@ -146,13 +161,35 @@ class G1(_Point):
 
 
 @final
-class G2(_Point):
+class G2(Point):
     """A point of G2: 96 bytes encoded."""
 
     __slots__ = ()
     BYTES = G2_BYTES
     _library = BlstP2Element
     _generator = BlstP2Element.uncompress(_G2_GENERATOR)
+
+
+def _bucket_sum(identity: Any, points: list[Any], scalars: list[int]) -> Any:
+    """Pippenger's bucket method. The window suits from 48 points to some thousands."""
+    window = 5 if len(points) < 96 else 6 if len(points) < 192 else 7
+    bits = max(scalar.bit_length() for scalar in scalars)
+    mask = (1 << window) - 1
+    total = identity
+    for shift in range((bits + window - 1) // window * window - window, -1, -window):
+        for _ in range(window):
+            total = total + total
+        buckets: list[Any] = [None] * (mask + 1)
+        for point, scalar in zip(points, scalars, strict=True):
+            digit = scalar >> shift & mask
+            held = buckets[digit]
+            buckets[digit] = point if held is None else held + point
+        running = identity
+        for bucket in buckets[:0:-1]:
+            if bucket is not None:
+                running = running + bucket
+            total = total + running
+    return total
 
 
 _ONE: Final = miller_loop(BlstP1Element(), BlstP2Element())

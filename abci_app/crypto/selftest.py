@@ -2,7 +2,8 @@
 
 A library that is built, replaced or miscompiled into deciding otherwise would fork the chain: better not to start.
 Sources: Ed25519 RFC 8032 section 7.1 (test 2); SHA-256 FIPS 180-4 ("abc"); BLS the signature over 32 zero bytes of
-Ethereum's consensus test suite; the HPKE message was sealed once by us to the key of the seed 00 01 ... 5f.
+Ethereum's consensus test suite, round 1000 of drand's quicknet and RFC 9380 J.9.1 ("abc"); the HPKE message was sealed
+once by us to the key of the seed 00 01 ... 5f.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Final
 
 from abci_app import canonical
 from abci_app.cid import cid_of, digest_of
-from abci_app.crypto import bls, ed25519, hpke
+from abci_app.crypto import bls, ed25519, hpke, transcript
+from abci_app.crypto.curve import G1, G2, ORDER, BadPoint, Point
 from abci_app.pb.dta.v1.tx_pb2 import SignedTx
 
 _ED25519_KEY: Final = bytes.fromhex("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c")
@@ -30,6 +32,20 @@ _BLS_SIGNATURE: Final = bytes.fromhex(
     "b6ed936746e01f8ecf281f020953fbf1f01debd5657c4a383940b020b26507f6076334f91e2366c96e9ab279fb515809"
     "0352ea1c5b0c9274504f4f0e7053af24802e51e4568d164fe986834f41e55c8e850ce1f98458c0cfc9ab380b55285a55"
 )
+
+_RFC_9380_TAG: Final = b"QUUX-V01-CS02-with-BLS12381G1_XMD:SHA-256_SSWU_RO_"
+_RFC_9380_ABC: Final = bytes.fromhex(
+    "83567bc5ef9c690c2ab2ecdf6a96ef1c139cc0b2f284dca0a9a7943388a49a3aee664ba5379a7655d3c68900be2f6903"
+)
+_BEACON_KEY: Final = bytes.fromhex(
+    "83cf0f2896adee7eb8b5f01fcad3912212c437e0073e911fb90022d3e760183c8c4b450b6a0a6c3ac6a5776a2d106451"
+    "0d1fec758c921cc22b0e17e63aaf4bcb5ed66304de9cf809bd274ca73bab4af5a6e9c76a4bc09e76eae8991ef5ece45a"
+)
+_BEACON_MESSAGE: Final = sha256((1000).to_bytes(8, "big")).digest()
+_BEACON_SIGNATURE: Final = bytes.fromhex(
+    "b44679b9a59af2ec876b1a6b1ad52ea9b1615fc3982b19576350f93447cb1125e342b73a8dd2bacbe47e4b6b63ed5e39"
+)
+_CHALLENGE: Final = 0x01F2D3F1D88D101DDF0DFAE9A6377F519A28CD98D10DAB6CC3C8A96B103A8607
 
 _HPKE_SEED: Final = bytes(range(64))
 _HPKE_X25519: Final = bytes(range(64, 96))
@@ -97,6 +113,38 @@ def _bls_refuses_a_point_outside_the_subgroup() -> bool:
     return not bls.valid_public_key(b"\x80" + bytes(46) + b"\x04")
 
 
+def _curve_hashes_to_g1() -> bool:
+    return G1.hash(b"abc", _RFC_9380_TAG).encode() == _RFC_9380_ABC
+
+
+def _curve_accepts_a_beacon() -> bool:
+    return bls.verify_min_sig(_BEACON_KEY, _BEACON_MESSAGE, _BEACON_SIGNATURE)
+
+
+def _curve_refuses_another_beacon() -> bool:
+    return not bls.verify_min_sig(_BEACON_KEY, bytes(32), _BEACON_SIGNATURE)
+
+
+def _group_adds_and_multiplies(group: type[Point]) -> bool:
+    """(r - 1) times a point is its opposite; a sum is the identity, which is encoded and never decoded."""
+    g = group.generator()
+    if g * (ORDER - 1) != -g or not (g * 5 - (g + g + g * 3)).is_identity:
+        return False
+    try:
+        group.decode((g - g).encode())
+    except BadPoint:
+        return True
+    return False
+
+
+def _curve_adds_and_multiplies() -> bool:
+    return _group_adds_and_multiplies(G1) and _group_adds_and_multiplies(G2)
+
+
+def _challenge() -> bool:
+    return transcript.challenge("DTA-v1-selftest", b"a", b"") == _CHALLENGE
+
+
 def _protobuf_takes_the_canonical() -> bool:
     message = canonical.decode(SignedTx, bytes.fromhex("0a0161120162"), 6)
     return message == SignedTx(body=b"a", signer=b"b")
@@ -142,6 +190,11 @@ _CASES: Final[tuple[tuple[str, str, Callable[[], bool]], ...]] = (
     ("pyblst", "known signature", _bls_accepts),
     ("pyblst", "another message", _bls_refuses_another_message),
     ("pyblst", "key outside the subgroup", _bls_refuses_a_point_outside_the_subgroup),
+    ("pyblst", "hashing to G1", _curve_hashes_to_g1),
+    ("pyblst", "known beacon", _curve_accepts_a_beacon),
+    ("pyblst", "another beacon", _curve_refuses_another_beacon),
+    ("pyblst", "arithmetic of G1 and G2", _curve_adds_and_multiplies),
+    ("hashlib", "challenge of a proof", _challenge),
     ("protobuf", "canonical encoding", _protobuf_takes_the_canonical),
     ("protobuf", "other encodings", _protobuf_refuses_the_rest),
     ("base64", "CID of hello", _cid),

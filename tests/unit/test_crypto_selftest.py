@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from hashlib import sha3_384
+
 import pytest
 
 from abci_app import canonical
-from abci_app.crypto import bls, ed25519, hpke, selftest
+from abci_app.crypto import bls, curve, ed25519, hpke, selftest, transcript
 
 
 def test_the_pinned_libraries_pass() -> None:
@@ -21,6 +23,36 @@ def test_a_verifier_that_says_the_same_to_everything_is_noticed(
     with pytest.raises(selftest.SelfTestFailed) as caught:
         selftest.run()
     assert caught.value.library == library
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("hash", classmethod(lambda cls, message, tag: cls.generator())),
+        ("__mul__", lambda point, scalar: point),
+        ("__sub__", lambda point, other: point),
+        ("decode", classmethod(lambda cls, data: cls.generator())),
+    ],
+)
+def test_a_curve_that_answers_otherwise_is_noticed(monkeypatch: pytest.MonkeyPatch, name: str, answer: object) -> None:
+    monkeypatch.setattr(curve.G1, name, answer)
+    with pytest.raises(selftest.SelfTestFailed) as caught:
+        selftest.run()
+    assert caught.value.library == "pyblst"
+
+
+@pytest.mark.parametrize("verdict", [True, False])
+def test_a_pairing_that_says_the_same_to_everything_is_noticed(monkeypatch: pytest.MonkeyPatch, verdict: bool) -> None:
+    monkeypatch.setattr(bls, "pairing_check", lambda pairs: verdict)
+    with pytest.raises(selftest.SelfTestFailed):
+        selftest.run()
+
+
+def test_another_way_to_a_challenge_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transcript, "sha384", sha3_384)
+    with pytest.raises(selftest.SelfTestFailed) as caught:
+        selftest.run()
+    assert caught.value.case == "challenge of a proof"
 
 
 def test_a_decoder_that_takes_everything_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
