@@ -5,6 +5,7 @@ A home is also a client's (``client.toml``, ``trust.json``, ``identities/``): se
 
 from __future__ import annotations
 
+import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,11 @@ class NodeConfig:
     @property
     def outbox_dir(self) -> Path:
         return self.home / "outbox"
+
+
+def debugging() -> bool:
+    """``DTA_DEBUG=1``: faults of this program are shown with their traceback, and the agent logs at debug level."""
+    return os.environ.get("DTA_DEBUG") == "1"
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import contextlib
 import os
-import resource
 import signal
 import sys
 import traceback
@@ -25,6 +24,7 @@ from abci_app.server.application import Application, StateMachine
 from abci_app.server.connection import serve_connection
 from abci_app.server.dispatch import Dispatcher
 from abci_app.server.framing import DEFAULT_MAX_FRAME_BYTES
+from abci_app.server.hardening import harden
 from abci_app.server.listener import Listener, ListenRefused, UnixAddress, bind, parse_address
 from abci_app.server.pruning import Pruner
 from abci_app.server.statesocket import MAX_REQUEST_BYTES, StateReader
@@ -153,7 +153,7 @@ def main(machine: StateMachine, mempool: Mempool, argv: Sequence[str] | None = N
     parser.add_argument("--max-message-bytes", type=int, default=DEFAULT_MAX_FRAME_BYTES, help="cap of one message")
     arguments = parser.parse_args(argv)
     os.umask(0o077)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    harden()
     home = StateHome(arguments.home)
     try:
         database = home.open()

@@ -8,28 +8,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import ctypes
 import logging
 import os
-import resource
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from dta.agent.agent import Agent
-from dta.config import load_node_config
+from dta.config import debugging, load_node_config
 from dta.errors import EXIT_INTERNAL, DtaError
+from dta.hardening import harden
 
 STATE_THREADS = 16
 EXIT_HUNG = 75
-_PR_SET_DUMPABLE = 4
-
-
-def harden() -> None:
-    """No core dump of this process, and no debugger for other processes of the same user: its memory holds secrets."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 async def _run(agent: Agent) -> bool:
@@ -47,10 +39,12 @@ def main() -> None:
     parser.add_argument("--home", type=Path, required=True)
     home: Path = parser.parse_args().home
     harden()
+    level = logging.DEBUG if debugging() else logging.INFO
     logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    if not debugging():
+        logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         loop = asyncio.new_event_loop()
         was_hung = loop.run_until_complete(_run(Agent(load_node_config(home))))

@@ -15,8 +15,10 @@ from typing import Annotated
 import typer
 
 from dta.cli import debug, genesis, hsm, identity, init, node, order, policy, receipt, validator, vault
-from dta.cli.session import Session, debugging
+from dta.cli.session import Session
+from dta.config import debugging
 from dta.errors import EXIT_USAGE, DtaError, InternalError, KeystoreFailure, UsageError
+from dta.hardening import harden
 from dta.home import Home, default_home
 from dta.hsm.errors import KeystoreError
 
@@ -131,5 +133,6 @@ def _report(error: DtaError, as_json: bool) -> int:
 
 
 def main() -> None:
-    """The entry point of ``dta``."""
+    """The entry point of ``dta``. Its memory holds keys, PINs and secrets; so does that of a node it starts."""
+    harden()
     sys.exit(run(sys.argv[1:]))

@@ -187,8 +187,3 @@ def session_of(context: typer.Context) -> Session:
     if found is None:
         raise AssertionError("a command runs under main, which makes the session")
     return found
-
-
-def debugging() -> bool:
-    """Whether faults of this program are to be shown with their traceback."""
-    return os.environ.get("DTA_DEBUG") == "1"

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dta.errors import EXIT_USAGE, DtaError
+from dta.hardening import harden
 from dta.localnet.demo import run_demo
 from dta.localnet.network import DEFAULT_PORT_BASE, MAX_VALIDATORS, Network, Plan
 
@@ -103,6 +104,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def main() -> int:
     """Run one command; errors go to stderr as ``error:`` and ``hint:``."""
+    harden()
     try:
         return _run(_parser().parse_args())
     except DtaError as error:

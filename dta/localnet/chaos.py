@@ -31,6 +31,7 @@ from dta.client import requests
 from dta.client.rpc import Rpc
 from dta.config import load_node_config
 from dta.errors import DtaError, TimedOut
+from dta.hardening import harden
 from dta.hsm import softhsm
 from dta.localnet.demo import Demo
 from dta.localnet.network import DEFAULT_PORT_BASE, Network, Plan
@@ -329,6 +330,7 @@ def _run(arguments: argparse.Namespace) -> Verdict:
 
 def main() -> int:
     """Run, show the verdict on stdout; 0 when it is clean."""
+    harden()
     arguments = _parser().parse_args()
     try:
         verdict = _run(arguments)
