@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import subprocess
@@ -20,8 +21,10 @@ from dta.errors import DtaError
 from dta.hsm.doctor import diagnose
 from dta.hsm.keystore import CheckStep
 from dta.hsm.pin import Prompt
+from dta.tendermint_config import listen_addresses, persistent_peers
 
 COMET_VERSIONS = ("0.38.", "0.39.", "0.40.")
+ABCI_MAJOR = "2."
 CLOCK_TOLERANCE_S = 5
 DISK_WARNING_BYTES = 5 << 30
 DISK_FAILURE_BYTES = 500 << 20
@@ -37,12 +40,14 @@ def examine(
     ``now_s``: Unix seconds by the local clock. Nothing is raised: what can't be looked at is a failure that says so.
     """
     yield _disk(config.home)
-    yield _comet_version(config.comet_binary)
-    yield _port("gateway port", config.gateway_bind, running)
-    status = _status(config) if running else None
-    yield from _ledger(config, status, running, now_s)
+    yield from _comet_version(config.comet_binary)
+    for name, address in (*listen_addresses(config.comet_home).items(), ("gateway", config.gateway_bind)):
+        yield _port(f"{name} port", address, running)
+    yield from _ledger(config, running, now_s)
     yield from diagnose(config.keystore, prompt=prompt)
     yield _block_store(config)
+    if running:
+        yield _pinned(agent)
     for url in gateways:
         yield _gateway(url, now_s)
     yield _hooks(agent, running)
@@ -59,18 +64,29 @@ def _disk(home: Path) -> CheckStep:
     return CheckStep("disk", "ok", detail)
 
 
-def _comet_version(binary: str) -> CheckStep:
+def _comet_version(binary: str) -> Iterator[CheckStep]:
     found = shutil.which(binary)
     if found is None:
-        return CheckStep("CometBFT", "failure", f"there is no {binary}", "build it, or set comet_binary in node.toml")
+        yield CheckStep("CometBFT", "failure", f"there is no {binary}", "build it, or set comet_binary in node.toml")
+        return
     try:
-        done = subprocess.run([found, "version"], capture_output=True, timeout=_TIMEOUT_S, check=False)
+        done = subprocess.run([found, "version", "--verbose"], capture_output=True, timeout=_TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        return CheckStep("CometBFT", "failure", f"{found} does not run: {type(error).__name__}", "build it again")
-    version = done.stdout.decode("ascii", "replace").strip().removeprefix("v")
+        yield CheckStep("CometBFT", "failure", f"{found} does not run: {type(error).__name__}", "build it again")
+        return
+    try:
+        said = json.loads(done.stdout)
+        # What v0.38 still calls by its older name.
+        version = str(said.get("cometbft") or said["tendermint"]).removeprefix("v")
+        abci = str(said["abci"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        yield CheckStep("CometBFT", "failure", f"{found} does not say which version it is", "is it CometBFT?")
+        return
     known = version.startswith(COMET_VERSIONS)
-    advice = "" if known else "use the version that tools/go.mod pins"
-    return CheckStep("CometBFT", "ok" if known else "failure", f"{found} is {version or 'of no version'}", advice)
+    advice = "use the version that tools/go.mod pins"
+    yield CheckStep("CometBFT", "ok" if known else "failure", f"{found} is {version}", "" if known else advice)
+    speaks = abci.startswith(ABCI_MAJOR)
+    yield CheckStep("ABCI", "ok" if speaks else "failure", f"CometBFT speaks ABCI {abci}", "" if speaks else advice)
 
 
 def _port(name: str, address: tuple[str, int], running: bool) -> CheckStep:
@@ -81,7 +97,8 @@ def _port(name: str, address: tuple[str, int], running: bool) -> CheckStep:
         try:
             socket.create_connection((reachable, port), _TIMEOUT_S).close()
         except OSError as error:
-            return CheckStep(name, "failure", f"nothing answers on {where}: {error.strerror}", "see logs/agent.log")
+            log = "agent" if name.startswith("gateway") else "cometbft"
+            return CheckStep(name, "failure", f"nothing answers on {where}: {error.strerror}", f"see logs/{log}.log")
         return CheckStep(name, "ok", f"something listens on {where}")
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -92,22 +109,32 @@ def _port(name: str, address: tuple[str, int], running: bool) -> CheckStep:
     return CheckStep(name, "ok", f"{where} is free")
 
 
-def _status(config: NodeConfig) -> Status | DtaError:
-    try:
-        with Rpc(config.rpc_url, timeout_s=_TIMEOUT_S) as rpc:
-            return rpc.call(requests.status())
-    except DtaError as error:
-        return error
-
-
-def _ledger(config: NodeConfig, status: Status | DtaError | None, running: bool, now_s: float) -> Iterator[CheckStep]:
+def _ledger(config: NodeConfig, running: bool, now_s: float) -> Iterator[CheckStep]:
     if not running:
         yield CheckStep("ledger", "warning", "the node is not running", f"dta --home {config.home} start")
         return
-    if not isinstance(status, Status):
-        reason = status.message if status is not None else "it was not asked"
-        yield CheckStep("ledger", "failure", reason, "see logs/cometbft.log and logs/application.log")
+    try:
+        with Rpc(config.rpc_url, timeout_s=_TIMEOUT_S) as rpc:
+            status, info, net = (
+                rpc.call(requests.status()), rpc.call(requests.abci_info()), rpc.call(requests.net_info())
+            )  # fmt: skip
+    except DtaError as error:
+        yield CheckStep("ledger", "failure", error.message, "see logs/cometbft.log and logs/application.log")
         return
+    yield CheckStep("application", "ok", f"{info.name} {info.version} at height {info.height}")
+    yield _peers(len(net.peers), len(persistent_peers(config.comet_home)))
+    yield from _newest_block(config, status, now_s)
+
+
+def _peers(connected: int, configured: int) -> CheckStep:
+    detail = f"connected to {connected} of {configured}"
+    if connected < configured:
+        advice = "are they up, and does a firewall let the p2p port through, both ways?"
+        return CheckStep("peers", "failure" if connected == 0 else "warning", detail, advice)
+    return CheckStep("peers", "ok", detail)
+
+
+def _newest_block(config: NodeConfig, status: Status, now_s: float) -> Iterator[CheckStep]:
     age_s = int(now_s - status.latest_time.seconds)
     if status.catching_up:
         yield CheckStep("catching up", "warning", f"at height {status.latest_height}", "wait: hooks start after it")
@@ -137,6 +164,14 @@ def _block_store(config: NodeConfig) -> CheckStep:
         return CheckStep("block store", "warning", f"{blocks} is not there yet", "the agent makes it when it starts")
     size_bytes = sum(path.stat().st_size for path in blocks.rglob("*") if path.is_file())
     return CheckStep("block store", "ok", f"{size_bytes >> 10} KiB in {blocks}")
+
+
+def _pinned(agent: dict[str, Any] | None) -> CheckStep:
+    blocks = (agent or {}).get("blocks") or {}
+    missing = blocks.get("missing") or []
+    detail = f"{blocks.get('pinned', 0)} pinned, {len(missing)} missing"
+    advice = "no peer's gateway had them yet; `dta status --json` says which" if missing else ""
+    return CheckStep("blocks", "warning" if missing else "ok", detail, advice)
 
 
 def _gateway(url: str, now_s: float) -> CheckStep:

@@ -171,11 +171,34 @@ def external_signer(comet_home: Path) -> str:
 
     Read from the ``config.toml`` that CometBFT itself reads; one that can't be read has none.
     """
+    return str(_configured(comet_home).get("priv_validator_laddr", ""))
+
+
+def listen_addresses(comet_home: Path) -> dict[str, tuple[str, int]]:
+    """Where CometBFT listens by its own ``config.toml``: ``p2p`` and ``rpc``, those of TCP that can be read."""
+    found = {}
+    table = _configured(comet_home)
+    for name in ("p2p", "rpc"):
+        section = table.get(name)
+        laddr = section.get("laddr", "") if isinstance(section, dict) else ""
+        host, _, port = str(laddr).removeprefix("tcp://").rpartition(":")
+        if port.isdecimal():
+            found[name] = (host.strip("[]"), int(port))
+    return found
+
+
+def persistent_peers(comet_home: Path) -> list[str]:
+    """The peers that CometBFT keeps connections to, each ``id@host:port``."""
+    section = _configured(comet_home).get("p2p")
+    peers = section.get("persistent_peers", "") if isinstance(section, dict) else ""
+    return [peer for peer in str(peers).split(",") if peer]
+
+
+def _configured(comet_home: Path) -> dict[str, object]:
     try:
-        table = tomllib.loads((comet_home / "config/config.toml").read_text(encoding="utf-8"))
+        return tomllib.loads((comet_home / "config/config.toml").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return ""
-    return str(table.get("priv_validator_laddr", ""))
+        return {}
 
 
 def new_node_key(path: Path) -> str:

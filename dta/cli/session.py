@@ -6,7 +6,6 @@ Data goes to stdout, talk to stderr. With ``--json`` stdout carries exactly one 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

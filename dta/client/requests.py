@@ -139,6 +139,15 @@ class NetInfo:
     peers: tuple[Peer, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class AbciInfo:
+    """What the application told CometBFT of itself: ``height`` is the last one that it committed."""
+
+    name: str
+    version: str
+    height: int
+
+
 def status() -> Request[Status]:
     """The node's newest height, and whether it is still catching up."""
     return Request("status", {}, _status)
@@ -209,6 +218,11 @@ def block_results(height: int) -> Request[BlockResults]:
 def net_info() -> Request[NetInfo]:
     """The node's peers."""
     return Request("net_info", {}, _net_info)
+
+
+def abci_info() -> Request[AbciInfo]:
+    """The application, asked through CometBFT."""
+    return Request("abci_info", {}, _abci_info)
 
 
 def _base64(value: bytes) -> str:
@@ -371,4 +385,13 @@ def _net_info(value: Any) -> NetInfo:
             )
             for p in peers
         ),
+    )
+
+
+def _abci_info(value: Any) -> AbciInfo:
+    said = member(value, "response")
+    return AbciInfo(  # CometBFT leaves out what is empty or zero
+        name=decode.text(said.get("data", ""), "response.data", 64),
+        version=decode.text(said.get("version", ""), "response.version", 64),
+        height=decode.integer(said.get("last_block_height", "0"), "response.last_block_height"),
     )

@@ -62,7 +62,15 @@ def test_status_and_doctor_say_by_their_exit_codes_how_the_node_is(folk: People)
     net = folk.net
     for node in net.nodes():
         eventually(f"node {node} is healthy", lambda node=node: status(net, node) == HEALTHY)  # type: ignore[misc]
-    net.dta(["doctor"], home=net.home(VICTIM))
+    checks = {check["name"]: check for check in net.dta_json(["doctor"], home=net.home(VICTIM))["checks"]}
+    others = {f"gateway http://127.0.0.1:{net.gateway_port(node)}" for node in net.nodes() if node != VICTIM}
+    wanted = {
+        "disk", "CometBFT", "ABCI", "p2p port", "rpc port", "gateway port", "application", "peers", "catching up",
+        "clock", "login", "signs", "PRF", "block store", "blocks", "hooks",
+    }  # fmt: skip
+    assert wanted | others <= set(checks)
+    assert {check["status"] for check in checks.values()} <= {"ok", "warning"}
+    assert [check for check in checks.values() if check["status"] != "ok" and not check["advice"]] == []
 
     pin_file = net.root / "pins" / f"node-{VICTIM}"
     pin = pin_file.read_bytes()

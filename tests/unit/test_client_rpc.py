@@ -59,6 +59,10 @@ def test_peers_and_queries_are_read() -> None:
     peer = {"node_info": {"id": "ab", "moniker": "m"}, "remote_ip": "127.0.0.1", "is_outbound": True}
     found = answering(result={"listening": True, "n_peers": "1", "peers": [peer]}).call(requests.net_info())
     assert found.peers[0].remote_ip == "127.0.0.1"
+    info = {"data": "dta", "version": "0.1", "app_version": "1", "last_block_height": "7"}
+    for said, height in ((info, 7), ({"data": "dta", "version": "0.1"}, 0)):
+        found_info = answering(result={"response": said}).call(requests.abci_info())
+        assert found_info == requests.AbciInfo("dta", "0.1", height)
     response = {"code": 0, "log": "", "key": "a2V5", "value": None, "height": "3", "proofOps": None}
     answer = answering(result={"response": response}).call(requests.abci_query("/store", b"key"))
     assert (answer.key, answer.value, answer.height, answer.proof_ops) == (b"key", b"", 3, ())

@@ -5,11 +5,18 @@ from __future__ import annotations
 import json
 import os
 import socket
+from dataclasses import replace
+from email.utils import formatdate
 from pathlib import Path
 
+import httpx
 import pytest
 
+from abci_app.block import Time
+from dta import tendermint_config
 from dta.cli import nodestatus
+from dta.client import requests
+from dta.client.rpc import Rpc
 from dta.config import NodeConfig
 from dta.doctor import examine
 from dta.hsm.config import KeystoreConfig
@@ -111,13 +118,94 @@ def test_late_hooks_are_a_warning(config: NodeConfig) -> None:
     assert steps(config, running=True, agent={"hooks": {"due": 3, "late": 0}})["hooks"].status == "ok"
 
 
-def test_an_unknown_cometbft_is_a_failure(config: NodeConfig, tmp_path: Path) -> None:
-    program = tmp_path / "comet"
-    program.write_text("#!/bin/sh\necho v0.34.0\n")
+def comet(directory: Path, said: str) -> str:
+    """A program that says ``said`` of its version."""
+    program = directory / "comet"
+    program.write_text(f"#!/bin/sh\necho '{said}'\n")
     program.chmod(0o700)
-    other = NodeConfig(
-        tmp_path, "chain", bytes(32), config.keystore, config.rpc_url, config.gateway_bind, comet_binary=str(program)
-    )
-    assert steps(other)["CometBFT"].status == "failure"
-    program.write_text("#!/bin/sh\necho 0.39.4\n")
-    assert steps(other)["CometBFT"].status == "ok"
+    return str(program)
+
+
+@pytest.mark.parametrize(
+    ("said", "version", "abci"),
+    [
+        ('{"cometbft": "v0.34.0", "abci": "0.17.0"}', "failure", "failure"),
+        ('{"tendermint": "0.38.26", "abci": "2.0.0"}', "ok", "ok"),
+        ('{"cometbft": "0.39.4", "abci": "2.0.0"}', "ok", "ok"),
+        ('{"cometbft": "0.40.0", "abci": "3.0.0"}', "ok", "failure"),
+        ("0.39.4", "failure", None),
+        ("[1]", "failure", None),
+    ],
+)
+def test_the_versions_of_cometbft_and_of_its_abci_are_looked_at(
+    config: NodeConfig, tmp_path: Path, said: str, version: str, abci: str | None
+) -> None:
+    found = steps(replace(config, comet_binary=comet(tmp_path, said)))
+    assert found["CometBFT"].status == version
+    assert (found["ABCI"].status if "ABCI" in found else None) == abci
+
+
+def test_every_port_that_cometbft_is_configured_to_listen_on_is_tried(config: NodeConfig) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        write_comet_config(config, p2p_laddr=f"tcp://127.0.0.1:{taken.getsockname()[1]}", rpc_laddr="tcp://[::1]:0")
+        found = steps(config)
+        assert (found["p2p port"].status, found["rpc port"].status) == ("failure", "ok")
+        assert steps(config, running=True)["p2p port"].status == "ok"
+        assert steps(config, running=True)["rpc port"].status == "failure"
+        assert "cometbft.log" in steps(config, running=True)["rpc port"].advice
+
+
+def write_comet_config(config: NodeConfig, **settings: str) -> None:
+    directory = config.comet_home / "config"
+    directory.mkdir(parents=True)
+    values = tendermint_config.Settings("node", "unix:///a", **settings).values()  # type: ignore[arg-type]
+    text = tendermint_config.render(tendermint_config.load_template(), values)
+    (directory / "config.toml").write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("connected", "age_s", "catching_up", "expected"),
+    [
+        (2, 3, False, {"peers": "ok", "catching up": "ok", "clock": "ok"}),
+        (1, 3, True, {"peers": "warning", "catching up": "warning", "clock": "ok"}),
+        (0, 90, False, {"peers": "failure", "catching up": "ok", "clock": "warning"}),
+        (2, -60, False, {"peers": "ok", "catching up": "ok", "clock": "failure"}),
+    ],
+)
+def test_what_cometbft_says_is_judged(
+    config: NodeConfig, monkeypatch: pytest.MonkeyPatch, connected: int, age_s: int, catching_up: bool,
+    expected: dict[str, str],
+) -> None:  # fmt: skip
+    write_comet_config(config, persistent_peers="a@127.0.0.1:1,b@127.0.0.1:2")
+    newest = Time(int(NOW_S) - age_s)
+    answers: dict[str, object] = {
+        "status": requests.Status("chain", "id", "node", "0.39.4", 7, newest, b"", 1, catching_up, b""),
+        "abci_info": requests.AbciInfo("dta", "0.1", 7),
+        "net_info": requests.NetInfo(True, tuple(requests.Peer(str(n), "", "127.0.0.1") for n in range(connected))),
+    }
+    monkeypatch.setattr(Rpc, "call", lambda self, request: answers[request.method])
+    found = steps(config, running=True)
+    assert {name: found[name].status for name in expected} == expected
+    assert found["application"].detail == "dta 0.1 at height 7"
+    assert all(found[name].advice for name in expected if found[name].status != "ok")
+
+
+def test_blocks_that_are_nowhere_are_a_warning(config: NodeConfig) -> None:
+    for missing, expected in (([], "ok"), ([{"cid": "bafk", "error": "nobody has it"}], "warning")):
+        agent = {"blocks": {"pinned": 3, "missing": missing}}
+        assert steps(config, running=True, agent=agent)["blocks"].status == expected
+
+
+def test_peers_clocks_are_compared_with_ours(config: NodeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    dates = {"http://a": NOW_S + 2, "http://b": NOW_S - 30}
+
+    def answer(url: str, **_: object) -> httpx.Response:
+        when = formatdate(dates[url.removesuffix("/ipfs/")], usegmt=True)
+        return httpx.Response(400, headers={"Date": when})
+
+    monkeypatch.setattr(httpx, "get", answer)
+    found = steps(config, gateways=list(dates))
+    assert found["gateway http://a"].status == "ok"
+    assert (found["gateway http://b"].status, "30 s apart" in found["gateway http://b"].detail) == ("warning", True)
