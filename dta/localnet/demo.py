@@ -22,6 +22,7 @@ from rich.table import Table
 
 from dta.errors import EXIT_REFUSED, DtaError
 from dta.localnet.network import Network, Plan
+from dta.localnet.receipts import Receipts
 
 _TALK = Console(stderr=True, highlight=False)
 SEED_WORDS = 24
@@ -149,11 +150,17 @@ def run_demo(root: Path, plan: Plan, keep: bool = False) -> int:
         with _step(f"1. {who} a consortium ({plan.hsm}, real CometBFT)"):
             network.create(plan)
             network.up()
+        receipts = Receipts(network, _done)
         if plan.validators == 1:
-            _single(demo)
+            _single(demo, receipts)
         else:
-            _consortium(demo)
+            _consortium(demo, receipts)
+        with _step(f"{4 if plan.validators == 1 else 13}. Everything is stopped; a stranger verifies the receipts"):
+            count = receipts.verify_offline()
+            demo.facts.add(f"{len(receipts.files)} receipts", "every process stopped", f"good, by {count} verifiers")
         _summary(demo)
+        if keep:
+            network.up()
     except DtaError:
         for line in network.troubles():
             _TALK.print(line, markup=False)
@@ -166,7 +173,7 @@ def run_demo(root: Path, plan: Plan, keep: bool = False) -> int:
     return 0
 
 
-def _single(demo: Demo) -> None:
+def _single(demo: Demo, receipts: Receipts) -> None:
     """One D-TA in all three roles: principal, fiduciary and beneficiary in one home."""
     net, material = demo.net, make_secrets()
     home = net.home(0)
@@ -187,10 +194,12 @@ def _single(demo: Demo) -> None:
         if out.read_bytes() != secret:
             raise DemoFailed("what came out is not what went in")
         _done("byte for byte")
+        receipts.write_order(home, order)
+        receipts.write_not_revoked(home, own)
     demo.facts.add("SSH key", "a single D-TA in three roles", f"received, sha256 {sha256(secret).hexdigest()[:12]}…")
 
 
-def _consortium(demo: Demo) -> None:
+def _consortium(demo: Demo, receipts: Receipts) -> None:
     net, material = demo.net, make_secrets()
     with _step("2. Alice, Bob, Carol and Mallory register, sponsored by a fiduciary; Alice opens a vault"):
         for name in ("alice", "bob", "carol", "mallory"):
@@ -251,6 +260,9 @@ def _consortium(demo: Demo) -> None:
         if found:
             raise DemoFailed(f"plaintext found in {found}")
         _done("searched every file of every node")
+    with _step("12. Alice writes receipts: the TLS order's whole story, and that Bob was not revoked"):
+        receipts.write_order(net.client_home("alice"), tls)
+        receipts.write_not_revoked(net.client_home("alice"), ids["bob"])
 
 
 def traces(net: Network, material: dict[str, bytes]) -> list[str]:

@@ -272,6 +272,16 @@ class Network:
             if pid is not None and not _gone_within(pid, 30.0):
                 self.stop(node, timeout_s=0.0)
 
+    def processes(self) -> list[str]:
+        """The command lines of processes that have this localnet's directory in them; this one left out."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                words = entry.read_bytes().split(b"\0")
+                if int(entry.parent.name) != os.getpid() and any(os.fsencode(self.root) in word for word in words):
+                    found.append(" ".join(os.fsdecode(word) for word in words).strip())
+        return found
+
     def remove(self) -> None:
         """Stop everything and delete the directory."""
         if self.exists:

@@ -8,6 +8,7 @@
 #   ensure_other_python  the libraries for a second Python (3.11 or 3.12); sets DTA_OTHER_PYTHON, empty without one
 #   ensure_cometbft   CometBFT from tools/go.mod; sets DTA_COMETBFT
 #   ensure_example_signer  CometBFT's example of a remote signer; sets DTA_EXAMPLE_SIGNER
+#   ensure_receipt_verifier  the second verifier of receipts; sets DTA_RECEIPT_VERIFIER
 #   ensure_kubo       a stock IPFS node from tools/kubo/go.mod; sets DTA_KUBO
 #   ensure_softhsm    SoftHSM2, when root can install it; sets DTA_SOFTHSM_MODULE, empty when there is none
 
@@ -240,6 +241,17 @@ ensure_example_signer() {
   [ -x "$DTA_EXAMPLE_SIGNER" ] ||
     alone "priv-val-server-$version" build_go_tool "CometBFT's example of a signer" "$directory" \
       "$module/cmd/priv_val_server" "$DTA_EXAMPLE_SIGNER" "under a minute"
+}
+
+# ensure_receipt_verifier: the second verifier of receipts, in Go; sets DTA_RECEIPT_VERIFIER. Its name has its sources'
+# digest, so that one of other sources is built anew (tests/support/receipt_verifier.py names it the same way).
+ensure_receipt_verifier() {
+  local directory="$DTA_ROOT/tools/receipt-verifier" name
+  name="receipt-verifier-$(cd "$directory" && LC_ALL=C ls | LC_ALL=C sort | tr '\n' '\0' | xargs -0 cat | digest)"
+  export DTA_RECEIPT_VERIFIER="$DTA_CACHE/$name"
+  [ -x "$DTA_RECEIPT_VERIFIER" ] ||
+    alone "$name" build_go_tool "the second verifier of receipts" "$directory" . "$DTA_RECEIPT_VERIFIER" \
+      "about a minute"
 }
 
 # ensure_kubo: a stock IPFS node, for --ipfs kubo and the conformance suite; sets DTA_KUBO.
