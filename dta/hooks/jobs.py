@@ -6,8 +6,6 @@ Everything here runs in a thread and blocks. What goes over the network (the blo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 from google.protobuf.message import Message
 
@@ -15,42 +13,18 @@ from abci_app import canonical, envelope, limits
 from abci_app.crypto import hpke, statements
 from abci_app.pb.dta.v1 import custody_pb2, envelope_pb2, tx_pb2
 from abci_app.pb.dta.v1.identity_pb2 import HpkeKey
-from abci_app.state import due, keys
+from abci_app.state import keys
 from abci_app.state.due import DueKind
 from abci_app.state.records import IDENTITIES, ORDERS, REQUESTS, VAULTS, params
-from abci_app.state.view import StateView
 from dta.custody.plugin import Custodian, CustodyContext, Entrusted, OrderRejected
-from dta.custody.registry import Loaded
 from dta.hooks.errors import CannotAnswer, NotDue
 from dta.hooks.plan import Job
-from dta.hsm.keystore import Keystore
+from dta.hooks.tools import Pinned, Tools, require_due
+
+__all__ = ["Pinned", "Tools", "perform", "reject_unavailable", "require_due", "wanted_blocks"]
 
 _RELEASABLE = (custody_pb2.REQUEST_STATUS_GRANTED, custody_pb2.REQUEST_STATUS_COMPLETED)
 _OPEN_ORDER = (custody_pb2.ORDER_STATUS_PLACED, custody_pb2.ORDER_STATUS_ACTIVE)
-
-
-@dataclass(frozen=True, slots=True)
-class Pinned:
-    """Committed state at one height, and the time of that block (Unix seconds)."""
-
-    view: StateView
-    height: int
-    time_s: int
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What jobs work with.
-
-    ``pin`` gives committed state, newly read, and raises :class:`dta.hooks.errors.NotAtHead` where it may be old.
-    ``keystore`` gives the open keystore, or raises :class:`dta.hooks.errors.Retry` while there is none.
-    """
-
-    identity: bytes
-    gid: bytes
-    custodians: Loaded
-    keystore: Callable[[], Keystore]
-    pin: Callable[[], AbstractContextManager[Pinned]]
 
 
 def wanted_blocks(job: Job, now: Pinned) -> list[str]:
@@ -77,12 +51,6 @@ def reject_unavailable(job: Job, now: Pinned, wait_s: int) -> Message | None:
     if now.time_s - order.placed_time_s < wait_s:
         return None
     return tx_pb2.RejectOrder(order=order.id, rejection=custody_pb2.REJECTION_ENVELOPE_UNAVAILABLE)
-
-
-def require_due(job: Job, tools: Tools, now: Pinned) -> None:
-    """Raise :class:`NotDue` unless state at ``now`` still says that we owe it."""
-    if not due.is_due(now.view, tools.identity, job.kind, job.subject, now.time_s, now.height + 1):
-        raise NotDue(str(job))
 
 
 def _publish_vault_key(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Message:

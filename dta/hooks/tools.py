@@ -1,0 +1,44 @@
+"""What every job works with: committed state, the keystore, and whether something is still owed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from abci_app.state import due
+from abci_app.state.view import StateView
+from dta.custody.registry import Loaded
+from dta.hooks.errors import NotDue
+from dta.hooks.plan import Job
+from dta.hsm.keystore import Keystore
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """Committed state at one height, and the time of that block (Unix seconds)."""
+
+    view: StateView
+    height: int
+    time_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What jobs work with.
+
+    ``pin`` gives committed state, newly read, and raises :class:`dta.hooks.errors.NotAtHead` where it may be old.
+    ``keystore`` gives the open keystore, or raises :class:`dta.hooks.errors.Retry` while there is none.
+    """
+
+    identity: bytes
+    gid: bytes
+    custodians: Loaded
+    keystore: Callable[[], Keystore]
+    pin: Callable[[], AbstractContextManager[Pinned]]
+
+
+def require_due(job: Job, tools: Tools, now: Pinned) -> None:
+    """Raise :class:`NotDue` unless state at ``now`` still says that we owe it."""
+    if not due.is_due(now.view, tools.identity, job.kind, job.subject, now.time_s, now.height + 1):
+        raise NotDue(str(job))
