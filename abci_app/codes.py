@@ -95,6 +95,20 @@ class Code(IntEnum):
     VALIDATOR_KEY_PROOF = 152
     VALIDATOR_CHANGE_TOO_SOON = 153
     LAST_VALIDATOR = 154
+    # 170..189: governance
+    UNKNOWN_PROPOSAL = 170
+    PROPOSAL_NOT_OPEN = 171
+    NOT_PROPOSER = 172
+    TOO_MANY_PROPOSALS = 173
+    UNKNOWN_IDENTITY = 174
+    IDENTITY_NOT_ACTIVE = 175
+    NO_FIDUCIARY_ROLE = 176
+    ALREADY_FIDUCIARY = 177
+    TOO_MANY_FIDUCIARIES = 178
+    VALIDATOR_CHANGE_TOO_LARGE = 179
+    PARAMS_REFUSED = 180
+    PARAMS_STALE = 181
+    BAD_UPGRADE = 182
     # 200..219: queries
     QUERY_UNKNOWN_PATH = 200
     QUERY_BEFORE_FIRST_BLOCK = 201
@@ -188,14 +202,35 @@ _ROWS: Final[dict[Code, tuple[str, bool, str]]] = {
     Code.BAD_REJECTION: ("the rejection's reason is unknown", False, "use one of the enumerated reasons"),
     Code.BAD_REQUEST_KEYS: ("one key digest a fiduciary of the order is needed", False, "make one fresh key for each"),
     Code.NO_VETO_WINDOW: ("the order's policy has no veto window", False, "only a policy with one can be vetoed"),
-    Code.NOT_FIDUCIARY: ("the signer is not an active fiduciary", False, "only a fiduciary has a consensus key"),
+    Code.NOT_FIDUCIARY: ("the signer is not an active fiduciary", False, "only an active fiduciary may do this"),
     Code.VALIDATOR_KEY_USED: ("this consensus key was used before, or is malformed", False, "make a new one"),
     Code.VALIDATOR_KEY_PROOF: ("the new consensus key did not sign for this fiduciary and key", False, "sign it again"),
     Code.VALIDATOR_CHANGE_TOO_SOON: (
-        "too much voting power would change its key within validator_change_window_blocks", False,
+        "too much voting power would change within validator_change_window_blocks", False,
         "send a new transaction once the window is over",
     ),
-    Code.LAST_VALIDATOR: ("there is no other validator", False, "the key of a single validator stays"),
+    Code.LAST_VALIDATOR: ("there is no other validator", False, "the last one stays as it is"),
+    Code.UNKNOWN_PROPOSAL: ("no such proposal", False, "see `dta governance list`"),
+    Code.PROPOSAL_NOT_OPEN: ("the proposal is not open any more", False, "propose it again"),
+    Code.NOT_PROPOSER: ("only its proposer may withdraw a proposal", False, "vote against it"),
+    Code.TOO_MANY_PROPOSALS: (
+        "the fiduciary has max_open_proposals open already", False, "withdraw one, or wait until one is decided",
+    ),
+    Code.UNKNOWN_IDENTITY: ("the identity that it concerns is not registered", False, "register it first"),
+    Code.IDENTITY_NOT_ACTIVE: (
+        "the identity that it concerns is suspended, revoked or out of date", False, "have it rotate its document",
+    ),
+    Code.NO_FIDUCIARY_ROLE: (
+        "the identity's document has not the fiduciary role", False, "register one with `--role fiduciary`",
+    ),
+    Code.ALREADY_FIDUCIARY: ("the identity is an active fiduciary already", False, "there is nothing to admit"),
+    Code.TOO_MANY_FIDUCIARIES: ("there are max_fiduciaries already", False, "remove one, or raise the parameter"),
+    Code.VALIDATOR_CHANGE_TOO_LARGE: (
+        "the change alone is a third of the voting power or more", False, "admit with less power",
+    ),
+    Code.PARAMS_REFUSED: ("the parameters are not acceptable", False, "see docs/spec/parameters.md for the bounds"),
+    Code.PARAMS_STALE: ("other parameters are in force than those it was built on", False, "propose it on those"),
+    Code.BAD_UPGRADE: ("the upgrade's height or version can't be", False, "a later height, and a version to come"),
     Code.QUERY_UNKNOWN_PATH: ("no such query path", False, "use /store or /app/height"),
     Code.QUERY_BEFORE_FIRST_BLOCK: ("there is no block yet", True, "wait for block 1"),
     Code.QUERY_HEIGHT_PRUNED: ("state of that height is not kept (or not there yet)", False, "ask for a recent height"),

@@ -116,8 +116,10 @@ def _check_validators(genesis: Genesis, state: params_pb2.GenesisState) -> None:
     of_state = [ValidatorUpdate(fiduciary.validator_key, fiduciary.power) for fiduciary in state.fiduciaries]
     if not of_state:
         raise GenesisRefused("fiduciaries", "there must be at least one")
+    if len(of_state) > state.params.max_fiduciaries:
+        raise GenesisRefused("fiduciaries", f"at most {state.params.max_fiduciaries}")
     for fiduciary in of_state:
-        if not ed25519.valid_public_key(fiduciary.public_key) or not 1 <= fiduciary.power <= 1_000_000:
+        if not ed25519.valid_public_key(fiduciary.public_key) or not 1 <= fiduciary.power <= limits.MAX_POWER:
             raise GenesisRefused("fiduciaries", "a validator key is malformed, or a power is not 1 to 1,000,000")
 
     def by_key(validator: ValidatorUpdate) -> bytes:

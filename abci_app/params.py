@@ -9,6 +9,8 @@ from abci_app.errors import GenesisRefused
 from abci_app.pb.dta.v1 import params_pb2
 
 PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSIONS: Final = (PROTOCOL_VERSION,)
+"""The versions whose rules this binary has. A new chain begins with the last one."""
 SHARE_BYTES: Final = 32
 
 # name: (default, least, most)
@@ -30,6 +32,9 @@ _BOUNDS: Final[dict[str, tuple[int, int, int]]] = {
     "close_vault_delay_blocks": (10, 1, 1_000_000),
     "min_veto_blocks": (3, 1, 100_000),
     "validator_change_window_blocks": (100, 2, 10_000),
+    "proposal_ttl_s": (604_800, 10, 31_536_000),
+    "max_open_proposals": (8, 1, 64),
+    "max_fiduciaries": (limits.MAX_FIDUCIARIES, 1, limits.MAX_FIDUCIARIES),
 }
 
 
@@ -46,8 +51,8 @@ def default_params() -> params_pb2.Params:
 
 def check_params(params: params_pb2.Params) -> None:
     """Raise :class:`GenesisRefused` naming the first parameter that is out of bounds."""
-    if params.protocol_version != PROTOCOL_VERSION:
-        raise GenesisRefused("params.protocol_version", f"this binary has {PROTOCOL_VERSION}")
+    if params.protocol_version not in PROTOCOL_VERSIONS:
+        raise GenesisRefused("params.protocol_version", f"this binary has {', '.join(map(str, PROTOCOL_VERSIONS))}")
     if params.registration not in (params_pb2.REGISTRATION_OPEN, params_pb2.REGISTRATION_SPONSORED):
         raise GenesisRefused("params.registration", "must be open or sponsored")
     for name, (_, least, most) in _BOUNDS.items():

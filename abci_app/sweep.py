@@ -7,12 +7,22 @@ It only records what was already true: every message checks its deadlines itself
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 from abci_app.custody import orders, vaults
-from abci_app.custody.orders import DeadlineKind
+from abci_app.governance import proposals
 from abci_app.messages.context import Context
-from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.state import keys
-from abci_app.state.records import ORDERS, REQUESTS, VAULTS
+from abci_app.state.deadlines import DeadlineKind
+
+RECORD: Final[dict[DeadlineKind, Callable[[Context, bytes], None]]] = {
+    DeadlineKind.ORDER: orders.record_expired,
+    DeadlineKind.REQUEST: orders.record_request_expired,
+    DeadlineKind.VAULT: vaults.record_due,
+    DeadlineKind.PROPOSAL: proposals.record_expired,
+}
+"""What records each kind, given the subject: it takes the deadline's own index entry away, or it would come again."""
 
 
 def sweep(context: Context) -> None:
@@ -26,24 +36,5 @@ def sweep(context: Context) -> None:
                 break
             if context.state.index_get(key) is None:
                 continue  # an order that ended took its requests' deadlines along
-            _record(context, key, DeadlineKind(key[at + 8]), key[at + 9 :])
+            RECORD[DeadlineKind(key[at + 8])](context, key[at + 9 :])
             left -= 1
-
-
-def _record(context: Context, key: bytes, kind: DeadlineKind, subject: bytes) -> None:
-    if kind is DeadlineKind.ORDER:
-        orders.end(context, ORDERS.get(context.state, subject), pb.ORDER_STATUS_EXPIRED, "expired")
-    elif kind is DeadlineKind.REQUEST:
-        request = REQUESTS.get(context.state, subject)
-        order = ORDERS.get(context.state, request.order)
-        orders.end_request(context, order, request, pb.REQUEST_STATUS_EXPIRED)
-        ORDERS.put(context.state, order, order.id)
-    else:
-        vault = VAULTS.get(context.state, subject)
-        if vaults.is_closed(vault, context):
-            vaults.record_closed(context, vault)
-        else:  # its time has come, its height has not
-            vault.waits_for_height = True
-            VAULTS.put(context.state, vault, vault.id)
-            context.state.index_delete(key)
-            context.state.index_put(keys.deadline_height(vault.closes_at_height, DeadlineKind.VAULT, vault.id))

@@ -1,15 +1,16 @@
 """The state machine: check a transaction, apply a block. The only two ways in (besides genesis and proposals).
 
-Everything here is a function of its arguments. The order of a block: deadlines, misbehaviour, transactions, the end
-of replay buckets. A refusal or an ordinary exception rolls one transaction back with a code; MemoryError,
-RecursionError, OSError and :class:`StateBroken` leave this module and end the process, for a code would fork the chain.
+Everything here is a function of its arguments. The order of a block: deadlines, misbehaviour, transactions, what
+follows at the end (``end_of_block``), the end of replay buckets. A refusal or an ordinary exception rolls one
+transaction back with a code; MemoryError, RecursionError, OSError and :class:`StateBroken` leave this module and end
+the process, for a code would fork the chain. So does :class:`UpgradeNeeded`, before the block that it is about.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from abci_app import replay, signed
+from abci_app import end_of_block, replay, signed
 from abci_app.block import Block, BlockResult, Time, TxResult
 from abci_app.codes import Code
 from abci_app.crypto import statements
@@ -19,7 +20,8 @@ from abci_app.genesis import init_chain
 from abci_app.mempool import Mempool
 from abci_app.messages.context import BlockScratch, Context
 from abci_app.messages.spec import MessageClass
-from abci_app.params import PROTOCOL_VERSION
+from abci_app.params import PROTOCOL_VERSIONS
+from abci_app.pb.dta.v1 import params_pb2
 from abci_app.state import due, keys, records
 from abci_app.state.overlay import Overlay
 from abci_app.state.view import StateView
@@ -56,6 +58,7 @@ def prepare_proposal(
     """The block to propose out of the mempool: hooks' results first, then users' in order, within bytes and cost."""
     del time
     params, chain = records.params(view), records.chain(view)
+    _require_version(params)
     results: list[tuple[bytes, int]] = []
     users: list[tuple[bytes, int]] = []
     taken: dict[bytes, bool] = {}
@@ -90,6 +93,7 @@ def process_proposal(view: StateView, txs: Sequence[bytes], *, height: int, time
     """Whether the block's bytes are acceptable: every transaction well formed, the sum within the block's cost."""
     del time
     params, chain = records.params(view), records.chain(view)
+    _require_version(params)
     cost = 0
     for tx in txs:
         try:
@@ -102,8 +106,7 @@ def process_proposal(view: StateView, txs: Sequence[bytes], *, height: int, time
 def apply_block(view: StateView, block: Block) -> BlockResult:
     """Execute a decided block. Assumes nothing of proposals: replay and block sync bypass them."""
     params, chain = records.params(view), records.chain(view)
-    if params.protocol_version != PROTOCOL_VERSION:
-        raise UpgradeNeeded(params.protocol_version)
+    _require_version(params)
     state = Overlay(view)
     scratch = BlockScratch()
 
@@ -116,6 +119,7 @@ def apply_block(view: StateView, block: Block) -> BlockResult:
     sweep(begin)
     _record_misbehaviour(begin, block)
     tx_results = tuple(_deliver(context(), tx, chain.chain_id) for tx in block.txs)
+    end_of_block.run(begin)
     replay.forget_expired(state, block.height)
     return BlockResult(
         changes=state.changes(),
@@ -123,6 +127,12 @@ def apply_block(view: StateView, block: Block) -> BlockResult:
         events=tuple(begin.events),
         validator_updates=tuple(scratch.validator_updates),
     )
+
+
+def _require_version(params: params_pb2.Params) -> None:
+    """Stop before a block whose rules this binary does not have: neither propose it, nor vote for it, nor execute."""
+    if params.protocol_version not in PROTOCOL_VERSIONS:
+        raise UpgradeNeeded(params.protocol_version)
 
 
 def _deliver(context: Context, tx: bytes, chain_id: str) -> TxResult:

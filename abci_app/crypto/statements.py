@@ -9,7 +9,7 @@ from __future__ import annotations
 from hashlib import sha256
 
 from abci_app.hashing import tagged, tagged_hash, u32
-from abci_app.pb.dta.v1 import custody_pb2, identity_pb2, tx_pb2
+from abci_app.pb.dta.v1 import custody_pb2, governance_pb2, identity_pb2, params_pb2, tx_pb2
 
 ZERO_GID = bytes(32)
 """Founders commit to their next keys under this: the gid covers their documents, so their documents can't cover it."""
@@ -52,8 +52,26 @@ def document_statement(gid: bytes, identity: bytes, document: identity_pb2.Ident
 
 
 def validator_key_statement(gid: bytes, fiduciary: bytes, key: bytes, old_key: bytes) -> bytes:
-    """What a new consensus key signs to take the place of ``old_key``: its possession, for this fiduciary alone."""
+    """What a new consensus key signs to take the place of ``old_key``: its possession, for this fiduciary alone.
+
+    ``old_key`` is empty where the fiduciary has none: to be admitted.
+    """
     return tagged("DTA-v1-validator-key", gid, fiduciary, key, old_key)
+
+
+def proposal_id(gid: bytes, proposer: bytes, nonce: bytes) -> bytes:
+    """The same nonce again is the same proposal."""
+    return tagged_hash("DTA-v1-proposal", gid, proposer, nonce)
+
+
+def action_digest(gid: bytes, proposal: bytes, action: governance_pb2.Action) -> bytes:
+    """What a vote names, so that nobody votes for one thing and gets another."""
+    return tagged_hash("DTA-v1-action", gid, proposal, action.SerializeToString(deterministic=True))
+
+
+def params_digest(params: params_pb2.Params) -> bytes:
+    """Names a whole set of parameters."""
+    return tagged_hash("DTA-v1-params", params.SerializeToString(deterministic=True))
 
 
 def bls_possession_statement(gid: bytes, identity: bytes, public_key: bytes) -> bytes:

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 from abci_app.codes import Code
 from abci_app.custody import lifecycle, policy
 from abci_app.errors import Refusal
 from abci_app.messages.context import Context
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.state import due, keys
+from abci_app.state.deadlines import DeadlineKind
 from abci_app.state.due import DueKind
 from abci_app.state.records import COUNTERS, DECISIONS, FULFILMENTS, ORDERS, REQUESTS
-
-
-class DeadlineKind(IntEnum):
-    """What a deadline is of. A number never changes its meaning: it is in the state's keys."""
-
-    ORDER = 1
-    REQUEST = 2
-    VAULT = 3
 
 
 def is_open(order: pb.OrderRecord, context: Context) -> bool:
@@ -100,6 +91,19 @@ def forget_deadlines(context: Context, order: pb.OrderRecord) -> None:
         context.state.index_delete(keys.deadline_time(order.expires_at_time_s, DeadlineKind.ORDER, order.id))
     if order.expires_at_height:
         context.state.index_delete(keys.deadline_height(order.expires_at_height + 1, DeadlineKind.ORDER, order.id))
+
+
+def record_expired(context: Context, order_id: bytes) -> None:
+    """The sweep came to an order's expiry."""
+    end(context, ORDERS.get(context.state, order_id), pb.ORDER_STATUS_EXPIRED, "expired")
+
+
+def record_request_expired(context: Context, request_id: bytes) -> None:
+    """The sweep came to a request's deadline."""
+    request = REQUESTS.get(context.state, request_id)
+    order = ORDERS.get(context.state, request.order)
+    end_request(context, order, request, pb.REQUEST_STATUS_EXPIRED)
+    ORDERS.put(context.state, order, order.id)
 
 
 def fulfilment_answered(context: Context, order: pb.OrderRecord, rejection: pb.Rejection) -> None:

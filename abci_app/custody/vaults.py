@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abci_app.codes import Code
 from abci_app.custody import lifecycle
-from abci_app.custody.orders import DeadlineKind
 from abci_app.errors import Refusal
 from abci_app.messages.context import Context
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.state import keys
+from abci_app.state.deadlines import DeadlineKind
 from abci_app.state.records import COUNTERS, VAULTS
 
 
@@ -32,11 +32,25 @@ def record_closed(context: Context, vault: pb.VaultRecord) -> None:
     lifecycle.move_vault(vault, pb.VAULT_STATUS_CLOSED)
     vault.closed_height = context.height
     forget_deadline(context, vault)
+    for fiduciary in vault.fiduciaries:
+        context.state.index_delete(keys.fiduciary_vaults(fiduciary, vault.id))
     counter = COUNTERS.get(context.state, vault.principal)
     counter.open_vaults -= 1
     COUNTERS.put(context.state, counter, vault.principal)
     VAULTS.put(context.state, vault, vault.id)
     emit(context, vault, "closed")
+
+
+def record_due(context: Context, vault_id: bytes) -> None:
+    """The sweep came to the end of a closing delay: its time, or its height."""
+    vault = VAULTS.get(context.state, vault_id)
+    if is_closed(vault, context):
+        record_closed(context, vault)
+    else:  # its time has come, its height has not
+        vault.waits_for_height = True
+        VAULTS.put(context.state, vault, vault.id)
+        forget_deadline(context, vault)
+        context.state.index_put(keys.deadline_height(vault.closes_at_height, DeadlineKind.VAULT, vault.id))
 
 
 def remember_deadline(context: Context, vault: pb.VaultRecord) -> None:

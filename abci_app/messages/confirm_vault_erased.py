@@ -40,7 +40,10 @@ SPEC = MessageSpec(
     validate=lambda message: need_bytes(message.vault, limits.ID_BYTES, "vault"),
     execute=_execute,
     due=lambda message: (DueKind.ERASE_VAULT, message.vault),
-    writes=(keys.VAULT, keys.VAULT_KEY, keys.COUNTER, keys.DUE, keys.DEADLINE_TIME, keys.DEADLINE_HEIGHT),
+    writes=(
+        keys.VAULT, keys.VAULT_KEY, keys.COUNTER, keys.DUE, keys.DEADLINE_TIME, keys.DEADLINE_HEIGHT,
+        keys.FIDUCIARY_VAULTS,
+    ),
     codes=(Code.FIELD_INVALID, Code.UNKNOWN_VAULT, Code.NOT_NAMED, Code.ALREADY_DONE, Code.VAULT_NOT_CLOSED),
     events=("vault", "fiduciary"),
-)
+)  # fmt: skip

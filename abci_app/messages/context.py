@@ -21,6 +21,8 @@ class BlockScratch:
     registrations: int = 0
     txs_of: dict[bytes, int] = field(default_factory=dict)
     validator_updates: list[ValidatorUpdate] = field(default_factory=list)
+    voted: dict[bytes, bytes] = field(default_factory=dict)
+    """Proposals to count at the block's end, in order, and the last transaction that voted on each."""
 
 
 @dataclass(slots=True)

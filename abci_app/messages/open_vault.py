@@ -50,6 +50,7 @@ def _execute(context: Context, message: tx_pb2.OpenVault) -> bytes:
     context.state.index_put(keys.principal_vaults(context.signer, vault_id))
     for fiduciary in message.fiduciaries:
         due.add(context.state, fiduciary, DueKind.PUBLISH_VAULT_KEY, vault_id)
+        context.state.index_put(keys.fiduciary_vaults(fiduciary, vault_id))
     vaults.emit(context, vault, "opened")
     context.emit_named(vault.fiduciaries, "vault-opened", vault=vault_id)
     return vault_id
@@ -62,7 +63,7 @@ SPEC = MessageSpec(
     cost=lambda message: 200 + 20 * len(message.fiduciaries),
     validate=_validate,
     execute=_execute,
-    writes=(keys.VAULT, keys.COUNTER, keys.DUE, keys.PRINCIPAL_VAULTS),
+    writes=(keys.VAULT, keys.COUNTER, keys.DUE, keys.PRINCIPAL_VAULTS, keys.FIDUCIARY_VAULTS),
     codes=(
         Code.FIELD_INVALID, Code.DUPLICATE, Code.UNKNOWN_CUSTODIAN, Code.UNKNOWN_FIDUCIARY,
         Code.FIDUCIARY_NOT_ACTIVE, Code.TOO_MANY,

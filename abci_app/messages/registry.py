@@ -14,6 +14,7 @@ from abci_app.messages import (
     fulfil_secret,
     open_vault,
     place_order,
+    propose,
     publish_vault_key,
     register_identity,
     reject_order,
@@ -24,6 +25,8 @@ from abci_app.messages import (
     rotate_validator_key,
     suspend_identity,
     veto_request,
+    vote,
+    withdraw_proposal,
 )
 from abci_app.messages.spec import MessageSpec
 from abci_app.pb.dta.v1 import tx_pb2
@@ -48,6 +51,9 @@ _ALL: Final[tuple[MessageSpec[Any], ...]] = (
     fulfil_secret.SPEC,
     report_share.SPEC,
     close_order.SPEC,
+    propose.SPEC,
+    vote.SPEC,
+    withdraw_proposal.SPEC,
 )
 
 

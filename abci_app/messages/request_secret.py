@@ -12,6 +12,7 @@ from abci_app.messages.context import Context
 from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import custody_pb2, identity_pb2, tx_pb2
 from abci_app.state import keys
+from abci_app.state.deadlines import DeadlineKind
 from abci_app.state.records import DECISIONS, IDENTITIES, ORDERS, REQUESTS
 
 
@@ -69,7 +70,7 @@ def _execute(context: Context, message: tx_pb2.RequestSecret) -> bytes:
     order.open_requests += 1
     context.state.index_put(keys.order_requests(order.id, request_id))
     context.state.index_put(keys.open_requests(order.id, request_id))
-    context.state.index_put(keys.deadline_time(request.deadline_time_s, orders.DeadlineKind.REQUEST, request_id))
+    context.state.index_put(keys.deadline_time(request.deadline_time_s, DeadlineKind.REQUEST, request_id))
     orders.emit_request(context, request, "requested")
     if context.signer in policy.parties(order.policy):
         # Who asks, and is a party, has thereby approved.

@@ -35,12 +35,16 @@ AUTHORITY: Final = b"authority/"
 EPOCH: Final = b"epoch/"
 MEMBER: Final = b"member/"
 USED_POINT: Final = b"used-point/"
+PROPOSAL: Final = b"proposal/"
+VOTE: Final = b"vote/"
+UPGRADE: Final = b"upgrade/"
 
 LEAF_PREFIXES: Final = (
     PARAMS, CHAIN, IDENTITY, IDENTITY_HISTORY, TX_KEY_OWNER, BLS_KEY_OWNER, FIDUCIARY, VALIDATOR_KEY_OWNER,
     VALIDATOR_ADDRESS, VALIDATOR_CHANGE,
     COUNTER, SEEN_BUCKET, VAULT, VAULT_KEY, ORDER, FULFILMENT, REQUEST, DECISION, ANSWER,
     AUTHORITY, EPOCH, MEMBER, USED_POINT,
+    PROPOSAL, VOTE, UPGRADE,
 )  # fmt: skip
 
 # --- indexes --------------------------------------------------------------------------------------------------
@@ -53,10 +57,13 @@ ORDER_REQUESTS: Final = b"order-requests/"
 OPEN_REQUESTS: Final = b"open-requests/"
 PRINCIPAL_ORDERS: Final = b"principal-orders/"
 PRINCIPAL_VAULTS: Final = b"principal-vaults/"
+FIDUCIARY_VAULTS: Final = b"fiduciary-vaults/"
+OPEN_PROPOSALS: Final = b"open-proposals/"
+WAITING_PROPOSALS: Final = b"waiting-proposals/"
 
 INDEX_PREFIXES: Final = (
     DUE, DEADLINE_TIME, DEADLINE_HEIGHT, SEEN, VAULT_ORDERS, ORDER_REQUESTS, OPEN_REQUESTS,
-    PRINCIPAL_ORDERS, PRINCIPAL_VAULTS,
+    PRINCIPAL_ORDERS, PRINCIPAL_VAULTS, FIDUCIARY_VAULTS, OPEN_PROPOSALS, WAITING_PROPOSALS,
 )  # fmt: skip
 
 
@@ -158,6 +165,19 @@ def used_point(point: bytes) -> bytes:
     return USED_POINT + point
 
 
+def proposal(id_: bytes) -> bytes:
+    return PROPOSAL + id_
+
+
+def vote(proposal_id: bytes, fiduciary_id: bytes) -> bytes:
+    return VOTE + proposal_id + fiduciary_id
+
+
+def upgrade() -> bytes:
+    """The one upgrade that is planned, if any."""
+    return UPGRADE
+
+
 # --- index keys -----------------------------------------------------------------------------------------------
 def due_prefix(fiduciary_id: bytes) -> bytes:
     return DUE + fiduciary_id
@@ -203,3 +223,18 @@ def principal_orders(principal: bytes, order_id: bytes = b"") -> bytes:
 
 def principal_vaults(principal: bytes, vault_id: bytes = b"") -> bytes:
     return PRINCIPAL_VAULTS + principal + vault_id
+
+
+def fiduciary_vaults(fiduciary_id: bytes, vault_id: bytes = b"") -> bytes:
+    """The vaults that name a fiduciary and are not closed."""
+    return FIDUCIARY_VAULTS + fiduciary_id + vault_id
+
+
+def open_proposals(proposer: bytes, proposal_id: bytes = b"") -> bytes:
+    """A fiduciary's proposals that are open, or passed and waiting."""
+    return OPEN_PROPOSALS + proposer + proposal_id
+
+
+def waiting_proposals(passed_height: int, proposal_id: bytes) -> bytes:
+    """Proposals that passed and wait for room among the validators, the first one first."""
+    return WAITING_PROPOSALS + u64(passed_height) + proposal_id

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from google.protobuf.message import Message
 
 from abci_app.errors import StateBroken
-from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, identity_pb2, params_pb2
+from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, governance_pb2, identity_pb2, params_pb2
 from abci_app.state import keys
 from abci_app.state.overlay import Overlay
 from abci_app.state.view import StateView
@@ -56,6 +56,9 @@ ANSWERS = Records(custody_pb2.AnswerRecord, keys.answer)
 AUTHORITIES = Records(authority_pb2.AuthorityRecord, keys.authority)
 EPOCHS = Records(authority_pb2.EpochRecord, keys.epoch)
 MEMBERS = Records(authority_pb2.MemberRecord, keys.member)
+PROPOSALS = Records(governance_pb2.ProposalRecord, keys.proposal)
+VOTES = Records(governance_pb2.VoteRecord, keys.vote)
+UPGRADES = Records(governance_pb2.UpgradeRecord, keys.upgrade)
 
 
 # Parsed once for as long as the bytes stay the same; nobody changes what these return.

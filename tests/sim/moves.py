@@ -17,6 +17,7 @@ from abci_app.state import due, keys
 from abci_app.state.due import DueKind
 from abci_app.state.records import FIDUCIARIES, ORDERS, REQUESTS, VAULTS
 from abci_app.state.view import StateView
+from tests.sim.governance import GovernanceMoves
 from tests.sim.prelude import PRINCIPALS, Prelude, vault_key
 from tests.support.actors import Actor, body_bytes, seeded, signed_tx
 from tests.support.chain import CHAIN_ID
@@ -40,12 +41,14 @@ class Moves:
         self.principals = self.people[: len(PRINCIPALS)]
         self.rotating: dict[bytes, tuple[Actor, str]] = {}
         self.sent: list[bytes] = []
+        self.governance = GovernanceMoves(rng, start.gid, self.fiduciaries, start.candidate, self.people)
         self._by_id = {actor.identity: actor for actor in (*self.fiduciaries, *self.people)}
         self._makers: list[tuple[int, Callable[[StateView, int, int], bytes | None]]] = [
             (36, self._place), (56, self._request), (44, self._approve), (20, self._veto), (8, self._close_order),
             (6, self._open_vault), (4, self._close_vault), (5, self._cancel_close), (16, self._report),
             (1, self._suspend), (3, self._rotate), (2, self._register), (1, self._revoke), (10, self._again),
             (8, self._garbage), (6, self._stray_result), (3, self._rotate_validator_key),
+            (6, self._propose), (22, self._vote), (1, self._withdraw),
         ]  # fmt: skip
 
     def random(self, view: StateView, height: int, time_s: int) -> bytes | None:
@@ -242,6 +245,18 @@ class Moves:
         statement = statements.validator_key_statement(self.gid, fiduciary.identity, public, old_key)
         proof = key.sign(statement if self.rng.random() < 0.9 else b"").signature
         return self._tx(self._someone(fiduciary), tx_pb2.RotateValidatorKey(key=public, proof=proof), height)
+
+    def _propose(self, view: StateView, height: int, _: int) -> bytes:
+        proposer, message = self.governance.propose(view, height)
+        return self._tx(self._someone(proposer), message, height)
+
+    def _vote(self, view: StateView, height: int, _: int) -> bytes | None:
+        move = self.governance.vote(view)
+        return None if move is None else self._tx(self._someone(move[0]), move[1], height)
+
+    def _withdraw(self, view: StateView, height: int, _: int) -> bytes | None:
+        move = self.governance.withdraw(view)
+        return None if move is None else self._tx(self._someone(move[0]), move[1], height)
 
     def _register(self, _: StateView, height: int, __: int) -> bytes:
         newcomer = Actor(f"newcomer-{self.rng.randrange(3)}")

@@ -30,6 +30,8 @@ def variant_params(variant: int) -> params_pb2.Params:
     params.close_vault_delay_s = 30
     params.close_vault_delay_blocks = 3
     params.max_expiry_blocks = 50
+    params.proposal_ttl_s = 60
+    params.validator_change_window_blocks = 4
     if variant == 1:
         params.max_sweep = 2
         params.max_open_requests_per_order = 2
@@ -51,6 +53,7 @@ class Prelude:
     gid: bytes
     fiduciaries: tuple[Actor, ...]
     people: tuple[Actor, ...]
+    candidate: Actor
     blocks: tuple[Block, ...]
     entries: tuple[tuple[bytes, bytes], ...]
     app_hashes: tuple[bytes, ...]
@@ -91,7 +94,8 @@ def prelude(variant: int) -> Prelude:
     """The start of ``variant``."""
     chain = Chain(4, variant_params(variant))
     people = tuple(Actor(name) for name in (*PRINCIPALS, *BENEFICIARIES))
-    chain.register(*people)
+    candidate = Actor("fiduciary-to-be", fiduciary=True)
+    chain.register(*people, candidate)
     for principal in people[: len(PRINCIPALS)]:
         ids = [founder.identity for founder in chain.founders]
         message = tx_pb2.OpenVault(nonce=bytes(32), custodian="hsm-realm", fiduciaries=ids)
@@ -101,8 +105,8 @@ def prelude(variant: int) -> Prelude:
     # A replayed first state instead of the chain's own, so that its tree is the one that nodes would have.
     store, app_hashes = replay_blocks(chain.genesis, chain.blocks)
     return Prelude(
-        chain.genesis, chain.gid, tuple(chain.founders), people, tuple(chain.blocks), tuple(store.scan(b"")),
-        tuple(app_hashes),
+        chain.genesis, chain.gid, tuple(chain.founders), people, candidate, tuple(chain.blocks),
+        tuple(store.scan(b"")), tuple(app_hashes),
     )  # fmt: skip
 
 

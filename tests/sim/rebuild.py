@@ -14,6 +14,7 @@ from abci_app.hashing import u64
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.state import keys
 from abci_app.state.view import StateView
+from tests.sim import governance
 
 ORDER, REQUEST, VAULT = b"\x01", b"\x02", b"\x03"
 PUBLISH, FULFIL_ORDER, FULFIL_SECRET, ERASE = b"\x01", b"\x02", b"\x03", b"\x04"
@@ -44,7 +45,7 @@ class Leaves:
 
 def rebuild_index(leaves: Leaves) -> dict[bytes, bytes]:
     """The index entries that follow from leaves."""
-    index: dict[bytes, bytes] = {}
+    index = governance.rebuild(leaves.view)
     for id_, vault in leaves.vaults.items():
         index[b"principal-vaults/" + vault.principal + id_] = b"\x01"
         _vault(leaves, index, id_, vault)
@@ -66,6 +67,8 @@ def _vault(leaves: Leaves, index: dict[bytes, bytes], id_: bytes, vault: pb.Vaul
         else:
             index[b"deadline-time/" + u64(vault.closes_at_time_s) + VAULT + id_] = b"\x01"
     for fiduciary in vault.fiduciaries:
+        if vault.status != pb.VAULT_STATUS_CLOSED:
+            index[b"fiduciary-vaults/" + fiduciary + id_] = b"\x01"
         key = leaves.vault_keys.get(id_ + fiduciary)
         if vault.status == pb.VAULT_STATUS_OPEN:
             if key is None:
@@ -105,7 +108,7 @@ def differences(view: StateView) -> list[str]:
     wrong = [f"index lacks {key!r}" for key in sorted(expected.keys() - found.keys())]
     wrong += [f"index has {key!r} for nothing" for key in sorted(found.keys() - expected.keys())]
     wrong += [f"{key!r} differs" for key in sorted(found.keys() & expected.keys()) if found[key] != expected[key]]
-    return wrong + _wrong_counts(leaves) + _wrong_seen(view)
+    return wrong + _wrong_counts(leaves) + governance.wrong_counts(view) + _wrong_seen(view)
 
 
 def _wrong_counts(leaves: Leaves) -> list[str]:

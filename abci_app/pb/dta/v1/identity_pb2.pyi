@@ -152,7 +152,7 @@ class IdentityHistory(_message.Message):
     def __init__(self, change: _Optional[_Union[IdentityChange, str]] = ..., height: _Optional[int] = ..., tx_hash: _Optional[bytes] = ..., document_cid: _Optional[str] = ..., tx_key: _Optional[bytes] = ...) -> None: ...
 
 class FiduciaryRecord(_message.Message):
-    __slots__ = ("id", "status", "validator_key", "power", "admitted_height", "misbehaviour_count", "key_changed_height")
+    __slots__ = ("id", "status", "validator_key", "power", "admitted_height", "misbehaviour_count", "key_changed_height", "removed_height")
     ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     VALIDATOR_KEY_FIELD_NUMBER: _ClassVar[int]
@@ -160,6 +160,7 @@ class FiduciaryRecord(_message.Message):
     ADMITTED_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     MISBEHAVIOUR_COUNT_FIELD_NUMBER: _ClassVar[int]
     KEY_CHANGED_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     id: bytes
     status: FiduciaryStatus
     validator_key: bytes
@@ -167,7 +168,8 @@ class FiduciaryRecord(_message.Message):
     admitted_height: int
     misbehaviour_count: int
     key_changed_height: int
-    def __init__(self, id: _Optional[bytes] = ..., status: _Optional[_Union[FiduciaryStatus, str]] = ..., validator_key: _Optional[bytes] = ..., power: _Optional[int] = ..., admitted_height: _Optional[int] = ..., misbehaviour_count: _Optional[int] = ..., key_changed_height: _Optional[int] = ...) -> None: ...
+    removed_height: int
+    def __init__(self, id: _Optional[bytes] = ..., status: _Optional[_Union[FiduciaryStatus, str]] = ..., validator_key: _Optional[bytes] = ..., power: _Optional[int] = ..., admitted_height: _Optional[int] = ..., misbehaviour_count: _Optional[int] = ..., key_changed_height: _Optional[int] = ..., removed_height: _Optional[int] = ...) -> None: ...
 
 class ValidatorChange(_message.Message):
     __slots__ = ("fiduciary", "old_key", "new_key", "power", "height", "tx_hash")

@@ -1,0 +1,25 @@
+"""The end of a block: what follows from its transactions, in a fixed order of steps (docs/spec/state.md, A block).
+
+A step sees the block's writes, and parameters as they were at its beginning; what it emits stands in the block's own
+events. It refuses nothing: it catches what belongs to one subject, so that one failure never touches another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from abci_app.governance import proposals, upgrade
+from abci_app.messages.context import Context
+
+STEPS: Final[tuple[Callable[[Context], None], ...]] = (
+    proposals.decide,
+    proposals.execute_passed,
+    upgrade.begin_if_due,
+)
+
+
+def run(context: Context) -> None:
+    """Take every step."""
+    for step in STEPS:
+        step(context)

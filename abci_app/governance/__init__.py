@@ -1,0 +1,1 @@
+"""Governance: what the fiduciaries decide by vote (docs/spec/governance.md)."""

@@ -1,0 +1,40 @@
+"""What a kind of proposal declares of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from abci_app.codes import Code
+from abci_app.messages.context import Context
+from abci_app.pb.dta.v1 import governance_pb2 as pb
+
+M = TypeVar("M", bound=Message)
+
+
+def _no_note(_context: Context, _message: Message, _record: pb.ProposalRecord) -> None:
+    """Most proposals say all in their action."""
+
+
+@dataclass(frozen=True, slots=True)
+class Action(Generic[M]):
+    """One kind of proposal.
+
+    ``validate`` sees the message alone. ``check`` sees state: when it is proposed (so that nobody votes on what can't
+    be), and ``execute`` begins by calling it again, for state may have changed. ``execute`` runs at the end of the
+    block in which the proposal passed, with ``tx_hash`` the deciding vote's and ``signer`` the proposer. What either
+    refuses is rolled back; the refusal's code becomes the proposal's ``failure_code``. ``note`` adds to a new
+    proposal's record what voters should know. ``codes`` are those that ``validate`` and ``check`` may refuse with.
+    """
+
+    field: str
+    message: type[M]
+    validate: Callable[[M], None]
+    check: Callable[[Context, M], None]
+    execute: Callable[[Context, M], None]
+    codes: tuple[Code, ...]
+    changes_validators: bool = False
+    note: Callable[[Context, M, pb.ProposalRecord], None] = _no_note

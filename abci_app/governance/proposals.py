@@ -1,0 +1,210 @@
+"""The life of a proposal: votes are counted and what passed is executed at the end of a block.
+
+It passes with more than 2/3 of the power of all active fiduciaries; a vote counts while its fiduciary's identity is
+active. It is rejected once so much is against it that it can't pass. A change of the validators that has no room yet
+waits, PASSED, and goes before any other (docs/spec/governance.md).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from abci_app.codes import Code
+from abci_app.errors import Refusal, StateBroken
+from abci_app.governance import actions, validators
+from abci_app.messages import identities
+from abci_app.messages.context import Context
+from abci_app.pb.dta.v1 import governance_pb2 as pb
+from abci_app.state import keys
+from abci_app.state.deadlines import DeadlineKind
+from abci_app.state.records import PROPOSALS, VOTES
+from abci_app.state.view import StateView
+
+TRANSITIONS: Final[Mapping[int, tuple[int, ...]]] = {
+    pb.PROPOSAL_STATUS_OPEN: (
+        pb.PROPOSAL_STATUS_PASSED, pb.PROPOSAL_STATUS_REJECTED, pb.PROPOSAL_STATUS_EXPIRED,
+        pb.PROPOSAL_STATUS_WITHDRAWN,
+    ),
+    pb.PROPOSAL_STATUS_PASSED: (pb.PROPOSAL_STATUS_EXECUTED, pb.PROPOSAL_STATUS_FAILED),
+    pb.PROPOSAL_STATUS_EXECUTED: (),
+    pb.PROPOSAL_STATUS_FAILED: (),
+    pb.PROPOSAL_STATUS_REJECTED: (),
+    pb.PROPOSAL_STATUS_EXPIRED: (),
+    pb.PROPOSAL_STATUS_WITHDRAWN: (),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Voting power for and against, of all active fiduciaries' ``total``."""
+
+    power_for: int
+    power_against: int
+    total: int
+
+    @property
+    def passes(self) -> bool:
+        """More than 2/3 of all are for it."""
+        return 3 * self.power_for > 2 * self.total
+
+    @property
+    def can_not_pass(self) -> bool:
+        """Without those against there are not more than 2/3 left."""
+        return 3 * self.power_against >= self.total
+
+
+def tally(view: StateView, proposal: bytes, time_s: int) -> Tally:
+    """Count the votes: those of active fiduciaries whose identity is, at this block time, active too."""
+    power = {False: 0, True: 0}
+    total = 0
+    for fiduciary in validators.active_fiduciaries(view):
+        total += fiduciary.power
+        vote = VOTES.find(view, proposal, fiduciary.id)
+        if vote is not None and identities.is_active_fiduciary(view, fiduciary.id, time_s):
+            power[vote.against] += fiduciary.power
+    return Tally(power[False], power[True], total)
+
+
+def get_open(context: Context, proposal_id: bytes) -> pb.ProposalRecord:
+    """The proposal, if it is known, open and in time; refused otherwise."""
+    proposal = PROPOSALS.find(context.state, proposal_id)
+    if proposal is None:
+        raise Refusal(Code.UNKNOWN_PROPOSAL, proposal_id.hex())
+    context.require(proposal.status == pb.PROPOSAL_STATUS_OPEN, Code.PROPOSAL_NOT_OPEN, proposal_id.hex())
+    context.require(context.time_s < proposal.deadline_time_s, Code.DEADLINE_PASSED, proposal_id.hex())
+    return proposal
+
+
+def cast(context: Context, proposal: pb.ProposalRecord, *, against: bool) -> None:
+    """Record the signer's vote, to be counted at the block's end. Puts the proposal."""
+    vote = pb.VoteRecord(against=against, height=context.height, tx_hash=context.tx_hash)
+    VOTES.put(context.state, vote, proposal.id, context.signer)
+    proposal.votes += 1
+    PROPOSALS.put(context.state, proposal, proposal.id)
+    context.scratch.voted[proposal.id] = context.tx_hash
+    emit(context, proposal, "voted", fiduciary=context.signer, vote="against" if against else "for")
+    context.emit("fiduciary", context.signer, "voted", proposal=proposal.id)
+
+
+def end(context: Context, proposal: pb.ProposalRecord, to: pb.ProposalStatus, **attributes: int | str) -> None:
+    """The proposal's end, whatever it is. Puts the proposal."""
+    if proposal.status == pb.PROPOSAL_STATUS_OPEN:
+        context.state.index_delete(_deadline(proposal))
+    else:
+        context.state.index_delete(keys.waiting_proposals(proposal.passed_height, proposal.id))
+    _move(proposal, to)
+    proposal.ended_height = context.height
+    context.state.index_delete(keys.open_proposals(proposal.proposer, proposal.id))
+    PROPOSALS.put(context.state, proposal, proposal.id)
+    emit(context, proposal, _name(to), **attributes)
+
+
+def remember(context: Context, proposal: pb.ProposalRecord) -> None:
+    """The indexes of a new proposal."""
+    context.state.index_put(keys.open_proposals(proposal.proposer, proposal.id))
+    context.state.index_put(_deadline(proposal))
+
+
+def record_expired(context: Context, proposal_id: bytes) -> None:
+    """The sweep came to the deadline of a proposal that is still open."""
+    end(context, PROPOSALS.get(context.state, proposal_id), pb.PROPOSAL_STATUS_EXPIRED)
+
+
+def emit(context: Context, proposal: pb.ProposalRecord, action: str, **attributes: bytes | int | str) -> None:
+    """An event about the proposal."""
+    kind = (proposal.action.WhichOneof("kind") or "").replace("_", "-")
+    context.emit(
+        "proposal", proposal.id, action, status=_name(proposal.status), proposes=kind, proposer=proposal.proposer,
+        **attributes,
+    )  # fmt: skip
+
+
+# --- the end of a block
+
+
+def decide(context: Context) -> None:
+    """Count each proposal on which somebody voted in this block."""
+    for proposal_id, tx_hash in context.scratch.voted.items():
+        proposal = PROPOSALS.find(context.state, proposal_id)
+        if proposal is None or proposal.status != pb.PROPOSAL_STATUS_OPEN:
+            continue  # rolled back, or withdrawn in the same block
+        counted = tally(context.state, proposal_id, context.time_s)
+        proposal.counted_height = context.height
+        proposal.power_for, proposal.power_against = counted.power_for, counted.power_against
+        proposal.power_total = counted.total
+        if counted.passes:
+            context.state.index_delete(_deadline(proposal))
+            _move(proposal, pb.PROPOSAL_STATUS_PASSED)
+            proposal.passed_height = context.height
+            proposal.deciding_tx = tx_hash
+            context.state.index_put(keys.waiting_proposals(context.height, proposal_id))
+            PROPOSALS.put(context.state, proposal, proposal_id)
+            emit(context, proposal, "passed")
+        elif counted.can_not_pass:
+            proposal.deciding_tx = tx_hash
+            end(context, proposal, pb.PROPOSAL_STATUS_REJECTED)
+        else:
+            PROPOSALS.put(context.state, proposal, proposal_id)
+
+
+def execute_passed(context: Context) -> None:
+    """Execute what passed, the first one first. Where a change of the validators has no room, later ones wait too."""
+    at = len(keys.WAITING_PROPOSALS) + 8
+    blocked = False
+    for key, _ in list(context.state.index_scan(keys.WAITING_PROPOSALS)):
+        proposal = PROPOSALS.get(context.state, key[at:])
+        action, _ = actions.of(proposal.action)
+        if blocked and action.changes_validators:
+            continue
+        code = _try(context, proposal)
+        if code is Code.VALIDATOR_CHANGE_TOO_SOON:
+            blocked = True
+        elif code is Code.OK:
+            end(context, proposal, pb.PROPOSAL_STATUS_EXECUTED)
+        else:
+            proposal.failure_code = code
+            end(context, proposal, pb.PROPOSAL_STATUS_FAILED, code=int(code))
+
+
+def is_a_validator_change_waiting(view: StateView) -> bool:
+    """Whether one was decided and has no room yet: it goes before any that a single fiduciary asks for."""
+    return any(view.index_scan(keys.WAITING_PROPOSALS, limit=1))
+
+
+def _try(context: Context, proposal: pb.ProposalRecord) -> Code:
+    """Execute; what is refused, or fails, leaves nothing behind but its code."""
+    action, message = actions.of(proposal.action)
+    scratch = context.scratch
+    events, updates = len(context.events), len(scratch.validator_updates)
+    context.state.checkpoint()
+    try:
+        acting = dataclasses.replace(context, signer=proposal.proposer, tx_hash=proposal.deciding_tx)
+        action.execute(acting, message)
+        return Code.OK
+    except Refusal as refusal:
+        code = refusal.code
+    except (MemoryError, RecursionError, OSError, StateBroken):
+        raise
+    except Exception:
+        code = Code.FAILED
+    context.state.rollback()
+    del context.events[events:]
+    del scratch.validator_updates[updates:]
+    return code
+
+
+def _move(proposal: pb.ProposalRecord, to: pb.ProposalStatus) -> None:
+    if to not in TRANSITIONS[proposal.status]:
+        raise StateBroken(f"no way from {_name(proposal.status)} to {_name(to)}")
+    proposal.status = to
+
+
+def _deadline(proposal: pb.ProposalRecord) -> bytes:
+    return keys.deadline_time(proposal.deadline_time_s, DeadlineKind.PROPOSAL, proposal.id)
+
+
+def _name(status: pb.ProposalStatus) -> str:
+    return pb.ProposalStatus.Name(status).removeprefix("PROPOSAL_STATUS_").lower()

@@ -1,0 +1,62 @@
+"""Propose: a fiduciary puts something to the vote, and with it votes for it (docs/spec/governance.md)."""
+
+from __future__ import annotations
+
+from abci_app import limits
+from abci_app.codes import Code
+from abci_app.crypto import statements
+from abci_app.errors import Refusal
+from abci_app.governance import actions, proposals
+from abci_app.messages import identities
+from abci_app.messages.context import Context
+from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.pb.dta.v1 import governance_pb2
+from abci_app.state import keys
+
+
+def _validate(message: governance_pb2.Propose) -> None:
+    need_bytes(message.nonce, limits.NONCE_BYTES, "nonce")
+    if message.action.ByteSize() > limits.MAX_ACTION_BYTES:
+        raise Refusal(Code.FIELD_INVALID, f"action: at most {limits.MAX_ACTION_BYTES} bytes")
+    action, proposed = actions.of(message.action)
+    action.validate(proposed)
+
+
+def _execute(context: Context, message: governance_pb2.Propose) -> bytes:
+    active = identities.is_active_fiduciary(context.state, context.signer, context.time_s)
+    context.require(active, Code.NOT_FIDUCIARY)
+    proposal_id = statements.proposal_id(context.gid, context.signer, message.nonce)
+    context.require(context.state.get(keys.proposal(proposal_id)) is None, Code.DUPLICATE, proposal_id.hex())
+    most = context.params.max_open_proposals
+    open_ones = list(context.state.index_scan(keys.open_proposals(context.signer), limit=most))
+    context.require(len(open_ones) < most, Code.TOO_MANY_PROPOSALS)
+    action, proposed = actions.of(message.action)
+    action.check(context, proposed)
+    record = governance_pb2.ProposalRecord(
+        id=proposal_id, proposer=context.signer, action=message.action,
+        content_digest=statements.action_digest(context.gid, proposal_id, message.action),
+        status=governance_pb2.PROPOSAL_STATUS_OPEN, deadline_time_s=context.time_s + context.params.proposal_ttl_s,
+        proposed_height=context.height, proposed_time_s=context.time_s, proposed_tx=context.tx_hash,
+    )  # fmt: skip
+    action.note(context, proposed, record)
+    proposals.remember(context, record)
+    proposals.emit(context, record, "proposed")
+    proposals.cast(context, record, against=False)
+    return proposal_id
+
+
+SPEC = MessageSpec(
+    field="propose",
+    message=governance_pb2.Propose,
+    message_class=MessageClass.USER,
+    cost=lambda _: 15_000,
+    validate=_validate,
+    execute=_execute,
+    writes=(keys.PROPOSAL, keys.VOTE, keys.OPEN_PROPOSALS, keys.DEADLINE_TIME),
+    codes=tuple(
+        dict.fromkeys(
+            (Code.FIELD_INVALID, Code.NOT_FIDUCIARY, Code.DUPLICATE, Code.TOO_MANY_PROPOSALS, *actions.CODES)
+        )
+    ),
+    events=("proposal", "fiduciary"),
+)

@@ -1,0 +1,45 @@
+"""Vote: a fiduciary is for or against a proposal, once. It is counted at the end of the block."""
+
+from __future__ import annotations
+
+from abci_app import limits
+from abci_app.codes import Code
+from abci_app.governance import proposals
+from abci_app.messages import identities
+from abci_app.messages.context import Context
+from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.pb.dta.v1 import governance_pb2
+from abci_app.state import keys
+from abci_app.state.records import VOTES
+
+
+def _validate(message: governance_pb2.Vote) -> None:
+    need_bytes(message.proposal, limits.ID_BYTES, "proposal")
+    need_bytes(message.content_digest, limits.ID_BYTES, "content_digest")
+
+
+def _execute(context: Context, message: governance_pb2.Vote) -> bytes:
+    active = identities.is_active_fiduciary(context.state, context.signer, context.time_s)
+    context.require(active, Code.NOT_FIDUCIARY)
+    proposal = proposals.get_open(context, message.proposal)
+    context.require(message.content_digest == proposal.content_digest, Code.CONTENT_MISMATCH)
+    voted = VOTES.find(context.state, proposal.id, context.signer) is not None
+    context.require(not voted, Code.ALREADY_DONE)
+    proposals.cast(context, proposal, against=message.against)
+    return b""
+
+
+SPEC = MessageSpec(
+    field="vote",
+    message=governance_pb2.Vote,
+    message_class=MessageClass.USER,
+    cost=lambda _: 3_000,
+    validate=_validate,
+    execute=_execute,
+    writes=(keys.PROPOSAL, keys.VOTE),
+    codes=(
+        Code.FIELD_INVALID, Code.NOT_FIDUCIARY, Code.UNKNOWN_PROPOSAL, Code.PROPOSAL_NOT_OPEN,
+        Code.DEADLINE_PASSED, Code.CONTENT_MISMATCH, Code.ALREADY_DONE,
+    ),
+    events=("proposal", "fiduciary"),
+)  # fmt: skip
