@@ -34,7 +34,7 @@ MESSAGE_FIELDS = tx_pb2.TxBody.DESCRIPTOR.oneofs_by_name["message"].fields
 
 @pytest.mark.parametrize("field", [f.name for f in MESSAGE_FIELDS])
 def test_every_message_goes_into_its_own_field_even_when_it_is_empty(field: str) -> None:
-    message = getattr(tx_pb2, next(f.message_type.name for f in MESSAGE_FIELDS if f.name == field))()
+    message = next(f.message_type._concrete_class for f in MESSAGE_FIELDS if f.name == field)()
     built = build_tx("chain", GID, SIGNER, message, 50, SALT)
     body = tx_pb2.TxBody.FromString(tx_pb2.SignedTx.FromString(built.tx).body)
     assert body.WhichOneof("message") == field
