@@ -53,6 +53,13 @@ class JsonFile:
             raise self.bad(name, f"a whole number, {least} to {most}")
         return value
 
+    def flag(self, name: str) -> bool:
+        """True or false."""
+        value = self._value.get(name)
+        if type(value) is not bool:
+            raise self.bad(name, "true or false")
+        return value
+
     def hex(self, name: str, length_bytes: int) -> bytes:
         """``length_bytes`` in lower-case hex."""
         value = self._value.get(name)
