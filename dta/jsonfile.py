@@ -88,9 +88,16 @@ class JsonFile:
 
     def tables(self, name: str, most: int) -> list[JsonFile]:
         """A list of 1 to ``most`` objects."""
-        value = self._value.get(name)
-        if not isinstance(value, list) or not 1 <= len(value) <= most or not all(isinstance(v, dict) for v in value):
+        found = self.entries(name, most)
+        if not found:
             raise self.bad(name, f"a list of 1 to {most} objects")
+        return found
+
+    def entries(self, name: str, most: int) -> list[JsonFile]:
+        """A list of at most ``most`` objects."""
+        value = self._value.get(name)
+        if not isinstance(value, list) or len(value) > most or not all(isinstance(v, dict) for v in value):
+            raise self.bad(name, f"a list of at most {most} objects")
         return [JsonFile(entry, f"{self._what}, {name}[{index}]") for index, entry in enumerate(value)]
 
 

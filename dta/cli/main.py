@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from dta.cli import debug, genesis, hsm, identity, init, node, order, policy, receipt, validator, vault
+from dta.cli import debug, genesis, hsm, identity, init, mfa, node, order, policy, receipt, validator, vault
 from dta.cli.session import Session
 from dta.config import debugging
 from dta.errors import EXIT_USAGE, DtaError, InternalError, KeystoreFailure, UsageError
@@ -47,6 +47,7 @@ app.add_typer(order.app, name="order")
 app.add_typer(policy.app, name="policy")
 app.add_typer(receipt.app, name="receipt")
 app.add_typer(validator.app, name="validator")
+app.add_typer(mfa.app, name="mfa")
 node.register(app)
 
 
