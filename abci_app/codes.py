@@ -116,6 +116,22 @@ class Code(IntEnum):
     QUERY_MALFORMED = 203
     # 220..259: authorities and their ceremonies
     POINT_USED = 226
+    # 260..289: extraction and signing
+    UNKNOWN_AUTHORITY = 260
+    AUTHORITY_NOT_ACTIVE = 261
+    WRONG_PURPOSE = 262
+    UNKNOWN_EXTRACTION = 263
+    EXTRACTION_ENDED = 264
+    WRONG_EPOCH = 265
+    NOT_A_MEMBER = 266
+    WRONG_FORM = 267
+    BAD_ITEMS = 268
+    BAD_PARTIAL = 269
+    BAD_TRANSPORT_KEY = 270
+    BAD_POSSESSION = 271
+    AUTHORITY_BUSY = 272
+    BAD_SIGNING_ORDER = 273
+    RAW_NOT_ALLOWED = 274
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +252,21 @@ _ROWS: Final[dict[Code, tuple[str, bool, str]]] = {
     Code.QUERY_HEIGHT_PRUNED: ("state of that height is not kept (or not there yet)", False, "ask for a recent height"),
     Code.QUERY_MALFORMED: ("the query is malformed", False, "see docs/spec/abci-server.md"),
     Code.POINT_USED: ("this one-time public key was used before", False, "make a fresh key"),
+    Code.UNKNOWN_AUTHORITY: ("no such authority key", False, "see `dta authority list`"),
+    Code.AUTHORITY_NOT_ACTIVE: ("the authority key is not in force", True, "see `dta authority show`"),
+    Code.WRONG_PURPOSE: ("the authority key is for another purpose", False, "take a key of the right purpose"),
+    Code.UNKNOWN_EXTRACTION: ("no such extraction request", False, "check the request's id"),
+    Code.EXTRACTION_ENDED: ("enough members answered, or the request ended", False, "nothing is left to do for it"),
+    Code.WRONG_EPOCH: ("the partials are of another epoch than the one in force", False, "make them anew"),
+    Code.NOT_A_MEMBER: ("the fiduciary holds no share of the key in this epoch", False, "only members answer"),
+    Code.WRONG_FORM: ("this request is answered by another kind of message", False, "send that kind"),
+    Code.BAD_ITEMS: ("one partial an item is needed, in the items' order", False, "answer all items at once"),
+    Code.BAD_PARTIAL: ("a partial is malformed or its proof does not verify", False, "it was made wrongly"),
+    Code.BAD_TRANSPORT_KEY: ("the transport key is no point of its group, or the identity", False, "make a fresh key"),
+    Code.BAD_POSSESSION: ("the transport key's possession is not proved for this request", False, "prove it again"),
+    Code.AUTHORITY_BUSY: ("the key has max_open_extractions open requests", True, "wait until some are answered"),
+    Code.BAD_SIGNING_ORDER: ("the signing order's kind, message or digest is malformed", False, "see `dta sign`"),
+    Code.RAW_NOT_ALLOWED: ("the key's signing policy does not allow raw messages", False, "sign it under a kind"),
 }
 
 CODES: Final[dict[int, CodeInfo]] = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abci_app.block import Event
 
-KINDS = ("identity", "fiduciary", "vault", "order", "request", "proposal", "upgrade")
+KINDS = ("identity", "fiduciary", "vault", "order", "request", "proposal", "upgrade", "extraction")
 
 
 def event(kind: str, id_: bytes, action: str, **attributes: bytes | int | str) -> Event:

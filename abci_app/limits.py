@@ -41,6 +41,9 @@ MAX_SEALED_ANSWER_BYTES: Final = 2_048
 MAX_CUSTODIANS: Final = 16
 MAX_CUSTODIAN_CHARS: Final = 32
 MAX_GENESIS_BYTES: Final = 16_777_216
+MAX_EXTRACTION_ITEMS: Final = 100
+MAX_SIGNED_MESSAGE_BYTES: Final = 2_048
+MAX_SIGNING_KIND_CHARS: Final = 32
 
 # Times and heights stay below 2**53, so that any JSON reader shows them right.
 MAX_TIME_S: Final = 2**53 - 1

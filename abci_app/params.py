@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from abci_app import limits, text
+from abci_app.crypto.curve import G1_BYTES
 from abci_app.errors import GenesisRefused
 from abci_app.pb.dta.v1 import params_pb2
 
@@ -35,6 +36,8 @@ _BOUNDS: Final[dict[str, tuple[int, int, int]]] = {
     "proposal_ttl_s": (604_800, 10, 31_536_000),
     "max_open_proposals": (8, 1, 64),
     "max_fiduciaries": (limits.MAX_FIDUCIARIES, 1, limits.MAX_FIDUCIARIES),
+    "max_open_extractions": (1_000, 1, 10_000),
+    "max_extraction_items": (limits.MAX_EXTRACTION_ITEMS, 1, limits.MAX_EXTRACTION_ITEMS),
 }
 
 
@@ -46,6 +49,9 @@ def default_params() -> params_pb2.Params:
     for name, (default, _, _) in _BOUNDS.items():
         setattr(params, name, default)
     params.custodians.add(name="hsm-realm", contribution_bytes=SHARE_BYTES, verifier=params_pb2.VERIFIER_NONE)
+    params.custodians.add(
+        name="mpc-bls", contribution_bytes=G1_BYTES, verifier=params_pb2.VERIFIER_EXTRACTION
+    )
     return params
 
 

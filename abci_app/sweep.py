@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from abci_app.authority import extractions
 from abci_app.custody import orders, vaults
 from abci_app.governance import proposals
 from abci_app.messages.context import Context
@@ -21,6 +22,7 @@ RECORD: Final[dict[DeadlineKind, Callable[[Context, bytes], None]]] = {
     DeadlineKind.REQUEST: orders.record_request_expired,
     DeadlineKind.VAULT: vaults.record_due,
     DeadlineKind.PROPOSAL: proposals.record_expired,
+    DeadlineKind.EXTRACTION: extractions.expire,
 }
 """What records each kind, given the subject: it takes the deadline's own index entry away, or it would come again."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from hashlib import sha256
 
 from abci_app.hashing import tagged, tagged_hash, u32
-from abci_app.pb.dta.v1 import custody_pb2, governance_pb2, identity_pb2, params_pb2, tx_pb2
+from abci_app.pb.dta.v1 import custody_pb2, extraction_pb2, governance_pb2, identity_pb2, params_pb2, tx_pb2
 
 ZERO_GID = bytes(32)
 """Founders commit to their next keys under this: the gid covers their documents, so their documents can't cover it."""
@@ -144,6 +144,33 @@ def request_keys_digest(key_digests: list[bytes]) -> bytes:
 def authorisation_statement(gid: bytes, order: bytes, beneficiary: bytes, keys_digest: bytes) -> bytes:
     """What a principal signs to let ``beneficiary`` receive, where the rule leaves the beneficiary open."""
     return tagged("DTA-v1-authorisation", gid, order, beneficiary, keys_digest)
+
+
+def request_answers_digest(message: tx_pb2.RequestSecret) -> bytes:
+    """One digest over what a request's answers are sealed to: its keys, or its transport key."""
+    if message.transport_key:
+        return tagged_hash("DTA-v1-request-transport", message.transport_key)
+    return request_keys_digest(list(message.key_digests))
+
+
+def custody_identity(gid: bytes, authority: bytes, principal: bytes, salt: bytes, policy: bytes) -> bytes:
+    """What a secret is encrypted to under a custody key (authority.md, Custody). 32 bytes.
+
+    There is no CID in it, so it is known before the ciphertext; the salt is the order's nonce, which a principal uses
+    once, so nobody else's order and no second one of hers has the same identity.
+    """
+    return tagged_hash("DTA-v1-custody-identity", gid, authority, principal, salt, policy)
+
+
+def signing_message(gid: bytes, authority: bytes, kind: str, message: bytes, digest: bytes) -> bytes:
+    """What a signing key signs for an order of ``kind``: its message, or in its place the SHA-256 of a longer one."""
+    form = b"sha-256" if digest else b"message"
+    return tagged("DTA-v1-signed", gid, authority, kind.encode("ascii"), form, digest or message)
+
+
+def signing_content_digest(gid: bytes, request: bytes, message: extraction_pb2.PlaceSigningOrder) -> bytes:
+    """What approvals and vetoes of a signing order name."""
+    return tagged_hash("DTA-v1-signing-content", gid, request, message.SerializeToString(deterministic=True))
 
 
 def request_content_digest(gid: bytes, request: bytes, message: tx_pb2.RequestSecret) -> bytes:

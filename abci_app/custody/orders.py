@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from abci_app.authority import extractions
+from abci_app.authority.bases import custody_point, signing_point
+from abci_app.authority.extractions import Item
 from abci_app.codes import Code
+from abci_app.crypto import statements
 from abci_app.custody import lifecycle, policy
 from abci_app.errors import Refusal
 from abci_app.messages.context import Context
 from abci_app.pb.dta.v1 import custody_pb2 as pb
+from abci_app.pb.dta.v1 import extraction_pb2
 from abci_app.state import due, keys
 from abci_app.state.deadlines import DeadlineKind
 from abci_app.state.due import DueKind
-from abci_app.state.records import COUNTERS, DECISIONS, FULFILMENTS, ORDERS, REQUESTS
+from abci_app.state.records import COUNTERS, DECISIONS, FULFILMENTS, ORDERS, REQUESTS, SIGNINGS
 
 
 def is_open(order: pb.OrderRecord, context: Context) -> bool:
@@ -68,7 +73,7 @@ def end(context: Context, order: pb.OrderRecord, to: pb.OrderStatus, action: str
         end_request(context, order, request, request_end)
     for fiduciary in order.fiduciaries:
         due.remove(context.state, fiduciary, DueKind.FULFIL_ORDER, order.id)
-    context.state.index_delete(keys.vault_orders(order.vault, order.id))
+    context.state.index_delete(keys.vault_orders(order.vault or order.authority, order.id))
     forget_deadlines(context, order)
     counter = COUNTERS.get(context.state, order.principal)
     counter.open_orders -= 1
@@ -104,6 +109,7 @@ def record_request_expired(context: Context, request_id: bytes) -> None:
     order = ORDERS.get(context.state, request.order)
     end_request(context, order, request, pb.REQUEST_STATUS_EXPIRED)
     ORDERS.put(context.state, order, order.id)
+    end_if_spent(context, order)
 
 
 def fulfilment_answered(context: Context, order: pb.OrderRecord, rejection: pb.Rejection) -> None:
@@ -162,6 +168,27 @@ def forget_open(context: Context, order: pb.OrderRecord, request: pb.RequestReco
     order.open_requests -= 1
     for fiduciary in order.fiduciaries:
         due.remove(context.state, fiduciary, DueKind.FULFIL_SECRET, request.id)
+    if order.authority:
+        extractions.cancel(context, request.id)
+
+
+def complete_request(context: Context, order: pb.OrderRecord, request: pb.RequestRecord) -> None:
+    """Threshold-many have answered a GRANTED request. The caller puts both records."""
+    lifecycle.move_request(request, pb.REQUEST_STATUS_COMPLETED)
+    request.ended_height = context.height
+    request.ended_tx = context.tx_hash
+    order.granted_requests -= 1
+
+
+def is_signing(order: pb.OrderRecord) -> bool:
+    """Whether what the order releases is a signature: such an order has one request, made together with it."""
+    return bool(order.authority) and not order.identity
+
+
+def end_if_spent(context: Context, order: pb.OrderRecord) -> None:
+    """A signing order lives as long as its request. Puts the order where it ends it."""
+    if is_signing(order) and order.status == pb.ORDER_STATUS_ACTIVE and not order.open_requests:
+        end(context, order, pb.ORDER_STATUS_CLOSED, "closed")
 
 
 def is_released(request: pb.RequestRecord, context: Context) -> bool:
@@ -205,7 +232,65 @@ def grant_if_satisfied(context: Context, order: pb.OrderRecord, request: pb.Requ
         due.add(
             context.state, fiduciary, DueKind.FULFIL_SECRET, request.id, request.release_time_s, request.release_height
         )
+    if order.authority:
+        _open_extraction(context, order, request)
     emit_request(context, request, "granted")
+
+
+def _open_extraction(context: Context, order: pb.OrderRecord, request: pb.RequestRecord) -> None:
+    """What was granted is a multiple of a point: the members of the key's epoch owe their partials of it."""
+    if is_signing(order):
+        use = extraction_pb2.USE_SIGN
+        message = signed_bytes(context.gid, SIGNINGS.get(context.state, request.id))
+        item = Item(signing_point(message).encode(), order.id)
+    else:
+        use = extraction_pb2.USE_CUSTODY
+        item = Item(custody_point(order.identity).encode(), request.beneficiary, transport=request.transport_key)
+    extractions.start(
+        context, request=request.id, authority=order.authority, use=use, subject=order.id, items=[item],
+        deadline_time_s=request.deadline_time_s, from_time_s=request.release_time_s,
+        from_height=request.release_height,
+    )  # fmt: skip
+
+
+def signed_bytes(gid: bytes, signing: extraction_pb2.SigningRecord) -> bytes:
+    """The very bytes that the signature of a signing order is over."""
+    if signing.raw:
+        return signing.message
+    return statements.signing_message(gid, signing.authority, signing.kind, signing.message, signing.digest)
+
+
+def open_request(context: Context, order: pb.OrderRecord, request: pb.RequestRecord) -> None:
+    """A new request of the order: its id, order, beneficiary, content and keys are set. Puts it, not the order.
+
+    Who asks, and is a party, has thereby approved; where that is enough it is granted at once.
+    """
+    request.status = pb.REQUEST_STATUS_PENDING
+    request.requested_height, request.requested_time_s = context.height, context.time_s
+    request.requested_tx = context.tx_hash
+    request.deadline_time_s = context.time_s + context.params.request_ttl_s
+    context.require(policy.in_force(order.policy, context.time_s), Code.POLICY_NOT_IN_FORCE)
+    order.open_requests += 1
+    context.state.index_put(keys.order_requests(order.id, request.id))
+    context.state.index_put(keys.open_requests(order.id, request.id))
+    context.state.index_put(keys.deadline_time(request.deadline_time_s, DeadlineKind.REQUEST, request.id))
+    emit_request(context, request, "requested")
+    if context.signer in policy.parties(order.policy):
+        own = pb.DecisionRecord(veto=False, height=context.height, tx_hash=context.tx_hash)
+        DECISIONS.put(context.state, own, request.id, context.signer)
+    grant_if_satisfied(context, order, request)
+    REQUESTS.put(context.state, request, request.id)
+
+
+def finish_extracted(
+    context: Context, order: pb.OrderRecord, request: pb.RequestRecord, record: extraction_pb2.ExtractionRecord
+) -> None:
+    """Threshold-many members answered a request under an authority key: it is complete, and settled. Puts both."""
+    request.answers = record.answers
+    complete_request(context, order, request)
+    forget_open(context, order, request)
+    REQUESTS.put(context.state, request, request.id)
+    ORDERS.put(context.state, order, order.id)
 
 
 def get_open_request(context: Context, request_id: bytes) -> tuple[pb.OrderRecord, pb.RequestRecord]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abci_app import limits
+from abci_app.authority import extractions
 from abci_app.codes import Code
 from abci_app.custody import orders, policy
 from abci_app.messages.context import Context
@@ -41,10 +42,11 @@ SPEC = MessageSpec(
     cost=lambda _: 400,
     validate=_validate,
     execute=_execute,
-    writes=(keys.ORDER, keys.REQUEST, keys.DECISION, keys.DUE, keys.DEADLINE_TIME),
+    writes=(keys.ORDER, keys.REQUEST, keys.DECISION, *extractions.START_WRITES),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_REQUEST, Code.ORDER_NOT_OPEN, Code.REQUEST_NOT_OPEN, Code.DEADLINE_PASSED,
         Code.NOT_A_PARTY, Code.CONTENT_MISMATCH, Code.ALREADY_DONE, Code.POLICY_NOT_IN_FORCE,
+        *extractions.START_CODES,
     ),
-    events=("order", "request"),
+    events=("order", "request", "extraction"),
 )  # fmt: skip

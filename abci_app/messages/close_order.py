@@ -6,6 +6,7 @@ Of an order that has expired it records just that, where the sweep has not yet.
 from __future__ import annotations
 
 from abci_app import limits
+from abci_app.authority import extractions
 from abci_app.codes import Code
 from abci_app.custody import orders
 from abci_app.messages.context import Context
@@ -37,9 +38,9 @@ SPEC = MessageSpec(
     execute=_execute,
     writes=(
         keys.ORDER, keys.REQUEST, keys.COUNTER, keys.DUE, keys.DEADLINE_TIME, keys.DEADLINE_HEIGHT,
-        keys.OPEN_REQUESTS, keys.VAULT_ORDERS,
+        keys.OPEN_REQUESTS, keys.VAULT_ORDERS, *extractions.END_WRITES,
     ),
     codes=(Code.FIELD_INVALID, Code.UNKNOWN_ORDER, Code.ORDER_NOT_OPEN, Code.NOT_PRINCIPAL,
            Code.ORDER_HAS_GRANTED_REQUEST),
-    events=("order", "request"),
+    events=("order", "request", "extraction"),
 )  # fmt: skip

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abci_app import limits
+from abci_app.authority import answers
 from abci_app.codes import Code
 from abci_app.crypto import hpke
-from abci_app.custody import lifecycle, orders
+from abci_app.custody import orders
+from abci_app.errors import Refusal
 from abci_app.messages.context import Context
 from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.params import find_custodian
-from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
+from abci_app.pb.dta.v1 import custody_pb2, extraction_pb2, tx_pb2
 from abci_app.state import due, keys
 from abci_app.state.due import DueKind
 from abci_app.state.records import ANSWERS, ORDERS, REQUESTS
@@ -24,6 +26,9 @@ def _check_size(context: Context, order: custody_pb2.OrderRecord, sealed: bytes)
 
 def _execute(context: Context, message: tx_pb2.FulfilSecret) -> bytes:
     order, request = orders.get_open_request(context, message.request)
+    if order.authority:
+        return _fulfil_by_partial(context, order, request, message)
+    context.require(not message.HasField("partial"), Code.WRONG_FORM, "the answer is a sealed share")
     orders.index_of(order, context.signer)
     answered = ANSWERS.find(context.state, request.id, context.signer) is not None
     context.require(not answered, Code.ALREADY_DONE)
@@ -35,10 +40,7 @@ def _execute(context: Context, message: tx_pb2.FulfilSecret) -> bytes:
     due.remove(context.state, context.signer, DueKind.FULFIL_SECRET, request.id)
     request.answers += 1
     if request.status == custody_pb2.REQUEST_STATUS_GRANTED and request.answers >= order.threshold:
-        lifecycle.move_request(request, custody_pb2.REQUEST_STATUS_COMPLETED)
-        request.ended_height = context.height
-        request.ended_tx = context.tx_hash
-        order.granted_requests -= 1
+        orders.complete_request(context, order, request)
     if request.answers == len(order.fiduciaries):
         orders.forget_open(context, order, request)
     REQUESTS.put(context.state, request, request.id)
@@ -48,22 +50,42 @@ def _execute(context: Context, message: tx_pb2.FulfilSecret) -> bytes:
     return b""
 
 
+def _fulfil_by_partial(
+    context: Context, order: custody_pb2.OrderRecord, request: custody_pb2.RequestRecord, message: tx_pb2.FulfilSecret
+) -> bytes:
+    """An order under an authority key: the answer is a blinded partial, and verified here."""
+    context.require(message.HasField("partial"), Code.WRONG_FORM, "the answer is a blinded partial")
+    context.require(request.status != custody_pb2.REQUEST_STATUS_PENDING, Code.NOT_GRANTED)
+    record = answers.submit(context, message.request, DueKind.FULFIL_SECRET, message.epoch, [message.partial])
+    orders.emit_request(context, request, "answered", fiduciary=context.signer)
+    context.emit("fiduciary", context.signer, "secret-fulfilled", request=request.id, order=order.id)
+    if record.status == extraction_pb2.EXTRACTION_STATUS_COMPLETED:
+        orders.finish_extracted(context, order, request, record)
+    return b""
+
+
 def _validate(message: tx_pb2.FulfilSecret) -> None:
     need_bytes(message.request, limits.ID_BYTES, "request")
+    if message.sealed and message.HasField("partial"):
+        raise Refusal(Code.FIELD_INVALID, "a sealed share or a partial, not both")
 
 
 SPEC = MessageSpec(
     field="fulfil_secret",
     message=tx_pb2.FulfilSecret,
     message_class=MessageClass.RESULT,
-    cost=lambda _: 300,
+    cost=lambda message: 300 + (answers.BLINDED_COST_G1 if message.HasField("partial") else 0),
     validate=_validate,
     execute=_execute,
     due=lambda message: (DueKind.FULFIL_SECRET, message.request),
-    writes=(keys.ORDER, keys.REQUEST, keys.ANSWER, keys.DUE, keys.DEADLINE_TIME, keys.OPEN_REQUESTS),
+    writes=(
+        keys.ORDER, keys.REQUEST, keys.ANSWER, keys.DUE, keys.DEADLINE_TIME, keys.OPEN_REQUESTS, *answers.WRITES,
+    ),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_REQUEST, Code.ORDER_NOT_OPEN, Code.REQUEST_NOT_OPEN, Code.DEADLINE_PASSED,
         Code.NOT_NAMED, Code.ALREADY_DONE, Code.NOT_GRANTED, Code.NOT_RELEASED_YET, Code.UNKNOWN_CUSTODIAN,
+        Code.WRONG_FORM, Code.UNKNOWN_EXTRACTION, Code.EXTRACTION_ENDED, Code.WRONG_EPOCH, Code.NOT_A_MEMBER,
+        Code.BAD_PARTIAL,
     ),
-    events=("order", "request", "fiduciary"),
+    events=("order", "request", "fiduciary", "extraction"),
 )  # fmt: skip

@@ -11,7 +11,7 @@ from abci_app.messages import identities
 from abci_app.messages.context import Context
 from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.params import find_custodian
-from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
+from abci_app.pb.dta.v1 import custody_pb2, params_pb2, tx_pb2
 from abci_app.state import due, keys
 from abci_app.state.due import DueKind
 from abci_app.state.records import COUNTERS, FIDUCIARIES, VAULTS
@@ -31,8 +31,9 @@ def _validate(message: tx_pb2.OpenVault) -> None:
 def _execute(context: Context, message: tx_pb2.OpenVault) -> bytes:
     vault_id = statements.vault_id(context.gid, context.signer, message.nonce)
     context.require(VAULTS.find(context.state, vault_id) is None, Code.DUPLICATE, vault_id.hex())
-    known = find_custodian(context.params, message.custodian)
-    context.require(known is not None, Code.UNKNOWN_CUSTODIAN, message.custodian)
+    custodian = find_custodian(context.params, message.custodian)
+    known = custodian is not None and custodian.verifier == params_pb2.VERIFIER_NONE
+    context.require(known, Code.UNKNOWN_CUSTODIAN, message.custodian)
     for fiduciary in message.fiduciaries:
         known_fiduciary = FIDUCIARIES.find(context.state, fiduciary) is not None
         context.require(known_fiduciary, Code.UNKNOWN_FIDUCIARY, fiduciary.hex())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abci_app import cid, limits, text
+from abci_app.authority import extractions
 from abci_app.codes import Code
 from abci_app.crypto import statements
 from abci_app.custody import orders, policy
@@ -11,7 +12,7 @@ from abci_app.messages import identities
 from abci_app.messages.context import Context
 from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.params import find_custodian
-from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
+from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, params_pb2, tx_pb2
 from abci_app.state import due, keys
 from abci_app.state.due import DueKind
 from abci_app.state.records import COUNTERS, FIDUCIARIES, ORDERS, VAULT_KEYS, VAULTS
@@ -19,9 +20,31 @@ from abci_app.state.records import COUNTERS, FIDUCIARIES, ORDERS, VAULT_KEYS, VA
 
 def _validate(message: tx_pb2.PlaceOrder) -> None:
     need_bytes(message.nonce, limits.NONCE_BYTES, "nonce")
-    need_bytes(message.vault, limits.ID_BYTES, "vault")
     if not text.is_label(message.custodian, limits.MAX_CUSTODIAN_CHARS):
         raise Refusal(Code.UNKNOWN_CUSTODIAN, "malformed name")
+    if message.authority:
+        _validate_authority_fields(message)
+    else:
+        _validate_vault_fields(message)
+    try:
+        cid.digest_of(message.envelope_cid)
+    except cid.BadCid as error:
+        raise Refusal(Code.BAD_CID, str(error)) from None
+    policy.check_form(message.policy, message.rule)
+    if message.expires_at_time_s > limits.MAX_TIME_S or message.expires_at_height > limits.MAX_HEIGHT:
+        raise Refusal(Code.BAD_EXPIRY, "too far ahead")
+
+
+def _validate_authority_fields(message: tx_pb2.PlaceOrder) -> None:
+    need_bytes(message.authority, limits.ID_BYTES, "authority")
+    if message.vault or message.fiduciaries or message.threshold:
+        raise Refusal(Code.FIELD_INVALID, "an authority key, or a vault with its fiduciaries and a threshold")
+    if message.share_commitments or message.key_commitment:
+        raise Refusal(Code.BAD_COMMITMENTS, "an order under an authority key has none")
+
+
+def _validate_vault_fields(message: tx_pb2.PlaceOrder) -> None:
+    need_bytes(message.vault, limits.ID_BYTES, "vault")
     count = len(message.fiduciaries)
     if not 1 <= count <= limits.MAX_ORDER_FIDUCIARIES or len(dict.fromkeys(message.fiduciaries)) != count:
         raise Refusal(Code.FIELD_INVALID, f"fiduciaries: 1 to {limits.MAX_ORDER_FIDUCIARIES}, each once")
@@ -32,13 +55,6 @@ def _validate(message: tx_pb2.PlaceOrder) -> None:
     commitments = [*message.share_commitments, message.key_commitment]
     if len(commitments) != count + 1 or any(len(commitment) != 32 for commitment in commitments):
         raise Refusal(Code.BAD_COMMITMENTS)
-    try:
-        cid.digest_of(message.envelope_cid)
-    except cid.BadCid as error:
-        raise Refusal(Code.BAD_CID, str(error)) from None
-    policy.check_form(message.policy, message.rule)
-    if message.expires_at_time_s > limits.MAX_TIME_S or message.expires_at_height > limits.MAX_HEIGHT:
-        raise Refusal(Code.BAD_EXPIRY, "too far ahead")
 
 
 def _check_against_vault(context: Context, message: tx_pb2.PlaceOrder) -> None:
@@ -47,8 +63,7 @@ def _check_against_vault(context: Context, message: tx_pb2.PlaceOrder) -> None:
         raise Refusal(Code.UNKNOWN_VAULT, message.vault.hex())
     context.require(vault.principal == context.signer, Code.NOT_PRINCIPAL, "the vault is somebody else's")
     context.require(vault.status == custody_pb2.VAULT_STATUS_OPEN, Code.VAULT_NOT_OPEN, vault.id.hex())
-    known = find_custodian(context.params, message.custodian) is not None and message.custodian == vault.custodian
-    context.require(known, Code.UNKNOWN_CUSTODIAN, message.custodian)
+    context.require(message.custodian == vault.custodian, Code.UNKNOWN_CUSTODIAN, message.custodian)
     for fiduciary in message.fiduciaries:
         known_fiduciary = FIDUCIARIES.find(context.state, fiduciary) is not None
         context.require(known_fiduciary, Code.UNKNOWN_FIDUCIARY, fiduciary.hex())
@@ -62,12 +77,19 @@ def _check_against_vault(context: Context, message: tx_pb2.PlaceOrder) -> None:
 def _execute(context: Context, message: tx_pb2.PlaceOrder) -> bytes:
     order_id = statements.order_id(context.gid, context.signer, message.nonce)
     context.require(context.state.get(keys.order(order_id)) is None, Code.DUPLICATE, order_id.hex())
-    _check_against_vault(context, message)
+    verifier = params_pb2.VERIFIER_EXTRACTION if message.authority else params_pb2.VERIFIER_NONE
+    custodian = find_custodian(context.params, message.custodian)
+    known = custodian is not None and custodian.verifier == verifier
+    context.require(known, Code.UNKNOWN_CUSTODIAN, message.custodian)
+    if message.authority:
+        extractions.require_authority(context, message.authority, authority_pb2.PURPOSE_CUSTODY)
+    else:
+        _check_against_vault(context, message)
     most = context.params.max_order_fiduciaries
     context.require(len(message.fiduciaries) <= most, Code.FIELD_INVALID, f"fiduciaries: at most {most}")
     size_bytes = message.policy.ByteSize() + message.rule.ByteSize()
     context.require(size_bytes <= context.params.max_policy_bytes, Code.BAD_POLICY, f"{size_bytes} bytes")
-    counter = COUNTERS.get(context.state, context.signer)  # the vault's opening made it
+    counter = COUNTERS.find(context.state, context.signer) or custody_pb2.CounterRecord(principal=context.signer)
     context.require(counter.open_orders < context.params.max_open_orders_per_identity, Code.TOO_MANY, "open orders")
     order = custody_pb2.OrderRecord(
         id=order_id, principal=context.signer, custodian=message.custodian, vault=message.vault,
@@ -77,17 +99,27 @@ def _execute(context: Context, message: tx_pb2.PlaceOrder) -> bytes:
         expires_at_time_s=message.expires_at_time_s, expires_at_height=message.expires_at_height,
         placed_height=context.height, placed_time_s=context.time_s, placed_tx=context.tx_hash,
     )  # fmt: skip
+    if message.authority:
+        policy_hash = statements.policy_hash(message.policy, message.rule)
+        order.authority = message.authority
+        order.identity = statements.custody_identity(
+            context.gid, message.authority, context.signer, message.nonce, policy_hash
+        )
+        order.status, order.active_height = custody_pb2.ORDER_STATUS_ACTIVE, context.height
     context.require(orders.is_open(order, context), Code.BAD_EXPIRY, "it is over already")
     counter.open_orders += 1
     COUNTERS.put(context.state, counter, context.signer)
     ORDERS.put(context.state, order, order_id)
     orders.remember_deadlines(context, order)
-    context.state.index_put(keys.vault_orders(order.vault, order_id))
+    context.state.index_put(keys.vault_orders(order.vault or order.authority, order_id))
     context.state.index_put(keys.principal_orders(context.signer, order_id))
     for fiduciary in order.fiduciaries:
         due.add(context.state, fiduciary, DueKind.FULFIL_ORDER, order_id)
-    orders.emit(context, order, "placed", vault=order.vault)
-    context.emit_named(order.fiduciaries, "order-placed", order=order_id)
+    if order.authority:
+        orders.emit(context, order, "placed", authority=order.authority)
+    else:
+        orders.emit(context, order, "placed", vault=order.vault)
+        context.emit_named(order.fiduciaries, "order-placed", order=order_id)
     return order_id
 
 
@@ -106,7 +138,8 @@ SPEC = MessageSpec(
         Code.FIELD_INVALID, Code.UNKNOWN_CUSTODIAN, Code.BAD_THRESHOLD, Code.BAD_COMMITMENTS, Code.BAD_CID,
         Code.BAD_POLICY, Code.BAD_RULE, Code.BAD_EXPIRY, Code.DUPLICATE, Code.UNKNOWN_VAULT, Code.NOT_PRINCIPAL,
         Code.VAULT_NOT_OPEN, Code.UNKNOWN_FIDUCIARY, Code.NOT_NAMED, Code.FIDUCIARY_NOT_ACTIVE,
-        Code.FIDUCIARY_WITHOUT_KEY, Code.TOO_MANY,
+        Code.FIDUCIARY_WITHOUT_KEY, Code.TOO_MANY, Code.UNKNOWN_AUTHORITY, Code.AUTHORITY_NOT_ACTIVE,
+        Code.WRONG_PURPOSE,
     ),
     events=("order", "fiduciary"),
 )  # fmt: skip

@@ -14,6 +14,7 @@ from abci_app.messages import (
     fulfil_secret,
     open_vault,
     place_order,
+    place_signing_order,
     propose,
     publish_vault_key,
     register_identity,
@@ -23,6 +24,8 @@ from abci_app.messages import (
     revoke_identity,
     rotate_identity,
     rotate_validator_key,
+    submit_partials,
+    submit_unblinded,
     suspend_identity,
     veto_request,
     vote,
@@ -54,6 +57,9 @@ _ALL: Final[tuple[MessageSpec[Any], ...]] = (
     propose.SPEC,
     vote.SPEC,
     withdraw_proposal.SPEC,
+    submit_partials.SPEC,
+    submit_unblinded.SPEC,
+    place_signing_order.SPEC,
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abci_app import limits
+from abci_app.authority import extractions
 from abci_app.codes import Code
 from abci_app.custody import orders, policy
 from abci_app.messages.context import Context
@@ -32,6 +33,7 @@ def _execute(context: Context, message: tx_pb2.VetoRequest) -> bytes:
     context.emit("request", request.id, "veto-cast", order=order.id, party=context.signer)
     orders.end_request(context, order, request, custody_pb2.REQUEST_STATUS_VETOED)
     ORDERS.put(context.state, order, order.id)
+    orders.end_if_spent(context, order)
     return b""
 
 
@@ -42,10 +44,13 @@ SPEC = MessageSpec(
     cost=lambda _: 400,
     validate=_validate,
     execute=_execute,
-    writes=(keys.ORDER, keys.REQUEST, keys.DECISION, keys.DUE, keys.DEADLINE_TIME, keys.OPEN_REQUESTS),
+    writes=(
+        keys.ORDER, keys.REQUEST, keys.DECISION, keys.DUE, keys.DEADLINE_TIME, keys.OPEN_REQUESTS, keys.VAULT_ORDERS,
+        keys.COUNTER, *extractions.END_WRITES,
+    ),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_REQUEST, Code.ORDER_NOT_OPEN, Code.REQUEST_NOT_OPEN, Code.DEADLINE_PASSED,
         Code.NO_VETO_WINDOW, Code.NOT_A_PARTY, Code.CONTENT_MISMATCH, Code.VETO_TOO_LATE,
     ),
-    events=("order", "request"),
+    events=("order", "request", "extraction"),
 )  # fmt: skip

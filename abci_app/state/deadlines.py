@@ -12,3 +12,4 @@ class DeadlineKind(IntEnum):
     REQUEST = 2
     VAULT = 3
     PROPOSAL = 10
+    EXTRACTION = 30

@@ -19,6 +19,8 @@ class DueKind(IntEnum):
     FULFIL_ORDER = 2  # subject: order
     FULFIL_SECRET = 3  # subject: request
     ERASE_VAULT = 4  # subject: vault
+    SUBMIT_PARTIALS = 20  # subject: extraction request
+    SUBMIT_UNBLINDED = 21  # subject: extraction request
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,12 @@ USED_POINT: Final = b"used-point/"
 PROPOSAL: Final = b"proposal/"
 VOTE: Final = b"vote/"
 UPGRADE: Final = b"upgrade/"
+EXTRACTION: Final = b"extraction/"
+EXTRACTION_ITEM: Final = b"extraction-item/"
+PARTIAL: Final = b"partial/"
+EXTRACTION_LOAD: Final = b"extraction-load/"
+SIGNING: Final = b"signing/"
+SIGNING_POLICY: Final = b"signing-policy/"
 
 LEAF_PREFIXES: Final = (
     PARAMS, CHAIN, IDENTITY, IDENTITY_HISTORY, TX_KEY_OWNER, BLS_KEY_OWNER, FIDUCIARY, VALIDATOR_KEY_OWNER,
@@ -45,6 +51,7 @@ LEAF_PREFIXES: Final = (
     COUNTER, SEEN_BUCKET, VAULT, VAULT_KEY, ORDER, FULFILMENT, REQUEST, DECISION, ANSWER,
     AUTHORITY, EPOCH, MEMBER, USED_POINT,
     PROPOSAL, VOTE, UPGRADE,
+    EXTRACTION, EXTRACTION_ITEM, PARTIAL, EXTRACTION_LOAD, SIGNING, SIGNING_POLICY,
 )  # fmt: skip
 
 # --- indexes --------------------------------------------------------------------------------------------------
@@ -60,10 +67,12 @@ PRINCIPAL_VAULTS: Final = b"principal-vaults/"
 FIDUCIARY_VAULTS: Final = b"fiduciary-vaults/"
 OPEN_PROPOSALS: Final = b"open-proposals/"
 WAITING_PROPOSALS: Final = b"waiting-proposals/"
+OPEN_EXTRACTIONS: Final = b"open-extractions/"
 
 INDEX_PREFIXES: Final = (
     DUE, DEADLINE_TIME, DEADLINE_HEIGHT, SEEN, VAULT_ORDERS, ORDER_REQUESTS, OPEN_REQUESTS,
     PRINCIPAL_ORDERS, PRINCIPAL_VAULTS, FIDUCIARY_VAULTS, OPEN_PROPOSALS, WAITING_PROPOSALS,
+    OPEN_EXTRACTIONS,
 )  # fmt: skip
 
 
@@ -178,6 +187,30 @@ def upgrade() -> bytes:
     return UPGRADE
 
 
+def extraction(request_id: bytes) -> bytes:
+    return EXTRACTION + request_id
+
+
+def extraction_item(request_id: bytes, item: int) -> bytes:
+    return EXTRACTION_ITEM + request_id + u32(item)
+
+
+def partial(request_id: bytes, item: int, epoch_number: int, fiduciary_id: bytes) -> bytes:
+    return PARTIAL + request_id + u32(item) + u32(epoch_number) + fiduciary_id
+
+
+def extraction_load(authority_id: bytes) -> bytes:
+    return EXTRACTION_LOAD + authority_id
+
+
+def signing(request_id: bytes) -> bytes:
+    return SIGNING + request_id
+
+
+def signing_policy(authority_id: bytes) -> bytes:
+    return SIGNING_POLICY + authority_id
+
+
 # --- index keys -----------------------------------------------------------------------------------------------
 def due_prefix(fiduciary_id: bytes) -> bytes:
     return DUE + fiduciary_id
@@ -238,3 +271,8 @@ def open_proposals(proposer: bytes, proposal_id: bytes = b"") -> bytes:
 def waiting_proposals(passed_height: int, proposal_id: bytes) -> bytes:
     """Proposals that passed and wait for room among the validators, the first one first."""
     return WAITING_PROPOSALS + u64(passed_height) + proposal_id
+
+
+def open_extractions(authority_id: bytes, request_id: bytes = b"") -> bytes:
+    """A key's requests that are pending: what starts again when its epoch changes."""
+    return OPEN_EXTRACTIONS + authority_id + request_id

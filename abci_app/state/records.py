@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from google.protobuf.message import Message
 
 from abci_app.errors import StateBroken
-from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, governance_pb2, identity_pb2, params_pb2
+from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, extraction_pb2, governance_pb2, identity_pb2, params_pb2
 from abci_app.state import keys
 from abci_app.state.overlay import Overlay
 from abci_app.state.view import StateView
@@ -59,6 +59,12 @@ MEMBERS = Records(authority_pb2.MemberRecord, keys.member)
 PROPOSALS = Records(governance_pb2.ProposalRecord, keys.proposal)
 VOTES = Records(governance_pb2.VoteRecord, keys.vote)
 UPGRADES = Records(governance_pb2.UpgradeRecord, keys.upgrade)
+EXTRACTIONS = Records(extraction_pb2.ExtractionRecord, keys.extraction)
+EXTRACTION_ITEMS = Records(extraction_pb2.ExtractionItem, keys.extraction_item)
+PARTIALS = Records(extraction_pb2.PartialRecord, keys.partial)
+EXTRACTION_LOADS = Records(extraction_pb2.ExtractionLoad, keys.extraction_load)
+SIGNINGS = Records(extraction_pb2.SigningRecord, keys.signing)
+SIGNING_POLICIES = Records(extraction_pb2.SigningPolicy, keys.signing_policy)
 
 
 # Parsed once for as long as the bytes stay the same; nobody changes what these return.

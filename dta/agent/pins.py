@@ -31,7 +31,8 @@ class WantedPins:
         self._keys_of = {
             request: self._keys_of.get(request) or REQUESTS.get(view, request).keys_cid for request in requests
         }
-        return sorted({*documents, *self._envelope_of.values(), *self._keys_of.values()})
+        # A signing order has no envelope, and a request with a transport key no envelope of keys.
+        return sorted({*documents, *self._envelope_of.values(), *self._keys_of.values()} - {""})
 
 
 def peer_gateways(view: StateView, myself: bytes) -> list[str]:

@@ -6,20 +6,24 @@ import copy
 from collections.abc import Callable
 from functools import cache
 from random import Random
+from typing import Any
 
 from google.protobuf.message import Message
 from nacl.signing import SigningKey
 
 from abci_app import cid
 from abci_app.crypto import hpke, statements
-from abci_app.pb.dta.v1 import custody_pb2, identity_pb2, tx_pb2
+from abci_app.pb.dta.v1 import custody_pb2, extraction_pb2, identity_pb2, tx_pb2
 from abci_app.state import due, keys
 from abci_app.state.due import DueKind
-from abci_app.state.records import FIDUCIARIES, ORDERS, REQUESTS, VAULTS
+from abci_app.state.records import EXTRACTIONS, FIDUCIARIES, ORDERS, REQUESTS, VAULTS
 from abci_app.state.view import StateView
+from dta.authority import extracting
+from dta.crypto.scalar import SecretScalar
 from tests.sim.governance import GovernanceMoves
-from tests.sim.prelude import PRINCIPALS, Prelude, vault_key
+from tests.sim.prelude import PRINCIPALS, Prelude, keys_of, vault_key
 from tests.support.actors import Actor, body_bytes, seeded, signed_tx
+from tests.support.authority import CUSTODY, SIGNING, fixed_entropy, scalar, spoilt
 from tests.support.chain import CHAIN_ID
 from tests.support.custody import SEALED, k_of, single
 
@@ -42,6 +46,11 @@ class Moves:
         self.rotating: dict[bytes, tuple[Actor, str]] = {}
         self.sent: list[bytes] = []
         self.governance = GovernanceMoves(rng, start.gid, self.fiduciaries, start.candidate, self.people)
+        self.keys = keys_of(tuple(sorted(actor.identity for actor in self.fiduciaries)))
+        self.custody, self.signing = (
+            next(key for key in self.keys.values() if key.purpose == purpose) for purpose in (CUSTODY, SIGNING)
+        )
+        self._entropy = fixed_entropy(rng.random())
         self._by_id = {actor.identity: actor for actor in (*self.fiduciaries, *self.people)}
         self._makers: list[tuple[int, Callable[[StateView, int, int], bytes | None]]] = [
             (36, self._place), (56, self._request), (44, self._approve), (20, self._veto), (8, self._close_order),
@@ -49,6 +58,7 @@ class Moves:
             (1, self._suspend), (3, self._rotate), (2, self._register), (1, self._revoke), (10, self._again),
             (8, self._garbage), (6, self._stray_result), (3, self._rotate_validator_key),
             (6, self._propose), (22, self._vote), (1, self._withdraw),
+            (6, self._entrust), (6, self._sign), (4, self._bad_partial),
         ]  # fmt: skip
 
     def random(self, view: StateView, height: int, time_s: int) -> bytes | None:
@@ -68,7 +78,7 @@ class Moves:
                 owed = due.parse(key, value)
                 ready = owed.from_time_s <= time_s and owed.from_height <= height
                 if (ready or self.rng.random() < 0.1) and self.rng.random() < 0.7:
-                    message = self._answer(fiduciary, owed)
+                    message = self._answer(view, fiduciary, owed)
                     txs.append(self._tx(fiduciary, message, height, key=fiduciary.node_key))
         return txs
 
@@ -79,11 +89,13 @@ class Moves:
             actor.generation += 1
             actor.previous_cid = document_cid
 
-    def _answer(self, fiduciary: Actor, owed: due.Due) -> Message:
+    def _answer(self, view: StateView, fiduciary: Actor, owed: due.Due) -> Message:
         if owed.kind == DueKind.PUBLISH_VAULT_KEY:
             return tx_pb2.PublishVaultKey(vault=owed.subject, key=vault_key(fiduciary))
         if owed.kind == DueKind.ERASE_VAULT:
             return tx_pb2.ConfirmVaultErased(vault=owed.subject)
+        if owed.kind in (DueKind.SUBMIT_PARTIALS, DueKind.SUBMIT_UNBLINDED) or EXTRACTIONS.find(view, owed.subject):
+            return self._partials(view, fiduciary, owed.subject)
         if owed.kind == DueKind.FULFIL_SECRET:
             return tx_pb2.FulfilSecret(request=owed.subject, sealed=SEALED)
         if self.rng.random() < 0.2:
@@ -150,6 +162,51 @@ class Moves:
             return self.rng.choice(with_keys)
         return self.rng.choice(mine) if mine else bytes(32)
 
+    def _partials(self, view: StateView, fiduciary: Actor, request: bytes) -> Message:
+        """A member's answer; now and then made with another's share, for the wrong epoch, or with a byte changed."""
+        record = EXTRACTIONS.get(view, request)
+        dealt = self.keys[record.authority]
+        message = extracting.answer(
+            view, self.gid, fiduciary.identity, request, dealt.share_of(fiduciary.identity), self._entropy
+        )
+        return spoilt(self.rng, message) if self.rng.random() < 0.15 else message
+
+    def _bad_partial(self, view: StateView, height: int, _: int) -> bytes | None:
+        """A partial for another request, by somebody who may have answered already, or replayed whole."""
+        found = [key[len(keys.EXTRACTION) :] for key, _ in view.scan(keys.EXTRACTION)]
+        open_ = extraction_pb2.EXTRACTION_STATUS_PENDING
+        pending = [id_ for id_ in found if EXTRACTIONS.get(view, id_).status == open_]
+        if not pending:
+            return None
+        fiduciary = self.rng.choice(self.fiduciaries)
+        message: Any = self._partials(view, fiduciary, self.rng.choice(pending))
+        message.request = self.rng.choice(found)
+        sender = self.rng.choice([fiduciary, self.rng.choice(self.fiduciaries)])
+        return self._tx(sender, message, height, key=sender.node_key)
+
+    def _entrust(self, _: StateView, height: int, __: int) -> bytes:
+        """An order under the custody key, or, wrongly, under the signing key."""
+        principal = self._someone(self.rng.choice(self.principals))
+        people = [actor.identity for actor in self.rng.sample(self.people, self.rng.randint(1, 3))]
+        message = tx_pb2.PlaceOrder(
+            nonce=self._nonce(), custodian=self.rng.choice(["mpc-bls"] * 9 + ["hsm-realm"]),
+            authority=self.rng.choice([self.custody.id] * 9 + [self.signing.id]), envelope_cid=cid.cid_of(b"envelope"),
+            policy=k_of(1, *people, veto_window_s=self.rng.choice([0, 0, 20])),
+            rule=custody_pb2.BeneficiaryRule(identity=self.rng.choice(self.people).identity),
+        )  # fmt: skip
+        return self._tx(principal, message, height)
+
+    def _sign(self, _: StateView, height: int, __: int) -> bytes:
+        rng, who = self.rng, self._someone(self.rng.choice(self.fiduciaries))
+        message = extraction_pb2.PlaceSigningOrder(
+            nonce=self._nonce(), authority=rng.choice([self.signing.id] * 9 + [self.custody.id]), kind="test",
+            message=b"message", raw=rng.random() < 0.3,
+        )  # fmt: skip
+        if rng.random() < 0.5:
+            message.policy.CopyFrom(single(rng.choice(self.people).identity))
+            message.policy.veto_window_s = rng.choice([0, 20])
+        return self._tx(who, message, height)
+
     def _request(self, view: StateView, height: int, _: int) -> bytes | None:
         id_ = self._pick(view, keys.ORDER)
         if id_ is None:
@@ -159,6 +216,8 @@ class Moves:
         tag = self.rng.randrange(4)
         named = [self._by_id[fiduciary].name for fiduciary in order.fiduciaries]
         digests = [statements.hpke_key_digest(_request_key(name, tag)[2]) for name in named]
+        if order.authority:
+            return self._tx(signer, self._request_by_transport(order, signer, tag), height)
         message = tx_pb2.RequestSecret(
             order=id_, nonce=seeded("nonce", tag), beneficiary=signer.identity, keys_cid=cid.cid_of(b"keys"),
             key_digests=digests,
@@ -169,6 +228,17 @@ class Moves:
             )
             message.authorisation = self._by_id[order.principal].tx_key.sign(statement).signature
         return self._tx(signer, message, height)
+
+    def _request_by_transport(self, order: custody_pb2.OrderRecord, signer: Actor, tag: int) -> tx_pb2.RequestSecret:
+        nonce = seeded("nonce", tag)
+        request = statements.request_id(self.gid, order.id, signer.identity, nonce)
+        x = SecretScalar(scalar("transport", self.rng.randrange(1_000)))  # now and then one that was used before
+        transport, possession = extracting.prove_possession(
+            self.gid, extraction_pb2.USE_CUSTODY, request, order.id, signer.identity, x, self._entropy
+        )
+        return tx_pb2.RequestSecret(
+            order=order.id, nonce=nonce, beneficiary=signer.identity, transport_key=transport, possession=possession
+        )
 
     def _some_request(self, view: StateView) -> custody_pb2.RequestRecord | None:
         id_ = self._pick(view, keys.REQUEST)

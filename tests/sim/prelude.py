@@ -10,13 +10,18 @@ from abci_app import transition
 from abci_app.block import Block, BlockResult, Changes, Genesis, Time
 from abci_app.crypto import hpke
 from abci_app.params import default_params
-from abci_app.pb.dta.v1 import params_pb2, tx_pb2
+from abci_app.pb.dta.v1 import extraction_pb2, params_pb2, tx_pb2
+from abci_app.state import keys
 from abci_app.state.overlay import Overlay
+from abci_app.state.records import SIGNING_POLICIES
+from abci_app.state.records import chain as chain_record
 from abci_app.state.view import StateView
 from abci_app.storage.memory import MemoryStore
 from abci_app.storage.statedb import StateDB
 from tests.support.actors import Actor, seeded
-from tests.support.chain import Chain
+from tests.support.authority import CUSTODY, MFA, SIGNING, Dealt, context_over, deal, open_mfa
+from tests.support.chain import GENESIS_TIME_S, Chain
+from tests.support.custody import k_of
 
 VARIANTS = 3
 PRINCIPALS = ("alice", "dave")
@@ -72,9 +77,32 @@ def finalize(genesis: Genesis, view: StateView, height: int, block: Block) -> tu
         return result, result.changes
     first = Overlay(view)
     first.apply(transition.init_chain(genesis))
+    deal_keys(first)
     result = transition.apply_block(first, block)
     first.apply(result.changes)
     return result, first.changes()
+
+
+@cache
+def keys_of(fiduciaries: tuple[bytes, ...]) -> dict[bytes, Dealt]:
+    """Keys from a trusted dealer, one a purpose, by id: every chain here has them from its first block on."""
+    dealt = [deal(fiduciaries, purpose, threshold=2) for purpose in (MFA, CUSTODY, SIGNING)]
+    return {one.id: one for one in dealt}
+
+
+def deal_keys(state: Overlay) -> None:
+    """Write the keys, let the signing key sign what any fiduciary asks for, and ask the mfa key for a few things."""
+    fiduciaries = tuple(key[len(keys.FIDUCIARY) :] for key, _ in state.scan(keys.FIDUCIARY))
+    for dealt in keys_of(fiduciaries).values():
+        for key, value in dealt.leaves().items():
+            state.put(key, value)
+        if dealt.purpose == SIGNING:
+            policy = extraction_pb2.SigningPolicy(authority=dealt.id, policy=k_of(1, *fiduciaries), raw_allowed=True)
+            SIGNING_POLICIES.put(state, policy, dealt.id)
+        if dealt.purpose == MFA:
+            context = context_over(state, chain_record(state).gid, 0, GENESIS_TIME_S)
+            for use in (extraction_pb2.USE_CLIENT, extraction_pb2.USE_SERVER, extraction_pb2.USE_PERMIT):
+                open_mfa(context, dealt, use, items=2, deadline_time_s=GENESIS_TIME_S + 100)
 
 
 def replay_blocks(genesis: Genesis, blocks: Sequence[Block]) -> tuple[MemoryStore, list[bytes]]:

@@ -10,14 +10,20 @@ from collections.abc import Iterator
 
 from google.protobuf.message import Message
 
-from abci_app.hashing import u64
+from abci_app.hashing import u32, u64
+from abci_app.pb.dta.v1 import authority_pb2, extraction_pb2
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.state import keys
 from abci_app.state.view import StateView
 from tests.sim import governance
 
-ORDER, REQUEST, VAULT = b"\x01", b"\x02", b"\x03"
+ORDER, REQUEST, VAULT, EXTRACTION = b"\x01", b"\x02", b"\x03", b"\x1e"
 PUBLISH, FULFIL_ORDER, FULFIL_SECRET, ERASE = b"\x01", b"\x02", b"\x03", b"\x04"
+PARTIALS, UNBLINDED = b"\x14", b"\x15"
+_EXTRACTION_DUE = {
+    extraction_pb2.USE_CLIENT: PARTIALS, extraction_pb2.USE_SERVER: PARTIALS, extraction_pb2.USE_PERMIT: UNBLINDED,
+    extraction_pb2.USE_CUSTODY: FULFIL_SECRET, extraction_pb2.USE_SIGN: UNBLINDED,
+}  # fmt: skip
 _OPEN_ORDER = (pb.ORDER_STATUS_PLACED, pb.ORDER_STATUS_ACTIVE)
 _ID = 32
 
@@ -40,6 +46,18 @@ class Leaves:
         )
         self.requests: dict[bytes, pb.RequestRecord] = dict(_records(view, keys.REQUEST, pb.RequestRecord))
         self.answers: dict[bytes, pb.AnswerRecord] = dict(_records(view, keys.ANSWER, pb.AnswerRecord))
+        self.members: dict[bytes, bytes] = {
+            key: member.fiduciary for key, member in _records(view, keys.MEMBER, authority_pb2.MemberRecord)
+        }
+        self.extractions: dict[bytes, extraction_pb2.ExtractionRecord] = dict(
+            _records(view, keys.EXTRACTION, extraction_pb2.ExtractionRecord)
+        )
+        self.partials: dict[bytes, extraction_pb2.PartialRecord] = dict(
+            _records(view, keys.PARTIAL, extraction_pb2.PartialRecord)
+        )
+        self.loads: dict[bytes, extraction_pb2.ExtractionLoad] = dict(
+            _records(view, keys.EXTRACTION_LOAD, extraction_pb2.ExtractionLoad)
+        )
         self.counters: dict[bytes, pb.CounterRecord] = dict(_records(view, keys.COUNTER, pb.CounterRecord))
 
 
@@ -57,7 +75,25 @@ def rebuild_index(leaves: Leaves) -> dict[bytes, bytes]:
         index[b"order-requests/" + request.order + id_] = b"\x01"
         if not request.settled_height:
             _open_request(leaves, index, id_, request)
+    for id_, extraction in leaves.extractions.items():
+        if extraction.status == extraction_pb2.EXTRACTION_STATUS_PENDING:
+            _pending_extraction(leaves, index, id_, extraction)
     return index
+
+
+def _pending_extraction(
+    leaves: Leaves, index: dict[bytes, bytes], id_: bytes, record: extraction_pb2.ExtractionRecord
+) -> None:
+    index[b"open-extractions/" + record.authority + id_] = b"\x01"
+    of_order = record.use in (extraction_pb2.USE_CUSTODY, extraction_pb2.USE_SIGN)
+    if not of_order:
+        index[b"deadline-time/" + u64(record.deadline_time_s) + EXTRACTION + id_] = b"\x01"
+    kind = _EXTRACTION_DUE[record.use]
+    for key, fiduciary in leaves.members.items():
+        if key[:-4] != record.authority + u32(record.epoch):
+            continue
+        if id_ + u32(0) + u32(record.epoch) + fiduciary not in leaves.partials:
+            index[b"due/" + fiduciary + kind + id_] = u64(record.from_time_s) + u64(record.from_height)
 
 
 def _vault(leaves: Leaves, index: dict[bytes, bytes], id_: bytes, vault: pb.VaultRecord) -> None:
@@ -79,7 +115,7 @@ def _vault(leaves: Leaves, index: dict[bytes, bytes], id_: bytes, vault: pb.Vaul
 
 
 def _open_order(leaves: Leaves, index: dict[bytes, bytes], id_: bytes, order: pb.OrderRecord) -> None:
-    index[b"vault-orders/" + order.vault + id_] = b"\x01"
+    index[b"vault-orders/" + (order.vault or order.authority) + id_] = b"\x01"
     if order.expires_at_time_s:
         index[b"deadline-time/" + u64(order.expires_at_time_s) + ORDER + id_] = b"\x01"
     if order.expires_at_height:
@@ -142,8 +178,18 @@ def _wrong_counts(leaves: Leaves) -> list[str]:
     answers = Counter(key[:_ID] for key in leaves.answers)
     bad = Counter(key[:_ID] for key, answer in leaves.answers.items() if answer.reported_height)
     for id_, request in leaves.requests.items():
-        want("answers", id_, request.answers, answers[id_])
+        taken = leaves.extractions.get(id_)
+        completed = request.status == pb.REQUEST_STATUS_COMPLETED
+        want("answers", id_, request.answers, (taken.answers if completed else 0) if taken else answers[id_])
         want("bad_answers", id_, request.bad_answers, bad[id_])
+    given = Counter((key[:_ID], key[_ID + 4 : _ID + 8]) for key in leaves.partials if key[_ID : _ID + 4] == u32(0))
+    for id_, extraction in leaves.extractions.items():
+        want("partials", id_, extraction.answers, given[id_, u32(extraction.epoch)])
+    pending = Counter(
+        one.authority for one in leaves.extractions.values() if one.status == extraction_pb2.EXTRACTION_STATUS_PENDING
+    )
+    for id_ in {**leaves.loads, **pending}:
+        want("open extractions", id_, leaves.loads[id_].open, pending[id_])
     return wrong
 
 

@@ -1,6 +1,7 @@
 from abci_app.pb.dta.v1 import identity_pb2 as _identity_pb2
 from abci_app.pb.dta.v1 import custody_pb2 as _custody_pb2
 from abci_app.pb.dta.v1 import governance_pb2 as _governance_pb2
+from abci_app.pb.dta.v1 import extraction_pb2 as _extraction_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -20,7 +21,7 @@ class SignedTx(_message.Message):
     def __init__(self, body: _Optional[bytes] = ..., signer: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class TxBody(_message.Message):
-    __slots__ = ("chain_id", "expires_at_height", "salt", "register_identity", "rotate_identity", "suspend_identity", "revoke_identity", "rotate_validator_key", "open_vault", "publish_vault_key", "close_vault", "cancel_close_vault", "confirm_vault_erased", "place_order", "fulfil_order", "reject_order", "request_secret", "approve_request", "veto_request", "fulfil_secret", "report_share", "close_order", "propose", "vote", "withdraw_proposal")
+    __slots__ = ("chain_id", "expires_at_height", "salt", "register_identity", "rotate_identity", "suspend_identity", "revoke_identity", "rotate_validator_key", "open_vault", "publish_vault_key", "close_vault", "cancel_close_vault", "confirm_vault_erased", "place_order", "fulfil_order", "reject_order", "request_secret", "approve_request", "veto_request", "fulfil_secret", "report_share", "close_order", "propose", "vote", "withdraw_proposal", "submit_partials", "submit_unblinded", "place_signing_order")
     CHAIN_ID_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     SALT_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +47,9 @@ class TxBody(_message.Message):
     PROPOSE_FIELD_NUMBER: _ClassVar[int]
     VOTE_FIELD_NUMBER: _ClassVar[int]
     WITHDRAW_PROPOSAL_FIELD_NUMBER: _ClassVar[int]
+    SUBMIT_PARTIALS_FIELD_NUMBER: _ClassVar[int]
+    SUBMIT_UNBLINDED_FIELD_NUMBER: _ClassVar[int]
+    PLACE_SIGNING_ORDER_FIELD_NUMBER: _ClassVar[int]
     chain_id: str
     expires_at_height: int
     salt: bytes
@@ -71,7 +75,10 @@ class TxBody(_message.Message):
     propose: _governance_pb2.Propose
     vote: _governance_pb2.Vote
     withdraw_proposal: _governance_pb2.WithdrawProposal
-    def __init__(self, chain_id: _Optional[str] = ..., expires_at_height: _Optional[int] = ..., salt: _Optional[bytes] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., rotate_identity: _Optional[_Union[RotateIdentity, _Mapping]] = ..., suspend_identity: _Optional[_Union[SuspendIdentity, _Mapping]] = ..., revoke_identity: _Optional[_Union[RevokeIdentity, _Mapping]] = ..., rotate_validator_key: _Optional[_Union[RotateValidatorKey, _Mapping]] = ..., open_vault: _Optional[_Union[OpenVault, _Mapping]] = ..., publish_vault_key: _Optional[_Union[PublishVaultKey, _Mapping]] = ..., close_vault: _Optional[_Union[CloseVault, _Mapping]] = ..., cancel_close_vault: _Optional[_Union[CancelCloseVault, _Mapping]] = ..., confirm_vault_erased: _Optional[_Union[ConfirmVaultErased, _Mapping]] = ..., place_order: _Optional[_Union[PlaceOrder, _Mapping]] = ..., fulfil_order: _Optional[_Union[FulfilOrder, _Mapping]] = ..., reject_order: _Optional[_Union[RejectOrder, _Mapping]] = ..., request_secret: _Optional[_Union[RequestSecret, _Mapping]] = ..., approve_request: _Optional[_Union[ApproveRequest, _Mapping]] = ..., veto_request: _Optional[_Union[VetoRequest, _Mapping]] = ..., fulfil_secret: _Optional[_Union[FulfilSecret, _Mapping]] = ..., report_share: _Optional[_Union[ReportShare, _Mapping]] = ..., close_order: _Optional[_Union[CloseOrder, _Mapping]] = ..., propose: _Optional[_Union[_governance_pb2.Propose, _Mapping]] = ..., vote: _Optional[_Union[_governance_pb2.Vote, _Mapping]] = ..., withdraw_proposal: _Optional[_Union[_governance_pb2.WithdrawProposal, _Mapping]] = ...) -> None: ...
+    submit_partials: _extraction_pb2.SubmitPartials
+    submit_unblinded: _extraction_pb2.SubmitUnblinded
+    place_signing_order: _extraction_pb2.PlaceSigningOrder
+    def __init__(self, chain_id: _Optional[str] = ..., expires_at_height: _Optional[int] = ..., salt: _Optional[bytes] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., rotate_identity: _Optional[_Union[RotateIdentity, _Mapping]] = ..., suspend_identity: _Optional[_Union[SuspendIdentity, _Mapping]] = ..., revoke_identity: _Optional[_Union[RevokeIdentity, _Mapping]] = ..., rotate_validator_key: _Optional[_Union[RotateValidatorKey, _Mapping]] = ..., open_vault: _Optional[_Union[OpenVault, _Mapping]] = ..., publish_vault_key: _Optional[_Union[PublishVaultKey, _Mapping]] = ..., close_vault: _Optional[_Union[CloseVault, _Mapping]] = ..., cancel_close_vault: _Optional[_Union[CancelCloseVault, _Mapping]] = ..., confirm_vault_erased: _Optional[_Union[ConfirmVaultErased, _Mapping]] = ..., place_order: _Optional[_Union[PlaceOrder, _Mapping]] = ..., fulfil_order: _Optional[_Union[FulfilOrder, _Mapping]] = ..., reject_order: _Optional[_Union[RejectOrder, _Mapping]] = ..., request_secret: _Optional[_Union[RequestSecret, _Mapping]] = ..., approve_request: _Optional[_Union[ApproveRequest, _Mapping]] = ..., veto_request: _Optional[_Union[VetoRequest, _Mapping]] = ..., fulfil_secret: _Optional[_Union[FulfilSecret, _Mapping]] = ..., report_share: _Optional[_Union[ReportShare, _Mapping]] = ..., close_order: _Optional[_Union[CloseOrder, _Mapping]] = ..., propose: _Optional[_Union[_governance_pb2.Propose, _Mapping]] = ..., vote: _Optional[_Union[_governance_pb2.Vote, _Mapping]] = ..., withdraw_proposal: _Optional[_Union[_governance_pb2.WithdrawProposal, _Mapping]] = ..., submit_partials: _Optional[_Union[_extraction_pb2.SubmitPartials, _Mapping]] = ..., submit_unblinded: _Optional[_Union[_extraction_pb2.SubmitUnblinded, _Mapping]] = ..., place_signing_order: _Optional[_Union[_extraction_pb2.PlaceSigningOrder, _Mapping]] = ...) -> None: ...
 
 class RegisterIdentity(_message.Message):
     __slots__ = ("envelope",)
@@ -140,7 +147,7 @@ class ConfirmVaultErased(_message.Message):
     def __init__(self, vault: _Optional[bytes] = ...) -> None: ...
 
 class PlaceOrder(_message.Message):
-    __slots__ = ("nonce", "custodian", "vault", "fiduciaries", "threshold", "share_commitments", "key_commitment", "envelope_cid", "policy", "rule", "expires_at_time_s", "expires_at_height")
+    __slots__ = ("nonce", "custodian", "vault", "fiduciaries", "threshold", "share_commitments", "key_commitment", "envelope_cid", "policy", "rule", "expires_at_time_s", "expires_at_height", "authority")
     NONCE_FIELD_NUMBER: _ClassVar[int]
     CUSTODIAN_FIELD_NUMBER: _ClassVar[int]
     VAULT_FIELD_NUMBER: _ClassVar[int]
@@ -153,6 +160,7 @@ class PlaceOrder(_message.Message):
     RULE_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_TIME_S_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    AUTHORITY_FIELD_NUMBER: _ClassVar[int]
     nonce: bytes
     custodian: str
     vault: bytes
@@ -165,7 +173,8 @@ class PlaceOrder(_message.Message):
     rule: _custody_pb2.BeneficiaryRule
     expires_at_time_s: int
     expires_at_height: int
-    def __init__(self, nonce: _Optional[bytes] = ..., custodian: _Optional[str] = ..., vault: _Optional[bytes] = ..., fiduciaries: _Optional[_Iterable[bytes]] = ..., threshold: _Optional[int] = ..., share_commitments: _Optional[_Iterable[bytes]] = ..., key_commitment: _Optional[bytes] = ..., envelope_cid: _Optional[str] = ..., policy: _Optional[_Union[_custody_pb2.Policy, _Mapping]] = ..., rule: _Optional[_Union[_custody_pb2.BeneficiaryRule, _Mapping]] = ..., expires_at_time_s: _Optional[int] = ..., expires_at_height: _Optional[int] = ...) -> None: ...
+    authority: bytes
+    def __init__(self, nonce: _Optional[bytes] = ..., custodian: _Optional[str] = ..., vault: _Optional[bytes] = ..., fiduciaries: _Optional[_Iterable[bytes]] = ..., threshold: _Optional[int] = ..., share_commitments: _Optional[_Iterable[bytes]] = ..., key_commitment: _Optional[bytes] = ..., envelope_cid: _Optional[str] = ..., policy: _Optional[_Union[_custody_pb2.Policy, _Mapping]] = ..., rule: _Optional[_Union[_custody_pb2.BeneficiaryRule, _Mapping]] = ..., expires_at_time_s: _Optional[int] = ..., expires_at_height: _Optional[int] = ..., authority: _Optional[bytes] = ...) -> None: ...
 
 class FulfilOrder(_message.Message):
     __slots__ = ("order",)
@@ -182,20 +191,24 @@ class RejectOrder(_message.Message):
     def __init__(self, order: _Optional[bytes] = ..., rejection: _Optional[_Union[_custody_pb2.Rejection, str]] = ...) -> None: ...
 
 class RequestSecret(_message.Message):
-    __slots__ = ("order", "nonce", "beneficiary", "keys_cid", "key_digests", "authorisation")
+    __slots__ = ("order", "nonce", "beneficiary", "keys_cid", "key_digests", "authorisation", "transport_key", "possession")
     ORDER_FIELD_NUMBER: _ClassVar[int]
     NONCE_FIELD_NUMBER: _ClassVar[int]
     BENEFICIARY_FIELD_NUMBER: _ClassVar[int]
     KEYS_CID_FIELD_NUMBER: _ClassVar[int]
     KEY_DIGESTS_FIELD_NUMBER: _ClassVar[int]
     AUTHORISATION_FIELD_NUMBER: _ClassVar[int]
+    TRANSPORT_KEY_FIELD_NUMBER: _ClassVar[int]
+    POSSESSION_FIELD_NUMBER: _ClassVar[int]
     order: bytes
     nonce: bytes
     beneficiary: bytes
     keys_cid: str
     key_digests: _containers.RepeatedScalarFieldContainer[bytes]
     authorisation: bytes
-    def __init__(self, order: _Optional[bytes] = ..., nonce: _Optional[bytes] = ..., beneficiary: _Optional[bytes] = ..., keys_cid: _Optional[str] = ..., key_digests: _Optional[_Iterable[bytes]] = ..., authorisation: _Optional[bytes] = ...) -> None: ...
+    transport_key: bytes
+    possession: bytes
+    def __init__(self, order: _Optional[bytes] = ..., nonce: _Optional[bytes] = ..., beneficiary: _Optional[bytes] = ..., keys_cid: _Optional[str] = ..., key_digests: _Optional[_Iterable[bytes]] = ..., authorisation: _Optional[bytes] = ..., transport_key: _Optional[bytes] = ..., possession: _Optional[bytes] = ...) -> None: ...
 
 class ApproveRequest(_message.Message):
     __slots__ = ("request", "content_digest")
@@ -214,12 +227,16 @@ class VetoRequest(_message.Message):
     def __init__(self, request: _Optional[bytes] = ..., content_digest: _Optional[bytes] = ...) -> None: ...
 
 class FulfilSecret(_message.Message):
-    __slots__ = ("request", "sealed")
+    __slots__ = ("request", "sealed", "partial", "epoch")
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     SEALED_FIELD_NUMBER: _ClassVar[int]
+    PARTIAL_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
     request: bytes
     sealed: bytes
-    def __init__(self, request: _Optional[bytes] = ..., sealed: _Optional[bytes] = ...) -> None: ...
+    partial: _extraction_pb2.BlindedPartial
+    epoch: int
+    def __init__(self, request: _Optional[bytes] = ..., sealed: _Optional[bytes] = ..., partial: _Optional[_Union[_extraction_pb2.BlindedPartial, _Mapping]] = ..., epoch: _Optional[int] = ...) -> None: ...
 
 class ReportShare(_message.Message):
     __slots__ = ("request", "fiduciary", "mlkem768_seed", "x25519_private")

@@ -1,0 +1,91 @@
+"""A member's answer to a request: its partials verified, written, counted; at the threshold the request is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from abci_app.authority import epochs, extractions
+from abci_app.authority.proofs import blinded_holds, unblinded_holds
+from abci_app.codes import Code
+from abci_app.errors import Refusal
+from abci_app.messages.context import Context
+from abci_app.pb.dta.v1 import authority_pb2
+from abci_app.pb.dta.v1 import extraction_pb2 as pb
+from abci_app.state import due, keys
+from abci_app.state.due import DueKind
+from abci_app.state.records import EXTRACTION_ITEMS, EXTRACTIONS, PARTIALS
+
+Partial = pb.BlindedPartial | pb.UnblindedPartial
+
+# About the microseconds of one partial: points decoded, proof verified, leaves written (docs/bench.md).
+BLINDED_COST_G1: Final = 1_800
+BLINDED_COST_G2: Final = 4_500
+UNBLINDED_COST: Final = 1_200
+
+WRITES: Final = (
+    keys.EXTRACTION, keys.EXTRACTION_LOAD, keys.OPEN_EXTRACTIONS, keys.PARTIAL,
+)  # fmt: skip
+"""What :func:`submit` writes besides ``due/`` and ``deadline-time/``."""
+
+CODES: Final = (
+    Code.FIELD_INVALID, Code.UNKNOWN_EXTRACTION, Code.EXTRACTION_ENDED, Code.WRONG_EPOCH, Code.NOT_A_MEMBER,
+    Code.BAD_PARTIAL, Code.WRONG_FORM, Code.BAD_ITEMS, Code.ALREADY_DONE, Code.DEADLINE_PASSED,
+    Code.NOT_RELEASED_YET,
+)  # fmt: skip
+
+
+def submit(
+    context: Context, request: bytes, due_kind: DueKind, epoch: int, partials: Sequence[Partial]
+) -> pb.ExtractionRecord:
+    """``context.signer``'s answer to all items of ``request``, in their order. Returns the record as it is then.
+
+    ``due_kind`` is what the message answers: each use has one. A wrong partial refuses the whole answer with
+    BAD_PARTIAL, and nothing of it counts. Refused with any of :data:`CODES`.
+    """
+    record = extractions.get(context, request)
+    context.require(extractions.DUE[record.use] is due_kind, Code.WRONG_FORM)
+    context.require(record.status == pb.EXTRACTION_STATUS_PENDING, Code.EXTRACTION_ENDED, request.hex())
+    context.require(context.time_s < record.deadline_time_s, Code.DEADLINE_PASSED, request.hex())
+    released = context.time_s >= record.from_time_s and context.height >= record.from_height
+    context.require(released, Code.NOT_RELEASED_YET, request.hex())
+    context.require(epoch == record.epoch, Code.WRONG_EPOCH, f"{epoch}, {record.epoch} is in force")
+    member = epochs.member_of(context.state, record.authority, record.epoch, context.signer)
+    if member is None:
+        raise Refusal(Code.NOT_A_MEMBER, context.signer.hex())
+    answered = PARTIALS.find(context.state, request, 0, record.epoch, context.signer) is not None
+    context.require(not answered, Code.ALREADY_DONE, context.signer.hex())
+    context.require(len(partials) == record.items, Code.BAD_ITEMS, f"{len(partials)} for {record.items}")
+    for number, partial in enumerate(partials):
+        item = EXTRACTION_ITEMS.get(context.state, request, number)
+        if not _holds(context, record, member, number, item, partial):
+            raise Refusal(Code.BAD_PARTIAL, f"item {number}")
+        leaf = pb.PartialRecord(
+            proof=partial.proof, index=member.index, height=context.height, tx_hash=context.tx_hash
+        )
+        if isinstance(partial, pb.BlindedPartial):
+            leaf.c1, leaf.c3 = partial.c1, partial.c3
+        else:
+            leaf.share = partial.share
+        PARTIALS.put(context.state, leaf, request, number, record.epoch, context.signer)
+    due.remove(context.state, context.signer, due_kind, request)
+    record.answers += 1
+    extractions.emit(context, record, "answered", fiduciary=context.signer)
+    if record.answers >= record.threshold:
+        extractions.end(context, record, pb.EXTRACTION_STATUS_COMPLETED)
+    else:
+        EXTRACTIONS.put(context.state, record, request)
+    return record
+
+
+def _holds(
+    context: Context,
+    record: pb.ExtractionRecord,
+    member: authority_pb2.MemberRecord,
+    number: int,
+    item: pb.ExtractionItem,
+    partial: Partial,
+) -> bool:
+    if isinstance(partial, pb.BlindedPartial):
+        return blinded_holds(context.gid, record, member, number, item, partial)
+    return unblinded_holds(context.gid, record, member, number, item, partial)

@@ -1,0 +1,254 @@
+"""Requests for s*H(x): opened by other messages, answered by the members of the key's epoch, ended here.
+
+The points that are multiplied are computed by the ledger from fields (never taken from a requester); the answers'
+proofs are verified before they count. A member answers all items of a request in one message, so items are complete
+together: at ``threshold`` answers of one epoch. When another epoch takes over, what is pending starts again in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from abci_app import limits
+from abci_app.authority import epochs, points
+from abci_app.authority.proofs import group_of, possession_holds
+from abci_app.codes import Code
+from abci_app.crypto.curve import BadPoint
+from abci_app.errors import Refusal
+from abci_app.messages.context import Context
+from abci_app.pb.dta.v1 import authority_pb2
+from abci_app.pb.dta.v1 import extraction_pb2 as pb
+from abci_app.state import due, keys
+from abci_app.state.deadlines import DeadlineKind
+from abci_app.state.due import DueKind
+from abci_app.state.records import EXTRACTION_ITEMS, EXTRACTION_LOADS, EXTRACTIONS
+
+PURPOSE: Final[dict[int, authority_pb2.Purpose]] = {
+    pb.USE_CLIENT: authority_pb2.PURPOSE_MFA,
+    pb.USE_SERVER: authority_pb2.PURPOSE_MFA,
+    pb.USE_PERMIT: authority_pb2.PURPOSE_MFA,
+    pb.USE_CUSTODY: authority_pb2.PURPOSE_CUSTODY,
+    pb.USE_SIGN: authority_pb2.PURPOSE_SIGNING,
+}
+DUE: Final[dict[int, DueKind]] = {
+    pb.USE_CLIENT: DueKind.SUBMIT_PARTIALS,
+    pb.USE_SERVER: DueKind.SUBMIT_PARTIALS,
+    pb.USE_PERMIT: DueKind.SUBMIT_UNBLINDED,
+    pb.USE_CUSTODY: DueKind.FULFIL_SECRET,
+    pb.USE_SIGN: DueKind.SUBMIT_UNBLINDED,
+}
+BLINDED: Final = (pb.USE_CLIENT, pb.USE_SERVER, pb.USE_CUSTODY)
+_OF_ORDERS: Final = (pb.USE_CUSTODY, pb.USE_SIGN)  # their requests have a deadline of their own
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What is asked for. ``base``: the encoded hash to the curve (G2 for a server, else G1), computed by the ledger.
+
+    ``subject`` (32 bytes) says whom it is about; the proof of possession binds it. ``transport`` and ``possession``:
+    T and its proof, for blinded uses; empty for a permit or a signature.
+    """
+
+    base: bytes
+    subject: bytes
+    transport: bytes = b""
+    possession: bytes = b""
+
+
+def require_authority(
+    context: Context, authority: bytes, purpose: authority_pb2.Purpose
+) -> tuple[authority_pb2.AuthorityRecord, authority_pb2.EpochRecord]:
+    """The key and its epoch, where it is in force and for this purpose; refused otherwise."""
+    if context.state.get(keys.authority(authority)) is None:
+        raise Refusal(Code.UNKNOWN_AUTHORITY, authority.hex())
+    found = epochs.current(context.state, authority)
+    if found is None:
+        raise Refusal(Code.AUTHORITY_NOT_ACTIVE, authority.hex())
+    context.require(found[0].purpose == purpose, Code.WRONG_PURPOSE, authority.hex())
+    return found
+
+
+def open_request(
+    context: Context,
+    *,
+    request: bytes,
+    authority: bytes,
+    use: pb.Use,
+    subject: bytes,
+    items: Sequence[Item],
+    deadline_time_s: int,
+) -> pb.ExtractionRecord:
+    """Open a request for ``items``; its answers are due from every member of the epoch, from the next block on.
+
+    ``request``: its id (32 bytes), never used before. ``subject``: the realm. ``context.signer`` is the requester.
+    Refused with UNKNOWN_AUTHORITY, AUTHORITY_NOT_ACTIVE, WRONG_PURPOSE, BAD_ITEMS, AUTHORITY_BUSY, DUPLICATE,
+    BAD_TRANSPORT_KEY, BAD_POSSESSION, POINT_USED. Writes: see :data:`WRITES`.
+    """
+    most = context.params.max_extraction_items
+    context.require(1 <= len(items) <= most, Code.BAD_ITEMS, f"1 to {most} items")
+    for item in items:
+        claim_transport(context, request, use, subject, item)
+    return start(
+        context, request=request, authority=authority, use=use, subject=subject, items=items,
+        deadline_time_s=deadline_time_s, from_time_s=context.time_s, from_height=context.height + 1,
+    )  # fmt: skip
+
+
+END_WRITES: Final = (keys.EXTRACTION, keys.EXTRACTION_LOAD, keys.OPEN_EXTRACTIONS)
+"""What :func:`cancel` writes besides ``due/`` and ``deadline-time/``."""
+
+START_WRITES: Final = (
+    keys.EXTRACTION, keys.EXTRACTION_ITEM, keys.EXTRACTION_LOAD, keys.OPEN_EXTRACTIONS, keys.DUE, keys.DEADLINE_TIME,
+)  # fmt: skip
+START_CODES: Final = (
+    Code.UNKNOWN_AUTHORITY, Code.AUTHORITY_NOT_ACTIVE, Code.WRONG_PURPOSE, Code.AUTHORITY_BUSY,
+)  # fmt: skip
+"""What :func:`start` may write and be refused with, for the message that calls it."""
+
+WRITES: Final = (*START_WRITES, keys.USED_POINT)
+CLAIM_CODES: Final = (Code.BAD_TRANSPORT_KEY, Code.BAD_POSSESSION, Code.POINT_USED)
+CODES: Final = (*START_CODES, *CLAIM_CODES, Code.BAD_ITEMS, Code.DUPLICATE)
+"""The same for :func:`open_request`."""
+
+OPEN_COST: Final = {pb.USE_CLIENT: 1_200, pb.USE_SERVER: 3_000, pb.USE_PERMIT: 200}
+"""About the microseconds an item costs when a request for it is opened: T decoded, its possession verified, leaves."""
+
+
+def claim_transport(context: Context, request: bytes, use: pb.Use, subject: bytes, item: Item) -> None:
+    """Check an item's transport key for this request, and use it up. Nothing to do where a use has none."""
+    if use not in BLINDED:
+        if item.transport or item.possession:
+            raise Refusal(Code.BAD_TRANSPORT_KEY, "this use has none")
+        return
+    group = group_of(use)
+    try:
+        is_generator = group.decode(item.transport) == group.generator()
+    except BadPoint:
+        raise Refusal(Code.BAD_TRANSPORT_KEY) from None
+    context.require(not is_generator, Code.BAD_TRANSPORT_KEY, "the generator")
+    holds = possession_holds(context.gid, use, request, subject, item.subject, item.transport, item.possession)
+    context.require(holds, Code.BAD_POSSESSION, request.hex())
+    if context.state.get(keys.bls_key_owner(item.transport)) is not None:
+        raise Refusal(Code.POINT_USED, "it is an identity's BLS key")
+    points.use(context, item.transport, request)
+
+
+def start(
+    context: Context,
+    *,
+    request: bytes,
+    authority: bytes,
+    use: pb.Use,
+    subject: bytes,
+    items: Sequence[Item],
+    deadline_time_s: int,
+    from_time_s: int,
+    from_height: int,
+) -> pb.ExtractionRecord:
+    """:func:`open_request` where the transport keys were claimed before: answers are taken from then on."""
+    _, epoch = require_authority(context, authority, PURPOSE[use])
+    context.require(EXTRACTIONS.find(context.state, request) is None, Code.DUPLICATE, request.hex())
+    load = EXTRACTION_LOADS.find(context.state, authority) or pb.ExtractionLoad(authority=authority)
+    context.require(load.open < context.params.max_open_extractions, Code.AUTHORITY_BUSY, authority.hex())
+    load.open += 1
+    EXTRACTION_LOADS.put(context.state, load, authority)
+    record = pb.ExtractionRecord(
+        id=request, authority=authority, use=use, items=len(items), status=pb.EXTRACTION_STATUS_PENDING,
+        epoch=epoch.epoch, threshold=epoch.threshold, requester=context.signer, subject=subject,
+        opened_height=context.height, opened_time_s=context.time_s, opened_tx=context.tx_hash,
+        from_time_s=from_time_s, from_height=from_height, deadline_time_s=deadline_time_s,
+    )  # fmt: skip
+    for number, item in enumerate(items):
+        leaf = pb.ExtractionItem(base=item.base, transport=item.transport, subject=item.subject)
+        EXTRACTION_ITEMS.put(context.state, leaf, request, number)
+    context.state.index_put(keys.open_extractions(authority, request))
+    if use not in _OF_ORDERS:
+        context.state.index_put(keys.deadline_time(deadline_time_s, DeadlineKind.EXTRACTION, request))
+    _make_due(context, record)
+    EXTRACTIONS.put(context.state, record, request)
+    emit(context, record, "opened")
+    return record
+
+
+def get(context: Context, request: bytes) -> pb.ExtractionRecord:
+    """The request, refused with UNKNOWN_EXTRACTION where there is none."""
+    if len(request) != limits.ID_BYTES:
+        raise Refusal(Code.FIELD_INVALID, "request")
+    record = EXTRACTIONS.find(context.state, request)
+    if record is None:
+        raise Refusal(Code.UNKNOWN_EXTRACTION, request.hex())
+    return record
+
+
+def end(context: Context, record: pb.ExtractionRecord, to: pb.ExtractionStatus) -> None:
+    """The request is complete, expired or cancelled: nothing of it is due any more. Puts it."""
+    record.status = to
+    record.ended_height = context.height
+    record.ended_tx = context.tx_hash
+    _forget_due(context, record)
+    context.state.index_delete(keys.open_extractions(record.authority, record.id))
+    if record.use not in _OF_ORDERS:
+        context.state.index_delete(
+            keys.deadline_time(record.deadline_time_s, DeadlineKind.EXTRACTION, record.id)
+        )
+    load = EXTRACTION_LOADS.get(context.state, record.authority)
+    load.open -= 1
+    EXTRACTION_LOADS.put(context.state, load, record.authority)
+    EXTRACTIONS.put(context.state, record, record.id)
+    emit(context, record, pb.ExtractionStatus.Name(to).removeprefix("EXTRACTION_STATUS_").lower())
+
+
+def expire(context: Context, request: bytes) -> None:
+    """Its deadline has passed: called by the sweep."""
+    end(context, EXTRACTIONS.get(context.state, request), pb.EXTRACTION_STATUS_EXPIRED)
+
+
+def cancel(context: Context, request: bytes) -> None:
+    """What it was for has ended. Nothing to do where the request was never opened, or has ended."""
+    record = EXTRACTIONS.find(context.state, request)
+    if record is not None and record.status == pb.EXTRACTION_STATUS_PENDING:
+        end(context, record, pb.EXTRACTION_STATUS_CANCELLED)
+
+
+def restart(context: Context, authority: bytes) -> None:
+    """Another epoch of ``authority`` took over: its pending requests start again, owed by the new members.
+
+    Partials count for the epoch that they were made in only. Call it once the authority's record names the epoch.
+    """
+    found = epochs.current(context.state, authority)
+    if found is None:
+        return
+    _, epoch = found
+    prefix = keys.open_extractions(authority)
+    for key, _ in list(context.state.index_scan(prefix)):
+        record = EXTRACTIONS.get(context.state, key[len(prefix) :])
+        if record.epoch == epoch.epoch:
+            continue
+        _forget_due(context, record)
+        record.epoch, record.threshold, record.answers = epoch.epoch, epoch.threshold, 0
+        record.restarts += 1
+        _make_due(context, record)
+        EXTRACTIONS.put(context.state, record, record.id)
+        emit(context, record, "restarted")
+
+
+def emit(context: Context, record: pb.ExtractionRecord, action: str, **attributes: bytes | int | str) -> None:
+    """An event about the request that a search by its authority or its subject finds."""
+    context.emit(
+        "extraction", record.id, action, use=pb.Use.Name(record.use).removeprefix("USE_").lower(),
+        authority=record.authority, subject=record.subject, epoch=record.epoch, **attributes,
+    )  # fmt: skip
+
+
+def _make_due(context: Context, record: pb.ExtractionRecord) -> None:
+    for member in epochs.members(context.state, record.authority, record.epoch):
+        due.add(
+            context.state, member.fiduciary, DUE[record.use], record.id, record.from_time_s, record.from_height
+        )
+
+
+def _forget_due(context: Context, record: pb.ExtractionRecord) -> None:
+    for member in epochs.members(context.state, record.authority, record.epoch):
+        due.remove(context.state, member.fiduciary, DUE[record.use], record.id)

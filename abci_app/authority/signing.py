@@ -1,0 +1,85 @@
+"""Signing orders: who has to agree before a signing key signs, and what happens once it has (authority.md, Signing)."""
+
+from __future__ import annotations
+
+from abci_app.authority import epochs
+from abci_app.authority.proofs import combine_signature, signature_holds
+from abci_app.codes import Code
+from abci_app.custody import orders
+from abci_app.errors import Refusal
+from abci_app.messages.context import Context
+from abci_app.pb.dta.v1 import authority_pb2, custody_pb2
+from abci_app.pb.dta.v1 import extraction_pb2 as pb
+from abci_app.state.records import AUTHORITIES, ORDERS, PARTIALS, REQUESTS, SIGNING_POLICIES, SIGNINGS
+from abci_app.state.view import StateView
+
+
+def policy_of(
+    view: StateView, authority: authority_pb2.AuthorityRecord, epoch: authority_pb2.EpochRecord
+) -> tuple[custody_pb2.Policy, bool]:
+    """(what must be satisfied before the key signs, whether raw messages are allowed).
+
+    Where governance has set none: the operators of threshold-many members approve, and nothing is signed raw. So
+    nobody has anything signed by the group whom fewer than the threshold agree with.
+    """
+    found = SIGNING_POLICIES.find(view, authority.id)
+    if found is not None:
+        return found.policy, found.raw_allowed
+    members = epochs.members(view, authority.id, epoch.epoch)
+    gate = custody_pb2.PolicyNode(threshold=epoch.threshold, children=range(1, len(members) + 1), group="members")
+    leaves = [custody_pb2.PolicyNode(identity=member.fiduciary) for member in members]
+    return custody_pb2.Policy(nodes=[gate, *leaves]), False
+
+
+def both(first: custody_pb2.Policy, second: custody_pb2.Policy) -> custody_pb2.Policy:
+    """The policy that wants both: a gate over the two trees, the narrower times, the longer veto window.
+
+    Vetoers are those of either; where one that has a veto window names none, its parties and so everybody may veto:
+    none are named then.
+    """
+    joined = custody_pb2.Policy(nodes=[custody_pb2.PolicyNode(threshold=2, children=[1, 1 + len(first.nodes)])])
+    for policy in (first, second):
+        shift = len(joined.nodes)
+        for node in policy.nodes:
+            moved = joined.nodes.add()
+            moved.CopyFrom(node)
+            moved.ClearField("children")
+            moved.children.extend(child + shift for child in node.children)
+    joined.not_before_s = max(first.not_before_s, second.not_before_s)
+    ends = [policy.not_after_s for policy in (first, second) if policy.not_after_s]
+    joined.not_after_s = min(ends) if ends else 0
+    joined.veto_window_s = max(first.veto_window_s, second.veto_window_s)
+    with_window = [policy for policy in (first, second) if policy.veto_window_s]
+    if all(policy.vetoers for policy in with_window):
+        joined.vetoers.extend(dict.fromkeys(who for policy in with_window for who in policy.vetoers))
+    return joined
+
+
+def answered(context: Context, record: pb.ExtractionRecord) -> None:
+    """A member's share of a signature was taken: an event, and the signature once it is complete."""
+    request = REQUESTS.get(context.state, record.id)
+    order = ORDERS.get(context.state, request.order)
+    orders.emit_request(context, request, "answered", fiduciary=context.signer)
+    context.emit("fiduciary", context.signer, "signature-share", request=request.id, order=order.id)
+    if record.status != pb.EXTRACTION_STATUS_COMPLETED:
+        return
+    signed = SIGNINGS.get(context.state, record.id)
+    signed.signature = _signature(context, record, orders.signed_bytes(context.gid, signed))
+    signed.signed_height, signed.signed_tx = context.height, context.tx_hash
+    SIGNINGS.put(context.state, signed, record.id)
+    orders.finish_extracted(context, order, request, record)
+    orders.end_if_spent(context, order)
+
+
+def _signature(context: Context, record: pb.ExtractionRecord, message: bytes) -> bytes:
+    """The sum of the shares, checked against s*g2: the proofs vouch for each share, the check for all of it."""
+    authority = AUTHORITIES.get(context.state, record.authority)
+    shares = []
+    for member in epochs.members(context.state, record.authority, record.epoch):
+        partial = PARTIALS.find(context.state, record.id, 0, record.epoch, member.fiduciary)
+        if partial is not None:
+            shares.append((member.index, partial.share))
+    signature = combine_signature(shares)
+    if not signature_holds(authority.public_key_g2, message, signature):
+        raise Refusal(Code.BAD_PARTIAL, "the signature does not verify")
+    return signature

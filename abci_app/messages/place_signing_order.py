@@ -1,0 +1,89 @@
+"""PlaceSigningOrder: somebody asks for a signature under a signing key. Makes an order with its one request.
+
+What has to agree is the key's signing policy, and what the order adds to it. Approvals, vetoes and deadlines are those
+of any request (ApproveRequest, VetoRequest).
+"""
+
+from __future__ import annotations
+
+from abci_app import limits, text
+from abci_app.authority import extractions, signing
+from abci_app.codes import Code
+from abci_app.crypto import statements
+from abci_app.custody import orders, policy
+from abci_app.errors import Refusal
+from abci_app.messages.context import Context
+from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, extraction_pb2
+from abci_app.state import keys
+from abci_app.state.records import COUNTERS, ORDERS, SIGNINGS
+
+
+def _validate(message: extraction_pb2.PlaceSigningOrder) -> None:
+    need_bytes(message.nonce, limits.NONCE_BYTES, "nonce")
+    need_bytes(message.authority, limits.ID_BYTES, "authority")
+    if not text.is_label(message.kind, limits.MAX_SIGNING_KIND_CHARS):
+        raise Refusal(Code.BAD_SIGNING_ORDER, "kind: lower-case letters, digits and -._")
+    if len(message.message) > limits.MAX_SIGNED_MESSAGE_BYTES:
+        raise Refusal(Code.BAD_SIGNING_ORDER, "the message is too long: give its digest")
+    if message.digest and (message.message or message.raw or len(message.digest) != 32):
+        raise Refusal(Code.BAD_SIGNING_ORDER, "a digest has 32 bytes, stands for the message and is not signed raw")
+    if message.HasField("policy"):
+        policy.check_form(message.policy, custody_pb2.BeneficiaryRule())
+
+
+def _execute(context: Context, message: extraction_pb2.PlaceSigningOrder) -> bytes:
+    order_id = statements.order_id(context.gid, context.signer, message.nonce)
+    context.require(context.state.get(keys.order(order_id)) is None, Code.DUPLICATE, order_id.hex())
+    authority, epoch = extractions.require_authority(context, message.authority, authority_pb2.PURPOSE_SIGNING)
+    needed, raw_allowed = signing.policy_of(context.state, authority, epoch)
+    context.require(raw_allowed or not message.raw, Code.RAW_NOT_ALLOWED, authority.id.hex())
+    if message.HasField("policy"):
+        size_bytes = message.policy.ByteSize()
+        context.require(size_bytes <= context.params.max_policy_bytes, Code.BAD_POLICY, f"{size_bytes} bytes")
+        needed = signing.both(needed, message.policy)
+    counter = COUNTERS.find(context.state, context.signer) or custody_pb2.CounterRecord(principal=context.signer)
+    context.require(counter.open_orders < context.params.max_open_orders_per_identity, Code.TOO_MANY, "open orders")
+    order = custody_pb2.OrderRecord(
+        id=order_id, principal=context.signer, authority=authority.id, salt=message.nonce, policy=needed,
+        rule=custody_pb2.BeneficiaryRule(identity=context.signer), status=custody_pb2.ORDER_STATUS_ACTIVE,
+        placed_height=context.height, placed_time_s=context.time_s, placed_tx=context.tx_hash,
+        active_height=context.height,
+    )  # fmt: skip
+    counter.open_orders += 1
+    COUNTERS.put(context.state, counter, context.signer)
+    context.state.index_put(keys.vault_orders(order.authority, order_id))
+    context.state.index_put(keys.principal_orders(context.signer, order_id))
+    orders.emit(context, order, "placed", authority=authority.id)
+    request_id = statements.request_id(context.gid, order_id, context.signer, message.nonce)
+    record = extraction_pb2.SigningRecord(
+        request=request_id, order=order_id, authority=authority.id, kind=message.kind, message=message.message,
+        digest=message.digest, raw=message.raw,
+    )  # fmt: skip
+    SIGNINGS.put(context.state, record, request_id)
+    request = custody_pb2.RequestRecord(
+        id=request_id, order=order_id, beneficiary=context.signer,
+        content_digest=statements.signing_content_digest(context.gid, request_id, message),
+    )  # fmt: skip
+    orders.open_request(context, order, request)
+    ORDERS.put(context.state, order, order_id)
+    return request_id
+
+
+SPEC = MessageSpec(
+    field="place_signing_order",
+    message=extraction_pb2.PlaceSigningOrder,
+    message_class=MessageClass.USER,
+    cost=lambda _: 1_000,
+    validate=_validate,
+    execute=_execute,
+    writes=(
+        keys.ORDER, keys.REQUEST, keys.DECISION, keys.COUNTER, keys.SIGNING, keys.VAULT_ORDERS, keys.PRINCIPAL_ORDERS,
+        keys.ORDER_REQUESTS, keys.OPEN_REQUESTS, *extractions.START_WRITES,
+    ),
+    codes=(
+        Code.FIELD_INVALID, Code.BAD_SIGNING_ORDER, Code.BAD_POLICY, Code.BAD_RULE, Code.DUPLICATE,
+        Code.RAW_NOT_ALLOWED, Code.TOO_MANY, Code.POLICY_NOT_IN_FORCE, *extractions.START_CODES,
+    ),
+    events=("order", "request", "extraction"),
+)  # fmt: skip

@@ -1,0 +1,49 @@
+"""SubmitUnblinded: a member's hook answers a request for permits or for a signature, in clear.
+
+Of a signature the ledger makes the sum once threshold-many are there, and checks it before it is stored.
+"""
+
+from __future__ import annotations
+
+from abci_app import limits
+from abci_app.authority import answers, signing
+from abci_app.codes import Code
+from abci_app.errors import Refusal
+from abci_app.messages.context import Context
+from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.pb.dta.v1 import extraction_pb2
+from abci_app.state import keys
+from abci_app.state.due import DueKind
+
+
+def _validate(message: extraction_pb2.SubmitUnblinded) -> None:
+    need_bytes(message.request, limits.ID_BYTES, "request")
+    if not 1 <= len(message.partials) <= limits.MAX_EXTRACTION_ITEMS:
+        raise Refusal(Code.BAD_ITEMS, f"1 to {limits.MAX_EXTRACTION_ITEMS}")
+
+
+def _execute(context: Context, message: extraction_pb2.SubmitUnblinded) -> bytes:
+    record = answers.submit(
+        context, message.request, DueKind.SUBMIT_UNBLINDED, message.epoch, list(message.partials)
+    )
+    if record.use == extraction_pb2.USE_SIGN:
+        signing.answered(context, record)
+    return b""
+
+
+SPEC = MessageSpec(
+    field="submit_unblinded",
+    message=extraction_pb2.SubmitUnblinded,
+    message_class=MessageClass.RESULT,
+    # The sum of a signature and its check are among the first figure.
+    cost=lambda message: 5_000 + answers.UNBLINDED_COST * len(message.partials),
+    validate=_validate,
+    execute=_execute,
+    due=lambda message: (DueKind.SUBMIT_UNBLINDED, message.request),
+    writes=(
+        *answers.WRITES, keys.DUE, keys.DEADLINE_TIME, keys.ORDER, keys.REQUEST, keys.OPEN_REQUESTS, keys.SIGNING,
+        keys.VAULT_ORDERS, keys.COUNTER,
+    ),
+    codes=answers.CODES,
+    events=("extraction", "order", "request", "fiduciary"),
+)  # fmt: skip
