@@ -6,17 +6,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from abci_app.authority import epochs, extractions
-from abci_app.authority.proofs import blinded_holds, unblinded_holds
+from abci_app.authority.proofs import Partial, asked, partial_holds
 from abci_app.codes import Code
 from abci_app.errors import Refusal
 from abci_app.messages.context import Context
-from abci_app.pb.dta.v1 import authority_pb2
 from abci_app.pb.dta.v1 import extraction_pb2 as pb
 from abci_app.state import due, keys
 from abci_app.state.due import DueKind
 from abci_app.state.records import EXTRACTION_ITEMS, EXTRACTIONS, PARTIALS
-
-Partial = pb.BlindedPartial | pb.UnblindedPartial
 
 # About the microseconds of one partial: points decoded, proof verified, leaves written (docs/bench.md).
 BLINDED_COST_G1: Final = 1_800
@@ -58,7 +55,8 @@ def submit(
     context.require(len(partials) == record.items, Code.BAD_ITEMS, f"{len(partials)} for {record.items}")
     for number, partial in enumerate(partials):
         item = EXTRACTION_ITEMS.get(context.state, request, number)
-        if not _holds(context, record, member, number, item, partial):
+        what = asked(context.gid, record, extractions.PURPOSE[record.use], number)
+        if not partial_holds(what, member, item, partial):
             raise Refusal(Code.BAD_PARTIAL, f"item {number}")
         leaf = pb.PartialRecord(
             proof=partial.proof, index=member.index, height=context.height, tx_hash=context.tx_hash
@@ -77,15 +75,3 @@ def submit(
         EXTRACTIONS.put(context.state, record, request)
     return record
 
-
-def _holds(
-    context: Context,
-    record: pb.ExtractionRecord,
-    member: authority_pb2.MemberRecord,
-    number: int,
-    item: pb.ExtractionItem,
-    partial: Partial,
-) -> bool:
-    if isinstance(partial, pb.BlindedPartial):
-        return blinded_holds(context.gid, record, member, number, item, partial)
-    return unblinded_holds(context.gid, record, member, number, item, partial)

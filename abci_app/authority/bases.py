@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from abci_app.crypto.bls import MIN_SIG_TAG
 from abci_app.crypto.curve import G1
 
-CUSTODY_TAG: Final = b"DTA-v1-CUSTODY-BLS12381G1_XMD:SHA-256_SSWU_RO_"
-SIGNATURE_TAG: Final = b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_"
-"""The standard ciphersuite's (min-sig, basic scheme): any BLS library verifies what is signed."""
+CUSTODY_TAG: Final = b"DTA-v1-CUSTODY_BLS12381G1_XMD:SHA-256_SSWU_RO_"
+CUSTODY_SUITE: Final = "BF-BLS12381-FULLIDENT"
+SIGNING_SUITE: Final = MIN_SIG_TAG.decode("ascii")
+"""The standard ciphersuite (min-sig, basic scheme): any BLS library verifies what is signed."""
 
 
 def custody_point(identity: bytes) -> G1:
@@ -21,4 +23,4 @@ def custody_point(identity: bytes) -> G1:
 
 def signing_point(message: bytes) -> G1:
     """H(m) of a message to sign, by the standard ciphersuite."""
-    return G1.hash(message, SIGNATURE_TAG)
+    return G1.hash(message, MIN_SIG_TAG)

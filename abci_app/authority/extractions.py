@@ -13,9 +13,10 @@ from typing import Final
 
 from abci_app import limits
 from abci_app.authority import epochs, points
-from abci_app.authority.proofs import group_of, possession_holds
+from abci_app.authority.proofs import group_of
 from abci_app.codes import Code
 from abci_app.crypto.curve import BadPoint
+from abci_app.crypto.extraction import possession_holds
 from abci_app.errors import Refusal
 from abci_app.messages.context import Context
 from abci_app.pb.dta.v1 import authority_pb2
@@ -76,13 +77,15 @@ def open_request(
     request: bytes,
     authority: bytes,
     use: pb.Use,
+    suite: str,
     subject: bytes,
     items: Sequence[Item],
     deadline_time_s: int,
 ) -> pb.ExtractionRecord:
     """Open a request for ``items``; its answers are due from every member of the epoch, from the next block on.
 
-    ``request``: its id (32 bytes), never used before. ``subject``: the realm. ``context.signer`` is the requester.
+    ``request``: its id (32 bytes), never used before. ``subject``: the realm. ``suite``: the ASCII name of the suite
+    that the bases are hashed by. ``context.signer`` is the requester.
     Refused with UNKNOWN_AUTHORITY, AUTHORITY_NOT_ACTIVE, WRONG_PURPOSE, BAD_ITEMS, AUTHORITY_BUSY, DUPLICATE,
     BAD_TRANSPORT_KEY, BAD_POSSESSION, POINT_USED. Writes: see :data:`WRITES`.
     """
@@ -91,7 +94,7 @@ def open_request(
     for item in items:
         claim_transport(context, request, use, subject, item)
     return start(
-        context, request=request, authority=authority, use=use, subject=subject, items=items,
+        context, request=request, authority=authority, use=use, suite=suite, subject=subject, items=items,
         deadline_time_s=deadline_time_s, from_time_s=context.time_s, from_height=context.height + 1,
     )  # fmt: skip
 
@@ -128,7 +131,9 @@ def claim_transport(context: Context, request: bytes, use: pb.Use, subject: byte
     except BadPoint:
         raise Refusal(Code.BAD_TRANSPORT_KEY) from None
     context.require(not is_generator, Code.BAD_TRANSPORT_KEY, "the generator")
-    holds = possession_holds(context.gid, use, request, subject, item.subject, item.transport, item.possession)
+    holds = possession_holds(
+        group, context.gid, use, request, subject, item.subject, item.transport, item.possession
+    )
     context.require(holds, Code.BAD_POSSESSION, request.hex())
     if context.state.get(keys.bls_key_owner(item.transport)) is not None:
         raise Refusal(Code.POINT_USED, "it is an identity's BLS key")
@@ -141,6 +146,7 @@ def start(
     request: bytes,
     authority: bytes,
     use: pb.Use,
+    suite: str,
     subject: bytes,
     items: Sequence[Item],
     deadline_time_s: int,
@@ -155,7 +161,7 @@ def start(
     load.open += 1
     EXTRACTION_LOADS.put(context.state, load, authority)
     record = pb.ExtractionRecord(
-        id=request, authority=authority, use=use, items=len(items), status=pb.EXTRACTION_STATUS_PENDING,
+        id=request, authority=authority, use=use, suite=suite, items=len(items), status=pb.EXTRACTION_STATUS_PENDING,
         epoch=epoch.epoch, threshold=epoch.threshold, requester=context.signer, subject=subject,
         opened_height=context.height, opened_time_s=context.time_s, opened_tx=context.tx_hash,
         from_time_s=from_time_s, from_height=from_height, deadline_time_s=deadline_time_s,

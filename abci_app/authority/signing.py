@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abci_app.authority import epochs
-from abci_app.authority.proofs import combine_signature, signature_holds
+from abci_app.authority.proofs import combine_signature
 from abci_app.codes import Code
+from abci_app.crypto.bls import verify_min_sig
 from abci_app.custody import orders
 from abci_app.errors import Refusal
 from abci_app.messages.context import Context
@@ -80,6 +81,6 @@ def _signature(context: Context, record: pb.ExtractionRecord, message: bytes) ->
         if partial is not None:
             shares.append((member.index, partial.share))
     signature = combine_signature(shares)
-    if not signature_holds(authority.public_key_g2, message, signature):
+    if not verify_min_sig(authority.public_key_g2, message, signature):
         raise Refusal(Code.BAD_PARTIAL, "the signature does not verify")
     return signature

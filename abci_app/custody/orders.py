@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abci_app.authority import extractions
-from abci_app.authority.bases import custody_point, signing_point
+from abci_app.authority.bases import CUSTODY_SUITE, SIGNING_SUITE, custody_point, signing_point
 from abci_app.authority.extractions import Item
 from abci_app.codes import Code
 from abci_app.crypto import statements
@@ -240,15 +240,15 @@ def grant_if_satisfied(context: Context, order: pb.OrderRecord, request: pb.Requ
 def _open_extraction(context: Context, order: pb.OrderRecord, request: pb.RequestRecord) -> None:
     """What was granted is a multiple of a point: the members of the key's epoch owe their partials of it."""
     if is_signing(order):
-        use = extraction_pb2.USE_SIGN
+        use, suite = extraction_pb2.USE_SIGN, SIGNING_SUITE
         message = signed_bytes(context.gid, SIGNINGS.get(context.state, request.id))
         item = Item(signing_point(message).encode(), order.id)
     else:
-        use = extraction_pb2.USE_CUSTODY
+        use, suite = extraction_pb2.USE_CUSTODY, CUSTODY_SUITE
         item = Item(custody_point(order.identity).encode(), request.beneficiary, transport=request.transport_key)
     extractions.start(
-        context, request=request.id, authority=order.authority, use=use, subject=order.id, items=[item],
-        deadline_time_s=request.deadline_time_s, from_time_s=request.release_time_s,
+        context, request=request.id, authority=order.authority, use=use, suite=suite, subject=order.id,
+        items=[item], deadline_time_s=request.deadline_time_s, from_time_s=request.release_time_s,
         from_height=request.release_height,
     )  # fmt: skip
 

@@ -13,12 +13,14 @@ from nacl.signing import SigningKey
 
 from abci_app import cid
 from abci_app.crypto import hpke, statements
+from abci_app.crypto.curve import G1
 from abci_app.pb.dta.v1 import custody_pb2, extraction_pb2, identity_pb2, tx_pb2
 from abci_app.state import due, keys
 from abci_app.state.due import DueKind
 from abci_app.state.records import EXTRACTIONS, FIDUCIARIES, ORDERS, REQUESTS, VAULTS
 from abci_app.state.view import StateView
 from dta.authority import extracting
+from dta.crypto.extraction import make_transport
 from dta.crypto.scalar import SecretScalar
 from tests.sim.governance import GovernanceMoves
 from tests.sim.prelude import PRINCIPALS, Prelude, keys_of, vault_key
@@ -233,11 +235,11 @@ class Moves:
         nonce = seeded("nonce", tag)
         request = statements.request_id(self.gid, order.id, signer.identity, nonce)
         x = SecretScalar(scalar("transport", self.rng.randrange(1_000)))  # now and then one that was used before
-        transport, possession = extracting.prove_possession(
-            self.gid, extraction_pb2.USE_CUSTODY, request, order.id, signer.identity, x, self._entropy
+        made = make_transport(
+            G1, self.gid, extraction_pb2.USE_CUSTODY, request, order.id, signer.identity, x, self._entropy
         )
         return tx_pb2.RequestSecret(
-            order=order.id, nonce=nonce, beneficiary=signer.identity, transport_key=transport, possession=possession
+            order=order.id, nonce=nonce, beneficiary=signer.identity, transport_key=made.point, possession=made.proof
         )
 
     def _some_request(self, view: StateView) -> custody_pb2.RequestRecord | None:

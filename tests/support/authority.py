@@ -25,6 +25,8 @@ from abci_app.state.overlay import Overlay
 from abci_app.state.records import params
 from abci_app.state.view import StateView
 from dta.authority import extracting
+from dta.crypto.extraction import make_transport
+from dta.crypto.proofs import RandomBytes
 from dta.crypto.scalar import SecretScalar
 from tests.support.actors import Actor, seeded
 from tests.support.chain import Chain
@@ -39,7 +41,7 @@ def scalar(*parts: object) -> int:
     return 1 + int.from_bytes(sha512(repr(parts).encode()).digest(), "big") % (ORDER - 1)
 
 
-def fixed_entropy(*parts: object) -> extracting.Entropy:
+def fixed_entropy(*parts: object) -> RandomBytes:
     """Randomness that is the same each time: for the simulation alone."""
     counter = iter(range(1 << 30))
     return lambda count: seeded("entropy", *parts, next(counter))[:count]
@@ -63,6 +65,14 @@ class Dealt:
         """What :func:`dta.authority.extracting.answer` asks for."""
         return lambda authority, epoch: SecretScalar(self.shares[fiduciary][1])
 
+    def member(self, fiduciary: bytes) -> authority_pb2.MemberRecord:
+        """The fiduciary's seat in the epoch."""
+        index, share = self.shares[fiduciary]
+        public_share = (G1.generator() * share).encode()
+        return authority_pb2.MemberRecord(
+            fiduciary=fiduciary, index=index, public_share=public_share, confirmed_height=1
+        )
+
     def leaves(self) -> dict[bytes, bytes]:
         """What state says of the key and of its epoch."""
         record = authority_pb2.AuthorityRecord(
@@ -78,10 +88,8 @@ class Dealt:
         found: dict[bytes, Message] = {
             keys.authority(self.id): record, keys.epoch(self.id, self.epoch): epoch
         }  # fmt: skip
-        for fiduciary, (index, share) in self.shares.items():
-            found[keys.member(self.id, self.epoch, index)] = authority_pb2.MemberRecord(
-                fiduciary=fiduciary, index=index, public_share=(G1.generator() * share).encode(), confirmed_height=1
-            )
+        for fiduciary, (index, _) in self.shares.items():
+            found[keys.member(self.id, self.epoch, index)] = self.member(fiduciary)
         return {key: message.SerializeToString(deterministic=True) for key, message in found.items()}
 
 
@@ -145,22 +153,24 @@ def context_over(state: Overlay, gid: bytes, height: int, time_s: int) -> Contex
 
 def open_mfa(
     context: Context, dealt: Dealt, use: extraction_pb2.Use, *, items: int, deadline_time_s: int, tag: object = 0
-) -> tuple[bytes, list[SecretScalar]]:
+) -> tuple[bytes, list[int]]:
     """A request of clients, servers or permits, as a realm's message opens it: (its id, the transport keys' x)."""
     request = seeded("mfa-request", use, tag)
-    receivers = [SecretScalar(scalar("x", use, tag, number)) for number in range(items)]
+    receivers = [scalar("x", use, tag, number) for number in range(items)]
     asked = []
     for number, x in enumerate(receivers):
         whom = seeded("client", use, number)
         base = proofs.group_of(use).hash(whom, b"DTA-v1-TEST").encode()
-        transport, possession = b"", b""
         if use in extractions.BLINDED:
-            transport, possession = extracting.prove_possession(
-                context.gid, use, request, dealt.realm, whom, x, fixed_entropy(use, tag, number)
-            )
-        asked.append(extractions.Item(base, whom, transport, possession))
+            made = make_transport(
+                proofs.group_of(use), context.gid, use, request, dealt.realm, whom, SecretScalar(x),
+                fixed_entropy(use, tag, number),
+            )  # fmt: skip
+            asked.append(extractions.Item(base, whom, made.point, made.proof))
+        else:
+            asked.append(extractions.Item(base, whom))
     extractions.open_request(
-        context, request=request, authority=dealt.id, use=use, subject=dealt.realm, items=asked,
+        context, request=request, authority=dealt.id, use=use, suite="TEST", subject=dealt.realm, items=asked,
         deadline_time_s=deadline_time_s,
     )  # fmt: skip
     return request, receivers
