@@ -15,6 +15,7 @@ from abci_app.crypto.curve import G1, G2, ORDER, BadPoint, pairing_check
 from abci_app.crypto.scalars import BadScalar
 from dta.crypto.scalar import SecretScalar
 from dta.errors import UsageError
+from dta.mfa import bench
 from dta.mfa.gt import pairing_bytes
 from dta.mfa.pin import Pin, changed, secret_of, token_of
 from dta.mfa.protocol import (
@@ -334,3 +335,12 @@ def test_the_pairing_s_bytes_are_the_oracle_s_number() -> None:
         coefficients[2 * j + i + 6] += b
     ours = FQ12([c % field_modulus for c in coefficients])
     assert ours * ecc_pairing(ECC_G2, ECC_G1) ** 3 == FQ12.one()
+
+
+def test_every_step_of_a_login_is_measured_in_both_suites() -> None:
+    costs = bench.measure(rounds=1)
+    assert costs[0].step == "two-pairing check"
+    assert costs[0].checks == 1
+    assert len(costs) == 13
+    assert {cost.suite for cost in costs[1:]} == {RFC9380.name, AMCL.name}
+    assert all(cost.milliseconds > 0 for cost in costs)
