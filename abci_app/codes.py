@@ -115,7 +115,23 @@ class Code(IntEnum):
     QUERY_HEIGHT_PRUNED = 202
     QUERY_MALFORMED = 203
     # 220..259: authorities and their ceremonies
+    UNKNOWN_CEREMONY = 221
+    CEREMONY_UNDER_WAY = 222
+    WRONG_PHASE = 223
+    NOT_IN_CEREMONY = 224
+    TOO_MANY_CEREMONIES = 225
     POINT_USED = 226
+    BAD_CURVE_POINT = 227
+    ACCEPT_PROOF = 228
+    DEALING_MALFORMED = 229
+    DEALING_PROOF = 230
+    DEALING_CONSTANT = 231
+    ACCUSATION_PROOF = 232
+    NO_DEALING = 233
+    CONFIRM_PROOF = 234
+    PARTY_EXCLUDED = 235
+    BAD_MEMBERS = 236
+    BAD_AUTHORITY = 237
     # 260..289: extraction and signing
     UNKNOWN_AUTHORITY = 260
     AUTHORITY_NOT_ACTIVE = 261
@@ -251,7 +267,41 @@ _ROWS: Final[dict[Code, tuple[str, bool, str]]] = {
     Code.QUERY_BEFORE_FIRST_BLOCK: ("there is no block yet", True, "wait for block 1"),
     Code.QUERY_HEIGHT_PRUNED: ("state of that height is not kept (or not there yet)", False, "ask for a recent height"),
     Code.QUERY_MALFORMED: ("the query is malformed", False, "see docs/spec/abci-server.md"),
+    Code.UNKNOWN_CEREMONY: ("no such ceremony", False, "see `dta authority show`"),
+    Code.CEREMONY_UNDER_WAY: ("a ceremony of this authority is under way", False, "wait until it ends"),
+    Code.WRONG_PHASE: ("the ceremony is not in the phase for this", False, "see `dta authority show`"),
+    Code.NOT_IN_CEREMONY: ("the fiduciary has no such part in this ceremony", False, "only its parties may act"),
+    Code.TOO_MANY_CEREMONIES: ("max_open_ceremonies are under way", False, "propose it again once one has ended"),
     Code.POINT_USED: ("this one-time public key was used before", False, "make a fresh key"),
+    Code.BAD_CURVE_POINT: (
+        "a point is malformed, outside the subgroup, or the identity", False,
+        "encode a point of the subgroup",
+    ),
+    Code.ACCEPT_PROOF: ("the proof for the encryption key is wrong", False, "make the key and its proof again"),
+    Code.DEALING_MALFORMED: (
+        "the dealing has not the form that the record asks for", False,
+        "one commitment a coefficient, one share a member",
+    ),
+    Code.DEALING_PROOF: ("the dealing's proof is wrong", False, "make the dealing again"),
+    Code.DEALING_CONSTANT: (
+        "the dealing's constant term is not the one that it must have", False,
+        "deal the share of the epoch in force",
+    ),
+    Code.ACCUSATION_PROOF: ("an accusation's proof is wrong", False, "open the share with the ceremony's own key"),
+    Code.NO_DEALING: ("the accused has no dealing in this ceremony", False, "accuse only who has dealt"),
+    Code.CONFIRM_PROOF: ("the proof of a usable share is wrong", False, "confirm only a share that opens"),
+    Code.PARTY_EXCLUDED: (
+        "the fiduciary's identity changed since the record was frozen, or it lost its seat", False,
+        "wait for the next ceremony",
+    ),
+    Code.BAD_MEMBERS: (
+        "the members must be active fiduciaries, sorted by id, each once", False,
+        "see `dta governance show` for those active",
+    ),
+    Code.BAD_AUTHORITY: (
+        "the authority's purpose, name or refresh interval is not allowed", False,
+        "an mfa key is made with its realm",
+    ),
     Code.UNKNOWN_AUTHORITY: ("no such authority key", False, "see `dta authority list`"),
     Code.AUTHORITY_NOT_ACTIVE: ("the authority key is not in force", True, "see `dta authority show`"),
     Code.WRONG_PURPOSE: ("the authority key is for another purpose", False, "take a key of the right purpose"),

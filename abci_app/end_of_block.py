@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from abci_app.authority import phases
 from abci_app.governance import proposals, upgrade
 from abci_app.messages.context import Context
 
 STEPS: Final[tuple[Callable[[Context], None], ...]] = (
     proposals.decide,
     proposals.execute_passed,
+    phases.advance,
+    phases.begin_refreshes,
     upgrade.begin_if_due,
 )
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from abci_app.block import Event
 
-KINDS = ("identity", "fiduciary", "vault", "order", "request", "proposal", "upgrade", "extraction")
+KINDS = (
+    "identity", "fiduciary", "vault", "order", "request", "proposal", "upgrade", "authority", "ceremony", "extraction",
+)  # fmt: skip
 
 
 def event(kind: str, id_: bytes, action: str, **attributes: bytes | int | str) -> Event:

@@ -36,6 +36,11 @@ _BOUNDS: Final[dict[str, tuple[int, int, int]]] = {
     "proposal_ttl_s": (604_800, 10, 31_536_000),
     "max_open_proposals": (8, 1, 64),
     "max_fiduciaries": (limits.MAX_FIDUCIARIES, 1, limits.MAX_FIDUCIARIES),
+    "max_open_ceremonies": (16, 1, 256),
+    "max_authority_members": (limits.MAX_AUTHORITY_MEMBERS, 1, limits.MAX_AUTHORITY_MEMBERS),
+    "ceremony_window_blocks": (30, 1, 10_000),
+    "ceremony_consent_blocks": (50_000, 1, 10_000_000),
+    "max_ceremony_attempts": (5, 1, 32),
     "max_open_extractions": (1_000, 1, 10_000),
     "max_extraction_items": (limits.MAX_EXTRACTION_ITEMS, 1, limits.MAX_EXTRACTION_ITEMS),
 }

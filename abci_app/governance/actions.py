@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from google.protobuf.message import Message
 
+from abci_app.authority import actions as authority
 from abci_app.codes import Code
 from abci_app.errors import Refusal
 from abci_app.governance import admit, change_params, remove, revoke, upgrade
@@ -18,6 +19,8 @@ _ALL: Final[tuple[Action[Any], ...]] = (
     change_params.ACTION,
     revoke.ACTION,
     upgrade.ACTION,
+    authority.CREATE,
+    authority.RESHARE,
 )
 
 

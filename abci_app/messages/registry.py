@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import Any, Final
 
 from abci_app.messages import (
+    accept_ceremony,
     approve_request,
     cancel_close_vault,
     close_order,
     close_vault,
+    confirm_share,
     confirm_vault_erased,
+    consent_ceremony,
+    deal_shares,
+    dispute_dealings,
     fulfil_order,
     fulfil_secret,
     open_vault,
@@ -57,6 +62,11 @@ _ALL: Final[tuple[MessageSpec[Any], ...]] = (
     propose.SPEC,
     vote.SPEC,
     withdraw_proposal.SPEC,
+    consent_ceremony.SPEC,
+    accept_ceremony.SPEC,
+    deal_shares.SPEC,
+    dispute_dealings.SPEC,
+    confirm_share.SPEC,
     submit_partials.SPEC,
     submit_unblinded.SPEC,
     place_signing_order.SPEC,

@@ -19,6 +19,10 @@ class DueKind(IntEnum):
     FULFIL_ORDER = 2  # subject: order
     FULFIL_SECRET = 3  # subject: request
     ERASE_VAULT = 4  # subject: vault
+    ACCEPT_CEREMONY = 10  # subject: ceremony
+    DEAL_SHARES = 11  # subject: ceremony
+    DISPUTE_DEALINGS = 12  # subject: ceremony
+    CONFIRM_SHARE = 13  # subject: ceremony
     SUBMIT_PARTIALS = 20  # subject: extraction request
     SUBMIT_UNBLINDED = 21  # subject: extraction request
 

@@ -32,8 +32,12 @@ REQUEST: Final = b"request/"
 DECISION: Final = b"decision/"
 ANSWER: Final = b"answer/"
 AUTHORITY: Final = b"authority/"
+AUTHORITY_NUMBER: Final = b"authority-number/"
 EPOCH: Final = b"epoch/"
 MEMBER: Final = b"member/"
+CEREMONY: Final = b"ceremony/"
+CEREMONY_PARTY: Final = b"ceremony-party/"
+DEALING: Final = b"dealing/"
 USED_POINT: Final = b"used-point/"
 PROPOSAL: Final = b"proposal/"
 VOTE: Final = b"vote/"
@@ -49,8 +53,8 @@ LEAF_PREFIXES: Final = (
     PARAMS, CHAIN, IDENTITY, IDENTITY_HISTORY, TX_KEY_OWNER, BLS_KEY_OWNER, FIDUCIARY, VALIDATOR_KEY_OWNER,
     VALIDATOR_ADDRESS, VALIDATOR_CHANGE,
     COUNTER, SEEN_BUCKET, VAULT, VAULT_KEY, ORDER, FULFILMENT, REQUEST, DECISION, ANSWER,
-    AUTHORITY, EPOCH, MEMBER, USED_POINT,
     PROPOSAL, VOTE, UPGRADE,
+    AUTHORITY, AUTHORITY_NUMBER, EPOCH, MEMBER, CEREMONY, CEREMONY_PARTY, DEALING, USED_POINT,
     EXTRACTION, EXTRACTION_ITEM, PARTIAL, EXTRACTION_LOAD, SIGNING, SIGNING_POLICY,
 )  # fmt: skip
 
@@ -67,11 +71,15 @@ PRINCIPAL_VAULTS: Final = b"principal-vaults/"
 FIDUCIARY_VAULTS: Final = b"fiduciary-vaults/"
 OPEN_PROPOSALS: Final = b"open-proposals/"
 WAITING_PROPOSALS: Final = b"waiting-proposals/"
+OPEN_CEREMONIES: Final = b"open-ceremonies/"
+FIDUCIARY_CEREMONIES: Final = b"fiduciary-ceremonies/"
+REFRESH: Final = b"refresh/"
 OPEN_EXTRACTIONS: Final = b"open-extractions/"
 
 INDEX_PREFIXES: Final = (
     DUE, DEADLINE_TIME, DEADLINE_HEIGHT, SEEN, VAULT_ORDERS, ORDER_REQUESTS, OPEN_REQUESTS,
     PRINCIPAL_ORDERS, PRINCIPAL_VAULTS, FIDUCIARY_VAULTS, OPEN_PROPOSALS, WAITING_PROPOSALS,
+    OPEN_CEREMONIES, FIDUCIARY_CEREMONIES, REFRESH,
     OPEN_EXTRACTIONS,
 )  # fmt: skip
 
@@ -160,6 +168,11 @@ def authority(id_: bytes) -> bytes:
     return AUTHORITY + id_
 
 
+def authority_number(number: int) -> bytes:
+    """The id of the authority that was created as this one, from 1; at 0 how many there are (u32)."""
+    return AUTHORITY_NUMBER + u32(number)
+
+
 def epoch(authority_id: bytes, number: int) -> bytes:
     return EPOCH + authority_id + u32(number)
 
@@ -167,6 +180,20 @@ def epoch(authority_id: bytes, number: int) -> bytes:
 def member(authority_id: bytes, epoch_number: int, index: int | None = None) -> bytes:
     """An epoch's member of this index; without one, the prefix of all of them."""
     return MEMBER + authority_id + u32(epoch_number) + (b"" if index is None else u32(index))
+
+
+def ceremony(id_: bytes) -> bytes:
+    return CEREMONY + id_
+
+
+def ceremony_party(ceremony_id: bytes, position: int | None = None) -> bytes:
+    """A party of an attempt, counted from 1; without one, the prefix of all of them."""
+    return CEREMONY_PARTY + ceremony_id + (b"" if position is None else u32(position))
+
+
+def dealing(ceremony_id: bytes, position: int, chunk: int) -> bytes:
+    """What the party of this position dealt, in chunks counted from 0."""
+    return DEALING + ceremony_id + u32(position) + u32(chunk)
 
 
 def used_point(point: bytes) -> bytes:
@@ -273,6 +300,19 @@ def waiting_proposals(passed_height: int, proposal_id: bytes) -> bytes:
     return WAITING_PROPOSALS + u64(passed_height) + proposal_id
 
 
+def open_ceremonies(ceremony_id: bytes = b"") -> bytes:
+    """The attempts under way."""
+    return OPEN_CEREMONIES + ceremony_id
+
+
+def fiduciary_ceremonies(fiduciary_id: bytes, ceremony_id: bytes = b"") -> bytes:
+    """Every attempt that a fiduciary was a party of."""
+    return FIDUCIARY_CEREMONIES + fiduciary_id + ceremony_id
+
+
+def refresh(height: int, authority_id: bytes) -> bytes:
+    """When an authority's next scheduled refresh begins."""
+    return REFRESH + u64(height) + authority_id
 def open_extractions(authority_id: bytes, request_id: bytes = b"") -> bytes:
     """A key's requests that are pending: what starts again when its epoch changes."""
     return OPEN_EXTRACTIONS + authority_id + request_id

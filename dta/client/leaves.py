@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from abci_app.pb.dta.v1 import custody_pb2, identity_pb2, params_pb2
+from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, identity_pb2, params_pb2
 from abci_app.state import keys
 from dta.errors import InternalError, NotFound
 
@@ -113,3 +113,31 @@ def answer(request_id: bytes, fiduciary_id: bytes) -> Leaf[custody_pb2.AnswerRec
     """A fiduciary's answer to a request."""
     name = f"answer to request {request_id.hex()} by {fiduciary_id.hex()}"
     return Leaf(name, keys.answer(request_id, fiduciary_id), custody_pb2.AnswerRecord.FromString)
+
+
+def authority(id_: bytes) -> Leaf[authority_pb2.AuthorityRecord]:
+    """An authority by its 32-byte id."""
+    return Leaf(f"authority {id_.hex()}", keys.authority(id_), authority_pb2.AuthorityRecord.FromString)
+
+
+def epoch(authority_id: bytes, number: int) -> Leaf[authority_pb2.EpochRecord]:
+    """An epoch of an authority that came into force."""
+    name = f"epoch {number} of authority {authority_id.hex()}"
+    return Leaf(name, keys.epoch(authority_id, number), authority_pb2.EpochRecord.FromString)
+
+
+def member(authority_id: bytes, epoch_number: int, index: int) -> Leaf[authority_pb2.MemberRecord]:
+    """An epoch's member of this index."""
+    name = f"member {index} of epoch {epoch_number} of authority {authority_id.hex()}"
+    return Leaf(name, keys.member(authority_id, epoch_number, index), authority_pb2.MemberRecord.FromString)
+
+
+def ceremony(id_: bytes) -> Leaf[authority_pb2.CeremonyRecord]:
+    """An attempt of a ceremony by its 32-byte id."""
+    return Leaf(f"ceremony {id_.hex()}", keys.ceremony(id_), authority_pb2.CeremonyRecord.FromString)
+
+
+def ceremony_party(ceremony_id: bytes, position: int) -> Leaf[authority_pb2.CeremonyParty]:
+    """A party of an attempt, counted from 1."""
+    name = f"party {position} of ceremony {ceremony_id.hex()}"
+    return Leaf(name, keys.ceremony_party(ceremony_id, position), authority_pb2.CeremonyParty.FromString)

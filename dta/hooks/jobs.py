@@ -16,6 +16,7 @@ from abci_app.pb.dta.v1.identity_pb2 import HpkeKey
 from abci_app.state import keys
 from abci_app.state.due import DueKind
 from abci_app.state.records import IDENTITIES, ORDERS, REQUESTS, VAULTS, params
+from dta.authority import jobs as ceremony_jobs
 from dta.custody.plugin import Custodian, CustodyContext, Entrusted, OrderRejected
 from dta.hooks.errors import CannotAnswer, NotDue
 from dta.hooks.plan import Job
@@ -187,9 +188,15 @@ def _find_request(id_: bytes, now: Pinned) -> custody_pb2.RequestRecord:
     return found
 
 
+def _without_blocks(work: Callable[[Job, Tools], Message]) -> Callable[[Job, Tools, Mapping[str, bytes]], Message]:
+    """A job that reads state and the HSM alone."""
+    return lambda job, tools, _blocks: work(job, tools)
+
+
 _PERFORM: Mapping[DueKind, Callable[[Job, Tools, Mapping[str, bytes]], Message]] = {
     DueKind.PUBLISH_VAULT_KEY: _publish_vault_key,
     DueKind.FULFIL_ORDER: _fulfil_order,
     DueKind.FULFIL_SECRET: _fulfil_secret,
     DueKind.ERASE_VAULT: _erase_vault,
+    **{kind: _without_blocks(work) for kind, work in ceremony_jobs.PERFORM.items()},
 }

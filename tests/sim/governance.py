@@ -27,7 +27,7 @@ class GovernanceMoves:
         self.candidate = candidate
         self.people = people
 
-    def propose(self, view: StateView, height: int) -> tuple[Actor, Message]:
+    def propose(self, view: StateView, height: int) -> tuple[Actor, governance_pb2.Propose]:
         """A proposal of a fiduciary."""
         rng = self.rng
         kind = rng.choice([self._admit, self._admit, self._remove, self._params, self._params, self._revoke])

@@ -22,6 +22,7 @@ from abci_app.state.view import StateView
 from dta.authority import extracting
 from dta.crypto.extraction import make_transport
 from dta.crypto.scalar import SecretScalar
+from tests.sim.ceremonies import CeremonyMoves
 from tests.sim.governance import GovernanceMoves
 from tests.sim.prelude import PRINCIPALS, Prelude, keys_of, vault_key
 from tests.support.actors import Actor, body_bytes, seeded, signed_tx
@@ -48,6 +49,7 @@ class Moves:
         self.rotating: dict[bytes, tuple[Actor, str]] = {}
         self.sent: list[bytes] = []
         self.governance = GovernanceMoves(rng, start.gid, self.fiduciaries, start.candidate, self.people)
+        self.ceremonies = CeremonyMoves(rng, start.gid, self.fiduciaries)
         self.keys = keys_of(tuple(sorted(actor.identity for actor in self.fiduciaries)))
         self.custody, self.signing = (
             next(key for key in self.keys.values() if key.purpose == purpose) for purpose in (CUSTODY, SIGNING)
@@ -59,7 +61,7 @@ class Moves:
             (6, self._open_vault), (4, self._close_vault), (5, self._cancel_close), (16, self._report),
             (1, self._suspend), (3, self._rotate), (2, self._register), (1, self._revoke), (10, self._again),
             (8, self._garbage), (6, self._stray_result), (3, self._rotate_validator_key),
-            (6, self._propose), (22, self._vote), (1, self._withdraw),
+            (6, self._propose), (22, self._vote), (1, self._withdraw), (14, self._consent),
             (6, self._entrust), (6, self._sign), (4, self._bad_partial),
         ]  # fmt: skip
 
@@ -81,6 +83,8 @@ class Moves:
                 ready = owed.from_time_s <= time_s and owed.from_height <= height
                 if (ready or self.rng.random() < 0.1) and self.rng.random() < 0.7:
                     message = self._answer(view, fiduciary, owed)
+                    if message is None:
+                        continue
                     txs.append(self._tx(fiduciary, message, height, key=fiduciary.node_key))
         return txs
 
@@ -91,7 +95,9 @@ class Moves:
             actor.generation += 1
             actor.previous_cid = document_cid
 
-    def _answer(self, view: StateView, fiduciary: Actor, owed: due.Due) -> Message:
+    def _answer(self, view: StateView, fiduciary: Actor, owed: due.Due) -> Message | None:
+        if DueKind.ACCEPT_CEREMONY <= owed.kind <= DueKind.CONFIRM_SHARE:
+            return self.ceremonies.answer(fiduciary, owed, view)
         if owed.kind == DueKind.PUBLISH_VAULT_KEY:
             return tx_pb2.PublishVaultKey(vault=owed.subject, key=vault_key(fiduciary))
         if owed.kind == DueKind.ERASE_VAULT:
@@ -320,6 +326,8 @@ class Moves:
 
     def _propose(self, view: StateView, height: int, _: int) -> bytes:
         proposer, message = self.governance.propose(view, height)
+        if self.rng.random() < 0.3:
+            message.action.CopyFrom(self.ceremonies.propose(view))
         return self._tx(self._someone(proposer), message, height)
 
     def _vote(self, view: StateView, height: int, _: int) -> bytes | None:
@@ -328,6 +336,10 @@ class Moves:
 
     def _withdraw(self, view: StateView, height: int, _: int) -> bytes | None:
         move = self.governance.withdraw(view)
+        return None if move is None else self._tx(self._someone(move[0]), move[1], height)
+
+    def _consent(self, view: StateView, height: int, _: int) -> bytes | None:
+        move = self.ceremonies.consent(view)
         return None if move is None else self._tx(self._someone(move[0]), move[1], height)
 
     def _register(self, _: StateView, height: int, __: int) -> bytes:

@@ -18,6 +18,7 @@ from abci_app.state.records import chain as chain_record
 from abci_app.state.view import StateView
 from abci_app.storage.memory import MemoryStore
 from abci_app.storage.statedb import StateDB
+from tests.sim import ceremonies
 from tests.support.actors import Actor, seeded
 from tests.support.authority import CUSTODY, MFA, SIGNING, Dealt, context_over, deal, open_mfa
 from tests.support.chain import GENESIS_TIME_S, Chain
@@ -35,6 +36,7 @@ def variant_params(variant: int) -> params_pb2.Params:
     params.close_vault_delay_s = 30
     params.close_vault_delay_blocks = 3
     params.max_expiry_blocks = 50
+    params.ceremony_consent_blocks = 6
     params.proposal_ttl_s = 60
     params.validator_change_window_blocks = 4
     if variant == 1:
@@ -130,6 +132,7 @@ def prelude(variant: int) -> Prelude:
         vault = chain.run(principal, message).data
         for founder in chain.founders:
             assert chain.result(founder, tx_pb2.PublishVaultKey(vault=vault, key=vault_key(founder))).code == 0
+    ceremonies.begin_some(chain)
     # A replayed first state instead of the chain's own, so that its tree is the one that nodes would have.
     store, app_hashes = replay_blocks(chain.genesis, chain.blocks)
     return Prelude(

@@ -15,7 +15,7 @@ from abci_app.pb.dta.v1 import authority_pb2, extraction_pb2
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.state import keys
 from abci_app.state.view import StateView
-from tests.sim import governance
+from tests.sim import ceremonies, governance
 
 ORDER, REQUEST, VAULT, EXTRACTION = b"\x01", b"\x02", b"\x03", b"\x1e"
 PUBLISH, FULFIL_ORDER, FULFIL_SECRET, ERASE = b"\x01", b"\x02", b"\x03", b"\x04"
@@ -63,7 +63,7 @@ class Leaves:
 
 def rebuild_index(leaves: Leaves) -> dict[bytes, bytes]:
     """The index entries that follow from leaves."""
-    index = governance.rebuild(leaves.view)
+    index = governance.rebuild(leaves.view) | ceremonies.rebuild(leaves.view)
     for id_, vault in leaves.vaults.items():
         index[b"principal-vaults/" + vault.principal + id_] = b"\x01"
         _vault(leaves, index, id_, vault)
@@ -144,7 +144,8 @@ def differences(view: StateView) -> list[str]:
     wrong = [f"index lacks {key!r}" for key in sorted(expected.keys() - found.keys())]
     wrong += [f"index has {key!r} for nothing" for key in sorted(found.keys() - expected.keys())]
     wrong += [f"{key!r} differs" for key in sorted(found.keys() & expected.keys()) if found[key] != expected[key]]
-    return wrong + _wrong_counts(leaves) + governance.wrong_counts(view) + _wrong_seen(view)
+    wrong += governance.wrong_counts(view) + ceremonies.wrong_counts(view)
+    return wrong + _wrong_counts(leaves) + _wrong_seen(view)
 
 
 def _wrong_counts(leaves: Leaves) -> list[str]:

@@ -14,7 +14,7 @@ from random import Random
 from abci_app.block import Block, Event, Misbehaviour, Time
 from abci_app.codes import CODES
 from abci_app.state import keys, records
-from tests.sim import governance
+from tests.sim import ceremonies, governance
 from tests.sim.moves import Moves
 from tests.sim.prelude import VARIANTS, Prelude, prelude
 from tests.sim.rebuild import differences
@@ -139,7 +139,7 @@ class Schedule:
             for key, _ in node.view.index_scan(prefix, limit=1):
                 if int.from_bytes(key[len(prefix) :][:8], "big") <= now:
                     return True
-        return governance.may_act(node.view)
+        return governance.may_act(node.view) or ceremonies.may_act(node.view, block.height)
 
     def _compare(self, node: Replica, block: Block, made: Decided, quiet: bool) -> None:
         before = self.decided.setdefault(block.height, made)

@@ -1,0 +1,165 @@
+"""What governance does with authorities: create one, pass its key on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from abci_app import limits, text
+from abci_app.authority import ceremonies, epochs, record, rules
+from abci_app.codes import Code
+from abci_app.errors import Refusal
+from abci_app.governance.action import Action
+from abci_app.hashing import u32
+from abci_app.messages import identities
+from abci_app.messages.context import Context
+from abci_app.messages.spec import need_bytes
+from abci_app.pb.dta.v1 import authority_pb2 as pb
+from abci_app.state import keys
+from abci_app.state.records import AUTHORITIES, CEREMONIES
+
+
+def validate_create(message: pb.CreateAuthority) -> None:
+    """The message's form: an authority of its own, without a realm."""
+    need_bytes(message.nonce, limits.NONCE_BYTES, "nonce")
+    if message.purpose not in rules.PUBLISHES_G2:
+        raise Refusal(Code.BAD_AUTHORITY, "purpose")
+    validate_key(message.name, message.members, message.threshold, message.refresh_interval_blocks)
+
+
+def validate_key(name: str, members: Sequence[bytes], threshold: int, refresh_interval_blocks: int) -> None:
+    """The form of what a key is to be: refuses with BAD_AUTHORITY, BAD_MEMBERS, BAD_THRESHOLD."""
+    if not text.is_name(name, limits.MAX_NAME_CHARS):
+        raise Refusal(Code.BAD_AUTHORITY, "name")
+    least, most = limits.MIN_REFRESH_INTERVAL_BLOCKS, limits.MAX_REFRESH_INTERVAL_BLOCKS
+    if refresh_interval_blocks and not least <= refresh_interval_blocks <= most:
+        raise Refusal(Code.BAD_AUTHORITY, f"refresh_interval_blocks: 0, or {least} to {most}")
+    _validate_members(members, threshold)
+
+
+def _validate_members(members: Sequence[bytes], threshold: int) -> None:
+    named = list(members)
+    if not 1 <= len(named) <= limits.MAX_AUTHORITY_MEMBERS or named != sorted(dict.fromkeys(named)):
+        raise Refusal(Code.BAD_MEMBERS, f"1 to {limits.MAX_AUTHORITY_MEMBERS}, sorted, each once")
+    if any(len(member) != limits.ID_BYTES for member in named):
+        raise Refusal(Code.BAD_MEMBERS, "an id has another length")
+    if threshold and not rules.valid_threshold(threshold, len(named)):
+        raise Refusal(Code.BAD_THRESHOLD, f"{threshold} of {len(named)}")
+
+
+def check_create(context: Context, message: pb.CreateAuthority) -> None:
+    """Whether it could be created now."""
+    id_ = record.authority_id(context.gid, context.signer, message.nonce)
+    check_key(context, id_, message.members)
+
+
+def check_key(context: Context, authority_id: bytes, members: Sequence[bytes]) -> None:
+    """Whether an authority of this id could be created now, with these members."""
+    context.require(AUTHORITIES.find(context.state, authority_id) is None, Code.DUPLICATE, authority_id.hex())
+    _check_members(context, members)
+    ceremonies.require_room(context)
+
+
+def _check_members(context: Context, members: Sequence[bytes]) -> None:
+    context.require(len(members) <= context.params.max_authority_members, Code.BAD_MEMBERS, "too many")
+    for member in members:
+        active = identities.is_active_fiduciary(context.state, member, context.time_s)
+        context.require(active, Code.BAD_MEMBERS, member.hex())
+
+
+def execute_create(context: Context, message: pb.CreateAuthority) -> None:
+    """Create it, and begin its first ceremony."""
+    check_create(context, message)
+    id_ = record.authority_id(context.gid, context.signer, message.nonce)
+    create(
+        context,
+        pb.AuthorityRecord(
+            id=id_, purpose=message.purpose, name=message.name, refresh_interval_blocks=message.refresh_interval_blocks
+        ),
+        message.members,
+        message.threshold,
+    )
+
+
+def create(context: Context, authority: pb.AuthorityRecord, members: Sequence[bytes], threshold: int) -> None:
+    """Put a new authority (checked before: id, purpose, name, interval, realm) and begin its first ceremony."""
+    authority.status = pb.AUTHORITY_STATUS_PENDING
+    authority.created_height = context.height
+    _number(context, authority)
+    context.emit("authority", authority.id, "created", name=authority.name)
+    chosen = threshold or rules.default_threshold(len(members))
+    plan = ceremonies.Plan(pb.CEREMONY_KIND_KEY, list(members), (), chosen, needs_consent=True)
+    ceremonies.begin(context, authority, plan)
+
+
+def _number(context: Context, authority: pb.AuthorityRecord) -> None:
+    """Count it, so that whoever reads by proof can list them all."""
+    counted = context.state.get(keys.authority_number(0))
+    number = 1 + (0 if counted is None else int.from_bytes(counted, "big"))
+    context.state.put(keys.authority_number(0), u32(number))
+    context.state.put(keys.authority_number(number), authority.id)
+
+
+def validate_reshare(message: pb.ReshareAuthority) -> None:
+    """The message's form."""
+    need_bytes(message.authority, limits.ID_BYTES, "authority")
+    _validate_members(message.members, message.threshold)
+
+
+def check_reshare(context: Context, message: pb.ReshareAuthority) -> None:
+    """Whether it could begin now. A ceremony that only waits for consent gives way to it."""
+    authority = AUTHORITIES.find(context.state, message.authority)
+    if authority is None:
+        raise Refusal(Code.UNKNOWN_AUTHORITY, message.authority.hex())
+    context.require(authority.status == pb.AUTHORITY_STATUS_ACTIVE, Code.AUTHORITY_NOT_ACTIVE, authority.id.hex())
+    _check_members(context, message.members)
+    if not authority.ceremony:
+        ceremonies.require_room(context)
+        return
+    under_way = CEREMONIES.get(context.state, authority.ceremony)
+    waits = under_way.phase == pb.CEREMONY_PHASE_CONSENT
+    context.require(waits, Code.CEREMONY_UNDER_WAY, under_way.id.hex())
+
+
+def execute_reshare(context: Context, message: pb.ReshareAuthority) -> None:
+    """Begin it."""
+    check_reshare(context, message)
+    authority = AUTHORITIES.get(context.state, message.authority)
+    if authority.ceremony:
+        under_way = CEREMONIES.get(context.state, authority.ceremony)
+        ceremonies.fail(context, under_way, pb.FAILURE_SUPERSEDED)
+        authority = AUTHORITIES.get(context.state, message.authority)
+    found = epochs.current(context.state, authority.id)
+    assert found is not None, "an active authority has an epoch"
+    _, epoch = found
+    members = epochs.members(context.state, authority.id, authority.epoch)
+    threshold = message.threshold or rules.default_threshold(len(message.members))
+    same = list(message.members) == sorted(member.fiduciary for member in members)
+    is_refresh = same and threshold == epoch.threshold
+    kind = pb.CEREMONY_KIND_REFRESH if is_refresh else pb.CEREMONY_KIND_RESHARE
+    plan = ceremonies.Plan(kind, list(message.members), members, threshold, needs_consent=not is_refresh)
+    ceremonies.begin(context, authority, plan)
+
+
+CREATE = Action(
+    field="create_authority",
+    message=pb.CreateAuthority,
+    validate=validate_create,
+    check=check_create,
+    execute=execute_create,
+    codes=(
+        Code.FIELD_INVALID, Code.BAD_AUTHORITY, Code.BAD_MEMBERS, Code.BAD_THRESHOLD, Code.DUPLICATE,
+        Code.TOO_MANY_CEREMONIES,
+    ),
+)  # fmt: skip
+
+RESHARE = Action(
+    field="reshare_authority",
+    message=pb.ReshareAuthority,
+    validate=validate_reshare,
+    check=check_reshare,
+    execute=execute_reshare,
+    codes=(
+        Code.FIELD_INVALID, Code.BAD_MEMBERS, Code.BAD_THRESHOLD, Code.UNKNOWN_AUTHORITY, Code.AUTHORITY_NOT_ACTIVE,
+        Code.CEREMONY_UNDER_WAY, Code.TOO_MANY_CEREMONIES,
+    ),
+)  # fmt: skip

@@ -1,0 +1,248 @@
+"""The phase machine: what ceremonies do at the end of a block (authority.md, The ceremony).
+
+A phase ends when everybody has acted, or with its window. Each ceremony stands alone: whatever goes wrong with one, a
+defect of ours too, fails that one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from abci_app.authority import ceremonies, epochs, extractions, finalise, parties, record, rules
+from abci_app.errors import StateBroken
+from abci_app.messages import identities
+from abci_app.messages.context import Context
+from abci_app.pb.dta.v1 import authority_pb2 as pb
+from abci_app.state import due, keys
+from abci_app.state.due import DueKind
+from abci_app.state.records import AUTHORITIES, CEREMONIES, EPOCHS, MEMBERS
+
+MAX_REFRESHES_BEGUN: Final = 16
+"""In one block."""
+
+
+def advance(context: Context) -> None:
+    """Take every ceremony that is under way one block further."""
+    at = len(keys.OPEN_CEREMONIES)
+    for key, _ in list(context.state.index_scan(keys.OPEN_CEREMONIES)):
+        ceremony = CEREMONIES.get(context.state, key[at:])
+        if ceremony.phase_height < context.height:
+            _guarded(context, ceremony)
+
+
+def begin_refreshes(context: Context) -> None:
+    """Begin the refreshes that are scheduled for this height, so many in a block; the others wait for the next."""
+    at = len(keys.REFRESH)
+    under_way = sum(1 for _ in context.state.index_scan(keys.OPEN_CEREMONIES))
+    room = min(MAX_REFRESHES_BEGUN, context.params.max_open_ceremonies - under_way)
+    if room <= 0:
+        return
+    for key, _ in list(context.state.index_scan(keys.REFRESH, limit=room)):
+        if int.from_bytes(key[at : at + 8], "big") > context.height:
+            break
+        authority = AUTHORITIES.get(context.state, key[at + 8 :])
+        begin_refresh(context, authority)
+
+
+def begin_refresh(context: Context, authority: pb.AuthorityRecord) -> pb.CeremonyRecord:
+    """Begin a refresh: the same members, the same threshold. Nobody's consent is needed."""
+    epoch = EPOCHS.get(context.state, authority.id, authority.epoch)
+    members = epochs.members(context.state, authority.id, authority.epoch)
+    candidates = sorted(member.fiduciary for member in members)
+    plan = ceremonies.Plan(pb.CEREMONY_KIND_REFRESH, candidates, members, epoch.threshold, needs_consent=False)
+    return ceremonies.begin(context, authority, plan)
+
+
+def _guarded(context: Context, ceremony: pb.CeremonyRecord) -> None:
+    """One ceremony's step. An ordinary exception is the same on every node: it fails this ceremony alone."""
+    events = len(context.events)
+    context.state.checkpoint()
+    try:
+        if ceremony.phase != pb.CEREMONY_PHASE_CONSENT:
+            # In hashed state: so CometBFT makes the next block at once, and an idle chain goes through its phases.
+            ceremony.blocks += 1
+            ceremonies.put(context.state, ceremony)
+        _STEP[ceremony.phase](context, ceremony)
+    except (MemoryError, RecursionError, OSError, StateBroken):
+        raise
+    except Exception:
+        context.state.rollback()
+        del context.events[events:]
+        broken = CEREMONIES.get(context.state, ceremony.id)
+        ceremonies.fail(context, broken, pb.FAILURE_BROKEN)
+
+
+def _consent(context: Context, ceremony: pb.CeremonyRecord) -> None:
+    answered = ceremony.consented + ceremony.declined
+    if answered < ceremony.parties and context.height < ceremony.deadline_height:
+        return
+    everybody = parties.of(context.state, ceremony.id)
+    for party in everybody:
+        if party.declined:
+            parties.blame(context, party, pb.FAULT_DECLINED)
+        elif not party.consent_height:
+            parties.blame(context, party, pb.FAULT_NOT_CONSENTED)
+        parties.put(context.state, ceremony, party)
+    willing = [party for party in everybody if party.consent_height]
+    candidates = sum(1 for party in willing if party.candidate)
+    dealers = candidates if ceremony.kind == pb.CEREMONY_KIND_KEY else sum(1 for party in willing if party.old_index)
+    if candidates < ceremony.threshold or dealers < rules.dealings_needed(ceremony):
+        ceremonies.fail(context, ceremony, pb.FAILURE_TOO_FEW_CONSENTED)
+        return
+    ceremonies.open_accept(context, ceremony, everybody)
+
+
+def _accept(context: Context, ceremony: pb.CeremonyRecord) -> None:
+    if ceremony.accepted < ceremony.candidates and context.height < ceremony.deadline_height:
+        return
+    everybody = parties.of(context.state, ceremony.id)
+    ceremonies.clear_due(context, ceremony, everybody)
+    for party in everybody:
+        if party.fault != pb.FAULT_NONE:
+            continue
+        if not identities.is_active_fiduciary(context.state, party.fiduciary, context.time_s):
+            parties.blame(context, party, pb.FAULT_NOT_ACTIVE)
+        elif party.candidate and not party.accepted_height:
+            parties.blame(context, party, pb.FAULT_SILENT_ACCEPT)
+        parties.put(context.state, ceremony, party)
+    members = [party for party in everybody if party.accepted_height and party.fault == pb.FAULT_NONE]
+    # Only the same set needs no consent: a refresh without one of its members is another ceremony.
+    incomplete = ceremony.kind == pb.CEREMONY_KIND_REFRESH and len(members) < ceremony.candidates
+    if len(members) < ceremony.threshold or incomplete:
+        ceremonies.fail(context, ceremony, pb.FAILURE_TOO_FEW_ACCEPTED)
+        return
+    _freeze(context, ceremony, everybody, members)
+
+
+def _freeze(
+    context: Context,
+    ceremony: pb.CeremonyRecord,
+    everybody: list[pb.CeremonyParty],
+    members: list[pb.CeremonyParty],
+) -> None:
+    """The record stands from here on. ``everybody`` and ``members`` are by identity id, and so are the indices."""
+    for index, party in enumerate(members, start=1):
+        party.index = index
+    is_first = ceremony.kind == pb.CEREMONY_KIND_KEY
+    for party in everybody:
+        if is_first:
+            party.dealer_index = party.index
+        elif party.fault in (pb.FAULT_NONE, pb.FAULT_SILENT_ACCEPT):
+            party.dealer_index = party.old_index
+        if party.index or party.dealer_index:
+            party.identity_version = parties.version(context.state, party)
+        parties.put(context.state, ceremony, party)
+    dealers = [party.fiduciary for party in everybody if party.dealer_index]
+    ceremony.members = len(members)
+    ceremony.dealers = len(dealers)
+    if len(dealers) < rules.dealings_needed(ceremony):
+        ceremonies.fail(context, ceremony, pb.FAILURE_TOO_FEW_DEALINGS)
+        return
+    ceremony.record_digest = record.record_digest(ceremony.known_digest, everybody)
+    ceremonies.enter(context, ceremony, pb.CEREMONY_PHASE_DEAL, owing=dealers)
+
+
+def _deal(context: Context, ceremony: pb.CeremonyRecord) -> None:
+    if ceremony.dealt < ceremony.dealers and context.height < ceremony.deadline_height:
+        return
+    everybody = parties.of(context.state, ceremony.id)
+    ceremonies.clear_due(context, ceremony, everybody)
+    for party in everybody:
+        if party.dealer_index and not party.dealt_height:
+            parties.blame(context, party, pb.FAULT_SILENT_DEAL)
+            parties.put(context.state, ceremony, party)
+    if ceremony.dealt < rules.dealings_needed(ceremony):
+        ceremonies.fail(context, ceremony, pb.FAILURE_TOO_FEW_DEALINGS)
+        return
+    members = [party.fiduciary for party in everybody if party.index]
+    ceremonies.enter(context, ceremony, pb.CEREMONY_PHASE_DISPUTE, owing=members)
+
+
+def _dispute(context: Context, ceremony: pb.CeremonyRecord) -> None:
+    if ceremony.disputed < ceremony.members and context.height < ceremony.deadline_height:
+        return
+    everybody = parties.of(context.state, ceremony.id)
+    ceremonies.clear_due(context, ceremony, everybody)
+    for party in everybody:
+        in_record = party.index or party.dealer_index
+        if in_record and not parties.is_itself(context, party):
+            parties.blame(context, party, pb.FAULT_NOT_ACTIVE)
+            parties.put(context.state, ceremony, party)
+    seats = [party for party in everybody if parties.has_seat(party)]
+    dealing = sum(1 for party in everybody if parties.may_deal(party) and party.dealt_height)
+    if dealing < rules.dealings_needed(ceremony):
+        ceremonies.fail(context, ceremony, pb.FAILURE_TOO_FEW_DEALINGS)
+        return
+    if len(seats) < ceremony.threshold:
+        ceremonies.fail(context, ceremony, pb.FAILURE_TOO_FEW_SEATS)
+        return
+    authority = AUTHORITIES.get(context.state, ceremony.authority)
+    if not finalise.finalise(context, authority, ceremony, everybody):
+        ceremonies.fail(context, ceremony, pb.FAILURE_DEGENERATE)
+        return
+    owing = [party.fiduciary for party in seats]
+    ceremonies.enter(context, ceremony, pb.CEREMONY_PHASE_CONFIRM, owing=owing)
+
+
+def _confirm(context: Context, ceremony: pb.CeremonyRecord) -> None:
+    authority = AUTHORITIES.get(context.state, ceremony.authority)
+    in_force = authority.epoch == ceremony.epoch
+    if not in_force and ceremony.confirmed >= ceremony.needed:
+        _take_over(context, authority, ceremony)
+        in_force = True
+    is_over = ceremony.confirmed == ceremony.seats or context.height >= ceremony.deadline_height
+    if in_force and (is_over or ceremony.kind != pb.CEREMONY_KIND_KEY):
+        ceremonies.finish(context, ceremony)
+    elif is_over and not in_force:
+        for party in parties.of(context.state, ceremony.id):
+            if party.public_share and not party.confirmed_height:
+                itself = parties.is_itself(context, party)
+                parties.blame(context, party, pb.FAULT_SILENT_CONFIRM if itself else pb.FAULT_NOT_ACTIVE)
+                parties.put(context.state, ceremony, party)
+        ceremonies.fail(context, ceremony, pb.FAILURE_TOO_FEW_CONFIRMED)
+
+
+def _take_over(context: Context, authority: pb.AuthorityRecord, ceremony: pb.CeremonyRecord) -> None:
+    """The epoch is in force from here on, and the one before is not."""
+    if authority.epoch:
+        _end_epoch(context, authority)
+    seats = [party for party in parties.of(context.state, ceremony.id) if party.public_share]
+    for party in seats:
+        member = pb.MemberRecord(
+            fiduciary=party.fiduciary, index=party.index, public_share=party.public_share,
+            confirmed_height=party.confirmed_height,
+        )  # fmt: skip
+        MEMBERS.put(context.state, member, authority.id, ceremony.epoch, party.index)
+    epoch = pb.EpochRecord(
+        authority=authority.id, epoch=ceremony.epoch, threshold=ceremony.threshold, members=ceremony.seats,
+        record_digest=ceremony.record_digest, active_height=context.height, confirmations=ceremony.confirmed,
+        ceremony=ceremony.id,
+    )  # fmt: skip
+    EPOCHS.put(context.state, epoch, authority.id, ceremony.epoch)
+    authority.epoch = ceremony.epoch
+    authority.status = pb.AUTHORITY_STATUS_ACTIVE
+    authority.public_key_g1 = ceremony.public_key_g1
+    authority.public_key_g2 = ceremony.public_key_g2
+    AUTHORITIES.put(context.state, authority, authority.id)
+    extractions.restart(context, authority.id)
+    action = "active" if ceremony.kind == pb.CEREMONY_KIND_KEY else "reshared"
+    context.emit("authority", authority.id, action, epoch=ceremony.epoch, ceremony=ceremony.id)
+
+
+def _end_epoch(context: Context, authority: pb.AuthorityRecord) -> None:
+    """Another epoch takes the place of the one in force: nobody has to confirm that one any more."""
+    epoch = EPOCHS.get(context.state, authority.id, authority.epoch)
+    epoch.replaced_height = context.height
+    EPOCHS.put(context.state, epoch, authority.id, authority.epoch)
+    for member in epochs.members(context.state, authority.id, authority.epoch):
+        due.remove(context.state, member.fiduciary, DueKind.CONFIRM_SHARE, epoch.ceremony)
+
+
+_STEP: Final[Mapping[int, Callable[[Context, pb.CeremonyRecord], None]]] = {
+    pb.CEREMONY_PHASE_CONSENT: _consent,
+    pb.CEREMONY_PHASE_ACCEPT: _accept,
+    pb.CEREMONY_PHASE_DEAL: _deal,
+    pb.CEREMONY_PHASE_DISPUTE: _dispute,
+    pb.CEREMONY_PHASE_CONFIRM: _confirm,
+}

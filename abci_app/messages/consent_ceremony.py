@@ -1,0 +1,52 @@
+"""ConsentCeremony: an operator says, by command, that its fiduciary takes part in a ceremony, or that it does not."""
+
+from __future__ import annotations
+
+from abci_app import limits
+from abci_app.authority import ceremonies, parties
+from abci_app.codes import Code
+from abci_app.messages import identities
+from abci_app.messages.context import Context
+from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.pb.dta.v1 import authority_pb2
+from abci_app.state import keys
+
+
+def _validate(message: authority_pb2.ConsentCeremony) -> None:
+    need_bytes(message.ceremony, limits.ID_BYTES, "ceremony")
+
+
+def _execute(context: Context, message: authority_pb2.ConsentCeremony) -> bytes:
+    ceremony = ceremonies.get(context, message.ceremony, authority_pb2.CEREMONY_PHASE_CONSENT)
+    party = parties.get(context, ceremony)
+    context.require(not party.consent_height and not party.declined, Code.ALREADY_DONE)
+    active = identities.is_active_fiduciary(context.state, context.signer, context.time_s)
+    context.require(active, Code.NOT_FIDUCIARY, context.signer.hex())
+    if message.decline:
+        party.declined = True
+        ceremony.declined += 1
+    else:
+        party.consent_height = context.height
+        ceremony.consented += 1
+    parties.put(context.state, ceremony, party)
+    ceremonies.put(context.state, ceremony)
+    action = "declined" if message.decline else "consented"
+    ceremonies.emit(context, ceremony, action, fiduciary=context.signer)
+    context.emit("fiduciary", context.signer, f"ceremony-{action}", ceremony=ceremony.id)
+    return b""
+
+
+SPEC = MessageSpec(
+    field="consent_ceremony",
+    message=authority_pb2.ConsentCeremony,
+    message_class=MessageClass.USER,
+    cost=lambda _: 200,
+    validate=_validate,
+    execute=_execute,
+    writes=(keys.CEREMONY, keys.CEREMONY_PARTY),
+    codes=(
+        Code.FIELD_INVALID, Code.UNKNOWN_CEREMONY, Code.WRONG_PHASE, Code.NOT_IN_CEREMONY, Code.ALREADY_DONE,
+        Code.NOT_FIDUCIARY,
+    ),
+    events=("ceremony", "fiduciary"),
+)  # fmt: skip

@@ -1,0 +1,67 @@
+"""DealShares: a dealer's commitments, its ephemeral, and a share for each member under a pad (authority.md, Deal)."""
+
+from __future__ import annotations
+
+from abci_app import limits
+from abci_app.authority import ceremonies, checks, parties, points
+from abci_app.codes import Code
+from abci_app.crypto.curve import G1_BYTES, G2_BYTES, SCALAR_BYTES
+from abci_app.errors import Refusal
+from abci_app.messages.context import Context
+from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.pb.dta.v1 import authority_pb2
+from abci_app.state import due, keys
+from abci_app.state.due import DueKind
+
+
+def _validate(message: authority_pb2.DealShares) -> None:
+    need_bytes(message.ceremony, limits.ID_BYTES, "ceremony")
+    dealing = message.dealing
+    most = limits.MAX_AUTHORITY_MEMBERS
+    if not 1 <= len(dealing.commitments) <= most or not 1 <= len(dealing.shares) <= most:
+        raise Refusal(Code.DEALING_MALFORMED, f"1 to {most} commitments and shares")
+    if any(len(commitment) != G1_BYTES for commitment in dealing.commitments):
+        raise Refusal(Code.DEALING_MALFORMED, "commitments")
+    if any(len(share) != SCALAR_BYTES for share in dealing.shares):
+        raise Refusal(Code.DEALING_MALFORMED, "shares")
+    if len(dealing.ephemeral) != G1_BYTES or len(dealing.constant_g2) not in (0, G2_BYTES):
+        raise Refusal(Code.DEALING_MALFORMED, "ephemeral, constant_g2")
+    if len(dealing.proof) != checks.DEALING_PROOF_BYTES:
+        raise Refusal(Code.DEALING_MALFORMED, "proof")
+
+
+def _execute(context: Context, message: authority_pb2.DealShares) -> bytes:
+    ceremony = ceremonies.get(context, message.ceremony, authority_pb2.CEREMONY_PHASE_DEAL)
+    party = parties.get(context, ceremony)
+    context.require(party.dealer_index, Code.NOT_IN_CEREMONY, context.signer.hex())
+    context.require(not party.dealt_height, Code.ALREADY_DONE)
+    context.require(parties.is_itself(context, party), Code.PARTY_EXCLUDED, context.signer.hex())
+    checks.check_dealing(ceremony, party, message.dealing)
+    points.use(context, message.dealing.ephemeral, ceremony.id)
+    party.dealt_height = context.height
+    parties.put_dealing(context.state, ceremony, party, message.dealing)
+    ceremony.dealt += 1
+    parties.put(context.state, ceremony, party)
+    ceremonies.put(context.state, ceremony)
+    due.remove(context.state, context.signer, DueKind.DEAL_SHARES, ceremony.id)
+    ceremonies.emit(context, ceremony, "dealt", fiduciary=context.signer)
+    context.emit("fiduciary", context.signer, "ceremony-dealt", ceremony=ceremony.id)
+    return b""
+
+
+SPEC = MessageSpec(
+    field="deal_shares",
+    message=authority_pb2.DealShares,
+    message_class=MessageClass.RESULT,
+    cost=lambda message: 4_000 + 150 * len(message.dealing.commitments) + 50 * len(message.dealing.shares),
+    validate=_validate,
+    execute=_execute,
+    due=lambda message: (DueKind.DEAL_SHARES, message.ceremony),
+    writes=(keys.CEREMONY, keys.CEREMONY_PARTY, keys.DEALING, keys.USED_POINT, keys.DUE),
+    codes=(
+        Code.FIELD_INVALID, Code.UNKNOWN_CEREMONY, Code.WRONG_PHASE, Code.NOT_IN_CEREMONY, Code.ALREADY_DONE,
+        Code.PARTY_EXCLUDED, Code.DEALING_MALFORMED, Code.BAD_CURVE_POINT, Code.DEALING_CONSTANT, Code.DEALING_PROOF,
+        Code.POINT_USED,
+    ),
+    events=("ceremony", "fiduciary"),
+)  # fmt: skip

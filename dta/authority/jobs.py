@@ -1,0 +1,155 @@
+"""What a node's hook does in each phase of a ceremony (authority.md, The ceremony).
+
+Each job reads committed state, and what it answers follows from it and the HSM alone, but for the proofs' randomness:
+a hook that forgot everything answers the same again.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from google.protobuf.message import Message
+
+from abci_app.authority import checks, parties
+from abci_app.crypto.dealing import BadShare
+from abci_app.pb.dta.v1 import authority_pb2 as pb
+from abci_app.state.due import DueKind
+from abci_app.state.records import IDENTITIES
+from dta.authority import attempt, shares
+from dta.authority.attempt import Attempt
+from dta.authority.locks import KEYS
+from dta.crypto import dealing
+from dta.crypto.proofs import RandomBytes
+from dta.crypto.scalar import SecretScalar
+from dta.hooks.errors import CannotAnswer, NotDue
+from dta.hooks.plan import Job
+from dta.hooks.tools import Pinned, Tools, require_due
+from dta.hsm import labels
+
+
+def accept(job: Job, tools: Tools, random_bytes: RandomBytes = secrets.token_bytes) -> Message:
+    """A key in the HSM for this attempt, and the public key of it that shares are encrypted to."""
+    keystore = tools.keystore()
+    with KEYS, tools.pin() as now:
+        found = _load(job, tools, now)
+        if found.record.kind != pb.CEREMONY_KIND_REFRESH and not found.me.consent_height:
+            raise CannotAnswer("only a refresh is accepted without the operator's consent")
+        keystore.ensure_prf_key(labels.receive(tools.gid, found.record.id))
+        key = found.receive_scalar(keystore)
+    point, proof = dealing.accept(found.record.known_digest, tools.identity, key, random_bytes)
+    return pb.AcceptCeremony(ceremony=found.record.id, receive_key=point, proof=proof)
+
+
+def deal(job: Job, tools: Tools, random_bytes: RandomBytes = secrets.token_bytes) -> Message:
+    """This node's dealing: in a reshare, of its share of the epoch in force."""
+    keystore = tools.keystore()
+    # The deal key goes once the dealing is committed, and must never be made anew then: state is read, the key made
+    # and used under the lock that the reaper takes.
+    with KEYS, tools.pin() as now:
+        found = _load(job, tools, now)
+        _require_unchanged(found, now)
+        record = found.record
+        label = labels.deal(tools.gid, record.id)
+        old_share = _old_share(tools, found, now)
+        keystore.ensure_prf_key(label)
+        coefficients = dealing.polynomial(
+            keystore, label, record.record_digest, record.threshold, old_share
+        )
+        ephemeral = dealing.ephemeral_scalar(keystore, label, record.record_digest)
+    members = [(checks.member(member), member.receive_key) for member in found.members]
+    made = dealing.deal(
+        record.record_digest, checks.dealer(found.me), members, coefficients, ephemeral, checks.publishes_g2(record),
+        random_bytes,
+    )  # fmt: skip
+    message = pb.Dealing(
+        commitments=made.commitments, ephemeral=made.ephemeral, shares=made.shares, constant_g2=made.constant_g2,
+        proof=made.proof,
+    )  # fmt: skip
+    return pb.DealShares(ceremony=record.id, dealing=message)
+
+
+def dispute(job: Job, tools: Tools, random_bytes: RandomBytes = secrets.token_bytes) -> Message:
+    """Every share dealt to this node, opened; an accusation of each dealer whose share is wrong."""
+    with tools.pin() as now:
+        found = _load(job, tools, now)
+        _require_unchanged(found, now)
+        dealt = [
+            (party, parties.dealing_of(now.view, found.record.id, party))
+            for party in found.parties
+            if party.dealt_height
+        ]
+    key = found.receive_scalar(tools.keystore())
+    accusations = []
+    for dealer, message in dealt:
+        try:
+            shares.open_dealt(key, found, dealer, message)
+        except BadShare:
+            accusations.append(accuse(found, dealer, message, key, random_bytes))
+    return pb.DisputeDealings(ceremony=found.record.id, accusations=accusations)
+
+
+def accuse(
+    found: Attempt,
+    dealer: pb.CeremonyParty,
+    dealt: pb.Dealing,
+    key: SecretScalar,
+    random_bytes: RandomBytes = secrets.token_bytes,
+) -> pb.Accusation:
+    """What shows everybody what ``dealer`` encrypted to this node."""
+    opened, proof = dealing.accuse(
+        found.record.record_digest, checks.dealer(dealer), checks.member(found.me), key, checks.plain(dealt),
+        random_bytes,
+    )  # fmt: skip
+    return pb.Accusation(dealer=dealer.fiduciary, opened=opened, proof=proof)
+
+
+def confirm(job: Job, tools: Tools, random_bytes: RandomBytes = secrets.token_bytes) -> Message:
+    """The proof that this node's share opens and is the one that the ledger published."""
+    with tools.pin() as now:
+        found = _load(job, tools, now)
+        try:
+            share = shares.share_in(tools.keystore(), now.view, found)
+        except shares.ShareUnusable as error:
+            raise CannotAnswer(f"the share is not usable: {error}") from None
+    proof = dealing.confirm(found.record.record_digest, checks.member(found.me), share, random_bytes)
+    return pb.ConfirmShare(ceremony=found.record.id, proof=proof)
+
+
+def _load(job: Job, tools: Tools, now: Pinned) -> Attempt:
+    require_due(job, tools, now)
+    return attempt.load(now.view, tools.gid, job.subject, tools.identity)
+
+
+def _require_unchanged(found: Attempt, now: Pinned) -> None:
+    """Whoever rotated its identity since the record was frozen is out of this attempt: the ledger takes nothing."""
+    if IDENTITIES.get(now.view, found.me.fiduciary).history_count != found.me.identity_version:
+        raise NotDue("our identity changed since the record was frozen")
+
+
+def _old_share(tools: Tools, found: Attempt, now: Pinned) -> SecretScalar | None:
+    """What a reshare deals: this node's share of the epoch in force. None for a first key."""
+    record = found.record
+    if record.kind == pb.CEREMONY_KIND_KEY:
+        return None
+    try:
+        return shares.share_of(
+            tools.keystore(), now.view, tools.gid, tools.identity, record.authority, record.previous_epoch
+        )
+    except shares.ShareUnusable as error:
+        raise CannotAnswer(f"the share to pass on is not usable: {error}") from None
+
+
+class Work(Protocol):
+    """A job. ``random_bytes`` makes the proofs' nonces."""
+
+    def __call__(self, job: Job, tools: Tools, random_bytes: RandomBytes = secrets.token_bytes) -> Message: ...
+
+
+PERFORM: Final[Mapping[DueKind, Work]] = {
+    DueKind.ACCEPT_CEREMONY: accept,
+    DueKind.DEAL_SHARES: deal,
+    DueKind.DISPUTE_DEALINGS: dispute,
+    DueKind.CONFIRM_SHARE: confirm,
+}

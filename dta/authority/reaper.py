@@ -1,0 +1,97 @@
+"""Destroys the HSM keys of ceremonies that are over (authority.md, Derivation): never too early, and surely at last.
+
+A *deal* key goes once its dealing is committed: with it a dealer could derive its sub-dealing again and subtract back
+to its old share. A *receive* key goes when its attempt fails, or when a later epoch has taken over and this node has
+seen that its own share of that epoch opens. What is wanted is worked out from committed state each time, so a crash
+at any point leaves nothing behind. A label that no ceremony of this ledger explains is another's: it is not touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from abci_app.authority import epochs, parties
+from abci_app.pb.dta.v1 import authority_pb2 as pb
+from abci_app.state import keys
+from abci_app.state.records import AUTHORITIES, CEREMONIES
+from abci_app.state.view import StateView
+from dta.authority import shares
+from dta.authority.locks import KEYS
+from dta.hooks.jobs import Pinned
+from dta.hsm import labels
+from dta.hsm.keystore import Keystore
+
+_BEFORE_DISPUTE = (pb.CEREMONY_PHASE_CONSENT, pb.CEREMONY_PHASE_ACCEPT, pb.CEREMONY_PHASE_DEAL)
+
+
+@dataclass
+class Reaper:
+    """One node's. ``pin`` gives committed state at the head of the chain, or raises."""
+
+    gid: bytes
+    fiduciary: bytes
+    pin: Callable[[], AbstractContextManager[Pinned]]
+    trouble: str = ""
+    _names: dict[str, bytes] = field(default_factory=dict)
+    _known: dict[bytes, bool] = field(default_factory=dict)
+
+    def reap(self, keystore: Keystore) -> list[str]:
+        """Destroy what is not wanted any more: its labels. ``trouble`` says which old keys stay, and why.
+
+        Raises NotAtHead, StateUnavailable, KeystoreError.
+        """
+        held = [label for label in keystore.labels() if label.startswith(("receive-", "deal-"))]
+        if not held:
+            self.trouble = ""
+            return []
+        # No job makes a key or deals with one between what is read here and what is destroyed.
+        with KEYS, self.pin() as now:
+            self._learn_names(now.view)
+            self.trouble = ""
+            gone = [label for label in held if label in self._names and self._is_over(keystore, now.view, label)]
+            for label in gone:
+                keystore.destroy(label)
+        return gone
+
+    def _learn_names(self, view: StateView) -> None:
+        """The labels of every attempt that this fiduciary was a party of. Their hashes are taken once."""
+        prefix = keys.fiduciary_ceremonies(self.fiduciary)
+        for key, _ in view.index_scan(prefix):
+            ceremony = key[len(prefix) :]
+            if ceremony in self._known:
+                continue
+            self._known[ceremony] = True
+            self._names[labels.receive(self.gid, ceremony)] = ceremony
+            self._names[labels.deal(self.gid, ceremony)] = ceremony
+
+    def _is_over(self, keystore: Keystore, view: StateView, label: str) -> bool:
+        ceremony = CEREMONIES.get(view, self._names[label])
+        party = parties.find(view, ceremony.id, self.fiduciary)
+        if party is None:
+            return False
+        if label == labels.deal(self.gid, ceremony.id):
+            return bool(party.dealt_height) or ceremony.phase not in _BEFORE_DISPUTE
+        return self._receives_no_more(keystore, view, ceremony, party)
+
+    def _receives_no_more(
+        self, keystore: Keystore, view: StateView, ceremony: pb.CeremonyRecord, party: pb.CeremonyParty
+    ) -> bool:
+        if ceremony.phase == pb.CEREMONY_PHASE_FAILED:
+            return True
+        if ceremony.phase != pb.CEREMONY_PHASE_DONE:
+            return False
+        if not party.public_share:
+            return True  # it lost its seat: what it received is no share of the key's epoch
+        authority = AUTHORITIES.get(view, ceremony.authority)
+        if authority.epoch <= ceremony.epoch:
+            return False
+        if epochs.member_of(view, authority.id, authority.epoch, self.fiduciary) is None:
+            return True
+        try:
+            shares.share_of(keystore, view, self.gid, self.fiduciary, authority.id, authority.epoch)
+        except shares.ShareUnusable as error:
+            self.trouble = f"the key of an old epoch stays: {error}"
+            return False
+        return True

@@ -1,0 +1,73 @@
+"""This node's share of an epoch, opened from the ledger's dealings when it is needed: never on disk (authority.md)."""
+
+from __future__ import annotations
+
+from abci_app.authority import checks, finalise, parties
+from abci_app.crypto.dealing import BadShare
+from abci_app.pb.dta.v1 import authority_pb2 as pb
+from abci_app.state.records import EPOCHS
+from abci_app.state.view import StateView
+from dta.authority import attempt
+from dta.authority.attempt import Attempt
+from dta.crypto import dealing
+from dta.crypto.scalar import SecretScalar
+from dta.hooks.errors import NotDue
+from dta.hsm import labels
+from dta.hsm.keystore import Keystore
+
+
+class ShareUnusable(Exception):
+    """This node can't open its share. ``reason`` holds no secret."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+def share_of(
+    keystore: Keystore, view: StateView, gid: bytes, fiduciary: bytes, authority: bytes, epoch: int
+) -> SecretScalar:
+    """``fiduciary``'s share of that epoch of ``authority``, which came into force.
+
+    Raises ShareUnusable: no seat in it, the receive key is gone, or what opens is not the share that the ledger
+    published; KeystoreError where the keystore fails.
+    """
+    record = EPOCHS.find(view, authority, epoch)
+    if record is None:
+        raise ShareUnusable(f"epoch {epoch} never came into force")
+    try:
+        found = attempt.load(view, gid, record.ceremony, fiduciary)
+    except NotDue:
+        raise ShareUnusable(f"no seat in epoch {epoch}") from None
+    return share_in(keystore, view, found)
+
+
+def share_in(keystore: Keystore, view: StateView, found: Attempt) -> SecretScalar:
+    """The share that an attempt gave once it was finalised, checked against its public share. Raises ShareUnusable."""
+    if not found.me.public_share:
+        raise ShareUnusable("no seat in this attempt")
+    if not keystore.has_prf_key(labels.receive(found.gid, found.record.id)):
+        raise ShareUnusable("the attempt's receive key is not in the keystore")
+    key = found.receive_scalar(keystore)
+    used, weights = finalise.combination(found.record, found.parties)
+    opened = []
+    for dealer in used:
+        try:
+            opened.append(open_dealt(key, found, dealer, parties.dealing_of(view, found.record.id, dealer)))
+        except BadShare as error:
+            raise ShareUnusable(f"what {dealer.fiduciary.hex()} dealt does not open: {error.fault.value}") from None
+    share = dealing.combine(opened, weights)
+    if dealing.public_key(share).encode() != found.me.public_share:
+        raise ShareUnusable("the share is not the one that the ledger published")
+    return share
+
+
+def open_dealt(key: SecretScalar, found: Attempt, dealer: pb.CeremonyParty, dealt: pb.Dealing) -> SecretScalar:
+    """What ``dealer`` dealt to this node, by the ledger's own function. Raises BadShare where it is wrong."""
+    place = found.me.index - 1
+    return dealing.open_share(
+        found.record.record_digest, checks.dealer(dealer), checks.member(found.me), key, checks.plain(dealt), place
+    )

@@ -1,0 +1,129 @@
+"""Authorities as their users see them: verified reads of keys, epochs and ceremonies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from abci_app.limits import MAX_AUTHORITY_MEMBERS
+from abci_app.pb.dta.v1 import authority_pb2 as pb
+from abci_app.state import keys
+from dta.client import leaves
+from dta.client.flow import Flow
+from dta.client.ledger import Ledger, LedgerFlows
+from dta.client.reads import Head
+from dta.errors import InternalError
+
+
+@dataclass(frozen=True, slots=True)
+class EpochView:
+    """An epoch in force and who holds a share of it."""
+
+    record: pb.EpochRecord
+    members: Sequence[pb.MemberRecord]
+
+    @property
+    def margin(self) -> int:
+        """How many of those who confirmed may be lost before the key can't be used any more."""
+        return self.record.confirmations - self.record.threshold
+
+
+@dataclass(frozen=True, slots=True)
+class CeremonyView:
+    """An attempt and its parties, by identity id."""
+
+    record: pb.CeremonyRecord
+    parties: Sequence[pb.CeremonyParty]
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityView:
+    """An authority, its epoch in force, and the ceremony under way or, without one, the last. Of one proved state."""
+
+    record: pb.AuthorityRecord
+    epoch: EpochView | None
+    ceremony: CeremonyView | None
+    height: int
+
+
+def waits_for(ceremony: pb.CeremonyRecord, party: pb.CeremonyParty) -> bool:
+    """Whether the phase that the attempt is in waits for this party."""
+    return {
+        pb.CEREMONY_PHASE_CONSENT: not party.consent_height and not party.declined,
+        pb.CEREMONY_PHASE_ACCEPT: party.candidate and not party.fault and not party.accepted_height,
+        pb.CEREMONY_PHASE_DEAL: bool(party.dealer_index) and not party.dealt_height,
+        pb.CEREMONY_PHASE_DISPUTE: bool(party.index) and not party.disputed_height,
+        pb.CEREMONY_PHASE_CONFIRM: bool(party.public_share) and not party.confirmed_height,
+        pb.CEREMONY_PHASE_DONE: bool(party.public_share) and not party.confirmed_height,
+    }.get(ceremony.phase, False)
+
+
+def view(ledger: Ledger, authority: bytes, at_least: int = 0) -> AuthorityView:
+    """An authority and where its ceremony stands. Raises NotFound, NotVerified."""
+    return ledger.rpc.run(_view(ledger.flows, authority, at_least))
+
+
+def ceremony_view(ledger: Ledger, ceremony: bytes, at_least: int = 0) -> CeremonyView:
+    """An attempt and its parties. Raises NotFound, NotVerified."""
+
+    def read() -> Flow[CeremonyView]:
+        head = yield from ledger.flows.reader.head(at_least)
+        return (yield from _ceremony(ledger.flows, head, ceremony))
+
+    return ledger.rpc.run(read())
+
+
+def every(ledger: Ledger) -> list[pb.AuthorityRecord]:
+    """All authorities, in the order in which they were created."""
+
+    def read() -> Flow[list[pb.AuthorityRecord]]:
+        flows = ledger.flows
+        head = yield from flows.reader.head(0)
+        counted = (yield from flows.reader.get_at(head, keys.authority_number(0))).value
+        found = []
+        for number in range(1, 1 + int.from_bytes(counted or b"", "big")):
+            id_ = (yield from flows.reader.get_at(head, keys.authority_number(number))).value
+            leaf = leaves.authority(_there(id_))
+            found.append(leaf.found((yield from flows.find_at(head, leaf))))
+        return found
+
+    return ledger.rpc.run(read())
+
+
+def _view(flows: LedgerFlows, authority: bytes, at_least: int) -> Flow[AuthorityView]:
+    head = yield from flows.reader.head(at_least)
+    leaf = leaves.authority(authority)
+    record = leaf.found((yield from flows.find_at(head, leaf)))
+    epoch = (yield from _epoch(flows, head, record)) if record.epoch else None
+    latest = record.ceremony or record.last_ceremony
+    ceremony = (yield from _ceremony(flows, head, latest)) if latest else None
+    return AuthorityView(record, epoch, ceremony, head.height)
+
+
+def _epoch(flows: LedgerFlows, head: Head, authority: pb.AuthorityRecord) -> Flow[EpochView]:
+    leaf = leaves.epoch(authority.id, authority.epoch)
+    record = leaf.found((yield from flows.find_at(head, leaf)))
+    members: list[pb.MemberRecord] = []
+    for index in range(1, MAX_AUTHORITY_MEMBERS + 1):
+        if len(members) == record.members:
+            break
+        member = yield from flows.find_at(head, leaves.member(authority.id, authority.epoch, index))
+        if member is not None:
+            members.append(member)
+    return EpochView(record, members)
+
+
+def _ceremony(flows: LedgerFlows, head: Head, ceremony: bytes) -> Flow[CeremonyView]:
+    leaf = leaves.ceremony(ceremony)
+    record = leaf.found((yield from flows.find_at(head, leaf)))
+    parties = []
+    for position in range(1, record.parties + 1):
+        party = leaves.ceremony_party(ceremony, position)
+        parties.append(party.found((yield from flows.find_at(head, party))))
+    return CeremonyView(record, parties)
+
+
+def _there(value: bytes | None) -> bytes:
+    if value is None:
+        raise InternalError("the ledger counts more authorities than it has", hint="report it")
+    return value

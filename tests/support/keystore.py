@@ -1,0 +1,70 @@
+"""A keystore in memory: what a token keeps while the process around it forgets everything."""
+
+from __future__ import annotations
+
+import hmac
+from hashlib import sha256
+
+from dta.hsm import labels
+from dta.hsm.errors import KeyMissing
+from dta.hsm.keystore import CheckStep
+from dta.secret import SecretBytes
+from tests.support.actors import Actor, seeded
+
+
+class MemoryKeystore:
+    """A :class:`dta.hsm.keystore.Keystore` whose node key is an actor's. A key made again is another one.
+
+    ``made`` and ``destroyed`` list what was ever made and destroyed, in order; ``copies`` what a thief who had the
+    token's secrets at every moment would hold.
+    """
+
+    kind = "memory"
+
+    def __init__(self, actor: Actor) -> None:
+        self._actor = actor
+        self._keys: dict[str, bytes] = {}
+        self.made: list[str] = []
+        self.destroyed: list[str] = []
+        self.copies: dict[str, bytes] = {}
+
+    def close(self) -> None:
+        pass
+
+    def ensure_signing_key(self, label: str) -> bytes:
+        return bytes(self._actor.node_key.verify_key)
+
+    def signing_public_key(self, label: str) -> bytes | None:
+        return bytes(self._actor.node_key.verify_key) if label == labels.node_key() else None
+
+    def sign(self, label: str, message: bytes) -> bytes:
+        assert label == labels.node_key()
+        return self._actor.node_key.sign(message).signature
+
+    def ensure_prf_key(self, label: str) -> bool:
+        if label in self._keys:
+            return False
+        self._keys[label] = seeded("prf", self._actor.name, self._actor.seed, label, self.made.count(label))
+        self.copies[label] = self._keys[label]
+        self.made.append(label)
+        return True
+
+    def has_prf_key(self, label: str) -> bool:
+        return label in self._keys
+
+    def prf(self, label: str, data: bytes) -> SecretBytes:
+        if label not in self._keys:
+            raise KeyMissing("there is no such key", label=label)
+        return SecretBytes(hmac.digest(self._keys[label], data, sha256))
+
+    def destroy(self, label: str) -> bool:
+        if self._keys.pop(label, None) is None:
+            return False
+        self.destroyed.append(label)
+        return True
+
+    def labels(self) -> list[str]:
+        return sorted(self._keys)
+
+    def check(self) -> list[CheckStep]:
+        return []
