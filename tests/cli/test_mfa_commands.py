@@ -95,14 +95,15 @@ class Stage:
     def login(self, which: str, *more: str | Path) -> tuple[int, str, str]:
         return self.dta("mfa", "login", "staff", "--mpin-file", self.pins[which], *more)
 
-    def serving(self) -> _Process:
-        return _Process(self)
+    def serving(self, end: signal.Signals = signal.SIGTERM) -> _Process:
+        return _Process(self, end)
 
 
 class _Process:
     """``dta mfa serve`` in a process of its own."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, end: signal.Signals) -> None:
+        self.end = end
         words = ["--home", str(stage.server_home), "mfa", "serve", "--facts", str(stage.facts), "--port", "0"]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "dta", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -116,9 +117,9 @@ class _Process:
         return self.url
 
     def __exit__(self, *_: object) -> None:
-        self.process.send_signal(signal.SIGTERM)
+        self.process.send_signal(self.end)
         try:
-            assert self.process.wait(30) == 0
+            assert self.process.wait(30) == (0 if self.end is signal.SIGTERM else -self.end)
         finally:
             if self.process.poll() is None:
                 self.process.kill()
@@ -138,7 +139,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 
 def test_a_person_logs_in_is_locked_out_for_good_and_unlocked_by_the_operator(stage: Stage) -> None:
     ticket, key = stage.directory / "ticket", stage.directory / "key"
-    with stage.serving() as url:
+    with stage.serving(signal.SIGKILL) as url:
         code, out, err = stage.login("right")
         assert (code, out, err) == (
             2, "", "error: at which server?\nhint: give --url and --server once: they are kept with the credential\n",

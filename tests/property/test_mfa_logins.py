@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule
 
+from dta.mfa.http import HttpServer
 from dta.mfa.pin import changed, secret_of, token_of
 from dta.mfa.protocol import ClientLogin, accepts, fresh_y
 from dta.mfa.refusals import LoginRefused, Refusal
@@ -162,3 +165,27 @@ Logins.TestCase.settings = settings(
     max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestLogins = Logins.TestCase
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3),
+)
+FIELDS = st.sampled_from(["realm", "server", "name", "salt", "u", "v", "r", "day", "time", "session", "ticket"])
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    path=st.sampled_from(["/rps/pass1", "/rps/pass2", "/rps/confirm", "/rps/onepass", "/rps/authenticate"]),
+    body=st.dictionaries(FIELDS, JSON, max_size=8).map(lambda table: json.dumps(table).encode()) | st.binary(max_size=200),
+)
+def test_no_body_is_anything_but_refused_as_malformed_or_unknown(path: str, body: bytes, one_world: World) -> None:
+    http = HttpServer(one_world.server)
+    with pytest.raises(LoginRefused) as caught:
+        http._posts[path](body)
+    assert caught.value.code in (Refusal.MALFORMED, Refusal.UNKNOWN_SESSION, Refusal.UNKNOWN_TICKET)
+
+
+@pytest.fixture(scope="module")
+def one_world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(tmp_path_factory.mktemp("mfa"))
