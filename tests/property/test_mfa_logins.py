@@ -177,7 +177,7 @@ FIELDS = st.sampled_from(["realm", "server", "name", "salt", "u", "v", "r", "day
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     path=st.sampled_from(["/rps/pass1", "/rps/pass2", "/rps/confirm", "/rps/onepass", "/rps/authenticate"]),
-    body=st.dictionaries(FIELDS, JSON, max_size=8).map(lambda table: json.dumps(table).encode()) | st.binary(max_size=200),
+    body=st.dictionaries(FIELDS, JSON, max_size=8).map(lambda t: json.dumps(t).encode()) | st.binary(max_size=200),
 )
 def test_no_body_is_anything_but_refused_as_malformed_or_unknown(path: str, body: bytes, one_world: World) -> None:
     http = HttpServer(one_world.server)
