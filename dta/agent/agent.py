@@ -19,15 +19,17 @@ from dta.agent.keystores import KeystoreHolder
 from dta.agent.ledger import AgentLedger
 from dta.agent.network import AgentNetwork, open_store
 from dta.agent.pins import WantedPins, peer_gateways
+from dta.authority.reaper import Reaper
 from dta.client.rpc import AsyncRpc
 from dta.config import NodeConfig
 from dta.custody.plugin import CustodyContext
 from dta.custody.registry import load_custodians
-from dta.errors import DtaError, JsonValue
+from dta.errors import DtaError, JsonValue, KeystoreFailure
 from dta.hooks.errors import Retry
 from dta.hooks.jobs import Tools
 from dta.hooks.outbox import Outbox
 from dta.hooks.runner import Runner, RunnerConfig
+from dta.hsm.errors import KeystoreError
 from dta.ipfs.embedded import EmbeddedStore
 from dta.ipfs.errors import BlockError
 from dta.ipfs.gateway import Gateway, GatewayConfig, GatewayPorts
@@ -38,6 +40,7 @@ from dta.ipfs.reconcile import reconcile
 STATUS_EVERY_S = 2.0
 PINS_EVERY_S = 10.0
 DELETE_EVERY_S = 600.0
+KEYS_EVERY_S = 10.0
 HEALTH_EVERY_S = 60.0
 HUNG_FOR_S = 30.0
 SILENT_FOR_S = 300.0
@@ -59,6 +62,7 @@ class Agent:
         self._runner: Runner | None = None
         self._store: EmbeddedStore | KuboStore | None = None
         self._fetcher: PeerFetcher | None = None
+        self._reaper: Reaper | None = None
         self._gateway_at = ""
         self._trouble: dict[str, str] = {}
         self._health: list[JsonValue] = []
@@ -115,6 +119,7 @@ class Agent:
                     group.create_task(runner.run(stop))
                     group.create_task(self._every(PINS_EVERY_S, "pins", lambda: self._follow_state(rpc)))
                     group.create_task(self._every(DELETE_EVERY_S, "blocks", self._delete_unpinned))
+                    group.create_task(self._every(KEYS_EVERY_S, "ceremony keys", self._destroy_old_keys))
                     group.create_task(self._health_forever())
             finally:
                 await gateway.stop()
@@ -159,7 +164,7 @@ class Agent:
         while True:
             try:
                 await work()
-            except (DtaError, BlockError, OSError) as error:
+            except (DtaError, BlockError, KeystoreError, OSError) as error:
                 self._note(name, str(error))
             except Exception as error:
                 _log.exception("%s failed", name)
@@ -203,6 +208,16 @@ class Agent:
         gone = await asyncio.to_thread(self._store.delete_unpinned, GatewayConfig().grace_s, time.time())
         if gone:
             _log.info("%d blocks that nothing names were deleted", len(gone))
+
+    async def _destroy_old_keys(self) -> None:
+        """Keys of ceremonies that are over, at the head of the chain only: what is destroyed is gone for good."""
+        if self._reaper is None:
+            self._reaper = Reaper(self._ledger.gid, self._config.identity, self._ledger.pin_at_head)
+        with contextlib.suppress(Retry):  # no keystore, or not at the head: later
+            for label in await asyncio.to_thread(self._reaper.reap, self._keystore.get()):
+                _log.info("the key %s of a ceremony that is over was destroyed", label)
+        if self._reaper.trouble:
+            raise KeystoreFailure(self._reaper.trouble)
 
     async def _health_forever(self) -> None:
         """Ask the custodians how they are, in a thread of its own: an HSM that hangs holds up nothing else."""

@@ -112,6 +112,15 @@ class Consortium:
             self.step()
         raise AssertionError("the ceremony does not end")
 
+    def to_phase(self, authority: bytes, phase: pb.CeremonyPhase) -> pb.CeremonyRecord:
+        """Step until the ceremony under way is in ``phase``."""
+        for _ in range(100):
+            ceremony = self.ceremony(self.authority(authority).ceremony)
+            if ceremony.phase == phase:
+                return ceremony
+            self.step()
+        raise AssertionError("the phase never comes")
+
     # --- what people do -----------------------------------------------------------------------------------------
     def decide(self, action: governance_pb2.Action) -> governance_pb2.ProposalRecord:
         """Just enough fiduciaries vote for it; the proposal as it is then."""

@@ -1,0 +1,253 @@
+"""Ceremonies with real hooks: crashes, lost disks, who takes part, many at once, and random misbehaviour."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from random import Random
+
+import pytest
+from google.protobuf.message import Message
+
+from abci_app import transition
+from abci_app.authority import parties
+from abci_app.block import Changes
+from abci_app.cid import cid_of
+from abci_app.pb.dta.v1 import authority_pb2 as pb
+from abci_app.pb.dta.v1 import governance_pb2, tx_pb2
+from abci_app.state import keys
+from abci_app.state.due import DueKind
+from abci_app.state.memory_view import MemoryView
+from dta.authority import shares
+from dta.hooks.errors import CannotAnswer
+from dta.hooks.plan import Job
+from tests.support.actors import Actor
+from tests.support.ceremonies import Consortium, consortium, only
+from tests.support.misdealing import (
+    accusation,
+    dealt,
+    on_the_ledger,
+    secret_scalars,
+    wrong_share_to,
+)
+
+PHASES = [DueKind.ACCEPT_CEREMONY, DueKind.DEAL_SHARES, DueKind.DISPUTE_DEALINGS, DueKind.CONFIRM_SHARE]
+
+
+@pytest.fixture
+def world() -> Consortium:
+    return consortium(4, ceremony_consent_blocks=3)
+
+
+# --- crashes ------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("kind", PHASES, ids=lambda kind: kind.name.lower())
+def test_killed_in_any_phase_a_node_says_the_same_again(world: Consortium, kind: DueKind) -> None:
+    """kill -9: the hook forgets everything and plans again. The same polynomial, for it is derived."""
+    authority = world.create()
+    world.consent(authority)
+    twice: list[tuple[Message, Message]] = []
+
+    def killed(actor: Actor, job: Job, said: Message) -> Message:
+        if job.kind is kind:
+            twice.append((said, world.answer(actor, job)))
+        return said
+
+    world.behave = killed
+    assert world.run(authority).phase == pb.CEREMONY_PHASE_DONE
+    assert len(twice) == 4
+    for first, second in twice:
+        if isinstance(first, pb.DealShares) and isinstance(second, pb.DealShares):
+            first.dealing.proof = second.dealing.proof = b""  # of fresh randomness; all else is the same
+        elif isinstance(first, pb.AcceptCeremony | pb.ConfirmShare):
+            first.proof = second.proof = b""  # type: ignore[attr-defined]
+        assert first == second
+    assert world.opens(authority, *world.chain.founders[:3])
+
+
+def test_another_attempt_has_an_unrelated_polynomial(world: Consortium) -> None:
+    authority = world.create()
+    world.consent(authority)
+    world.behave = lambda _actor, job, said: None if job.kind is DueKind.DISPUTE_DEALINGS else said
+    actor = world.chain.founders[0]
+    seen = []
+    for _ in range(2):
+        ceremony = world.to_phase(authority, pb.CEREMONY_PHASE_DISPUTE)
+        dealing_ = parties.dealing_of(world.chain.view, ceremony.id, world.party(ceremony, actor))
+        seen.append((ceremony.id, list(dealing_.commitments), dealing_.ephemeral))
+        authority = world.create()
+        world.consent(authority)
+    (_, one, e_one), (_, two, e_two) = seen
+    assert not [commitment for commitment in one if commitment in two]
+    assert e_one != e_two
+
+
+def test_a_node_that_lost_its_disk_and_kept_its_token_holds_its_share_again(world: Consortium) -> None:
+    """Nothing but the token and the chain's blocks: replayed, they give the share."""
+    authority = world.make()
+    before = {one.identity: world.share(authority, one) for one in world.chain.founders}
+    view = MemoryView()
+    view.apply(transition.init_chain(world.chain.genesis))
+    for block in world.chain.blocks:
+        view.apply(transition.apply_block(view, block).changes)
+    for actor in world.chain.founders:
+        store = world.keystores[actor.identity]
+        again = shares.share_of(store, view, world.chain.gid, actor.identity, authority, 1)
+        assert again == before[actor.identity]
+
+
+# --- who may, and many at once ------------------------------------------------------------------------------------
+def test_a_rotation_after_the_record_was_frozen_excludes_and_never_changes_the_record(world: Consortium) -> None:
+    authority = world.create()
+    world.consent(authority)
+    ceremony = world.to_phase(authority, pb.CEREMONY_PHASE_DISPUTE)
+    digest = ceremony.record_digest
+    rotated = world.chain.founders[3]
+    rotated.previous_cid = cid_of(rotated.block)
+    block = rotated.next_document(world.chain.gid)
+    key = rotated.key(rotated.generation + 1)
+    assert world.chain.run(rotated, tx_pb2.RotateIdentity(envelope=block), key=key).code == 0
+    world.down = [rotated]
+    last = world.run(authority)
+    assert last.record_digest == digest
+    assert (last.phase, last.seats) == (pb.CEREMONY_PHASE_DONE, 3)
+    assert world.faults(last) == {rotated.name: pb.FAULT_NOT_ACTIVE}
+    assert world.opens(authority, *world.chain.founders[:3])
+
+
+def test_one_ceremonys_failure_touches_no_other(world: Consortium) -> None:
+    made = []
+    for _ in range(4):
+        made.append(world.create())
+        world.consent(made[-1])
+    doomed = made[1]
+
+    def fail_one(_actor: Actor, job: Job, said: Message) -> Message | None:
+        mine = world.ceremony(job.subject).authority == doomed
+        return None if mine and job.kind is DueKind.DEAL_SHARES else said
+
+    world.behave = fail_one
+    for authority in made:
+        world.run(authority, blocks=400)
+    status = [world.authority(authority).status for authority in made]
+    active, failed = pb.AUTHORITY_STATUS_ACTIVE, pb.AUTHORITY_STATUS_FAILED
+    assert status == [active, failed, active, active]
+    for authority in (made[0], made[2], made[3]):
+        assert world.opens(authority, *world.chain.founders[:3])
+    keys = [world.authority(authority).public_key_g1 for authority in made if authority != doomed]
+    assert len(dict.fromkeys(keys)) == 3
+
+
+def test_ceremonies_are_bounded_in_number() -> None:
+    world = consortium(4, max_open_ceremonies=2)
+    world.create()
+    world.create()
+    with pytest.raises(AssertionError, match="TOO_MANY_CEREMONIES"):
+        world.create()
+
+
+def test_a_scheduled_refresh_needs_nobodys_consent_and_comes_again(world: Consortium) -> None:
+    authority = world.make(refresh=20)
+    key = world.authority(authority).public_key_g1
+    share = world.share(authority, world.chain.founders[0])
+    for _ in range(60):
+        world.step()
+    record = world.authority(authority)
+    assert record.epoch >= 3
+    assert record.public_key_g1 == key
+    assert world.share(authority, world.chain.founders[0]) != share
+    assert world.opens(authority, *world.chain.founders[:3])
+
+
+def test_one_silent_member_stops_a_refresh_and_leaving_it_out_takes_consent(world: Consortium) -> None:
+    authority = world.make()
+    quiet = world.chain.founders[3]
+    world.reshare(authority)
+    world.behave = only(quiet, DueKind.CONFIRM_SHARE, lambda _: None)
+    waiting = world.run(authority)
+    first = world.ceremony(world.authority(authority).last_ceremony)
+    assert (first.failure, world.faults(first)) == (
+        pb.FAILURE_TOO_FEW_CONFIRMED, {quiet.name: pb.FAULT_SILENT_CONFIRM},
+    )  # fmt: skip
+    assert world.authority(authority).epoch == 1
+    assert (waiting.phase, waiting.kind, waiting.threshold) == (
+        pb.CEREMONY_PHASE_CONSENT, pb.CEREMONY_KIND_RESHARE, 3,
+    )  # fmt: skip
+    assert world.jobs(world.chain.founders[0]) == [], "no hook goes on without its operator"
+    world.consent(authority, *world.chain.founders[:3])
+    last = world.run(authority)
+    assert (last.phase, world.authority(authority).epoch) == (pb.CEREMONY_PHASE_DONE, 2)
+    assert [member.fiduciary for member in world.members(authority)] == sorted(
+        one.identity for one in world.chain.founders[:3]
+    )
+
+
+def test_a_hook_accepts_nothing_but_a_refresh_without_its_operators_consent(world: Consortium) -> None:
+    """Should the ledger ever ask: the hook holds to it by itself."""
+    authority = world.create()
+    world.consent(authority)
+    actor = world.chain.founders[0]
+    ceremony = world.ceremony(world.authority(authority).ceremony)
+    forged = copy.deepcopy(world)
+    party = forged.party(ceremony, actor)
+    party.consent_height = 0
+    leaf = (keys.ceremony_party(ceremony.id, party.position), party.SerializeToString(deterministic=True))
+    forged.chain.view.apply(Changes(leaves=(leaf,)))
+    with pytest.raises(CannotAnswer):
+        forged.answer(actor, Job(DueKind.ACCEPT_CEREMONY, ceremony.id))
+
+
+def test_a_reshare_that_waits_for_consent_gives_way_to_another(world: Consortium) -> None:
+    authority = world.make()
+    three = world.chain.founders[:3]
+    world.reshare(authority, *three)
+    waiting = world.authority(authority).ceremony
+    proposal = world.reshare(authority)
+    assert proposal.status == governance_pb2.PROPOSAL_STATUS_EXECUTED
+    assert world.ceremony(waiting).failure == pb.FAILURE_SUPERSEDED
+    assert world.run(authority).phase == pb.CEREMONY_PHASE_DONE
+    assert world.authority(authority).epoch == 2
+
+
+# --- random schedules ---------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_fewer_than_a_third_do_the_honest_get_their_key(seed: int) -> None:
+    """Four fiduciaries, one dishonest at random in each phase; then a refresh. ``seed`` is in the test's name."""
+    rng = Random(seed)
+    world = consortium(4, ceremony_consent_blocks=2)
+    liar = rng.choice(world.chain.founders)
+    others = [one for one in world.chain.founders if one is not liar]
+
+    def act(actor: Actor, job: Job, said: Message) -> Message | None:
+        if actor is not liar or rng.random() < 0.3:
+            return said
+        if rng.random() < 0.3:
+            return None
+        if isinstance(said, pb.DealShares):
+            change = rng.choice([wrong_share_to(0), wrong_share_to(0, 1, 2, 3), lambda made: replace(made, shares=())])
+            return dealt(world, liar, said.ceremony, change)
+        if isinstance(said, pb.DisputeDealings):
+            return pb.DisputeDealings(
+                ceremony=said.ceremony, accusations=[accusation(world, liar, rng.choice(others), said.ceremony)]
+            )
+        spoilt = type(said).FromString(said.SerializeToString())
+        spoilt.proof = bytes([spoilt.proof[0] ^ 1]) + spoilt.proof[1:]  # type: ignore[attr-defined]
+        return spoilt
+
+    world.behave = act
+    authority = world.create()
+    world.consent(authority, *(world.chain.founders if rng.random() < 0.8 else others))
+    for _ in range(3):
+        world.step()
+    last = world.run(authority)
+    record = world.authority(authority)
+    assert record.status == pb.AUTHORITY_STATUS_ACTIVE, (seed, last)
+    assert world.opens(authority, *others)
+    assert on_the_ledger(world, secret_scalars(world, last.id, others)) == []
+    assert [name for name, fault in world.faults(last).items() if fault and name != liar.name] == []
+    epoch, key = record.epoch, record.public_key_g1
+    world.reshare(authority)
+    world.run(authority)
+    again = world.authority(authority)
+    assert again.public_key_g1 == key
+    assert again.epoch in (epoch, epoch + 1)
+    assert world.opens(authority, *others)
