@@ -35,6 +35,7 @@ def login(
     label: Label,
     url: Annotated[str, typer.Option(help="The authentication server's address. Without: the last one.")] = "",
     server: Annotated[str, typer.Option(help="Its identity, 64 hex digits. Without: the last one.")] = "",
+    ca: Annotated[Path | None, typer.Option(help="Who may certify the server: a PEM file.")] = None,
     mode: Annotated[Mode, typer.Option(help="full also proves the server and makes a session key.")] = Mode.FULL,
     mpin_file: PinFile = None,
     mpin_fd: PinFd = None,
@@ -55,7 +56,7 @@ def login(
         if not where.server or not where.url:
             raise UsageError("at which server?", hint="give --url and --server once: they are kept with the credential")
         pin = read_mpin(mpin_file, mpin_fd)
-        with session.working("logging in"), MfaClient(where.url) as client:
+        with session.working("logging in"), MfaClient(where.url, ca) as client:
             done = client.login(where, where.server, pin, mode)
         if where != credential and mode is Mode.FULL:
             store.replace(label, where)  # only a server that proved itself is kept
@@ -97,6 +98,7 @@ def change_pin(
     mpin_fd: PinFd = None,
     new_file: Annotated[Path | None, typer.Option("--new-mpin-file", help="The new PIN, as --mpin-file.")] = None,
     new_fd: Annotated[int | None, typer.Option("--new-mpin-fd", help="The new PIN, as --mpin-fd.")] = None,
+    ca: Annotated[Path | None, typer.Option(help="With --check: who may certify the server, a PEM file.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Log in with the old PIN first, to be sure of it.")] = False,
 ) -> None:
     """Change the PIN, here alone: nobody is told.
@@ -111,7 +113,7 @@ def change_pin(
         old = read_mpin(mpin_file, mpin_fd, "Present M-Pin PIN: ")
         new = new_mpin(new_file, new_fd)
         if check:
-            with session.working("checking the present PIN"), MfaClient(credential.url) as client:
+            with session.working("checking the present PIN"), MfaClient(credential.url, ca) as client:
                 client.login(credential, credential.server, old, Mode.FULL)
         a = credential.parties(credential.server or bytes(32)).a
         store.replace(label, credential.with_token(changed(credential.token, a, old, new)))

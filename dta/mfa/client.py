@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
@@ -41,13 +43,19 @@ class LoggedIn:
 
 
 class MfaClient:
-    """One authentication server at ``url``. Use it as a context manager. ``http``: instead of a client of its own."""
+    """One authentication server at ``url``. Use it as a context manager.
 
-    def __init__(self, url: str, http: httpx.Client | None = None, now_s: Callable[[], float] = time.time) -> None:
+    ``ca``: a PEM file of those who may certify it, instead of the usual ones.
+    """
+
+    def __init__(self, url: str, ca: Path | None = None, now_s: Callable[[], float] = time.time) -> None:
+        """Raises UsageError for an address or a ``ca`` that is none."""
         if not url.startswith(("http://", "https://")):
             raise UsageError("an authentication server's address starts with http:// or https://")
         self._url = url.rstrip("/")
-        self._http = http or httpx.Client(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False)
+        self._http = httpx.Client(
+            timeout=TIMEOUT_S, follow_redirects=False, trust_env=False, verify=True if ca is None else _trusting(ca)
+        )
         self._now_s = now_s
 
     def __enter__(self) -> MfaClient:
@@ -167,6 +175,13 @@ class MfaClient:
         return answer
 
 
+def _trusting(ca: Path) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=str(ca))
+    except OSError as error:
+        raise UsageError(f"can't read the certificates in {ca}: {error.strerror or type(error).__name__}") from None
+
+
 def _refusal(answer: dict[str, Any], status: int) -> LoginRefused | BadAnswer:
     error = answer.get("error")
     code = error.get("code") if isinstance(error, dict) else None
@@ -191,7 +206,7 @@ def _secret(answer: Mapping[str, Any], name: str) -> SecretBytes:
     return SecretBytes(value)
 
 
-def redeem(url: str, ticket: SecretBytes, http: httpx.Client | None = None) -> Mapping[str, Any]:
+def redeem(url: str, ticket: SecretBytes, ca: Path | None = None) -> Mapping[str, Any]:
     """What a service does with a ticket: asks the authentication server who logged in. Raises as :class:`MfaClient`."""
-    with MfaClient(url, http) as client:
+    with MfaClient(url, ca) as client:
         return client._ask("POST", "/rps/authenticate", {"ticket": ticket.reveal().hex()})

@@ -105,7 +105,7 @@ class World:
         thread.start()
         host, port = asyncio.run_coroutine_threadsafe(http.start(), loop).result(30)
         try:
-            yield f"http://{host}:{port}"
+            yield f"{'https' if config and config.tls else 'http'}://{host}:{port}"
         finally:
             asyncio.run_coroutine_threadsafe(http.stop(), loop).result(30)
             loop.call_soon_threadsafe(loop.stop)

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from abci_app.crypto.curve import G1, G2, ORDER
 from dta.errors import BadAnswer, NotVerified, Unreachable, UsageError
@@ -270,6 +277,41 @@ def test_a_fault_of_the_server_says_nothing_about_the_request(
     assert salt not in json.dumps(answer)
     assert salt not in caplog.text
     assert "RuntimeError" in caplog.text
+
+
+def certificate(directory: Path) -> tuple[Path, ssl.SSLContext]:
+    """A certificate of 127.0.0.1 by itself, and a server's context with it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a test")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem, both = directory / "ca.pem", directory / "both.pem"
+    pem.write_bytes(made.public_bytes(Encoding.PEM))
+    both.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + made.public_bytes(Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(both)
+    return pem, context
+
+
+def test_with_tls_a_client_speaks_to_a_certified_server_alone(world: World, tmp_path: Path) -> None:
+    ca, context = certificate(tmp_path)
+    alice = world.credential()
+    with world.listening(HttpConfig(port=0, tls=context)) as url:
+        with MfaClient(url, ca) as mfa:
+            done = mfa.login(alice, SERVER, pin(), Mode.TWO_PASS)
+        assert redeem(url, done.ticket, ca)["client"] == alice.client.hex()
+        with MfaClient(url) as mfa, pytest.raises(Unreachable):
+            mfa.login(alice, SERVER, pin(), Mode.TWO_PASS)
+        with pytest.raises(UsageError):
+            MfaClient(url, tmp_path / "missing")
 
 
 class Liar(BaseHTTPRequestHandler):

@@ -219,6 +219,19 @@ def test_with_the_second_group_s_multiple_of_the_key_a_stolen_token_s_pin_falls_
     assert not any(pairing_check([(stolen + who.a * n, who.q), (-who.a, other)]) for n in range(1000, 1010))
 
 
+def test_with_the_second_group_s_multiple_of_a_request_s_scalars_the_pin_falls_as_well() -> None:
+    """Why x and r of a client's request are in G1 alone, tried: x*g2 or r*g2 opens what was blinded, to pairings."""
+    who = parties(RFC9380)
+    stolen = token(who, 1007).reveal()
+    x, r = SecretScalar.random().reveal(), SecretScalar.random().reveal()
+    transport, c1 = G1.generator() * x, G1.generator() * r
+    c3 = who.a * MASTER + transport * r
+    for point, multiple in ((c1, G2.generator() * x), (transport, G2.generator() * r)):
+        guesses = ((n, c3 - stolen - who.a * n) for n in range(1000, 1010))
+        found = [n for n, rest in guesses if pairing_check([(rest, G2.generator()), (-point, multiple)])]
+        assert found == [1007]
+
+
 def test_servers_of_a_realm_cannot_pose_as_each_other() -> None:
     one, two = parties(RFC9380), parties(RFC9380, server="other")
     attempt = login(one, pin(1234), token(one))
