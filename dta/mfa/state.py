@@ -21,6 +21,9 @@ SCHEMA_VERSION = 1
 MAX_USED_LOGINS = 1_000_000
 """So many one-pass logins that are still fresh are remembered; more are refused as BUSY, never forgotten early."""
 
+CLOCK_MARGIN_S = 3_600
+"""A used login is remembered this much longer than it is fresh: a clock that is set back makes none fresh again."""
+
 _PRUNE_EVERY = 64
 _SCHEMA = """
 CREATE TABLE failures (client BLOB PRIMARY KEY, count INTEGER NOT NULL, locked_until INTEGER) WITHOUT ROWID;
@@ -140,7 +143,7 @@ class ServerState:
         with self._transaction() as db:
             self._inserts += 1
             if self._inserts % _PRUNE_EVERY == 1 or self._used >= MAX_USED_LOGINS:
-                db.execute("DELETE FROM used WHERE until < ?", (now_s,))
+                db.execute("DELETE FROM used WHERE until < ?", (now_s - CLOCK_MARGIN_S,))
                 self._used = db.execute("SELECT count(*) FROM used").fetchone()[0]
             if db.execute("SELECT 1 FROM used WHERE login = ?", (login,)).fetchone():
                 raise LoginRefused(Refusal.REPLAYED)

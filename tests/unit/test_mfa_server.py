@@ -17,7 +17,7 @@ from dta.mfa.realm import ClientStatus, FixedRealm
 from dta.mfa.refusals import MEANINGS, LoginRefused, Refusal
 from dta.mfa.secret_point import SecretPoint
 from dta.mfa.server import AuthenticationServer, Hello, Limits, Mode
-from dta.mfa.state import Lockout, ServerState
+from dta.mfa.state import CLOCK_MARGIN_S, Lockout, ServerState
 from dta.mfa.store import Credential
 from dta.mfa.suite import AMCL, RFC9380
 from tests.support.actors import seeded
@@ -335,6 +335,17 @@ def test_a_one_pass_login_serves_once_even_after_a_restart(suite: object, tmp_pa
     assert refused(send) is Refusal.STALE_TIME
 
 
+def test_a_clock_that_was_set_back_makes_no_used_login_fresh_again(world: World) -> None:
+    alice = world.credential()
+    send = one_pass(world, alice)
+    send()
+    world.clock.move(900)
+    for number in range(130):
+        world.state.use(number.to_bytes(32, "big"), world.server.now_s + 300, world.server.now_s)
+    world.clock.move(-900)
+    assert refused(send) is Refusal.REPLAYED
+
+
 def test_replays_lock_nobody_out(world: World) -> None:
     alice = world.credential()
     send = one_pass(world, alice)
@@ -386,8 +397,9 @@ def test_used_one_pass_logins_are_forgotten_only_when_they_are_too_old(world: Wo
         world.state.use(number.to_bytes(32, "big"), NOW_S + 10, NOW_S)
     with pytest.raises(LoginRefused):
         world.state.use(bytes(32), NOW_S + 10, NOW_S + 10)
+    later_s = NOW_S + 11 + CLOCK_MARGIN_S
     for number in range(200, 330):
-        world.state.use(number.to_bytes(32, "big"), NOW_S + 100, NOW_S + 11)
+        world.state.use(number.to_bytes(32, "big"), later_s + 100, later_s)
     kept = world.state._db.execute("SELECT count(*) FROM used").fetchone()[0]
     assert kept == 130
 
