@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from pathlib import Path
-
-import pytest
 
 from abci_app.block import Changes
-
-TOOL = Path(__file__).parents[2] / "tools" / "ics23check"
+from tests.support.go_tools import built_tool
 
 
 def plain_root(content: Mapping[bytes, bytes]) -> bytes:
@@ -41,22 +35,6 @@ def changes(leaves: Mapping[bytes, bytes | None], index: Mapping[bytes, bytes | 
 def ics23check(lines: Sequence[str]) -> list[str]:
     """What the Go ICS23 library says to each line; skips the test where there is no Go."""
     answer = subprocess.run(
-        [_built_tool()], input="\n".join(lines) + "\n", capture_output=True, text=True, check=True, timeout=120
+        [built_tool("ics23check")], input="\n".join(lines) + "\n", capture_output=True, text=True, check=True, timeout=120
     )
     return answer.stdout.splitlines()
-
-
-def _built_tool() -> Path:
-    sources = sorted(path for path in TOOL.iterdir() if path.is_file())
-    digest = sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dta"
-    target = cache / f"ics23check-{digest}"
-    if not target.exists():
-        go = shutil.which("go")
-        if go is None:
-            pytest.skip("no Go toolchain to build tools/ics23check with")
-        cache.mkdir(parents=True, exist_ok=True)
-        built = target.with_name(f"{target.name}.{os.getpid()}")
-        subprocess.run([go, "build", "-trimpath", "-o", built, "."], cwd=TOOL, check=True, timeout=600)
-        built.rename(target)
-    return target

