@@ -34,7 +34,7 @@ def changes(leaves: Mapping[bytes, bytes | None], index: Mapping[bytes, bytes | 
 
 def ics23check(lines: Sequence[str]) -> list[str]:
     """What the Go ICS23 library says to each line; skips the test where there is no Go."""
-    answer = subprocess.run(
-        [built_tool("ics23check")], input="\n".join(lines) + "\n", capture_output=True, text=True, check=True, timeout=120
-    )
+    asked = "\n".join(lines) + "\n"
+    program = [built_tool("ics23check")]
+    answer = subprocess.run(program, input=asked, capture_output=True, text=True, check=True, timeout=120)
     return answer.stdout.splitlines()
