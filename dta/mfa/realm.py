@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Protocol
+from typing import Final, Protocol, TypeVar
 
+from dta.errors import EXIT_TIMEOUT, EXIT_UNREACHABLE, DtaError
 from dta.mfa.protocol import Parties
 from dta.mfa.suite import Suite
+
+Answer = TypeVar("Answer")
+_GONE: Final = frozenset({EXIT_UNREACHABLE, EXIT_TIMEOUT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +97,61 @@ class FixedRealm:
     def permit(self, client: bytes, day: int) -> bytes | None:
         """See :class:`RealmSource`."""
         return self.permits.get((client, day))
+
+
+class ReopeningRealm:
+    """A realm over something that can go away, a node for example: opened again when it did, once a question.
+
+    ``open_source`` gives a source and closes what is behind it at the end. Questions are asked one after the other.
+    """
+
+    def __init__(self, open_source: Callable[[], AbstractContextManager[RealmSource]]) -> None:
+        self._open_source = open_source
+        self._lock = threading.Lock()
+        self._held = ExitStack()
+        self._source: RealmSource | None = None
+
+    def close(self) -> None:
+        """Closes what is open."""
+        with self._lock:
+            self._drop()
+
+    def facts(self) -> RealmFacts:
+        """See :class:`RealmSource`."""
+        return self._ask(lambda source: source.facts())
+
+    def server_registered(self, server: bytes) -> bool:
+        """See :class:`RealmSource`."""
+        return self._ask(lambda source: source.server_registered(server))
+
+    def client_status(self, client: bytes) -> ClientStatus:
+        """See :class:`RealmSource`."""
+        return self._ask(lambda source: source.client_status(client))
+
+    def permit(self, client: bytes, day: int) -> bytes | None:
+        """See :class:`RealmSource`."""
+        return self._ask(lambda source: source.permit(client, day))
+
+    def _ask(self, question: Callable[[RealmSource], Answer]) -> Answer:
+        with self._lock:
+            was_open = self._source is not None
+            try:
+                return question(self._opened())
+            except DtaError as error:
+                self._drop()
+                if not was_open or error.exit_code not in _GONE:
+                    raise
+            try:
+                return question(self._opened())
+            except DtaError:
+                self._drop()
+                raise
+
+    def _opened(self) -> RealmSource:
+        if self._source is None:
+            self._source = self._held.enter_context(self._open_source())
+        return self._source
+
+    def _drop(self) -> None:
+        self._source = None
+        self._held.close()
