@@ -287,3 +287,65 @@ def test_combining_takes_distinct_members() -> None:
     with pytest.raises(ValueError, match="distinct"):
         extraction.combine(G1, [(1, A), (1, A)])
     assert scalars.lagrange_at_zero([1]) == [1]
+
+
+# --- what an mfa key must never publish ---------------------------------------------------------------------------
+
+
+def stolen_token_against(values: Callable[[G1, G1], list[tuple[G1, G2]]], pin: int = 1234) -> list[int]:
+    """Which PINs a thief of token = s*A - pin*A is left with, after one pairing check a guess.
+
+    ``values(c1, c3)`` gives the other side of e(c3 - token - PIN*A, g2) out of what was published: the combined
+    partials of a client's request are public.
+    """
+    transport = transport_of(G1)
+    weights = scalars.lagrange_at_zero([1, 2, 3])
+    given = [partial for _, partial in answers(A, transport)[:3]]
+    c1 = G1.msm([G1.decode(partial.c1) for partial in given], weights)
+    c3 = G1.msm([G1.decode(partial.c3) for partial in given], weights)
+    token = A * SECRET - A * pin
+    return [
+        guess
+        for guess in range(1230, 1240)
+        if pairing_check([(c3 - token - A * guess, G2.generator()), *values(c1, c3)])
+    ]
+
+
+def test_with_a_g2_multiple_of_a_clients_transport_key_a_stolen_tokens_pin_falls() -> None:
+    """Why T of a client is in G1, and no x*g2 goes with it: tried."""
+    x = transport_of(G1).secret.reveal()
+    assert stolen_token_against(lambda c1, c3: [(-c1, G2.generator() * x)]) == [1234]
+
+
+def test_with_a_g2_multiple_of_the_blinding_a_stolen_tokens_pin_falls() -> None:
+    """Why c1 of a client's partial is in G1: with r*g2 it is e(c3 - token - PIN*A, g2) = e(T, r*g2)."""
+    point, r = G1.decode(transport_of(G1).point), scalar("r").reveal()
+    c3, token = A * SECRET + point * r, A * SECRET - A * 1234
+    found = [
+        guess
+        for guess in range(1230, 1240)
+        if pairing_check([(c3 - token - A * guess, G2.generator()), (-point, G2.generator() * r)])
+    ]
+    assert found == [1234]
+
+
+def test_nothing_of_a_clients_request_is_in_g2() -> None:
+    """All that members and receiver publish for it is points of G1 and scalars; s*g1 and T do not test a PIN."""
+    transport = transport_of(G1)
+    partial = answers(A, transport)[0][1]
+    assert [len(data) for data in (transport.point, partial.c1, partial.c3)] == [48] * 3
+    assert len(transport.proof) == 48 + 32
+    assert len(partial.proof) == 3 * 48 + 2 * 32
+    for end in range(48, 145, 48):
+        assert not G1.decode(partial.proof[end - 48 : end]).is_identity
+    assert stolen_token_against(lambda c1, c3: [(-c1, G2.generator())]) == []
+    assert stolen_token_against(lambda c1, c3: [(-G1.decode(transport.point), G2.generator())]) == []
+
+
+def test_a_servers_partial_says_nothing_of_its_secret_in_clear() -> None:
+    """s_i*Q appears blinded alone: c3 is not it, and c1 does not take the blinding off without x."""
+    transport = transport_of(G2)
+    partial = answers(Q, transport)[0][1]
+    c1, c3, bare = G2.decode(partial.c1), G2.decode(partial.c3), Q * SHARES[0].reveal()
+    assert bare not in (c3, c3 - c1, c3 - G2.decode(transport.point))
+    assert c3 - c1 * transport.secret.reveal() == bare
