@@ -148,6 +148,15 @@ class Code(IntEnum):
     AUTHORITY_BUSY = 272
     BAD_SIGNING_ORDER = 273
     RAW_NOT_ALLOWED = 274
+    # 290..319: M-Pin realms
+    UNKNOWN_REALM = 290
+    NOT_REGISTRAR = 291
+    UNKNOWN_SERVER = 292
+    UNKNOWN_CLIENT = 293
+    CLIENT_ENROLLED = 294
+    CLIENT_REVOKED = 295
+    NO_PERMITS = 296
+    BAD_PERMIT_DAY = 297
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +326,14 @@ _ROWS: Final[dict[Code, tuple[str, bool, str]]] = {
     Code.AUTHORITY_BUSY: ("the key has max_open_extractions open requests", True, "wait until some are answered"),
     Code.BAD_SIGNING_ORDER: ("the signing order's kind, message or digest is malformed", False, "see `dta sign`"),
     Code.RAW_NOT_ALLOWED: ("the key's signing policy does not allow raw messages", False, "sign it under a kind"),
+    Code.UNKNOWN_REALM: ("no such realm", False, "see `dta mfa realm list`"),
+    Code.NOT_REGISTRAR: ("only the realm's registrar may do this", False, "sign as the registrar"),
+    Code.UNKNOWN_SERVER: ("the identity is no server of the realm", False, "the registrar registers servers"),
+    Code.UNKNOWN_CLIENT: ("no such client was enrolled in the realm", False, "enrol it first"),
+    Code.CLIENT_ENROLLED: ("the client was enrolled before", False, "enrol it again by ReenrolClients"),
+    Code.CLIENT_REVOKED: ("the client is revoked", False, "enrol the person anew, under another salt"),
+    Code.NO_PERMITS: ("the realm's logins take no permits", False, "nothing to issue"),
+    Code.BAD_PERMIT_DAY: ("no permit is issued for that day now", False, "take today; see permit_ahead_s"),
 }
 
 CODES: Final[dict[int, CodeInfo]] = {

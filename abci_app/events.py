@@ -10,6 +10,7 @@ from abci_app.block import Event
 
 KINDS = (
     "identity", "fiduciary", "vault", "order", "request", "proposal", "upgrade", "authority", "ceremony", "extraction",
+    "realm",
 )  # fmt: skip
 
 

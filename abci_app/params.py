@@ -43,6 +43,8 @@ _BOUNDS: Final[dict[str, tuple[int, int, int]]] = {
     "max_ceremony_attempts": (5, 1, 32),
     "max_open_extractions": (1_000, 1, 10_000),
     "max_extraction_items": (limits.MAX_EXTRACTION_ITEMS, 1, limits.MAX_EXTRACTION_ITEMS),
+    "max_realm_servers": (16, 1, limits.MAX_REALM_SERVERS),
+    "permit_ahead_s": (21_600, 0, 604_800),
 }
 
 

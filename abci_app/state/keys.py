@@ -48,6 +48,11 @@ PARTIAL: Final = b"partial/"
 EXTRACTION_LOAD: Final = b"extraction-load/"
 SIGNING: Final = b"signing/"
 SIGNING_POLICY: Final = b"signing-policy/"
+REALM: Final = b"realm/"
+REALM_SERVER: Final = b"realm-server/"
+REALM_CLIENT: Final = b"realm-client/"
+REALM_CLIENT_NUMBER: Final = b"realm-client-number/"
+PERMIT: Final = b"permit/"
 
 LEAF_PREFIXES: Final = (
     PARAMS, CHAIN, IDENTITY, IDENTITY_HISTORY, TX_KEY_OWNER, BLS_KEY_OWNER, FIDUCIARY, VALIDATOR_KEY_OWNER,
@@ -56,6 +61,7 @@ LEAF_PREFIXES: Final = (
     PROPOSAL, VOTE, UPGRADE,
     AUTHORITY, AUTHORITY_NUMBER, EPOCH, MEMBER, CEREMONY, CEREMONY_PARTY, DEALING, USED_POINT,
     EXTRACTION, EXTRACTION_ITEM, PARTIAL, EXTRACTION_LOAD, SIGNING, SIGNING_POLICY,
+    REALM, REALM_SERVER, REALM_CLIENT, REALM_CLIENT_NUMBER, PERMIT,
 )  # fmt: skip
 
 # --- indexes --------------------------------------------------------------------------------------------------
@@ -236,6 +242,29 @@ def signing(request_id: bytes) -> bytes:
 
 def signing_policy(authority_id: bytes) -> bytes:
     return SIGNING_POLICY + authority_id
+
+
+def realm(id_: bytes) -> bytes:
+    return REALM + id_
+
+
+def realm_server(realm_id: bytes, server: bytes) -> bytes:
+    return REALM_SERVER + realm_id + server
+
+
+def realm_client(realm_id: bytes, client: bytes) -> bytes:
+    """A client is the salted hash of its name."""
+    return REALM_CLIENT + realm_id + client
+
+
+def realm_client_number(realm_id: bytes, number: int) -> bytes:
+    """Which client has this number, from 0: so that anybody can go through all of a realm's."""
+    return REALM_CLIENT_NUMBER + realm_id + u32(number)
+
+
+def permit(realm_id: bytes, day: int, client: bytes) -> bytes:
+    """That a permit was asked for. Where it is absent, none was and, once the day is over, none ever will be."""
+    return PERMIT + realm_id + u32(day) + client
 
 
 # --- index keys -----------------------------------------------------------------------------------------------

@@ -9,7 +9,15 @@ from typing import Generic, TypeVar
 from google.protobuf.message import Message
 
 from abci_app.errors import StateBroken
-from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, extraction_pb2, governance_pb2, identity_pb2, params_pb2
+from abci_app.pb.dta.v1 import (
+    authority_pb2,
+    custody_pb2,
+    extraction_pb2,
+    governance_pb2,
+    identity_pb2,
+    mfa_pb2,
+    params_pb2,
+)
 from abci_app.state import keys
 from abci_app.state.overlay import Overlay
 from abci_app.state.view import StateView
@@ -67,6 +75,11 @@ PARTIALS = Records(extraction_pb2.PartialRecord, keys.partial)
 EXTRACTION_LOADS = Records(extraction_pb2.ExtractionLoad, keys.extraction_load)
 SIGNINGS = Records(extraction_pb2.SigningRecord, keys.signing)
 SIGNING_POLICIES = Records(extraction_pb2.SigningPolicy, keys.signing_policy)
+REALMS = Records(mfa_pb2.RealmRecord, keys.realm)
+REALM_SERVERS = Records(mfa_pb2.MfaServerRecord, keys.realm_server)
+REALM_CLIENTS = Records(mfa_pb2.MfaClientRecord, keys.realm_client)
+REALM_CLIENT_NUMBERS = Records(mfa_pb2.MfaClientNumber, keys.realm_client_number)
+PERMITS = Records(mfa_pb2.PermitRecord, keys.permit)
 
 
 # Parsed once for as long as the bytes stay the same; nobody changes what these return.

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, identity_pb2, params_pb2
+from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, extraction_pb2, identity_pb2, mfa_pb2, params_pb2
 from abci_app.state import keys
 from dta.errors import InternalError, NotFound
 
@@ -141,3 +141,50 @@ def ceremony_party(ceremony_id: bytes, position: int) -> Leaf[authority_pb2.Cere
     """A party of an attempt, counted from 1."""
     name = f"party {position} of ceremony {ceremony_id.hex()}"
     return Leaf(name, keys.ceremony_party(ceremony_id, position), authority_pb2.CeremonyParty.FromString)
+
+
+def extraction(request: bytes) -> Leaf[extraction_pb2.ExtractionRecord]:
+    """A request to an authority key's members."""
+    return Leaf(f"extraction {request.hex()}", keys.extraction(request), extraction_pb2.ExtractionRecord.FromString)
+
+
+def extraction_item(request: bytes, number: int) -> Leaf[extraction_pb2.ExtractionItem]:
+    """Item ``number`` (from 0) of a request."""
+    name = f"item {number} of extraction {request.hex()}"
+    return Leaf(name, keys.extraction_item(request, number), extraction_pb2.ExtractionItem.FromString)
+
+
+def partial(request: bytes, number: int, epoch_number: int, fiduciary_id: bytes) -> Leaf[extraction_pb2.PartialRecord]:
+    """A member's partial for an item."""
+    name = f"partial of {fiduciary_id.hex()} for item {number} of extraction {request.hex()}"
+    key = keys.partial(request, number, epoch_number, fiduciary_id)
+    return Leaf(name, key, extraction_pb2.PartialRecord.FromString)
+
+
+def realm(id_: bytes) -> Leaf[mfa_pb2.RealmRecord]:
+    """A realm by its 32-byte id."""
+    return Leaf(f"realm {id_.hex()}", keys.realm(id_), mfa_pb2.RealmRecord.FromString)
+
+
+def realm_server(realm_id: bytes, server: bytes) -> Leaf[mfa_pb2.MfaServerRecord]:
+    """A server of a realm."""
+    name = f"server {server.hex()} of realm {realm_id.hex()}"
+    return Leaf(name, keys.realm_server(realm_id, server), mfa_pb2.MfaServerRecord.FromString)
+
+
+def realm_client(realm_id: bytes, client: bytes) -> Leaf[mfa_pb2.MfaClientRecord]:
+    """A client of a realm by its salted hash."""
+    name = f"client {client.hex()} of realm {realm_id.hex()}"
+    return Leaf(name, keys.realm_client(realm_id, client), mfa_pb2.MfaClientRecord.FromString)
+
+
+def realm_client_number(realm_id: bytes, number: int) -> Leaf[mfa_pb2.MfaClientNumber]:
+    """Which client of a realm has this number."""
+    name = f"client number {number} of realm {realm_id.hex()}"
+    return Leaf(name, keys.realm_client_number(realm_id, number), mfa_pb2.MfaClientNumber.FromString)
+
+
+def permit(realm_id: bytes, day: int, client: bytes) -> Leaf[mfa_pb2.PermitRecord]:
+    """That a client's time permit for a day was asked for."""
+    name = f"permit of client {client.hex()} for day {day} in realm {realm_id.hex()}"
+    return Leaf(name, keys.permit(realm_id, day, client), mfa_pb2.PermitRecord.FromString)

@@ -25,6 +25,7 @@ from dta.crypto.scalar import SecretScalar
 from tests.sim.ceremonies import CeremonyMoves
 from tests.sim.governance import GovernanceMoves
 from tests.sim.prelude import PRINCIPALS, Prelude, keys_of, vault_key
+from tests.sim.realms import RealmMoves
 from tests.support.actors import Actor, body_bytes, seeded, signed_tx
 from tests.support.authority import CUSTODY, SIGNING, fixed_entropy, scalar, spoilt
 from tests.support.chain import CHAIN_ID
@@ -54,6 +55,7 @@ class Moves:
         self.custody, self.signing = (
             next(key for key in self.keys.values() if key.purpose == purpose) for purpose in (CUSTODY, SIGNING)
         )
+        self.realms = RealmMoves(rng, start.gid, self.people)
         self._entropy = fixed_entropy(rng.random())
         self._by_id = {actor.identity: actor for actor in (*self.fiduciaries, *self.people)}
         self._makers: list[tuple[int, Callable[[StateView, int, int], bytes | None]]] = [
@@ -62,7 +64,7 @@ class Moves:
             (1, self._suspend), (3, self._rotate), (2, self._register), (1, self._revoke), (10, self._again),
             (8, self._garbage), (6, self._stray_result), (3, self._rotate_validator_key),
             (6, self._propose), (22, self._vote), (1, self._withdraw), (14, self._consent),
-            (6, self._entrust), (6, self._sign), (4, self._bad_partial),
+            (6, self._entrust), (6, self._sign), (4, self._bad_partial), (24, self._in_realm),
         ]  # fmt: skip
 
     def random(self, view: StateView, height: int, time_s: int) -> bytes | None:
@@ -191,6 +193,10 @@ class Moves:
         message.request = self.rng.choice(found)
         sender = self.rng.choice([fiduciary, self.rng.choice(self.fiduciaries)])
         return self._tx(sender, message, height, key=sender.node_key)
+
+    def _in_realm(self, view: StateView, height: int, time_s: int) -> bytes:
+        signer, message = self.realms.random(view, time_s)
+        return self._tx(signer, message, height)
 
     def _entrust(self, _: StateView, height: int, __: int) -> bytes:
         """An order under the custody key, or, wrongly, under the signing key."""

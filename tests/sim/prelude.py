@@ -19,6 +19,7 @@ from abci_app.state.view import StateView
 from abci_app.storage.memory import MemoryStore
 from abci_app.storage.statedb import StateDB
 from tests.sim import ceremonies
+from tests.sim.realms import install_realm
 from tests.support.actors import Actor, seeded
 from tests.support.authority import CUSTODY, MFA, SIGNING, Dealt, context_over, deal, open_mfa
 from tests.support.chain import GENESIS_TIME_S, Chain
@@ -102,6 +103,7 @@ def deal_keys(state: Overlay) -> None:
             policy = extraction_pb2.SigningPolicy(authority=dealt.id, policy=k_of(1, *fiduciaries), raw_allowed=True)
             SIGNING_POLICIES.put(state, policy, dealt.id)
         if dealt.purpose == MFA:
+            install_realm(state, dealt, Actor(PRINCIPALS[0]))
             context = context_over(state, chain_record(state).gid, 0, GENESIS_TIME_S)
             for use in (extraction_pb2.USE_CLIENT, extraction_pb2.USE_SERVER, extraction_pb2.USE_PERMIT):
                 open_mfa(context, dealt, use, items=2, deadline_time_s=GENESIS_TIME_S + 100)

@@ -137,6 +137,20 @@ class ClientEnrolment(_message.Message):
     proof: bytes
     def __init__(self, client: _Optional[bytes] = ..., nonce: _Optional[bytes] = ..., transport_key: _Optional[bytes] = ..., proof: _Optional[bytes] = ...) -> None: ...
 
+class CreateRealm(_message.Message):
+    __slots__ = ("terms", "members", "threshold", "refresh_interval_blocks", "nonce")
+    TERMS_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    REFRESH_INTERVAL_BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    terms: RealmTerms
+    members: _containers.RepeatedScalarFieldContainer[bytes]
+    threshold: int
+    refresh_interval_blocks: int
+    nonce: bytes
+    def __init__(self, terms: _Optional[_Union[RealmTerms, _Mapping]] = ..., members: _Optional[_Iterable[bytes]] = ..., threshold: _Optional[int] = ..., refresh_interval_blocks: _Optional[int] = ..., nonce: _Optional[bytes] = ...) -> None: ...
+
 class RegisterServer(_message.Message):
     __slots__ = ("realm", "server")
     REALM_FIELD_NUMBER: _ClassVar[int]

@@ -27,55 +27,56 @@ from abci_app.pb.dta.v1 import custody_pb2 as dta_dot_v1_dot_custody__pb2
 from abci_app.pb.dta.v1 import governance_pb2 as dta_dot_v1_dot_governance__pb2
 from abci_app.pb.dta.v1 import authority_pb2 as dta_dot_v1_dot_authority__pb2
 from abci_app.pb.dta.v1 import extraction_pb2 as dta_dot_v1_dot_extraction__pb2
+from abci_app.pb.dta.v1 import mfa_pb2 as dta_dot_v1_dot_mfa__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0f\x64ta/v1/tx.proto\x12\x06\x64ta.v1\x1a\x15\x64ta/v1/identity.proto\x1a\x14\x64ta/v1/custody.proto\x1a\x17\x64ta/v1/governance.proto\x1a\x16\x64ta/v1/authority.proto\x1a\x17\x64ta/v1/extraction.proto\";\n\x08SignedTx\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x0e\n\x06signer\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"\x89\x0c\n\x06TxBody\x12\x10\n\x08\x63hain_id\x18\x01 \x01(\t\x12\x19\n\x11\x65xpires_at_height\x18\x02 \x01(\x04\x12\x0c\n\x04salt\x18\x03 \x01(\x0c\x12\x35\n\x11register_identity\x18\x10 \x01(\x0b\x32\x18.dta.v1.RegisterIdentityH\x00\x12\x31\n\x0frotate_identity\x18\x11 \x01(\x0b\x32\x16.dta.v1.RotateIdentityH\x00\x12\x33\n\x10suspend_identity\x18\x12 \x01(\x0b\x32\x17.dta.v1.SuspendIdentityH\x00\x12\x31\n\x0frevoke_identity\x18\x13 \x01(\x0b\x32\x16.dta.v1.RevokeIdentityH\x00\x12:\n\x14rotate_validator_key\x18\x14 \x01(\x0b\x32\x1a.dta.v1.RotateValidatorKeyH\x00\x12\'\n\nopen_vault\x18\x18 \x01(\x0b\x32\x11.dta.v1.OpenVaultH\x00\x12\x34\n\x11publish_vault_key\x18\x19 \x01(\x0b\x32\x17.dta.v1.PublishVaultKeyH\x00\x12)\n\x0b\x63lose_vault\x18\x1a \x01(\x0b\x32\x12.dta.v1.CloseVaultH\x00\x12\x36\n\x12\x63\x61ncel_close_vault\x18\x1b \x01(\x0b\x32\x18.dta.v1.CancelCloseVaultH\x00\x12:\n\x14\x63onfirm_vault_erased\x18\x1c \x01(\x0b\x32\x1a.dta.v1.ConfirmVaultErasedH\x00\x12)\n\x0bplace_order\x18  \x01(\x0b\x32\x12.dta.v1.PlaceOrderH\x00\x12+\n\x0c\x66ulfil_order\x18! \x01(\x0b\x32\x13.dta.v1.FulfilOrderH\x00\x12+\n\x0creject_order\x18\" \x01(\x0b\x32\x13.dta.v1.RejectOrderH\x00\x12/\n\x0erequest_secret\x18# \x01(\x0b\x32\x15.dta.v1.RequestSecretH\x00\x12\x31\n\x0f\x61pprove_request\x18$ \x01(\x0b\x32\x16.dta.v1.ApproveRequestH\x00\x12+\n\x0cveto_request\x18% \x01(\x0b\x32\x13.dta.v1.VetoRequestH\x00\x12-\n\rfulfil_secret\x18& \x01(\x0b\x32\x14.dta.v1.FulfilSecretH\x00\x12+\n\x0creport_share\x18\' \x01(\x0b\x32\x13.dta.v1.ReportShareH\x00\x12)\n\x0b\x63lose_order\x18( \x01(\x0b\x32\x12.dta.v1.CloseOrderH\x00\x12\"\n\x07propose\x18\x30 \x01(\x0b\x32\x0f.dta.v1.ProposeH\x00\x12\x1c\n\x04vote\x18\x31 \x01(\x0b\x32\x0c.dta.v1.VoteH\x00\x12\x35\n\x11withdraw_proposal\x18\x32 \x01(\x0b\x32\x18.dta.v1.WithdrawProposalH\x00\x12\x33\n\x10\x63onsent_ceremony\x18\x38 \x01(\x0b\x32\x17.dta.v1.ConsentCeremonyH\x00\x12\x31\n\x0f\x61\x63\x63\x65pt_ceremony\x18\x39 \x01(\x0b\x32\x16.dta.v1.AcceptCeremonyH\x00\x12)\n\x0b\x64\x65\x61l_shares\x18: \x01(\x0b\x32\x12.dta.v1.DealSharesH\x00\x12\x33\n\x10\x64ispute_dealings\x18; \x01(\x0b\x32\x17.dta.v1.DisputeDealingsH\x00\x12-\n\rconfirm_share\x18< \x01(\x0b\x32\x14.dta.v1.ConfirmShareH\x00\x12\x31\n\x0fsubmit_partials\x18@ \x01(\x0b\x32\x16.dta.v1.SubmitPartialsH\x00\x12\x33\n\x10submit_unblinded\x18\x41 \x01(\x0b\x32\x17.dta.v1.SubmitUnblindedH\x00\x12\x38\n\x13place_signing_order\x18\x42 \x01(\x0b\x32\x19.dta.v1.PlaceSigningOrderH\x00\x42\t\n\x07message\"$\n\x10RegisterIdentity\x12\x10\n\x08\x65nvelope\x18\x01 \x01(\x0c\"\"\n\x0eRotateIdentity\x12\x10\n\x08\x65nvelope\x18\x01 \x01(\x0c\"\x11\n\x0fSuspendIdentity\"\"\n\x0eRevokeIdentity\x12\x10\n\x08next_key\x18\x01 \x01(\x0c\"0\n\x12RotateValidatorKey\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05proof\x18\x02 \x01(\x0c\"B\n\tOpenVault\x12\r\n\x05nonce\x18\x01 \x01(\x0c\x12\x11\n\tcustodian\x18\x02 \x01(\t\x12\x13\n\x0b\x66iduciaries\x18\x03 \x03(\x0c\">\n\x0fPublishVaultKey\x12\r\n\x05vault\x18\x01 \x01(\x0c\x12\x1c\n\x03key\x18\x02 \x01(\x0b\x32\x0f.dta.v1.HpkeKey\"\x1b\n\nCloseVault\x12\r\n\x05vault\x18\x01 \x01(\x0c\"!\n\x10\x43\x61ncelCloseVault\x12\r\n\x05vault\x18\x01 \x01(\x0c\"#\n\x12\x43onfirmVaultErased\x12\r\n\x05vault\x18\x01 \x01(\x0c\"\xbe\x02\n\nPlaceOrder\x12\r\n\x05nonce\x18\x01 \x01(\x0c\x12\x11\n\tcustodian\x18\x02 \x01(\t\x12\r\n\x05vault\x18\x03 \x01(\x0c\x12\x13\n\x0b\x66iduciaries\x18\x04 \x03(\x0c\x12\x11\n\tthreshold\x18\x05 \x01(\r\x12\x19\n\x11share_commitments\x18\x06 \x03(\x0c\x12\x16\n\x0ekey_commitment\x18\x07 \x01(\x0c\x12\x14\n\x0c\x65nvelope_cid\x18\x08 \x01(\t\x12\x1e\n\x06policy\x18\t \x01(\x0b\x32\x0e.dta.v1.Policy\x12%\n\x04rule\x18\n \x01(\x0b\x32\x17.dta.v1.BeneficiaryRule\x12\x19\n\x11\x65xpires_at_time_s\x18\x0b \x01(\x04\x12\x19\n\x11\x65xpires_at_height\x18\x0c \x01(\x04\x12\x11\n\tauthority\x18\r \x01(\x0c\"\x1c\n\x0b\x46ulfilOrder\x12\r\n\x05order\x18\x01 \x01(\x0c\"B\n\x0bRejectOrder\x12\r\n\x05order\x18\x01 \x01(\x0c\x12$\n\trejection\x18\x02 \x01(\x0e\x32\x11.dta.v1.Rejection\"\xab\x01\n\rRequestSecret\x12\r\n\x05order\x18\x01 \x01(\x0c\x12\r\n\x05nonce\x18\x02 \x01(\x0c\x12\x13\n\x0b\x62\x65neficiary\x18\x03 \x01(\x0c\x12\x10\n\x08keys_cid\x18\x04 \x01(\t\x12\x13\n\x0bkey_digests\x18\x05 \x03(\x0c\x12\x15\n\rauthorisation\x18\x06 \x01(\x0c\x12\x15\n\rtransport_key\x18\x07 \x01(\x0c\x12\x12\n\npossession\x18\x08 \x01(\x0c\"9\n\x0e\x41pproveRequest\x12\x0f\n\x07request\x18\x01 \x01(\x0c\x12\x16\n\x0e\x63ontent_digest\x18\x02 \x01(\x0c\"6\n\x0bVetoRequest\x12\x0f\n\x07request\x18\x01 \x01(\x0c\x12\x16\n\x0e\x63ontent_digest\x18\x02 \x01(\x0c\"g\n\x0c\x46ulfilSecret\x12\x0f\n\x07request\x18\x01 \x01(\x0c\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\x12\'\n\x07partial\x18\x03 \x01(\x0b\x32\x16.dta.v1.BlindedPartial\x12\r\n\x05\x65poch\x18\x04 \x01(\r\"`\n\x0bReportShare\x12\x0f\n\x07request\x18\x01 \x01(\x0c\x12\x11\n\tfiduciary\x18\x02 \x01(\x0c\x12\x15\n\rmlkem768_seed\x18\x03 \x01(\x0c\x12\x16\n\x0ex25519_private\x18\x04 \x01(\x0c\"\x1b\n\nCloseOrder\x12\r\n\x05order\x18\x01 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0f\x64ta/v1/tx.proto\x12\x06\x64ta.v1\x1a\x15\x64ta/v1/identity.proto\x1a\x14\x64ta/v1/custody.proto\x1a\x17\x64ta/v1/governance.proto\x1a\x16\x64ta/v1/authority.proto\x1a\x17\x64ta/v1/extraction.proto\x1a\x10\x64ta/v1/mfa.proto\";\n\x08SignedTx\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x0e\n\x06signer\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"\xe9\x0e\n\x06TxBody\x12\x10\n\x08\x63hain_id\x18\x01 \x01(\t\x12\x19\n\x11\x65xpires_at_height\x18\x02 \x01(\x04\x12\x0c\n\x04salt\x18\x03 \x01(\x0c\x12\x35\n\x11register_identity\x18\x10 \x01(\x0b\x32\x18.dta.v1.RegisterIdentityH\x00\x12\x31\n\x0frotate_identity\x18\x11 \x01(\x0b\x32\x16.dta.v1.RotateIdentityH\x00\x12\x33\n\x10suspend_identity\x18\x12 \x01(\x0b\x32\x17.dta.v1.SuspendIdentityH\x00\x12\x31\n\x0frevoke_identity\x18\x13 \x01(\x0b\x32\x16.dta.v1.RevokeIdentityH\x00\x12:\n\x14rotate_validator_key\x18\x14 \x01(\x0b\x32\x1a.dta.v1.RotateValidatorKeyH\x00\x12\'\n\nopen_vault\x18\x18 \x01(\x0b\x32\x11.dta.v1.OpenVaultH\x00\x12\x34\n\x11publish_vault_key\x18\x19 \x01(\x0b\x32\x17.dta.v1.PublishVaultKeyH\x00\x12)\n\x0b\x63lose_vault\x18\x1a \x01(\x0b\x32\x12.dta.v1.CloseVaultH\x00\x12\x36\n\x12\x63\x61ncel_close_vault\x18\x1b \x01(\x0b\x32\x18.dta.v1.CancelCloseVaultH\x00\x12:\n\x14\x63onfirm_vault_erased\x18\x1c \x01(\x0b\x32\x1a.dta.v1.ConfirmVaultErasedH\x00\x12)\n\x0bplace_order\x18  \x01(\x0b\x32\x12.dta.v1.PlaceOrderH\x00\x12+\n\x0c\x66ulfil_order\x18! \x01(\x0b\x32\x13.dta.v1.FulfilOrderH\x00\x12+\n\x0creject_order\x18\" \x01(\x0b\x32\x13.dta.v1.RejectOrderH\x00\x12/\n\x0erequest_secret\x18# \x01(\x0b\x32\x15.dta.v1.RequestSecretH\x00\x12\x31\n\x0f\x61pprove_request\x18$ \x01(\x0b\x32\x16.dta.v1.ApproveRequestH\x00\x12+\n\x0cveto_request\x18% \x01(\x0b\x32\x13.dta.v1.VetoRequestH\x00\x12-\n\rfulfil_secret\x18& \x01(\x0b\x32\x14.dta.v1.FulfilSecretH\x00\x12+\n\x0creport_share\x18\' \x01(\x0b\x32\x13.dta.v1.ReportShareH\x00\x12)\n\x0b\x63lose_order\x18( \x01(\x0b\x32\x12.dta.v1.CloseOrderH\x00\x12\"\n\x07propose\x18\x30 \x01(\x0b\x32\x0f.dta.v1.ProposeH\x00\x12\x1c\n\x04vote\x18\x31 \x01(\x0b\x32\x0c.dta.v1.VoteH\x00\x12\x35\n\x11withdraw_proposal\x18\x32 \x01(\x0b\x32\x18.dta.v1.WithdrawProposalH\x00\x12\x33\n\x10\x63onsent_ceremony\x18\x38 \x01(\x0b\x32\x17.dta.v1.ConsentCeremonyH\x00\x12\x31\n\x0f\x61\x63\x63\x65pt_ceremony\x18\x39 \x01(\x0b\x32\x16.dta.v1.AcceptCeremonyH\x00\x12)\n\x0b\x64\x65\x61l_shares\x18: \x01(\x0b\x32\x12.dta.v1.DealSharesH\x00\x12\x33\n\x10\x64ispute_dealings\x18; \x01(\x0b\x32\x17.dta.v1.DisputeDealingsH\x00\x12-\n\rconfirm_share\x18< \x01(\x0b\x32\x14.dta.v1.ConfirmShareH\x00\x12\x31\n\x0fsubmit_partials\x18@ \x01(\x0b\x32\x16.dta.v1.SubmitPartialsH\x00\x12\x33\n\x10submit_unblinded\x18\x41 \x01(\x0b\x32\x17.dta.v1.SubmitUnblindedH\x00\x12\x38\n\x13place_signing_order\x18\x42 \x01(\x0b\x32\x19.dta.v1.PlaceSigningOrderH\x00\x12\x31\n\x0fregister_server\x18H \x01(\x0b\x32\x16.dta.v1.RegisterServerH\x00\x12-\n\rremove_server\x18I \x01(\x0b\x32\x14.dta.v1.RemoveServerH\x00\x12-\n\renrol_clients\x18J \x01(\x0b\x32\x14.dta.v1.EnrolClientsH\x00\x12\x31\n\x0freenrol_clients\x18K \x01(\x0b\x32\x16.dta.v1.ReenrolClientsH\x00\x12<\n\x15request_server_secret\x18L \x01(\x0b\x32\x1b.dta.v1.RequestServerSecretH\x00\x12-\n\rissue_permits\x18M \x01(\x0b\x32\x14.dta.v1.IssuePermitsH\x00\x12-\n\rrevoke_client\x18N \x01(\x0b\x32\x14.dta.v1.RevokeClientH\x00\x42\t\n\x07message\"$\n\x10RegisterIdentity\x12\x10\n\x08\x65nvelope\x18\x01 \x01(\x0c\"\"\n\x0eRotateIdentity\x12\x10\n\x08\x65nvelope\x18\x01 \x01(\x0c\"\x11\n\x0fSuspendIdentity\"\"\n\x0eRevokeIdentity\x12\x10\n\x08next_key\x18\x01 \x01(\x0c\"0\n\x12RotateValidatorKey\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05proof\x18\x02 \x01(\x0c\"B\n\tOpenVault\x12\r\n\x05nonce\x18\x01 \x01(\x0c\x12\x11\n\tcustodian\x18\x02 \x01(\t\x12\x13\n\x0b\x66iduciaries\x18\x03 \x03(\x0c\">\n\x0fPublishVaultKey\x12\r\n\x05vault\x18\x01 \x01(\x0c\x12\x1c\n\x03key\x18\x02 \x01(\x0b\x32\x0f.dta.v1.HpkeKey\"\x1b\n\nCloseVault\x12\r\n\x05vault\x18\x01 \x01(\x0c\"!\n\x10\x43\x61ncelCloseVault\x12\r\n\x05vault\x18\x01 \x01(\x0c\"#\n\x12\x43onfirmVaultErased\x12\r\n\x05vault\x18\x01 \x01(\x0c\"\xbe\x02\n\nPlaceOrder\x12\r\n\x05nonce\x18\x01 \x01(\x0c\x12\x11\n\tcustodian\x18\x02 \x01(\t\x12\r\n\x05vault\x18\x03 \x01(\x0c\x12\x13\n\x0b\x66iduciaries\x18\x04 \x03(\x0c\x12\x11\n\tthreshold\x18\x05 \x01(\r\x12\x19\n\x11share_commitments\x18\x06 \x03(\x0c\x12\x16\n\x0ekey_commitment\x18\x07 \x01(\x0c\x12\x14\n\x0c\x65nvelope_cid\x18\x08 \x01(\t\x12\x1e\n\x06policy\x18\t \x01(\x0b\x32\x0e.dta.v1.Policy\x12%\n\x04rule\x18\n \x01(\x0b\x32\x17.dta.v1.BeneficiaryRule\x12\x19\n\x11\x65xpires_at_time_s\x18\x0b \x01(\x04\x12\x19\n\x11\x65xpires_at_height\x18\x0c \x01(\x04\x12\x11\n\tauthority\x18\r \x01(\x0c\"\x1c\n\x0b\x46ulfilOrder\x12\r\n\x05order\x18\x01 \x01(\x0c\"B\n\x0bRejectOrder\x12\r\n\x05order\x18\x01 \x01(\x0c\x12$\n\trejection\x18\x02 \x01(\x0e\x32\x11.dta.v1.Rejection\"\xab\x01\n\rRequestSecret\x12\r\n\x05order\x18\x01 \x01(\x0c\x12\r\n\x05nonce\x18\x02 \x01(\x0c\x12\x13\n\x0b\x62\x65neficiary\x18\x03 \x01(\x0c\x12\x10\n\x08keys_cid\x18\x04 \x01(\t\x12\x13\n\x0bkey_digests\x18\x05 \x03(\x0c\x12\x15\n\rauthorisation\x18\x06 \x01(\x0c\x12\x15\n\rtransport_key\x18\x07 \x01(\x0c\x12\x12\n\npossession\x18\x08 \x01(\x0c\"9\n\x0e\x41pproveRequest\x12\x0f\n\x07request\x18\x01 \x01(\x0c\x12\x16\n\x0e\x63ontent_digest\x18\x02 \x01(\x0c\"6\n\x0bVetoRequest\x12\x0f\n\x07request\x18\x01 \x01(\x0c\x12\x16\n\x0e\x63ontent_digest\x18\x02 \x01(\x0c\"g\n\x0c\x46ulfilSecret\x12\x0f\n\x07request\x18\x01 \x01(\x0c\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\x12\'\n\x07partial\x18\x03 \x01(\x0b\x32\x16.dta.v1.BlindedPartial\x12\r\n\x05\x65poch\x18\x04 \x01(\r\"`\n\x0bReportShare\x12\x0f\n\x07request\x18\x01 \x01(\x0c\x12\x11\n\tfiduciary\x18\x02 \x01(\x0c\x12\x15\n\rmlkem768_seed\x18\x03 \x01(\x0c\x12\x16\n\x0ex25519_private\x18\x04 \x01(\x0c\"\x1b\n\nCloseOrder\x12\r\n\x05order\x18\x01 \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dta.v1.tx_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SIGNEDTX']._serialized_start=146
-  _globals['_SIGNEDTX']._serialized_end=205
-  _globals['_TXBODY']._serialized_start=208
-  _globals['_TXBODY']._serialized_end=1753
-  _globals['_REGISTERIDENTITY']._serialized_start=1755
-  _globals['_REGISTERIDENTITY']._serialized_end=1791
-  _globals['_ROTATEIDENTITY']._serialized_start=1793
-  _globals['_ROTATEIDENTITY']._serialized_end=1827
-  _globals['_SUSPENDIDENTITY']._serialized_start=1829
-  _globals['_SUSPENDIDENTITY']._serialized_end=1846
-  _globals['_REVOKEIDENTITY']._serialized_start=1848
-  _globals['_REVOKEIDENTITY']._serialized_end=1882
-  _globals['_ROTATEVALIDATORKEY']._serialized_start=1884
-  _globals['_ROTATEVALIDATORKEY']._serialized_end=1932
-  _globals['_OPENVAULT']._serialized_start=1934
-  _globals['_OPENVAULT']._serialized_end=2000
-  _globals['_PUBLISHVAULTKEY']._serialized_start=2002
-  _globals['_PUBLISHVAULTKEY']._serialized_end=2064
-  _globals['_CLOSEVAULT']._serialized_start=2066
-  _globals['_CLOSEVAULT']._serialized_end=2093
-  _globals['_CANCELCLOSEVAULT']._serialized_start=2095
-  _globals['_CANCELCLOSEVAULT']._serialized_end=2128
-  _globals['_CONFIRMVAULTERASED']._serialized_start=2130
-  _globals['_CONFIRMVAULTERASED']._serialized_end=2165
-  _globals['_PLACEORDER']._serialized_start=2168
-  _globals['_PLACEORDER']._serialized_end=2486
-  _globals['_FULFILORDER']._serialized_start=2488
-  _globals['_FULFILORDER']._serialized_end=2516
-  _globals['_REJECTORDER']._serialized_start=2518
-  _globals['_REJECTORDER']._serialized_end=2584
-  _globals['_REQUESTSECRET']._serialized_start=2587
-  _globals['_REQUESTSECRET']._serialized_end=2758
-  _globals['_APPROVEREQUEST']._serialized_start=2760
-  _globals['_APPROVEREQUEST']._serialized_end=2817
-  _globals['_VETOREQUEST']._serialized_start=2819
-  _globals['_VETOREQUEST']._serialized_end=2873
-  _globals['_FULFILSECRET']._serialized_start=2875
-  _globals['_FULFILSECRET']._serialized_end=2978
-  _globals['_REPORTSHARE']._serialized_start=2980
-  _globals['_REPORTSHARE']._serialized_end=3076
-  _globals['_CLOSEORDER']._serialized_start=3078
-  _globals['_CLOSEORDER']._serialized_end=3105
+  _globals['_SIGNEDTX']._serialized_start=164
+  _globals['_SIGNEDTX']._serialized_end=223
+  _globals['_TXBODY']._serialized_start=226
+  _globals['_TXBODY']._serialized_end=2123
+  _globals['_REGISTERIDENTITY']._serialized_start=2125
+  _globals['_REGISTERIDENTITY']._serialized_end=2161
+  _globals['_ROTATEIDENTITY']._serialized_start=2163
+  _globals['_ROTATEIDENTITY']._serialized_end=2197
+  _globals['_SUSPENDIDENTITY']._serialized_start=2199
+  _globals['_SUSPENDIDENTITY']._serialized_end=2216
+  _globals['_REVOKEIDENTITY']._serialized_start=2218
+  _globals['_REVOKEIDENTITY']._serialized_end=2252
+  _globals['_ROTATEVALIDATORKEY']._serialized_start=2254
+  _globals['_ROTATEVALIDATORKEY']._serialized_end=2302
+  _globals['_OPENVAULT']._serialized_start=2304
+  _globals['_OPENVAULT']._serialized_end=2370
+  _globals['_PUBLISHVAULTKEY']._serialized_start=2372
+  _globals['_PUBLISHVAULTKEY']._serialized_end=2434
+  _globals['_CLOSEVAULT']._serialized_start=2436
+  _globals['_CLOSEVAULT']._serialized_end=2463
+  _globals['_CANCELCLOSEVAULT']._serialized_start=2465
+  _globals['_CANCELCLOSEVAULT']._serialized_end=2498
+  _globals['_CONFIRMVAULTERASED']._serialized_start=2500
+  _globals['_CONFIRMVAULTERASED']._serialized_end=2535
+  _globals['_PLACEORDER']._serialized_start=2538
+  _globals['_PLACEORDER']._serialized_end=2856
+  _globals['_FULFILORDER']._serialized_start=2858
+  _globals['_FULFILORDER']._serialized_end=2886
+  _globals['_REJECTORDER']._serialized_start=2888
+  _globals['_REJECTORDER']._serialized_end=2954
+  _globals['_REQUESTSECRET']._serialized_start=2957
+  _globals['_REQUESTSECRET']._serialized_end=3128
+  _globals['_APPROVEREQUEST']._serialized_start=3130
+  _globals['_APPROVEREQUEST']._serialized_end=3187
+  _globals['_VETOREQUEST']._serialized_start=3189
+  _globals['_VETOREQUEST']._serialized_end=3243
+  _globals['_FULFILSECRET']._serialized_start=3245
+  _globals['_FULFILSECRET']._serialized_end=3348
+  _globals['_REPORTSHARE']._serialized_start=3350
+  _globals['_REPORTSHARE']._serialized_end=3446
+  _globals['_CLOSEORDER']._serialized_start=3448
+  _globals['_CLOSEORDER']._serialized_end=3475
 # @@protoc_insertion_point(module_scope)

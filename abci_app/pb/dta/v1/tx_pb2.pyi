@@ -3,6 +3,7 @@ from abci_app.pb.dta.v1 import custody_pb2 as _custody_pb2
 from abci_app.pb.dta.v1 import governance_pb2 as _governance_pb2
 from abci_app.pb.dta.v1 import authority_pb2 as _authority_pb2
 from abci_app.pb.dta.v1 import extraction_pb2 as _extraction_pb2
+from abci_app.pb.dta.v1 import mfa_pb2 as _mfa_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -22,7 +23,7 @@ class SignedTx(_message.Message):
     def __init__(self, body: _Optional[bytes] = ..., signer: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class TxBody(_message.Message):
-    __slots__ = ("chain_id", "expires_at_height", "salt", "register_identity", "rotate_identity", "suspend_identity", "revoke_identity", "rotate_validator_key", "open_vault", "publish_vault_key", "close_vault", "cancel_close_vault", "confirm_vault_erased", "place_order", "fulfil_order", "reject_order", "request_secret", "approve_request", "veto_request", "fulfil_secret", "report_share", "close_order", "propose", "vote", "withdraw_proposal", "consent_ceremony", "accept_ceremony", "deal_shares", "dispute_dealings", "confirm_share", "submit_partials", "submit_unblinded", "place_signing_order")
+    __slots__ = ("chain_id", "expires_at_height", "salt", "register_identity", "rotate_identity", "suspend_identity", "revoke_identity", "rotate_validator_key", "open_vault", "publish_vault_key", "close_vault", "cancel_close_vault", "confirm_vault_erased", "place_order", "fulfil_order", "reject_order", "request_secret", "approve_request", "veto_request", "fulfil_secret", "report_share", "close_order", "propose", "vote", "withdraw_proposal", "consent_ceremony", "accept_ceremony", "deal_shares", "dispute_dealings", "confirm_share", "submit_partials", "submit_unblinded", "place_signing_order", "register_server", "remove_server", "enrol_clients", "reenrol_clients", "request_server_secret", "issue_permits", "revoke_client")
     CHAIN_ID_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     SALT_FIELD_NUMBER: _ClassVar[int]
@@ -56,6 +57,13 @@ class TxBody(_message.Message):
     SUBMIT_PARTIALS_FIELD_NUMBER: _ClassVar[int]
     SUBMIT_UNBLINDED_FIELD_NUMBER: _ClassVar[int]
     PLACE_SIGNING_ORDER_FIELD_NUMBER: _ClassVar[int]
+    REGISTER_SERVER_FIELD_NUMBER: _ClassVar[int]
+    REMOVE_SERVER_FIELD_NUMBER: _ClassVar[int]
+    ENROL_CLIENTS_FIELD_NUMBER: _ClassVar[int]
+    REENROL_CLIENTS_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_SERVER_SECRET_FIELD_NUMBER: _ClassVar[int]
+    ISSUE_PERMITS_FIELD_NUMBER: _ClassVar[int]
+    REVOKE_CLIENT_FIELD_NUMBER: _ClassVar[int]
     chain_id: str
     expires_at_height: int
     salt: bytes
@@ -89,7 +97,14 @@ class TxBody(_message.Message):
     submit_partials: _extraction_pb2.SubmitPartials
     submit_unblinded: _extraction_pb2.SubmitUnblinded
     place_signing_order: _extraction_pb2.PlaceSigningOrder
-    def __init__(self, chain_id: _Optional[str] = ..., expires_at_height: _Optional[int] = ..., salt: _Optional[bytes] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., rotate_identity: _Optional[_Union[RotateIdentity, _Mapping]] = ..., suspend_identity: _Optional[_Union[SuspendIdentity, _Mapping]] = ..., revoke_identity: _Optional[_Union[RevokeIdentity, _Mapping]] = ..., rotate_validator_key: _Optional[_Union[RotateValidatorKey, _Mapping]] = ..., open_vault: _Optional[_Union[OpenVault, _Mapping]] = ..., publish_vault_key: _Optional[_Union[PublishVaultKey, _Mapping]] = ..., close_vault: _Optional[_Union[CloseVault, _Mapping]] = ..., cancel_close_vault: _Optional[_Union[CancelCloseVault, _Mapping]] = ..., confirm_vault_erased: _Optional[_Union[ConfirmVaultErased, _Mapping]] = ..., place_order: _Optional[_Union[PlaceOrder, _Mapping]] = ..., fulfil_order: _Optional[_Union[FulfilOrder, _Mapping]] = ..., reject_order: _Optional[_Union[RejectOrder, _Mapping]] = ..., request_secret: _Optional[_Union[RequestSecret, _Mapping]] = ..., approve_request: _Optional[_Union[ApproveRequest, _Mapping]] = ..., veto_request: _Optional[_Union[VetoRequest, _Mapping]] = ..., fulfil_secret: _Optional[_Union[FulfilSecret, _Mapping]] = ..., report_share: _Optional[_Union[ReportShare, _Mapping]] = ..., close_order: _Optional[_Union[CloseOrder, _Mapping]] = ..., propose: _Optional[_Union[_governance_pb2.Propose, _Mapping]] = ..., vote: _Optional[_Union[_governance_pb2.Vote, _Mapping]] = ..., withdraw_proposal: _Optional[_Union[_governance_pb2.WithdrawProposal, _Mapping]] = ..., consent_ceremony: _Optional[_Union[_authority_pb2.ConsentCeremony, _Mapping]] = ..., accept_ceremony: _Optional[_Union[_authority_pb2.AcceptCeremony, _Mapping]] = ..., deal_shares: _Optional[_Union[_authority_pb2.DealShares, _Mapping]] = ..., dispute_dealings: _Optional[_Union[_authority_pb2.DisputeDealings, _Mapping]] = ..., confirm_share: _Optional[_Union[_authority_pb2.ConfirmShare, _Mapping]] = ..., submit_partials: _Optional[_Union[_extraction_pb2.SubmitPartials, _Mapping]] = ..., submit_unblinded: _Optional[_Union[_extraction_pb2.SubmitUnblinded, _Mapping]] = ..., place_signing_order: _Optional[_Union[_extraction_pb2.PlaceSigningOrder, _Mapping]] = ...) -> None: ...
+    register_server: _mfa_pb2.RegisterServer
+    remove_server: _mfa_pb2.RemoveServer
+    enrol_clients: _mfa_pb2.EnrolClients
+    reenrol_clients: _mfa_pb2.ReenrolClients
+    request_server_secret: _mfa_pb2.RequestServerSecret
+    issue_permits: _mfa_pb2.IssuePermits
+    revoke_client: _mfa_pb2.RevokeClient
+    def __init__(self, chain_id: _Optional[str] = ..., expires_at_height: _Optional[int] = ..., salt: _Optional[bytes] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., rotate_identity: _Optional[_Union[RotateIdentity, _Mapping]] = ..., suspend_identity: _Optional[_Union[SuspendIdentity, _Mapping]] = ..., revoke_identity: _Optional[_Union[RevokeIdentity, _Mapping]] = ..., rotate_validator_key: _Optional[_Union[RotateValidatorKey, _Mapping]] = ..., open_vault: _Optional[_Union[OpenVault, _Mapping]] = ..., publish_vault_key: _Optional[_Union[PublishVaultKey, _Mapping]] = ..., close_vault: _Optional[_Union[CloseVault, _Mapping]] = ..., cancel_close_vault: _Optional[_Union[CancelCloseVault, _Mapping]] = ..., confirm_vault_erased: _Optional[_Union[ConfirmVaultErased, _Mapping]] = ..., place_order: _Optional[_Union[PlaceOrder, _Mapping]] = ..., fulfil_order: _Optional[_Union[FulfilOrder, _Mapping]] = ..., reject_order: _Optional[_Union[RejectOrder, _Mapping]] = ..., request_secret: _Optional[_Union[RequestSecret, _Mapping]] = ..., approve_request: _Optional[_Union[ApproveRequest, _Mapping]] = ..., veto_request: _Optional[_Union[VetoRequest, _Mapping]] = ..., fulfil_secret: _Optional[_Union[FulfilSecret, _Mapping]] = ..., report_share: _Optional[_Union[ReportShare, _Mapping]] = ..., close_order: _Optional[_Union[CloseOrder, _Mapping]] = ..., propose: _Optional[_Union[_governance_pb2.Propose, _Mapping]] = ..., vote: _Optional[_Union[_governance_pb2.Vote, _Mapping]] = ..., withdraw_proposal: _Optional[_Union[_governance_pb2.WithdrawProposal, _Mapping]] = ..., consent_ceremony: _Optional[_Union[_authority_pb2.ConsentCeremony, _Mapping]] = ..., accept_ceremony: _Optional[_Union[_authority_pb2.AcceptCeremony, _Mapping]] = ..., deal_shares: _Optional[_Union[_authority_pb2.DealShares, _Mapping]] = ..., dispute_dealings: _Optional[_Union[_authority_pb2.DisputeDealings, _Mapping]] = ..., confirm_share: _Optional[_Union[_authority_pb2.ConfirmShare, _Mapping]] = ..., submit_partials: _Optional[_Union[_extraction_pb2.SubmitPartials, _Mapping]] = ..., submit_unblinded: _Optional[_Union[_extraction_pb2.SubmitUnblinded, _Mapping]] = ..., place_signing_order: _Optional[_Union[_extraction_pb2.PlaceSigningOrder, _Mapping]] = ..., register_server: _Optional[_Union[_mfa_pb2.RegisterServer, _Mapping]] = ..., remove_server: _Optional[_Union[_mfa_pb2.RemoveServer, _Mapping]] = ..., enrol_clients: _Optional[_Union[_mfa_pb2.EnrolClients, _Mapping]] = ..., reenrol_clients: _Optional[_Union[_mfa_pb2.ReenrolClients, _Mapping]] = ..., request_server_secret: _Optional[_Union[_mfa_pb2.RequestServerSecret, _Mapping]] = ..., issue_permits: _Optional[_Union[_mfa_pb2.IssuePermits, _Mapping]] = ..., revoke_client: _Optional[_Union[_mfa_pb2.RevokeClient, _Mapping]] = ...) -> None: ...
 
 class RegisterIdentity(_message.Message):
     __slots__ = ("envelope",)

@@ -1,0 +1,52 @@
+"""ReenrolClients: a further issue for clients that are enrolled. A message of its own: it never passes for a first."""
+
+from __future__ import annotations
+
+from abci_app.codes import Code
+from abci_app.errors import Refusal
+from abci_app.messages.context import Context
+from abci_app.messages.spec import MessageClass, MessageSpec
+from abci_app.mfa import issuing, realms
+from abci_app.pb.dta.v1 import mfa_pb2
+from abci_app.state import keys
+from abci_app.state.records import REALM_CLIENTS
+
+
+def _validate(message: mfa_pb2.ReenrolClients) -> None:
+    issuing.check_enrolments(message.realm, message.clients)
+
+
+def _execute(context: Context, message: mfa_pb2.ReenrolClients) -> bytes:
+    realm = realms.get_as_registrar(context, message.realm)
+    records = []
+    for enrolment in message.clients:
+        record = REALM_CLIENTS.find(context.state, realm.id, enrolment.client)
+        if record is None:
+            raise Refusal(Code.UNKNOWN_CLIENT, enrolment.client.hex())
+        revoked = record.status == mfa_pb2.MFA_CLIENT_STATUS_REVOKED
+        context.require(not revoked, Code.CLIENT_REVOKED, enrolment.client.hex())
+        records.append(record)
+    request = issuing.ask_client_secrets(context, realm, message.clients)
+    for item, record in enumerate(records):
+        record.enrolments += 1
+        record.request, record.item = request, item
+        record.enrolled_height, record.enrolled_tx = context.height, context.tx_hash
+        REALM_CLIENTS.put(context.state, record, realm.id, record.client)
+    realms.emit(context, realm, "clients-reenrolled", clients=len(records), extraction=request)
+    return request
+
+
+SPEC = MessageSpec(
+    field="reenrol_clients",
+    message=mfa_pb2.ReenrolClients,
+    message_class=MessageClass.USER,
+    cost=lambda message: 300 + issuing.ENROLMENT_COST * len(message.clients),
+    validate=_validate,
+    execute=_execute,
+    writes=(keys.REALM_CLIENT, *issuing.ASK_WRITES),
+    codes=(
+        Code.FIELD_INVALID, Code.UNKNOWN_REALM, Code.NOT_REGISTRAR, Code.CLIENT_REVOKED, Code.UNKNOWN_CLIENT,
+        Code.TOO_MANY, *issuing.ASK_CODES,
+    ),
+    events=("realm", *issuing.EVENTS),
+)  # fmt: skip

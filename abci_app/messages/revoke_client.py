@@ -1,0 +1,46 @@
+"""RevokeClient: from now on the client is issued no permit and is not enrolled again. Final."""
+
+from __future__ import annotations
+
+from abci_app import limits
+from abci_app.codes import Code
+from abci_app.errors import Refusal
+from abci_app.messages.context import Context
+from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.mfa import issuing, realms
+from abci_app.pb.dta.v1 import mfa_pb2
+from abci_app.state import keys
+from abci_app.state.records import REALM_CLIENTS
+
+
+def _validate(message: mfa_pb2.RevokeClient) -> None:
+    need_bytes(message.realm, limits.ID_BYTES, "realm")
+    need_bytes(message.client, limits.ID_BYTES, "client")
+
+
+def _execute(context: Context, message: mfa_pb2.RevokeClient) -> bytes:
+    realm = realms.get_as_registrar(context, message.realm)
+    record = REALM_CLIENTS.find(context.state, realm.id, message.client)
+    if record is None:
+        raise Refusal(Code.UNKNOWN_CLIENT, message.client.hex())
+    revoked = record.status == mfa_pb2.MFA_CLIENT_STATUS_REVOKED
+    context.require(not revoked, Code.ALREADY_DONE, message.client.hex())
+    record.status = mfa_pb2.MFA_CLIENT_STATUS_REVOKED
+    record.revoked_height, record.revoked_tx = context.height, context.tx_hash
+    REALM_CLIENTS.put(context.state, record, realm.id, message.client)
+    issuing.cancel_permits(context, realm, message.client)
+    realms.emit(context, realm, "client-revoked", client=message.client)
+    return b""
+
+
+SPEC = MessageSpec(
+    field="revoke_client",
+    message=mfa_pb2.RevokeClient,
+    message_class=MessageClass.USER,
+    cost=lambda _: 400,
+    validate=_validate,
+    execute=_execute,
+    writes=(keys.REALM_CLIENT, *issuing.CANCEL_WRITES),
+    codes=(Code.FIELD_INVALID, Code.UNKNOWN_REALM, Code.NOT_REGISTRAR, Code.UNKNOWN_CLIENT, Code.ALREADY_DONE),
+    events=("realm", *issuing.EVENTS),
+)

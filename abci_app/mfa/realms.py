@@ -1,0 +1,41 @@
+"""What several messages do with a realm: find it, check who asks, ask the authority's members for partials."""
+
+from __future__ import annotations
+
+from abci_app.codes import Code
+from abci_app.errors import Refusal
+from abci_app.hashing import tagged_hash
+from abci_app.messages.context import Context
+from abci_app.pb.dta.v1 import mfa_pb2 as pb
+from abci_app.state.records import REALM_SERVERS, REALMS
+
+
+def realm_id(gid: bytes, authority: bytes) -> bytes:
+    """The id of the one realm that an mfa key serves. 32 bytes."""
+    return tagged_hash("DTA-v1-realm", gid, authority)
+
+
+def get(context: Context, realm: bytes) -> pb.RealmRecord:
+    """The realm, refused with UNKNOWN_REALM where there is none."""
+    record = REALMS.find(context.state, realm)
+    if record is None:
+        raise Refusal(Code.UNKNOWN_REALM, realm.hex())
+    return record
+
+
+def get_as_registrar(context: Context, realm: bytes) -> pb.RealmRecord:
+    """The realm, if the signer is its registrar."""
+    record = get(context, realm)
+    context.require(context.signer == record.terms.registrar, Code.NOT_REGISTRAR, context.signer.hex())
+    return record
+
+
+def is_server(context: Context, realm: bytes, server: bytes) -> bool:
+    """Whether ``server`` is registered in the realm now."""
+    record = REALM_SERVERS.find(context.state, realm, server)
+    return record is not None and not record.removed_height
+
+
+def emit(context: Context, realm: pb.RealmRecord, action: str, **attributes: bytes | int | str) -> None:
+    """An event about the realm."""
+    context.emit("realm", realm.id, action, **attributes)

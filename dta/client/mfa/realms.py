@@ -1,0 +1,75 @@
+"""Reading realms: what they are, who is in them, by proof."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from abci_app.pb.dta.v1 import authority_pb2, mfa_pb2
+from dta.client import leaves
+from dta.client.flow import Flow
+from dta.client.ledger import Ledger, LedgerFlows
+from dta.errors import NotFound
+from dta.mfa.realm import RealmFacts
+from dta.mfa.suite import suite_of
+
+
+class RealmNotReady(NotFound):
+    """The realm's key is not there yet."""
+
+    kind = "realm-not-ready"
+
+
+@dataclass(frozen=True, slots=True)
+class RealmView:
+    """A realm and its key, of one proved state."""
+
+    record: mfa_pb2.RealmRecord
+    authority: authority_pb2.AuthorityRecord
+    height: int
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether its key is in force."""
+        return bool(self.authority.public_key_g1) and bool(self.authority.epoch)
+
+    def facts(self, gid: bytes) -> RealmFacts:
+        """What servers and clients have to know. Raises RealmNotReady."""
+        if not self.is_ready:
+            raise RealmNotReady(
+                f"the realm {self.record.id.hex()} has no key yet",
+                hint="its ceremony must be done first: `dta authority show` says what it waits for",
+            )
+        terms = self.record.terms
+        return RealmFacts(
+            gid=gid, realm=self.record.id, authority=self.record.authority, suite=suite_of(terms.suite),
+            public_key=self.authority.public_key_g1, permits_required=terms.permits_required,
+            max_attempts=terms.max_attempts, lockout_s=terms.lockout_s, one_pass_max_age_s=terms.one_pass_max_age_s,
+            name=terms.name,
+        )  # fmt: skip
+
+
+def view_flow(flows: LedgerFlows, realm: bytes, at_least: int = 0) -> Flow[RealmView]:
+    """A realm and its key. Raises NotFound."""
+    head = yield from flows.reader.head(at_least)
+    leaf = leaves.realm(realm)
+    record = leaf.found((yield from flows.find_at(head, leaf)))
+    key = leaves.authority(record.authority)
+    return RealmView(record, key.found((yield from flows.find_at(head, key))), head.height)
+
+
+def view(ledger: Ledger, realm: bytes, at_least: int = 0) -> RealmView:
+    """:func:`view_flow`, blocking."""
+    return ledger.rpc.run(view_flow(ledger.flows, realm, at_least))
+
+
+def clients(ledger: Ledger, record: mfa_pb2.RealmRecord) -> Iterator[mfa_pb2.MfaClientRecord]:
+    """Every client of the realm by its number, as it is now; each read is proved."""
+    for number in range(record.clients):
+        named = ledger.get(leaves.realm_client_number(record.id, number))
+        yield ledger.get(leaves.realm_client(record.id, named.client))
+
+
+def status_name(record: mfa_pb2.MfaClientRecord) -> str:
+    """A client's status in lower case."""
+    return mfa_pb2.MfaClientStatus.Name(record.status).removeprefix("MFA_CLIENT_STATUS_").lower()

@@ -1,0 +1,83 @@
+"""A realm's servers: registering them, and a server's own secret.
+
+The transport key's private half is derived from the server identity's root key and the request's id, which the ledger
+has: so nothing is kept on disk until the secret is there, and a server that lost its disk opens it again.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from abci_app.crypto.curve import G1, G2
+from abci_app.limits import NONCE_BYTES
+from abci_app.mfa import issuing, points
+from abci_app.pb.dta.v1 import extraction_pb2, mfa_pb2
+from dta.client import leaves
+from dta.client.custody.session import Session
+from dta.client.mfa import issued, realms
+from dta.client.mfa.issued import wait_for
+from dta.client.submit import Committed
+from dta.crypto.extraction import Transport, make_transport
+from dta.crypto.scalar import SecretScalar
+from dta.errors import NotFound, NotVerified
+from dta.hsm import labels
+from dta.hsm.derive import derive
+from dta.hsm.keystore import Keystore
+from dta.mfa.protocol import check_server_secret
+from dta.mfa.secret_point import SecretPoint
+
+PURPOSE = "mfa-server-transport"
+_WIDE_BYTES = 48
+
+
+def register(session: Session, realm: bytes, server: bytes) -> Committed:
+    """Name a server of the realm, as its registrar. Raises RefusedByLedger."""
+    return session.send(mfa_pb2.RegisterServer(realm=realm, server=server))
+
+
+def remove(session: Session, realm: bytes, server: bytes) -> Committed:
+    """Strike a server off, as the registrar. What it was given it keeps. Raises RefusedByLedger."""
+    return session.send(mfa_pb2.RemoveServer(realm=realm, server=server))
+
+
+def transport_of(root: Keystore, gid: bytes, realm: bytes, server: bytes, request: bytes) -> Transport:
+    """The transport key of a server's request, in G2 alone: the same each time."""
+    x = SecretScalar.from_wide(derive(root, labels.root(), PURPOSE, gid + request, _WIDE_BYTES))
+    return make_transport(G2, gid, extraction_pb2.USE_SERVER, request, realm, server, x)
+
+
+def request_secret(session: Session, realm: bytes) -> bytes:
+    """Ask for the acting identity's server secret. Returns the request's id. Raises RefusedByLedger."""
+    server, nonce = session.party.identity, secrets.token_bytes(NONCE_BYTES)
+    request = issuing.server_request(session.gid, realm, server, nonce)
+    key = transport_of(session.party.need_root(), session.gid, realm, server, request)
+    message = mfa_pb2.RequestServerSecret(realm=realm, nonce=nonce, transport_key=key.point, proof=key.proof)
+    return session.send(message).data
+
+
+def open_secret(session: Session, realm: bytes, wait_s: float) -> SecretPoint[G2]:
+    """The acting identity's server secret by its last request, waited for and checked against the realm's key.
+
+    Raises NotFound (never asked), NotIssued, NotVerified, RealmNotReady.
+    """
+    server = session.party.identity
+    record = session.ledger.find(leaves.realm_server(realm, server))
+    if record is None or not record.latest_request:
+        raise NotFound("this server has not asked for its secret", hint="`dta mfa server request-secret` does")
+    found = realms.view(session.ledger, realm)
+    facts = found.facts(session.gid)
+    q = points.server_point(facts.suite.number, session.gid, facts.authority, realm, server)
+    answer = wait_for(session.ledger, lambda: _read(session, record.latest_request), wait_s, session.progress)
+    key = transport_of(session.party.need_root(), session.gid, realm, server, record.latest_request)
+    secret = issued.open_server(session.gid, answer, q, key)
+    try:
+        check_server_secret(G1.decode(facts.public_key), q, secret)
+    except ValueError:
+        raise NotVerified("server-secret", "the opened secret is not the realm key's multiple of Q") from None
+    return secret
+
+
+def _read(session: Session, request: bytes) -> issued.Issued:
+    flows = session.ledger.flows
+    head = session.ledger.rpc.run(flows.reader.head())
+    return session.ledger.rpc.run(issued.find_at(flows, head, request, 0))
