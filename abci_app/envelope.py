@@ -31,6 +31,8 @@ BODY_OVERHEAD_BYTES: Final = BODY_COMMITMENT_BYTES + 16
 
 SEALED_TYPES: Final = (envelope_pb2.ENVELOPE_TYPE_RECORD, envelope_pb2.ENVELOPE_TYPE_ORDER)
 CLEAR_TYPES: Final = (envelope_pb2.ENVELOPE_TYPE_IDENTITY_DOCUMENT, envelope_pb2.ENVELOPE_TYPE_REQUEST_KEYS)
+WITHOUT_RECIPIENTS: Final = (*CLEAR_TYPES, envelope_pb2.ENVELOPE_TYPE_IDENTITY_SEALED)
+WITH_CONTEXT: Final = (envelope_pb2.ENVELOPE_TYPE_ORDER, envelope_pb2.ENVELOPE_TYPE_IDENTITY_SEALED)
 
 
 class EnvelopeFault(Enum):
@@ -115,14 +117,14 @@ def _decode_header(data: bytes) -> envelope_pb2.EnvelopeHeader:
 
 def header_fault(header: envelope_pb2.EnvelopeHeader) -> EnvelopeFault | None:
     """The first rule of docs/spec/envelope.md that ``header`` breaks, or None. Builders hold their own to it too."""
-    is_order = header.type == envelope_pb2.ENVELOPE_TYPE_ORDER
+    needs_context = header.type in WITH_CONTEXT
     checks = (
         (EnvelopeFault.VERSION, header.version == VERSION),
-        (EnvelopeFault.TYPE, header.type in SEALED_TYPES or header.type in CLEAR_TYPES),
+        (EnvelopeFault.TYPE, header.type in SEALED_TYPES or header.type in WITHOUT_RECIPIENTS),
         (EnvelopeFault.SENDER, len(header.sender) == limits.ID_BYTES),
         (EnvelopeFault.TIME, header.time_s <= limits.MAX_TIME_S),
         (EnvelopeFault.PREVIOUS_CID, not header.previous_cid or is_cid(header.previous_cid)),
-        (EnvelopeFault.CONTEXT, len(header.context) in ((HASH_BYTES,) if is_order else (0, HASH_BYTES))),
+        (EnvelopeFault.CONTEXT, len(header.context) in ((HASH_BYTES,) if needs_context else (0, HASH_BYTES))),
         (EnvelopeFault.RECIPIENTS, _recipients_are_valid(header)),
     )
     return next((fault for fault, holds in checks if not holds), None)
@@ -130,7 +132,7 @@ def header_fault(header: envelope_pb2.EnvelopeHeader) -> EnvelopeFault | None:
 
 def _recipients_are_valid(header: envelope_pb2.EnvelopeHeader) -> bool:
     recipients = header.recipients
-    if header.type in CLEAR_TYPES:
+    if header.type in WITHOUT_RECIPIENTS:
         return not recipients
     if not 0 < len(recipients) <= MAX_RECIPIENTS:
         return False

@@ -92,7 +92,7 @@ def open_request(
     most = context.params.max_extraction_items
     context.require(1 <= len(items) <= most, Code.BAD_ITEMS, f"1 to {most} items")
     for item in items:
-        claim_transport(context, request, use, subject, item)
+        claim_transport(context, request, authority, use, subject, item)
     return start(
         context, request=request, authority=authority, use=use, suite=suite, subject=subject, items=items,
         deadline_time_s=deadline_time_s, from_time_s=context.time_s, from_height=context.height + 1,
@@ -119,7 +119,9 @@ OPEN_COST: Final = {pb.USE_CLIENT: 1_200, pb.USE_SERVER: 3_000, pb.USE_PERMIT: 2
 """About the microseconds an item costs when a request for it is opened: T decoded, its possession verified, leaves."""
 
 
-def claim_transport(context: Context, request: bytes, use: pb.Use, subject: bytes, item: Item) -> None:
+def claim_transport(
+    context: Context, request: bytes, authority: bytes, use: pb.Use, subject: bytes, item: Item
+) -> None:
     """Check an item's transport key for this request, and use it up. Nothing to do where a use has none."""
     if use not in BLINDED:
         if item.transport or item.possession:
@@ -135,9 +137,21 @@ def claim_transport(context: Context, request: bytes, use: pb.Use, subject: byte
         group, context.gid, use, request, subject, item.subject, item.transport, item.possession
     )
     context.require(holds, Code.BAD_POSSESSION, request.hex())
-    if context.state.get(keys.bls_key_owner(item.transport)) is not None:
-        raise Refusal(Code.POINT_USED, "it is an identity's BLS key")
+    if _is_registered(context, authority, item.transport):
+        raise Refusal(Code.POINT_USED, "it is a registered key")
     points.use(context, item.transport, request)
+
+
+def _is_registered(context: Context, authority: bytes, point: bytes) -> bool:
+    """Whether the point is an identity's BLS key, the authority's own key, or a public share of its epoch."""
+    if context.state.get(keys.bls_key_owner(point)) is not None:
+        return True
+    found = epochs.current(context.state, authority)
+    if found is None:
+        return False
+    record, epoch = found
+    shares = [member.public_share for member in epochs.members(context.state, authority, epoch.epoch)]
+    return point in (record.public_key_g1, record.public_key_g2, *shares)
 
 
 def start(

@@ -34,9 +34,13 @@ def partial_holds(
     """Whether the partial is that member's for this item. No pairings."""
     by = answerer(member)
     if isinstance(partial, pb.BlindedPartial):
-        blinded = Blinded(partial.c1, partial.c3, partial.proof)
-        return extraction.blinded_holds(what, by, item.base, item.transport, blinded)
+        return blinded_holds(what, by, item, Blinded(partial.c1, partial.c3, partial.proof))
     return extraction.unblinded_holds(what, by, item.base, Unblinded(partial.share, partial.proof))
+
+
+def blinded_holds(what: Asked, by: Answerer, item: pb.ExtractionItem, partial: Blinded) -> bool:
+    """Whether a blinded partial is ``by``'s for this item. No pairings."""
+    return extraction.blinded_holds(what, by, item.base, item.transport, partial)
 
 
 def combine_signature(shares: Sequence[tuple[int, bytes]]) -> bytes:

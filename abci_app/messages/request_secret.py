@@ -70,7 +70,9 @@ def _execute(context: Context, message: tx_pb2.RequestSecret) -> bytes:
     context.require(REQUESTS.find(context.state, request_id) is None, Code.DUPLICATE, request_id.hex())
     if order.authority:
         item = Item(b"", context.signer, message.transport_key, message.possession)
-        extractions.claim_transport(context, request_id, extraction_pb2.USE_CUSTODY, order.id, item)
+        extractions.claim_transport(
+            context, request_id, order.authority, extraction_pb2.USE_CUSTODY, order.id, item
+        )
     request = custody_pb2.RequestRecord(
         id=request_id, order=order.id, beneficiary=context.signer, keys_cid=message.keys_cid,
         key_digests=message.key_digests, transport_key=message.transport_key,

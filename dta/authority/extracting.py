@@ -6,45 +6,77 @@ Each item of each request is blinded anew (:func:`dta.crypto.extraction.blind`):
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from typing import Final
 
 from google.protobuf.message import Message
 
 from abci_app.authority import epochs, extractions, proofs
 from abci_app.crypto.curve import G1, G2
 from abci_app.crypto.extraction import Asked
+from abci_app.pb.dta.v1 import authority_pb2, tx_pb2
 from abci_app.pb.dta.v1 import extraction_pb2 as pb
-from abci_app.pb.dta.v1 import tx_pb2
+from abci_app.state.due import DueKind
 from abci_app.state.records import EXTRACTION_ITEMS, EXTRACTIONS
 from abci_app.state.view import StateView
 from dta.crypto import extraction
 from dta.crypto.proofs import RandomBytes
 from dta.crypto.scalar import SecretScalar
 from dta.hooks.errors import CannotAnswer, NotDue
+from dta.hooks.plan import Job
+from dta.hooks.tools import Pinned, Tools, require_due
+
+
+def perform(job: Job, tools: Tools) -> Message:
+    """The answer that ``job`` (SUBMIT_PARTIALS, SUBMIT_UNBLINDED, or FULFIL_SECRET under an authority key) owes.
+
+    The share is opened first, which takes a while. Then state is read again and the partials are made from that: one
+    that was made is out, whatever the ledger says to the transaction. Raises NotDue, CannotAnswer, and what opening
+    the share raises.
+    """
+    with tools.pin() as now:
+        record, _ = _pending(job, tools, now)
+        epoch = record.epoch
+        share = tools.share_of(now.view, record.authority, epoch)
+    with tools.pin() as now:
+        record, member = _pending(job, tools, now)
+        if record.epoch != epoch:
+            raise NotDue(str(job))  # another epoch took over meanwhile: planned again, with its share
+        return answer(now.view, tools.gid, record, member, share)
+
+
+PERFORM: Final = {DueKind.SUBMIT_PARTIALS: perform, DueKind.SUBMIT_UNBLINDED: perform}
+"""This module's jobs, for the runner's table."""
+
+
+def _pending(
+    job: Job, tools: Tools, now: Pinned
+) -> tuple[pb.ExtractionRecord, authority_pb2.MemberRecord]:
+    """The request and our seat, where it is still owed by the state of now. Raises NotDue."""
+    require_due(job, tools, now)
+    record = EXTRACTIONS.find(now.view, job.subject)
+    if record is None or record.status != pb.EXTRACTION_STATUS_PENDING or now.time_s >= record.deadline_time_s:
+        raise NotDue(str(job))
+    member = epochs.member_of(now.view, record.authority, record.epoch, tools.identity)
+    if member is None:
+        raise NotDue(str(job))
+    return record, member
 
 
 def answer(
     view: StateView,
     gid: bytes,
-    fiduciary: bytes,
-    request: bytes,
-    share_of: Callable[[bytes, int], SecretScalar],
+    record: pb.ExtractionRecord,
+    member: authority_pb2.MemberRecord,
+    share: SecretScalar,
     random_bytes: RandomBytes = secrets.token_bytes,
 ) -> Message:
-    """``fiduciary``'s answer to all items of ``request``, as the state of ``view`` has it.
+    """``member``'s answer to all items of a request, as the state of ``view`` has it.
 
-    ``share_of(authority, epoch)`` gives its share. Raises NotDue (the request ended, or is not ours), CannotAnswer
-    (the share is not the one of the public share in state: nothing is made with it).
+    Raises CannotAnswer where the share is not the one of the public share in state: nothing is made with it.
     """
-    record = EXTRACTIONS.find(view, request)
-    if record is None or record.status != pb.EXTRACTION_STATUS_PENDING:
-        raise NotDue(f"extraction {request.hex()}")
-    member = epochs.member_of(view, record.authority, record.epoch, fiduciary)
-    if member is None:
-        raise NotDue(f"extraction {request.hex()}")
-    share = share_of(record.authority, record.epoch)
     if (G1.generator() * share.reveal()).encode() != member.public_share:
         raise CannotAnswer("our share is not the one that the ledger has the public share of")
+    request = record.id
     purpose = extractions.PURPOSE[record.use]
     items = [EXTRACTION_ITEMS.get(view, request, number) for number in range(record.items)]
     if record.use in extractions.BLINDED:

@@ -10,7 +10,7 @@ import typer
 from abci_app.codes import info
 from abci_app.limits import MAX_ENVELOPE_BYTES
 from abci_app.pb.dta.v1 import custody_pb2 as pb
-from dta.cli import order_release, policy
+from dta.cli import authorities, order_release, policy
 from dta.cli.custody import Wait, Work, Yes, ask, at_work, find_id, read_secret, table
 from dta.cli.order_view import order_json, order_lines, order_status, request_json, request_lines, requests_of
 from dta.client import leaves, requests
@@ -18,8 +18,8 @@ from dta.client.custody import orders, records
 from dta.client.custody.orders import NewOrder
 from dta.client.ledger import OrderView
 from dta.client.tx import SignedBytes
-from dta.custody import registry
-from dta.errors import JsonValue, NotFound, RpcError
+from dta.custody import mpc_bls, registry
+from dta.errors import JsonValue, NotFound, RpcError, UsageError
 from dta.secret import SecretBytes
 
 app = typer.Typer(help="Orders: secrets in the fiduciaries' keeping.", no_args_is_help=True)
@@ -31,8 +31,12 @@ AllowMissing = Annotated[int, typer.Option(help="So many fiduciaries need not ta
 @app.command("place")
 def place(
     context: typer.Context,
-    vault: Annotated[str, typer.Option(help="The vault's id, or its first digits.")],
     secret_file: Annotated[str, typer.Option(help="The secret: a file, or - for standard input.")],
+    vault: Annotated[str, typer.Option(help="The vault's id, or its first digits (hsm-realm).")] = "",
+    custodian_name: Annotated[
+        str, typer.Option("--custodian", help="Without: the vault's; mpc-bls with --authority.")
+    ] = "",
+    authority: Annotated[str, typer.Option(help="A custody key's name or id, instead of a vault (mpc-bls).")] = "",
     policy_text: policy.Text = "",
     policy_file: policy.File = None,
     beneficiary: policy.Beneficiary = "",
@@ -52,7 +56,13 @@ def place(
     title: Annotated[str, typer.Option(help="What this home calls it; the ledger never sees it.")] = "",
     wait: Wait = orders.DEFAULT_WAIT_S,
 ) -> None:
-    """Seal a secret for the fiduciaries of a vault, and wait until enough of them hold their share."""
+    """Seal a secret for the fiduciaries of a vault, and wait until enough of them hold their share.
+
+    With --authority, under a key that no fiduciary holds (mpc-bls). Mind: closing such an order is enforced by the
+    ledger, not by erasure; its key, once released, opens it for ever; it is not safe from a quantum computer.
+    """
+    if bool(vault) == bool(authority):
+        raise UsageError("give a vault, or an authority key", hint="--vault ID, or --custodian mpc-bls --authority NAME")
     with at_work(context) as work:
         made, rule = policy.build(
             work.names, text=policy_text, file=policy_file, beneficiary=beneficiary, not_before=not_before,
@@ -60,13 +70,19 @@ def place(
         )  # fmt: skip
         known = list(records.known_vaults(work.session.home.path))
         new = NewOrder(
-            vault=find_id(vault, known, "vault"),
+            vault=find_id(vault, known, "vault") if vault else b"",
+            authority=authorities.resolve(work, authority) if authority else b"",
             secret=SecretBytes(read_secret(secret_file, MAX_ENVELOPE_BYTES, "the secret")),
             policy=made, rule=rule, fiduciaries=[work.names.resolve(name) for name in fiduciary or ()],
             threshold=threshold, expires_at_time_s=int(time.time()) + expires_in if expires_in else 0,
             expires_at_height=expires_at_height, allow_missing=allow_missing, title=title,
         )  # fmt: skip
-        custodian = registry.custodian(work.ledger.vault(new.vault).custodian)
+        if new.authority:
+            custodian_name = custodian_name or mpc_bls.NAME
+            work.session.talk(f"note: {mpc_bls.WARNING}")
+        else:
+            custodian_name = custodian_name or work.ledger.vault(new.vault).custodian
+        custodian = registry.custodian(custodian_name)
         _show(work, orders.place(work.custody, custodian, new, wait_s=wait))
 
 
@@ -98,6 +114,8 @@ def list_orders(
             if not every and status in ("closed", "expired", "failed"):
                 continue
             held = f"{record.fulfilled} of {len(record.fiduciaries)}, needs {record.threshold}" if record else "-"
+            if record and record.authority:
+                held = "an authority key"
             rows.append({"order": id_.hex(), "status": status, "held by": held, "title": titles.get(id_, "")})
             shown.append(
                 {
@@ -178,7 +196,10 @@ def close(context: typer.Context, order: OrderId, yes: Yes = False) -> None:
         record = orders.close(work.custody, id_)
         data = {"order": id_.hex(), "status": order_status(record), "ended_height": record.ended_height}
         work.session.show(data, [f"order   {id_.hex()}", f"status  {order_status(record)}"])
-        work.session.talk("To make its shares unreadable wherever they are kept, close its vault too.")
+        if record.authority:
+            work.session.talk("From now on the ledger refuses every request. The key it was sealed under lives on.")
+        else:
+            work.session.talk("To make its shares unreadable wherever they are kept, close its vault too.")
 
 
 def _find(work: Work, text: str) -> bytes:

@@ -23,7 +23,8 @@ def order_json(view: OrderView) -> dict[str, JsonValue]:
     record = view.record
     return {
         "order": record.id.hex(), "status": order_status(record), "principal": record.principal.hex(),
-        "custodian": record.custodian, "vault": record.vault.hex(), "threshold": record.threshold,
+        "custodian": record.custodian, "vault": record.vault.hex(), "authority": record.authority.hex(),
+        "identity": record.identity.hex(), "threshold": record.threshold,
         "fulfilled": record.fulfilled, "rejected": record.rejected, "envelope_cid": record.envelope_cid,
         "policy": policies.as_json(record.policy, record.rule), "expires_at_time_s": record.expires_at_time_s,
         "expires_at_height": record.expires_at_height, "placed_height": record.placed_height,
@@ -45,12 +46,13 @@ def order_lines(work: Work, view: OrderView) -> list[str]:
         ("status", order_status(record)),
         ("principal", work.name(record.principal)),
         ("vault", record.vault.hex()),
-        ("threshold", f"{record.threshold} of {len(record.fiduciaries)}"),
+        ("authority", record.authority.hex()),
+        ("threshold", f"{record.threshold} of {len(record.fiduciaries)}" if record.vault else ""),
         ("placed", f"{moment(record.placed_time_s)}, height {record.placed_height}"),
         ("expires", expiry or "never"),
         ("envelope", record.envelope_cid),
     ]
-    lines = [f"{label:<11}  {value}" for label, value in shown]
+    lines = [f"{label:<11}  {value}" for label, value in shown if value]
     lines += policy.lines(record.policy, record.rule, work.names)
     rows: list[dict[str, object]] = []
     for fiduciary, outcome in orders.outcomes(view).items():
@@ -100,7 +102,7 @@ def request_lines(work: Work, content: Content) -> list[str]:
         ("approved", ", ".join(work.name(party) for party in content.approved) or "nobody yet"),
         ("vetoed", ", ".join(work.name(party) for party in content.vetoed)),
         ("released at", released if record.granted_height else ""),
-        ("answers", f"{record.answers} of {order.threshold} needed"),
+        ("answers", f"{content.view.answered} of {content.view.threshold or '?'} needed"),
         ("proved bad", str(record.bad_answers or "")),
         ("content", f"{record.content_digest.hex()} ({checked})"),
     ]  # fmt: skip

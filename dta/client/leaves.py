@@ -188,3 +188,14 @@ def permit(realm_id: bytes, day: int, client: bytes) -> Leaf[mfa_pb2.PermitRecor
     """That a client's time permit for a day was asked for."""
     name = f"permit of client {client.hex()} for day {day} in realm {realm_id.hex()}"
     return Leaf(name, keys.permit(realm_id, day, client), mfa_pb2.PermitRecord.FromString)
+
+
+def signing(request_id: bytes) -> Leaf[extraction_pb2.SigningRecord]:
+    """What a signing order signs, and its signature."""
+    return Leaf(f"signing order {request_id.hex()}", keys.signing(request_id), extraction_pb2.SigningRecord.FromString)
+
+
+def signing_policy(authority_id: bytes) -> Leaf[extraction_pb2.SigningPolicy]:
+    """What a signing key signs and who has to agree, where governance has set it."""
+    name = f"signing policy of {authority_id.hex()}"
+    return Leaf(name, keys.signing_policy(authority_id), extraction_pb2.SigningPolicy.FromString)

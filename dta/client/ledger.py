@@ -14,7 +14,7 @@ from typing import TypeVar
 from google.protobuf.message import Message
 
 from abci_app.limits import SALT_BYTES
-from abci_app.pb.dta.v1 import custody_pb2, identity_pb2, params_pb2
+from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, extraction_pb2, identity_pb2, params_pb2
 from dta.client import leaves, requests
 from dta.client.flow import Flow, call
 from dta.client.headers import Trust
@@ -28,6 +28,7 @@ from dta.light.trust import TrustFile
 M = TypeVar("M", bound=Message)
 
 DEFAULT_EXPIRY_BLOCKS = 100
+MAX_MEMBERS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +50,47 @@ class OrderView:
 
 
 @dataclass(frozen=True, slots=True)
+class ExtractionView:
+    """What the members of a key's epoch answered to a request's one item, of one proved state."""
+
+    authority: authority_pb2.AuthorityRecord
+    record: extraction_pb2.ExtractionRecord
+    item: extraction_pb2.ExtractionItem
+    members: Mapping[bytes, authority_pb2.MemberRecord]
+    partials: Mapping[bytes, extraction_pb2.PartialRecord]
+
+
+@dataclass(frozen=True, slots=True)
 class RequestView:
-    """A request, its order, and the answers by fiduciary, of one proved state. None: not answered yet."""
+    """A request, its order, and the answers by fiduciary, of one proved state. None: not answered yet.
+
+    ``extraction``: of a granted request under an authority key; its members' answers stand in ``answers`` too, without
+    what is in them.
+    """
 
     record: custody_pb2.RequestRecord
     order: custody_pb2.OrderRecord
     answers: Mapping[bytes, custody_pb2.AnswerRecord | None]
     height: int
+    extraction: ExtractionView | None = None
+
+    @property
+    def threshold(self) -> int:
+        """How many answers it takes; 0 while an order under an authority key has not granted it."""
+        return self.extraction.record.threshold if self.extraction else self.order.threshold
+
+    @property
+    def answered(self) -> int:
+        """How many answers count."""
+        return sum(answer is not None for answer in self.answers.values())
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityMembers:
+    """An authority key and who holds its shares; nobody while there is no epoch in force."""
+
+    record: authority_pb2.AuthorityRecord
+    members: Mapping[bytes, authority_pb2.MemberRecord]
 
 
 class LedgerFlows:
@@ -111,7 +146,53 @@ class LedgerFlows:
         found: dict[bytes, custody_pb2.AnswerRecord | None] = {}
         for fiduciary in order.fiduciaries:
             found[fiduciary] = yield from self.find_at(head, leaves.answer(id_, fiduciary))
-        return RequestView(record, order, found, head.height)
+        if not order.authority:
+            return RequestView(record, order, found, head.height)
+        extraction = yield from self._extraction(head, id_)
+        if extraction is not None:
+            for fiduciary in extraction.members:
+                given = extraction.partials.get(fiduciary)
+                found[fiduciary] = None
+                if given is not None:
+                    found[fiduciary] = custody_pb2.AnswerRecord(height=given.height, tx_hash=given.tx_hash)
+        return RequestView(record, order, found, head.height, extraction)
+
+    def _extraction(self, head: Head, id_: bytes) -> Flow[ExtractionView | None]:
+        """The extraction of a request, with its one item; None where it was not granted."""
+        record = yield from self.find_at(head, leaves.extraction(id_))
+        if record is None:
+            return None
+        authority_leaf, item_leaf = leaves.authority(record.authority), leaves.extraction_item(id_, 0)
+        authority = authority_leaf.found((yield from self.find_at(head, authority_leaf)))
+        item = item_leaf.found((yield from self.find_at(head, item_leaf)))
+        members = yield from self.members_at(head, record.authority, record.epoch)
+        partials = {}
+        for fiduciary in members:
+            partial = yield from self.find_at(head, leaves.partial(id_, 0, record.epoch, fiduciary))
+            if partial is not None:
+                partials[fiduciary] = partial
+        return ExtractionView(authority, record, item, members, partials)
+
+    def members_at(self, head: Head, authority: bytes, epoch: int) -> Flow[dict[bytes, authority_pb2.MemberRecord]]:
+        """Who holds a share of that epoch, by fiduciary, in the state of ``head``."""
+        leaf = leaves.epoch(authority, epoch)
+        record = leaf.found((yield from self.find_at(head, leaf)))
+        found: dict[bytes, authority_pb2.MemberRecord] = {}
+        for index in range(1, MAX_MEMBERS + 1):
+            if len(found) == record.members:
+                break
+            member = yield from self.find_at(head, leaves.member(authority, epoch, index))
+            if member is not None:
+                found[member.fiduciary] = member
+        return found
+
+    def authority_members(self, authority: bytes, at_least: int = 0) -> Flow[AuthorityMembers]:
+        """A key and the members of its epoch in force, of one state."""
+        head = yield from self.reader.head(at_least)
+        leaf = leaves.authority(authority)
+        record = leaf.found((yield from self.find_at(head, leaf)))
+        members = (yield from self.members_at(head, authority, record.epoch)) if record.epoch else {}
+        return AuthorityMembers(record, members)
 
     def build(self, signer: Signer, message: Message, expiry_blocks: int = DEFAULT_EXPIRY_BLOCKS) -> Flow[SignedBytes]:
         """Signs ``message`` in a new transaction that expires so many blocks after the node's newest one."""
@@ -188,6 +269,10 @@ class Ledger:
     def request_view(self, id_: bytes, at_least: int = 0) -> RequestView:
         """A request with its order and answers."""
         return self.rpc.run(self.flows.request_view(id_, at_least))
+
+    def authority_members(self, authority: bytes, at_least: int = 0) -> AuthorityMembers:
+        """An authority key and the members of its epoch in force."""
+        return self.rpc.run(self.flows.authority_members(authority, at_least))
 
     def params(self) -> params_pb2.Params:
         """The consensus parameters."""
@@ -268,6 +353,10 @@ class AsyncLedger:
     async def request_view(self, id_: bytes, at_least: int = 0) -> RequestView:
         """A request with its order and answers."""
         return await self.rpc.run(self.flows.request_view(id_, at_least))
+
+    async def authority_members(self, authority: bytes, at_least: int = 0) -> AuthorityMembers:
+        """An authority key and the members of its epoch in force."""
+        return await self.rpc.run(self.flows.authority_members(authority, at_least))
 
     async def params(self) -> params_pb2.Params:
         """The consensus parameters."""

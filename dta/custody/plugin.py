@@ -4,6 +4,9 @@ A plugin is a class without constructor arguments under the entry point group ``
 the custodian's name in ``params.custodians``. It has two sides: a fiduciary's agent calls ``vault_key``, ``accept``,
 ``release``, ``erase`` and ``health``, from several threads at once; a principal's and a beneficiary's program calls
 ``prepare`` and ``recover``. It keeps no state of its own outside the keystore and the order's envelope.
+
+Where ``params.custodians`` says ``VERIFIER_EXTRACTION`` for it, its orders are under an authority key: no vault, and
+the fiduciary's side is the agent's own (partials, which the ledger verifies). The first four are not called then.
 """
 
 from __future__ import annotations
@@ -13,9 +16,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
+from abci_app.pb.dta.v1.authority_pb2 import AuthorityRecord, MemberRecord
+from abci_app.pb.dta.v1.extraction_pb2 import ExtractionItem, ExtractionRecord, PartialRecord
 from abci_app.pb.dta.v1.identity_pb2 import HpkeKey, IdentityRecord
 from dta.crypto.bls import BlsSigner
 from dta.crypto.hpke import HpkePrivateKey
+from dta.crypto.scalar import SecretScalar
 from dta.errors import EXIT_NOT_VERIFIED, DtaError
 from dta.hsm.keystore import CheckStep, Keystore
 from dta.secret import SecretBytes
@@ -91,7 +97,8 @@ class PrepareInput:
     """What a principal entrusts. ``keys``: fiduciary id -> its published vault key, in the order that shares are dealt.
 
     ``salt``: 32 fresh random bytes, the order's nonce. ``bls`` signs the envelope with the key that the ledger has for
-    ``principal``. ``time_s``: Unix seconds.
+    ``principal``. ``time_s``: Unix seconds. ``authority``: the key, for an order under one; ``vault`` and ``keys`` are
+    empty then.
     """
 
     gid: bytes
@@ -105,6 +112,7 @@ class PrepareInput:
     secret: SecretBytes
     bls: BlsSigner
     time_s: int
+    authority: AuthorityRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +124,26 @@ class PreparedOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class Extracted:
+    """What the members of a key's epoch answered to a request under it: all records are proved by the ledger.
+
+    ``members``: fiduciary id -> its seat; ``partials``: fiduciary id -> its partial. ``transport``: the receiver's x.
+    """
+
+    authority: AuthorityRecord
+    record: ExtractionRecord
+    item: ExtractionItem
+    members: Mapping[bytes, MemberRecord]
+    partials: Mapping[bytes, PartialRecord]
+    transport: SecretScalar
+
+
+@dataclass(frozen=True, slots=True)
 class RecoverInput:
     """What a beneficiary has: records proved by the ledger, the envelope's block, and who answered what.
 
     ``answers``: fiduciary id -> sealed answer. ``keys``: fiduciary id -> the request's private key for it.
+    ``extracted``: what there is instead of both for an order under an authority key; ``vault`` is empty then.
     """
 
     gid: bytes
@@ -130,6 +154,7 @@ class RecoverInput:
     envelope_block: bytes
     answers: Mapping[bytes, bytes]
     keys: Mapping[bytes, HpkePrivateKey]
+    extracted: Extracted | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,13 @@ def clear_envelope(
     return Draft(canonical.encode(header), body)
 
 
+def identity_sealed(*, sender: bytes, time_s: int, identity: bytes, ciphertext: bytes) -> Draft:
+    """An envelope around what is encrypted to an order's identity (32 bytes). Raises :class:`CannotSeal`."""
+    header = _header(envelope_pb2.ENVELOPE_TYPE_IDENTITY_SEALED, sender, time_s, "", identity)
+    _check_header(header)
+    return Draft(canonical.encode(header), ciphertext)
+
+
 def seal_record(
     *,
     gid: bytes,

@@ -16,6 +16,7 @@ from abci_app.pb.dta.v1.identity_pb2 import HpkeKey
 from abci_app.state import keys
 from abci_app.state.due import DueKind
 from abci_app.state.records import IDENTITIES, ORDERS, REQUESTS, VAULTS, params
+from dta.authority import extracting
 from dta.authority import jobs as ceremony_jobs
 from dta.custody.plugin import Custodian, CustodyContext, Entrusted, OrderRejected
 from dta.hooks.errors import CannotAnswer, NotDue
@@ -34,7 +35,8 @@ def wanted_blocks(job: Job, now: Pinned) -> list[str]:
         return [_find_order(job.subject, now).envelope_cid]
     if job.kind is DueKind.FULFIL_SECRET:
         request = _find_request(job.subject, now)
-        return [request.keys_cid, _find_order(request.order, now).envelope_cid]
+        order = _find_order(request.order, now)
+        return [] if order.authority else [request.keys_cid, order.envelope_cid]
     return []
 
 
@@ -94,6 +96,8 @@ def _fulfil_order(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Messag
 def _fulfil_secret(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Message:
     with tools.pin() as now:
         request, order = _releasable(job, tools, now)
+    if order.authority:
+        return extracting.perform(job, tools)
     receiver_key = _receiver_key(tools, request, order, blocks[request.keys_cid])
     custodian = _custodian(tools, order.custodian)
     context = _context(tools)
@@ -199,4 +203,5 @@ _PERFORM: Mapping[DueKind, Callable[[Job, Tools, Mapping[str, bytes]], Message]]
     DueKind.FULFIL_SECRET: _fulfil_secret,
     DueKind.ERASE_VAULT: _erase_vault,
     **{kind: _without_blocks(work) for kind, work in ceremony_jobs.PERFORM.items()},
+    **{kind: _without_blocks(work) for kind, work in extracting.PERFORM.items()},
 }

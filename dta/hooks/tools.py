@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from abci_app.state import due
 from abci_app.state.view import StateView
+from dta.crypto.scalar import SecretScalar
 from dta.custody.registry import Loaded
-from dta.hooks.errors import NotDue
+from dta.hooks.errors import CannotAnswer, NotDue
 from dta.hooks.plan import Job
 from dta.hsm.keystore import Keystore
 
@@ -23,12 +24,22 @@ class Pinned:
     time_s: int
 
 
+ShareOf = Callable[[StateView, bytes, int], SecretScalar]
+"""``share_of(view, authority, epoch)``: this node's share, opened from the ledger; kept in no file."""
+
+
+def _no_shares(view: StateView, authority: bytes, epoch: int) -> SecretScalar:
+    del view
+    raise CannotAnswer(f"this program opens no shares (authority {authority.hex()}, epoch {epoch})")
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What jobs work with.
 
     ``pin`` gives committed state, newly read, and raises :class:`dta.hooks.errors.NotAtHead` where it may be old.
-    ``keystore`` gives the open keystore, or raises :class:`dta.hooks.errors.Retry` while there is none.
+    ``keystore`` gives the open keystore, or raises :class:`dta.hooks.errors.Retry` while there is none. ``share_of``
+    gives this node's share of an authority key; it may raise what the keystore does.
     """
 
     identity: bytes
@@ -36,6 +47,7 @@ class Tools:
     custodians: Loaded
     keystore: Callable[[], Keystore]
     pin: Callable[[], AbstractContextManager[Pinned]]
+    share_of: ShareOf = _no_shares
 
 
 def require_due(job: Job, tools: Tools, now: Pinned) -> None:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from abci_app.codes import Code
-from abci_app.crypto.statements import request_id
+from abci_app.crypto.statements import order_id, request_id
 from abci_app.pb.dta.v1 import custody_pb2, identity_pb2, tx_pb2
+from abci_app.pb.dta.v1.extraction_pb2 import PlaceSigningOrder
 from abci_app.state import keys
 from dta.client import leaves, requests
 from dta.client.flow import Flow, call, elapsed_s, sleep, wall_time_s
@@ -288,7 +289,8 @@ def order_receipt(
     for request in asked:
         yield from _about_request(state, record, request, found)
     state.drop_absent(keys.FULFILMENT)
-    state.drop_absent(keys.ANSWER)
+    for prefix in (keys.ANSWER, keys.EXTRACTION, keys.PARTIAL):
+        state.drop_absent(prefix)
     held = OrderLeaves.of({key: one.value for key, one in state.leaves.items()})
     wanted: dict[int, set[bytes]] = {}
     for named, height in held.txs().items():
@@ -346,8 +348,11 @@ def _requests(gid: bytes, state: _State, order: bytes, found: list[_Candidate]) 
     asked: dict[bytes, None] = {}
     for one in found:
         message = one.read.message
-        if not isinstance(message, tx_pb2.RequestSecret) or message.order != order:
+        signs = isinstance(message, PlaceSigningOrder) and order_id(gid, one.read.signer, message.nonce) == order
+        asks = isinstance(message, tx_pb2.RequestSecret) and message.order == order
+        if not (signs or asks):
             continue
+        assert isinstance(message, PlaceSigningOrder | tx_pb2.RequestSecret)
         id_ = request_id(gid, order, one.read.signer, message.nonce)
         leaf = leaves.request(id_)
         if (yield from state.get(leaf.key)) is None:
@@ -365,8 +370,26 @@ def _about_request(
         yield from state.get(keys.decision(request, party))
     answering = dict.fromkeys(order.fiduciaries)
     answering.update(dict.fromkeys(one.read.signer for one in found if one.read.kind == "fulfil_secret"))
+    if order.authority:
+        yield from _about_extraction(state, order, request, found)
+        return
     for fiduciary in answering:
         yield from state.get(keys.answer(request, fiduciary))
+
+
+def _about_extraction(
+    state: _State, order: custody_pb2.OrderRecord, request: bytes, found: list[_Candidate]
+) -> Flow[None]:
+    """What the members of the key's epoch answered, and what a signing order signs."""
+    if not order.identity:
+        yield from state.get(keys.signing(request))
+    leaf = leaves.extraction(request)
+    record = leaf.read((yield from state.get(leaf.key)))
+    if record is None:
+        return
+    answering = [one.read.signer for one in found if one.read.kind in ("fulfil_secret", "submit_unblinded")]
+    for fiduciary in dict.fromkeys(answering):
+        yield from state.get(keys.partial(request, 0, record.epoch, fiduciary))
 
 
 # --- blocking; under asyncio, `await rpc.run(...)` of the flows above -------------------------------------------

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError, Message
 from abci_app.custody import policy
 from abci_app.limits import ID_BYTES
 from abci_app.pb.dta.v1 import custody_pb2 as pb
+from abci_app.pb.dta.v1 import extraction_pb2
 from abci_app.state import keys
 from dta.receipt.errors import ReceiptRefused
 
@@ -30,6 +31,9 @@ class OrderLeaves:
     requests: dict[bytes, pb.RequestRecord] = field(default_factory=dict)
     decisions: dict[tuple[bytes, bytes], pb.DecisionRecord | None] = field(default_factory=dict)
     answers: dict[tuple[bytes, bytes], pb.AnswerRecord] = field(default_factory=dict)
+    extractions: dict[bytes, extraction_pb2.ExtractionRecord] = field(default_factory=dict)
+    partials: dict[tuple[bytes, bytes], extraction_pb2.PartialRecord] = field(default_factory=dict)
+    signings: dict[bytes, extraction_pb2.SigningRecord] = field(default_factory=dict)
 
     @staticmethod
     def of(states: Mapping[bytes, bytes | None]) -> OrderLeaves:
@@ -41,7 +45,7 @@ class OrderLeaves:
         if keys.order(record.id) != orders[0]:
             raise _refuse("the order's record is of another order")
         found = OrderLeaves(record)
-        for key in states:
+        for key in sorted(states):  # a request's extraction before its partials
             found._take(key, states)
         found._check_complete()
         return found
@@ -62,8 +66,23 @@ class OrderLeaves:
             self.decisions[_pair(key, keys.DECISION)] = decision
         elif key.startswith(keys.ANSWER):
             self.answers[_pair(key, keys.ANSWER)] = _read(pb.AnswerRecord, key, states)
+        elif self.order.authority and key.startswith(keys.EXTRACTION):
+            record = _read(extraction_pb2.ExtractionRecord, key, states)
+            self.extractions[key[len(keys.EXTRACTION) :]] = record
+        elif self.order.authority and key.startswith(keys.SIGNING):
+            self.signings[key[len(keys.SIGNING) :]] = _read(extraction_pb2.SigningRecord, key, states)
+        elif self.order.authority and key.startswith(keys.PARTIAL):
+            self._take_partial(key, states)
         else:
             raise _refuse(f"the leaf {key.hex()} does not belong to the order")
+
+    def _take_partial(self, key: bytes, states: Mapping[bytes, bytes | None]) -> None:
+        """A partial of the epoch that counts: those of an epoch before count for nothing any more."""
+        request, fiduciary = key[len(keys.PARTIAL) :][:ID_BYTES], key[-ID_BYTES:]
+        extraction = self.extractions.get(request)
+        if extraction is None or key != keys.partial(request, 0, extraction.epoch, fiduciary):
+            raise _refuse(f"the leaf {key.hex()} does not belong to the order")
+        self.partials[request, fiduciary] = _read(extraction_pb2.PartialRecord, key, states)
 
     def deciders(self) -> list[bytes]:
         """Whose decision on a request there may be: the policy's parties and who may veto."""
@@ -82,12 +101,27 @@ class OrderLeaves:
         wanted = {(request, party) for request in self.requests for party in self.deciders()}
         if set(self.decisions) != wanted:
             raise _refuse("it does not show for each request and each party whether it decided, and nobody else's")
+        if order.authority:
+            self._check_extractions()
+            return
         for request in self.requests.values():
             answered = sum(pair[0] == request.id for pair in self.answers)
             if answered != request.answers:
                 raise _refuse(f"it shows {answered} of {request.answers} answers to request {request.id.hex()}")
         if any(pair[0] not in self.requests for pair in self.answers):
             raise _refuse("it shows an answer to a request that it does not show")
+
+    def _check_extractions(self) -> None:
+        """Under an authority key: each granted request's extraction, its partials, and what a signing order signs."""
+        granted = {id_ for id_, request in self.requests.items() if request.granted_height}
+        if set(self.extractions) != granted or self.answers:
+            raise _refuse("it does not show for each granted request, and no other, what the key's members answered")
+        if set(self.signings) != (set() if self.order.identity else set(self.requests)):
+            raise _refuse("it does not show what is signed, or shows it of an order that signs nothing")
+        for id_, extraction in self.extractions.items():
+            answered = sum(pair[0] == id_ for pair in self.partials)
+            if answered != extraction.answers:
+                raise _refuse(f"it shows {answered} of {extraction.answers} answers to request {id_.hex()}")
 
     def txs(self) -> dict[bytes, int]:
         """The transactions that the records name, each with its height. What deadlines did has no transaction."""
@@ -101,6 +135,9 @@ class OrderLeaves:
         named += [(one.tx_hash, one.height) for one in self.decisions.values() if one is not None]
         for answer in self.answers.values():
             named += [(answer.tx_hash, answer.height), (answer.reported_tx, answer.reported_height)]
+        for extraction in self.extractions.values():
+            named += [(extraction.opened_tx, extraction.opened_height), (extraction.ended_tx, extraction.ended_height)]
+        named += [(partial.tx_hash, partial.height) for partial in self.partials.values()]
         return {tx_hash: height for tx_hash, height in named if tx_hash}
 
 

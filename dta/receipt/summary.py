@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError, Message
 
 from abci_app.codes import info
 from abci_app.limits import ID_BYTES
-from abci_app.pb.dta.v1 import custody_pb2, identity_pb2, params_pb2
+from abci_app.pb.dta.v1 import custody_pb2, extraction_pb2, identity_pb2, params_pb2
 from abci_app.state import keys
 from dta.errors import JsonValue
 from dta.light.types import ValidatorSet
@@ -32,6 +32,11 @@ _RECORDS: Mapping[bytes, type[Message]] = {
     keys.REQUEST: custody_pb2.RequestRecord,
     keys.DECISION: custody_pb2.DecisionRecord,
     keys.ANSWER: custody_pb2.AnswerRecord,
+    keys.EXTRACTION: extraction_pb2.ExtractionRecord,
+    keys.EXTRACTION_ITEM: extraction_pb2.ExtractionItem,
+    keys.PARTIAL: extraction_pb2.PartialRecord,
+    keys.SIGNING: extraction_pb2.SigningRecord,
+    keys.SIGNING_POLICY: extraction_pb2.SigningPolicy,
 }
 
 
@@ -175,11 +180,16 @@ def _tx_lines(tx: VerifiedTx) -> list[str]:
 def _order_lines(held: OrderLeaves) -> list[str]:
     order = held.order
     status = custody_pb2.OrderStatus.Name(order.status).removeprefix("ORDER_STATUS_").lower()
+    held_by = (
+        f"under the authority key {order.authority.hex()}"
+        if order.authority
+        else f"{order.fulfilled} fulfilled, {order.rejected} rejected, of {len(order.fiduciaries)}; "
+        f"threshold {order.threshold}"
+    )
     lines = [
         f"order     {order.id.hex()}",
         f"            status {status}, principal {order.principal.hex()}",
-        f"            {order.fulfilled} fulfilled, {order.rejected} rejected, of {len(order.fiduciaries)}; "
-        f"threshold {order.threshold}",
+        f"            {held_by}",
     ]
     if order.ended_height and not order.ended_tx:
         lines.append(f"            ended at height {order.ended_height} by its deadline")
@@ -192,7 +202,15 @@ def _order_lines(held: OrderLeaves) -> list[str]:
         ]
         lines.append(f"request   {request.id.hex()}")
         lines.append(f"            status {name}, by {request.beneficiary.hex()}")
-        lines.append(f"            {request.answers} answers, {request.bad_answers} proved bad")
+        extraction = held.extractions.get(request.id)
+        if extraction is not None:
+            answered = f"{extraction.answers} of {extraction.threshold} members answered, in epoch {extraction.epoch}"
+            lines.append(f"            {answered}; the ledger verified each")
+        else:
+            lines.append(f"            {request.answers} answers, {request.bad_answers} proved bad")
+        signed = held.signings.get(request.id)
+        if signed is not None:
+            lines.append(f"            signature {signed.signature.hex() or 'not yet'}")
         lines += [f"            {line}" for line in decided]
     return lines
 

@@ -15,7 +15,7 @@ from dta.errors import JsonValue
 ABOUT_ORDER = ("fulfil_order", "reject_order", "request_secret", "close_order")
 """Messages whose field ``order`` is the order they are about."""
 
-ABOUT_REQUEST = ("approve_request", "veto_request", "fulfil_secret", "report_share")
+ABOUT_REQUEST = ("approve_request", "veto_request", "fulfil_secret", "report_share", "submit_unblinded")
 """Messages whose field ``request`` is the request they are about."""
 
 

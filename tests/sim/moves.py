@@ -19,7 +19,6 @@ from abci_app.state import due, keys
 from abci_app.state.due import DueKind
 from abci_app.state.records import EXTRACTIONS, FIDUCIARIES, ORDERS, REQUESTS, VAULTS
 from abci_app.state.view import StateView
-from dta.authority import extracting
 from dta.crypto.extraction import make_transport
 from dta.crypto.scalar import SecretScalar
 from tests.sim.ceremonies import CeremonyMoves
@@ -27,7 +26,7 @@ from tests.sim.governance import GovernanceMoves
 from tests.sim.prelude import PRINCIPALS, Prelude, keys_of, vault_key
 from tests.sim.realms import RealmMoves
 from tests.support.actors import Actor, body_bytes, seeded, signed_tx
-from tests.support.authority import CUSTODY, SIGNING, fixed_entropy, scalar, spoilt
+from tests.support.authority import CUSTODY, SIGNING, fixed_entropy, message_of, scalar, spoilt
 from tests.support.chain import CHAIN_ID
 from tests.support.custody import SEALED, k_of, single
 
@@ -175,10 +174,7 @@ class Moves:
     def _partials(self, view: StateView, fiduciary: Actor, request: bytes) -> Message:
         """A member's answer; now and then made with another's share, for the wrong epoch, or with a byte changed."""
         record = EXTRACTIONS.get(view, request)
-        dealt = self.keys[record.authority]
-        message = extracting.answer(
-            view, self.gid, fiduciary.identity, request, dealt.share_of(fiduciary.identity), self._entropy
-        )
+        message = message_of(view, self.gid, self.keys[record.authority], fiduciary, request, self._entropy)
         return spoilt(self.rng, message) if self.rng.random() < 0.15 else message
 
     def _bad_partial(self, view: StateView, height: int, _: int) -> bytes | None:

@@ -6,10 +6,11 @@ another epoch as the ceremony's take-over does. Everything depends on the seeds 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha512
 from random import Random
+from secrets import token_bytes
 from typing import Any
 
 from google.protobuf.message import Message
@@ -22,7 +23,7 @@ from abci_app.messages.context import BlockScratch, Context
 from abci_app.pb.dta.v1 import authority_pb2, extraction_pb2, tx_pb2
 from abci_app.state import keys
 from abci_app.state.overlay import Overlay
-from abci_app.state.records import params
+from abci_app.state.records import EXTRACTIONS, params
 from abci_app.state.view import StateView
 from dta.authority import extracting
 from dta.crypto.extraction import make_transport
@@ -60,10 +61,6 @@ class Dealt:
     name: str = "key"
     realm: bytes = b""
     old: list[dict[bytes, tuple[int, int]]] = field(default_factory=list)
-
-    def share_of(self, fiduciary: bytes) -> Callable[[bytes, int], SecretScalar]:
-        """What :func:`dta.authority.extracting.answer` asks for."""
-        return lambda authority, epoch: SecretScalar(self.shares[fiduciary][1])
 
     def member(self, fiduciary: bytes) -> authority_pb2.MemberRecord:
         """The fiduciary's seat in the epoch."""
@@ -176,9 +173,13 @@ def open_mfa(
     return request, receivers
 
 
-def message_of(view: StateView, gid: bytes, dealt: Dealt, fiduciary: Actor, request: bytes) -> Message:
+def message_of(
+    view: StateView, gid: bytes, dealt: Dealt, fiduciary: Actor, request: bytes, random_bytes: RandomBytes = token_bytes
+) -> Message:
     """A member's answer to a pending request, as its hook makes it."""
-    return extracting.answer(view, gid, fiduciary.identity, request, dealt.share_of(fiduciary.identity))
+    record = EXTRACTIONS.get(view, request)
+    share = SecretScalar(dealt.shares[fiduciary.identity][1])
+    return extracting.answer(view, gid, record, dealt.member(fiduciary.identity), share, random_bytes)
 
 
 def answer(chain: Chain, dealt: Dealt, fiduciary: Actor, request: bytes) -> TxResult:

@@ -26,12 +26,12 @@ from abci_app.cid import cid_of
 from abci_app.crypto import ed25519
 from abci_app.mempool import Mempool
 from abci_app.params import default_params
+from abci_app.pb.dta.v1 import authority_pb2, envelope_pb2, params_pb2, tx_pb2
 from abci_app.pb.dta.v1 import custody_pb2 as pb
-from abci_app.pb.dta.v1 import envelope_pb2, params_pb2, tx_pb2
 from abci_app.state import due, keys
 from abci_app.state.due import Due, DueKind
 from abci_app.state.memory_view import MemoryView
-from abci_app.state.records import IDENTITIES, ORDERS, REQUESTS, VAULTS
+from abci_app.state.records import EXTRACTIONS, IDENTITIES, ORDERS, REQUESTS, VAULTS
 from dta.client.custody.blocks import Blocks
 from dta.client.custody.session import Party, Session, Step
 from dta.client.ledger import Ledger
@@ -40,6 +40,7 @@ from dta.custody.plugin import CustodyContext, Entrusted, OrderRejected
 from dta.ipfs.auth import put_statement, read_claim
 from dta.secret import SecretBytes
 from tests.support.actors import Actor, seeded
+from tests.support.authority import Dealt, install_new, message_of, reshare
 from tests.support.chain import CHAIN_ID, Chain, make_genesis
 
 REALM = HsmRealm()
@@ -92,6 +93,8 @@ class LiveChain(LightChain):
         super().__init__(group, CHAIN_ID, self.replica.gid)
         self._genesis = ()
         self.pending: list[bytes] = []
+        self.dealt: dict[bytes, Dealt] = {}
+        self._written: dict[bytes, bytes | None] = {}
         self.agents = [Agent(self, founder) for founder in self.replica.founders]
         self.gateways = Gateways(self)
 
@@ -105,9 +108,24 @@ class LiveChain(LightChain):
             self.replica.view.apply(first)
             leaves = dict(first.leaves)
         result = self.replica.block(*txs, seconds=5)
-        leaves |= dict(result.changes.leaves)
+        written, self._written = self._written, {}
+        leaves |= {**written, **dict(result.changes.leaves)}
         self.add(list(leaves.items()), txs, result.tx_results)  # type: ignore[arg-type]
         return result.tx_results
+
+    def deal(self, purpose: authority_pb2.Purpose, seed: object = 0) -> Dealt:
+        """A key of all founders from a trusted dealer; in a proved state from the next block on."""
+        dealt = install_new(self.replica, purpose, seed=seed)
+        self.dealt[dealt.id] = dealt
+        self._written |= dealt.leaves()
+        return dealt
+
+    def reshare(self, dealt: Dealt, members: list[bytes], threshold: int) -> None:
+        """The key moves to another epoch, as a ceremony's take-over does it."""
+        before = dict(self.replica.view.leaves)
+        reshare(self.replica, dealt, members, threshold)
+        after = self.replica.view.leaves
+        self._written |= {key: value for key, value in after.items() if before.get(key) != value}
 
     def run(self, signer: Actor, message: Message) -> TxResult:
         """A transaction of somebody's who is not the client under test."""
@@ -155,6 +173,10 @@ class Agent:
             return tx_pb2.ConfirmVaultErased(vault=job.subject)
         if job.kind == DueKind.FULFIL_ORDER:
             return self._accept(job.subject)
+        extraction = EXTRACTIONS.find(view, job.subject)
+        if extraction is not None:
+            dealt = self.chain.dealt[extraction.authority]
+            return message_of(view, self.chain.replica.gid, dealt, self.founder, job.subject)
         return self._release(REQUESTS.get(view, job.subject))
 
     def _entrusted(self, order: pb.OrderRecord) -> Entrusted | None:

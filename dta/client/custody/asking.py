@@ -11,9 +11,10 @@ from hashlib import sha256
 from abci_app import canonical, limits
 from abci_app.codes import Code
 from abci_app.crypto import ed25519, statements
+from abci_app.crypto.curve import G1
 from abci_app.custody import policy as rules
 from abci_app.pb.dta.v1 import custody_pb2 as pb
-from abci_app.pb.dta.v1 import envelope_pb2, tx_pb2
+from abci_app.pb.dta.v1 import envelope_pb2, extraction_pb2, tx_pb2
 from dta.client import leaves, requests
 from dta.client.custody import keyfile
 from dta.client.custody.errors import ContentDiffers, WouldBeRefused
@@ -21,6 +22,7 @@ from dta.client.custody.keyfile import OpenRequest
 from dta.client.custody.session import Session, Step
 from dta.client.ledger import RequestView
 from dta.client.submit import Committed
+from dta.crypto.extraction import make_transport
 from dta.crypto.hpke import HpkePrivateKey
 from dta.envelope import clear_envelope, sign
 from dta.errors import RpcError, UsageError
@@ -83,6 +85,8 @@ def prepare(session: Session, order_id: bytes) -> OpenRequest:
     nonce = secrets.token_bytes(limits.NONCE_BYTES)
     me = session.party.identity
     request = statements.request_id(session.gid, order_id, me, nonce)
+    if order.authority:
+        return _prepare_transport(session, order_id, request, nonce)
     keys = {fiduciary: HpkePrivateKey.generate() for fiduciary in order.fiduciaries}
     body = pb.RequestKeys(request=request, keys=[key.public for key in keys.values()])
     draft = clear_envelope(
@@ -94,6 +98,18 @@ def prepare(session: Session, order_id: bytes) -> OpenRequest:
         key_digests=[statements.hpke_key_digest(key.public) for key in keys.values()],
     )  # fmt: skip
     opened = OpenRequest(request, message, keys)
+    keyfile.save(session.directory, session.party.need_root(), session.gid, opened)
+    return opened
+
+
+def _prepare_transport(session: Session, order: bytes, request: bytes, nonce: bytes) -> OpenRequest:
+    """A request under an authority key: one transport key, which all answers are blinded to. No envelope."""
+    me = session.party.identity
+    made = make_transport(G1, session.gid, extraction_pb2.USE_CUSTODY, request, order, me)
+    message = tx_pb2.RequestSecret(
+        order=order, nonce=nonce, beneficiary=me, transport_key=made.point, possession=made.proof
+    )
+    opened = OpenRequest(request, message, {}, made.secret)
     keyfile.save(session.directory, session.party.need_root(), session.gid, opened)
     return opened
 
@@ -127,7 +143,7 @@ def authorise(session: Session, draft: Draft) -> Draft:
 
 
 def _authorisation(gid: bytes, message: tx_pb2.RequestSecret) -> bytes:
-    digest = statements.request_keys_digest(list(message.key_digests))
+    digest = statements.request_answers_digest(message)
     return statements.authorisation_statement(gid, message.order, message.beneficiary, digest)
 
 
@@ -146,6 +162,14 @@ def submit(session: Session, opened: OpenRequest, *, allow_missing: int | None =
         statement = _authorisation(session.gid, opened.message)
         if not ed25519.verify(principal.tx_key, statement, opened.message.authorisation):
             raise WouldBeRefused(Code.AUTHORISATION_INVALID, f"the principal is {order.principal.hex()}")
+    if not order.authority:
+        _upload_keys(session, order, opened, allow_missing)
+    session.progress(Step("submit", f"sending request {opened.request.hex()}"))
+    committed = session.send(opened.message)
+    return session.ledger.request_view(opened.request, at_least=committed.height)
+
+
+def _upload_keys(session: Session, order: pb.OrderRecord, opened: OpenRequest, allow_missing: int | None) -> None:
     block = session.blocks.kept(opened.message.keys_cid)
     if block is None:
         raise UsageError("this home no longer has the envelope of the request's keys", hint="make a new request")
@@ -158,9 +182,6 @@ def submit(session: Session, opened: OpenRequest, *, allow_missing: int | None =
     if missed:
         names = ", ".join(fiduciary.hex()[:12] for fiduciary in missed)
         session.progress(Step("upload", f"not taken by {names}: they will fetch them from the others"))
-    session.progress(Step("submit", f"sending request {opened.request.hex()}"))
-    committed = session.send(opened.message)
-    return session.ledger.request_view(opened.request, at_least=committed.height)
 
 
 def load_prepared(session: Session, draft: Draft) -> OpenRequest:
@@ -229,20 +250,30 @@ def _check_digest(session: Session, record: pb.RequestRecord) -> bool:
         raise ContentDiffers("the node gave another transaction than the one that made this request")
     try:
         signed = canonical.decode(tx_pb2.SignedTx, found.tx, limits.MAX_TX_BYTES)
-        message = canonical.decode(tx_pb2.TxBody, signed.body, limits.MAX_TX_BYTES).request_secret
+        body = canonical.decode(tx_pb2.TxBody, signed.body, limits.MAX_TX_BYTES)
     except (canonical.Malformed, canonical.NotCanonical):
         raise ContentDiffers("the transaction that made this request can't be read") from None
-    digest = statements.request_content_digest(session.gid, record.id, message)
-    shown = (message.order, message.beneficiary, message.keys_cid, list(message.key_digests))
-    if digest != record.content_digest or shown != (
-        record.order, record.beneficiary, record.keys_cid, list(record.key_digests)
-    ):  # fmt: skip
+    if not _is_content(session.gid, record, body, signed.signer):
         raise ContentDiffers(
             "the request's content is not what its record commits to",
             hint="do not approve it; tell the fiduciaries",
             data={"request": record.id.hex(), "content_digest": record.content_digest.hex()},
         )
     return True
+
+
+def _is_content(gid: bytes, record: pb.RequestRecord, body: tx_pb2.TxBody, signer: bytes) -> bool:
+    """Whether a transaction's body is what the request's record commits to."""
+    if body.HasField("place_signing_order"):
+        placed = body.place_signing_order
+        digest = statements.signing_content_digest(gid, record.id, placed)
+        made = (statements.order_id(gid, signer, placed.nonce), signer)
+        return (digest, made) == (record.content_digest, (record.order, record.beneficiary))
+    message = body.request_secret
+    digest = statements.request_content_digest(gid, record.id, message)
+    shown = (message.order, message.beneficiary, message.keys_cid, list(message.key_digests), message.transport_key)
+    of_record = (record.order, record.beneficiary, record.keys_cid, list(record.key_digests), record.transport_key)
+    return (digest, shown) == (record.content_digest, of_record)
 
 
 def approve(session: Session, shown: Content) -> Committed:

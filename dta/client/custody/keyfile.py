@@ -18,9 +18,11 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from abci_app import canonical
+from abci_app.crypto import scalars
 from abci_app.hashing import tagged
 from abci_app.pb.dta.v1 import tx_pb2
 from dta.crypto.hpke import SEED_BYTES, HpkePrivateKey
+from dta.crypto.scalar import SecretScalar
 from dta.errors import KeystoreFailure, NotFound, UsageError
 from dta.home import make_directory, read_file, write_file
 from dta.hsm import labels
@@ -35,11 +37,15 @@ _NONCE_BYTES: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class OpenRequest:
-    """A request of this home. ``keys``: fiduciary id -> private key. ``message`` is what goes on the ledger."""
+    """A request of this home. ``keys``: fiduciary id -> private key. ``message`` is what goes on the ledger.
+
+    ``transport``: the x of its transport key, instead of keys, for a request under an authority key.
+    """
 
     request: bytes
     message: tx_pb2.RequestSecret
     keys: dict[bytes, HpkePrivateKey]
+    transport: SecretScalar | None = None
 
 
 def _path(directory: Path, request: bytes) -> Path:
@@ -60,6 +66,8 @@ def save(directory: Path, root: Keystore, gid: bytes, opened: OpenRequest) -> No
     message = opened.message.SerializeToString(deterministic=True)
     nonce = secrets.token_bytes(_NONCE_BYTES)
     plain = b"".join(fiduciary + key.seed.reveal() for fiduciary, key in opened.keys.items())
+    if opened.transport is not None:
+        plain = scalars.encode(opened.transport.reveal())
     sealed = nonce + _cipher(root, gid, opened.request).encrypt(nonce, plain, _bound(gid, opened.request, message))
     content = {
         "request": opened.request.hex(),
@@ -87,11 +95,14 @@ def load(directory: Path, root: Keystore, gid: bytes, request: bytes) -> OpenReq
             f"the keys in {path} do not open with this identity's root key",
             hint="the file is damaged, or belongs to another identity of this home",
         ) from None
+    message = tx_pb2.RequestSecret.FromString(message_bytes)
+    if message.transport_key:
+        return OpenRequest(request, message, {}, SecretScalar(scalars.decode(plain)))
     keys = {}
     for start in range(0, len(plain), 32 + SEED_BYTES):
         entry = plain[start : start + 32 + SEED_BYTES]
         keys[entry[:32]] = HpkePrivateKey.from_seed(SecretBytes(entry[32:]))
-    return OpenRequest(request, tx_pb2.RequestSecret.FromString(message_bytes), keys)
+    return OpenRequest(request, message, keys)
 
 
 def _read(path: Path) -> tuple[bytes, bytes]:

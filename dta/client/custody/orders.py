@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from abci_app import envelope, limits
 from abci_app.codes import Code
 from abci_app.crypto import statements
+from abci_app.pb.dta.v1 import authority_pb2, tx_pb2
 from abci_app.pb.dta.v1 import custody_pb2 as pb
-from abci_app.pb.dta.v1 import tx_pb2
 from dta.client import requests
 from dta.client.custody import records, vaults
 from dta.client.custody.errors import OrderFailed, WouldBeRefused
@@ -38,10 +38,11 @@ class NewOrder:
     the envelope now (they fetch it from the others). ``title`` stays in this home, the ledger never sees it.
     """
 
-    vault: bytes
+    vault: bytes  # empty for an order under an authority key
     secret: SecretBytes
     policy: pb.Policy
     rule: pb.BeneficiaryRule
+    authority: bytes = b""
     fiduciaries: Sequence[bytes] = ()
     threshold: int | None = None
     expires_at_time_s: int = 0
@@ -64,12 +65,8 @@ def place(session: Session, custodian: Custodian, new: NewOrder, *, wait_s: floa
     """
     if not len(new.secret):
         raise UsageError("the secret is empty")
-    session.progress(Step("verify", "checking the vault's keys"))
-    view = session.ledger.vault_keys(new.vault)
-    chosen, threshold = _choose(session, view, new)
-    gateways = {fiduciary: session.gateways(fiduciary) for fiduciary in chosen}
-    session.progress(Step("seal", f"sealing for {len(chosen)} fiduciaries, {threshold} of which give it back"))
-    prepared = _prepare(session, custodian, view, chosen, threshold, new)
+    prepared, keepers = _sealed_under_key(session, custodian, new) if new.authority else _sealed(session, custodian, new)
+    gateways = {fiduciary: session.gateways(fiduciary) for fiduciary in keepers}
     _check_envelope(session, prepared.envelope_block)
     session.blocks.keep(prepared.envelope_block)
     tx = session.ledger.build(session.party.signer, prepared.message)
@@ -80,6 +77,45 @@ def place(session: Session, custodian: Custodian, new: NewOrder, *, wait_s: floa
     records.save(session.directory, record)
     _upload(session, prepared.envelope_block, gateways, new.allow_missing)
     return _submit(session, order, tx, wait_s)
+
+
+def _sealed(session: Session, custodian: Custodian, new: NewOrder) -> tuple[PreparedOrder, list[bytes]]:
+    """Sealed to the keys of a vault, and the fiduciaries that get it."""
+    session.progress(Step("verify", "checking the vault's keys"))
+    view = session.ledger.vault_keys(new.vault)
+    chosen, threshold = _choose(session, view, new)
+    session.progress(Step("seal", f"sealing for {len(chosen)} fiduciaries, {threshold} of which give it back"))
+    return _prepare(session, custodian, view, chosen, threshold, new), chosen
+
+
+def _sealed_under_key(session: Session, custodian: Custodian, new: NewOrder) -> tuple[PreparedOrder, list[bytes]]:
+    """Encrypted to the order's identity under an authority key, and the members, whose nodes keep the envelope."""
+    session.progress(Step("verify", "checking the authority key"))
+    found = session.ledger.authority_members(new.authority)
+    if found.record.status != authority_pb2.AUTHORITY_STATUS_ACTIVE:
+        raise WouldBeRefused(Code.AUTHORITY_NOT_ACTIVE, new.authority.hex())
+    if found.record.purpose != authority_pb2.PURPOSE_CUSTODY:
+        raise WouldBeRefused(Code.WRONG_PURPOSE, new.authority.hex())
+    if new.vault or new.fiduciaries or new.threshold is not None:
+        raise UsageError("an order under an authority key has no vault, fiduciaries or threshold of its own")
+    if not 0 <= new.allow_missing < len(found.members):
+        raise UsageError("somebody has to keep the envelope")
+    _check_expiry(session, new)
+    session.progress(Step("seal", f"encrypting under the key {found.record.name or new.authority.hex()}"))
+    prepared = custodian.prepare(
+        PrepareInput(
+            gid=session.gid, principal=session.party.identity, vault=pb.VaultRecord(), keys={}, threshold=0,
+            policy=new.policy, rule=new.rule, salt=secrets.token_bytes(limits.NONCE_BYTES), secret=new.secret,
+            bls=session.party.need_bls(), time_s=session.now_s(), authority=found.record,
+        )
+    )  # fmt: skip
+    return _with_expiry(prepared, new), list(found.members)
+
+
+def _with_expiry(prepared: PreparedOrder, new: NewOrder) -> PreparedOrder:
+    prepared.message.expires_at_time_s = new.expires_at_time_s
+    prepared.message.expires_at_height = new.expires_at_height
+    return prepared
 
 
 def resume(session: Session, order: bytes, *, allow_missing: int = 0, wait_s: float = DEFAULT_WAIT_S) -> OrderView:
@@ -97,8 +133,10 @@ def resume(session: Session, order: bytes, *, allow_missing: int = 0, wait_s: fl
         raise UsageError("this home no longer has the order's envelope", hint="place a new order")
     tx = SignedBytes.parse(record.tx, session.gid)
     message = tx_pb2.TxBody.FromString(tx_pb2.SignedTx.FromString(record.tx).body).place_order
-    gateways = {fiduciary: session.gateways(fiduciary) for fiduciary in message.fiduciaries}
-    _upload(session, block, gateways, allow_missing)
+    keepers = list(message.fiduciaries)
+    if message.authority:
+        keepers = list(session.ledger.authority_members(message.authority).members)
+    _upload(session, block, {fiduciary: session.gateways(fiduciary) for fiduciary in keepers}, allow_missing)
     if session.ledger.status().latest_height >= tx.expires_at_height:
         tx = session.ledger.build(session.party.signer, message)
         records.save(
@@ -169,9 +207,7 @@ def _prepare(
             time_s=session.now_s(),
         )
     )
-    prepared.message.expires_at_time_s = new.expires_at_time_s
-    prepared.message.expires_at_height = new.expires_at_height
-    return prepared
+    return _with_expiry(prepared, new)
 
 
 def _check_envelope(session: Session, block: bytes) -> None:

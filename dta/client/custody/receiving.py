@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from abci_app.limits import MLKEM768_SEED_BYTES
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import tx_pb2
+from abci_app.pb.dta.v1.identity_pb2 import IdentityRecord
 from dta.client.custody import keyfile
 from dta.client.custody.errors import RequestEnded
 from dta.client.custody.keyfile import OpenRequest
 from dta.client.custody.session import Session, Step, timed_out
 from dta.client.ledger import RequestView
 from dta.client.submit import Committed
-from dta.custody.plugin import Custodian, NotEnoughShares, RecoverInput
+from dta.custody.plugin import Custodian, Extracted, NotEnoughShares, RecoverInput
 from dta.errors import NotFound, TimedOut, UsageError
 from dta.secret import SecretBytes
 
@@ -64,7 +65,7 @@ def receive(session: Session, custodian: Custodian, request: bytes, *, wait_s: f
             if wanting is not None:
                 raise wanting from None  # names those who answered badly
             raise
-        block = session.blocks.fetch(view.order.envelope_cid, _all_gateways(session, view.order))
+        block = session.blocks.fetch(view.order.envelope_cid, _all_gateways(session, view))
         try:
             recovered = custodian.recover(_recover_input(session, view, block, opened))
         except NotEnoughShares as error:
@@ -76,13 +77,15 @@ def receive(session: Session, custodian: Custodian, request: bytes, *, wait_s: f
             needed = count + 1
             continue
         bad = tuple(recovered.bad_fiduciaries)
-        return Received(request, view.order.id, recovered.secret, bad, view.record.answers)
+        return Received(request, view.order.id, recovered.secret, bad, view.answered)
 
 
 def _wait_for_answers(session: Session, request: bytes, needed: int, wait_s: float) -> RequestView:
     """The proved request once it has its order's threshold of answers, or ``needed``."""
 
     def enough(view: RequestView) -> bool:
+        if view.order.authority:  # the ledger verified what it counts
+            return view.record.status == pb.REQUEST_STATUS_COMPLETED
         return view.record.answers >= max(view.order.threshold, needed)
 
     def ended(view: RequestView) -> bool:
@@ -96,7 +99,7 @@ def _wait_for_answers(session: Session, request: bytes, needed: int, wait_s: flo
     )
     if not decided:
         raise timed_out(
-            f"the request {request.hex()} has {view.record.answers} of {max(view.order.threshold, needed)} answers",
+            f"the request {request.hex()} has {view.answered} of {max(view.threshold, needed)} answers",
             "the keys are kept: receive again later; `dta order show` says what it waits for",
             request=request.hex(),
             status=status_name(view.record),
@@ -112,7 +115,7 @@ def _wait_for_answers(session: Session, request: bytes, needed: int, wait_s: flo
 
 def show_answers(view: RequestView) -> Step:
     """How far the request has come, for a progress display."""
-    return Step("answers", f"{status_name(view.record)}: answers", view.record.answers, view.order.threshold)
+    return Step("answers", f"{status_name(view.record)}: answers", view.answered, view.threshold)
 
 
 def status_name(record: pb.RequestRecord) -> str:
@@ -120,13 +123,16 @@ def status_name(record: pb.RequestRecord) -> str:
     return pb.RequestStatus.Name(record.status).removeprefix("REQUEST_STATUS_").lower()
 
 
-def _all_gateways(session: Session, order: pb.OrderRecord) -> list[str]:
-    return [url for fiduciary in order.fiduciaries for url in session.gateways(fiduciary)]
+def _all_gateways(session: Session, view: RequestView) -> list[str]:
+    keepers = view.extraction.members if view.extraction else view.order.fiduciaries
+    return [url for fiduciary in keepers for url in session.gateways(fiduciary)]
 
 
 def _recover_input(session: Session, view: RequestView, block: bytes, opened: OpenRequest) -> RecoverInput:
     answers = {fiduciary: answer.sealed for fiduciary, answer in view.answers.items() if answer is not None}
     principal = session.ledger.identity(view.order.principal)
+    if view.order.authority:
+        return _recover_extracted(session, view, block, opened, principal)
     return RecoverInput(
         gid=session.gid,
         order=view.order,
@@ -137,6 +143,21 @@ def _recover_input(session: Session, view: RequestView, block: bytes, opened: Op
         answers=answers,
         keys=opened.keys,
     )
+
+
+def _recover_extracted(
+    session: Session, view: RequestView, block: bytes, opened: OpenRequest, principal: IdentityRecord
+) -> RecoverInput:
+    found = view.extraction
+    if found is None or opened.transport is None:
+        raise UsageError("the request is not one under an authority key", hint="use the home that asked")
+    extracted = Extracted(
+        found.authority, found.record, found.item, found.members, found.partials, opened.transport
+    )
+    return RecoverInput(
+        gid=session.gid, order=view.order, vault=pb.VaultRecord(), request=view.record, principal=principal,
+        envelope_block=block, answers={}, keys={}, extracted=extracted,
+    )  # fmt: skip
 
 
 def done(session: Session, received: Received) -> None:

@@ -14,11 +14,13 @@ class EnvelopeType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ENVELOPE_TYPE_RECORD: _ClassVar[EnvelopeType]
     ENVELOPE_TYPE_ORDER: _ClassVar[EnvelopeType]
     ENVELOPE_TYPE_REQUEST_KEYS: _ClassVar[EnvelopeType]
+    ENVELOPE_TYPE_IDENTITY_SEALED: _ClassVar[EnvelopeType]
 ENVELOPE_TYPE_UNSPECIFIED: EnvelopeType
 ENVELOPE_TYPE_IDENTITY_DOCUMENT: EnvelopeType
 ENVELOPE_TYPE_RECORD: EnvelopeType
 ENVELOPE_TYPE_ORDER: EnvelopeType
 ENVELOPE_TYPE_REQUEST_KEYS: EnvelopeType
+ENVELOPE_TYPE_IDENTITY_SEALED: EnvelopeType
 
 class Recipient(_message.Message):
     __slots__ = ("identity", "key_digest", "sealed")

@@ -1,0 +1,25 @@
+"""Naming an authority key on the command line."""
+
+from __future__ import annotations
+
+from dta.cli.custody import Work, find_id
+from dta.client.authority import every
+from dta.errors import NotFound, UsageError
+
+
+def resolve(work: Work, text: str) -> bytes:
+    """The id of the key with this name, or of which these are the first digits: of those the ledger has, by proof.
+
+    Raises NotFound, UsageError (several have the name).
+    """
+    known = every(work.ledger)
+    named = [record.id for record in known if record.name == text]
+    if len(named) == 1:
+        return named[0]
+    if named:
+        raise UsageError(f"several authority keys are called {text!r}", hint="give the id; see `dta authority list`")
+    try:
+        return find_id(text, [record.id for record in known], "authority key")
+    except UsageError:
+        names = ", ".join(sorted(record.name for record in known)) or "none"
+        raise NotFound(f"there is no authority key {text!r}", hint=f"the ledger has: {names}") from None
