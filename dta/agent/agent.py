@@ -14,14 +14,17 @@ from typing import Any
 
 import httpx
 
+from abci_app.state.view import StateView
 from dta.agent.documents import document_in, genesis_documents, transactions_of
 from dta.agent.keystores import KeystoreHolder
 from dta.agent.ledger import AgentLedger
 from dta.agent.network import AgentNetwork, open_store
 from dta.agent.pins import WantedPins, peer_gateways
 from dta.authority.reaper import Reaper
+from dta.authority.shares import ShareUnusable, share_of
 from dta.client.rpc import AsyncRpc
 from dta.config import NodeConfig
+from dta.crypto.scalar import SecretScalar
 from dta.custody.plugin import CustodyContext
 from dta.custody.registry import load_custodians
 from dta.errors import DtaError, JsonValue, KeystoreFailure
@@ -130,11 +133,18 @@ class Agent:
         config = self._config
         tools = Tools(
             identity=config.identity, gid=self._ledger.gid, custodians=self._custodians,
-            keystore=self._keystore.get, pin=self._ledger.pin_at_head,
+            keystore=self._keystore.get, pin=self._ledger.pin_at_head, share_of=self._share_of,
         )  # fmt: skip
         outbox = Outbox(config.outbox_dir, config.identity, config.chain_id, self._ledger.gid)
         limits = RunnerConfig(hsm_threads=config.hook_concurrency)
         return Runner(tools, network, self._ledger.head, outbox, config.chain_id, limits)
+
+    def _share_of(self, view: StateView, authority: bytes, epoch: int) -> SecretScalar:
+        """This node's share of an authority key, opened from the ledger each time it is needed. Raises Retry."""
+        try:
+            return share_of(self._keystore.get(), view, self._ledger.gid, self._config.identity, authority, epoch)
+        except ShareUnusable as error:
+            raise Retry(f"the share of {authority.hex()[:12]} in epoch {epoch} can't be used: {error}") from None
 
     # --- opening ------------------------------------------------------------------------------------------------
     async def _open_store(self) -> None:

@@ -62,7 +62,7 @@ def place(
     ledger, not by erasure; its key, once released, opens it for ever; it is not safe from a quantum computer.
     """
     if bool(vault) == bool(authority):
-        raise UsageError("give a vault, or an authority key", hint="--vault ID, or --custodian mpc-bls --authority NAME")
+        raise UsageError("give a vault, or an authority key", hint="--vault ID, or --authority NAME (mpc-bls)")
     with at_work(context) as work:
         made, rule = policy.build(
             work.names, text=policy_text, file=policy_file, beneficiary=beneficiary, not_before=not_before,

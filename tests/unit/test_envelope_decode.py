@@ -60,7 +60,7 @@ HEADER_FAULTS: list[tuple[str, EnvelopeFault, Callable[[Header], object]]] = [
     ("version 0", EnvelopeFault.VERSION, lambda h: h.ClearField("version")),
     ("version 2", EnvelopeFault.VERSION, lambda h: setattr(h, "version", 2)),
     ("no type", EnvelopeFault.TYPE, lambda h: h.ClearField("type")),
-    ("unknown type", EnvelopeFault.TYPE, lambda h: setattr(h, "type", 5)),
+    ("unknown type", EnvelopeFault.TYPE, lambda h: setattr(h, "type", 99)),
     ("negative type", EnvelopeFault.TYPE, lambda h: setattr(h, "type", -1)),
     ("no sender", EnvelopeFault.SENDER, lambda h: h.ClearField("sender")),
     ("sender of 31 bytes", EnvelopeFault.SENDER, lambda h: setattr(h, "sender", bytes(31))),

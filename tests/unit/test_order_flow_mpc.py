@@ -1,4 +1,4 @@
-"""``mpc-bls`` from a principal's secret to a beneficiary's, over real proofs, across reshares, and what must not open."""
+"""``mpc-bls`` from a principal's secret to a beneficiary's, over real proofs, across reshares; what must not open."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from abci_app import envelope, limits
 from abci_app.codes import Code
@@ -28,6 +29,7 @@ DEFAULT_WAIT_S = 120.0
 _SEARCH_PAGE = 100
 _MAX_FOUND = 10_000
 _ID = re.compile(r"[0-9a-f]{64}")
+_Gateways: TypeAlias = Mapping[bytes, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,8 @@ def place(session: Session, custodian: Custodian, new: NewOrder, *, wait_s: floa
     """
     if not len(new.secret):
         raise UsageError("the secret is empty")
-    prepared, keepers = _sealed_under_key(session, custodian, new) if new.authority else _sealed(session, custodian, new)
-    gateways = {fiduciary: session.gateways(fiduciary) for fiduciary in keepers}
+    seal = _sealed_under_key if new.authority else _sealed
+    prepared, gateways = seal(session, custodian, new)
     _check_envelope(session, prepared.envelope_block)
     session.blocks.keep(prepared.envelope_block)
     tx = session.ledger.build(session.party.signer, prepared.message)
@@ -79,17 +81,18 @@ def place(session: Session, custodian: Custodian, new: NewOrder, *, wait_s: floa
     return _submit(session, order, tx, wait_s)
 
 
-def _sealed(session: Session, custodian: Custodian, new: NewOrder) -> tuple[PreparedOrder, list[bytes]]:
-    """Sealed to the keys of a vault, and the fiduciaries that get it."""
+def _sealed(session: Session, custodian: Custodian, new: NewOrder) -> tuple[PreparedOrder, _Gateways]:
+    """Sealed to the keys of a vault, and where its fiduciaries take it: all that is proved first, then sealed."""
     session.progress(Step("verify", "checking the vault's keys"))
     view = session.ledger.vault_keys(new.vault)
     chosen, threshold = _choose(session, view, new)
+    gateways = {fiduciary: session.gateways(fiduciary) for fiduciary in chosen}
     session.progress(Step("seal", f"sealing for {len(chosen)} fiduciaries, {threshold} of which give it back"))
-    return _prepare(session, custodian, view, chosen, threshold, new), chosen
+    return _prepare(session, custodian, view, chosen, threshold, new), gateways
 
 
-def _sealed_under_key(session: Session, custodian: Custodian, new: NewOrder) -> tuple[PreparedOrder, list[bytes]]:
-    """Encrypted to the order's identity under an authority key, and the members, whose nodes keep the envelope."""
+def _sealed_under_key(session: Session, custodian: Custodian, new: NewOrder) -> tuple[PreparedOrder, _Gateways]:
+    """Encrypted to the order's identity under an authority key, and where the members' nodes take the envelope."""
     session.progress(Step("verify", "checking the authority key"))
     found = session.ledger.authority_members(new.authority)
     if found.record.status != authority_pb2.AUTHORITY_STATUS_ACTIVE:
@@ -101,6 +104,7 @@ def _sealed_under_key(session: Session, custodian: Custodian, new: NewOrder) -> 
     if not 0 <= new.allow_missing < len(found.members):
         raise UsageError("somebody has to keep the envelope")
     _check_expiry(session, new)
+    gateways = {fiduciary: session.gateways(fiduciary) for fiduciary in found.members}
     session.progress(Step("seal", f"encrypting under the key {found.record.name or new.authority.hex()}"))
     prepared = custodian.prepare(
         PrepareInput(
@@ -109,7 +113,7 @@ def _sealed_under_key(session: Session, custodian: Custodian, new: NewOrder) -> 
             bls=session.party.need_bls(), time_s=session.now_s(), authority=found.record,
         )
     )  # fmt: skip
-    return _with_expiry(prepared, new), list(found.members)
+    return _with_expiry(prepared, new), gateways
 
 
 def _with_expiry(prepared: PreparedOrder, new: NewOrder) -> PreparedOrder:
