@@ -73,7 +73,7 @@ def ask_client_secrets(
         base = points.client_point(suite, context.gid, realm.authority, realm.id, enrolment.client)
         item = extractions.Item(base.encode(), enrolment.client, enrolment.transport_key, enrolment.proof)
         name = ticket(context.gid, realm.id, enrolment.client, enrolment.nonce)
-        extractions.claim_transport(context, name, extraction_pb2.USE_CLIENT, realm.id, item)
+        extractions.claim_transport(context, name, realm.authority, extraction_pb2.USE_CLIENT, realm.id, item)
         items.append(item)
         tickets.append(name)
     request = batch_request(context.gid, realm.id, tickets)
@@ -88,7 +88,7 @@ def ask_server_secret(context: Context, realm: mfa_pb2.RealmRecord, message: mfa
     item = extractions.Item(base.encode(), server, message.transport_key, message.proof)
     request = server_request(context.gid, realm.id, server, message.nonce)
     context.require(EXTRACTIONS.find(context.state, request) is None, Code.DUPLICATE, request.hex())
-    extractions.claim_transport(context, request, extraction_pb2.USE_SERVER, realm.id, item)
+    extractions.claim_transport(context, request, realm.authority, extraction_pb2.USE_SERVER, realm.id, item)
     _start(context, realm, request, extraction_pb2.USE_SERVER, [item], _deadline(context))
     return request
 
