@@ -35,7 +35,7 @@ class StateBroken(Exception):
 
 
 class UpgradeNeeded(Exception):
-    """The chain needs protocol ``version``, which this binary does not have. Ends the process before the block."""
+    """The chain needs protocol ``version``, which this binary does not have. Ends the process before that block."""
 
     def __init__(self, version: int) -> None:
         super().__init__(version)

@@ -21,16 +21,22 @@ from abci_app.mempool import Mempool
 from abci_app.messages.context import BlockScratch, Context
 from abci_app.messages.spec import MessageClass
 from abci_app.params import PROTOCOL_VERSIONS
-from abci_app.pb.dta.v1 import params_pb2
 from abci_app.state import due, keys, records
 from abci_app.state.overlay import Overlay
 from abci_app.state.view import StateView
 from abci_app.sweep import sweep
 
-__all__ = ["apply_block", "check_tx", "init_chain", "prepare_proposal", "process_proposal"]
+__all__ = ["apply_block", "check_tx", "init_chain", "prepare_proposal", "process_proposal", "require_version"]
 
 CODESPACE = "dta"
 _MEMO = SignatureMemo()
+
+
+def require_version(view: StateView) -> None:
+    """Raise :class:`UpgradeNeeded` where the rules of the next block are those of a version that this binary lacks."""
+    version = records.params(view).protocol_version
+    if version not in PROTOCOL_VERSIONS:
+        raise UpgradeNeeded(version)
 
 
 def check_tx(view: StateView, tx: bytes, mempool: Mempool, *, recheck: bool) -> TxResult:
@@ -57,8 +63,8 @@ def prepare_proposal(
 ) -> list[bytes]:
     """The block to propose out of the mempool: hooks' results first, then users' in order, within bytes and cost."""
     del time
+    require_version(view)
     params, chain = records.params(view), records.chain(view)
-    _require_version(params)
     results: list[tuple[bytes, int]] = []
     users: list[tuple[bytes, int]] = []
     taken: dict[bytes, bool] = {}
@@ -92,8 +98,8 @@ def prepare_proposal(
 def process_proposal(view: StateView, txs: Sequence[bytes], *, height: int, time: Time) -> bool:
     """Whether the block's bytes are acceptable: every transaction well formed, the sum within the block's cost."""
     del time
+    require_version(view)
     params, chain = records.params(view), records.chain(view)
-    _require_version(params)
     cost = 0
     for tx in txs:
         try:
@@ -105,8 +111,8 @@ def process_proposal(view: StateView, txs: Sequence[bytes], *, height: int, time
 
 def apply_block(view: StateView, block: Block) -> BlockResult:
     """Execute a decided block. Assumes nothing of proposals: replay and block sync bypass them."""
+    require_version(view)
     params, chain = records.params(view), records.chain(view)
-    _require_version(params)
     state = Overlay(view)
     scratch = BlockScratch()
 
@@ -127,12 +133,6 @@ def apply_block(view: StateView, block: Block) -> BlockResult:
         events=tuple(begin.events),
         validator_updates=tuple(scratch.validator_updates),
     )
-
-
-def _require_version(params: params_pb2.Params) -> None:
-    """Stop before a block whose rules this binary does not have: neither propose it, nor vote for it, nor execute."""
-    if params.protocol_version not in PROTOCOL_VERSIONS:
-        raise UpgradeNeeded(params.protocol_version)
 
 
 def _deliver(context: Context, tx: bytes, chain_id: str) -> TxResult:

@@ -23,6 +23,7 @@ EXIT_TIMEOUT = 6
 EXIT_NOT_FOUND = 7
 EXIT_KEYSTORE = 8
 EXIT_EXPIRED = 9
+EXIT_UPGRADE = 10
 
 EXIT_CODES: Mapping[int, str] = {
     EXIT_OK: "done",
@@ -35,6 +36,7 @@ EXIT_CODES: Mapping[int, str] = {
     EXIT_NOT_FOUND: "there is no such thing on the ledger (verified, where the read was)",
     EXIT_KEYSTORE: "the keystore or HSM refused or failed",
     EXIT_EXPIRED: "the transaction expired without being committed: it will never be; sign a new one",
+    EXIT_UPGRADE: "the ledger has moved on to a protocol version that this program lacks: install one that has it",
 }
 """The documented exit codes of ``dta``, each with its meaning."""
 
@@ -164,6 +166,13 @@ class KeystoreFailure(DtaError):
 
     kind = "keystore"
     exit_code = EXIT_KEYSTORE
+
+
+class UpgradeRequired(DtaError):
+    """The next block has rules that this program lacks; the node stopped before it."""
+
+    kind = "upgrade-required"
+    exit_code = EXIT_UPGRADE
 
 
 class InternalError(DtaError):

@@ -22,13 +22,14 @@ from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from abci_app.server.main import EXIT_UPGRADE
 from abci_app.state import keys
 from abci_app.storage import diff
 from abci_app.storage.leveldb import LevelDbStore
 from abci_app.storage.statedb import StateDB, VersionPruned, VersionUnknown
 from dta import validator_key
 from dta.config import NodeConfig
-from dta.errors import UsageError
+from dta.errors import UpgradeRequired, UsageError
 from dta.ipfs.daemon import KuboDaemon, daemon_of
 from dta.tendermint_config import double_sign_check_height_blocks, external_signer
 
@@ -63,6 +64,7 @@ class Supervisor:
     def __init__(self, config: NodeConfig) -> None:
         self._config = config
         self._stopping = asyncio.Event()
+        self._lacks_version = False
         self._halt = asyncio.Event()  # the processes are to end: we are stopping, or the disk is full
         python = sys.executable
         self.application = Child("application", [
@@ -75,7 +77,7 @@ class Supervisor:
         self.kubo = Child("kubo", self._daemon.command(), self._daemon.environment()) if self._daemon else None
 
     async def run(self) -> None:
-        """Until SIGTERM or SIGINT."""
+        """Until SIGTERM or SIGINT. Raises UpgradeRequired where the application ended for want of a version."""
         self._prepare()
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT):
@@ -87,6 +89,11 @@ class Supervisor:
                 await self._until_there_is_room()
         finally:
             self._pid_file.unlink(missing_ok=True)
+        if self._lacks_version:
+            raise UpgradeRequired(
+                "the ledger's next block has a protocol version that this program lacks: the node stopped before it",
+                hint=f"install a dta that has it, and start again: docs/runbooks/upgrade.md; {self._config.log_dir}",
+            )
 
     async def _run_processes(self) -> None:
         """Until the halt."""
@@ -224,6 +231,10 @@ class Supervisor:
         for child in children:
             if child.process is not None and child.process.returncode is not None and not self._halt.is_set():
                 child.last_exit = child.process.returncode
+                if child is self.application and child.last_exit == EXIT_UPGRADE:
+                    self._lacks_version = True
+                    self._ask_to_stop()
+                    continue
                 _say(f"{child.name} ended with {child.last_exit}; starting it again")
 
     async def _pause_before_restart(self, child: Child) -> None:

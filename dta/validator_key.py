@@ -117,6 +117,28 @@ def rotate(ledger: Ledger, signer: Signer, files: KeyFiles, *, new_key: bool = F
     return Outcome(following, sent, restart=True)
 
 
+def possession(path: Path, gid: bytes, identity: bytes) -> tuple[bytes, bytes]:
+    """The public half (32 bytes) of the key in ``path``, and its proof (64 bytes) that ``identity`` may be admitted
+    with it. Raises UsageError."""
+    key = _read(path)
+    public = bytes(key.verify_key)
+    return public, key.sign(statements.validator_key_statement(gid, identity, public, b"")).signature
+
+
+def prepare_new(files: KeyFiles) -> Path:
+    """Make the key that will take the place of this node's, once the ledger has it; the one that was made already.
+
+    Raises UsageError.
+    """
+    if tendermint_config.external_signer(files.comet_home):
+        raise UsageError(
+            "the consensus key is with an external signer", hint="docs/howto/remote-signer.md, Another key"
+        )
+    if not files.next.exists():
+        tendermint_config.new_validator_key(files.next)
+    return files.next
+
+
 def _own_key(files: KeyFiles) -> bytes:
     if not files.key.exists():
         raise UsageError(

@@ -34,6 +34,7 @@ TIME_META = "time"
 class StateMachine(Protocol):
     """abci_app.transition, as the server calls it."""
 
+    def require_version(self, view: StateView) -> None: ...
     def init_chain(self, genesis: Genesis) -> Changes: ...
     def check_tx(self, view: StateView, tx: bytes, mempool: Mempool, *, recheck: bool) -> TxResult: ...
     def prepare_proposal(
@@ -85,13 +86,18 @@ class Application:
             mempool.begin_recheck(database.height, convert.decode_time(time))
 
     def info(self, request: pb.InfoRequest) -> pb.InfoResponse:
-        """The last *committed* height and hash. Raises :class:`AbciRefused` unless CometBFT speaks ABCI 2."""
+        """The last *committed* height and hash. Raises :class:`AbciRefused` unless CometBFT speaks ABCI 2.
+
+        Raises :class:`abci_app.errors.UpgradeNeeded` where the next block has rules that this binary lacks.
+        """
         if request.abci_version.split(".")[0] != ABCI_MAJOR or request.abci_version.count(".") != 2:
             raise AbciRefused(
                 f"this application speaks ABCI {ABCI_MAJOR}.x.y, CometBFT {request.version!r} speaks "
                 f"{request.abci_version!r}: run CometBFT v0.38, v0.39 or v0.40"
             )
         height = self._database.height
+        if height:
+            self._machine.require_version(self._view)
         return pb.InfoResponse(
             data=NAME,
             version=self._version,
@@ -177,7 +183,12 @@ class Application:
         )
 
     def commit(self, _: pb.CommitRequest) -> pb.CommitResponse:
-        """Write the finalized block in one synced batch. All blocks are kept (``retain_height`` 0)."""
+        """Write the finalized block in one synced batch. All blocks are kept (``retain_height`` 0).
+
+        Where the next block has rules that this binary lacks, it is written, and
+        :class:`abci_app.errors.UpgradeNeeded` raised: at once, and not when this node would happen to be asked about
+        that block.
+        """
         finalized = self._finalized
         if finalized is None:
             raise AbciRefused("Commit without a finalized block")
@@ -186,6 +197,7 @@ class Application:
         self._finalized = None
         self._genesis = None
         self._view = self._database.view()
+        self._machine.require_version(self._view)
         self._mempool.begin_recheck(finalized.staged.height, finalized.time)
         self._after_commit()
         return pb.CommitResponse(retain_height=0)

@@ -1,7 +1,8 @@
 """The application process: ``python -m abci_app.server --home DIR --abci ADDRESS --state-socket PATH``.
 
 Exit codes: 0 stopped by SIGTERM or SIGINT; 2 an argument or an address is refused; 70 ended by one of the conditions
-listed in docs/spec/abci-server.md; 73 the state can't be opened.
+listed in docs/spec/abci-server.md; 73 the state can't be opened; 76 the next block's rules are those of a version that
+this binary lacks.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from abci_app.codes import Code
+from abci_app.errors import UpgradeNeeded
 from abci_app.server.application import Application, StateMachine
 from abci_app.server.connection import serve_connection
 from abci_app.server.dispatch import Dispatcher
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 EXIT_USAGE = 2
 EXIT_FATAL = 70
+EXIT_UPGRADE = 76
 EXIT_STATE = 73
 # CometBFT makes four, and four more while an old process of it still goes.
 MAX_ABCI_CONNECTIONS = 16
@@ -75,6 +78,11 @@ class StateHome:
 
     def die(self, error: BaseException) -> NoReturn:
         """Say why on stderr and end the process at once: no answer leaves it, and nothing more is written."""
+        if isinstance(error, UpgradeNeeded):
+            with contextlib.suppress(OSError):
+                print(f"error: {error}", file=sys.stderr)
+                print("hint: see docs/runbooks/upgrade.md", file=sys.stderr, flush=True)
+            os._exit(EXIT_UPGRADE)
         if isinstance(error, StoreCorrupt):
             with contextlib.suppress(OSError):
                 self._marker.touch()

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dta.cli import keystores, rejoin
+from dta.cli import join, keystores, rejoin
 from dta.cli.keystores import Choice
 from dta.cli.session import session_of
 from dta.founding import client, fiduciary, genesis_file
@@ -18,6 +18,7 @@ from dta.identity.create import KeystorePlan
 from dta.light.trust import TrustFile
 
 app = typer.Typer(help="Make a home.", no_args_is_help=True)
+app.command("join")(join.init_join)
 app.command("rejoin")(rejoin.init_rejoin)
 
 

@@ -14,7 +14,21 @@ from typing import Annotated
 
 import typer
 
-from dta.cli import debug, genesis, hsm, identity, init, mfa, node, order, policy, receipt, validator, vault
+from dta.cli import (
+    debug,
+    genesis,
+    governance,
+    hsm,
+    identity,
+    init,
+    mfa,
+    node,
+    order,
+    policy,
+    receipt,
+    validator,
+    vault,
+)
 from dta.cli.session import Session
 from dta.config import debugging
 from dta.errors import EXIT_USAGE, DtaError, InternalError, KeystoreFailure, UsageError
@@ -48,6 +62,7 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(receipt.app, name="receipt")
 app.add_typer(validator.app, name="validator")
 app.add_typer(mfa.app, name="mfa")
+app.add_typer(governance.app, name="governance")
 node.register(app)
 
 

@@ -68,7 +68,7 @@ def init_rejoin(
     }
     stores = KeystorePlan(*(choice.place(role, name, directory, common) for role, choice in choices.items()))
     found = genesis_file.read(read_file(genesis, "the genesis"))
-    draft = _draft_of(peers, found.gid)
+    draft = draft_of(peers, found.gid)
     p2p_host, p2p_port = split_address(p2p, "--p2p")
     client.init_client(session.home, found, rpc, int(time.time()))
     with session.keyring() as ring, session.ledger() as ledger, session.working("asking the ledger"):
@@ -93,7 +93,7 @@ def _gateway_bind(given: str, record: IdentityRecord) -> tuple[str, int]:
     return split_address(given, "--gateway-bind") if given else rejoin.own_gateway_bind(record)
 
 
-def _draft_of(path: Path | None, gid: bytes) -> Draft | None:
+def draft_of(path: Path | None, gid: bytes) -> Draft | None:
     """The founding's draft, where it is given: it must be of this genesis."""
     if path is None:
         return None

@@ -10,11 +10,14 @@ from typing import Annotated
 
 import typer
 
+from dta import validator_key
 from dta.cli.node import founded
 from dta.cli.nodestatus import read_status_file
 from dta.cli.session import Session, session_of
 from dta.config import NodeConfig
+from dta.founding.admission import ADMISSION_FILE, AdmissionCard
 from dta.founding.fiduciary import own_profile
+from dta.home import write_file
 from dta.node import is_running
 from dta.tendermint_config import address
 from dta.validator_key import KeyFiles, Outcome, public_key
@@ -68,6 +71,31 @@ def rotate(
         outcome = rotate_key(ledger, signer, files, new_key=new_key)
     restarted = outcome.restart and _restart_cometbft(config)
     _say(session, outcome, restarted)
+
+
+@app.command("card")
+def card(
+    context: typer.Context,
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="For another key than this node's, which it takes by `rotate`.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Where to; without: admission.json in the home.")] = None,
+) -> None:
+    """Write the card with which a fiduciary proposes to admit this one: its identity, its key, the key's proof."""
+    session = session_of(context)
+    config = founded(session.home)
+    files = KeyFiles(config.comet_home)
+    name = own_profile(session.home, config.identity).name
+    gid = session.client().gid
+    path = validator_key.prepare_new(files) if new_key else files.key
+    made = AdmissionCard(gid, name, config.identity, *validator_key.possession(path, gid, config.identity))
+    to = out or session.home.path / ADMISSION_FILE
+    write_file(to, made.to_json())
+    session.show(
+        {"card": str(to), "identity": config.identity.hex(), "validator_key": made.validator_key.hex()},
+        [f"identity  {config.identity.hex()}", f"key       {made.validator_key.hex()}", f"card      {to}"],
+    )
+    session.talk("Hand it to a fiduciary: `dta governance propose admit`. Nothing in it is secret.")
 
 
 def _say(session: Session, outcome: Outcome, restarted: bool) -> None:

@@ -8,10 +8,10 @@ import typer
 
 from abci_app.codes import Code
 from abci_app.pb.dta.v1 import custody_pb2 as pb
-from abci_app.pb.dta.v1.identity_pb2 import FIDUCIARY_STATUS_ACTIVE
 from dta.cli.custody import Wait, Work, Yes, at_work, find_id, moment, table
 from dta.client import leaves
 from dta.client.custody import orders, records, vaults
+from dta.client.fiduciaries import current as current_fiduciaries
 from dta.client.ledger import VaultView
 from dta.errors import JsonValue, RefusedByLedger, UsageError
 
@@ -24,7 +24,7 @@ VaultId = Annotated[str, typer.Argument(help="The vault's id, or its first digit
 def open_vault(
     context: typer.Context,
     fiduciary: Annotated[
-        list[str] | None, typer.Option(help="A fiduciary, by name or id; repeat it. Without: every active founder.")
+        list[str] | None, typer.Option(help="A fiduciary, by name or id; repeat it. Without: every active one.")
     ] = None,
     custodian: Annotated[str, typer.Option(help="The custodian plugin.")] = "hsm-realm",
     nonce: Annotated[str, typer.Option(help="64 hex digits: the same again is the same vault.")] = "",
@@ -33,7 +33,7 @@ def open_vault(
 ) -> None:
     """Open a vault, and wait until each fiduciary has published its key."""
     with at_work(context) as work:
-        chosen = [work.names.resolve(name) for name in fiduciary] if fiduciary else _active_founders(work)
+        chosen = [work.names.resolve(name) for name in fiduciary] if fiduciary else _active_fiduciaries(work)
         try:
             given = bytes.fromhex(nonce) if nonce else None
         except ValueError:
@@ -47,12 +47,8 @@ def open_vault(
         _show(work, view)
 
 
-def _active_founders(work: Work) -> list[bytes]:
-    found = []
-    for fiduciary in work.names.fiduciaries:
-        record = work.ledger.find(leaves.fiduciary(fiduciary))
-        if record is not None and record.status == FIDUCIARY_STATUS_ACTIVE:
-            found.append(fiduciary)
+def _active_fiduciaries(work: Work) -> list[bytes]:
+    found = list(current_fiduciaries(work.ledger, work.names.fiduciaries))
     if not found:
         raise UsageError("this home knows no active fiduciary", hint="name them with --fiduciary")
     return found

@@ -11,7 +11,15 @@ from typing import Generic, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, extraction_pb2, identity_pb2, mfa_pb2, params_pb2
+from abci_app.pb.dta.v1 import (
+    authority_pb2,
+    custody_pb2,
+    extraction_pb2,
+    governance_pb2,
+    identity_pb2,
+    mfa_pb2,
+    params_pb2,
+)
 from abci_app.state import keys
 from dta.errors import InternalError, NotFound
 
@@ -199,3 +207,19 @@ def signing_policy(authority_id: bytes) -> Leaf[extraction_pb2.SigningPolicy]:
     """What a signing key signs and who has to agree, where governance has set it."""
     name = f"signing policy of {authority_id.hex()}"
     return Leaf(name, keys.signing_policy(authority_id), extraction_pb2.SigningPolicy.FromString)
+
+
+def proposal(id_: bytes) -> Leaf[governance_pb2.ProposalRecord]:
+    """A proposal by its 32-byte id."""
+    return Leaf(f"proposal {id_.hex()}", keys.proposal(id_), governance_pb2.ProposalRecord.FromString)
+
+
+def vote(proposal_id: bytes, fiduciary_id: bytes) -> Leaf[governance_pb2.VoteRecord]:
+    """A fiduciary's vote on a proposal."""
+    name = f"vote on proposal {proposal_id.hex()} by {fiduciary_id.hex()}"
+    return Leaf(name, keys.vote(proposal_id, fiduciary_id), governance_pb2.VoteRecord.FromString)
+
+
+def upgrade() -> Leaf[governance_pb2.UpgradeRecord]:
+    """The upgrade that was decided last."""
+    return Leaf("planned upgrade", keys.upgrade(), governance_pb2.UpgradeRecord.FromString)

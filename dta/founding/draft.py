@@ -186,22 +186,29 @@ def make_draft(chain_id: str, time_s: int, params: params_pb2.Params, founders: 
 def params_with(settings: Sequence[str]) -> params_pb2.Params:
     """The default parameters with ``name=value`` changed: numbers, and ``registration=open|sponsored``."""
     params = default_params()
-    numbers = {field.name for field in params.DESCRIPTOR.fields if type(getattr(params, field.name)) is int}
+    for name, value in settings_of(settings).items():
+        setattr(params, name, value)
+    return params
+
+
+def settings_of(settings: Sequence[str]) -> dict[str, int]:
+    """What ``name=value`` sets, as parameters hold it. Raises UsageError."""
+    defaults = default_params()
+    numbers = {field.name for field in defaults.DESCRIPTOR.fields if type(getattr(defaults, field.name)) is int}
+    found: dict[str, int] = {}
     for setting in settings:
         name, _, value = setting.partition("=")
         if name == "registration" and value in ("open", "sponsored"):
             is_open = value == "open"
-            params.registration = (
-                params_pb2.REGISTRATION_OPEN if is_open else params_pb2.REGISTRATION_SPONSORED
-            )
+            found[name] = params_pb2.REGISTRATION_OPEN if is_open else params_pb2.REGISTRATION_SPONSORED
         elif name in numbers - {"registration"} and value.isascii() and value.isdigit() and len(value) < 16:
-            setattr(params, name, int(value))
+            found[name] = int(value)
         else:
             raise UsageError(
                 f"not a parameter and its value: {setting!r}",
                 hint="registration=open, registration=sponsored, or a number for: " + ", ".join(sorted(numbers)),
             )
-    return params
+    return found
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -188,6 +189,38 @@ def install(home: Home, genesis: GenesisFile, draft: Draft, now_s: int) -> None:
     write_node_config(replace(config, chain_id=genesis.genesis.chain_id))
     trust_genesis(home, genesis, now_s)
     home.save_client(ClientConfig(genesis.genesis.chain_id, genesis.gid, (config.rpc_url,), profile.name))
+
+
+def node_config(home: Home, genesis: GenesisFile, profile: Profile, plan: NodePlan) -> NodeConfig:
+    """``node.toml`` of a node for a ledger that exists."""
+    assert profile.node is not None
+    return NodeConfig(
+        home=home.path, chain_id=genesis.genesis.chain_id, identity=profile.identity, keystore=profile.node,
+        rpc_url=f"http://127.0.0.1:{plan.rpc_port}", gateway_bind=plan.gateway_bind, blocks=plan.blocks,
+        kubo_api=plan.kubo_api, kubo_binary=plan.kubo_binary, kubo_gateway=plan.kubo_gateway,
+        comet_binary=plan.comet_binary, max_state_age_s=plan.max_state_age_s,
+    )  # fmt: skip
+
+
+def write_full_node(
+    home: Home, config: NodeConfig, genesis: GenesisFile, profile: Profile, plan: NodePlan, peers: Sequence[str],
+    rpc_urls: Sequence[str],
+) -> tuple[bytes, str]:  # fmt: skip
+    """A node that follows an existing ledger from its genesis: (its new consensus key, which has no vote; node id).
+
+    ``peers``: ``id@host:port``. ``rpc_urls``: nodes to ask while this one is not up. ``node.toml`` comes last.
+    Raises UsageError.
+    """
+    validator_key, node_id = new_comet_keys(config.comet_home)
+    write_file(home.path / COMET_FILE, comet_toml(profile.name, plan).encode("utf-8"))
+    comet = config.comet_home / "config"
+    settings = comet_config(home, config, ",".join(peers), plan.timeout_commit_ms)
+    write_file(comet / "config.toml", settings.encode("utf-8"))
+    write_file(comet / "genesis.json", genesis.content)
+    urls = dict.fromkeys((config.rpc_url, *rpc_urls))
+    home.save_client(ClientConfig(genesis.genesis.chain_id, genesis.gid, tuple(urls), profile.name))
+    write_node_config(config)
+    return validator_key, node_id
 
 
 def comet_config(home: Home, config: NodeConfig, peers: str, timeout_commit_ms: int) -> str:

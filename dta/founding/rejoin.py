@@ -15,13 +15,13 @@ from abci_app.state import keys
 from dta.client.custody.blocks import Blocks
 from dta.client.custody.errors import BlockNotFound
 from dta.client.ledger import Ledger
-from dta.config import NODE_FILE, NodeConfig, write_node_config
+from dta.config import NODE_FILE
 from dta.errors import UsageError
 from dta.founding import fiduciary
 from dta.founding.draft import Draft
-from dta.founding.fiduciary import COMET_FILE, NodePlan, gateway_bind_of
+from dta.founding.fiduciary import NodePlan, gateway_bind_of
 from dta.founding.genesis_file import GenesisFile
-from dta.home import ClientConfig, Home, write_file
+from dta.home import Home
 from dta.hsm import labels
 from dta.hsm.config import KeystoreConfig
 from dta.hsm.keystore import Keystore
@@ -113,29 +113,21 @@ def rejoin(
     """
     if (home.path / NODE_FILE).exists():
         raise UsageError(f"there is a node in {home.path} already", hint="choose another --home")
+    check_peers(peers)
+    config = fiduciary.node_config(home, genesis, profile, plan)
+    save_profile(home, profile, _document(home, ledger, genesis, record))
+    validator_key, node_id = fiduciary.write_full_node(home, config, genesis, profile, plan, peers, rpc_urls)
+    return Rejoined(profile, validator_key, node_id)
+
+
+def check_peers(peers: Sequence[str]) -> None:
+    """Raise UsageError unless there are some, each ``id@host:port``."""
     wrong = [peer for peer in peers if not _PEER.fullmatch(peer)]
     if wrong or not peers:
         raise UsageError(
             f"a peer is id@host:port, not {wrong[0]!r}" if wrong else "which nodes are the peers?",
             hint="give --peers with the draft of the genesis, or --peer for each",
         )
-    assert profile.node is not None
-    config = NodeConfig(
-        home=home.path, chain_id=genesis.genesis.chain_id, identity=profile.identity, keystore=profile.node,
-        rpc_url=f"http://127.0.0.1:{plan.rpc_port}", gateway_bind=plan.gateway_bind, blocks=plan.blocks,
-        kubo_api=plan.kubo_api, comet_binary=plan.comet_binary, max_state_age_s=plan.max_state_age_s,
-    )  # fmt: skip
-    validator_key, node_id = fiduciary.new_comet_keys(config.comet_home)
-    write_file(home.path / COMET_FILE, fiduciary.comet_toml(profile.name, plan).encode("utf-8"))
-    comet = config.comet_home / "config"
-    text = fiduciary.comet_config(home, config, ",".join(peers), plan.timeout_commit_ms)
-    write_file(comet / "config.toml", text.encode("utf-8"))
-    write_file(comet / "genesis.json", genesis.content)
-    save_profile(home, profile, _document(home, ledger, genesis, record))
-    urls = dict.fromkeys((config.rpc_url, *rpc_urls))
-    home.save_client(ClientConfig(genesis.genesis.chain_id, genesis.gid, tuple(urls), profile.name))
-    write_node_config(config)
-    return Rejoined(profile, validator_key, node_id)
 
 
 def own_gateway_bind(record: identity_pb2.IdentityRecord) -> tuple[str, int]:

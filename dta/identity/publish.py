@@ -12,6 +12,7 @@ import httpx
 
 from abci_app.crypto import statements
 from abci_app.pb.dta.v1 import identity_pb2
+from dta.client import fiduciaries as fiduciaries_now
 from dta.client import leaves
 from dta.client.ledger import Ledger
 from dta.founding.genesis_file import GenesisFile
@@ -27,13 +28,9 @@ def founding_ids(genesis: GenesisFile) -> list[bytes]:
 
 
 def fiduciaries(ledger: Ledger, genesis: GenesisFile) -> dict[bytes, identity_pb2.IdentityRecord]:
-    """The founders' identities as the ledger has them now, proved. Raises what a verified read raises."""
-    found: dict[bytes, identity_pb2.IdentityRecord] = {}
-    for identity in founding_ids(genesis):
-        record = ledger.find(leaves.identity(identity))
-        if record is not None:
-            found[identity] = record
-    return found
+    """The active fiduciaries' identities as the ledger has them now, proved. Raises what a verified read raises."""
+    active = fiduciaries_now.current(ledger, founding_ids(genesis))
+    return {identity: ledger.get(leaves.identity(identity)) for identity in active}
 
 
 def gateways_of(records: Mapping[bytes, identity_pb2.IdentityRecord]) -> list[str]:

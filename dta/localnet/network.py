@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ class Plan:
     """What was asked for. ``hsm``: softhsm or software. ``timeout_commit_ms`` sets the pace.
 
     ``blocks``: ``embedded``, ``kubo`` (each node runs a Kubo of its own, by ``kubo_binary``), or ``mixed``: every
-    second node has one.
+    second node has one. ``joined``: how many nodes came after the founding.
     """
 
     validators: int
@@ -54,6 +54,7 @@ class Plan:
     timeout_commit_ms: int = 500
     blocks: str = "embedded"
     kubo_binary: str = "ipfs"
+    joined: int = 0
 
 
 class CommandFailed(DtaError):
@@ -109,7 +110,8 @@ class Network:
         return f"http://127.0.0.1:{self.rpc_port(node)}"
 
     def nodes(self) -> Iterator[int]:
-        return iter(range(self.plan.validators))
+        """All of them: the founders' and those that joined."""
+        return iter(range(self.plan.validators + self.plan.joined))
 
     def environment(self) -> dict[str, str]:
         """What every process of the localnet runs with."""
@@ -118,15 +120,18 @@ class Network:
         return environment
 
     # --- making -------------------------------------------------------------------------------------------------
-    def create(self, plan: Plan) -> None:
-        """Found the consortium: keys, documents, genesis in the order that real founders go."""
+    def create(self, plan: Plan, parameters: Sequence[str] = ()) -> None:
+        """Found the consortium: keys, documents, genesis in the order that real founders go.
+
+        ``parameters``: ``name=value``, beside those of every localnet.
+        """
         if not 1 <= plan.validators <= MAX_VALIDATORS:
             raise UsageError(f"a localnet has 1 to {MAX_VALIDATORS} validators")
         if self.exists:
             raise UsageError(f"there is a localnet in {self.root} already", hint="scripts/localnet.sh clean")
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self.root / "pins").mkdir(mode=0o700)
-        (self.root / STATE_FILE).write_text(json.dumps(asdict(plan), indent=2) + "\n")
+        self._save(plan)
         if plan.hsm == "softhsm":
             softhsm.make_home(self.root / "tokens")
             os.environ[softhsm.CONFIG_VARIABLE] = str(self.root / "tokens" / "softhsm2.conf")
@@ -135,7 +140,10 @@ class Network:
             self._say(f"fiduciary {node}: makes its keys")
             self._init_fiduciary(node)
         self._say("the founders agree on a genesis, and each signs its document under it")
-        self._agree_on_genesis()
+        self._agree_on_genesis([*FAST_PARAMS, *parameters])
+
+    def _save(self, plan: Plan) -> None:
+        (self.root / STATE_FILE).write_text(json.dumps(asdict(plan), indent=2) + "\n")
 
     def _write_environment_file(self) -> None:
         """``env``: what a shell sources to have ``dta`` and the tokens of this localnet."""
@@ -145,13 +153,49 @@ class Network:
         (self.root / "env").write_text("\n".join(lines) + "\n")
 
     def _init_fiduciary(self, node: int) -> None:
-        home, plan = self.home(node), self.plan
+        arguments = ["init", "fiduciary", *self._node_arguments(node)]
+        arguments += ["--timeout-commit-ms", str(self.plan.timeout_commit_ms)]
+        self.dta(arguments, home=self.home(node))
+
+    def join(self) -> int:
+        """Make one more node with an identity of its own, by docs/runbooks/admit-a-fiduciary.md; its number.
+
+        It is neither registered, nor started, nor admitted: see :meth:`admit`.
+        """
+        node, plan = self.plan.validators + self.plan.joined, self.plan
+        founders = [word for other in range(plan.validators) for word in ("--rpc", self.rpc_url(other))]
+        arguments = ["init", "join", *self._node_arguments(node), *founders]
+        arguments += ["--genesis", str(self.root / "genesis.json"), "--peers", str(self.root / "draft.json")]
+        self.dta(arguments, home=self.home(node))
+        self._save(replace(plan, joined=plan.joined + 1))
+        return node
+
+    def admit(self, node: int, voters: Sequence[int] = (0, 1, 2), power: int = 10) -> str:
+        """Have a node that joined registered, started, proposed and voted in; the proposal's id.
+
+        The first of ``voters`` sponsors and proposes, the others vote.
+        """
+        first, *others = voters
+        home = self.home(node)
+        self.dta(["identity", "sponsor", str(home / "request.json")], home=self.home(first))
+        self.start(node)
+        self.wait_for_height(self.height(first), [node])
+        card = str(home / "admission.json")
+        arguments = ["governance", "propose", "admit", card, "--power", str(power)]
+        proposal: str = self.dta_json(arguments, home=self.home(first))["proposal"]
+        for voter in others:
+            self.dta(["governance", "vote", proposal], home=self.home(voter))
+        return proposal
+
+    def _node_arguments(self, node: int) -> list[str]:
+        """What the commands that make a fiduciary's node have in common."""
+        plan = self.plan
         arguments = [
-            "init", "fiduciary", "--name", f"fiduciary-{node}",
+            "--name", f"fiduciary-{node}",
             "--gateway-url", f"http://127.0.0.1:{self.gateway_port(node)}",
             "--gateway-bind", f"127.0.0.1:{self.gateway_port(node)}",
             "--p2p", f"127.0.0.1:{self.p2p_port(node)}", "--rpc-port", str(self.rpc_port(node)),
-            "--comet-binary", plan.comet_binary, "--timeout-commit-ms", str(plan.timeout_commit_ms), "--localnet",
+            "--comet-binary", plan.comet_binary, "--localnet",
         ]  # fmt: skip
         if self.has_kubo(node):
             arguments += [
@@ -161,7 +205,7 @@ class Network:
             ]  # fmt: skip
         for role in ("node", "operator", "next"):
             arguments += self._keystore_arguments(role, node)
-        self.dta(arguments, home=home)
+        return arguments
 
     def _keystore_arguments(self, role: str, node: int) -> list[str]:
         label = f"{role}-{node}"
@@ -179,10 +223,10 @@ class Network:
             f"--{role}-pin-file", str(pin_file),
         ]  # fmt: skip
 
-    def _agree_on_genesis(self) -> None:
+    def _agree_on_genesis(self, settings: Sequence[str]) -> None:
         founders = [str(self.home(node) / "founder.json") for node in self.nodes()]
         draft, genesis = self.root / "draft.json", self.root / "genesis.json"
-        parameters = [argument for parameter in FAST_PARAMS for argument in ("--param", parameter)]
+        parameters = [argument for parameter in settings for argument in ("--param", parameter)]
         self.dta(["genesis", "draft", "--chain-id", self.plan.chain_id, *parameters, "--out", str(draft), *founders])
         signed = []
         for node in self.nodes():

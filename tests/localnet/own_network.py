@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,12 +18,12 @@ PORT_BASE = 31_000
 
 
 @contextmanager
-def own_network(plan: Plan) -> Iterator[Network]:
-    """A running network, gone afterwards."""
+def own_network(plan: Plan, parameters: Sequence[str] = ()) -> Iterator[Network]:
+    """A running network, gone afterwards. ``parameters``: of its genesis, ``name=value``."""
     root = Path(tempfile.mkdtemp(prefix="dta-own-"))
     network = Network(root / "n")
     try:
-        network.create(plan)
+        network.create(plan, parameters)
         network.up()
         yield network
     finally:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from abci_app.block import Block, BlockResult, Changes, Event, Genesis, Time, TxResult, ValidatorUpdate
-from abci_app.errors import GenesisRefused
+from abci_app.errors import GenesisRefused, UpgradeNeeded
 from abci_app.state.view import StateView
 
 
@@ -24,7 +24,14 @@ class CountingMempool:
 
 
 class SettingMachine:
-    """The interface of abci_app.transition. A transaction of ``!`` raises ValueError."""
+    """The interface of abci_app.transition. A transaction of ``!`` raises ValueError.
+
+    The leaf ``version`` stands for the parameters' protocol version: ``2`` is one that this binary lacks.
+    """
+
+    def require_version(self, view: StateView) -> None:
+        if view.get(b"version") == b"2":
+            raise UpgradeNeeded(2)
 
     def init_chain(self, genesis: Genesis) -> Changes:
         if genesis.app_state == b"refuse":

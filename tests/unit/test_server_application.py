@@ -9,6 +9,7 @@ from server_machine import CountingMempool, SettingMachine
 
 from abci_app.block import Changes, Time
 from abci_app.codes import Code
+from abci_app.errors import UpgradeNeeded
 from abci_app.pb.dta.abci.v1 import abci_pb2 as pb
 from abci_app.server.application import Application
 from abci_app.server.dispatch import AbciRefused
@@ -244,6 +245,17 @@ def test_commit_keeps_all_blocks_announces_the_recheck_and_asks_for_pruning(chai
     assert chain.commits == 1
     chain.open()
     assert chain.mempool.rechecks == [genesis, block, block]
+
+
+def test_a_version_that_is_lacking_ends_commit_once_the_block_is_written_and_every_start(chain: Chain) -> None:
+    chain.init()
+    with pytest.raises(UpgradeNeeded):
+        chain.block(1, b"version=2")
+    assert chain.database.height == 1
+    assert chain.commits == 0
+    chain.open()
+    with pytest.raises(UpgradeNeeded):
+        chain.info()
 
 
 def test_proposals_are_accepted_or_rejected_never_unknown(chain: Chain) -> None:

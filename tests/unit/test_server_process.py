@@ -123,6 +123,21 @@ def test_an_exception_in_a_block_ends_the_process_without_an_answer(process: Pro
     assert "hint:" in errors
 
 
+def test_a_version_that_is_lacking_has_an_exit_code_of_its_own_at_the_commit_and_at_every_start(
+    process: Process,
+) -> None:
+    process.ready()
+    assert len(process.ask(INIT, finalize(1, b"version=2"), COMMIT)) < 3
+    for _ in range(2):
+        code, errors = process.wait()
+        assert code == 76
+        assert "error: the chain is at protocol version 2; this binary does not have it" in errors
+        assert "hint:" in errors
+        assert "Traceback" not in errors
+        process.ready()
+        process.ask(INFO)
+
+
 def test_a_state_found_corrupt_is_moved_aside_and_the_blocks_replayed_into_an_empty_one(process: Process) -> None:
     process.ready()
     blocks = (INIT, finalize(1, b"a=1"), COMMIT)

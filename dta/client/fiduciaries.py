@@ -1,0 +1,33 @@
+"""Who the fiduciaries are just now, all proved: the founders, and whoever the validators of a verified header are.
+
+A header names its validators, and for each of their keys the ledger says whose it is. So one that was admitted after
+genesis is found without believing any node's list; it appears two heights after its admission.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from abci_app.pb.dta.v1 import identity_pb2
+from abci_app.state import keys
+from dta.client import leaves
+from dta.client.ledger import Ledger
+
+
+def current(ledger: Ledger, founders: Iterable[bytes]) -> dict[bytes, identity_pb2.FiduciaryRecord]:
+    """The active fiduciaries: the founders in their order, then the others by id. Raises what verified reads raise."""
+    found: dict[bytes, identity_pb2.FiduciaryRecord] = {}
+    candidates = list(founders)
+    for founder in candidates:
+        _add(ledger, found, founder)
+    validators = ledger.trust.newest.validators.validators  # of the header that the last of these reads verified
+    others = [ledger.prove(keys.validator_address(validator.public_key)).value for validator in validators]
+    for other in sorted({owner for owner in others if owner is not None} - set(candidates)):
+        _add(ledger, found, other)
+    return found
+
+
+def _add(ledger: Ledger, found: dict[bytes, identity_pb2.FiduciaryRecord], id_: bytes) -> None:
+    record = ledger.find(leaves.fiduciary(id_))
+    if record is not None and record.status == identity_pb2.FIDUCIARY_STATUS_ACTIVE:
+        found[id_] = record

@@ -1,0 +1,131 @@
+"""Proposals and votes as a fiduciary's operator works with them (docs/spec/governance.md).
+
+What is shown is read by proof. Only searches ask the node's index, which can miss some and be behind.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from abci_app.crypto import statements
+from abci_app.limits import NONCE_BYTES
+from abci_app.pb.dta.v1 import custody_pb2, params_pb2
+from abci_app.pb.dta.v1 import governance_pb2 as pb
+from dta.client import fiduciaries, leaves
+from dta.client.custody import orders
+from dta.client.ledger import Ledger
+from dta.client.tx import Signer
+from dta.errors import UsageError
+
+OPEN_ORDER = (custody_pb2.ORDER_STATUS_PLACED, custody_pb2.ORDER_STATUS_ACTIVE)
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalView:
+    """A proposal and the votes of those who are fiduciaries now (None: not yet), with their powers.
+
+    ``power_for``, ``power_against``: what these votes come to; ``power_total``: of all. A suspended fiduciary's vote is
+    among them, and the ledger leaves it out.
+    """
+
+    record: pb.ProposalRecord
+    votes: Mapping[bytes, pb.VoteRecord | None]
+    powers: Mapping[bytes, int]
+
+    @property
+    def power_total(self) -> int:
+        return sum(self.powers.values())
+
+    def power(self, *, against: bool) -> int:
+        """The power of those who voted so."""
+        return sum(self.powers[who] for who, vote in self.votes.items() if vote and vote.against == against)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of a step: the proposal as it is proved to be after it, and the height of the block that has it."""
+
+    record: pb.ProposalRecord
+    height: int
+
+
+def view(ledger: Ledger, founders: Iterable[bytes], proposal: bytes) -> ProposalView:
+    """A proposal with its votes. Raises NotFound and what verified reads raise."""
+    record = ledger.get(leaves.proposal(proposal))
+    active = fiduciaries.current(ledger, founders)
+    votes = {id_: ledger.find(leaves.vote(proposal, id_)) for id_ in active}
+    return ProposalView(record, votes, {id_: fiduciary.power for id_, fiduciary in active.items()})
+
+
+def propose(ledger: Ledger, signer: Signer, action: pb.Action) -> Done:
+    """Propose, and vote for it. Raises RefusedByLedger and what reads and submitting raise."""
+    message = pb.Propose(nonce=secrets.token_bytes(NONCE_BYTES), action=action)
+    sent = ledger.send(signer, message)
+    return Done(ledger.get(leaves.proposal(sent.data), sent.height), sent.height)
+
+
+def vote(ledger: Ledger, signer: Signer, proposal: bytes, *, against: bool) -> Done:
+    """Vote on the proposal as it is proved to be."""
+    record = ledger.get(leaves.proposal(proposal))
+    message = pb.Vote(proposal=proposal, content_digest=record.content_digest, against=against)
+    sent = ledger.send(signer, message)
+    return Done(ledger.get(leaves.proposal(proposal), sent.height), sent.height)
+
+
+def withdraw(ledger: Ledger, signer: Signer, proposal: bytes) -> Done:
+    """Take one's own proposal back."""
+    sent = ledger.send(signer, pb.WithdrawProposal(proposal=proposal))
+    return Done(ledger.get(leaves.proposal(proposal), sent.height), sent.height)
+
+
+def search(ledger: Ledger) -> list[pb.ProposalRecord]:
+    """The proposals that the node's index finds, each read by proof, the newest first."""
+    found = ledger.rpc.run(orders.search_ids("proposal", "proposal.action='proposed'"))
+    records = [ledger.find(leaves.proposal(id_)) for id_ in found]
+    known = [record for record in records if record is not None]
+    return sorted(known, key=lambda record: (record.proposed_height, record.id), reverse=True)
+
+
+def changed_params(ledger: Ledger, changes: Mapping[str, int]) -> pb.Action:
+    """The parameters in force but for ``changes``. Raises UsageError where they would be as they are."""
+    now = ledger.params()
+    changed = params_pb2.Params()
+    changed.CopyFrom(now)
+    for name, value in changes.items():
+        try:
+            setattr(changed, name, value)
+        except ValueError:
+            raise UsageError(f"{name} can't be {value}", hint="docs/spec/parameters.md has the bounds") from None
+    if changed == now:
+        raise UsageError("these are the parameters in force", hint="there is nothing to change")
+    return pb.Action(change_params=pb.ChangeParams(params=changed, base_digest=statements.params_digest(now)))
+
+
+@dataclass(frozen=True, slots=True)
+class AffectedOrder:
+    """An open order that names a fiduciary; ``left``: its other fiduciaries that are active and did not reject it."""
+
+    record: custody_pb2.OrderRecord
+    left: int
+
+    @property
+    def falls_below(self) -> bool:
+        """Whether what is left can't reach the threshold."""
+        return self.left < self.record.threshold
+
+
+def affected_by_removal(ledger: Ledger, founders: Iterable[bytes], fiduciary: bytes) -> list[AffectedOrder]:
+    """The open orders that name ``fiduciary``, those that the node's index finds, each read by proof."""
+    active = [id_ for id_ in fiduciaries.current(ledger, founders) if id_ != fiduciary]
+    query = f"fiduciary.id='{fiduciary.hex()}' AND fiduciary.action='order-placed'"
+    affected = []
+    for order in ledger.rpc.run(orders.search_ids("order", query)):
+        record = ledger.find(leaves.order(order))
+        if record is None or record.status not in OPEN_ORDER or fiduciary not in record.fiduciaries:
+            continue
+        answers = ledger.order_view(order).fulfilments
+        left = [id_ for id_, answer in answers.items() if id_ in active and not (answer and answer.rejection)]
+        affected.append(AffectedOrder(record, len(left)))
+    return affected
