@@ -9,11 +9,12 @@ from nacl.signing import SigningKey
 from abci_app.block import BlockResult
 from abci_app.crypto import statements
 from abci_app.pb.dta.v1 import governance_pb2 as pb
-from abci_app.pb.dta.v1 import params_pb2
+from abci_app.pb.dta.v1 import params_pb2, tx_pb2
 from abci_app.state import records
 from abci_app.state.records import PROPOSALS
 from tests.support.actors import Actor, seeded
 from tests.support.chain import Chain
+from tests.support.world import only_consumed
 
 
 def validator_key(tag: object) -> SigningKey:
@@ -87,3 +88,23 @@ def pass_(chain: Chain, action: pb.Action, tag: object = 0, voters: Sequence[Act
     for other in others:
         vote(chain, other, proposal)
     return proposal
+
+
+def status(chain: Chain, proposal: bytes) -> int:
+    """The proposal's status."""
+    return record(chain, proposal).status
+
+
+def proposing(action: pb.Action, tag: object = "refused") -> pb.Propose:
+    """The message that proposes ``action``."""
+    return pb.Propose(nonce=seeded("proposal", tag), action=action)
+
+
+def code_of(chain: Chain, who: Actor, message: pb.Propose | pb.Vote | pb.WithdrawProposal) -> int:
+    """The code of what must be refused: its body consumed, and nothing else changed."""
+    tx = chain.tx(who, message)
+    result = chain.block(tx)
+    body = tx_pb2.TxBody.FromString(tx_pb2.SignedTx.FromString(tx).body)
+    assert only_consumed(result.changes, body.expires_at_height)
+    assert result.tx_results[0].events == ()
+    return result.tx_results[0].code
