@@ -471,7 +471,7 @@ def test_the_tables_leave_out_no_code() -> None:
         Code.NOT_FIDUCIARY, Code.VALIDATOR_KEY_USED, Code.VALIDATOR_KEY_PROOF, Code.VALIDATOR_CHANGE_TOO_SOON,
         Code.LAST_VALIDATOR,
     }  # fmt: skip
-    elsewhere |= {code for code in Code if 170 <= code < 190}  # tests/unit/test_governance.py, test_governance_changes.py, test_upgrade.py
+    elsewhere |= {code for code in Code if 170 <= code < 190}  # tests/unit/test_governance.py, .._changes.py
     queries = {code for code in Code if code >= 200}
     tables = (TABLE, identities.TABLE, transactions.TABLE)
     shown = {code for table in tables for code in table.code_of.values()}
