@@ -8,7 +8,7 @@ import signal
 import ssl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -17,9 +17,10 @@ import typer
 from abci_app.crypto.curve import BadPoint
 from dta.cli.custody import find_id, moment, table
 from dta.cli.session import Session, session_of
+from dta.client.mfa.source import LedgerRealm
 from dta.errors import NotFound, NotVerified, UsageError
 from dta.mfa.http import HttpConfig, HttpServer, serve
-from dta.mfa.realm import RealmSource
+from dta.mfa.realm import RealmSource, ReopeningRealm
 from dta.mfa.realm_file import FileRealm
 from dta.mfa.sealing import Sealer
 from dta.mfa.server import AuthenticationServer
@@ -40,8 +41,10 @@ def register(app: typer.Typer) -> None:
 
 def serve_logins(
     context: typer.Context,
-    facts: Annotated[Path, typer.Option(help="Take the realm's facts from this file.")],
     secret: SecretFile = None,
+    facts: Annotated[
+        Path | None, typer.Option(help="Take the realm's facts from this file instead of the ledger.")
+    ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port to listen on; 0 takes a free one.")] = 8280,
     tls_cert: Annotated[Path | None, typer.Option(help="The certificate chain, PEM.")] = None,
@@ -59,7 +62,7 @@ def serve_logins(
     config = HttpConfig(host=host, port=port, trusted_proxies=proxies, tls=_tls(tls_cert, tls_key))
     if config.tls is None and host not in ("127.0.0.1", "::1", "localhost"):
         session.talk("warning: without TLS, names, salts and tickets travel in the clear: put a TLS proxy before it")
-    with _source(own, facts) as source, _state(path) as state:
+    with _source(session, own, facts) as source, _state(path) as state:
         try:
             server = AuthenticationServer(source, own.server, own.secret, state)
         except BadPoint:
@@ -143,12 +146,25 @@ def _state(secret: Path) -> Iterator[ServerState]:
 
 
 @contextmanager
-def _source(own: ServerSecret, file: Path) -> Iterator[RealmSource]:
-    source = FileRealm(file)
-    facts = source.facts()
-    if (facts.gid, facts.realm, facts.authority) != (own.gid, own.realm, own.authority):
-        raise UsageError(f"{file} is of another realm than the secret", hint="check both paths")
-    yield source
+def _source(session: Session, own: ServerSecret, file: Path | None) -> Iterator[RealmSource]:
+    """The facts of the realm that the secret is of: proved by the ledger, or believed of a file."""
+
+    @contextmanager
+    def on_ledger() -> Iterator[RealmSource]:
+        with session.ledger() as ledger:
+            yield LedgerRealm(ledger, own.realm)
+
+    with ExitStack() as held:
+        if file is None:
+            source: RealmSource = held.enter_context(closing(ReopeningRealm(on_ledger)))
+        else:
+            source = FileRealm(file)
+        facts = source.facts()
+        if (facts.gid, facts.realm, facts.authority) != (own.gid, own.realm, own.authority):
+            raise UsageError(
+                f"{file or 'this ledger'} is of another realm than the secret", hint="check --secret and --facts"
+            )
+        yield source
 
 
 def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
