@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import secrets
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from abci_app.limits import MAX_AUTHORITY_MEMBERS
+from abci_app.limits import MAX_AUTHORITY_MEMBERS, NONCE_BYTES
 from abci_app.pb.dta.v1 import authority_pb2 as pb
+from abci_app.pb.dta.v1 import governance_pb2
 from abci_app.state import keys
 from dta.client import leaves
 from dta.client.flow import Flow
 from dta.client.ledger import Ledger, LedgerFlows
 from dta.client.reads import Head
+from dta.client.tx import Signer
 from dta.errors import InternalError
 
 
@@ -56,6 +59,48 @@ def waits_for(ceremony: pb.CeremonyRecord, party: pb.CeremonyParty) -> bool:
         pb.CEREMONY_PHASE_CONFIRM: bool(party.public_share) and not party.confirmed_height,
         pb.CEREMONY_PHASE_DONE: bool(party.public_share) and not party.confirmed_height,
     }.get(ceremony.phase, False)
+
+
+def create_action(
+    purpose: pb.Purpose,
+    name: str,
+    members: Iterable[bytes],
+    *,
+    threshold: int = 0,
+    refresh_interval_blocks: int = 0,
+    nonce: bytes | None = None,
+) -> tuple[governance_pb2.Action, bytes]:
+    """What creates an authority, and its nonce: with the proposer's identity it gives the id (:func:`abci_app.authority.record.authority_id`).
+
+    ``threshold`` 0: the default for so many members (:func:`abci_app.authority.rules.default_threshold`).
+    """
+    chosen = secrets.token_bytes(NONCE_BYTES) if nonce is None else nonce
+    message = pb.CreateAuthority(
+        purpose=purpose, name=name, members=sorted(members), threshold=threshold,
+        refresh_interval_blocks=refresh_interval_blocks, nonce=chosen,
+    )  # fmt: skip
+    return governance_pb2.Action(create_authority=message), chosen
+
+
+def reshare_action(now: EpochView, members: Iterable[bytes] = (), *, threshold: int = 0) -> governance_pb2.Action:
+    """What passes the key of ``now`` on. Without members and threshold, a refresh: those of now.
+
+    ``threshold`` 0: that of now where the members are the same, else the default for so many.
+    """
+    current = sorted(member.fiduciary for member in now.members)
+    named = sorted(members) or current
+    chosen = threshold or (now.record.threshold if named == current else 0)
+    message = pb.ReshareAuthority(authority=now.record.authority, members=named, threshold=chosen)
+    return governance_pb2.Action(reshare_authority=message)
+
+
+def consent(ledger: Ledger, signer: Signer, ceremony: bytes, *, decline: bool = False) -> CeremonyView:
+    """Say that one's fiduciary takes part in a ceremony, or that it does not; the ceremony as it is proved then.
+
+    Raises RefusedByLedger and what reads and submitting raise.
+    """
+    sent = ledger.send(signer, pb.ConsentCeremony(ceremony=ceremony, decline=decline))
+    return ceremony_view(ledger, ceremony, sent.height)
 
 
 def view(ledger: Ledger, authority: bytes, at_least: int = 0) -> AuthorityView:

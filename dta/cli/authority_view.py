@@ -1,0 +1,187 @@
+"""How authorities and ceremonies are shown: every field in JSON, tables for people."""
+
+from __future__ import annotations
+
+from abci_app.pb.dta.v1 import authority_pb2 as pb
+from dta.cli.custody import table
+from dta.client.authority import AuthorityView, CeremonyView, EpochView, waits_for
+from dta.client.custody.names import NameBook
+from dta.errors import JsonValue
+
+
+def _name(kind: str, full: str) -> str:
+    return full.removeprefix(f"{kind}_").lower().replace("_", "-")
+
+
+def purpose_name(purpose: pb.Purpose) -> str:
+    """Such as ``signing``."""
+    return _name("PURPOSE", pb.Purpose.Name(purpose))
+
+
+def fault_name(fault: pb.Fault) -> str:
+    """Such as ``wrong-share``; empty for none."""
+    return "" if fault == pb.FAULT_NONE else _name("FAULT", pb.Fault.Name(fault))
+
+
+def failure_name(failure: pb.Failure) -> str:
+    """Such as ``too-few-dealings``; empty for none."""
+    return "" if failure == pb.FAILURE_NONE else _name("FAILURE", pb.Failure.Name(failure))
+
+
+def authority_json(record: pb.AuthorityRecord) -> dict[str, JsonValue]:
+    """An authority's record."""
+    return {
+        "authority": record.id.hex(), "name": record.name, "purpose": purpose_name(record.purpose),
+        "status": _name("AUTHORITY_STATUS", pb.AuthorityStatus.Name(record.status)),
+        "public_key_g1": record.public_key_g1.hex(), "public_key_g2": record.public_key_g2.hex(),
+        "epoch": record.epoch, "realm": record.realm.hex(), "created_height": record.created_height,
+        "refresh_interval_blocks": record.refresh_interval_blocks, "refresh_height": record.refresh_height,
+        "attempts": record.attempts, "ceremony": record.ceremony.hex(), "last_ceremony": record.last_ceremony.hex(),
+    }  # fmt: skip
+
+
+def epoch_json(epoch: EpochView) -> dict[str, JsonValue]:
+    """The epoch in force, with its members and its margin."""
+    record = epoch.record
+    members: list[JsonValue] = [
+        {
+            "fiduciary": member.fiduciary.hex(), "index": member.index, "public_share": member.public_share.hex(),
+            "confirmed_height": member.confirmed_height,
+        }
+        for member in epoch.members
+    ]  # fmt: skip
+    return {
+        "epoch": record.epoch, "threshold": record.threshold, "members": members,
+        "confirmations": record.confirmations, "margin": epoch.margin, "active_height": record.active_height,
+        "record_digest": record.record_digest.hex(), "ceremony": record.ceremony.hex(),
+    }  # fmt: skip
+
+
+def ceremony_json(ceremony: CeremonyView) -> dict[str, JsonValue]:
+    """An attempt, its counts, its parties, whom it waits for and who is at fault."""
+    record = ceremony.record
+    parties: list[JsonValue] = [
+        {
+            "fiduciary": party.fiduciary.hex(), "candidate": party.candidate, "old_index": party.old_index,
+            "index": party.index, "consent_height": party.consent_height, "declined": party.declined,
+            "accepted_height": party.accepted_height, "dealt_height": party.dealt_height,
+            "disputed_height": party.disputed_height, "confirmed_height": party.confirmed_height,
+            "fault": fault_name(party.fault), "fault_height": party.fault_height,
+            "fault_other": party.fault_other.hex(),
+        }
+        for party in ceremony.parties
+    ]  # fmt: skip
+    waiting: list[JsonValue] = [party.fiduciary.hex() for party in ceremony.parties if waits_for(record, party)]
+    culprits: list[JsonValue] = [
+        {"fiduciary": party.fiduciary.hex(), "reason": fault_name(party.fault)}
+        for party in ceremony.parties
+        if party.fault
+    ]
+    return {
+        "ceremony": record.id.hex(), "authority": record.authority.hex(),
+        "kind": _name("CEREMONY_KIND", pb.CeremonyKind.Name(record.kind)), "epoch": record.epoch,
+        "attempt": record.attempt, "phase": phase_name(record.phase), "threshold": record.threshold,
+        "phase_height": record.phase_height, "deadline_height": record.deadline_height,
+        "consented": record.consented, "accepted": record.accepted, "members": record.members,
+        "dealers": record.dealers, "dealt": record.dealt, "disputed": record.disputed, "seats": record.seats,
+        "confirmed": record.confirmed, "needed": record.needed, "record_digest": record.record_digest.hex(),
+        "failure": failure_name(record.failure), "next": record.next.hex(), "waits_for": waiting,
+        "culprits": culprits, "parties": parties,
+    }  # fmt: skip
+
+
+def phase_name(phase: pb.CeremonyPhase) -> str:
+    """The phase in lower case."""
+    return _name("CEREMONY_PHASE", pb.CeremonyPhase.Name(phase))
+
+
+def view_json(view: AuthorityView) -> dict[str, JsonValue]:
+    """All of an authority."""
+    shown = authority_json(view.record)
+    shown["in_force"] = None if view.epoch is None else epoch_json(view.epoch)
+    shown["last"] = None if view.ceremony is None else ceremony_json(view.ceremony)
+    shown["proved_at_height"] = view.height
+    return shown
+
+
+def view_lines(view: AuthorityView, names: NameBook) -> list[str]:
+    """All of an authority, for people."""
+    shown = authority_json(view.record)
+    lines = [
+        f"authority   {shown['authority']}",
+        f"name        {shown['name']}",
+        f"purpose     {shown['purpose']}",
+        f"status      {shown['status']}",
+    ]
+    if view.record.public_key_g1:
+        lines.append(f"key in G1   {shown['public_key_g1']}")
+    if view.record.public_key_g2:
+        lines.append(f"key in G2   {shown['public_key_g2']}")
+    if view.record.refresh_height:
+        lines.append(f"refresh     at height {view.record.refresh_height}")
+    if view.epoch is not None:
+        lines += ["", *_epoch_lines(view.epoch, names)]
+    if view.ceremony is not None:
+        lines += ["", *ceremony_lines(view.ceremony, names)]
+    return lines
+
+
+def _epoch_lines(epoch: EpochView, names: NameBook) -> list[str]:
+    record = epoch.record
+    rows: list[dict[str, object]] = [
+        {
+            "index": member.index, "holds a share": names.name_of(member.fiduciary),
+            "confirmed": member.confirmed_height or "not yet",
+        }
+        for member in epoch.members
+    ]  # fmt: skip
+    return [
+        f"epoch {record.epoch} is in force since height {record.active_height}: {record.threshold} of {record.members}",
+        f"{record.confirmations} confirmed: {epoch.margin} of them may be lost",
+        *table(rows),
+    ]
+
+
+def ceremony_lines(ceremony: CeremonyView, names: NameBook) -> list[str]:
+    """An attempt for people: what it is to do, where it stands, who is missing, who is at fault and why."""
+    record = ceremony.record
+    kind = {
+        pb.CEREMONY_KIND_KEY: "makes the key",
+        pb.CEREMONY_KIND_RESHARE: "passes the key on",
+        pb.CEREMONY_KIND_REFRESH: "makes new shares",
+    }.get(record.kind, "")
+    lines = [
+        f"ceremony {record.id.hex()}",
+        f"attempt {record.attempt} for epoch {record.epoch} {kind}: {record.threshold} of "
+        f"{record.seats or record.members or record.proposed}",
+        _stand(record),
+    ]
+    waiting = [names.name_of(party.fiduciary) for party in ceremony.parties if waits_for(record, party)]
+    if waiting:
+        lines.append(f"waits for {', '.join(waiting)}")
+    rows: list[dict[str, object]] = [
+        {
+            "fiduciary": names.name_of(party.fiduciary), "part": _part(party),
+            "consent": "declined" if party.declined else party.consent_height or "-",
+            "accept": party.accepted_height or "-", "deal": party.dealt_height or "-",
+            "dispute": party.disputed_height or "-", "confirm": party.confirmed_height or "-",
+            "fault": fault_name(party.fault) or "-",
+        }
+        for party in ceremony.parties
+    ]  # fmt: skip
+    return [*lines, *table(rows)]
+
+
+def _part(party: pb.CeremonyParty) -> str:
+    if party.candidate and party.old_index:
+        return "stays"
+    return "new" if party.candidate else "leaves"
+
+
+def _stand(record: pb.CeremonyRecord) -> str:
+    if record.phase == pb.CEREMONY_PHASE_DONE:
+        return f"done at height {record.ended_height}"
+    if record.phase == pb.CEREMONY_PHASE_FAILED:
+        after = f"; attempt {record.attempt + 1} follows" if record.next else ""
+        return f"failed at height {record.ended_height}: {failure_name(record.failure)}{after}"
+    return f"phase {phase_name(record.phase)}, until height {record.deadline_height} at the latest"
