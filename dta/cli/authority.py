@@ -1,8 +1,8 @@
-"""``dta authority``: keys that fiduciaries hold together, and the ceremonies that make them (docs/howto/authority.md)."""
+"""``dta authority``: keys that fiduciaries hold together, and how they are made (docs/howto/authority.md)."""
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -17,7 +17,7 @@ from dta.client.authority import AuthorityView
 from dta.client.custody.names import NameBook
 from dta.client.governance import Done
 from dta.client.ledger import Ledger
-from dta.errors import UsageError
+from dta.errors import NotFound, UsageError
 
 app = typer.Typer(help="Keys that the fiduciaries hold together.", no_args_is_help=True)
 
@@ -26,7 +26,7 @@ Members = Annotated[list[str] | None, typer.Option("--member", help="A fiduciary
 Threshold = Annotated[int, typer.Option(min=0, help="How many use the key together; 0 takes the default.")]
 
 
-class Purpose(str, Enum):
+class Purpose(StrEnum):
     """What a key is for, ever. An mfa key is made with its realm: ``dta mfa realm create``."""
 
     custody = "custody"
@@ -84,7 +84,8 @@ def reshare(
         found = authority.view(ledger, _find(ledger, which))
         if found.epoch is None:
             raise UsageError("this authority has no key yet", hint="see `dta authority show`")
-        action = authority.reshare_action(found.epoch, [names.resolve(one) for one in member or []], threshold=threshold)
+        members = [names.resolve(one) for one in member or []]
+        action = authority.reshare_action(found.epoch, members, threshold=threshold)
         done = governance.propose(ledger, ring.signer(profile), action)
     wanted = action.reshare_authority
     chosen = wanted.threshold or rules.default_threshold(len(wanted.members))
@@ -158,7 +159,11 @@ def _find(ledger: Ledger, text: str) -> bytes:
     named = [one.id for one in known if one.name == text]
     if len(named) > 1:
         raise UsageError(f"several authorities are called {text!r}", hint="give the id: `dta authority list`")
-    return named[0] if named else find_id(text, [one.id for one in known], "authority")
+    if named:
+        return named[0]
+    if any(char not in "0123456789abcdef" for char in text.lower()):
+        raise NotFound(f"no authority is called {text!r}", hint="see `dta authority list`")
+    return find_id(text, [one.id for one in known], "authority")
 
 
 def _proposed(session: Session, done: Done, id_: bytes, holders: str) -> None:

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from dta.cli import (
+    authority,
     debug,
     genesis,
     governance,
@@ -62,6 +63,7 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(receipt.app, name="receipt")
 app.add_typer(validator.app, name="validator")
 app.add_typer(mfa.app, name="mfa")
+app.add_typer(authority.app, name="authority")
 app.add_typer(governance.app, name="governance")
 node.register(app)
 

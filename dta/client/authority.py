@@ -70,7 +70,8 @@ def create_action(
     refresh_interval_blocks: int = 0,
     nonce: bytes | None = None,
 ) -> tuple[governance_pb2.Action, bytes]:
-    """What creates an authority, and its nonce: with the proposer's identity it gives the id (:func:`abci_app.authority.record.authority_id`).
+    """What creates an authority, and its nonce: the id is :func:`abci_app.authority.record.authority_id` of it and
+    the proposer.
 
     ``threshold`` 0: the default for so many members (:func:`abci_app.authority.rules.default_threshold`).
     """
