@@ -10,19 +10,25 @@ import pytest
 from google.protobuf.message import Message
 
 from abci_app import transition
-from abci_app.authority import parties
-from abci_app.block import Changes
+from abci_app.authority import actions, finalise, parties
+from abci_app.block import Changes, Time
 from abci_app.cid import cid_of
+from abci_app.codes import Code
+from abci_app.crypto.curve import G1, G2, BadPoint, pairing_check
+from abci_app.crypto.dealing import Dealing
+from abci_app.messages.context import BlockScratch, Context
 from abci_app.pb.dta.v1 import authority_pb2 as pb
-from abci_app.pb.dta.v1 import governance_pb2, tx_pb2
-from abci_app.state import keys
+from abci_app.pb.dta.v1 import extraction_pb2, governance_pb2, tx_pb2
+from abci_app.state import keys, records
 from abci_app.state.due import DueKind
 from abci_app.state.memory_view import MemoryView
+from abci_app.state.overlay import Overlay
+from abci_app.state.records import REQUESTS
 from dta.authority import shares
 from dta.hooks.errors import CannotAnswer
 from dta.hooks.plan import Job
 from tests.support.actors import Actor
-from tests.support.ceremonies import Consortium, consortium, only
+from tests.support.ceremonies import Consortium, consortium, honest, only
 from tests.support.misdealing import (
     accusation,
     dealt,
@@ -206,6 +212,98 @@ def test_a_reshare_that_waits_for_consent_gives_way_to_another(world: Consortium
     assert world.ceremony(waiting).failure == pb.FAILURE_SUPERSEDED
     assert world.run(authority).phase == pb.CEREMONY_PHASE_DONE
     assert world.authority(authority).epoch == 2
+
+
+def test_a_defect_in_one_ceremony_fails_that_one_alone(world: Consortium, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Should execution itself fail: the same on every node, rolled back, and no other ceremony is touched."""
+    made = []
+    for _ in range(2):
+        made.append(world.create())
+        world.consent(made[-1])
+    broken = world.authority(made[0]).ceremony
+    finalised = finalise.finalise
+
+    def fail(context: Context, authority: object, ceremony: pb.CeremonyRecord, everybody: object) -> bool:
+        if ceremony.id == broken:
+            raise ZeroDivisionError
+        return finalised(context, authority, ceremony, everybody)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(finalise, "finalise", fail)
+    for authority in made:
+        world.run(authority)
+    record = world.ceremony(broken)
+    assert (record.phase, record.failure, record.next) == (pb.CEREMONY_PHASE_FAILED, pb.FAILURE_BROKEN, b"")
+    assert world.authority(made[0]).status == pb.AUTHORITY_STATUS_FAILED
+    assert world.opens(made[1], *world.chain.founders[:3])
+
+
+def test_an_mfa_keys_ceremony_writes_no_point_of_g2(world: Consortium) -> None:
+    """(!) No G2 multiple of the key: not in a record, not in a dealing; a dealing that carries one is refused."""
+    state = Overlay(world.chain.view)
+    context = Context(
+        state=state, params=records.params(world.chain.view), gid=world.chain.gid, height=world.chain.height,
+        time=Time(world.chain.time_s), scratch=BlockScratch(),
+    )  # fmt: skip
+    named = sorted(actor.identity for actor in world.chain.founders)
+    new = pb.AuthorityRecord(id=bytes([7]) * 32, purpose=pb.PURPOSE_MFA, name="realm's", realm=bytes([8]) * 32)
+    actions.create(context, new, named, 0)
+    world.chain.view.apply(state.changes())
+    world.consent(new.id)
+    liar = world.chain.founders[3]
+    ceremony = world.to_phase(new.id, pb.CEREMONY_PHASE_DEAL)
+
+    def with_g2(made: Dealing) -> Dealing:
+        return replace(made, constant_g2=(G2.generator() * 5).encode())
+
+    assert world.chain.result(liar, dealt(world, liar, ceremony.id, with_g2)).code == Code.DEALING_MALFORMED
+    assert world.run(new.id).phase == pb.CEREMONY_PHASE_DONE
+    world.reshare(new.id)
+    assert world.run(new.id).phase == pb.CEREMONY_PHASE_DONE
+    record = world.authority(new.id)
+    assert (record.epoch, record.public_key_g2) == (2, b"")
+    written = [*world.chain.view.leaves.items()]
+    mine = [value for key, value in written if key.startswith((keys.AUTHORITY, keys.CEREMONY, keys.DEALING))]
+    assert mine
+    assert not [value for value in mine for at in range(len(value) - 95) if _is_g2(value[at : at + 96])]
+
+
+def _is_g2(data: bytes) -> bool:
+    if data[0] & 0xC0 != 0x80:
+        return False
+    try:
+        G2.decode(data)
+    except BadPoint:
+        return False
+    return True
+
+
+def test_what_waits_for_a_signature_is_signed_with_the_new_shares(world: Consortium) -> None:
+    """A request from before a reshare is answered after it: partials of the old epoch count no more."""
+    authority = world.make()
+    asker, members = world.chain.founders[0], world.chain.founders
+    message = extraction_pb2.PlaceSigningOrder(nonce=bytes(32), authority=authority, kind="note", message=b"hello")
+    placed = world.chain.run(asker, message)
+    assert placed.code == 0, placed
+    request = REQUESTS.get(world.chain.view, placed.data)
+    for actor in members[1:3]:  # who asks has approved
+        decision = tx_pb2.ApproveRequest(request=request.id, content_digest=request.content_digest)
+        assert world.chain.run(actor, decision).code == 0
+    world.behave = lambda actor, job, said: (
+        None if job.kind is DueKind.SUBMIT_UNBLINDED and actor is not members[0] else said
+    )
+    world.step()
+    world.reshare(authority)
+    world.run(authority)
+    assert world.authority(authority).epoch == 2
+    assert not records.SIGNINGS.get(world.chain.view, request.id).signature
+    world.behave = honest
+    for _ in range(3):
+        world.step()
+    signed = records.SIGNINGS.get(world.chain.view, request.id)
+    base = records.EXTRACTION_ITEMS.get(world.chain.view, request.id, 0).base
+    key = G2.decode(world.authority(authority).public_key_g2)
+    pairs = [(G1.decode(signed.signature), G2.generator()), (-G1.decode(base), key)]
+    assert pairing_check(pairs)
 
 
 # --- random schedules ---------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.pb.dta.v1 import governance_pb2, params_pb2
 from abci_app.state.due import DueKind
 from abci_app.state.records import AUTHORITIES, CEREMONIES
+from abci_app.state.view import StateView
 from dta.authority import jobs, shares
 from dta.authority.reaper import Reaper
 from dta.crypto.proofs import RandomBytes
@@ -69,13 +70,18 @@ class Consortium:
 
     def tools(self, actor: Actor) -> Tools:
         store = self.keystores[actor.identity]
-        return Tools(actor.identity, self.chain.gid, Loaded({}, {}), lambda: store, self.pin)
+        gid, identity = self.chain.gid, actor.identity
+
+        def share_of(view: StateView, authority: bytes, epoch: int) -> SecretScalar:
+            return shares.share_of(store, view, gid, identity, authority, epoch)
+
+        return Tools(identity, gid, Loaded({}, {}), lambda: store, self.pin, share_of)
 
     def jobs(self, actor: Actor) -> list[Job]:
         return plan(self.chain.view, actor.identity, self.chain.time_s, self.chain.height + 1)
 
     def answer(self, actor: Actor, job: Job) -> Message:
-        if self.random_bytes is not None:
+        if self.random_bytes is not None and job.kind in jobs.PERFORM:
             return jobs.PERFORM[job.kind](job, self.tools(actor), self.random_bytes)
         return perform(job, self.tools(actor), {})
 
