@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from abci_app.authority import actions as authority
 from abci_app.codes import Code
 from abci_app.errors import Refusal
-from abci_app.governance import admit, change_params, remove, revoke, upgrade
+from abci_app.governance import admit, change_params, create_realm, remove, revoke, upgrade
 from abci_app.governance.action import Action
 from abci_app.pb.dta.v1 import governance_pb2 as pb
 
@@ -21,6 +21,7 @@ _ALL: Final[tuple[Action[Any], ...]] = (
     upgrade.ACTION,
     authority.CREATE,
     authority.RESHARE,
+    create_realm.ACTION,
 )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from abci_app import limits, text
 from abci_app.codes import Code
 from abci_app.errors import Refusal
 from abci_app.hashing import tagged_hash
 from abci_app.messages.context import Context
+from abci_app.mfa.points import SUITES
 from abci_app.pb.dta.v1 import mfa_pb2 as pb
 from abci_app.state.records import REALM_SERVERS, REALMS
 
@@ -13,6 +15,24 @@ from abci_app.state.records import REALM_SERVERS, REALMS
 def realm_id(gid: bytes, authority: bytes) -> bytes:
     """The id of the one realm that an mfa key serves. 32 bytes."""
     return tagged_hash("DTA-v1-realm", gid, authority)
+
+
+def check_terms(terms: pb.RealmTerms) -> None:
+    """Refuse terms that are malformed (BAD_REALM_TERMS)."""
+    if not text.is_label(terms.name, limits.MAX_REALM_NAME_CHARS):
+        raise Refusal(Code.BAD_REALM_TERMS, "name: lower-case letters, digits and -._")
+    if len(terms.registrar) != limits.ID_BYTES:
+        raise Refusal(Code.BAD_REALM_TERMS, "registrar: an identity's id")
+    if terms.suite not in SUITES:
+        raise Refusal(Code.BAD_REALM_TERMS, "suite: unknown")
+    bounds = (
+        ("max_attempts", 0, limits.MAX_REALM_ATTEMPTS),
+        ("lockout_s", 0, limits.MAX_REALM_LOCKOUT_S),
+        ("one_pass_max_age_s", 0, limits.MAX_ONE_PASS_AGE_S),
+    )
+    for name, least, most in bounds:
+        if not least <= getattr(terms, name) <= most:
+            raise Refusal(Code.BAD_REALM_TERMS, f"{name}: {least} to {most}")
 
 
 def get(context: Context, realm: bytes) -> pb.RealmRecord:

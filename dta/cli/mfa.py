@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dta.cli import mfa_serve
+from dta.cli import mfa_enrol, mfa_realm, mfa_serve
 from dta.cli.custody import find_id, table
 from dta.cli.mfa_pin import PinFd, PinFile, new_mpin, read_mpin
 from dta.cli.session import Session, session_of
@@ -24,6 +24,12 @@ from dta.mfa.store import Credential, CredentialStore
 app = typer.Typer(help="M-Pin: log in with a token and a PIN, and serve such logins.", no_args_is_help=True)
 pin_app = typer.Typer(help="The PIN: nobody but you knows it, and nothing stores it.", no_args_is_help=True)
 app.add_typer(pin_app, name="pin")
+app.add_typer(mfa_realm.realm_app, name="realm")
+app.add_typer(mfa_realm.server_app, name="server")
+app.add_typer(mfa_realm.permit_app, name="permit")
+app.command("enrol")(mfa_enrol.enrol)
+app.command("authorise")(mfa_realm.authorise)
+app.command("revoke")(mfa_realm.revoke)
 mfa_serve.register(app)
 
 Label = Annotated[str, typer.Argument(help="What this home calls the credential.")]

@@ -10,12 +10,14 @@ import typer
 
 from abci_app.limits import ID_BYTES
 from dta.cli.debug import parse_key
+from dta.cli.mfa_common import Day, RealmOption, day_number, find_realm
 from dta.cli.session import Session, session_of
+from dta.client.mfa import registry
 from dta.errors import JsonValue, UsageError
 from dta.founding import genesis_file
 from dta.home import read_file, write_file
 from dta.light.trust import TrustFile
-from dta.receipt import collect, summary
+from dta.receipt import collect, permit, summary
 from dta.receipt.collect import Collected
 from dta.receipt.errors import ReceiptRefused
 from dta.receipt.format import MAX_RECEIPT_BYTES
@@ -100,6 +102,25 @@ def get_key(
     _save(session, made, out)
 
 
+@get.command("permit")
+def get_permit(
+    context: typer.Context,
+    client: Annotated[str, typer.Argument(help="The client: a name that this home enrolled, or the hash's digits.")],
+    realm: RealmOption,
+    out: Out,
+    day: Day = "tomorrow",
+    since: Since = None,
+) -> None:
+    """A client's time permit for a day: that it was asked for, or that there is none, and none will ever be."""
+    session = session_of(context)
+    trust, number = _beginning(session, since), day_number(day)
+    with session.ledger() as ledger, session.working("collecting"):
+        id_ = find_realm(ledger, realm)
+        who = registry.find(session.home.path, trust.gid, id_, client)
+        made = collect.collect_state_receipt(ledger.rpc, trust, permit.leaf_keys(id_, who, number))
+    _save(session, made, out)
+
+
 @app.command("verify")
 def verify(
     context: typer.Context,
@@ -171,6 +192,7 @@ def _save(session: Session, made: Collected, out: Path, answers: list[IdentityAn
         f"          {headers} headers, {txs} transactions, {len(made.verified.states)} leaves of "
         f"height {made.verified.state_height}",
         *map(_answer_line, answers or ()),
+        *map(permit.answer_line, permit.answers(made.verified)),
     ]
     data: dict[str, JsonValue] = {"receipt": str(out), "bytes": len(made.content)}
     session.show({**data, **_data(made.verified, answers or [])}, lines)
@@ -180,8 +202,13 @@ def _show(session: Session, verified: Verified, answers: list[IdentityAnswer]) -
     for warning in verified.warnings:
         session.talk(f"warning: {warning}")
     lines = [*summary.summary_lines(verified), *map(_answer_line, answers)]
+    lines += map(permit.answer_line, permit.answers(verified))
     session.show(_data(verified, answers), lines)
 
 
 def _data(verified: Verified, answers: list[IdentityAnswer]) -> dict[str, JsonValue]:
-    return {**summary.summary_json(verified), "answers": [summary.answer_json(one) for one in answers]}
+    return {
+        **summary.summary_json(verified),
+        "answers": [summary.answer_json(one) for one in answers],
+        "permits": [permit.answer_json(one) for one in permit.answers(verified)],
+    }

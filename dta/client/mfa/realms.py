@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from abci_app.pb.dta.v1 import authority_pb2, mfa_pb2
-from dta.client import leaves
+from dta.client import authority, leaves
 from dta.client.flow import Flow
 from dta.client.ledger import Ledger, LedgerFlows
 from dta.errors import NotFound
@@ -61,6 +61,11 @@ def view_flow(flows: LedgerFlows, realm: bytes, at_least: int = 0) -> Flow[Realm
 def view(ledger: Ledger, realm: bytes, at_least: int = 0) -> RealmView:
     """:func:`view_flow`, blocking."""
     return ledger.rpc.run(view_flow(ledger.flows, realm, at_least))
+
+
+def known(ledger: Ledger) -> list[bytes]:
+    """The ids of all realms, in the order in which they were made, by proof: an mfa key names its realm."""
+    return [record.realm for record in authority.every(ledger) if record.realm]
 
 
 def clients(ledger: Ledger, record: mfa_pb2.RealmRecord) -> Iterator[mfa_pb2.MfaClientRecord]:

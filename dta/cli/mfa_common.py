@@ -1,0 +1,48 @@
+"""What the commands of M-Pin share: realms by name or id, and days."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, TypeAlias
+
+import typer
+
+from abci_app.limits import ID_BYTES
+from abci_app.mfa import points
+from dta.cli.custody import find_id
+from dta.client import leaves
+from dta.client.ledger import Ledger
+from dta.client.mfa.realms import known
+from dta.errors import NotFound, UsageError
+
+RealmName: TypeAlias = Annotated[str, typer.Argument(help="The realm: its name, its id, or the id's first digits.")]
+RealmOption: TypeAlias = Annotated[str, typer.Option("--realm", help="The realm: its name, its id, or first digits.")]
+Day: TypeAlias = Annotated[str, typer.Option(help="today, tomorrow (UTC), or the number of a day since 1970-01-01.")]
+
+
+def day_number(text: str) -> int:
+    """A day by name or number. Raises UsageError."""
+    today = points.day_of(int(time.time()))
+    named = {"today": today, "tomorrow": today + 1, "yesterday": today - 1}
+    if text in named:
+        return named[text]
+    if not text.isascii() or not text.isdigit() or int(text) >= 2**32:
+        raise UsageError(f"{text!r} is no day", hint="today, tomorrow, or days since 1970-01-01")
+    return int(text)
+
+
+def find_realm(ledger: Ledger, text: str) -> bytes:
+    """A realm's id. Raises NotFound, UsageError (several have that name)."""
+    if len(text) == 2 * ID_BYTES:
+        return find_id(text, (), "realm")
+    realms = known(ledger)
+    named = [realm for realm in realms if ledger.get(leaves.realm(realm)).terms.name == text]
+    if len(named) == 1:
+        return named[0]
+    if named:
+        ids = ", ".join(realm.hex() for realm in named)
+        raise UsageError(f"several realms are called {text!r}: {ids}", hint="give the id")
+    try:
+        return find_id(text, realms, "realm")
+    except (UsageError, NotFound):
+        raise NotFound(f"there is no realm {text!r}", hint="`dta mfa realm list` shows them") from None
