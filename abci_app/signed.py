@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 from google.protobuf.message import Message
 
@@ -20,30 +21,87 @@ from abci_app.state import keys, records
 from abci_app.state.records import IDENTITIES
 from abci_app.state.view import StateView
 
+MEMO_BYTES: Final = 8 << 20  # a full mempool is 6 MiB
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class DecodedTx:
-    """A transaction that is well formed. ``message`` is read only."""
+    """A transaction that is well formed. Shared by all who have the same bytes: read only, ``message`` too."""
 
-    spec: MessageSpec[Any]
+    field: str
     message: Message
     signer: bytes
     signature: bytes
     body: bytes
+    chain_id: str
     expires_at_height: int
     cost: int
     tx_hash: bytes
 
+    @property
+    def spec(self) -> MessageSpec[Any]:
+        """What the message's type declares of itself."""
+        return SPECS[self.field]
 
-def decode(tx: bytes, params: params_pb2.Params, chain_id: str, height: int) -> DecodedTx:
+
+class TxMemo:
+    """Remembers transactions by their exact bytes, decoded and their message validated: a hit and a miss give the same.
+
+    A node meets the same bytes in CheckTx, at each recheck, in proposals and in the block. ``max_bytes`` bounds the
+    lengths of what is remembered; the oldest go first. What was never validated is not let in: its fields may be many.
+    """
+
+    def __init__(self, max_bytes: int = MEMO_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._decoded: dict[bytes, DecodedTx] = {}
+
+    def __len__(self) -> int:
+        return len(self._decoded)
+
+    def get(self, tx: bytes) -> DecodedTx | None:
+        """What these bytes were decoded to, if that is remembered."""
+        return self._decoded.get(tx)
+
+    def keep(self, tx: bytes, decoded: DecodedTx) -> None:
+        """Remember it. When it is too much, forget an eighth of the entries.
+
+        Many at once: finding the first entry of a dictionary costs a walk over those deleted before it.
+        """
+        if tx in self._decoded or len(tx) > self._max_bytes:
+            return
+        self._decoded[tx] = decoded
+        self._bytes += len(tx)
+        while self._bytes > self._max_bytes:
+            for oldest in list(islice(self._decoded, len(self._decoded) // 8 + 1)):
+                del self._decoded[oldest]
+                self._bytes -= len(oldest)
+
+
+def decode(tx: bytes, params: params_pb2.Params, chain_id: str, height: int, memo: TxMemo) -> DecodedTx:
     """Everything that can be refused without state but the parameters: PrepareProposal, ProcessProposal, CheckTx and
     execution all begin here. ``height`` is that of the block it would be in. Raises :class:`Refusal`."""
     if len(tx) > params.max_tx_bytes:
         raise Refusal(Code.TOO_LARGE, f"{len(tx)} bytes, at most {params.max_tx_bytes}")
+    decoded = memo.get(tx) or _parse(tx, chain_id)
+    if decoded.chain_id != chain_id:
+        raise Refusal(Code.WRONG_CHAIN)
+    if height > decoded.expires_at_height:
+        raise Refusal(Code.EXPIRED, f"at height {decoded.expires_at_height}")
+    if decoded.expires_at_height > height + params.max_expiry_blocks:
+        raise Refusal(Code.EXPIRY_TOO_FAR, f"at most {params.max_expiry_blocks} blocks ahead")
+    if decoded.cost > params.max_block_cost:
+        raise Refusal(Code.TOO_COSTLY, f"{decoded.cost} of {params.max_block_cost}")
+    return decoded
+
+
+def _parse(tx: bytes, chain_id: str) -> DecodedTx:
+    """What no parameter and no height changes."""
     signed = _canonical(tx_pb2.SignedTx, tx, "transaction")
-    if len(signed.signer) != limits.ID_BYTES or len(signed.signature) != limits.ED25519_SIGNATURE_BYTES:
+    signer, signature, body_bytes = signed.signer, signed.signature, signed.body
+    if len(signer) != limits.ID_BYTES or len(signature) != limits.ED25519_SIGNATURE_BYTES:
         raise Refusal(Code.MALFORMED, "signer or signature has a wrong length")
-    body = _canonical(tx_pb2.TxBody, signed.body, "body")
+    body = _canonical(tx_pb2.TxBody, body_bytes, "body")
     if body.chain_id != chain_id:
         raise Refusal(Code.WRONG_CHAIN)
     if len(body.salt) != limits.SALT_BYTES:
@@ -51,18 +109,10 @@ def decode(tx: bytes, params: params_pb2.Params, chain_id: str, height: int) -> 
     field = body.WhichOneof("message")
     if field is None:
         raise Refusal(Code.MALFORMED, "no message")
-    if height > body.expires_at_height:
-        raise Refusal(Code.EXPIRED, f"at height {body.expires_at_height}")
-    if body.expires_at_height > height + params.max_expiry_blocks:
-        raise Refusal(Code.EXPIRY_TOO_FAR, f"at most {params.max_expiry_blocks} blocks ahead")
-    spec = SPECS[field]
     message = getattr(body, field)
-    cost = spec.cost(message)
-    if cost > params.max_block_cost:
-        raise Refusal(Code.TOO_COSTLY, f"{cost} of {params.max_block_cost}")
     return DecodedTx(
-        spec=spec, message=message, signer=signed.signer, signature=signed.signature, body=signed.body,
-        expires_at_height=body.expires_at_height, cost=cost, tx_hash=sha256(tx).digest(),
+        field=field, message=message, signer=signer, signature=signature, body=body_bytes, chain_id=body.chain_id,
+        expires_at_height=body.expires_at_height, cost=SPECS[field].cost(message), tx_hash=sha256(tx).digest(),
     )  # fmt: skip
 
 
@@ -134,7 +184,6 @@ def _signing_keys(gid: bytes, record: identity_pb2.IdentityRecord | None, tx: De
     return [record.tx_key]
 
 
-def is_seen(view: StateView, tx: DecodedTx, gid: bytes) -> bool:
+def is_seen(view: StateView, tx: DecodedTx, replay_key: bytes) -> bool:
     """Whether this signer's body was included already."""
-    key = statements.replay_key(gid, tx.signer, tx.body)
-    return view.index_get(keys.seen(tx.expires_at_height, key)) is not None
+    return view.index_get(keys.seen(tx.expires_at_height, replay_key)) is not None

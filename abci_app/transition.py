@@ -30,6 +30,7 @@ __all__ = ["apply_block", "check_tx", "init_chain", "prepare_proposal", "process
 
 CODESPACE = "dta"
 _MEMO = SignatureMemo()
+_DECODED = signed.TxMemo()
 
 
 def require_version(view: StateView) -> None:
@@ -44,14 +45,15 @@ def check_tx(view: StateView, tx: bytes, mempool: Mempool, *, recheck: bool) -> 
     params, chain = records.params(view), records.chain(view)
     cost = 0
     try:
-        decoded = signed.decode(tx, params, chain.chain_id, mempool.height + 1)
+        decoded = signed.decode(tx, params, chain.chain_id, mempool.height + 1, _DECODED)
         cost = decoded.cost
-        if signed.is_seen(view, decoded, chain.gid):
-            raise Refusal(Code.REPLAYED)
-        decoded.spec.validate(decoded.message)
-        signed.authenticate(view, decoded, chain.gid, mempool.time.seconds, _MEMO)
-        answers = _require_due(view, decoded, mempool.time.seconds, mempool.height + 1)
         replay_key = statements.replay_key(chain.gid, decoded.signer, decoded.body)
+        if signed.is_seen(view, decoded, replay_key):
+            raise Refusal(Code.REPLAYED)
+        _validate(tx, decoded)
+        signed.authenticate(view, decoded, chain.gid, mempool.time.seconds, _MEMO)
+        _DECODED.keep(tx, decoded)
+        answers = _require_due(view, decoded, mempool.time.seconds, mempool.height + 1)
         mempool.admit(replay_key, decoded.signer, answers=answers, is_recheck=recheck)
     except Refusal as refusal:
         return _refused(refusal, cost)
@@ -71,11 +73,11 @@ def prepare_proposal(
     count_of: dict[bytes, int] = {}
     for tx in txs:
         try:
-            decoded = signed.decode(tx, params, chain.chain_id, height)
+            decoded = signed.decode(tx, params, chain.chain_id, height, _DECODED)
         except Refusal:
             continue
         replay_key = statements.replay_key(chain.gid, decoded.signer, decoded.body)
-        if replay_key in taken or signed.is_seen(view, decoded, chain.gid):
+        if replay_key in taken or signed.is_seen(view, decoded, replay_key):
             continue
         count = count_of.get(decoded.signer, 0)
         if count >= params.max_txs_per_identity:
@@ -103,7 +105,7 @@ def process_proposal(view: StateView, txs: Sequence[bytes], *, height: int, time
     cost = 0
     for tx in txs:
         try:
-            cost += signed.decode(tx, params, chain.chain_id, height).cost
+            cost += signed.decode(tx, params, chain.chain_id, height, _DECODED).cost
         except Refusal:
             return False
     return cost <= params.max_block_cost
@@ -140,9 +142,10 @@ def _deliver(context: Context, tx: bytes, chain_id: str) -> TxResult:
     context.state.checkpoint()
     cost = 0
     try:
-        decoded = signed.decode(tx, context.params, chain_id, context.height)
+        decoded = signed.decode(tx, context.params, chain_id, context.height, _DECODED)
         cost = decoded.cost
-        if signed.is_seen(context.state, decoded, context.gid):
+        replay_key = statements.replay_key(context.gid, decoded.signer, decoded.body)
+        if signed.is_seen(context.state, decoded, replay_key):
             raise Refusal(Code.REPLAYED)
         context.identity = signed.authenticate(context.state, decoded, context.gid, context.time_s, _MEMO)
     except Refusal as refusal:
@@ -152,14 +155,14 @@ def _deliver(context: Context, tx: bytes, chain_id: str) -> TxResult:
     except Exception as error:
         return _failed(error, cost)
     # From here on it is authentic and in date: consumed, whether it succeeds or fails.
-    replay_key = statements.replay_key(context.gid, decoded.signer, decoded.body)
     replay.consume(context.state, decoded.expires_at_height, replay_key)
     context.state.checkpoint()
     context.signer = decoded.signer
     context.tx_hash = decoded.tx_hash
     try:
         _count(context, decoded)
-        decoded.spec.validate(decoded.message)
+        _validate(tx, decoded)
+        _DECODED.keep(tx, decoded)
         data = decoded.spec.execute(context, decoded.message)
     except Refusal as refusal:
         context.state.rollback()
@@ -172,6 +175,12 @@ def _deliver(context: Context, tx: bytes, chain_id: str) -> TxResult:
     # So that a search by an identity finds all that it did, whatever the message says of itself.
     context.emit("identity", context.signer, decoded.spec.field.replace("_", "-"))
     return TxResult(code=Code.OK, data=data, gas_wanted=cost, gas_used=cost, events=tuple(context.events))
+
+
+def _validate(tx: bytes, decoded: signed.DecodedTx) -> None:
+    """What is remembered was validated."""
+    if _DECODED.get(tx) is None:
+        decoded.spec.validate(decoded.message)
 
 
 def _count(context: Context, tx: signed.DecodedTx) -> None:

@@ -8,6 +8,7 @@ canonical public keys, neither key nor R of small order.
 from __future__ import annotations
 
 from hashlib import sha256
+from itertools import islice
 from typing import Final
 
 import nacl.bindings
@@ -38,7 +39,7 @@ def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
 
 
 class SignatureMemo:
-    """Remembers up to ``max_entries`` verdicts, first in, first out; a hit and a miss give the same answer.
+    """Remembers up to ``max_entries`` verdicts, the oldest go first; a hit and a miss give the same answer.
 
     The key is a digest over key, signature and message, never a transaction's hash: so what was verified is exactly
     what is remembered. Good and bad verdicts are both kept.
@@ -61,6 +62,8 @@ class SignatureMemo:
         if verdict is None:
             verdict = verify(public_key, message, signature)
             if len(self._verdicts) >= self._max_entries:
-                del self._verdicts[next(iter(self._verdicts))]
+                # Many at once: finding the first entry of a dictionary costs a walk over those deleted before it.
+                for oldest in list(islice(self._verdicts, self._max_entries // 8 + 1)):
+                    del self._verdicts[oldest]
             self._verdicts[key] = verdict
         return verdict

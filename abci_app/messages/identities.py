@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from abci_app import canonical, envelope, limits, text
 from abci_app.codes import Code
 from abci_app.crypto import bls, ed25519, hpke, statements
-from abci_app.errors import Refusal
+from abci_app.errors import Refusal, StateBroken
 from abci_app.messages.context import Context
 from abci_app.pb.dta.v1 import envelope_pb2, identity_pb2
 from abci_app.state import keys
@@ -152,10 +152,12 @@ def put_change(
 
 def is_active_fiduciary(view: StateView, identity: bytes, time_s: int) -> bool:
     """Whether this identity is an admitted fiduciary whose identity is neither suspended, revoked nor out of date."""
-    fiduciary = FIDUCIARIES.find(view, identity)
+    fiduciary = FIDUCIARIES.read(view, identity)
     if fiduciary is None or fiduciary.status != identity_pb2.FIDUCIARY_STATUS_ACTIVE:
         return False
-    record = IDENTITIES.get(view, identity)
+    record = IDENTITIES.read(view, identity)
+    if record is None:
+        raise StateBroken("a fiduciary without an identity")
     return record.status == identity_pb2.IDENTITY_STATUS_ACTIVE and valid_at(record, time_s)
 
 

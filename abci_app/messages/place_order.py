@@ -58,20 +58,22 @@ def _validate_vault_fields(message: tx_pb2.PlaceOrder) -> None:
 
 
 def _check_against_vault(context: Context, message: tx_pb2.PlaceOrder) -> None:
-    vault = VAULTS.find(context.state, message.vault)
+    vault = VAULTS.read(context.state, message.vault)
     if vault is None:
         raise Refusal(Code.UNKNOWN_VAULT, message.vault.hex())
     context.require(vault.principal == context.signer, Code.NOT_PRINCIPAL, "the vault is somebody else's")
     context.require(vault.status == custody_pb2.VAULT_STATUS_OPEN, Code.VAULT_NOT_OPEN, vault.id.hex())
     context.require(message.custodian == vault.custodian, Code.UNKNOWN_CUSTODIAN, message.custodian)
+    named = list(vault.fiduciaries)
     for fiduciary in message.fiduciaries:
-        known_fiduciary = FIDUCIARIES.find(context.state, fiduciary) is not None
-        context.require(known_fiduciary, Code.UNKNOWN_FIDUCIARY, fiduciary.hex())
-        context.require(fiduciary in vault.fiduciaries, Code.NOT_NAMED, fiduciary.hex())
-        active = identities.is_active_fiduciary(context.state, fiduciary, context.time_s)
-        context.require(active, Code.FIDUCIARY_NOT_ACTIVE, fiduciary.hex())
-        published = VAULT_KEYS.find(context.state, vault.id, fiduciary) is not None
-        context.require(published, Code.FIDUCIARY_WITHOUT_KEY, fiduciary.hex())
+        if not FIDUCIARIES.exists(context.state, fiduciary):
+            raise Refusal(Code.UNKNOWN_FIDUCIARY, fiduciary.hex())
+        if fiduciary not in named:
+            raise Refusal(Code.NOT_NAMED, fiduciary.hex())
+        if not identities.is_active_fiduciary(context.state, fiduciary, context.time_s):
+            raise Refusal(Code.FIDUCIARY_NOT_ACTIVE, fiduciary.hex())
+        if not VAULT_KEYS.exists(context.state, vault.id, fiduciary):
+            raise Refusal(Code.FIDUCIARY_WITHOUT_KEY, fiduciary.hex())
 
 
 def _execute(context: Context, message: tx_pb2.PlaceOrder) -> bytes:

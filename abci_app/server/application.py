@@ -17,6 +17,7 @@ from abci_app.pb.dta.abci.v1 import abci_pb2 as pb
 from abci_app.server import convert
 from abci_app.server.dispatch import AbciRefused
 from abci_app.server.query import answer_query
+from abci_app.state.cached import CachedView
 from abci_app.state.overlay import Overlay
 from abci_app.state.view import StateView
 from abci_app.storage.statedb import Staged, StateDB
@@ -80,7 +81,7 @@ class Application:
         self._mempool = mempool
         self._genesis: _PendingGenesis | None = None
         self._finalized: _Finalized | None = None
-        self._view: StateView = database.view()
+        self._view: StateView = CachedView(database.view())
         time = database.meta(TIME_META)
         if time is not None:
             mempool.begin_recheck(database.height, convert.decode_time(time))
@@ -175,12 +176,13 @@ class Application:
         with self.write_lock:
             staged = self._database.stage(block.height, changes, {TIME_META: convert.encode_time(block.time)})
         self._finalized = _Finalized(staged, block.time)
-        return pb.FinalizeBlockResponse(
-            events=convert.events(result.events),
-            tx_results=[convert.tx_result(one) for one in result.tx_results],
-            validator_updates=convert.validator_updates(result.validator_updates),
-            app_hash=staged.app_hash,
+        response = pb.FinalizeBlockResponse(
+            validator_updates=convert.validator_updates(result.validator_updates), app_hash=staged.app_hash
         )
+        convert.add_events(response.events, result.events)
+        for one in result.tx_results:
+            convert.add_tx_result(response, one)
+        return response
 
     def commit(self, _: pb.CommitRequest) -> pb.CommitResponse:
         """Write the finalized block in one synced batch. All blocks are kept (``retain_height`` 0).
@@ -196,7 +198,7 @@ class Application:
             self._database.commit(finalized.staged)
         self._finalized = None
         self._genesis = None
-        self._view = self._database.view()
+        self._view = CachedView(self._database.view())
         self._machine.require_version(self._view)
         self._mempool.begin_recheck(finalized.staged.height, finalized.time)
         self._after_commit()

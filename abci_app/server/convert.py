@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from abci_app.block import Block, Event, Genesis, Misbehaviour, Time, TxResult, ValidatorUpdate
 from abci_app.codes import Code
@@ -63,39 +64,41 @@ def block_from(request: pb.FinalizeBlockRequest) -> Block:
 
 def check_tx_response(result: TxResult) -> pb.CheckTxResponse:
     """What the mempool is told."""
-    return pb.CheckTxResponse(
+    response = pb.CheckTxResponse(
         code=result.code,
         data=result.data,
         log=result.log,
         gas_wanted=result.gas_wanted,
         gas_used=result.gas_used,
-        events=events(result.events),
         codespace=_codespace(result.code),
     )
+    add_events(response.events, result.events)
+    return response
 
 
-def tx_result(result: TxResult) -> pb.ExecTxResult:
-    """One result of a block. The codespace is no part of the results hash."""
-    return pb.ExecTxResult(
-        code=result.code,
-        data=result.data,
-        log=result.log,
-        gas_wanted=result.gas_wanted,
-        gas_used=result.gas_used,
-        events=events(result.events),
-        codespace=_codespace(result.code),
-    )
+def add_tx_result(response: pb.FinalizeBlockResponse, result: TxResult) -> None:
+    """One result of a block, made in its place: protobuf copies what is built apart. The codespace is not hashed."""
+    target = response.tx_results.add()
+    target.code = result.code
+    target.data = result.data
+    target.log = result.log
+    target.gas_wanted = result.gas_wanted
+    target.gas_used = result.gas_used
+    target.codespace = _codespace(result.code)
+    add_events(target.events, result.events)
 
 
-def events(items: Iterable[Event]) -> list[pb.Event]:
-    """Every attribute is indexed."""
-    return [
-        pb.Event(
-            type=event.kind,
-            attributes=[pb.EventAttribute(key=key, value=value, index=True) for key, value in event.attributes],
-        )
-        for event in items
-    ]
+def add_events(target: Any, items: Iterable[Event]) -> None:
+    """Append to a response's events. Every attribute is indexed."""
+    for item in items:
+        event = target.add()
+        event.type = item.kind
+        add_attribute = event.attributes.add
+        for key, value in item.attributes:
+            attribute = add_attribute()
+            attribute.key = key
+            attribute.value = value
+            attribute.index = True
 
 
 def validator_updates(items: Iterable[ValidatorUpdate]) -> list[pb.ValidatorUpdate]:

@@ -21,6 +21,7 @@ from google.protobuf.message import DecodeError
 from abci_app.errors import StateBroken, UpgradeNeeded
 from abci_app.pb.dta.abci.v1 import abci_pb2 as pb
 from abci_app.server.connection import Log, Replies
+from abci_app.server.framing import encode_varint, frame
 
 CODESPACE = "dta"
 # Turning one of the first three into an answer would make this node's result depend on its memory, its stack or its
@@ -29,6 +30,11 @@ FATAL: tuple[type[Exception], ...] = (MemoryError, RecursionError, OSError, Stat
 THREADED = frozenset({"query"})
 # A fault is reported once a place: whoever finds one must not be able to fill the log with it.
 MAX_REPORTED_FAULTS = 256
+
+# Each kind's tag in a Response: its number and that it has a length before it.
+_TAGS = {
+    field.name: encode_varint(field.number << 3 | 2) for field in pb.Response.DESCRIPTOR.oneofs_by_name["kind"].fields
+}
 
 Die = Callable[[BaseException], NoReturn]
 
@@ -179,8 +185,9 @@ def _parse(messages: Sequence[bytes]) -> tuple[list[tuple[str, Any]], str | None
 
 
 def _encode(kind: str, response: Any) -> bytes:
-    encoded: bytes = pb.Response(**{kind: response}).SerializeToString()
-    return encoded
+    """``response`` as the field ``kind`` of a Response, without copying it into one: a block's results are long."""
+    encoded: bytes = response.SerializeToString()
+    return _TAGS[kind] + frame(encoded)
 
 
 def _exception(text: str) -> bytes:

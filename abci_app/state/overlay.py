@@ -130,10 +130,10 @@ class Overlay:
             self._write(False, key, value)
 
     def changes(self) -> Changes:
-        """What was written and differs from the base, sorted by key."""
+        """What was written, sorted by key; leaves that differ from the base only. An index entry is not looked up."""
         return Changes(
             leaves=tuple((k, v) for k in self._leaves.order if (v := self._leaves.values[k]) != self._base.get(k)),
-            index=tuple((k, v) for k in self._index.order if (v := self._index.values[k]) != self._base.index_get(k)),
+            index=tuple((k, self._index.values[k]) for k in self._index.order),
         )
 
     def _write(self, leaf: bool, key: bytes, value: bytes | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from google.protobuf.message import Message
 
@@ -24,6 +24,8 @@ from abci_app.state.view import StateView
 
 M = TypeVar("M", bound=Message)
 
+SHARED_ENTRIES: Final = 256
+
 
 class Records(Generic[M]):
     """Records of one type under keys that ``key`` builds."""
@@ -31,6 +33,17 @@ class Records(Generic[M]):
     def __init__(self, record: type[M], key: Callable[..., bytes]) -> None:
         self._record = record
         self._key = key
+        # Parsed once for as long as the bytes stay the same, whichever key they are under.
+        self._shared: Callable[[bytes], M] = lru_cache(maxsize=SHARED_ENTRIES)(record.FromString)
+
+    def exists(self, view: StateView, *parts: bytes | int) -> bool:
+        """Whether there is such a record."""
+        return view.get(self._key(*parts)) is not None
+
+    def read(self, view: StateView, *parts: bytes | int) -> M | None:
+        """As :meth:`find`, but shared with whoever reads the same: never to be changed."""
+        value = view.get(self._key(*parts))
+        return None if value is None else self._shared(value)
 
     def find(self, view: StateView, *parts: bytes | int) -> M | None:
         """The record, or None. The caller may change it and :meth:`put` it back."""

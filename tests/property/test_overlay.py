@@ -84,7 +84,7 @@ def test_a_rollback_undoes_exactly_what_came_after_the_checkpoint(
 
 @given(PAIRS, PAIRS, WRITES)
 @settings(max_examples=300, deadline=None)
-def test_changes_are_sorted_name_each_key_once_and_leave_out_what_is_as_it_was(
+def test_changes_are_sorted_name_each_key_once_and_leave_out_leaves_that_are_as_they_were(
     leaves: dict[bytes, bytes], index: dict[bytes, bytes], writes: list[tuple[bool, bytes, bytes | None]]
 ) -> None:
     state, model = Overlay(base_of(leaves, index)), (dict(leaves), dict(index))
@@ -92,8 +92,10 @@ def test_changes_are_sorted_name_each_key_once_and_leave_out_what_is_as_it_was(
     changes = state.changes()
     for pairs, before, after in ((changes.leaves, leaves, model[0]), (changes.index, index, model[1])):
         assert [key for key, _ in pairs] == sorted({key for key, _ in pairs})
-        expected = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
-        assert {key for key, _ in pairs} == expected
+        different = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+        # An index entry that is as it was may be written again: it is not hashed, and looking it up costs a read.
+        written = {key for leaf, key, _ in writes if not leaf} if pairs is changes.index else different
+        assert different <= {key for key, _ in pairs} == written
         assert all(value == after.get(key) for key, value in pairs)
 
 

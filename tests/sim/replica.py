@@ -9,6 +9,7 @@ from abci_app import transition
 from abci_app.block import Block, BlockResult, TxResult
 from abci_app.crypto.ed25519 import SignatureMemo
 from abci_app.mempool import Mempool
+from abci_app.signed import TxMemo
 from abci_app.state.view import StateView
 from abci_app.storage.statedb import Staged, StateDB
 from tests.sim.prelude import Prelude, finalize, last_time
@@ -49,13 +50,15 @@ class Replica:
         return self._time.seconds
 
     def forget(self) -> None:
-        """Cold caches: no remembered signature, no pending counts."""
+        """Cold caches: no remembered signature or transaction, no pending counts."""
         self._memo = SignatureMemo(max_entries=5)
+        self._decoded = TxMemo(max_bytes=4_000)
         self._mempool = Mempool(capacity=24)
         self._mempool.begin_recheck(self._state.height, self._time)
 
     def _my_memo(self) -> None:
-        transition._MEMO = self._memo  # the process has one; here several nodes share the process
+        # The process has one of each; here several nodes share the process.
+        transition._MEMO, transition._DECODED = self._memo, self._decoded
 
     def check(self, tx: bytes) -> TxResult:
         """A transaction arrives."""

@@ -1,0 +1,1 @@
+"""Benchmarks (docs/bench.md): ``scripts/bench.sh`` runs them, no test asserts a time."""

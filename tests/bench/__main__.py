@@ -1,0 +1,112 @@
+"""``scripts/bench.sh``: parts that measure, one JSON document that they give, and the tables made from it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.bench import figures, hsm, report, stages, throughput, tree
+
+PORT_BASE = 25_000
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """``measure(quick, arguments, say)`` gives the part's figures. ``about_s``: how long it takes here, for people."""
+
+    name: str
+    what: str
+    about_s: int
+    needs_comet: bool
+    measure: Callable[[bool, argparse.Namespace, Say], dict[str, Any]]
+
+
+def _throughput(validators: int) -> Callable[[bool, argparse.Namespace, Say], dict[str, Any]]:
+    def measure(quick: bool, arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
+        load = throughput.QUICK if quick else throughput.Load(rounds=arguments.rounds)
+        return throughput.run(validators, load, arguments.comet, arguments.port, say)
+
+    return measure
+
+
+def _stages(quick: bool, _: argparse.Namespace, say: Say) -> dict[str, Any]:
+    return stages.run(say, blocks=2, orders=50) if quick else stages.run(say)
+
+
+def _tree(quick: bool, _: argparse.Namespace, say: Say) -> dict[str, Any]:
+    return tree.run(say, small=1_000, large=5_000, rounds=1, batches=2) if quick else tree.run(say)
+
+
+def _hsm(quick: bool, _: argparse.Namespace, say: Say) -> dict[str, Any]:
+    return hsm.run(say, seconds=0.05 if quick else 2.0)
+
+
+PARTS = (
+    Part("ratio-4", "orders a second against CometBFT's kvstore, 4 validators", 240, True, _throughput(4)),
+    Part("ratio-1", "the same, 1 validator", 180, True, _throughput(1)),
+    Part("stages", "what an order costs the application in each call", 15, False, _stages),
+    Part("tree", "what a changed key costs at 10 thousand and a million keys, and memory", 240, False, _tree),
+    Part("hsm", "rates of the keystores", 15, False, _hsm),
+)
+
+
+def _parser() -> argparse.ArgumentParser:
+    listed = "\n".join(f"  {part.name:<10} {part.what} (about {part.about_s} s)" for part in PARTS)
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench.sh", formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=__doc__, epilog=f"parts (all of them without a name):\n{listed}",
+    )  # fmt: skip
+    parser.add_argument("parts", nargs="*", metavar="PART", help="or `table FILE...`: rewrite docs/bench.md from files")
+    parser.add_argument("--json", action="store_true", help="print the figures as one JSON document")
+    parser.add_argument("--out", type=Path, help="write the JSON document to a file too, after each part")
+    parser.add_argument("--quick", action="store_true", help="seconds instead of minutes: whether it runs, no figures")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of a ratio (default 3)")
+    parser.add_argument("--port", type=int, default=PORT_BASE, help="the first of the ports")
+    parser.add_argument("--comet", default=os.environ.get("DTA_COMETBFT", "cometbft"), help=argparse.SUPPRESS)
+    return parser
+
+
+def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    chosen = arguments.parts or [part.name for part in PARTS]
+    document: dict[str, Any] = {"machine": figures.machine(), "quick": arguments.quick, "parts": {}}
+    for part in PARTS:
+        if part.name not in chosen:
+            continue
+        _say(f"== {part.name}: {part.what}")
+        document["parts"][part.name] = part.measure(arguments.quick, arguments, _say)
+        if arguments.out is not None:
+            arguments.out.write_text(json.dumps(document, indent=2) + "\n")
+    return document
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    """0, or 2 for a part that is not there."""
+    parser = _parser()
+    arguments = parser.parse_args()
+    if arguments.parts[:1] == ["table"]:
+        report.rewrite([json.loads(Path(name).read_text()) for name in arguments.parts[1:]])
+        return 0
+    unknown = [name for name in arguments.parts if name not in [part.name for part in PARTS]]
+    if unknown:
+        parser.error(f"no part is called {unknown[0]}")
+    document = _measure(arguments)
+    if arguments.json:
+        print(json.dumps(document, indent=2))
+    else:
+        print(report.tables(document))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

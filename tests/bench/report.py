@@ -1,0 +1,132 @@
+"""From figures to the tables of docs/bench.md, which stand between two marks there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.bench.figures import ROOT
+
+PAGE = ROOT / "docs" / "bench.md"
+BEGIN, END = "<!-- figures: scripts/bench.sh table -->", "<!-- end of figures -->"
+Json = dict[str, Any]
+
+
+def rewrite(documents: Sequence[Json], page: Path = PAGE) -> None:
+    """Put the figures of ``documents`` in the page; where two have a part, the later one's stands."""
+    merged: Json = {"parts": {}, "machine": documents[-1]["machine"]}
+    for document in documents:
+        if document["quick"]:
+            raise SystemExit("error: figures of --quick are none")
+        for name, figures in document["parts"].items():
+            merged["parts"][name] = figures
+    text = page.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    page.write_text(f"{before}{BEGIN}\n\n{tables(merged)}\n{END}{after}", encoding="utf-8")
+
+
+def tables(document: Json) -> str:
+    """Markdown."""
+    parts = document["parts"]
+    lines = [_machine(document["machine"]), ""]
+    for render, names in _TABLES:
+        found = {name: parts[name] for name in names if name in parts}
+        if found:
+            lines += [*render(found), ""]
+    return "\n".join(lines)
+
+
+def _machine(machine: Json) -> str:
+    return (
+        f"{machine['date']}, commit {machine['commit']}; {machine['cores']} cores of {machine['processor']}, "
+        f"{machine['memory_gib']} GiB, Linux {machine['kernel']}, Python {machine['python']}; load average at the "
+        f"start {machine['load_average']}."
+    )
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [_row(head), _row(["---"] * len(head)), *map(_row, rows)]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _ratios(parts: Json) -> Iterator[str]:
+    columns = [parts[name] for name in ("ratio-1", "ratio-4") if name in parts]
+
+    def each(text: Any) -> list[str]:
+        return [text(column) for column in columns]
+
+    rows = [
+        ["committed orders a second, ours", *each(lambda one: f"{one['dta']['tx_per_s']:.0f}")],
+        ["committed transactions a second, kvstore", *each(lambda one: f"{one['kvstore']['tx_per_s']:.0f}")],
+        ["**ratio** (each round)", *each(
+            lambda one: f"**{one['ratio']:.2f}** ({', '.join(f'{ratio:.2f}' for ratio in one['ratios'])})"
+        )],
+        ["aim", *each(lambda one: "0.30" if one["validators"] == 1 else "0.50")],
+        *(
+            [f"seconds to commit, {how}, p50 / p95: ours", *each(lambda one, how=how: _latency(one["dta"], how))]
+            for how in ("quiet", "loaded")
+        ),
+        *(
+            [f"the same, {how}: kvstore", *each(lambda one, how=how: _latency(one["kvstore"], how))]
+            for how in ("quiet", "loaded")
+        ),
+        ["bytes a transaction", *each(lambda one: str(one["tx_bytes"]))],
+        ["transactions a block: ours / kvstore", *each(
+            lambda one: f"{one['dta']['tx_per_block']:.0f} / {one['kvstore']['tx_per_block']:.0f}"
+        )],
+        ["resident memory of the application", *each(lambda one: f"{one['dta']['application_rss_mb']:.0f} MB")],
+    ]  # fmt: skip
+    heads = [f"{one['validators']} validator{'s' * (one['validators'] > 1)}" for one in columns]
+    yield from _table(["", *heads], rows)
+
+
+def _latency(figures: Json, how: str) -> str:
+    return f"{figures[how + '_p50_s']:.2f} / {figures[how + '_p95_s']:.2f}"
+
+
+def _stages(parts: Json) -> Iterator[str]:
+    one = parts["stages"]
+    names = ("check_tx", "recheck", "prepare_proposal", "process_proposal", "finalize_block", "commit")
+    yield from _table(
+        ["processor time an order, us", *(name.replace("_", " ") for name in names)],
+        [[f"blocks of {one['orders_per_block']}", *(f"{one[name + '_us']:.0f}" for name in names)]],
+    )
+
+
+def _tree(parts: Json) -> Iterator[str]:
+    one = parts["tree"]
+    rows = []
+    for size in ("small", "large"):
+        stages = [f"{one[f'{size}_{stage}_us']:.1f}" for stage in ("stage", "commit", "prune", "all")]
+        rows.append([f"{one[size + '_keys']:,}", *stages, f"{one[size + '_rss_mb']:.0f} MB",
+                     f"{one[size + '_peak_rss_mb']:.0f} MB"])  # fmt: skip
+    head = ["keys", "stage", "commit", "prune", "all", "resident", "at its peak"]
+    yield from _table(head, rows)
+    yield ""
+    yield (
+        f"Microseconds of processor time a changed key, batches of {one['batch_keys']:,}, values of "
+        f"{one['value_bytes']} bytes. **{one['ratio']:.2f}** times as much at the greater size (aim: at most 2)."
+    )
+
+
+def _hsm(parts: Json) -> Iterator[str]:
+    one = parts["hsm"]
+    stores = [store for store in ("softhsm", "software") if f"{store}_sign_per_s" in one]
+    rows = [
+        [store, *(f"{one[f'{store}_{operation}_per_s']:,.0f}" for operation in ("sign", "derive", "make_and_destroy"))]
+        for store in stores
+    ]
+    yield from _table(["keystore, a second", "Ed25519 signatures", "derivations", "keys made and destroyed"], rows)
+
+
+_TABLES = (
+    (_ratios, ("ratio-1", "ratio-4")),
+    (_stages, ("stages",)),
+    (_tree, ("tree",)),
+    (_hsm, ("hsm",)),
+)
