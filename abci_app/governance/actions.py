@@ -7,6 +7,7 @@ from typing import Any, Final
 from google.protobuf.message import Message
 
 from abci_app.authority import actions as authority
+from abci_app.authority import set_signing_policy
 from abci_app.codes import Code
 from abci_app.errors import Refusal
 from abci_app.governance import admit, change_params, create_realm, remove, revoke, upgrade
@@ -21,6 +22,7 @@ _ALL: Final[tuple[Action[Any], ...]] = (
     upgrade.ACTION,
     authority.CREATE,
     authority.RESHARE,
+    set_signing_policy.ACTION,
     create_realm.ACTION,
 )
 

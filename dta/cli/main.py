@@ -27,6 +27,7 @@ from dta.cli import (
     order,
     policy,
     receipt,
+    sign,
     validator,
     vault,
 )
@@ -61,6 +62,7 @@ app.add_typer(vault.app, name="vault")
 app.add_typer(order.app, name="order")
 app.add_typer(policy.app, name="policy")
 app.add_typer(receipt.app, name="receipt")
+app.add_typer(sign.app, name="sign")
 app.add_typer(validator.app, name="validator")
 app.add_typer(mfa.app, name="mfa")
 app.add_typer(authority.app, name="authority")

@@ -21,7 +21,7 @@ from light_chain import Chain as LightChain
 from nacl.signing import SigningKey
 
 from abci_app import canonical, transition
-from abci_app.block import TxResult
+from abci_app.block import Changes, TxResult
 from abci_app.cid import cid_of
 from abci_app.crypto import ed25519
 from abci_app.mempool import Mempool
@@ -119,6 +119,11 @@ class LiveChain(LightChain):
         self.dealt[dealt.id] = dealt
         self._written |= dealt.leaves()
         return dealt
+
+    def write(self, leaves: dict[bytes, bytes]) -> None:
+        """Write leaves that no transaction made: from the next block on in a proved state."""
+        self.replica.view.apply(Changes(leaves=tuple(sorted(leaves.items()))))
+        self._written |= leaves
 
     def reshare(self, dealt: Dealt, members: list[bytes], threshold: int) -> None:
         """The key moves to another epoch, as a ceremony's take-over does it."""

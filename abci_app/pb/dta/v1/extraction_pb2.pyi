@@ -207,3 +207,13 @@ class SigningRecord(_message.Message):
     signed_height: int
     signed_tx: bytes
     def __init__(self, request: _Optional[bytes] = ..., order: _Optional[bytes] = ..., authority: _Optional[bytes] = ..., kind: _Optional[str] = ..., message: _Optional[bytes] = ..., digest: _Optional[bytes] = ..., raw: _Optional[bool] = ..., signature: _Optional[bytes] = ..., signed_height: _Optional[int] = ..., signed_tx: _Optional[bytes] = ...) -> None: ...
+
+class SetSigningPolicy(_message.Message):
+    __slots__ = ("authority", "policy", "raw_allowed")
+    AUTHORITY_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    RAW_ALLOWED_FIELD_NUMBER: _ClassVar[int]
+    authority: bytes
+    policy: _custody_pb2.Policy
+    raw_allowed: bool
+    def __init__(self, authority: _Optional[bytes] = ..., policy: _Optional[_Union[_custody_pb2.Policy, _Mapping]] = ..., raw_allowed: _Optional[bool] = ...) -> None: ...

@@ -1,4 +1,5 @@
 from abci_app.pb.dta.v1 import authority_pb2 as _authority_pb2
+from abci_app.pb.dta.v1 import extraction_pb2 as _extraction_pb2
 from abci_app.pb.dta.v1 import mfa_pb2 as _mfa_pb2
 from abci_app.pb.dta.v1 import params_pb2 as _params_pb2
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -29,7 +30,7 @@ PROPOSAL_STATUS_EXPIRED: ProposalStatus
 PROPOSAL_STATUS_WITHDRAWN: ProposalStatus
 
 class Action(_message.Message):
-    __slots__ = ("admit_fiduciary", "remove_fiduciary", "change_params", "revoke_identity", "upgrade", "create_authority", "reshare_authority", "create_realm")
+    __slots__ = ("admit_fiduciary", "remove_fiduciary", "change_params", "revoke_identity", "upgrade", "create_authority", "reshare_authority", "set_signing_policy", "create_realm")
     ADMIT_FIDUCIARY_FIELD_NUMBER: _ClassVar[int]
     REMOVE_FIDUCIARY_FIELD_NUMBER: _ClassVar[int]
     CHANGE_PARAMS_FIELD_NUMBER: _ClassVar[int]
@@ -37,6 +38,7 @@ class Action(_message.Message):
     UPGRADE_FIELD_NUMBER: _ClassVar[int]
     CREATE_AUTHORITY_FIELD_NUMBER: _ClassVar[int]
     RESHARE_AUTHORITY_FIELD_NUMBER: _ClassVar[int]
+    SET_SIGNING_POLICY_FIELD_NUMBER: _ClassVar[int]
     CREATE_REALM_FIELD_NUMBER: _ClassVar[int]
     admit_fiduciary: AdmitFiduciary
     remove_fiduciary: RemoveFiduciary
@@ -45,8 +47,9 @@ class Action(_message.Message):
     upgrade: PlanUpgrade
     create_authority: _authority_pb2.CreateAuthority
     reshare_authority: _authority_pb2.ReshareAuthority
+    set_signing_policy: _extraction_pb2.SetSigningPolicy
     create_realm: _mfa_pb2.CreateRealm
-    def __init__(self, admit_fiduciary: _Optional[_Union[AdmitFiduciary, _Mapping]] = ..., remove_fiduciary: _Optional[_Union[RemoveFiduciary, _Mapping]] = ..., change_params: _Optional[_Union[ChangeParams, _Mapping]] = ..., revoke_identity: _Optional[_Union[RevokeByVote, _Mapping]] = ..., upgrade: _Optional[_Union[PlanUpgrade, _Mapping]] = ..., create_authority: _Optional[_Union[_authority_pb2.CreateAuthority, _Mapping]] = ..., reshare_authority: _Optional[_Union[_authority_pb2.ReshareAuthority, _Mapping]] = ..., create_realm: _Optional[_Union[_mfa_pb2.CreateRealm, _Mapping]] = ...) -> None: ...
+    def __init__(self, admit_fiduciary: _Optional[_Union[AdmitFiduciary, _Mapping]] = ..., remove_fiduciary: _Optional[_Union[RemoveFiduciary, _Mapping]] = ..., change_params: _Optional[_Union[ChangeParams, _Mapping]] = ..., revoke_identity: _Optional[_Union[RevokeByVote, _Mapping]] = ..., upgrade: _Optional[_Union[PlanUpgrade, _Mapping]] = ..., create_authority: _Optional[_Union[_authority_pb2.CreateAuthority, _Mapping]] = ..., reshare_authority: _Optional[_Union[_authority_pb2.ReshareAuthority, _Mapping]] = ..., set_signing_policy: _Optional[_Union[_extraction_pb2.SetSigningPolicy, _Mapping]] = ..., create_realm: _Optional[_Union[_mfa_pb2.CreateRealm, _Mapping]] = ...) -> None: ...
 
 class AdmitFiduciary(_message.Message):
     __slots__ = ("identity", "validator_key", "proof", "power")

@@ -1,0 +1,124 @@
+"""Signatures of a signing key: asking for one, seeing what is signed, checking what came out (docs/howto/sign.md)."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from hashlib import sha256
+
+from abci_app import limits
+from abci_app.authority.bases import SIGNING_SUITE
+from abci_app.codes import Code
+from abci_app.crypto import statements
+from abci_app.crypto.bls import verify_min_sig
+from abci_app.custody.orders import signed_bytes
+from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, extraction_pb2
+from dta.client import leaves
+from dta.client.custody.errors import RequestEnded, WouldBeRefused
+from dta.client.custody.receiving import status_name
+from dta.client.custody.session import Session, Step, timed_out
+from dta.client.ledger import Ledger, RequestView
+from dta.errors import NotFound, UsageError
+
+MAX_MESSAGE_BYTES = limits.MAX_SIGNED_MESSAGE_BYTES
+_LIVING = (custody_pb2.REQUEST_STATUS_PENDING, custody_pb2.REQUEST_STATUS_GRANTED)
+
+
+@dataclass(frozen=True, slots=True)
+class SigningView:
+    """A signing order: what is signed, its request and order, and the key; each proved by the ledger."""
+
+    record: extraction_pb2.SigningRecord
+    request: RequestView
+    authority: authority_pb2.AuthorityRecord
+    gid: bytes
+
+    @property
+    def bytes_signed(self) -> bytes:
+        """The very bytes that the signature is over: any BLS library verifies them with :data:`SIGNING_SUITE`."""
+        return signed_bytes(self.gid, self.record)
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether there is a signature, and it verifies under the key."""
+        return verify_min_sig(self.authority.public_key_g2, self.bytes_signed, self.record.signature)
+
+    def is_of(self, content: bytes) -> bool:
+        """Whether ``content`` is what was asked to be signed: the message itself, or what the digest is of."""
+        if self.record.digest:
+            return sha256(content).digest() == self.record.digest
+        return content == self.record.message
+
+
+def place(
+    session: Session,
+    authority: bytes,
+    kind: str,
+    content: bytes,
+    *,
+    raw: bool = False,
+    policy: custody_pb2.Policy | None = None,
+) -> SigningView:
+    """Ask for a signature over ``content``: as it is up to 2,048 bytes, by its SHA-256 above.
+
+    The view may be of a request that others have to approve still. Raises WouldBeRefused, RefusedByLedger, UsageError.
+    """
+    record = session.ledger.get(leaves.authority(authority))
+    if record.purpose != authority_pb2.PURPOSE_SIGNING:
+        raise WouldBeRefused(Code.WRONG_PURPOSE, authority.hex())
+    nonce = secrets.token_bytes(limits.NONCE_BYTES)
+    message = extraction_pb2.PlaceSigningOrder(nonce=nonce, authority=authority, kind=kind, raw=raw)
+    if len(content) <= MAX_MESSAGE_BYTES:
+        message.message = content
+    elif raw:
+        raise UsageError(f"what is signed raw has at most {MAX_MESSAGE_BYTES} bytes", hint="sign it under a kind")
+    else:
+        message.digest = sha256(content).digest()
+    if policy is not None:
+        message.policy.CopyFrom(policy)
+    session.progress(Step("submit", "placing the signing order"))
+    committed = session.send(message)
+    me = session.party.identity
+    order = statements.order_id(session.gid, me, nonce)
+    return view(session.ledger, statements.request_id(session.gid, order, me, nonce), at_least=committed.height)
+
+
+def view(ledger: Ledger, request: bytes, at_least: int = 0) -> SigningView:
+    """The signing order of ``request``. Raises NotFound, also for a request of another kind."""
+    record = ledger.get(leaves.signing(request), at_least)
+    found = ledger.request_view(request, at_least)
+    if found.order.identity or found.order.authority != record.authority:
+        raise NotFound(f"{request.hex()} is not a signing order")
+    return SigningView(record, found, ledger.get(leaves.authority(record.authority), at_least), ledger.trust.gid)
+
+
+def wait(session: Session, request: bytes, wait_s: float) -> SigningView:
+    """The signing order once it is signed. Raises RequestEnded (vetoed, expired), TimedOut."""
+    found, decided = session.wait_for(
+        lambda: view(session.ledger, request),
+        lambda found: bool(found.record.signature) or found.request.record.status not in _LIVING,
+        show,
+        wait_s,
+    )
+    if not decided:
+        raise timed_out(
+            f"the signing order {request.hex()} is {status_name(found.request.record)}: not signed yet",
+            "`dta sign show` says who has to approve it; `dta sign wait` goes on",
+            request=request.hex(),
+        )
+    if not found.record.signature:
+        raise RequestEnded(
+            f"the signing order {request.hex()} is {status_name(found.request.record)}: it is not signed",
+            hint="place another one",
+            data={"request": request.hex(), "status": status_name(found.request.record)},
+        )
+    return found
+
+
+def show(found: SigningView) -> Step:
+    """How far it has come, for a progress display."""
+    request = found.request
+    return Step("sign", f"{status_name(request.record)}: shares", request.answered, request.threshold)
+
+
+__all__ = ["MAX_MESSAGE_BYTES", "SIGNING_SUITE", "SigningView", "place", "show", "view", "wait"]
