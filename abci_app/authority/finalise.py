@@ -17,27 +17,42 @@ def finalise(
     authority: pb.AuthorityRecord,
     ceremony: pb.CeremonyRecord,
     everybody: Sequence[pb.CeremonyParty],
-) -> bool:
+) -> pb.Failure:
     """Write the public key into the ceremony and each seat's public share into its party. Puts the parties.
 
-    ``everybody``: all parties, with at least as many valid dealings as it takes. False where the key or a public share
-    would be the identity, or a reshare would change the public key.
+    ``everybody``: all parties. What is returned fails the attempt: too few valid dealings or seats, or a key that is
+    the identity or not the one that a reshare passes on.
     """
-    seats = [party for party in everybody if parties.has_seat(party)]
+    dealings = {
+        party.position: parties.dealing_of(context.state, ceremony.id, party)
+        for party in everybody
+        if parties.may_deal(party) and party.dealt_height
+    }
+    points = {at: [G1.decode(one) for one in dealing.commitments] for at, dealing in dealings.items()}
+    while True:
+        used, weights = combination(ceremony, everybody)
+        if len(used) < rules.dealings_needed(ceremony):
+            return pb.FAILURE_TOO_FEW_DEALINGS
+        seats = [party for party in everybody if parties.has_seat(party)]
+        if len(seats) < ceremony.threshold:
+            return pb.FAILURE_TOO_FEW_SEATS
+        combined = combine([points[party.position] for party in used], weights)
+        shares = [public_share(combined, party.index) for party in seats]
+        zero = [party for party, share in zip(seats, shares, strict=True) if share.is_identity]
+        if not zero:
+            break
+        # Only who knows what all the others dealt to a member can make its share zero: the member, dealing last.
+        for party in zero:
+            parties.blame(context, party, pb.FAULT_ZERO_SHARE)
+            parties.put(context.state, ceremony, party)
     is_first = ceremony.kind == pb.CEREMONY_KIND_KEY
-    used, weights = combination(ceremony, everybody)
-    dealings = [parties.dealing_of(context.state, ceremony.id, party) for party in used]
-    combined = combine([[G1.decode(one) for one in dealing.commitments] for dealing in dealings], weights)
     key = combined[0]
-    shares = [public_share(combined, party.index) for party in seats]
-    if key.is_identity or any(share.is_identity for share in shares):
-        return False
-    if not is_first and key.encode() != authority.public_key_g1:
-        return False
+    if key.is_identity or (not is_first and key.encode() != authority.public_key_g1):
+        return pb.FAILURE_DEGENERATE
     ceremony.public_key_g1 = key.encode()
     if ceremony.purpose in rules.PUBLISHES_G2:
         # Each dealer's is checked against its commitment when it deals, so their sum is the key's.
-        constants = [G2.decode(dealing.constant_g2) for dealing in dealings] if is_first else []
+        constants = [G2.decode(dealings[party.position].constant_g2) for party in used] if is_first else []
         ceremony.public_key_g2 = G2.sum(constants).encode() if is_first else authority.public_key_g2
     for party, share in zip(seats, shares, strict=True):
         party.public_share = share.encode()
@@ -45,7 +60,7 @@ def finalise(
     ceremony.seats = len(seats)
     ceremony.needed = rules.confirmations_needed(ceremony.kind, len(seats), ceremony.threshold)
     ceremony.finalised_height = context.height
-    return True
+    return pb.FAILURE_NONE
 
 
 def combination(

@@ -14,7 +14,7 @@ from abci_app.state.overlay import Overlay
 from abci_app.state.records import CEREMONY_PARTIES, IDENTITIES
 from abci_app.state.view import StateView
 
-COSTS_SEAT = (pb.FAULT_WRONG_SHARE, pb.FAULT_FALSE_ACCUSATION, pb.FAULT_NOT_ACTIVE)
+COSTS_SEAT = (pb.FAULT_WRONG_SHARE, pb.FAULT_FALSE_ACCUSATION, pb.FAULT_NOT_ACTIVE, pb.FAULT_ZERO_SHARE)
 
 
 def of(view: StateView, ceremony: bytes) -> list[pb.CeremonyParty]:

@@ -169,19 +169,12 @@ def _dispute(context: Context, ceremony: pb.CeremonyRecord) -> None:
         if in_record and not parties.is_itself(context, party):
             parties.blame(context, party, pb.FAULT_NOT_ACTIVE)
             parties.put(context.state, ceremony, party)
-    seats = [party for party in everybody if parties.has_seat(party)]
-    dealing = sum(1 for party in everybody if parties.may_deal(party) and party.dealt_height)
-    if dealing < rules.dealings_needed(ceremony):
-        ceremonies.fail(context, ceremony, pb.FAILURE_TOO_FEW_DEALINGS)
-        return
-    if len(seats) < ceremony.threshold:
-        ceremonies.fail(context, ceremony, pb.FAILURE_TOO_FEW_SEATS)
-        return
     authority = AUTHORITIES.get(context.state, ceremony.authority)
-    if not finalise.finalise(context, authority, ceremony, everybody):
-        ceremonies.fail(context, ceremony, pb.FAILURE_DEGENERATE)
+    failure = finalise.finalise(context, authority, ceremony, everybody)
+    if failure != pb.FAILURE_NONE:
+        ceremonies.fail(context, ceremony, failure)
         return
-    owing = [party.fiduciary for party in seats]
+    owing = [party.fiduciary for party in everybody if party.public_share]
     ceremonies.enter(context, ceremony, pb.CEREMONY_PHASE_CONFIRM, owing=owing)
 
 

@@ -51,6 +51,7 @@ class Fault(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FAULT_FALSE_ACCUSATION: _ClassVar[Fault]
     FAULT_SILENT_CONFIRM: _ClassVar[Fault]
     FAULT_NOT_ACTIVE: _ClassVar[Fault]
+    FAULT_ZERO_SHARE: _ClassVar[Fault]
 
 class Failure(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -93,6 +94,7 @@ FAULT_WRONG_SHARE: Fault
 FAULT_FALSE_ACCUSATION: Fault
 FAULT_SILENT_CONFIRM: Fault
 FAULT_NOT_ACTIVE: Fault
+FAULT_ZERO_SHARE: Fault
 FAILURE_NONE: Failure
 FAILURE_TOO_FEW_CONSENTED: Failure
 FAILURE_TOO_FEW_ACCEPTED: Failure
