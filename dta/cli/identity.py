@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -18,10 +19,12 @@ from dta.client import leaves
 from dta.client.custody.blocks import Blocks
 from dta.client.custody.names import NameBook
 from dta.client.ledger import Ledger
+from dta.config import NODE_FILE, load_node_config, write_node_config
 from dta.errors import DtaError, NotFound, UsageError
 from dta.founding import genesis_file
 from dta.founding.genesis_file import GenesisFile
 from dta.home import read_file, write_file
+from dta.hsm.config import KeystoreConfig
 from dta.identity import lifecycle, publish
 from dta.identity.create import KeystorePlan, create_profile, read_request, request_json
 from dta.identity.document import Description
@@ -250,25 +253,46 @@ def rotate(
     next_module: keystores.NextModule = None,
     next_token: keystores.NextToken = "",
     next_pin_file: keystores.NextPin = None,
+    node_keystore: keystores.NodeKind = "",
+    node_module: keystores.NodeModule = None,
+    node_token: keystores.NodeToken = "",
+    node_pin_file: keystores.NodePin = None,
 ) -> None:
     """Go on to the next key, and commit to another. Lifts a suspension. Run it again if it was cut short.
 
     The new next key is made where the current one was; if that token was stolen, say where else: --next-keystore.
+    A fiduciary whose node's token is lost names another: --node-token. Restart the node then.
     """
     session = session_of(context)
     profile = session.profile()
-    elsewhere = None
-    if next_keystore or next_token:
-        label = f"next{profile.generation + 2}"
-        choice = Choice(next_keystore, next_module, next_token, next_pin_file)
-        elsewhere = choice.place(label, profile.name, session.home.keystores_dir, Choice("", module))
-    gateways = tuple(gateway_url) if gateway_url is not None else None
-    change = Rotation(elsewhere, new_derived, new_name, gateways)
+
+    def elsewhere(choice: Choice, label: str) -> KeystoreConfig | None:
+        if not choice.kind and not choice.token:
+            return None
+        name = f"{label}{profile.generation + 2}"
+        return choice.place(name, profile.name, session.home.keystores_dir, Choice("", module))
+
+    change = Rotation(
+        elsewhere(Choice(next_keystore, next_module, next_token, next_pin_file), "next"), new_derived, new_name,
+        tuple(gateway_url) if gateway_url is not None else None,
+        node=elsewhere(Choice(node_keystore, node_module, node_token, node_pin_file), "node"),
+    )  # fmt: skip
     with session.keyring() as ring, session.ledger() as ledger, session.working(_WAITING):
         following, outcome = lifecycle.rotate(
             session.home, ring, ledger, profile, change, _publisher(session, ledger, None), int(time.time())
         )
+    _take_node_keystore(session, following)
     _show_outcome(session, f"rotated to generation {following.generation}", outcome)
+
+
+def _take_node_keystore(session: Session, profile: Profile) -> None:
+    """Let the node of this home, where it is this identity's, use the keystore that the document now names."""
+    if profile.node is None or not (session.home.path / NODE_FILE).exists():
+        return
+    config = load_node_config(session.home.path)
+    if config.identity == profile.identity and config.keystore != profile.node:
+        write_node_config(replace(config, keystore=profile.node))
+        session.talk("The node takes its new keystore when it is started again.")
 
 
 @app.command("suspend")

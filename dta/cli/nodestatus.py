@@ -72,7 +72,7 @@ def look(config: NodeConfig, now_s: float) -> NodeStatus:
     if running:
         trouble += [f"{name} is down" for name, child in processes.items() if not child.get("pid")]
         trouble += _disk_trouble(config)
-        trouble += _agent_trouble(config, agent, now_s)
+        trouble += _agent_trouble(config, agent, processes.get("agent", {}).get("pid"), now_s)
     data = {
         "running": running,
         "healthy": running and not trouble,
@@ -115,8 +115,10 @@ def _ledger(config: NodeConfig, now_s: float, trouble: list[str]) -> dict[str, A
     }
 
 
-def _agent_trouble(config: NodeConfig, agent: dict[str, Any] | None, now_s: float) -> list[str]:
-    if agent is None:
+def _agent_trouble(
+    config: NodeConfig, agent: dict[str, Any] | None, pid: int | None, now_s: float
+) -> list[str]:
+    if agent is None or (pid is not None and agent.get("pid", pid) != pid):  # what an agent before this one said
         return ["the agent has said nothing yet"]
     try:
         silent_s = int(now_s - config.status_file.stat().st_mtime)

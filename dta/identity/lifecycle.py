@@ -43,7 +43,8 @@ class Rotation:
     """What a rotation changes beside the transaction key; None: as it was.
 
     ``next_keys``: the keystore of the new next key, where it is not the one of the key that goes (which a thief may
-    have). ``new_derived``: new BLS and HPKE keys too.
+    have). ``new_derived``: new BLS and HPKE keys too. ``node``: another keystore for a fiduciary's node key and root,
+    so that all keys are new: what the old one held, the keys of its vaults above all, does not come along.
     """
 
     next_keys: KeystoreConfig | None = None
@@ -51,6 +52,7 @@ class Rotation:
     name: str | None = None
     gateways: tuple[str, ...] | None = None
     not_after_s: int | None = None
+    node: KeystoreConfig | None = None
 
 
 def register(ledger: Ledger, signer: Signer, identity: bytes, block: bytes, publish: Publish) -> Outcome:
@@ -147,8 +149,14 @@ def _next(
         keys=profile.next_keys,
         next_keys=change.next_keys or profile.keys,
     )
+    if change.node is not None:
+        following = _with_other_node(following, change.node)
     places = places_of(following)
     make_software_keystores(places, ring.prompt_for, scrypt_log2_n)
+    if change.node is not None:
+        store = ring.keystore(change.node)
+        store.ensure_signing_key(labels.node_key())
+        store.ensure_prf_key(labels.root())
     ring.keystore(places.next_keys).ensure_signing_key(labels.operator_key(following.generation + 1))
     names = {number: name for name, number in ROLES.items()}
     said = Description(
@@ -163,3 +171,11 @@ def _next(
     made.previous_cid = record.document_cid
     return following, document.seal(ring, places, made, gid, time_s)
 
+
+def _with_other_node(profile: Profile, node: KeystoreConfig) -> Profile:
+    """The profile with the node key and the root in ``node``. Raises UsageError."""
+    if profile.node is None:
+        raise UsageError("only a fiduciary has a node key")
+    if node in (profile.keys, profile.next_keys):
+        raise UsageError("the node's keys go into a keystore of their own", hint="its agent uses it unattended")
+    return replace(profile, node=node, root=node, derived=0)

@@ -196,6 +196,34 @@ def test_the_new_next_key_never_goes_beside_the_new_current_one(home: Home, ledg
         rotated(home, ledger, profile, Rotation(next_keys=profile.next_keys))
 
 
+def test_a_fiduciary_takes_another_token_for_its_node_and_all_of_its_keys_are_new(tmp_path: Path) -> None:
+    made = consortium(tmp_path, 1)
+    ledger, home = LocalLedger(made.finish()), made.homes[0]
+    profile = load_profile(home, "fiduciary-0")
+    before = ledger.identity(profile.identity)
+    following = rotated(home, ledger, profile, Rotation(node=software(home, "another")))
+    after = ledger.identity(profile.identity)
+    assert (following.node, following.root) == (software(home, "another"),) * 2
+    for name in ("tx_key", "node_key", "bls_key", "document_cid"):
+        assert getattr(before, name) != getattr(after, name), name
+    with quiet() as ring:
+        assert ring.keystore(software(home, "another")).labels() == ["node-key", "root"]
+        assert ring.bls(following).public_key == after.bls_key
+
+
+def test_only_a_fiduciary_has_another_token_for_a_node_and_never_its_operator_s(
+    home: Home, ledger: LocalLedger, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="only a fiduciary"):
+        rotated(home, ledger, registered(home, ledger), Rotation(node=software(home, "another")))
+    made = consortium(make_directory(tmp_path / "founders"), 1)
+    ledger, founder = LocalLedger(made.finish()), made.homes[0]
+    profile = load_profile(founder, "fiduciary-0")
+    for taken in (profile.keys, profile.next_keys):
+        with pytest.raises(UsageError, match="of their own"):
+            rotated(founder, ledger, profile, Rotation(node=taken))
+
+
 def test_a_suspended_identity_signs_nothing_until_it_rotates(home: Home, ledger: LocalLedger) -> None:
     profile = registered(home, ledger)
     with quiet() as ring:

@@ -64,6 +64,17 @@ def test_what_is_down_or_silent_is_trouble(config: NodeConfig, monkeypatch: pyte
     assert any("can't be reached" in sentence for sentence in found.trouble)
 
 
+def test_what_an_agent_before_this_one_said_counts_for_nothing(
+    config: NodeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodestatus, "is_running", lambda _: True)
+    pretend_running(config, {**WELL, "pid": 2})
+    assert "the agent has said nothing yet" in nodestatus.look(config, NOW_S).trouble
+    config.status_file.write_text(json.dumps({**WELL, "pid": 1}))
+    os.utime(config.status_file, (NOW_S, NOW_S))
+    assert "the agent has said nothing yet" not in nodestatus.look(config, NOW_S).trouble
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
