@@ -6,14 +6,16 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 from dta.hsm import softhsm
 from dta.localnet.demo import Demo
 from dta.localnet.network import Network, Plan
+from tests.localnet.links import Links
 
 PORT_BASE = 29_000
 
@@ -36,17 +38,43 @@ def make_plan(validators: int = 4, port_base: int = PORT_BASE) -> Plan:
     return Plan(validators, hsm, "dta-test-net", port_base, comet_binary(), timeout_commit_ms=300)
 
 
+class WiredNetwork(Network):
+    """A localnet whose cables can be cut, and whose nodes can be started in another environment."""
+
+    links: Links
+    extra: Mapping[str, str] = MappingProxyType({})
+
+    def create(self, plan: Plan) -> None:
+        super().create(plan)
+        self.links = Links(self)
+        for node in self.nodes():
+            self.links.wire(node)
+
+    def environment(self) -> dict[str, str]:
+        return {**super().environment(), **self.extra}
+
+    def restart(self, node: int, **environment: str) -> None:
+        """Stop the node, and start it with these variables besides its own."""
+        self.stop(node)
+        self.extra = environment
+        try:
+            self.start(node)
+        finally:
+            self.extra = MappingProxyType({})
+
+
 @pytest.fixture(scope="session")
-def net() -> Iterator[Network]:
+def net() -> Iterator[WiredNetwork]:
     """A running consortium. Sockets have short paths: the directory is in the system's temporary one."""
     root = Path(tempfile.mkdtemp(prefix="dta-net-"))
-    network = Network(root / "n")
+    network = WiredNetwork(root / "n")
     try:
         network.create(make_plan())
         network.up()
         yield network
     finally:
-        network.down()
+        if network.exists:
+            network.down()
         if os.environ.get("DTA_KEEP_LOCALNET"):
             print(f"kept {root}")
         else:
@@ -58,12 +86,12 @@ class People(Demo):
 
     vault: str = ""
 
-    def place_file(self, content: bytes, *options: str) -> str:
-        """Alice places an order over a file; returns its reference, ACTIVE."""
+    def place_file(self, content: bytes, *options: str, vault: str = "") -> str:
+        """Alice places an order over a file, in her own vault or another; returns its reference, ACTIVE."""
         path = self.net.client_home("alice") / f"{secrets.token_hex(4)}.secret"
         path.write_bytes(content)
         answer = self.by(
-            "alice", "order", "place", "--vault", self.vault, "--secret-file", str(path), "--beneficiary",
+            "alice", "order", "place", "--vault", vault or self.vault, "--secret-file", str(path), "--beneficiary",
             self.identities["bob"], *options,
         )  # fmt: skip
         path.unlink()
@@ -79,7 +107,7 @@ class People(Demo):
 
 
 @pytest.fixture(scope="session")
-def people(net: Network) -> People:
+def people(net: WiredNetwork) -> People:
     """Alice with a vault, Bob, and Mallory."""
     people = People(net)
     for name in ("alice", "bob", "mallory"):

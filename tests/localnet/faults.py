@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
+import re
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from abci_app.pb.dta.v1 import custody_pb2
+from abci_app.state import keys
+from dta.cli import nodestatus
+from dta.client import requests
+from dta.client.rpc import Rpc
+from dta.config import load_node_config
+from dta.errors import Unreachable
 from dta.localnet.network import Network
-from tests.localnet.conftest import People
 
 
-def wait_until(what: str, condition: Callable[[], Any], timeout_s: float = 90.0) -> Any:
+def wait_until(what: str, condition: Callable[[], Any], timeout_s: float = 180.0) -> Any:
     """The first true answer of ``condition``."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -34,27 +41,43 @@ def same_app_hash(net: Network) -> str:
     return hashes.pop()
 
 
-def wait_until_fulfilled(net: Network, people: People, order: str, count: int | None = None) -> None:
+def leaf(net: Network, key: bytes, node: int | None = None) -> bytes:
+    """A leaf of the newest state as the node has it, unproved; without ``node``: as the first that answers has it."""
+    for one in net.nodes() if node is None else [node]:
+        with contextlib.suppress(Unreachable), Rpc(net.rpc_url(one)) as rpc:
+            return rpc.call(requests.abci_query("/store", key)).value
+    raise AssertionError("no node answers")
+
+
+def order_record(net: Network, order: str, node: int | None = None) -> custody_pb2.OrderRecord:
+    return custody_pb2.OrderRecord.FromString(leaf(net, keys.order(bytes.fromhex(order)), node))
+
+
+def request_record(net: Network, request: str, node: int | None = None) -> custody_pb2.RequestRecord:
+    return custody_pb2.RequestRecord.FromString(leaf(net, keys.request(bytes.fromhex(request)), node))
+
+
+def wait_until_fulfilled(net: Network, order: str, count: int | None = None) -> None:
     """Until so many fiduciaries (all by default) have fulfilled the order."""
     wanted = net.plan.validators if count is None else count
-    wait_until(
-        f"{wanted} fulfilments of {order}", lambda: people.by("alice", "order", "show", order)["fulfilled"] >= wanted
-    )
+    wait_until(f"{wanted} fulfilments of {order}", lambda: order_record(net, order).fulfilled >= wanted)
 
 
 def status(net: Network, node: int) -> Any:
-    """What ``dta status`` says of a node, healthy or not."""
-    done = net.dta(["--json", "status"], home=net.home(node), accept=(0, 1, 2))
-    assert done.stdout, done.stderr.decode(errors="replace")
-    return json.loads(done.stdout)
+    """What ``dta status --json`` says of a node, healthy or not (test_node_states.py runs the command itself)."""
+    return nodestatus.look(load_node_config(net.home(node)), time.time()).data
 
 
 def kill(net: Network, node: int, victim: str) -> None:
     """kill -9 one process of a node, or all of it at once (``node``: the others go with their supervisor)."""
-    pid = wait_until(
-        f"{victim} of node {node}", lambda: net.pid(node) if victim == "node" else net.child_pid(node, victim)
-    )
+
+    def current() -> int | None:
+        return net.pid(node) if victim == "node" else net.child_pid(node, victim)
+
+    pid = wait_until(f"{victim} of node {node}", current)
     os.kill(pid, signal.SIGKILL)
+    # Only now what the node says of itself is not what it said before.
+    wait_until(f"the end of {victim} of node {node}", lambda: current() != pid)
 
 
 def lose_disk(net: Network, node: int) -> None:
@@ -68,6 +91,34 @@ def lose_disk(net: Network, node: int) -> None:
     if kept.exists():
         home.mkdir(mode=0o700)
         kept.rename(home / "keystores")
+
+
+def wait_until_it_says(net: Network, node: int, pattern: str) -> None:
+    """Until ``pattern`` is in what the node calls trouble."""
+    said: list[str] = []
+
+    def looked() -> bool:
+        said[:] = status(net, node)["trouble"]
+        return re.search(pattern, " ".join(said)) is not None
+
+    try:
+        wait_until(pattern, looked)
+    except AssertionError:
+        raise AssertionError(f"node {node} does not say {pattern!r} but {said}") from None
+
+
+def stands_still(net: Network, nodes: Sequence[int], for_s: float = 7.0) -> int:
+    """The height at which none of ``nodes`` moves for so long: longer than an empty block is waited for (5 s)."""
+    time.sleep(2.0)  # what was under way when the fault began
+    at = max(net.height(node) for node in nodes)
+    time.sleep(for_s)
+    assert max(net.height(node) for node in nodes) == at, "the chain went on"
+    return at
+
+
+def wait_until_all_are_healthy(net: Network) -> None:
+    for node in net.nodes():
+        wait_until(f"node {node} to be healthy", lambda node=node: status(net, node)["healthy"])
 
 
 def rejoin(net: Network, node: int) -> Any:

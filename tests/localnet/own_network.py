@@ -47,7 +47,7 @@ def built(program: str, variable: str, how: str) -> str:
     return str(found[-1])
 
 
-def eventually(what: str, is_so: Callable[[], bool], timeout_s: float = 90.0) -> None:
+def eventually(what: str, is_so: Callable[[], bool], timeout_s: float = 180.0) -> None:
     """Wait until it is so. Fails with ``what`` when it does not come about."""
     deadline = time.monotonic() + timeout_s
     while not is_so():

@@ -13,13 +13,9 @@ from typing import Any
 import pytest
 
 from abci_app.cid import cid_of
-from abci_app.pb.dta.v1 import custody_pb2
-from abci_app.state import keys
-from dta.client import requests
-from dta.client.rpc import Rpc
 from dta.localnet.network import Network
 from tests.localnet.conftest import People
-from tests.localnet.faults import same_app_hash, status, wait_until, wait_until_fulfilled
+from tests.localnet.faults import order_record, same_app_hash, status, wait_until, wait_until_fulfilled
 
 pytestmark = pytest.mark.localnet
 VICTIM = 1
@@ -32,14 +28,12 @@ def blocks_of(net: Network, node: int) -> dict[str, Path]:
 
 
 def envelope_of(net: Network, order: str) -> str:
-    with Rpc(net.rpc_url(VICTIM)) as rpc:
-        value = rpc.call(requests.abci_query("/store", keys.order(bytes.fromhex(order)))).value
-    return str(custody_pb2.OrderRecord.FromString(value).envelope_cid)
+    return str(order_record(net, order).envelope_cid)
 
 
 def order_of_all(net: Network, people: People, secret: bytes, *options: str) -> str:
     order = people.place_file(secret, *options)
-    wait_until_fulfilled(net, people, order)
+    wait_until_fulfilled(net, order)
     return order
 
 

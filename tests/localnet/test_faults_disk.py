@@ -35,7 +35,7 @@ def test_a_lost_disk_is_made_again_from_tokens_fulfils_and_gets_its_vote_back(ne
     secret = secrets.token_bytes(64)
     # Threshold four of four: the request below can't be answered without the one that lost its disk.
     order = people.place_file(secret, "--threshold", str(net.plan.validators))
-    wait_until_fulfilled(net, people, order)
+    wait_until_fulfilled(net, order)
     lose_disk(net, LOST)
 
     made = rejoin(net, LOST)

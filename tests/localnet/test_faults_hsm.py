@@ -12,7 +12,14 @@ import pytest
 
 from dta.localnet.network import Network
 from tests.localnet.conftest import People
-from tests.localnet.faults import kill, same_app_hash, status, wait_until, wait_until_fulfilled
+from tests.localnet.faults import (
+    kill,
+    same_app_hash,
+    status,
+    wait_until,
+    wait_until_fulfilled,
+    wait_until_it_says,
+)
 
 pytestmark = pytest.mark.localnet
 VICTIM = 1
@@ -22,10 +29,6 @@ VICTIM = 1
 def _needs_a_token(net: Network) -> None:
     if net.plan.hsm != "softhsm":
         pytest.skip("SoftHSM2 is not installed")
-
-
-def trouble(net: Network) -> str:
-    return " ".join(status(net, VICTIM)["trouble"])
 
 
 def token_directory(net: Network) -> Path:
@@ -42,12 +45,12 @@ def check(net: Network, people: People, said: str, recover: Callable[[], None]) 
     try:
         restarts = {name: child["restarts"] for name, child in status(net, VICTIM)["processes"].items()}
         order = people.place_file(b"while the HSM is away", "--allow-missing", "1")
-        wait_until_fulfilled(net, people, order, net.plan.validators - 1)
-        wait_until(f"the status to say {said}", lambda: re.search(said, trouble(net)))
+        wait_until_fulfilled(net, order, net.plan.validators - 1)
+        wait_until_it_says(net, VICTIM, said)
         assert status(net, VICTIM)["ledger"]["age_s"] < 30
     finally:
         recover()
-    wait_until_fulfilled(net, people, order)
+    wait_until_fulfilled(net, order)
     wait_until("the node to be healthy", lambda: status(net, VICTIM)["healthy"])
     after = {name: child["restarts"] for name, child in status(net, VICTIM)["processes"].items()}
     assert {**after, "agent": 0} == {**restarts, "agent": 0}

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-import time
-from pathlib import Path
 
 import pytest
 
@@ -16,6 +14,7 @@ from dta.client.rpc import Rpc
 from dta.localnet.demo import traces
 from dta.localnet.network import Network
 from tests.localnet.conftest import People
+from tests.localnet.faults import same_app_hash, wait_until_fulfilled
 from tests.support.tree import ics23check
 
 pytestmark = pytest.mark.localnet
@@ -81,10 +80,10 @@ def test_a_killed_process_costs_nothing_but_time(net: Network, people: People, v
         "--beneficiary", people.identities["bob"], "--wait", "0",
     )["order"]  # fmt: skip
     os.kill(pid, signal.SIGKILL)
-    _wait_until_all_fulfilled(net, people, order)
+    wait_until_fulfilled(net, order)
     request = people.by("bob", "order", "request", order)["request"]
     assert people.receive_file(request) == secret
-    _same_app_hash(net)
+    same_app_hash(net)
 
 
 def test_one_of_four_down_and_back(net: Network, people: People) -> None:
@@ -94,37 +93,4 @@ def test_one_of_four_down_and_back(net: Network, people: People) -> None:
     request = people.by("bob", "order", "request", order)["request"]
     assert people.receive_file(request) == secret
     net.start(3)
-    _same_app_hash(net)
-
-
-def _wait_until_all_fulfilled(net: Network, people: People, order: str, timeout_s: float = 60.0) -> None:
-    """Every fiduciary's hook, the killed one's too, has fulfilled the order in the end."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        shown = people.by("alice", "order", "show", order)
-        if shown["fulfilled"] == net.plan.validators:
-            return
-        assert time.monotonic() < deadline, shown
-        time.sleep(1.0)
-
-
-def _same_app_hash(net: Network) -> None:
-    at = max(net.height(node) for node in net.nodes())
-    net.wait_for_height(at + 1)
-    assert len({net.app_hash(node, at) for node in net.nodes()}) == 1
-
-
-def test_no_pin_stands_in_an_argument_or_an_environment(net: Network) -> None:
-    pins = [path.read_bytes().strip() for path in (net.root / "pins").iterdir()]
-    looked_at = 0
-    for process in Path("/proc").iterdir():
-        if not process.name.isdigit() or int(process.name) == os.getpid():
-            continue
-        for name in ("cmdline", "environ"):
-            try:
-                content = (process / name).read_bytes()
-            except OSError:
-                continue
-            looked_at += 1
-            assert not any(pin in content for pin in pins), f"a PIN stands in /proc/{process.name}/{name}"
-    assert looked_at > 0
+    same_app_hash(net)
