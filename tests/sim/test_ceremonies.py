@@ -202,6 +202,48 @@ def test_a_hook_accepts_nothing_but_a_refresh_without_its_operators_consent(worl
         forged.answer(actor, Job(DueKind.ACCEPT_CEREMONY, ceremony.id))
 
 
+def test_a_refresh_without_one_of_its_members_is_another_ceremony_that_takes_consent() -> None:
+    world = consortium(3)
+    authority = world.make()
+    world.reshare(authority)
+    world.behave = only(world.chain.founders[2], DueKind.ACCEPT_CEREMONY, lambda _: None)
+    waiting = world.run(authority)
+    first = world.ceremony(world.authority(authority).last_ceremony)
+    assert (first.kind, first.failure) == (pb.CEREMONY_KIND_REFRESH, pb.FAILURE_TOO_FEW_ACCEPTED)
+    assert (waiting.kind, waiting.phase) == (pb.CEREMONY_KIND_RESHARE, pb.CEREMONY_PHASE_CONSENT)
+    assert world.authority(authority).epoch == 1
+
+
+def test_an_open_phase_changes_a_leaf_in_every_block_and_waiting_for_people_does_not() -> None:
+    """CometBFT makes the next block at once where the app hash changed: an idle chain goes through its windows."""
+    world = consortium(3)
+    authority = world.create()
+    assert world.chain.block().changes.leaves == ()
+    world.consent(authority)
+    window = 2 * 3 + 10
+    ceremony = world.ceremony(world.authority(authority).ceremony)
+    assert ceremony.deadline_height == world.chain.height + max(window, 30)
+    for count in range(1, 4):
+        changed = world.chain.block().changes.leaves
+        assert [key for key, _ in changed] == [keys.ceremony(ceremony.id)]
+        assert world.ceremony(ceremony.id).blocks == count
+
+
+def test_a_scheduled_refresh_that_failed_is_tried_again_an_interval_later() -> None:
+    world = consortium(2, max_ceremony_attempts=1)
+    authority = world.make(refresh=20)
+    due_height = world.authority(authority).refresh_height
+    world.down = [world.chain.founders[1]]
+    while world.chain.height < due_height:
+        world.chain.block()
+    failed = world.ceremony(world.authority(authority).ceremony)
+    assert failed.kind == pb.CEREMONY_KIND_REFRESH
+    while world.authority(authority).ceremony:
+        world.chain.block()
+    assert world.authority(authority).refresh_height == world.chain.height + 20
+    assert world.authority(authority).epoch == 1
+
+
 def test_a_reshare_that_waits_for_consent_gives_way_to_another(world: Consortium) -> None:
     authority = world.make()
     three = world.chain.founders[:3]
