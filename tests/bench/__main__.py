@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.bench import figures, hsm, report, stages, throughput, tree
+from tests.bench import authority, figures, hsm, issuing, orders, report, stages, throughput, tree
 
 PORT_BASE = 25_000
 Say = Callable[[str], None]
@@ -24,7 +24,6 @@ class Part:
     name: str
     what: str
     about_s: int
-    needs_comet: bool
     measure: Callable[[bool, argparse.Namespace, Say], dict[str, Any]]
 
 
@@ -48,20 +47,44 @@ def _hsm(quick: bool, _: argparse.Namespace, say: Say) -> dict[str, Any]:
     return hsm.run(say, seconds=0.05 if quick else 2.0)
 
 
+def _orders(quick: bool, arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
+    counts = {"burst": 3, "singles": 1} if quick else {}
+    return orders.run(arguments.comet, arguments.port, say, **counts)
+
+
+def _curve(quick: bool, _: argparse.Namespace, say: Say) -> dict[str, Any]:
+    return authority.curve(say, rounds=3, items=2) if quick else authority.curve(say)
+
+
+def _keygen(quick: bool, _: argparse.Namespace, say: Say) -> dict[str, Any]:
+    return authority.keygen(say, sizes=(4,)) if quick else authority.keygen(say)
+
+
+def _issue(quick: bool, arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
+    counts = {"singles": 2, "batches": 1, "batch": 3, "opened": 1} if quick else {}
+    return issuing.run(arguments.comet, arguments.port, say, **counts)
+
+
 PARTS = (
-    Part("ratio-4", "orders a second against CometBFT's kvstore, 4 validators", 240, True, _throughput(4)),
-    Part("ratio-1", "the same, 1 validator", 180, True, _throughput(1)),
-    Part("stages", "what an order costs the application in each call", 15, False, _stages),
-    Part("tree", "what a changed key costs at 10 thousand and a million keys, and memory", 240, False, _tree),
-    Part("hsm", "rates of the keystores", 15, False, _hsm),
+    Part("ratio-4", "orders a second against CometBFT's kvstore, 4 validators", 240, _throughput(4)),
+    Part("ratio-1", "the same, 1 validator", 180, _throughput(1)),
+    Part("orders", "hooks on: orders made ACTIVE, and how long each step takes", 90, _orders),
+    Part("stages", "what an order costs the application in each call", 15, _stages),
+    Part("tree", "what a changed key costs at 10 thousand and a million keys, and memory", 240, _tree),
+    Part("hsm", "rates of the keystores", 15, _hsm),
+    Part("curve", "authority: partials and M-Pin's steps against the curve operations they need", 30, _curve),
+    Part("keygen", "authority: key generation for 4, 16 and 64 fiduciaries", 240, _keygen),
+    Part("issue", "authority: client secrets issued end to end, 4 validators", 120, _issue),
 )
+
+GROUPS = {"authority": ("curve", "keygen", "issue")}
 
 
 def _parser() -> argparse.ArgumentParser:
     listed = "\n".join(f"  {part.name:<10} {part.what} (about {part.about_s} s)" for part in PARTS)
     parser = argparse.ArgumentParser(
         prog="scripts/bench.sh", formatter_class=argparse.RawDescriptionHelpFormatter,
-        description=__doc__, epilog=f"parts (all of them without a name):\n{listed}",
+        description=__doc__, epilog=f"parts (without a name, all; authority: curve, keygen and issue):\n{listed}",
     )  # fmt: skip
     parser.add_argument("parts", nargs="*", metavar="PART", help="or `table FILE...`: rewrite docs/bench.md from files")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON document")
@@ -74,7 +97,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    chosen = arguments.parts or [part.name for part in PARTS]
+    chosen = [name for named in arguments.parts for name in GROUPS.get(named, (named,))]
+    chosen = chosen or [part.name for part in PARTS]
     document: dict[str, Any] = {"machine": figures.machine(), "quick": arguments.quick, "parts": {}}
     for part in PARTS:
         if part.name not in chosen:
@@ -97,7 +121,7 @@ def main() -> int:
     if arguments.parts[:1] == ["table"]:
         report.rewrite([json.loads(Path(name).read_text()) for name in arguments.parts[1:]])
         return 0
-    unknown = [name for name in arguments.parts if name not in [part.name for part in PARTS]]
+    unknown = [name for name in arguments.parts if name not in [*GROUPS, *(part.name for part in PARTS)]]
     if unknown:
         parser.error(f"no part is called {unknown[0]}")
     document = _measure(arguments)

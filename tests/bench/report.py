@@ -89,6 +89,23 @@ def _latency(figures: Json, how: str) -> str:
     return f"{figures[how + '_p50_s']:.2f} / {figures[how + '_p95_s']:.2f}"
 
 
+def _orders(parts: Json) -> Iterator[str]:
+    one = parts["orders"]
+    rows = [
+        ["orders made ACTIVE a second", f"{one['active_per_s']:.1f} ({one['burst']} at once)"],
+        *(
+            [what, _steps(one, name)]
+            for what, name in (("PlaceOrder to ACTIVE", "to_active"), ("grant to COMPLETED", "grant_to_completed"))
+        ),
+    ]
+    yield from _table([f"{one['validators']} validators, {one['hsm']}, hooks on", ""], rows)
+
+
+def _steps(one: Json, name: str) -> str:
+    blocks = f"{one[name + '_blocks']:.0f} block{'s' * (one[name + '_blocks'] != 1)}"
+    return f"{one[name + '_p50_s']:.2f} s, {blocks} (at most {one[name + '_max_s']:.2f} s)"
+
+
 def _stages(parts: Json) -> Iterator[str]:
     one = parts["stages"]
     names = ("check_tx", "recheck", "prepare_proposal", "process_proposal", "finalize_block", "commit")
@@ -124,9 +141,53 @@ def _hsm(parts: Json) -> Iterator[str]:
     yield from _table(["keystore, a second", "Ed25519 signatures", "derivations", "keys made and destroyed"], rows)
 
 
+def _curve(parts: Json) -> Iterator[str]:
+    one = parts["curve"]
+    yield from _table(
+        ["one blinded partial in G1", "us", "of its bare curve operations"],
+        [
+            ["two points decoded, seven multiplications, three encodings", f"{one['bare_us']:.0f}", "1"],
+            ["verified", f"{one['verify_us']:.0f}", f"**{one['verify_ratio']:.2f}** (aim: at most 1.5)"],
+            [f"executed in a block, {one['items']} at a time", f"{one['block_us']:.0f}", f"{one['block_ratio']:.2f}"],
+        ],
+    )
+    yield ""
+    yield from _table(
+        ["M-Pin, RFC 9380 suite", f"of a two-pairing check ({one['pairing_check_ms']:.2f} ms)"],
+        [[step, f"{checks:.2f}"] for step, checks in one["mpin"].items()],
+    )
+    yield ""
+    yield "Aim: the server's step at most 2.5."
+
+
+def _keygen(parts: Json) -> Iterator[str]:
+    one = parts["keygen"]
+    rows = []
+    for size in one["sizes"]:
+        of = one[str(size)]
+        rows.append([str(size), f"{of['bytes']:,}", f"{of['hook_s']:.2f}", f"{of['ledger_s']:.2f}", str(of["blocks"])])
+    yield from _table(["fiduciaries", "bytes on the ledger", "hooks, s a node", "ledger, s a node", "blocks"], rows)
+
+
+def _issue(parts: Json) -> Iterator[str]:
+    one = parts["issue"]
+    latency = one["latency"]
+    rows = [
+        [f"secrets a second, singly ({one['singles']} requests at once)", f"{one['single_per_s']:.1f}"],
+        [f"secrets a second, in batches of {one['batch']}", f"{one['batch_per_s']:.1f}"],
+        ["request to opened secret", f"{latency['seconds']:.2f} s (at most {latency['max_s']:.2f} s)"],
+        ["request to answered", f"{latency['blocks_to_completed']:.0f} blocks"],
+    ]
+    yield from _table([f"client secrets, {one['validators']} validators, {one['hsm']}", ""], rows)
+
+
 _TABLES = (
     (_ratios, ("ratio-1", "ratio-4")),
+    (_orders, ("orders",)),
     (_stages, ("stages",)),
     (_tree, ("tree",)),
     (_hsm, ("hsm",)),
+    (_curve, ("curve",)),
+    (_keygen, ("keygen",)),
+    (_issue, ("issue",)),
 )

@@ -18,15 +18,20 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_parts_without_a_network_measure_and_print_one_document(tmp_path: Path) -> None:
     out = tmp_path / "figures.json"
-    done = bench("stages", "tree", "hsm", "--quick", "--json", "--out", str(out))
+    parts = ["stages", "tree", "hsm", "curve", "keygen"]
+    done = bench(*parts, "--quick", "--json", "--out", str(out))
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document == json.loads(out.read_text())
-    assert list(document["parts"]) == ["stages", "tree", "hsm"]
+    assert list(document["parts"]) == parts
     assert document["parts"]["stages"]["finalize_block_us"] > 0
     assert document["parts"]["tree"]["ratio"] > 0
     assert document["parts"]["hsm"]["software_sign_per_s"] > 0
-    assert "Ed25519 signatures" in report.tables(document)
+    assert document["parts"]["curve"]["verify_ratio"] > 0
+    assert document["parts"]["keygen"]["4"]["bytes"] > 0
+    tables = report.tables(document)
+    assert "Ed25519 signatures" in tables
+    assert "server, both passes" in tables
 
 
 def test_a_part_that_is_not_there_is_refused_and_quick_figures_never_reach_the_page(tmp_path: Path) -> None:
