@@ -263,7 +263,7 @@ _ROWS: Final[dict[Code, tuple[str, bool, str]]] = {
         "the identity that it concerns is suspended, revoked or out of date", False, "have it rotate its document",
     ),
     Code.NO_FIDUCIARY_ROLE: (
-        "the identity's document has not the fiduciary role", False, "register one with `--role fiduciary`",
+        "the identity's document has not the fiduciary role", False, "make one with `dta init join`",
     ),
     Code.ALREADY_FIDUCIARY: ("the identity is an active fiduciary already", False, "there is nothing to admit"),
     Code.TOO_MANY_FIDUCIARIES: ("there are max_fiduciaries already", False, "remove one, or raise the parameter"),
