@@ -16,7 +16,7 @@ from dta.config import load_node_config
 from dta.hsm.keystore import open_keystore
 from dta.localnet.network import Network
 from tests.localnet.conftest import make_plan
-from tests.localnet.faults import same_app_hash, status, wait_until
+from tests.localnet.faults import kill, same_app_hash, status, wait_until
 from tests.localnet.own_network import own_network
 
 pytestmark = pytest.mark.localnet
@@ -93,14 +93,18 @@ def test_four_make_a_custody_key_and_one_of_them_is_killed_in_each_phase(net: Ne
         wait_until("the deal keys to be destroyed", lambda node=node: len(ceremony_labels(net, node)) == 1)
 
 
-def test_a_signing_key_is_made_beside_it_though_one_is_down(net: Network) -> None:
+def test_a_signing_key_is_made_though_one_is_down_and_the_others_are_killed_at_once(net: Network) -> None:
     proposed = authority(net, 1, "create", "seal", "--purpose", "signing", "--threshold", "3")
     decide(net, proposed, (0, 2))
     consent(net, "seal")
     net.stop(3)
+    for node in (0, 1, 2):  # kill -9, whatever phase it is in; the fourth comes back with them
+        kill(net, node, "node")
+    for node in FOUNDERS:
+        net.start(node)
+    wait_until("node 0 to be healthy again", lambda: status(net, 0)["healthy"])
     made = wait_for(net, "seal", lambda shown: shown["status"] == "active", 120)
     assert made["in_force"]["confirmations"] >= 3
-    net.start(3)
     wait_for(net, "seal", lambda shown: not shown["ceremony"], 120)
     assert [one["name"] for one in authority(net, 2, "list")["authorities"]] == ["safe", "seal"]
     same_app_hash(net)

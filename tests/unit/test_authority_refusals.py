@@ -1,0 +1,166 @@
+"""What the ledger refuses of proposals about authorities and of a ceremony's messages, each with its code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+
+from abci_app.cid import cid_of
+from abci_app.codes import Code
+from abci_app.pb.dta.v1 import authority_pb2 as pb
+from abci_app.pb.dta.v1 import governance_pb2, tx_pb2
+from abci_app.state.due import DueKind
+from dta.hooks.errors import NotDue
+from dta.hooks.plan import Job
+from tests.support.ceremonies import Consortium, consortium, ids
+from tests.support.misdealing import accusation, dealt
+
+NONCE = bytes([9]) * 32
+
+
+@cache
+def world() -> Consortium:
+    """Three fiduciaries: one key in force, one that waits for consent. Nothing here changes it but what is refused."""
+    made = consortium(3, max_open_ceremonies=2)
+    made.make()
+    made.create()
+    return made
+
+
+def key() -> bytes:
+    return _by_status(pb.AUTHORITY_STATUS_ACTIVE)
+
+
+def waiting() -> bytes:
+    return _by_status(pb.AUTHORITY_STATUS_PENDING)
+
+
+def _by_status(status: pb.AuthorityStatus) -> bytes:
+    records = [pb.AuthorityRecord.FromString(value) for _, value in world().chain.view.scan(b"authority/")]
+    return next(record.id for record in records if record.status == status)
+
+
+def create(**changes: object) -> governance_pb2.Action:
+    given = {
+        "purpose": pb.PURPOSE_SIGNING, "name": "another", "members": ids(world().chain.founders), "nonce": NONCE,
+    } | changes  # fmt: skip
+    return governance_pb2.Action(create_authority=pb.CreateAuthority(**given))  # type: ignore[arg-type]
+
+
+def reshare(authority: bytes, **changes: object) -> governance_pb2.Action:
+    given = {"authority": authority, "members": ids(world().chain.founders)} | changes
+    return governance_pb2.Action(reshare_authority=pb.ReshareAuthority(**given))  # type: ignore[arg-type]
+
+
+PROPOSALS: dict[str, tuple[Callable[[], governance_pb2.Action], Code]] = {
+    "an mfa key without a realm": (lambda: create(purpose=pb.PURPOSE_MFA), Code.BAD_AUTHORITY),
+    "no purpose": (lambda: create(purpose=0), Code.BAD_AUTHORITY),
+    "no name": (lambda: create(name=""), Code.BAD_AUTHORITY),
+    "an interval too short": (lambda: create(refresh_interval_blocks=19), Code.BAD_AUTHORITY),
+    "a nonce too short": (lambda: create(nonce=b"short"), Code.FIELD_INVALID),
+    "no members": (lambda: create(members=[]), Code.BAD_MEMBERS),
+    "members out of order": (
+        lambda: create(members=ids(world().chain.founders)[::-1]), Code.BAD_MEMBERS,
+    ),
+    "a member twice": (lambda: create(members=ids(world().chain.founders[:1]) * 2), Code.BAD_MEMBERS),
+    "a member that is no fiduciary": (lambda: create(members=[bytes(32)]), Code.BAD_MEMBERS),
+    "a member's id cut": (lambda: create(members=[bytes(31)]), Code.BAD_MEMBERS),
+    "a threshold above the members": (lambda: create(threshold=4), Code.BAD_THRESHOLD),
+    "a threshold of one among several": (lambda: create(threshold=1), Code.BAD_THRESHOLD),
+    "an authority that is not there": (lambda: reshare(bytes(32)), Code.UNKNOWN_AUTHORITY),
+    "one that has no key": (lambda: reshare(waiting()), Code.AUTHORITY_NOT_ACTIVE),
+    "a reshare to nobody": (lambda: reshare(key(), members=[]), Code.BAD_MEMBERS),
+    "a reshare to a stranger": (lambda: reshare(key(), members=[bytes(32)]), Code.BAD_MEMBERS),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PROPOSALS)
+def test_a_proposal_that_can_not_be_is_refused_when_it_is_made(name: str) -> None:
+    make, code = PROPOSALS[name]
+    chain = world().chain
+    result = chain.run(chain.founders[0], governance_pb2.Propose(nonce=NONCE, action=make()))
+    assert result.code == code, result
+
+
+def test_no_more_ceremonies_than_may_be_and_none_beside_one_under_way() -> None:
+    here = consortium(3, max_open_ceremonies=2)
+    chain, proposer = here.chain, here.chain.founders[0]
+    authority = here.make()
+    here.create()
+    here.reshare(authority)
+    propose = governance_pb2.Propose(nonce=NONCE, action=create())
+    assert chain.run(proposer, propose).code == Code.TOO_MANY_CEREMONIES
+    again = governance_pb2.Propose(nonce=NONCE, action=reshare(authority, members=ids(chain.founders)))
+    assert chain.run(proposer, again).code == Code.CEREMONY_UNDER_WAY
+
+
+def test_the_same_nonce_makes_no_second_authority() -> None:
+    here = consortium(3)
+    proposer = here.chain.founders[0]
+    here.decide(create(members=ids(here.chain.founders)))
+    propose = governance_pb2.Propose(nonce=bytes(32), action=create(members=ids(here.chain.founders)))
+    assert here.chain.run(proposer, propose).code == Code.DUPLICATE
+
+
+def test_what_comes_from_whom_it_should_not_or_when_it_should_not_is_refused() -> None:
+    here = consortium(4)
+    chain = here.chain
+    outsider, insiders = chain.founders[3], chain.founders[:3]
+    authority = here.create(*insiders)
+    ceremony = here.authority(authority).ceremony
+    consent = pb.ConsentCeremony(ceremony=ceremony)
+    assert chain.run(outsider, consent).code == Code.NOT_IN_CEREMONY
+    assert chain.run(insiders[0], pb.ConsentCeremony(ceremony=bytes(32))).code == Code.UNKNOWN_CEREMONY
+    assert chain.run(insiders[0], consent, key=insiders[0].node_key).code == Code.NOT_ALLOWED
+    assert chain.run(insiders[0], consent).code == Code.OK
+    assert chain.run(insiders[0], consent).code == Code.ALREADY_DONE
+    here.consent(authority, *insiders[1:])
+    assert chain.run(insiders[1], consent).code == Code.WRONG_PHASE
+    accepted = here.answer(insiders[0], here.jobs(insiders[0])[0])
+    assert chain.result(outsider, accepted).code == Code.NOT_IN_CEREMONY
+    assert chain.result(insiders[1], accepted).code == Code.ACCEPT_PROOF
+    assert chain.result(insiders[0], accepted).code == Code.OK
+    assert chain.result(insiders[0], accepted).code == Code.ALREADY_DONE
+    assert chain.result(insiders[0], pb.DealShares(ceremony=ceremony)).code == Code.DEALING_MALFORMED
+    assert chain.result(insiders[0], pb.ConfirmShare(ceremony=ceremony)).code == Code.FIELD_INVALID
+    record = here.to_phase(authority, pb.CEREMONY_PHASE_DEAL)
+    made = dealt(here, insiders[0], record.id)
+    assert chain.result(outsider, made).code == Code.NOT_IN_CEREMONY
+    assert chain.result(insiders[1], made).code == Code.DEALING_PROOF
+    here.down = [insiders[2]]
+    _to_dispute(here, authority)
+    accused = accusation(here, insiders[0], insiders[1], record.id)
+    ghost = pb.Accusation(dealer=insiders[2].identity, opened=accused.opened, proof=accused.proof)
+    nobody = pb.DisputeDealings(ceremony=record.id, accusations=[ghost])
+    assert chain.result(insiders[0], nobody).code == Code.NO_DEALING
+    twice = pb.DisputeDealings(ceremony=record.id, accusations=[accused, accused])
+    assert chain.result(insiders[0], twice).code == Code.FIELD_INVALID
+    point = pb.Accusation(dealer=insiders[1].identity, opened=bytes(48), proof=accused.proof)
+    bad = pb.DisputeDealings(ceremony=record.id, accusations=[point])
+    assert chain.result(insiders[0], bad).code == Code.BAD_CURVE_POINT
+    mine = here.answer(insiders[0], Job(DueKind.DISPUTE_DEALINGS, record.id))
+    assert chain.result(outsider, mine).code == Code.NOT_IN_CEREMONY
+
+
+def _to_dispute(here: Consortium, authority: bytes) -> None:
+    """Everybody but those who are down has dealt, and the window is over."""
+    while here.ceremony(here.authority(authority).ceremony).phase == pb.CEREMONY_PHASE_DEAL:
+        here.step()
+
+
+def test_who_changed_its_identity_since_the_record_was_frozen_is_told_so() -> None:
+    here = consortium(3)
+    authority = here.create()
+    here.consent(authority)
+    record = here.to_phase(authority, pb.CEREMONY_PHASE_DEAL)
+    actor = here.chain.founders[0]
+    made = dealt(here, actor, record.id)
+    actor.previous_cid = cid_of(actor.block)
+    rotation = tx_pb2.RotateIdentity(envelope=actor.next_document(here.chain.gid))
+    assert here.chain.run(actor, rotation, key=actor.key(1)).code == Code.OK
+    actor.generation = 1
+    assert here.chain.result(actor, made).code == Code.PARTY_EXCLUDED
+    with pytest.raises(NotDue):  # and its hook does not even try
+        here.answer(actor, Job(DueKind.DEAL_SHARES, record.id))
