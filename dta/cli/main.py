@@ -9,28 +9,12 @@ import json
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from dta.cli import (
-    authority,
-    debug,
-    genesis,
-    governance,
-    hsm,
-    identity,
-    init,
-    mfa,
-    node,
-    order,
-    policy,
-    receipt,
-    sign,
-    validator,
-    vault,
-)
 from dta.cli.session import Session
 from dta.config import debugging
 from dta.errors import EXIT_USAGE, DtaError, InternalError, KeystoreFailure, UsageError
@@ -44,33 +28,46 @@ _FLAGS = frozenset({"--json"})
 _VALUED = frozenset({"--home", "--identity", "--pin-fd"})
 _BadCommandLine: type[Exception] = typer.BadParameter.__mro__[1]
 
-app = typer.Typer(
-    name="dta",
-    help="A decentralized trust authority: identities, vaults, orders, and the node that serves them.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-
-# A command group is one line here and one file.
-app.add_typer(init.app, name="init")
-app.add_typer(genesis.app, name="genesis")
-app.add_typer(identity.app, name="identity")
-app.add_typer(hsm.app, name="hsm")
-app.add_typer(debug.app, name="debug")
-app.add_typer(vault.app, name="vault")
-app.add_typer(order.app, name="order")
-app.add_typer(policy.app, name="policy")
-app.add_typer(receipt.app, name="receipt")
-app.add_typer(sign.app, name="sign")
-app.add_typer(validator.app, name="validator")
-app.add_typer(mfa.app, name="mfa")
-app.add_typer(authority.app, name="authority")
-app.add_typer(governance.app, name="governance")
-node.register(app)
+# A command group is one line here and one file, whose ``app`` has its commands.
+_GROUPS: Final = (
+    "init", "genesis", "identity", "hsm", "debug", "vault", "order", "policy", "receipt", "sign", "validator", "mfa",
+    "authority", "governance",
+)  # fmt: skip
 
 
-@app.callback()
+def command_line(arguments: Sequence[str]) -> typer.Typer:
+    """The groups that ``arguments`` (the global options first) may be about.
+
+    The one that they name, where they name one: what a program loads to open a vault need not hold what it would take
+    to run a node, and half of a command's time is loading.
+    """
+    app = typer.Typer(
+        name="dta",
+        help="A decentralized trust authority: identities, vaults, orders, and the node that serves them.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.callback()(_global_options)
+    named = _command_of(arguments)
+    for group in (named,) if named in _GROUPS else _GROUPS:
+        app.add_typer(import_module(f"dta.cli.{group}").app, name=group)
+    if named not in _GROUPS:
+        import_module("dta.cli.node").register(app)
+    return app
+
+
+def _command_of(arguments: Sequence[str]) -> str:
+    """The first word that is neither a global option nor its value; empty where there is none."""
+    rest = iter(arguments)
+    for word in rest:
+        if word in _VALUED:
+            next(rest, "")
+        elif not word.startswith("-"):
+            return word
+    return ""
+
+
 def _global_options(
     context: typer.Context,
     home: Annotated[Path | None, typer.Option(help="The directory to work in ($DTA_HOME, else ~/.dta).")] = None,
@@ -104,7 +101,7 @@ def run(arguments: Sequence[str]) -> int:
     ordered = hoisted(arguments)
     as_json = "--json" in ordered[: len(ordered) - (ordered[::-1].index("--") + 1 if "--" in ordered else 0)]
     try:
-        code = typer.main.get_command(app).main(args=ordered, prog_name="dta", standalone_mode=False)
+        code = typer.main.get_command(command_line(ordered)).main(args=ordered, prog_name="dta", standalone_mode=False)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except typer.Abort:

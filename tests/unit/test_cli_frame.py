@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -61,3 +63,17 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["init"], ["genesis"], ["identity"], ["hsm"], ["debug"], ["start"], ["status"], ["doctor"]):
         assert main.run([*words, "--help"]) == 0
         assert "Usage: dta" in capsys.readouterr().out
+
+
+def test_a_command_loads_its_own_group_alone() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", "import sys; from dta.cli.main import run; run(['--json', 'order', '--help']); "
+         "print(sorted(name for name in sys.modules if name in ('dta.node', 'dta.mfa.http', 'aiohttp')))"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert said.stdout.splitlines()[-1] == "[]"
+
+
+def test_every_group_is_offered_where_none_is_named() -> None:
+    offered = {group.name for group in main.command_line(["--json"]).registered_groups}
+    assert {"order", "mfa", "governance", "authority", "sign"} <= offered
