@@ -100,6 +100,7 @@ def view_json(view: AuthorityView) -> dict[str, JsonValue]:
     shown = authority_json(view.record)
     shown["in_force"] = None if view.epoch is None else epoch_json(view.epoch)
     shown["last"] = None if view.ceremony is None else ceremony_json(view.ceremony)
+    shown["earlier"] = [ceremony_json(one) for one in view.earlier]
     shown["proved_at_height"] = view.height
     return shown
 
@@ -123,7 +124,15 @@ def view_lines(view: AuthorityView, names: NameBook) -> list[str]:
         lines += ["", *_epoch_lines(view.epoch, names)]
     if view.ceremony is not None:
         lines += ["", *ceremony_lines(view.ceremony, names)]
+    for one in view.earlier:
+        lines += ["", f"attempt {one.record.attempt} {_stand(one.record)}", *_culprit_lines(one, names)]
     return lines
+
+
+def _culprit_lines(ceremony: CeremonyView, names: NameBook) -> list[str]:
+    return [
+        f"  {names.name_of(party.fiduciary)}: {fault_name(party.fault)}" for party in ceremony.parties if party.fault
+    ]
 
 
 def _epoch_lines(epoch: EpochView, names: NameBook) -> list[str]:

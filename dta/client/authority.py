@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from abci_app.authority import record as record_of
 from abci_app.limits import MAX_AUTHORITY_MEMBERS, NONCE_BYTES
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.pb.dta.v1 import governance_pb2
@@ -16,6 +17,8 @@ from dta.client.ledger import Ledger, LedgerFlows
 from dta.client.reads import Head
 from dta.client.tx import Signer
 from dta.errors import InternalError
+
+EARLIER_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +44,15 @@ class CeremonyView:
 
 @dataclass(frozen=True, slots=True)
 class AuthorityView:
-    """An authority, its epoch in force, and the ceremony under way or, without one, the last. Of one proved state."""
+    """An authority, its epoch in force, and the ceremony under way or, without one, the last. Of one proved state.
+
+    ``earlier``: the attempts for the same epoch before that ceremony, the latest first, at most ``EARLIER_SHOWN``.
+    """
 
     record: pb.AuthorityRecord
     epoch: EpochView | None
     ceremony: CeremonyView | None
+    earlier: Sequence[CeremonyView]
     height: int
 
 
@@ -143,7 +150,13 @@ def _view(flows: LedgerFlows, authority: bytes, at_least: int) -> Flow[Authority
     epoch = (yield from _epoch(flows, head, record)) if record.epoch else None
     latest = record.ceremony or record.last_ceremony
     ceremony = (yield from _ceremony(flows, head, latest)) if latest else None
-    return AuthorityView(record, epoch, ceremony, head.height)
+    earlier: list[CeremonyView] = []
+    if ceremony is not None:
+        number = ceremony.record.attempt
+        for attempt in range(number - 1, max(0, number - 1 - EARLIER_SHOWN), -1):
+            id_ = record_of.ceremony_id(flows.trust.gid, authority, ceremony.record.epoch, attempt)
+            earlier.append((yield from _ceremony(flows, head, id_)))
+    return AuthorityView(record, epoch, ceremony, earlier, head.height)
 
 
 def _epoch(flows: LedgerFlows, head: Head, authority: pb.AuthorityRecord) -> Flow[EpochView]:
