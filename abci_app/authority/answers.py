@@ -17,7 +17,7 @@ from abci_app.state.records import EXTRACTION_ITEMS, EXTRACTIONS, PARTIALS
 
 # About the microseconds of one partial: points decoded, proof verified, leaves written (docs/bench.md).
 BLINDED_COST_G1: Final = 1_800
-BLINDED_COST_G2: Final = 4_500
+BLINDED_COST_G2: Final = 3_000
 UNBLINDED_COST: Final = 1_200
 
 WRITES: Final = (

@@ -85,8 +85,11 @@ def place(
 
 def view(ledger: Ledger, request: bytes, at_least: int = 0) -> SigningView:
     """The signing order of ``request``. Raises NotFound, also for a request of another kind."""
-    record = ledger.get(leaves.signing(request), at_least)
     found = ledger.request_view(request, at_least)
+    # Of that state or a later one: a request that is complete there has its signature here.
+    record = ledger.get(leaves.signing(request), found.height)
+    if record.signed_height > found.height:
+        found = ledger.request_view(request, record.signed_height)
     if found.order.identity or found.order.authority != record.authority:
         raise NotFound(f"{request.hex()} is not a signing order")
     return SigningView(record, found, ledger.get(leaves.authority(record.authority), at_least), ledger.trust.gid)

@@ -62,6 +62,11 @@ class Dealt:
     realm: bytes = b""
     old: list[dict[bytes, tuple[int, int]]] = field(default_factory=list)
 
+    @property
+    def public_key_g2(self) -> bytes:
+        """s*g2: of a custody or a signing key only."""
+        return (G2.generator() * self.secret).encode()
+
     def member(self, fiduciary: bytes) -> authority_pb2.MemberRecord:
         """The fiduciary's seat in the epoch."""
         index, share = self.shares[fiduciary]
@@ -77,7 +82,7 @@ class Dealt:
             public_key_g1=(G1.generator() * self.secret).encode(), epoch=self.epoch, realm=self.realm,
         )  # fmt: skip
         if self.purpose != MFA:
-            record.public_key_g2 = (G2.generator() * self.secret).encode()
+            record.public_key_g2 = self.public_key_g2
         epoch = authority_pb2.EpochRecord(
             authority=self.id, epoch=self.epoch, threshold=self.threshold, members=len(self.shares),
             record_digest=seeded("record", self.id, self.epoch), active_height=1, confirmations=len(self.shares),

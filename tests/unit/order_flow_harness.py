@@ -24,6 +24,7 @@ from abci_app import canonical, transition
 from abci_app.block import Changes, TxResult
 from abci_app.cid import cid_of
 from abci_app.crypto import ed25519
+from abci_app.hashing import u32
 from abci_app.mempool import Mempool
 from abci_app.params import default_params
 from abci_app.pb.dta.v1 import authority_pb2, envelope_pb2, params_pb2, tx_pb2
@@ -113,11 +114,14 @@ class LiveChain(LightChain):
         self.add(list(leaves.items()), txs, result.tx_results)  # type: ignore[arg-type]
         return result.tx_results
 
-    def deal(self, purpose: authority_pb2.Purpose, seed: object = 0) -> Dealt:
+    def deal(self, purpose: authority_pb2.Purpose, seed: object = 0, name: str = "key") -> Dealt:
         """A key of all founders from a trusted dealer; in a proved state from the next block on."""
         dealt = install_new(self.replica, purpose, seed=seed)
+        dealt.name = name
         self.dealt[dealt.id] = dealt
-        self._written |= dealt.leaves()
+        number = len(self.dealt)
+        listed = {keys.authority_number(0): u32(number), keys.authority_number(number): dealt.id}
+        self.write({**dealt.leaves(), **listed})
         return dealt
 
     def write(self, leaves: dict[bytes, bytes]) -> None:
