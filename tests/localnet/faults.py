@@ -9,6 +9,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from abci_app.pb.dta.v1 import custody_pb2
@@ -19,6 +20,8 @@ from dta.client.rpc import Rpc
 from dta.config import load_node_config
 from dta.errors import Unreachable
 from dta.localnet.network import Network
+from tests.localnet.conftest import WiredNetwork
+from tests.localnet.runbook import Runbook
 
 
 def wait_until(what: str, condition: Callable[[], Any], timeout_s: float = 180.0) -> Any:
@@ -121,17 +124,26 @@ def wait_until_all_are_healthy(net: Network) -> None:
         wait_until(f"node {node} to be healthy", lambda node=node: status(net, node)["healthy"])
 
 
-def rejoin(net: Network, node: int) -> Any:
-    """docs/runbooks/lose-a-disk.md, step 2: the command that makes the home again."""
-    plan, pins = net.plan, net.root / "pins"
-    others = [other for other in net.nodes() if other != node]
-    arguments = [
-        "init", "rejoin", "--name", f"fiduciary-{node}", "--genesis", str(net.root / "genesis.json"),
-        "--peers", str(net.root / "draft.json"),
-        *[word for other in others for word in ("--rpc", net.rpc_url(other))],
-        "--gateway-bind", f"127.0.0.1:{net.gateway_port(node)}", "--p2p", f"127.0.0.1:{net.p2p_port(node)}",
-        "--rpc-port", str(net.rpc_port(node)), "--comet-binary", plan.comet_binary, "--localnet", "--hsm", plan.hsm,
+def rejoin_page(net: WiredNetwork, node: int) -> Runbook:
+    """docs/runbooks/lose-a-disk.md for this node of a localnet."""
+    options = [
+        "--gateway-bind", f"127.0.0.1:{net.gateway_port(node)}", "--rpc-port", str(net.rpc_port(node)),
+        "--comet-binary", net.plan.comet_binary, "--localnet", "--hsm", net.plan.hsm,
     ]  # fmt: skip
     for role in ("node", "operator", "next"):
-        arguments += [f"--{role}-token", f"{role}-{node}", f"--{role}-pin-file", str(pins / f"{role}-{node}")]
-    return net.dta_json(arguments, home=net.home(node))
+        label = f"{role}-{node}"
+        options += [f"--{role}-token", label, f"--{role}-pin-file", str(net.root / "pins" / label)]
+    another = next(other for other in net.nodes() if other != node)
+    return Runbook(
+        net, "lose-a-disk", DTA_HOME=str(net.home(node)), NAME=f"fiduciary-{node}", OPTIONS=" ".join(options),
+        GENESIS=str(net.root / "genesis.json"), DRAFT=str(net.root / "draft.json"), RPC=net.rpc_url(another),
+        P2P=f"127.0.0.1:{net.p2p_port(node)}",
+    )  # fmt: skip
+
+
+def token_directory(net: Network, label: str) -> Path:
+    """Where SoftHSM2 keeps the token of this label: the one whose token object has it."""
+    for path in (net.root / "tokens" / "tokens").glob("*/token.object"):
+        if label.encode() in path.read_bytes():
+            return path.parent
+    raise AssertionError(f"the token {label} is nowhere")

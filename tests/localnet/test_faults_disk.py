@@ -1,4 +1,4 @@
-"""A fiduciary that loses its disk and keeps its tokens loses nothing: docs/runbooks/lose-a-disk.md, step by step."""
+"""A fiduciary that loses its disk and keeps its tokens loses nothing: lose-a-disk.md and restore-a-vote.md are run."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import pytest
 from dta.client import requests
 from dta.client.rpc import Rpc
 from dta.localnet.network import Network
-from tests.localnet.conftest import People
+from dta.validator_key import KeyFiles, public_key
+from tests.localnet.conftest import People, WiredNetwork
 from tests.localnet.faults import (
     lose_disk,
-    rejoin,
+    rejoin_page,
     same_app_hash,
-    status,
     wait_until,
     wait_until_fulfilled,
 )
+from tests.localnet.runbook import Runbook
 
 pytestmark = pytest.mark.localnet
 LOST = 3
@@ -31,30 +32,32 @@ def voting_keys(net: Network, node: int) -> list[str]:
     return [validator.public_key.hex() for validator in found.validators]
 
 
-def test_a_lost_disk_is_made_again_from_tokens_fulfils_and_gets_its_vote_back(net: Network, people: People) -> None:
+def test_a_lost_disk_is_made_again_from_tokens_and_its_vote_restored(net: WiredNetwork, people: People) -> None:
     secret = secrets.token_bytes(64)
     # Threshold four of four: the request below can't be answered without the one that lost its disk.
     order = people.place_file(secret, "--threshold", str(net.plan.validators))
     wait_until_fulfilled(net, order)
     lose_disk(net, LOST)
 
-    made = rejoin(net, LOST)
-    assert made["validator_key"] not in voting_keys(net, 0)
-    net.start(LOST)
-    net.wait_for_height(max(net.height(node) for node in net.nodes()), [LOST])
+    page = rejoin_page(net, LOST)
+    page.run()
+    net.links.wire(LOST)
+    new_key = public_key(KeyFiles(net.home(LOST) / "cometbft").key).hex()
+    assert new_key not in voting_keys(net, 0)
+    page.run()
+    assert page.left == []
 
     request = people.by("bob", "order", "request", order)["request"]
     assert people.receive_file(request) == secret
 
-    shown = net.dta_json(["validator", "show"], home=net.home(LOST))
-    assert (shown["votes"], shown["key"]) == (False, made["validator_key"])
-    rotated = net.dta_json(["validator", "rotate", "--yes"], home=net.home(LOST))
-    assert (rotated["key"], rotated["restarted"]) == (made["validator_key"], False)
-    net.wait_for_height(rotated["effective_height"])
-    assert made["validator_key"] in voting_keys(net, 0)
-    assert shown["ledger_key"] not in voting_keys(net, 0)
+    old_keys = voting_keys(net, 0)
+    page = Runbook(net, "restore-a-vote", DTA_HOME=str(net.home(LOST)))
+    assert "this node does not vote" in page.run()
+    assert "this node votes" in page.run()
+    assert page.left == []
+    wait_until("the new key to vote", lambda: new_key in voting_keys(net, 0))
+    assert len(set(old_keys) - set(voting_keys(net, 0))) == 1, "the key that was lost votes no more"
     same_app_hash(net)
-    wait_until("the node to be healthy", lambda: status(net, LOST)["healthy"])
 
     # Its vote counts: with another one down, the three that are left need it.
     net.stop(0)

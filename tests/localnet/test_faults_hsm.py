@@ -16,6 +16,7 @@ from tests.localnet.faults import (
     kill,
     same_app_hash,
     status,
+    token_directory,
     wait_until,
     wait_until_fulfilled,
     wait_until_it_says,
@@ -29,15 +30,6 @@ VICTIM = 1
 def _needs_a_token(net: Network) -> None:
     if net.plan.hsm != "softhsm":
         pytest.skip("SoftHSM2 is not installed")
-
-
-def token_directory(net: Network) -> Path:
-    """Where SoftHSM2 keeps the victim's token: the one whose label is in its token object."""
-    label = f"node-{VICTIM}".encode()
-    for path in (net.root / "tokens" / "tokens").glob("*/token.object"):
-        if label in path.read_bytes():
-            return path.parent
-    raise AssertionError("the token is nowhere")
 
 
 def check(net: Network, people: People, said: str, recover: Callable[[], None]) -> None:
@@ -92,14 +84,14 @@ def test_a_wrong_pin_is_tried_once_and_again_when_its_file_changes(net: Network,
 
 
 def test_a_token_that_goes_away_while_it_is_used_is_missed_and_found_again(net: Network, people: People) -> None:
-    there = token_directory(net)
+    there = token_directory(net, f"node-{VICTIM}")
     away = net.root / "unplugged"
     there.rename(away)
     check(net, people, "keystore|hooks|late|token", lambda: away.rename(there) and None)
 
 
 def test_a_token_that_hangs_holds_up_the_hooks_alone(net: Network, people: People) -> None:
-    token = token_directory(net)
+    token = token_directory(net, f"node-{VICTIM}")
     generation, kept = token / "generation", token / "generation.kept"
     # SoftHSM2 reads this file at every call: a FIFO that nobody writes to makes it wait, inside the module.
     generation.rename(kept)

@@ -152,3 +152,12 @@ def test_output_that_does_not_depend_on_the_hash_seed_passes() -> None:
 @pytest.mark.parametrize("program", ["pass", "raise SystemExit(3)"])
 def test_a_replay_that_says_nothing_or_fails_is_no_agreement(program: str) -> None:
     assert hash_seed(program).returncode == 1
+
+
+def test_every_runbook_is_run_by_a_test_that_its_page_names() -> None:
+    for page in sorted((ROOT / "docs/runbooks").glob("*.md")):
+        named = re.findall(r"tests/localnet/test_\w+\.py", page.read_text())
+        assert named, f"{page.name} names no test"
+        if "```sh\n" in page.read_text():
+            tests = "".join(path.read_text() for path in (ROOT / "tests/localnet").glob("*.py"))
+            assert f'"{page.stem}"' in tests, f"nobody runs {page.name}"
