@@ -354,7 +354,7 @@ class Network:
         """What the node's header at ``height`` says of the state after the block before it, in hex."""
         return Rpc(self.rpc_url(node)).call(requests.commit(height)).header.app_hash.hex()
 
-    def wait_for_height(self, height: int, nodes: Sequence[int] | None = None, timeout_s: float = 90.0) -> None:
+    def wait_for_height(self, height: int, nodes: Sequence[int] | None = None, timeout_s: float = 180.0) -> None:
         """Until every one of ``nodes`` (all by default) is at ``height`` or above. Raises TimedOut."""
         waiting = list(self.nodes() if nodes is None else nodes)
         deadline = time.monotonic() + timeout_s

@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -44,8 +44,8 @@ class WiredNetwork(Network):
     links: Links
     extra: Mapping[str, str] = MappingProxyType({})
 
-    def create(self, plan: Plan) -> None:
-        super().create(plan)
+    def create(self, plan: Plan, parameters: Sequence[str] = ()) -> None:
+        super().create(plan, parameters)
         self.links = Links(self)
         for node in self.nodes():
             self.links.wire(node)

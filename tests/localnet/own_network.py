@@ -15,11 +15,14 @@ import pytest
 from dta.localnet.network import Network, Plan
 
 PORT_BASE = 31_000
+# From here on the kernel gives ports to whoever connects anywhere: one of ours would be taken now and then.
+FIRST_EPHEMERAL_PORT = 32_768
 
 
 @contextmanager
 def own_network(plan: Plan, parameters: Sequence[str] = ()) -> Iterator[Network]:
     """A running network, gone afterwards. ``parameters``: of its genesis, ``name=value``."""
+    assert plan.port_base + 10 * plan.validators + 20 < FIRST_EPHEMERAL_PORT
     root = Path(tempfile.mkdtemp(prefix="dta-own-"))
     network = Network(root / "n")
     try:

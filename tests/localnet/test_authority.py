@@ -20,7 +20,7 @@ from tests.localnet.faults import kill, same_app_hash, status, wait_until
 from tests.localnet.own_network import own_network
 
 pytestmark = pytest.mark.localnet
-PORT_BASE = 35_000
+PORT_BASE = 30_400
 FOUNDERS = range(4)
 KILLED = 2
 

@@ -22,7 +22,7 @@ from tests.localnet.own_network import own_network
 from tests.support.go_tools import built_tool
 
 pytestmark = pytest.mark.localnet
-PORT_BASE = 37_000
+PORT_BASE = 30_600
 FOUNDERS = range(4)
 DOWN = 3
 SECRET = secrets.token_bytes(64)

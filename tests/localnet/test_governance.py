@@ -19,7 +19,7 @@ from tests.localnet.faults import same_app_hash, status, wait_until
 from tests.localnet.own_network import own_network
 
 pytestmark = pytest.mark.localnet
-PORT_BASE = 33_000
+PORT_BASE = 30_000
 FIFTH = 4
 REMOVED = 3
 WINDOW_BLOCKS = 20

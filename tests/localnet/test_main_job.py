@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import signal
 
 import pytest
 
@@ -14,7 +12,7 @@ from dta.client.rpc import Rpc
 from dta.localnet.demo import traces
 from dta.localnet.network import Network
 from tests.localnet.conftest import People
-from tests.localnet.faults import same_app_hash, wait_until_fulfilled
+from tests.localnet.faults import kill, same_app_hash, wait_until_fulfilled
 from tests.support.tree import ics23check
 
 pytestmark = pytest.mark.localnet
@@ -71,15 +69,13 @@ def test_nobody_else_may_ask_and_says_so_with_a_code(people: People) -> None:
 @pytest.mark.parametrize("victim", ["application", "agent", "cometbft"])
 def test_a_killed_process_costs_nothing_but_time(net: Network, people: People, victim: str) -> None:
     secret = secrets.token_bytes(64)
-    pid = net.child_pid(2, victim)
-    assert pid is not None
     path = net.client_home("alice") / f"{victim}.secret"
     path.write_bytes(secret)
     order = people.by(
         "alice", "order", "place", "--vault", people.vault, "--secret-file", str(path),
         "--beneficiary", people.identities["bob"], "--wait", "0",
     )["order"]  # fmt: skip
-    os.kill(pid, signal.SIGKILL)
+    kill(net, 2, victim)
     wait_until_fulfilled(net, order)
     request = people.by("bob", "order", "request", order)["request"]
     assert people.receive_file(request) == secret

@@ -18,7 +18,7 @@ from tests.localnet.faults import wait_until
 from tests.localnet.own_network import own_network
 
 pytestmark = pytest.mark.localnet
-PORT_BASE = 34_000
+PORT_BASE = 30_200
 
 # Stands for the program of the next version: it knows one more, whose rules are the same.
 WITH_THE_VERSION = "import abci_app.transition as t; t.PROTOCOL_VERSIONS = (1, 2)"
