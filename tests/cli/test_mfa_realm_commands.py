@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -185,3 +187,44 @@ def test_permits_are_issued_until_a_client_is_revoked_and_a_receipt_shows_that_n
     assert "none ever will be: the client was revoked at height" in out
     refused = dta.json("alice", "mfa", "revoke", client, "--realm", "web", exit_code=3)
     assert refused["error"]["data"]["name"] == "ALREADY_DONE"
+
+
+@contextmanager
+def serving(world: ServedWorld) -> Iterator[str]:
+    """``dta mfa serve`` in bob's home, in a process of its own, its facts from the ledger. Gives its address."""
+    command = [
+        sys.executable, "-m", "dta", "--home", str(world.directory / "bob"), "mfa", "serve", "--port", "0",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        assert said.startswith("listening on "), said
+        yield said.removeprefix("listening on ").strip()
+    finally:
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+
+
+def test_a_person_logs_in_at_a_server_that_asks_the_ledger_and_after_revocation_does_not(
+    served: tuple[ServedWorld, bytes], dta: Typist
+) -> None:
+    dta.json("alice", "mfa", "server", "register", "bob", "--realm", "web")
+    dta.json("bob", "mfa", "server", "request-secret", "--realm", "web")
+    client = carol_is_enrolled(dta)
+    bob = served[0].people["bob"].hex()
+    with serving(served[0]) as url:
+        words = ("mfa", "login", "carol-example.org", "--url", url, "--server", bob, "--mpin-file", "carol.pin")
+        early = dta.json("carol", *words, exit_code=3)
+        assert early["error"]["data"]["code"] == "NO_PERMIT"
+        dta.json("bob", "mfa", "permit", "issue", "--realm", "web")
+        dta.json("carol", "mfa", "permit", "get", client, "--realm", "web")
+        done = dta.json("carol", *words)
+        assert (done["client"], done["mode"], done["server"]) == (client, "full", bob)
+        Path("carol.pin").write_text("4712\n")
+        wrong = dta.json("carol", *words, exit_code=3)
+        assert wrong["error"]["data"]["code"] == "NOT_AUTHENTICATED"
+        Path("carol.pin").write_text("4711\n")
+        dta.json("alice", "mfa", "revoke", "carol@example.org", "--realm", "web")
+        gone = dta.json("carol", *words, exit_code=3)
+        assert gone["error"]["data"]["code"] == "REVOKED"
