@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -78,6 +80,9 @@ type order struct {
 	requests  map[string]fields
 	decisions map[string]bool
 	answers   map[string]uint64
+	extracted map[string]fields // under an authority key: request to its extraction
+	partials  map[string]bool   // keys after their prefix
+	signed    map[string]bool   // requests that a signing record is shown of
 	rejected  uint64
 	fulfilled uint64
 	needed    map[string]uint64 // transaction hash to height
@@ -86,7 +91,8 @@ type order struct {
 func verifyOrder(txs []verifiedTx, states map[string][]byte) error {
 	held := &order{
 		requests: map[string]fields{}, decisions: map[string]bool{}, answers: map[string]uint64{},
-		needed: map[string]uint64{},
+		needed: map[string]uint64{}, extracted: map[string]fields{}, partials: map[string]bool{},
+		signed: map[string]bool{},
 	}
 	for key := range states {
 		if bytes.HasPrefix([]byte(key), []byte("order/")) {
@@ -159,7 +165,54 @@ func (held *order) take(key, value []byte) error {
 		held.answers[string(rest[:32])]++
 		held.need(record, 3, 2)
 		held.need(record, 5, 4)
+	case "extraction":
+		held.extracted[string(rest)] = record
+		held.need(record, 13, 11)
+		held.need(record, 18, 17)
+	case "partial":
+		held.partials[string(rest)] = true
+		held.need(record, 7, 6)
+	case "signing":
+		held.signed[string(rest)] = true
 	default:
+		return refuse("content", "a leaf does not belong to the order")
+	}
+	return nil
+}
+
+// completeExtractions: of an order under an authority key, each granted request's extraction with its partials of the
+// epoch that counts; of a signing order (it has no identity) what each request signs.
+func (held *order) completeExtractions() error {
+	if len(held.answers) > 0 {
+		return refuse("content", "sealed answers under an authority key")
+	}
+	granted := 0
+	for id, request := range held.requests {
+		extraction, shown := held.extracted[id]
+		if shown != (request.numbers[12] != 0) {
+			return refuse("content", "an extraction is missing, or nobody granted it")
+		}
+		if held.signed[id] != (len(held.record.blob(27)) == 0) {
+			return refuse("content", "what is signed is missing, or nothing is signed")
+		}
+		if !shown {
+			continue
+		}
+		granted++
+		counted := uint64(0)
+		epoch := binary.BigEndian.AppendUint32(nil, uint32(extraction.numbers[6]))
+		beginning := id + "\x00\x00\x00\x00" + string(epoch)
+		for key := range held.partials {
+			if strings.HasPrefix(key, beginning) {
+				counted++
+				delete(held.partials, key)
+			}
+		}
+		if counted != extraction.numbers[8] {
+			return refuse("content", "partials are missing")
+		}
+	}
+	if granted != len(held.extracted) || len(held.partials) > 0 || len(held.signed) > len(held.requests) {
 		return refuse("content", "a leaf does not belong to the order")
 	}
 	return nil
@@ -201,12 +254,20 @@ func (held *order) complete() error {
 	if err != nil {
 		return refuse("content", "the policy can't be read")
 	}
+	underKey := len(held.record.blob(26)) > 0
+	if underKey {
+		if err := held.completeExtractions(); err != nil {
+			return err
+		}
+	} else if len(held.extracted)+len(held.partials)+len(held.signed) > 0 {
+		return refuse("content", "a leaf does not belong to the order")
+	}
 	open, wanted := uint64(0), 0
 	for id, request := range held.requests {
 		if request.numbers[20] == 0 {
 			open++
 		}
-		if held.answers[id] != request.numbers[16] {
+		if !underKey && held.answers[id] != request.numbers[16] {
 			return refuse("content", "answers are missing")
 		}
 		for party := range deciders {
@@ -261,7 +322,7 @@ func (held *order) concerns(tx []byte) bool {
 			return true
 		}
 	}
-	for _, number := range []protowire.Number{36, 37, 38, 39} {
+	for _, number := range []protowire.Number{36, 37, 38, 39, 65} {
 		if message, err := parse(body.blob(number)); err == nil {
 			if _, shown := held.requests[string(message.blob(1))]; shown {
 				return true

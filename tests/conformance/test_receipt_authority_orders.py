@@ -1,0 +1,96 @@
+"""Receipts of orders under authority keys: both verifiers take them, and neither without any leaf that belongs."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from abci_app.pb.dta.v1 import custody_pb2 as pb
+from abci_app.pb.dta.v1 import extraction_pb2
+from abci_app.state import keys
+from dta.client import signing
+from dta.client.custody import asking, orders, receiving
+from dta.client.custody.orders import NewOrder
+from dta.custody.mpc_bls import MpcBls
+from dta.light.trust import TrustFile
+from dta.receipt.collect import collect_order_receipt
+from dta.receipt.errors import ReceiptRefused
+from dta.receipt.verify import verify_receipt
+from dta.secret import SecretBytes
+from tests.support.authority import CUSTODY, SIGNING
+from tests.support.custody import k_of, single
+from tests.support.receipt_verifier import verdicts
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))  # where the hand-signed chains are
+
+from order_flow_harness import World, make_world
+from receipt_world import NOW_S, edited, rpc_of
+
+CUSTODIAN = MpcBls()
+
+
+@cache
+def receipts() -> tuple[TrustFile, dict[str, bytes]]:
+    """Of an ``mpc-bls`` order with a request that was answered and one that waits, and of a signing order."""
+    world = make_world(Path(tempfile.mkdtemp(prefix="dta-key-receipts-")))
+    safe, seal = world.chain.deal(CUSTODY), world.chain.deal(SIGNING)
+    policy = extraction_pb2.SigningPolicy(authority=seal.id, policy=single(world.alice.identity))
+    world.chain.write({keys.signing_policy(seal.id): policy.SerializeToString()})
+    for _ in range(2):
+        world.chain.make_block()
+    made = {"order": entrusted(world, safe.id), "signing": signed(world, seal.id)}
+    for _ in range(3):
+        world.chain.make_block()
+    trust = world.chain.trust_file(world.chain.replica.gid)
+    return trust, {name: collect_order_receipt(rpc_of(world), trust, id_).content for name, id_ in made.items()}
+
+
+def entrusted(world: World, key: bytes) -> bytes:
+    alice, bob = world.session(world.alice), world.session(world.bob)
+    rule = pb.BeneficiaryRule(identity=world.bob.identity)
+    policy = k_of(1, world.alice.identity, world.carol.identity)
+    order = orders.place(alice, CUSTODIAN, NewOrder(b"", SecretBytes(b"s"), policy, rule, authority=key)).record.id
+    for _ in range(2):
+        opened = asking.prepare(bob, order)
+        asking.submit(bob, opened)
+    asking.approve(alice, asking.content(alice, opened.request))
+    receiving.receive(bob, CUSTODIAN, opened.request)
+    return order
+
+
+def signed(world: World, key: bytes) -> bytes:
+    alice = world.session(world.alice)
+    found = signing.place(alice, key, "release", b"1.0")
+    return signing.wait(alice, found.record.request, 60).record.order
+
+
+def ours(trust: TrustFile, content: bytes) -> str:
+    try:
+        verify_receipt(content, trust, NOW_S)
+    except ReceiptRefused as refused:
+        return f"refused: {refused.step}"
+    return "ok"
+
+
+@pytest.mark.parametrize("name", ["order", "signing"])
+def test_both_verifiers_accept_it_and_neither_without_a_leaf(name: str, tmp_path: Path) -> None:
+    trust, made = receipts()
+    content = made[name]
+    (theirs,) = verdicts(trust, [content], NOW_S, tmp_path)
+    assert (ours(trust, content), theirs[:4]) == ("ok", "ok: ")
+    count = len(leaves_of(content))
+    without = [edited(content, lambda receipt, at=at: receipt["states"].pop(at)) for at in range(count)]
+    assert [at for at, cut in enumerate(without) if ours(trust, cut) == "ok"] == []
+    assert [at for at, said in enumerate(verdicts(trust, without, NOW_S, tmp_path)) if said.startswith("ok")] == []
+
+
+def leaves_of(content: bytes) -> list[Any]:
+    import json
+
+    found: list[Any] = json.loads(content)["states"]
+    return found
