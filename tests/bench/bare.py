@@ -34,6 +34,7 @@ from dta.tendermint_config import (
     new_sign_state,
     render,
 )
+from tests.bench.figures import process_seconds
 from tests.support.actors import Actor, seeded
 from tests.support.chain import GENESIS_TIME_S, make_genesis
 
@@ -147,6 +148,13 @@ class BareNetwork:
         with contextlib.suppress(DtaError), Rpc(self.rpc_url(node)) as rpc:
             return rpc.call(requests.status()).latest_height
         return 0
+
+    def processor_s(self) -> tuple[float, float]:
+        """Processor seconds so far of all applications in processes of their own, and of all CometBFTs."""
+        seconds = [0.0, 0.0]
+        for process in self._processes:
+            seconds[process.pid not in self.application_pids] += process_seconds(process.pid)
+        return seconds[0], seconds[1]
 
     def stop(self) -> None:
         """Ends its own processes, CometBFT first."""

@@ -24,6 +24,12 @@ def process_rss_mb(pid: int) -> float:
     return _status_kb(pid, "VmRSS") * 1024 / 1e6
 
 
+def process_seconds(pid: int) -> float:
+    """Processor time of a process so far, user's and system's."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def process_peak_rss_mb(pid: int) -> float:
     """Its greatest so far."""
     return _status_kb(pid, "VmHWM") * 1024 / 1e6

@@ -11,7 +11,7 @@ import asyncio
 import json
 import time
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,15 +19,20 @@ import aiohttp
 
 POLL_S = 0.02
 METAS_MOST = 20
+Spent = tuple[float, float]
 
 
 @dataclass(slots=True)
 class Seen:
-    """Blocks as the client saw them: height, monotonic seconds, transactions in it, in order of height."""
+    """Blocks as the client saw them: height, monotonic seconds, transactions in it, in order of height.
+
+    ``spent_s``: processor seconds until then of the applications, the CometBFTs and this client.
+    """
 
     heights: list[int] = field(default_factory=list)
     times_s: list[float] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
+    spent_s: list[tuple[float, float, float]] = field(default_factory=list)
 
     @property
     def committed(self) -> int:
@@ -60,8 +65,11 @@ def encode_batches(txs: Sequence[bytes], batch: int) -> list[bytes]:
 class Client:
     """One HTTP session to all nodes. ``batch`` is the number of transactions in each of ``bodies``."""
 
-    def __init__(self, urls: Sequence[str], bodies: Sequence[bytes], batch: int, total: int) -> None:
+    def __init__(
+        self, urls: Sequence[str], bodies: Sequence[bytes], batch: int, total: int, spent_s: Callable[[], Spent]
+    ) -> None:
         self._urls = urls
+        self._spent_s = spent_s
         self._bodies = bodies
         self._batch = batch
         self._next = 0
@@ -140,10 +148,12 @@ class Client:
         while True:
             if await self._latest(session) > self._height:
                 now = time.monotonic()
+                spent_s = (*self._spent_s(), time.process_time())
                 for height, count in await self._counts(session, self._height + 1):
                     self.seen.heights.append(height)
                     self.seen.times_s.append(now)
                     self.seen.counts.append(count)
+                    self.seen.spent_s.append(spent_s)
                     self._height = height
             await asyncio.sleep(POLL_S)
 

@@ -75,6 +75,12 @@ def _ratios(parts: Json) -> Iterator[str]:
             [f"the same, {how}: kvstore", *each(lambda one, how=how: _latency(one["kvstore"], how))]
             for how in ("quiet", "loaded")
         ),
+        ["processor time a transaction, all nodes and the client, us: ours / kvstore", *each(
+            lambda one: f"{one['dta']['processor_us']:.0f} / {one['kvstore']['processor_us']:.0f}"
+        )],
+        ["of ours: applications / CometBFTs / client", *each(
+            lambda one: " / ".join(f"{one['dta'][f'{who}_us']:.0f}" for who in ("application", "comet", "client"))
+        )],
         ["bytes a transaction", *each(lambda one: str(one["tx_bytes"]))],
         ["transactions a block: ours / kvstore", *each(
             lambda one: f"{one['dta']['tx_per_block']:.0f} / {one['kvstore']['tx_per_block']:.0f}"

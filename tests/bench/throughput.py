@@ -59,7 +59,10 @@ def run(
             figures = _one(plan, load, tx_bytes)
             tx_bytes = int(figures["tx_bytes"])
             runs[application].append(figures)
-            say(f"{validators} validators, round {number + 1}, {application}: {figures['tx_per_s']:.0f} tx/s")
+            say(
+                f"{validators} validators, round {number + 1}, {application}: {figures['tx_per_s']:.0f} tx/s, "
+                f"{figures['processor_us']:.0f} us of processor time each"
+            )
     summary: Json = {
         application: {name: median(one[name] for one in of) for name in of[0]} for application, of in runs.items()
     }
@@ -69,6 +72,7 @@ def run(
     summary["ratios"] = [
         ours["tx_per_s"] / theirs["tx_per_s"] for ours, theirs in zip(runs[DTA], runs[KVSTORE], strict=True)
     ]
+    summary["processor_ratio"] = summary[KVSTORE]["processor_us"] / summary[DTA]["processor_us"]
     summary["timeout_commit_ms"] = load.timeout_commit_ms
     summary["window"] = load.window
     summary["rounds"] = load.rounds
@@ -94,7 +98,7 @@ def _measure(network: BareNetwork, load: Load, tx_bytes: int) -> Json:
         txs = kvstore_txs(many + few, tx_bytes)
     single, bulk = txs[:few], txs[few:]
     trickled = asyncio.run(_trickle(network, load, single))
-    client = Client(network.rpc_urls, encode_batches(bulk, load.batch), load.batch, len(bulk))
+    client = Client(network.rpc_urls, encode_batches(bulk, load.batch), load.batch, len(bulk), network.processor_s)
     saturated = asyncio.run(client.saturate(load.window, duration_s, load.connections))
     quiet = asyncio.run(_latencies_s(network, trickled, single))
     loaded = asyncio.run(_latencies_s(network, saturated, bulk))
@@ -108,7 +112,7 @@ def _measure(network: BareNetwork, load: Load, tx_bytes: int) -> Json:
 
 
 async def _trickle(network: BareNetwork, load: Load, txs: list[bytes]) -> Run:
-    client = Client(network.rpc_urls, encode_batches(txs, 1), 1, len(txs))
+    client = Client(network.rpc_urls, encode_batches(txs, 1), 1, len(txs), network.processor_s)
     return await client.trickle(load.trickle_tx_per_s, load.trickle_s)
 
 
@@ -123,7 +127,12 @@ def _steady(run: Run, warm_up_s: float) -> Json:
     first, last = inside[0], inside[-1]
     txs = sum(seen.counts[first + 1 : last + 1])
     elapsed_s = seen.times_s[last] - seen.times_s[first]
-    return {"tx_per_s": txs / elapsed_s, "blocks": last - first, "tx_per_block": txs / (last - first)}
+    figures: Json = {"tx_per_s": txs / elapsed_s, "blocks": last - first, "tx_per_block": txs / (last - first)}
+    spent = [after - before for before, after in zip(seen.spent_s[first], seen.spent_s[last], strict=True)]
+    for name, seconds in zip(("application", "comet", "client"), spent, strict=True):
+        figures[f"{name}_us"] = seconds / txs * 1e6
+    figures["processor_us"] = sum(spent) / txs * 1e6
+    return figures
 
 
 async def _latencies_s(network: BareNetwork, run: Run, txs: list[bytes]) -> list[float]:
