@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,12 +101,16 @@ def _parser() -> argparse.ArgumentParser:
 def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
     chosen = [name for named in arguments.parts for name in GROUPS.get(named, (named,))]
     chosen = chosen or [part.name for part in PARTS]
-    document: dict[str, Any] = {"machine": figures.machine(), "quick": arguments.quick, "parts": {}}
+    document: dict[str, Any] = {"machine": figures.machine(), "quick": arguments.quick, "parts": {}, "failed": {}}
     for part in PARTS:
         if part.name not in chosen:
             continue
         _say(f"== {part.name}: {part.what}")
-        document["parts"][part.name] = part.measure(arguments.quick, arguments, _say)
+        try:
+            document["parts"][part.name] = part.measure(arguments.quick, arguments, _say)
+        except Exception as error:  # the other parts are worth having
+            traceback.print_exc()
+            document["failed"][part.name] = f"{type(error).__name__}: {error}"
         if arguments.out is not None:
             arguments.out.write_text(json.dumps(document, indent=2) + "\n")
     return document
@@ -116,7 +121,7 @@ def _say(line: str) -> None:
 
 
 def main() -> int:
-    """0, or 2 for a part that is not there."""
+    """0; 1 when a part failed, the others' figures being there; 2 for a part that is not there."""
     parser = _parser()
     arguments = parser.parse_args()
     if arguments.parts[:1] == ["table"]:
@@ -130,7 +135,9 @@ def main() -> int:
         print(json.dumps(document, indent=2))
     else:
         print(report.tables(document))
-    return 0
+    for name, why in document["failed"].items():
+        _say(f"error: {name}: {why}")
+    return 1 if document["failed"] else 0
 
 
 if __name__ == "__main__":

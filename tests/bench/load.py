@@ -19,6 +19,8 @@ import aiohttp
 
 POLL_S = 0.02
 METAS_MOST = 20
+LEAST_BLOCKS = 5
+PATIENCE = 5
 Spent = tuple[float, float]
 
 
@@ -78,15 +80,27 @@ class Client:
         self.seen = Seen()
         self.failures: list[str] = []
 
-    async def saturate(self, window: int, duration_s: float, connections: int, settle_s: float = 30.0) -> Run:
-        """Keep ``window`` transactions under way for ``duration_s``, then wait until all are in blocks."""
+    async def saturate(
+        self, window: int, warm_up_s: float, measure_s: float, connections: int, settle_s: float = 60.0
+    ) -> Run:
+        """Keep ``window`` transactions under way for so long, then wait until all are in blocks.
+
+        Longer where fewer than ``LEAST_BLOCKS`` blocks came after the warm-up, on a slow or busy machine.
+        """
         async with aiohttp.ClientSession() as session:
             await self._begin(session)
             started = time.monotonic()
-            until = started + duration_s
+
+            def goes_on() -> bool:
+                elapsed_s = time.monotonic() - started
+                if elapsed_s < warm_up_s + measure_s:
+                    return True
+                measured = sum(at >= started + warm_up_s for at in self.seen.times_s)
+                return measured < LEAST_BLOCKS and elapsed_s < warm_up_s + PATIENCE * measure_s
+
             watcher = asyncio.create_task(self._watch(session))
             urls = [self._urls[number % len(self._urls)] for number in range(connections)]
-            await asyncio.gather(*(self._send_loop(session, url, window, until) for url in urls))
+            await asyncio.gather(*(self._send_loop(session, url, window, goes_on) for url in urls))
             ended = time.monotonic()
             await self._settle(watcher, settle_s)
         return Run(self.seen, self.sent_s, started, ended)
@@ -120,8 +134,10 @@ class Client:
         if self.seen.committed < self._sent:
             raise RuntimeError(f"{self._sent - self.seen.committed} of {self._sent} transactions were not committed")
 
-    async def _send_loop(self, session: aiohttp.ClientSession, url: str, window: int, until: float) -> None:
-        while time.monotonic() < until and self._next < len(self._bodies) and not self.failures:
+    async def _send_loop(
+        self, session: aiohttp.ClientSession, url: str, window: int, goes_on: Callable[[], bool]
+    ) -> None:
+        while goes_on() and self._next < len(self._bodies) and not self.failures:
             if self._sent - self.seen.committed + self._batch > window:
                 await asyncio.sleep(POLL_S / 4)
                 continue

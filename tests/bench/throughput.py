@@ -99,7 +99,7 @@ def _measure(network: BareNetwork, load: Load, tx_bytes: int) -> Json:
     single, bulk = txs[:few], txs[few:]
     trickled = asyncio.run(_trickle(network, load, single))
     client = Client(network.rpc_urls, encode_batches(bulk, load.batch), load.batch, len(bulk), network.processor_s)
-    saturated = asyncio.run(client.saturate(load.window, duration_s, load.connections))
+    saturated = asyncio.run(client.saturate(load.window, load.warm_up_s, load.measure_s, load.connections))
     quiet = asyncio.run(_latencies_s(network, trickled, single))
     loaded = asyncio.run(_latencies_s(network, saturated, bulk))
     figures = _steady(saturated, load.warm_up_s)
