@@ -320,7 +320,7 @@ _ROWS: Final[dict[Code, tuple[str, bool, str]]] = {
     Code.WRONG_EPOCH: ("the partials are of another epoch than the one in force", False, "make them anew"),
     Code.NOT_A_MEMBER: ("the fiduciary holds no share of the key in this epoch", False, "only members answer"),
     Code.WRONG_FORM: ("this request is answered by another kind of message", False, "send that kind"),
-    Code.BAD_ITEMS: ("one partial an item is needed, in the items' order", False, "answer all items at once"),
+    Code.BAD_ITEMS: ("too many items or none, or not one partial for each in order", False, "split the request"),
     Code.BAD_PARTIAL: ("a partial is malformed or its proof does not verify", False, "it was made wrongly"),
     Code.BAD_TRANSPORT_KEY: ("the transport key is no point of its group, or the identity", False, "make a fresh key"),
     Code.BAD_POSSESSION: ("the transport key's possession is not proved for this request", False, "prove it again"),

@@ -15,11 +15,6 @@ from abci_app.state import due, keys
 from abci_app.state.due import DueKind
 from abci_app.state.records import EXTRACTION_ITEMS, EXTRACTIONS, PARTIALS
 
-# About the microseconds of one partial: points decoded, proof verified, leaves written (docs/bench.md).
-BLINDED_COST_G1: Final = 1_800
-BLINDED_COST_G2: Final = 3_000
-UNBLINDED_COST: Final = 1_200
-
 WRITES: Final = (
     keys.EXTRACTION, keys.EXTRACTION_LOAD, keys.OPEN_EXTRACTIONS, keys.PARTIAL,
 )  # fmt: skip

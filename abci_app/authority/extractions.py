@@ -40,6 +40,15 @@ DUE: Final[dict[int, DueKind]] = {
     pb.USE_CUSTODY: DueKind.FULFIL_SECRET,
     pb.USE_SIGN: DueKind.SUBMIT_UNBLINDED,
 }
+# About the microseconds of one partial when it is answered: points decoded, proof verified, leaves written.
+BLINDED_COST_G1: Final = 1_800
+BLINDED_COST_G2: Final = 3_000
+UNBLINDED_COST: Final = 1_200
+ANSWER_BASE_COST: Final = 5_000
+ANSWER_COST: Final = {
+    pb.USE_CLIENT: BLINDED_COST_G1, pb.USE_SERVER: BLINDED_COST_G2, pb.USE_PERMIT: UNBLINDED_COST,
+    pb.USE_CUSTODY: BLINDED_COST_G1, pb.USE_SIGN: UNBLINDED_COST,
+}  # fmt: skip
 BLINDED: Final = (pb.USE_CLIENT, pb.USE_SERVER, pb.USE_CUSTODY)
 _OF_ORDERS: Final = (pb.USE_CUSTODY, pb.USE_SIGN)  # their requests have a deadline of their own
 
@@ -106,13 +115,13 @@ START_WRITES: Final = (
     keys.EXTRACTION, keys.EXTRACTION_ITEM, keys.EXTRACTION_LOAD, keys.OPEN_EXTRACTIONS, keys.DUE, keys.DEADLINE_TIME,
 )  # fmt: skip
 START_CODES: Final = (
-    Code.UNKNOWN_AUTHORITY, Code.AUTHORITY_NOT_ACTIVE, Code.WRONG_PURPOSE, Code.AUTHORITY_BUSY,
+    Code.UNKNOWN_AUTHORITY, Code.AUTHORITY_NOT_ACTIVE, Code.WRONG_PURPOSE, Code.AUTHORITY_BUSY, Code.BAD_ITEMS,
 )  # fmt: skip
 """What :func:`start` may write and be refused with, for the message that calls it."""
 
 WRITES: Final = (*START_WRITES, keys.USED_POINT)
 CLAIM_CODES: Final = (Code.BAD_TRANSPORT_KEY, Code.BAD_POSSESSION, Code.POINT_USED)
-CODES: Final = (*START_CODES, *CLAIM_CODES, Code.BAD_ITEMS, Code.DUPLICATE)
+CODES: Final = (*START_CODES, *CLAIM_CODES, Code.DUPLICATE)
 """The same for :func:`open_request`."""
 
 OPEN_COST: Final = {pb.USE_CLIENT: 1_200, pb.USE_SERVER: 3_000, pb.USE_PERMIT: 200}
@@ -169,6 +178,9 @@ def start(
 ) -> pb.ExtractionRecord:
     """:func:`open_request` where the transport keys were claimed before: answers are taken from then on."""
     _, epoch = require_authority(context, authority, PURPOSE[use])
+    # An answer is one transaction for all items: it must find room in a block.
+    cost = ANSWER_BASE_COST + len(items) * ANSWER_COST[use]
+    context.require(cost <= context.params.max_block_cost, Code.BAD_ITEMS, "an answer would cost more than a block")
     context.require(EXTRACTIONS.find(context.state, request) is None, Code.DUPLICATE, request.hex())
     load = EXTRACTION_LOADS.find(context.state, authority) or pb.ExtractionLoad(authority=authority)
     context.require(load.open < context.params.max_open_extractions, Code.AUTHORITY_BUSY, authority.hex())

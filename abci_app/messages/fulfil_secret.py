@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abci_app import limits
-from abci_app.authority import answers
+from abci_app.authority import answers, extractions
 from abci_app.codes import Code
 from abci_app.crypto import hpke
 from abci_app.custody import orders
@@ -74,7 +74,7 @@ SPEC = MessageSpec(
     field="fulfil_secret",
     message=tx_pb2.FulfilSecret,
     message_class=MessageClass.RESULT,
-    cost=lambda message: 300 + (answers.BLINDED_COST_G1 if message.HasField("partial") else 0),
+    cost=lambda message: 300 + (extractions.BLINDED_COST_G1 if message.HasField("partial") else 0),
     validate=_validate,
     execute=_execute,
     due=lambda message: (DueKind.FULFIL_SECRET, message.request),

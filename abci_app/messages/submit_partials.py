@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abci_app import limits
-from abci_app.authority import answers
+from abci_app.authority import answers, extractions
 from abci_app.codes import Code
 from abci_app.errors import Refusal
 from abci_app.messages.context import Context
@@ -23,7 +23,7 @@ def _cost(message: extraction_pb2.SubmitPartials) -> int:
     """By the group that c1 is in, as its length says: a partial of another length costs a refusal only."""
     cost = 300
     for partial in message.partials:
-        cost += answers.BLINDED_COST_G2 if len(partial.c1) > limits.BLS_KEY_BYTES else answers.BLINDED_COST_G1
+        cost += extractions.BLINDED_COST_G2 if len(partial.c1) > limits.BLS_KEY_BYTES else extractions.BLINDED_COST_G1
     return cost
 
 

@@ -6,7 +6,7 @@ Of a signature the ledger makes the sum once threshold-many are there, and check
 from __future__ import annotations
 
 from abci_app import limits
-from abci_app.authority import answers, signing
+from abci_app.authority import answers, extractions, signing
 from abci_app.codes import Code
 from abci_app.errors import Refusal
 from abci_app.messages.context import Context
@@ -36,7 +36,7 @@ SPEC = MessageSpec(
     message=extraction_pb2.SubmitUnblinded,
     message_class=MessageClass.RESULT,
     # The sum of a signature and its check are among the first figure.
-    cost=lambda message: 5_000 + answers.UNBLINDED_COST * len(message.partials),
+    cost=lambda message: extractions.ANSWER_BASE_COST + extractions.UNBLINDED_COST * len(message.partials),
     validate=_validate,
     execute=_execute,
     due=lambda message: (DueKind.SUBMIT_UNBLINDED, message.request),
