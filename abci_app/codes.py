@@ -324,7 +324,10 @@ _ROWS: Final[dict[Code, tuple[str, bool, str]]] = {
     Code.BAD_PARTIAL: ("a partial is malformed or its proof does not verify", False, "it was made wrongly"),
     Code.BAD_TRANSPORT_KEY: ("the transport key is no point of its group, or the identity", False, "make a fresh key"),
     Code.BAD_POSSESSION: ("the transport key's possession is not proved for this request", False, "prove it again"),
-    Code.AUTHORITY_BUSY: ("the key has max_open_extractions open requests", True, "wait until some are answered"),
+    Code.AUTHORITY_BUSY: (
+        "the key has max_open_extractions open requests, or an eighth of them for one principal's orders", True,
+        "wait until some are answered",
+    ),
     Code.BAD_SIGNING_ORDER: ("the signing order's kind, message or digest is malformed", False, "see `dta sign`"),
     Code.RAW_NOT_ALLOWED: ("the key's signing policy does not allow raw messages", False, "sign it under a kind"),
     Code.UNKNOWN_REALM: ("no such realm", False, "see `dta mfa realm list`"),

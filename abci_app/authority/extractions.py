@@ -51,6 +51,8 @@ ANSWER_COST: Final = {
 }  # fmt: skip
 BLINDED: Final = (pb.USE_CLIENT, pb.USE_SERVER, pb.USE_CUSTODY)
 _OF_ORDERS: Final = (pb.USE_CUSTODY, pb.USE_SIGN)  # their requests have a deadline of their own
+HOLDERS: Final = 8
+"""One principal's orders may have so many-th of what may be open of a key: a veto window can be as long as it likes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,22 +177,26 @@ def start(
     deadline_time_s: int,
     from_time_s: int,
     from_height: int,
+    holder: bytes = b"",
 ) -> pb.ExtractionRecord:
-    """:func:`open_request` where the transport keys were claimed before: answers are taken from then on."""
+    """:func:`open_request` where the transport keys were claimed before: answers are taken from then on.
+
+    ``holder``: the order's principal, whose share of the key's load it is.
+    """
     _, epoch = require_authority(context, authority, PURPOSE[use])
     # An answer is one transaction for all items: it must find room in a block.
     cost = ANSWER_BASE_COST + len(items) * ANSWER_COST[use]
     context.require(cost <= context.params.max_block_cost, Code.BAD_ITEMS, "an answer would cost more than a block")
     context.require(EXTRACTIONS.find(context.state, request) is None, Code.DUPLICATE, request.hex())
-    load = EXTRACTION_LOADS.find(context.state, authority) or pb.ExtractionLoad(authority=authority)
-    context.require(load.open < context.params.max_open_extractions, Code.AUTHORITY_BUSY, authority.hex())
-    load.open += 1
-    EXTRACTION_LOADS.put(context.state, load, authority)
+    most = context.params.max_open_extractions
+    _load(context, authority, b"", most)
+    if holder:
+        _load(context, authority, holder, max(1, most // HOLDERS))
     record = pb.ExtractionRecord(
         id=request, authority=authority, use=use, suite=suite, items=len(items), status=pb.EXTRACTION_STATUS_PENDING,
         epoch=epoch.epoch, threshold=epoch.threshold, requester=context.signer, subject=subject,
         opened_height=context.height, opened_time_s=context.time_s, opened_tx=context.tx_hash,
-        from_time_s=from_time_s, from_height=from_height, deadline_time_s=deadline_time_s,
+        from_time_s=from_time_s, from_height=from_height, deadline_time_s=deadline_time_s, holder=holder,
     )  # fmt: skip
     for number, item in enumerate(items):
         leaf = pb.ExtractionItem(base=item.base, transport=item.transport, subject=item.subject)
@@ -202,6 +208,21 @@ def start(
     EXTRACTIONS.put(context.state, record, request)
     emit(context, record, "opened")
     return record
+
+
+def _load(context: Context, authority: bytes, holder: bytes, most: int) -> None:
+    """One more is open. Refused with AUTHORITY_BUSY."""
+    load = EXTRACTION_LOADS.find(context.state, authority, holder)
+    load = load or pb.ExtractionLoad(authority=authority, holder=holder)
+    context.require(load.open < most, Code.AUTHORITY_BUSY, holder.hex() or authority.hex())
+    load.open += 1
+    EXTRACTION_LOADS.put(context.state, load, authority, holder)
+
+
+def _unload(context: Context, authority: bytes, holder: bytes) -> None:
+    load = EXTRACTION_LOADS.get(context.state, authority, holder)
+    load.open -= 1
+    EXTRACTION_LOADS.put(context.state, load, authority, holder)
 
 
 def get(context: Context, request: bytes) -> pb.ExtractionRecord:
@@ -225,9 +246,9 @@ def end(context: Context, record: pb.ExtractionRecord, to: pb.ExtractionStatus) 
         context.state.index_delete(
             keys.deadline_time(record.deadline_time_s, DeadlineKind.EXTRACTION, record.id)
         )
-    load = EXTRACTION_LOADS.get(context.state, record.authority)
-    load.open -= 1
-    EXTRACTION_LOADS.put(context.state, load, record.authority)
+    _unload(context, record.authority, b"")
+    if record.holder:
+        _unload(context, record.authority, record.holder)
     EXTRACTIONS.put(context.state, record, record.id)
     emit(context, record, pb.ExtractionStatus.Name(to).removeprefix("EXTRACTION_STATUS_").lower())
 

@@ -249,7 +249,7 @@ def _open_extraction(context: Context, order: pb.OrderRecord, request: pb.Reques
     extractions.start(
         context, request=request.id, authority=order.authority, use=use, suite=suite, subject=order.id,
         items=[item], deadline_time_s=request.deadline_time_s, from_time_s=request.release_time_s,
-        from_height=request.release_height,
+        from_height=request.release_height, holder=order.principal,
     )  # fmt: skip
 
 

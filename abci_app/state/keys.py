@@ -232,8 +232,9 @@ def partial(request_id: bytes, item: int, epoch_number: int, fiduciary_id: bytes
     return PARTIAL + request_id + u32(item) + u32(epoch_number) + fiduciary_id
 
 
-def extraction_load(authority_id: bytes) -> bytes:
-    return EXTRACTION_LOAD + authority_id
+def extraction_load(authority_id: bytes, holder: bytes = b"") -> bytes:
+    """All that is open of an authority, or what is of one principal's orders."""
+    return EXTRACTION_LOAD + authority_id + holder
 
 
 def signing(request_id: bytes) -> bytes:

@@ -186,9 +186,11 @@ def _wrong_counts(leaves: Leaves) -> list[str]:
     given = Counter((key[:_ID], key[_ID + 4 : _ID + 8]) for key in leaves.partials if key[_ID : _ID + 4] == u32(0))
     for id_, extraction in leaves.extractions.items():
         want("partials", id_, extraction.answers, given[id_, u32(extraction.epoch)])
-    pending = Counter(
-        one.authority for one in leaves.extractions.values() if one.status == extraction_pb2.EXTRACTION_STATUS_PENDING
-    )
+    open_ones = [
+        one for one in leaves.extractions.values() if one.status == extraction_pb2.EXTRACTION_STATUS_PENDING
+    ]
+    pending = Counter(one.authority for one in open_ones)
+    pending.update(one.authority + one.holder for one in open_ones if one.holder)
     for id_ in {**leaves.loads, **pending}:
         want("open extractions", id_, leaves.loads[id_].open, pending[id_])
     return wrong

@@ -37,7 +37,7 @@ EXTRACTION_STATUS_EXPIRED: ExtractionStatus
 EXTRACTION_STATUS_CANCELLED: ExtractionStatus
 
 class ExtractionRecord(_message.Message):
-    __slots__ = ("id", "authority", "use", "items", "status", "epoch", "threshold", "answers", "requester", "subject", "opened_height", "opened_time_s", "opened_tx", "from_time_s", "from_height", "deadline_time_s", "ended_height", "ended_tx", "restarts", "suite")
+    __slots__ = ("id", "authority", "use", "items", "status", "epoch", "threshold", "answers", "requester", "subject", "opened_height", "opened_time_s", "opened_tx", "from_time_s", "from_height", "deadline_time_s", "ended_height", "ended_tx", "restarts", "suite", "holder")
     ID_FIELD_NUMBER: _ClassVar[int]
     AUTHORITY_FIELD_NUMBER: _ClassVar[int]
     USE_FIELD_NUMBER: _ClassVar[int]
@@ -58,6 +58,7 @@ class ExtractionRecord(_message.Message):
     ENDED_TX_FIELD_NUMBER: _ClassVar[int]
     RESTARTS_FIELD_NUMBER: _ClassVar[int]
     SUITE_FIELD_NUMBER: _ClassVar[int]
+    HOLDER_FIELD_NUMBER: _ClassVar[int]
     id: bytes
     authority: bytes
     use: Use
@@ -78,7 +79,8 @@ class ExtractionRecord(_message.Message):
     ended_tx: bytes
     restarts: int
     suite: str
-    def __init__(self, id: _Optional[bytes] = ..., authority: _Optional[bytes] = ..., use: _Optional[_Union[Use, str]] = ..., items: _Optional[int] = ..., status: _Optional[_Union[ExtractionStatus, str]] = ..., epoch: _Optional[int] = ..., threshold: _Optional[int] = ..., answers: _Optional[int] = ..., requester: _Optional[bytes] = ..., subject: _Optional[bytes] = ..., opened_height: _Optional[int] = ..., opened_time_s: _Optional[int] = ..., opened_tx: _Optional[bytes] = ..., from_time_s: _Optional[int] = ..., from_height: _Optional[int] = ..., deadline_time_s: _Optional[int] = ..., ended_height: _Optional[int] = ..., ended_tx: _Optional[bytes] = ..., restarts: _Optional[int] = ..., suite: _Optional[str] = ...) -> None: ...
+    holder: bytes
+    def __init__(self, id: _Optional[bytes] = ..., authority: _Optional[bytes] = ..., use: _Optional[_Union[Use, str]] = ..., items: _Optional[int] = ..., status: _Optional[_Union[ExtractionStatus, str]] = ..., epoch: _Optional[int] = ..., threshold: _Optional[int] = ..., answers: _Optional[int] = ..., requester: _Optional[bytes] = ..., subject: _Optional[bytes] = ..., opened_height: _Optional[int] = ..., opened_time_s: _Optional[int] = ..., opened_tx: _Optional[bytes] = ..., from_time_s: _Optional[int] = ..., from_height: _Optional[int] = ..., deadline_time_s: _Optional[int] = ..., ended_height: _Optional[int] = ..., ended_tx: _Optional[bytes] = ..., restarts: _Optional[int] = ..., suite: _Optional[str] = ..., holder: _Optional[bytes] = ...) -> None: ...
 
 class ExtractionItem(_message.Message):
     __slots__ = ("base", "transport", "subject")
@@ -109,12 +111,14 @@ class PartialRecord(_message.Message):
     def __init__(self, c1: _Optional[bytes] = ..., c3: _Optional[bytes] = ..., share: _Optional[bytes] = ..., proof: _Optional[bytes] = ..., index: _Optional[int] = ..., height: _Optional[int] = ..., tx_hash: _Optional[bytes] = ...) -> None: ...
 
 class ExtractionLoad(_message.Message):
-    __slots__ = ("authority", "open")
+    __slots__ = ("authority", "open", "holder")
     AUTHORITY_FIELD_NUMBER: _ClassVar[int]
     OPEN_FIELD_NUMBER: _ClassVar[int]
+    HOLDER_FIELD_NUMBER: _ClassVar[int]
     authority: bytes
     open: int
-    def __init__(self, authority: _Optional[bytes] = ..., open: _Optional[int] = ...) -> None: ...
+    holder: bytes
+    def __init__(self, authority: _Optional[bytes] = ..., open: _Optional[int] = ..., holder: _Optional[bytes] = ...) -> None: ...
 
 class BlindedPartial(_message.Message):
     __slots__ = ("c1", "c3", "proof")
