@@ -38,7 +38,7 @@ _BOUNDS: Final[dict[str, tuple[int, int, int]]] = {
     "max_fiduciaries": (limits.MAX_FIDUCIARIES, 1, limits.MAX_FIDUCIARIES),
     "max_open_ceremonies": (16, 1, 256),
     "max_authority_members": (limits.MAX_AUTHORITY_MEMBERS, 1, limits.MAX_AUTHORITY_MEMBERS),
-    "ceremony_window_blocks": (30, 1, 10_000),
+    "ceremony_window_blocks": (100, 1, 10_000),
     "ceremony_consent_blocks": (50_000, 1, 10_000_000),
     "max_ceremony_attempts": (5, 1, 32),
     "max_open_extractions": (1_000, 1, 10_000),

@@ -64,7 +64,7 @@ class Keys:
         ceremony = AUTHORITIES.get(self.live.replica.view, authority).ceremony
         for founder in self.founders:
             self.run(founder, authority_pb2.ConsentCeremony(ceremony=ceremony))
-        for _ in range(80):
+        for _ in range(160):
             for actor in self.founders:
                 for job in self.hooks.jobs(actor):
                     message = self.hooks.answer(actor, job)

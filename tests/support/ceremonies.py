@@ -215,6 +215,7 @@ def ids(actors: Sequence[Actor]) -> list[bytes]:
 def consortium(fiduciaries: int = 4, behave: Behaviour = honest, **changes: int) -> Consortium:
     """A chain with so many fiduciaries. ``changes``: parameters."""
     chosen: params_pb2.Params = default_params()
+    chosen.ceremony_window_blocks = 30
     for name, value in changes.items():
         setattr(chosen, name, value)
     return Consortium(Chain(fiduciaries, chosen), behave)
