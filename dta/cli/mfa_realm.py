@@ -162,9 +162,8 @@ def request_server_secret(
         path = out or work.session.home.path / "mfa" / "servers" / f"{id_.hex()}.json"
         if path.exists():
             raise UsageError(f"there is a server secret at {path} already", hint="move it away, or give --out")
-        if not resume:
-            servers.request_secret(work.custody, id_)
-        secret = servers.open_secret(work.custody, id_, wait)
+        asked = 0 if resume else servers.request_secret(work.custody, id_).height
+        secret = servers.open_secret(work.custody, id_, wait, at_least=asked)
         facts = realms.view(work.ledger, id_).facts(work.custody.gid)
         held = ServerSecret(facts.gid, id_, facts.authority, facts.suite, work.custody.party.identity, secret)
         save_server_secret(path, held, Sealer(work.custody.party.need_root()))

@@ -46,25 +46,26 @@ def transport_of(root: Keystore, gid: bytes, realm: bytes, server: bytes, reques
     return make_transport(G2, gid, extraction_pb2.USE_SERVER, request, realm, server, x)
 
 
-def request_secret(session: Session, realm: bytes) -> bytes:
-    """Ask for the acting identity's server secret. Returns the request's id. Raises RefusedByLedger."""
+def request_secret(session: Session, realm: bytes) -> Committed:
+    """Ask for the acting identity's server secret; ``data`` is the request's id. Raises RefusedByLedger."""
     server, nonce = session.party.identity, secrets.token_bytes(NONCE_BYTES)
     request = issuing.server_request(session.gid, realm, server, nonce)
     key = transport_of(session.party.need_root(), session.gid, realm, server, request)
     message = mfa_pb2.RequestServerSecret(realm=realm, nonce=nonce, transport_key=key.point, proof=key.proof)
-    return session.send(message).data
+    return session.send(message)
 
 
-def open_secret(session: Session, realm: bytes, wait_s: float) -> SecretPoint[G2]:
+def open_secret(session: Session, realm: bytes, wait_s: float, at_least: int = 0) -> SecretPoint[G2]:
     """The acting identity's server secret by its last request, waited for and checked against the realm's key.
 
+    ``at_least``: the height of that request, where it was made just now: an older state has none, or another.
     Raises NotFound (never asked), NotIssued, NotVerified, RealmNotReady.
     """
     server = session.party.identity
-    record = session.ledger.find(leaves.realm_server(realm, server))
+    record = session.ledger.find(leaves.realm_server(realm, server), at_least)
     if record is None or not record.latest_request:
         raise NotFound("this server has not asked for its secret", hint="`dta mfa server request-secret` does")
-    found = realms.view(session.ledger, realm)
+    found = realms.view(session.ledger, realm, at_least)
     facts = found.facts(session.gid)
     q = points.server_point(facts.suite.number, session.gid, facts.authority, realm, server)
     answer = wait_for(session.ledger, lambda: _read(session, record.latest_request), wait_s, session.progress)
