@@ -8,31 +8,20 @@ import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dta.localnet.network import Network
-from tests.localnet.conftest import People, make_plan
-from tests.localnet.own_network import PORT_BASE, eventually, own_network
+from tests.localnet.conftest import People
+from tests.localnet.faults import same_app_hash, wait_until_fulfilled
+from tests.localnet.own_network import eventually
 from tests.support.disk import fill, mount_small_disk, unmount
 
 pytestmark = pytest.mark.localnet
 HEALTHY, UNHEALTHY, NOT_RUNNING = 0, 1, 2
 VICTIM = 3
 DISK_MIB = 512
-
-
-@pytest.fixture(scope="module")
-def folk() -> Iterator[People]:
-    """Four validators, and Alice with a vault."""
-    with own_network(replace(make_plan(4, PORT_BASE + 400), chain_id="dta-states")) as net:
-        people = People(net)
-        for name in ("alice", "bob"):
-            people.enrol(name)
-        people.vault = people.by("alice", "vault", "open")["vault"]
-        yield people
 
 
 def status(net: Network, node: int) -> int:
@@ -45,21 +34,12 @@ def said(net: Network, node: int, name: str) -> str:
     return (net.home(node) / "logs" / f"{name}.log").read_text(errors="replace")
 
 
-def at_one_app_hash(net: Network) -> None:
-    at = max(net.height(node) for node in net.nodes())
-    net.wait_for_height(at + 1)
-    assert len({net.app_hash(node, at) for node in net.nodes()}) == 1
-
-
 def all_fulfil(people: People) -> None:
     """An order that every fiduciary's hook fulfils: each of them works, to the end."""
-    order = people.place_file(secrets.token_bytes(40))
-    everybody = people.net.plan.validators
-    eventually("all fulfilled", lambda: people.by("alice", "order", "show", order)["fulfilled"] == everybody)
+    wait_until_fulfilled(people.net, people.place_file(secrets.token_bytes(40)))
 
 
-def test_status_and_doctor_say_by_their_exit_codes_how_the_node_is(folk: People) -> None:
-    net = folk.net
+def test_status_and_doctor_say_by_their_exit_codes_how_the_node_is(net: Network, people: People) -> None:
     for node in net.nodes():
         eventually(f"node {node} is healthy", lambda node=node: status(net, node) == HEALTHY)  # type: ignore[misc]
     checks = {check["name"]: check for check in net.dta_json(["doctor"], home=net.home(VICTIM))["checks"]}
@@ -101,8 +81,7 @@ def trouble(net: Network, node: int) -> str:
     return " ".join(line for line in lines if line.startswith("trouble"))
 
 
-def test_a_corrupt_store_is_moved_aside_and_made_again_by_replay(folk: People) -> None:
-    net = folk.net
+def test_a_corrupt_store_is_moved_aside_and_made_again_by_replay(net: Network, people: People) -> None:
     net.stop(VICTIM)
     state = net.home(VICTIM) / "state"
     damaged = [path for path in state.iterdir() if path.suffix in (".log", ".ldb") and path.stat().st_size]
@@ -116,12 +95,11 @@ def test_a_corrupt_store_is_moved_aside_and_made_again_by_replay(folk: People) -
     net.wait_for_height(max(net.height(node) for node in net.nodes()))
     assert state.with_name("state.corrupt-1").is_dir()
     assert "CometBFT replays the blocks" in said(net, VICTIM, "application")
-    at_one_app_hash(net)
-    all_fulfil(folk)
+    same_app_hash(net)
+    all_fulfil(people)
 
 
-def test_a_full_disk_ends_the_processes_before_they_can_lie_and_room_brings_them_back(folk: People) -> None:
-    net = folk.net
+def test_a_full_disk_ends_the_processes_before_they_can_lie_and_room_starts_them(net: Network, people: People) -> None:
     net.stop(VICTIM)
     home = net.home(VICTIM)
     with small_disk(home):
@@ -133,7 +111,7 @@ def test_a_full_disk_ends_the_processes_before_they_can_lie_and_room_brings_them
         fill(filler)
         others = [node for node in net.nodes() if node != VICTIM]
         for name in ("carol", "dora"):  # blocks with something in them
-            folk.enrol(name)
+            people.enrol(name)
         eventually("its processes ended", lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
         assert (status(net, VICTIM), net.height(VICTIM)) == (UNHEALTHY, 0)
         assert "MiB are free" in trouble(net, VICTIM)
@@ -141,10 +119,12 @@ def test_a_full_disk_ends_the_processes_before_they_can_lie_and_room_brings_them
 
         filler.unlink()
         net.wait_for_height(max(net.height(node) for node in others), timeout_s=180.0)
-        at_one_app_hash(net)
+        same_app_hash(net)
         eventually("healthy again", lambda: status(net, VICTIM) == HEALTHY)
-        all_fulfil(folk)
+        all_fulfil(people)
         net.stop(VICTIM)
+    net.start(VICTIM)
+    eventually("healthy on its own disk", lambda: status(net, VICTIM) == HEALTHY)
 
 
 @contextmanager

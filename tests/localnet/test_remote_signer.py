@@ -7,8 +7,6 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,17 +16,11 @@ from dta.client.rpc import Rpc
 from dta.localnet.network import Network
 from dta.tendermint_config import address
 from dta.validator_key import KeyFiles, public_key
-from tests.localnet.conftest import make_plan
-from tests.localnet.own_network import PORT_BASE, built, eventually, own_network
+from tests.localnet.conftest import WiredNetwork
+from tests.localnet.own_network import built, eventually
 
 pytestmark = pytest.mark.localnet
-MOVED = 3
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[Network]:
-    with own_network(replace(make_plan(4, PORT_BASE + 500), chain_id="dta-signer")) as running:
-        yield running
+MOVED = 1
 
 
 class Signer:
@@ -76,7 +68,7 @@ def signs(net: Network, who: bytes) -> bool:
     return any(vote.validator_address == who and vote.signature for vote in found.signatures)
 
 
-def test_a_key_moves_to_a_signer_and_votes_from_there(net: Network, tmp_path: Path) -> None:
+def test_a_key_moves_to_a_signer_and_votes_from_there(net: WiredNetwork, tmp_path: Path) -> None:
     home = net.home(MOVED)
     files = KeyFiles(home / "cometbft")
     who = address(public_key(files.key))
@@ -85,10 +77,9 @@ def test_a_key_moves_to_a_signer_and_votes_from_there(net: Network, tmp_path: Pa
 
     socket = home / "run/signer.sock"
     settings = home / "comet.toml"
-    settings.write_text(
-        settings.read_text().replace('priv_validator_laddr = ""', f'priv_validator_laddr = "unix://{socket}"')
-    )
-    net.dta(["genesis", "install", str(net.root / "genesis.json"), "--peers", str(net.root / "draft.json")], home=home)
+    before = settings.read_text()
+    settings.write_text(before.replace('priv_validator_laddr = ""', f'priv_validator_laddr = "unix://{socket}"'))
+    install(net)
     shutil.move(files.key, tmp_path / "key.json")
     shutil.move(files.sign_state, tmp_path / "state.json")
 
@@ -109,3 +100,17 @@ def test_a_key_moves_to_a_signer_and_votes_from_there(net: Network, tmp_path: Pa
     finally:
         net.stop(MOVED)
         signer.stop()
+    # And back: the file's key votes again, from where the signer left off.
+    settings.write_text(before)
+    install(net)
+    shutil.move(tmp_path / "key.json", files.key)
+    shutil.move(tmp_path / "state.json", files.sign_state)
+    net.start(MOVED)
+    eventually("it votes by its file", lambda: signs(net, who))
+
+
+def install(net: WiredNetwork) -> None:
+    """CometBFT's configuration again, from the node's settings."""
+    genesis, draft = str(net.root / "genesis.json"), str(net.root / "draft.json")
+    net.dta(["genesis", "install", genesis, "--peers", draft], home=net.home(MOVED))
+    net.links.wire(MOVED)
