@@ -302,7 +302,8 @@ class StateDB:
         batch: list[tuple[bytes, bytes | None]] = []
         deleted = 0
         whole = 0
-        for key, chunk in self._kv.scan(STALE):
+        # From where pruning has come to: what it deleted stays in LevelDB's way until it is compacted.
+        for key, chunk in self._kv.scan(STALE, STALE + (self._kv.get(PRUNED) or b"")):
             version = int.from_bytes(key[1:9], "big")
             if version > bound:
                 break
