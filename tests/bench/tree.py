@@ -53,9 +53,10 @@ def run(
         figures["ratio"] = figures["large_all_us"] / figures["small_all_us"]
         beside = [figures[f"{size}_all_us"] + figures[f"{size}_compaction_us"] for size in ("small", "large")]
         figures["ratio_with_compaction"] = beside[1] / beside[0]
+        ratios = f"{figures['ratio']:.2f} times; {figures['ratio_with_compaction']:.2f} with compaction"
         say(
             f"{figures['small_all_us']:.0f} us a key, {figures['large_all_us']:.0f} us in the large one "
-            f"({figures['ratio']:.2f} times; {figures['ratio_with_compaction']:.2f} with compaction), {figures['large_rss_mb']:.0f} MB"
+            f"({ratios}), {figures['large_rss_mb']:.0f} MB"
         )
         return figures
     finally:
