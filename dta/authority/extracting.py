@@ -6,6 +6,7 @@ Each item of each request is blinded anew (:func:`dta.crypto.extraction.blind`):
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import Final
 
 from google.protobuf.message import Message
@@ -25,20 +26,23 @@ from dta.hooks.errors import CannotAnswer, NotDue
 from dta.hooks.plan import Job
 from dta.hooks.tools import Pinned, Tools, require_due
 
+Require = Callable[[Job, Tools, Pinned], object]
 
-def perform(job: Job, tools: Tools) -> Message:
+
+def perform(job: Job, tools: Tools, require: Require = require_due) -> Message:
     """The answer that ``job`` (SUBMIT_PARTIALS, SUBMIT_UNBLINDED, or FULFIL_SECRET under an authority key) owes.
 
+    ``require`` raises NotDue unless the state of now still wants it, each time that state is read.
     The share is opened first, which takes a while. Then state is read again and the partials are made from that: one
     that was made is out, whatever the ledger says to the transaction. Raises NotDue, CannotAnswer, and what opening
     the share raises.
     """
     with tools.pin() as now:
-        record, _ = _pending(job, tools, now)
+        record, _ = _pending(job, tools, now, require)
         epoch = record.epoch
         share = tools.share_of(now.view, record.authority, epoch)
     with tools.pin() as now:
-        record, member = _pending(job, tools, now)
+        record, member = _pending(job, tools, now, require)
         if record.epoch != epoch:
             raise NotDue(str(job))  # another epoch took over meanwhile: planned again, with its share
         return answer(now.view, tools.gid, record, member, share)
@@ -49,10 +53,10 @@ PERFORM: Final = {DueKind.SUBMIT_PARTIALS: perform, DueKind.SUBMIT_UNBLINDED: pe
 
 
 def _pending(
-    job: Job, tools: Tools, now: Pinned
+    job: Job, tools: Tools, now: Pinned, require: Require
 ) -> tuple[pb.ExtractionRecord, authority_pb2.MemberRecord]:
     """The request and our seat, where it is still owed by the state of now. Raises NotDue."""
-    require_due(job, tools, now)
+    require(job, tools, now)
     record = EXTRACTIONS.find(now.view, job.subject)
     if record is None or record.status != pb.EXTRACTION_STATUS_PENDING or now.time_s >= record.deadline_time_s:
         raise NotDue(str(job))

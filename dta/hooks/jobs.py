@@ -97,7 +97,7 @@ def _fulfil_secret(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Messa
     with tools.pin() as now:
         request, order = _releasable(job, tools, now)
     if order.authority:
-        return extracting.perform(job, tools)
+        return extracting.perform(job, tools, _releasable)
     receiver_key = _receiver_key(tools, request, order, blocks[request.keys_cid])
     custodian = _custodian(tools, order.custodian)
     context = _context(tools)

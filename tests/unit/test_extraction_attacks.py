@@ -40,6 +40,7 @@ from tests.support.ceremonies import Consortium, consortium
 from tests.support.chain import Chain
 from tests.support.custody import single
 from tests.support.transcript import Partial, Transcript, leaks
+from tests.support.world import set_params
 
 SECRET = SecretBytes(b"the treasure is under the oak")
 
@@ -131,7 +132,7 @@ class Safe:
     def chain(self) -> Chain:
         return self.group.chain
 
-    def place(self) -> tuple[bytes, PreparedOrder]:
+    def place(self, expires_at_time_s: int = 0) -> tuple[bytes, PreparedOrder]:
         prepared = MpcBls().prepare(
             PrepareInput(
                 gid=self.chain.gid, principal=self.alice.identity, vault=custody_pb2.VaultRecord(), keys={},
@@ -141,6 +142,7 @@ class Safe:
                 authority=self.group.authority(self.key),
             )
         )  # fmt: skip
+        prepared.message.expires_at_time_s = expires_at_time_s
         result = self.chain.run(self.alice, prepared.message)
         assert result.code == 0, result
         return result.data, prepared
@@ -222,6 +224,20 @@ def test_a_hook_answers_what_is_granted_by_the_state_of_now_and_no_more(safe: Sa
     with pytest.raises(NotDue):
         safe.group.answer(founder, job)
     assert REQUESTS.get(safe.chain.view, request).status == custody_pb2.REQUEST_STATUS_EXPIRED
+
+
+def test_a_hook_answers_no_order_that_expired_though_the_sweep_is_behind(safe: Safe) -> None:
+    set_params(safe.chain, max_sweep=0)
+    order, _ = safe.place(safe.chain.time_s + 100)
+    request, _ = safe.ask(order)
+    founder = safe.chain.founders[0]
+    (job,) = safe.group.jobs(founder)
+    message = safe.group.answer(founder, job)
+    safe.chain.block(seconds=200)
+    assert EXTRACTIONS.get(safe.chain.view, request).status == pb.EXTRACTION_STATUS_PENDING
+    with pytest.raises(NotDue):
+        safe.group.answer(founder, job)
+    assert safe.chain.result(founder, message).code == Code.ORDER_NOT_OPEN
 
 
 def test_threshold_less_one_partials_open_nothing_by_any_choice_of_weights(safe: Safe) -> None:
