@@ -153,6 +153,25 @@ def test_a_jump_of_block_time_alone_does_not_end_a_veto_window(custody: Custody)
     assert answer.code == Code.NOT_RELEASED_YET
 
 
+def test_a_jump_over_a_veto_window_and_the_deadline_behind_it_releases_nothing(custody: Custody) -> None:
+    """A halt of days: the first block after it is the first whose time shows that both are over."""
+    order = custody.place(policy=k_of(1, custody.beneficiary.identity, veto_window_s=60))
+    request = custody.request(order)
+    for _ in range(4):
+        custody.chain.block()  # blocks enough for the window, seconds too few
+    after_s = custody.request_record(request).deadline_time_s - custody.chain.time_s
+    answer, veto = (
+        custody.chain.tx(custody.chain.founders[0], tx_pb2.FulfilSecret(request=request, sealed=SEALED),
+                         key=custody.chain.founders[0].node_key),
+        custody.chain.tx(custody.principal, tx_pb2.VetoRequest(
+            request=request, content_digest=custody.request_record(request).content_digest)),
+    )  # fmt: skip
+    codes = [result.code for result in custody.chain.block(answer, veto, seconds=after_s).tx_results]
+    assert codes == [Code.REQUEST_NOT_OPEN, Code.REQUEST_NOT_OPEN]
+    assert custody.request_record(request).status == pb.REQUEST_STATUS_EXPIRED
+    assert due_kinds(custody, custody.chain.founders[0]) == []
+
+
 def test_closing_waits_for_a_granted_request_and_cancels_pending_ones(custody: Custody) -> None:
     order = custody.place()
     request = custody.request(order)
