@@ -17,7 +17,7 @@ from dta.crypto.bls.verify import main as verify_signature
 from dta.errors import EXIT_NOT_VERIFIED
 from dta.localnet.network import Network
 from tests.localnet.conftest import People, make_plan
-from tests.localnet.faults import same_app_hash, wait_until
+from tests.localnet.faults import same_app_hash, status, wait_until
 from tests.localnet.own_network import own_network
 from tests.support.go_tools import built_tool
 
@@ -102,10 +102,10 @@ def test_three_of_four_sign_and_others_verify_it(net: Network, people: People, t
     assert b"is not what was signed" in net.dta(words, home=net.client_home("bob"), accept=(EXIT_NOT_VERIFIED,)).stderr
 
 
-def test_receipts_cover_both_and_closing_is_the_ledgers(net: Network, people: People, tmp_path: Path) -> None:
+def test_closing_is_the_ledgers_and_the_fourth_comes_back(net: Network, people: People) -> None:
     order = place(people, SECRET, "--allow-missing", "1")["order"]
     people.by("alice", "order", "close", order, "--yes")
     assert "ORDER_NOT_OPEN" in people.refused("bob", "bob asks", "order", "request", order)
     net.start(DOWN)
-    wait_until("the fourth to follow", lambda: net.dta_json(["status"], home=net.home(DOWN))["height"] > 1, 60)
+    wait_until("the fourth to be healthy", lambda: status(net, DOWN)["healthy"], 120)
     same_app_hash(net)
