@@ -30,7 +30,8 @@ class GovernanceMoves:
     def propose(self, view: StateView, height: int) -> tuple[Actor, governance_pb2.Propose]:
         """A proposal of a fiduciary."""
         rng = self.rng
-        kind = rng.choice([self._admit, self._admit, self._remove, self._params, self._params, self._revoke])
+        kinds = [self._admit, self._remove, self._params, self._revoke]
+        kind = rng.choices(kinds, [5, 1, 4, 1])[0]
         action = kind(view)
         if rng.random() < 0.1:
             action = governance_pb2.Action(upgrade=self._upgrade(view, height))
@@ -48,6 +49,21 @@ class GovernanceMoves:
         against = self.rng.random() < 0.15
         return voter, governance_pb2.Vote(proposal=proposal.id, content_digest=digest, against=against)
 
+    def votes(self, view: StateView) -> list[tuple[Actor, Message]]:
+        """What operators that are asked to vote do: many of those who have not, mostly for it."""
+        cast: list[tuple[Actor, Message]] = []
+        for _, value in view.scan(keys.PROPOSAL):
+            record = governance_pb2.ProposalRecord.FromString(value)
+            if record.status != governance_pb2.PROPOSAL_STATUS_OPEN:
+                continue
+            for voter in self.fiduciaries:
+                if VOTES.find(view, record.id, voter.identity) is None and self.rng.random() < 0.4:
+                    against = self.rng.random() < 0.15
+                    cast.append((voter, governance_pb2.Vote(
+                        proposal=record.id, content_digest=record.content_digest, against=against
+                    )))  # fmt: skip
+        return cast
+
     def withdraw(self, view: StateView) -> tuple[Actor, Message] | None:
         """A withdrawal, mostly by the proposer."""
         proposal = self._pick(view)
@@ -59,9 +75,9 @@ class GovernanceMoves:
     def _pick(self, view: StateView) -> governance_pb2.ProposalRecord | None:
         found = [governance_pb2.ProposalRecord.FromString(value) for _, value in view.scan(keys.PROPOSAL)]
         alive = [record for record in found if record.status == governance_pb2.PROPOSAL_STATUS_OPEN]
-        if alive and self.rng.random() < 0.9:
+        if alive and self.rng.random() < 0.95:
             return self.rng.choice(alive)
-        return self.rng.choice(found) if found else None
+        return self.rng.choice(found) if found and self.rng.random() < 0.2 else None
 
     def _admit(self, _: StateView) -> governance_pb2.Action:
         key = SigningKey(seeded("sim-admitted", self.rng.randrange(4)))

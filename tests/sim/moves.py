@@ -62,7 +62,7 @@ class Moves:
             (6, self._open_vault), (4, self._close_vault), (5, self._cancel_close), (16, self._report),
             (1, self._suspend), (3, self._rotate), (2, self._register), (1, self._revoke), (10, self._again),
             (8, self._garbage), (6, self._stray_result), (3, self._rotate_validator_key),
-            (6, self._propose), (22, self._vote), (1, self._withdraw), (14, self._consent),
+            (16, self._propose), (8, self._vote), (1, self._withdraw), (14, self._consent),
             (6, self._entrust), (6, self._sign), (4, self._bad_partial), (24, self._in_realm),
         ]  # fmt: skip
 
@@ -88,6 +88,10 @@ class Moves:
                         continue
                     txs.append(self._tx(fiduciary, message, height, key=fiduciary.node_key))
         return txs
+
+    def votes(self, view: StateView, height: int) -> list[bytes]:
+        """What the fiduciaries' operators vote on what is open."""
+        return [self._tx(voter, message, height) for voter, message in self.governance.votes(view)]
 
     def committed(self, tx: bytes) -> None:
         """A transaction succeeded: who rotated has its next key now."""

@@ -75,6 +75,8 @@ class Schedule:
         txs = [self.moves.random(leader.view, self.height, leader.time_s) for _ in range(self.rng.randrange(7))]
         if self.rng.random() < 0.85:
             txs += self.moves.results(self.rng.choice(self.nodes).view, self.height, leader.time_s)
+        if self.rng.random() < 0.6:
+            txs += self.moves.votes(leader.view, self.height)
         for tx in txs:
             if tx is not None:
                 for node in self.nodes:

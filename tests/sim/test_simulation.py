@@ -72,6 +72,7 @@ def test_schedules_reach_what_can_happen() -> None:
         "request requested", "request approved", "request granted", "request answered", "request vetoed",
         "request expired", "request cancelled", "vault opened", "vault closing", "vault closed",
         "vault key-published", "identity rotated", "identity suspended", "identity registered",
+        "proposal proposed", "proposal voted", "proposal executed", "proposal expired", "fiduciary admitted",
     ):  # fmt: skip
         assert action in actions, action
     assert len(codes) > 30

@@ -124,4 +124,4 @@ class LocalLedger:
         if self.lose_answers:
             self.lose_answers -= 1
             raise KeyboardInterrupt
-        return SimpleNamespace(height=self.height, code=done.code)
+        return SimpleNamespace(height=self.height, code=done.code, data=done.data)
