@@ -251,7 +251,10 @@ _ROWS: Final[dict[Code, tuple[str, bool, str]]] = {
         "too much voting power would change within validator_change_window_blocks", False,
         "send a new transaction once the window is over",
     ),
-    Code.LAST_VALIDATOR: ("there is no other validator", False, "the last one stays as it is"),
+    Code.LAST_VALIDATOR: (
+        "no other validator would be left, or too few fiduciaries to decide anything", False,
+        "the last one stays as it is; remove a fiduciary before its identity is revoked",
+    ),
     Code.UNKNOWN_PROPOSAL: ("no such proposal", False, "see `dta governance list`"),
     Code.PROPOSAL_NOT_OPEN: ("the proposal is not open any more", False, "propose it again"),
     Code.NOT_PROPOSER: ("only its proposer may withdraw a proposal", False, "vote against it"),

@@ -143,6 +143,21 @@ def test_one_ceremonys_failure_touches_no_other(world: Consortium) -> None:
     assert len(dict.fromkeys(keys)) == 3
 
 
+def test_no_parameter_makes_a_window_so_short_that_one_proposer_censors_a_member_away() -> None:
+    world = consortium(4, ceremony_window_blocks=1)
+    authority = world.create()
+    world.consent(authority)
+    quiet = world.chain.founders[3]
+    world.down = [quiet]
+    ceremony = world.to_phase(authority, pb.CEREMONY_PHASE_ACCEPT)
+    for _ in range(2 * 4 + 10 - 1):
+        world.step()
+    assert world.ceremony(ceremony.id).phase == pb.CEREMONY_PHASE_ACCEPT
+    late = world.answer(quiet, Job(DueKind.ACCEPT_CEREMONY, ceremony.id))
+    assert world.chain.result(quiet, late).code == 0, "in the last block of the window"
+    assert world.ceremony(ceremony.id).phase == pb.CEREMONY_PHASE_DEAL
+
+
 def test_ceremonies_are_bounded_in_number() -> None:
     world = consortium(4, max_open_ceremonies=2)
     world.create()

@@ -348,6 +348,10 @@ def test_a_transport_key_that_is_a_registered_key_the_generator_or_no_point_is_r
     theirs = transport_of(world, seeded("r"), whom, secret)
     assert theirs.point == person.bls_key.public_key
     assert attempt(world, transport=theirs) == Code.POINT_USED, "(!) a registered key"
+    shares = [share for _, share in world.dealt.shares.values()]
+    for secret in (world.dealt.secret, *shares):
+        of_the_key = transport_of(world, seeded("r"), whom, secret)
+        assert attempt(world, transport=of_the_key) == Code.POINT_USED, "(!) the key itself, a public share"
     assert attempt(world, transport=transport_of(world, seeded("r"), whom, 1)) == Code.BAD_TRANSPORT_KEY
     for bad in (bytes([0xC0]) + bytes(47), b"", bytes(48), world.dealt_g2()):
         assert attempt(world, transport=Transport(SecretScalar(1), bad, bytes(80))) == Code.BAD_TRANSPORT_KEY

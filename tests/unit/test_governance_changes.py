@@ -355,6 +355,21 @@ def test_a_fiduciary_that_is_revoked_by_vote_neither_votes_nor_answers_and_keeps
     assert (status(chain, removal), record(chain, removal).power_total) == (pb.PROPOSAL_STATUS_EXECUTED, 40)
 
 
+def test_a_fiduciary_without_whom_nothing_could_be_decided_is_removed_before_it_is_revoked() -> None:
+    chain = Chain(3)
+    third = chain.founders[2]
+    assert code_of(chain, chain.founders[0], proposing(revoke(third))) == Code.LAST_VALIDATOR
+    assert status(chain, pass_(chain, remove(third), "removal")) == pb.PROPOSAL_STATUS_EXECUTED
+    revocation = pass_(chain, revoke(third), "revocation", chain.founders[:2])
+    assert status(chain, revocation) == pb.PROPOSAL_STATUS_EXECUTED
+    chain = Chain(7)
+    five = chain.founders[:5]
+    for number in (6, 5):
+        assert status(chain, pass_(chain, revoke(chain.founders[number]), number, five)) == pb.PROPOSAL_STATUS_EXECUTED
+    assert code_of(chain, chain.founders[0], proposing(revoke(chain.founders[4]))) == Code.LAST_VALIDATOR
+    assert status(chain, pass_(chain, remove(chain.founders[6]), "removal", five)) == pb.PROPOSAL_STATUS_EXECUTED
+
+
 def test_the_last_one_that_can_vote_is_not_revoked() -> None:
     chain = Chain(1)
     assert code_of(chain, chain.founders[0], proposing(revoke(chain.founders[0]))) == Code.LAST_VALIDATOR
