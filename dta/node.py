@@ -152,6 +152,8 @@ class Supervisor:
         while not self._halt.is_set():
             await self._start(self.application)
             if not await self._wait_for_socket(self.application, self._config.abci_socket):
+                if self._must_upgrade():
+                    return
                 await self._pause_before_restart(self.application)
                 continue
             self.comet.command = self._comet_command()
@@ -160,8 +162,19 @@ class Supervisor:
             # One went: the other has lost its peer and goes too, CometBFT first.
             await self._stop(self.comet)
             await self._stop(self.application)
+            if self._must_upgrade():
+                return
             if not self._halt.is_set():
                 await self._pause_before_restart(self.comet)
+
+    def _must_upgrade(self) -> bool:
+        """Whether the application ended for want of a version: then all is to stop, starting again would not help."""
+        process = self.application.process
+        if process is None or process.returncode != EXIT_UPGRADE:
+            return False
+        self._lacks_version = True
+        self._ask_to_stop()
+        return True
 
     def _comet_command(self) -> list[str]:
         """Asked anew at each start: a key that has signed here is protected by its sign-state, a new one is not."""
@@ -232,9 +245,7 @@ class Supervisor:
             if child.process is not None and child.process.returncode is not None and not self._halt.is_set():
                 child.last_exit = child.process.returncode
                 if child is self.application and child.last_exit == EXIT_UPGRADE:
-                    self._lacks_version = True
-                    self._ask_to_stop()
-                    continue
+                    continue  # it is not started again
                 _say(f"{child.name} ended with {child.last_exit}; starting it again")
 
     async def _pause_before_restart(self, child: Child) -> None:
