@@ -79,6 +79,15 @@ def test_a_realm_is_found_by_its_name_and_shown(served: tuple[ServedWorld, bytes
     assert "hint: `dta mfa realm list`" in said
 
 
+def test_only_a_fiduciary_proposes_a_realm_and_a_wrong_suite_is_said_before(dta: Typist) -> None:
+    words = ("mfa", "realm", "create", "--name", "mine", "--registrar", "alice")
+    refused = dta.json("alice", *words, exit_code=3)
+    assert refused["error"]["data"]["name"] == "NOT_FIDUCIARY"
+    code, _, said = dta("alice", *words, "--suite", "sha1")
+    assert code == 2
+    assert "hint: rfc9380 or amcl" in said
+
+
 def test_a_person_is_enrolled_by_running_the_same_command_twice(served: tuple[ServedWorld, bytes], dta: Typist) -> None:
     client = carol_is_enrolled(dta)
     home = served[0].directory / "carol"
