@@ -183,6 +183,14 @@ def test_a_spoilt_answer_is_refused_and_its_member_may_answer_again(world: World
     assert world.send(0, message) == Code.OK
 
 
+def test_an_answer_to_fewer_items_or_more_than_were_asked_for_is_refused(world: World) -> None:
+    for change in (lambda made: made.partials.pop(), lambda made: made.partials.append(made.partials[0])):
+        message = world.message(0)
+        change(message)
+        assert world.send(0, message) == Code.BAD_ITEMS
+    assert world.record.answers == 0
+
+
 def spoilt_message(seed: int, message: Any) -> Any:
     changed = type(message)()
     changed.CopyFrom(message)

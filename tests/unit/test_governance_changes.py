@@ -156,6 +156,22 @@ def test_the_removal_tells_cometbft_and_the_key_never_comes_back(chain: Chain) -
     assert back.status == identity_pb2.FIDUCIARY_STATUS_ACTIVE
 
 
+def test_two_removals_that_pass_together_do_not_leave_a_chain_without_validators() -> None:
+    chain = Chain(2)
+    set_params(chain, validator_change_window_blocks=WINDOW_BLOCKS)
+    one, two = chain.founders
+    both = [propose(chain, one, remove(who), who.name) for who in (two, one)]
+    votes = [pb.Vote(proposal=id_, content_digest=record(chain, id_).content_digest) for id_ in both]
+    chain.block(*[chain.tx(two, message) for message in votes])
+    wait_for_room(chain)
+    # Those that pass in one block are executed by their ids.
+    first, second = sorted(both)
+    assert (status(chain, first), status(chain, second)) == (pb.PROPOSAL_STATUS_EXECUTED, pb.PROPOSAL_STATUS_FAILED)
+    assert record(chain, second).failure_code == Code.LAST_VALIDATOR
+    left = [who for who in (one, two) if FIDUCIARIES.get(chain.view, who.identity).removed_height == 0]
+    assert len(left) == 1
+
+
 def test_a_proposal_to_remove_counts_the_orders_that_fall_below_their_threshold() -> None:
     custody = make_custody(chain=Chain(4))
     chain, removed = custody.chain, custody.chain.founders[3]
