@@ -8,7 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ class Part:
 
 def _throughput(validators: int) -> Callable[[bool, argparse.Namespace, Say], dict[str, Any]]:
     def measure(quick: bool, arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
-        load = throughput.QUICK if quick else throughput.Load(rounds=arguments.rounds, window=arguments.window)
+        asked = throughput.Load(rounds=arguments.rounds, window=arguments.window)
+        load = replace(throughput.QUICK if quick else asked, abci=arguments.abci)
         return throughput.run(validators, load, arguments.comet, arguments.port, say)
 
     return measure
@@ -93,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes: whether it runs, no figures")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of a ratio (default 3)")
     parser.add_argument("--window", type=int, default=2_000, help="transactions under way in a ratio (default 2,000)")
+    parser.add_argument("--abci", choices=("unix", "tcp"), default="unix", help="a ratio's socket; nodes have unix")
     parser.add_argument("--port", type=int, default=PORT_BASE, help="the first of the ports")
     parser.add_argument("--comet", default=os.environ.get("DTA_COMETBFT", "cometbft"), help=argparse.SUPPRESS)
     return parser

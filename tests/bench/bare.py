@@ -45,7 +45,7 @@ DTA = "dta"
 
 @dataclass(frozen=True, slots=True)
 class BarePlan:
-    """``application``: ``kvstore`` or ``dta``. Ports are ``port_base + 10 * node``, then RPC's."""
+    """``application``: ``kvstore`` or ``dta``. Ports are ``port_base + 10 * node``, RPC's, ABCI's (``abci`` "tcp")."""
 
     application: str
     validators: int
@@ -53,6 +53,7 @@ class BarePlan:
     comet_binary: str
     timeout_commit_ms: int
     chain_id: str = "dta-bench"
+    abci: str = "unix"
 
 
 class BareNetwork:
@@ -102,7 +103,7 @@ class BareNetwork:
             (home / "config" / "genesis.json").write_bytes(genesis)
             settings = Settings(
                 moniker=f"bench-{node}",
-                proxy_app=KVSTORE if self.plan.application == KVSTORE else f"unix://{home}/abci.sock",
+                proxy_app=KVSTORE if self.plan.application == KVSTORE else self._abci(node),
                 rpc_laddr=self.rpc_url(node).replace("http", "tcp"),
                 p2p_laddr=f"tcp://127.0.0.1:{self.plan.port_base + 10 * node}",
                 persistent_peers=",".join(peer for other, peer in enumerate(peers) if other != node),
@@ -110,6 +111,11 @@ class BareNetwork:
                 timeout_commit_ms=self.plan.timeout_commit_ms,
             )  # fmt: skip
             (home / "config" / "config.toml").write_text(render(load_template(), settings.values()))
+
+    def _abci(self, node: int) -> str:
+        if self.plan.abci == "tcp":
+            return f"tcp://127.0.0.1:{self.plan.port_base + 10 * node + 2}"
+        return f"unix://{self.root}/n{node}/abci.sock"
 
     def _genesis(self) -> bytes:
         """The same document for both, but for the state that ours begins with: a new chain's parameters."""
@@ -126,11 +132,11 @@ class BareNetwork:
         home = self.root / f"n{node}"
         if self.plan.application == DTA:
             command = [
-                sys.executable, "-m", "abci_app.server", "--home", str(home), "--abci", f"unix://{home}/abci.sock",
+                sys.executable, "-m", "abci_app.server", "--home", str(home), "--abci", self._abci(node),
                 "--state-socket", f"{home}/state.sock",
             ]  # fmt: skip
             self.application_pids.append(self._spawn(home / "application.log", command).pid)
-            _wait_until(lambda: (home / "abci.sock").exists(), "the application's socket", self._processes[-1])
+            _wait_until(lambda: (home / "state.sock").exists(), "the application's socket", self._processes[-1])
         self._spawn(home / "cometbft.log", [self.plan.comet_binary, "start", "--home", str(home)])
 
     def _spawn(self, log: Path, command: Sequence[str]) -> subprocess.Popen[bytes]:

@@ -38,6 +38,7 @@ class Load:
     trickle_s: float = 4.0
     principals: int = 20
     most_tx_per_s: int = 8_000
+    abci: str = "unix"
 
 
 QUICK = Load(
@@ -55,7 +56,9 @@ def run(
     for number in range(load.rounds):
         # Ours first in the very first round alone: it says how long a transaction of kvstore's has to be.
         for application in (DTA, KVSTORE):
-            plan = BarePlan(application, validators, port_base, comet_binary, load.timeout_commit_ms)
+            plan = BarePlan(
+                application, validators, port_base, comet_binary, load.timeout_commit_ms, abci=load.abci
+            )
             figures = _one(plan, load, tx_bytes)
             tx_bytes = int(figures["tx_bytes"])
             runs[application].append(figures)
@@ -75,6 +78,7 @@ def run(
     summary["processor_ratio"] = summary[KVSTORE]["processor_us"] / summary[DTA]["processor_us"]
     summary["timeout_commit_ms"] = load.timeout_commit_ms
     summary["window"] = load.window
+    summary["abci"] = load.abci
     summary["rounds"] = load.rounds
     return summary
 
