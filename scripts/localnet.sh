@@ -19,10 +19,10 @@ case "$1" in
   up | demo)
     ensure_cometbft "$DTA_ROOT/tools"
     case " $* " in *" --ipfs kubo "* | *" --ipfs mixed "*) ensure_kubo ;; esac
-    [ "$1" = up ] || ensure_receipt_verifier
+    [ "$1" = up ] || { ensure_receipt_verifier; ensure_authority_verifier; }
     case " $* " in *" --hsm software "*) DTA_SOFTHSM_MODULE= ;; *) ensure_softhsm ;; esac
     ;;
 esac
 export DTA_COMETBFT="${DTA_COMETBFT:-}" DTA_KUBO="${DTA_KUBO:-}" DTA_SOFTHSM_MODULE="${DTA_SOFTHSM_MODULE:-}"
-export DTA_RECEIPT_VERIFIER="${DTA_RECEIPT_VERIFIER:-}"
+export DTA_RECEIPT_VERIFIER="${DTA_RECEIPT_VERIFIER:-}" DTA_AUTHORITY_VERIFIER="${DTA_AUTHORITY_VERIFIER:-}"
 exec "$DTA_PYTHON" -m dta.localnet "$@"

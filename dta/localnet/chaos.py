@@ -33,7 +33,7 @@ from dta.config import load_node_config
 from dta.errors import DtaError, TimedOut
 from dta.hardening import harden
 from dta.hsm import softhsm
-from dta.localnet.demo import Demo
+from dta.localnet.actors import Demo
 from dta.localnet.network import DEFAULT_PORT_BASE, Network, Plan
 
 VICTIMS = ("application", "agent", "cometbft", "node")

@@ -33,9 +33,9 @@ class Receipts:
     say: Callable[[str], None]
     files: list[tuple[Path, list[str]]] = field(default_factory=list)
 
-    def write_order(self, home: Path, order: str) -> None:
+    def write_order(self, home: Path, order: str, name: str = "order") -> None:
         """The whole story of an order."""
-        out = self._path("order")
+        out = self._path(name)
         made = self.net.dta_json(["receipt", "get", "order", order, "--out", str(out)], home=home)
         self._keep(out, [], f"of order {order[:16]}…, {len(made['transactions'])} transactions")
 
@@ -46,6 +46,13 @@ class Receipts:
         wanted = ["--not-revoked-at", height]
         self.net.dta_json(["receipt", "get", "identity", identity, "--out", str(out), *wanted], home=home)
         self._keep(out, wanted, f"that identity {identity[:16]}… was not revoked at height {height}")
+
+    def write_no_permit(self, home: Path, realm: str, client: str, day: str) -> None:
+        """That a revoked client has no time permit for a day, and never will."""
+        out = self._path("no-permit")
+        wanted = ["receipt", "get", "permit", client, "--realm", realm, "--day", day, "--out", str(out)]
+        self.net.dta_json(wanted, home=home)
+        self._keep(out, [], f"that client {client[:16]}… is revoked and has no permit for {day}")
 
     def verify_offline(self) -> int:
         """Stop everything, then verify: by ours, by the second verifier where there is one; how many verifiers.

@@ -9,6 +9,7 @@
 #   ensure_cometbft   CometBFT from tools/go.mod; sets DTA_COMETBFT
 #   ensure_example_signer  CometBFT's example of a remote signer; sets DTA_EXAMPLE_SIGNER
 #   ensure_receipt_verifier  the second verifier of receipts; sets DTA_RECEIPT_VERIFIER
+#   ensure_authority_verifier  the second verifier of signatures; sets DTA_AUTHORITY_VERIFIER
 #   ensure_kubo       a stock IPFS node from tools/kubo/go.mod; sets DTA_KUBO
 #   ensure_softhsm    SoftHSM2, when root can install it; sets DTA_SOFTHSM_MODULE, empty when there is none
 
@@ -243,15 +244,24 @@ ensure_example_signer() {
       "$module/cmd/priv_val_server" "$DTA_EXAMPLE_SIGNER" "under a minute"
 }
 
-# ensure_receipt_verifier: the second verifier of receipts, in Go; sets DTA_RECEIPT_VERIFIER. Its name has its sources'
-# digest, so that one of other sources is built anew (tests/support/receipt_verifier.py names it the same way).
+# ensure_receipt_verifier: the second verifier of receipts, in Go; sets DTA_RECEIPT_VERIFIER.
 ensure_receipt_verifier() {
-  local directory="$DTA_ROOT/tools/receipt-verifier" name
-  name="receipt-verifier-$(cd "$directory" && LC_ALL=C ls | LC_ALL=C sort | tr '\n' '\0' | xargs -0 cat | digest)"
-  export DTA_RECEIPT_VERIFIER="$DTA_CACHE/$name"
-  [ -x "$DTA_RECEIPT_VERIFIER" ] ||
-    alone "$name" build_go_tool "the second verifier of receipts" "$directory" . "$DTA_RECEIPT_VERIFIER" \
-      "about a minute"
+  own_go_tool receipt-verifier "the second verifier of receipts"
+  export DTA_RECEIPT_VERIFIER="$DTA_CACHE/$tool"
+}
+
+# ensure_authority_verifier: signatures and proofs of the authority, checked in Go; sets DTA_AUTHORITY_VERIFIER.
+ensure_authority_verifier() {
+  own_go_tool authority-verifier "the second verifier of signatures"
+  export DTA_AUTHORITY_VERIFIER="$DTA_CACHE/$tool"
+}
+
+# own_go_tool NAME WHAT: builds our tools/NAME; sets tool, its name in the cache. That has the sources' digest, so that
+# one of other sources is built anew (tests/support/go_tools.py names it the same way).
+own_go_tool() {
+  local directory="$DTA_ROOT/tools/$1"
+  tool="$1-$(cd "$directory" && LC_ALL=C ls | LC_ALL=C sort | tr '\n' '\0' | xargs -0 cat | digest)"
+  [ -x "$DTA_CACHE/$tool" ] || alone "$tool" build_go_tool "$2" "$directory" . "$DTA_CACHE/$tool" "about a minute"
 }
 
 # ensure_kubo: a stock IPFS node, for --ipfs kubo and the conformance suite; sets DTA_KUBO.

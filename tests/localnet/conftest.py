@@ -13,7 +13,7 @@ from types import MappingProxyType
 import pytest
 
 from dta.hsm import softhsm
-from dta.localnet.demo import Demo
+from dta.localnet.actors import Demo
 from dta.localnet.network import Network, Plan
 from tests.localnet.links import Links
 

@@ -1,0 +1,79 @@
+"""Who acts on a localnet: people with homes and identities, each of whose steps is a ``dta`` command."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Any
+
+from dta.errors import EXIT_REFUSED, DtaError
+from dta.localnet.network import Network
+from dta.localnet.telling import Telling
+
+
+class DemoFailed(DtaError):
+    """The demo found something that should not be."""
+
+    kind = "demo-failed"
+
+
+class Demo:
+    """One run. ``network`` is fresh."""
+
+    def __init__(self, network: Network) -> None:
+        self.net = network
+        self.tell = Telling()
+        self.identities: dict[str, str] = {}
+
+    # --- people -------------------------------------------------------------------------------------------------
+    def enrol(self, name: str) -> None:
+        """A client's home, its identity, sponsored by a fiduciary's operator."""
+        home = self.net.client_home(name)
+        home.mkdir(mode=0o700, parents=True)
+        pin = self.net.root / "pins" / name
+        pin.write_text(secrets.token_hex(8) + "\n")
+        pin.chmod(0o600)
+        urls = [argument for node in self.net.nodes() for argument in ("--rpc", self.net.rpc_url(node))]
+        self.net.dta(["init", "client", "--genesis", str(self.net.root / "genesis.json"), *urls], home=home)
+        request = home / "request.dta"
+        self.net.dta(
+            ["identity", "create", "--name", name, "--pin-file", str(pin), "--out", str(request)], home=home
+        )
+        answer = self.net.dta_json(["identity", "sponsor", str(request)], home=self.net.home(0))
+        self.identities[name] = answer["identity"]
+
+    def by(self, name: str, *arguments: str) -> Any:
+        """Run a command as ``name`` and parse its JSON."""
+        return self.net.dta_json(list(arguments), home=self.net.client_home(name))
+
+    # --- steps --------------------------------------------------------------------------------------------------
+    def place(self, label: str, secret: bytes, vault: str, *options: str) -> str:
+        """Alice places an order for ``secret``; returns its reference."""
+        path = self.net.client_home("alice") / f"{label}.secret"
+        path.write_bytes(secret)
+        path.chmod(0o600)
+        answer = self.by("alice", "order", "place", "--vault", vault, "--secret-file", str(path), *options)
+        reference: str = answer["order"]
+        self.tell.done(f"{label}: order {reference[:16]}… is {answer['status']}, {len(secret)} bytes sealed")
+        return reference
+
+    def receive(self, who: str, label: str, request: str, secret: bytes) -> None:
+        """``who`` receives, and what comes out is what went in."""
+        out = self.net.client_home(who) / f"{label}.received"
+        started = time.monotonic()
+        self.by(who, "order", "receive", request, "--out", str(out))
+        if out.read_bytes() != secret:
+            raise DemoFailed(f"{label}: what came out is not what went in")
+        self.tell.done(f"{label}: {who} has it, byte for byte ({time.monotonic() - started:.1f} s)")
+
+    def refused(self, who: str, why: str, *arguments: str) -> str:
+        """A command that the ledger must refuse; returns what it said."""
+        done = self.net.dta(
+            list(arguments), home=self.net.client_home(who), accept=(EXIT_REFUSED,)
+        )
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        said = [line for line in lines if line.startswith(("error", "hint"))]
+        self.tell.done(f"{why}: refused")
+        for line in said[:2]:
+            self.tell.aside(line)
+        return said[0] if said else ""
