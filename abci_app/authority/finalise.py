@@ -58,7 +58,9 @@ def finalise(
         party.public_share = share.encode()
         parties.put(context.state, ceremony, party)
     ceremony.seats = len(seats)
-    ceremony.needed = rules.confirmations_needed(ceremony.kind, len(seats), ceremony.threshold)
+    ceremony.needed = rules.confirmations_needed(
+        ceremony.kind, len(seats), ceremony.members, ceremony.threshold
+    )
     ceremony.finalised_height = context.height
     return pb.FAILURE_NONE
 

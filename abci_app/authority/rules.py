@@ -21,15 +21,16 @@ def valid_threshold(threshold: int, members: int) -> bool:
     return 1 <= threshold <= members and (threshold > 1 or members == 1)
 
 
-def confirmations_needed(kind: pb.CeremonyKind, seats: int, threshold: int) -> int:
+def confirmations_needed(kind: pb.CeremonyKind, seats: int, members: int, threshold: int) -> int:
     """How many confirmations bring an epoch into force.
 
     A first key, ``threshold``. Shares that replace others, so many that a third of the members may have lied: what
-    they replace is destroyed then.
+    they replace is destroyed then. Of the ``members`` of the frozen record: who lost a seat may have been honest (it
+    rotated its keys, say), and then the liars are still among the ``seats``.
     """
     if kind == pb.CEREMONY_KIND_KEY:
         return threshold
-    return min(seats, threshold + (seats - 1) // 3)
+    return min(seats, threshold + (members - 1) // 3)
 
 
 def dealings_needed(ceremony: pb.CeremonyRecord) -> int:
