@@ -12,7 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
 from abci_app.block import Block, BlockResult, Changes, Genesis, Time, TxResult
-from abci_app.errors import GenesisRefused
+from abci_app.errors import GenesisRefused, UpgradeNeeded
 from abci_app.pb.dta.abci.v1 import abci_pb2 as pb
 from abci_app.server import convert
 from abci_app.server.dispatch import AbciRefused
@@ -61,7 +61,8 @@ class Application:
     """One state database and one state machine. Every method but :meth:`query` runs on the event loop.
 
     ``after_commit`` is called at the end of each Commit (to schedule pruning); it must not block. ``write_lock`` is
-    held while the database stages or writes, so that pruning in another thread takes turns with it.
+    held while the database stages or writes, so that pruning in another thread takes turns with it. ``on_last_block``
+    is called after the Commit of the last block before rules that this binary lacks.
     """
 
     def __init__(
@@ -72,12 +73,14 @@ class Application:
         *,
         version: str,
         after_commit: Callable[[], None] = lambda: None,
+        on_last_block: Callable[[UpgradeNeeded], None] = lambda _: None,
     ) -> None:
         self.write_lock = Lock()
         self._database = database
         self._machine = machine
         self._version = version
         self._after_commit = after_commit
+        self._on_last_block = on_last_block
         self._mempool = mempool
         self._genesis: _PendingGenesis | None = None
         self._finalized: _Finalized | None = None
@@ -187,9 +190,9 @@ class Application:
     def commit(self, _: pb.CommitRequest) -> pb.CommitResponse:
         """Write the finalized block in one synced batch. All blocks are kept (``retain_height`` 0).
 
-        Where the next block has rules that this binary lacks, it is written, and
-        :class:`abci_app.errors.UpgradeNeeded` raised: at once, and not when this node would happen to be asked about
-        that block.
+        Where the next block has rules that this binary lacks, ``on_last_block`` is called: it has to end the process,
+        but not at once. A peer that is a moment behind still needs our votes for this block; without them it would
+        stand before it for ever, and not say why.
         """
         finalized = self._finalized
         if finalized is None:
@@ -199,9 +202,12 @@ class Application:
         self._finalized = None
         self._genesis = None
         self._view = CachedView(self._database.view())
-        self._machine.require_version(self._view)
         self._mempool.begin_recheck(finalized.staged.height, finalized.time)
         self._after_commit()
+        try:
+            self._machine.require_version(self._view)
+        except UpgradeNeeded as needed:
+            self._on_last_block(needed)
         return pb.CommitResponse(retain_height=0)
 
     def _over_genesis(self) -> Overlay:

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 EXIT_USAGE = 2
 EXIT_FATAL = 70
 EXIT_UPGRADE = 76
+# After the last block that this binary has rules for: so long it stays, for peers that are a moment behind.
+UPGRADE_LINGER_S = 10.0
 EXIT_STATE = 73
 # CometBFT makes four, and four more while an old process of it still goes.
 MAX_ABCI_CONNECTIONS = 16
@@ -112,9 +114,14 @@ async def serve(
 ) -> None:
     """Listen and serve until SIGTERM or SIGINT. Raises :class:`ListenRefused`."""
     executor = ThreadPoolExecutor(WORKER_THREADS, thread_name_prefix="dta-app")
+
+    def linger(needed: UpgradeNeeded) -> None:
+        asyncio.get_running_loop().call_later(UPGRADE_LINGER_S, home.die, needed)
+
     application = Application(
-        database, machine, mempool, version=version("dta"), after_commit=lambda: pruner.schedule()
-    )
+        database, machine, mempool, version=version("dta"), after_commit=lambda: pruner.schedule(),
+        on_last_block=linger,
+    )  # fmt: skip
     pruner = Pruner(database, application.write_lock, executor, home.die)
     dispatcher = Dispatcher(application, internal_code=Code.INTERNAL, executor=executor, die=home.die, log=log)
 

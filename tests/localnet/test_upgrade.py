@@ -35,7 +35,7 @@ def start_and_wait(net: Network, node: int) -> tuple[int, str]:
 
 def test_every_node_stops_before_the_block_and_one_with_the_version_goes_on(tmp_path: Path) -> None:
     with own_network(make_plan(4, PORT_BASE)) as net:
-        at = net.height(0) + 20  # an idle chain makes a block in 5 s
+        at = net.height(0) + 12  # an idle chain makes a block in 5 s
         propose = ["governance", "propose", "upgrade", "--height", str(at), "--version", "2"]
         proposal = net.dta_json(propose, home=net.home(0))["proposal"]
         for node in (1, 2):

@@ -26,13 +26,15 @@ class Chain:
         self.store = MemoryStore()
         self.mempool = CountingMempool()
         self.commits = 0
+        self.lacking: list[UpgradeNeeded] = []
         self.open()
 
     def open(self) -> None:
         self.database = StateDB(self.store)
         self.app = Application(
-            self.database, SettingMachine(), cast(Any, self.mempool), version="0.1.0", after_commit=self._committed
-        )
+            self.database, SettingMachine(), cast(Any, self.mempool), version="0.1.0", after_commit=self._committed,
+            on_last_block=self.lacking.append,
+        )  # fmt: skip
 
     def _committed(self) -> None:
         self.commits += 1
@@ -247,12 +249,13 @@ def test_commit_keeps_all_blocks_announces_the_recheck_and_asks_for_pruning(chai
     assert chain.mempool.rechecks == [genesis, block, block]
 
 
-def test_a_version_that_is_lacking_ends_commit_once_the_block_is_written_and_every_start(chain: Chain) -> None:
+def test_a_version_that_is_lacking_is_told_once_the_block_is_written_and_ends_every_start(chain: Chain) -> None:
     chain.init()
-    with pytest.raises(UpgradeNeeded):
-        chain.block(1, b"version=2")
-    assert chain.database.height == 1
-    assert chain.commits == 0
+    chain.block(1, b"a=1")
+    assert chain.lacking == []
+    chain.block(2, b"version=2")
+    assert chain.database.height == 2
+    assert [needed.version for needed in chain.lacking] == [2]
     chain.open()
     with pytest.raises(UpgradeNeeded):
         chain.info()
