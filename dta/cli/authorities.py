@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dta.cli.custody import Work, find_id
+from dta.cli.custody import find_id
 from dta.client.authority import every
+from dta.client.ledger import Ledger
 from dta.errors import NotFound, UsageError
 
 
-def resolve(work: Work, text: str) -> bytes:
+def resolve(ledger: Ledger, text: str) -> bytes:
     """The id of the key with this name, or of which these are the first digits: of those the ledger has, by proof.
 
     Raises NotFound, UsageError (several have the name).
     """
-    known = every(work.ledger)
+    known = every(ledger)
     named = [record.id for record in known if record.name == text]
     if len(named) == 1:
         return named[0]

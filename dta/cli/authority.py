@@ -9,15 +9,15 @@ import typer
 
 from abci_app.authority import record, rules
 from abci_app.pb.dta.v1 import authority_pb2 as pb
+from dta.cli import authorities
 from dta.cli.authority_view import authority_json, ceremony_json, ceremony_lines, view_json, view_lines
-from dta.cli.custody import Yes, find_id, table
+from dta.cli.custody import Yes, table
 from dta.cli.session import Session, session_of
 from dta.client import authority, fiduciaries, governance
 from dta.client.authority import AuthorityView
 from dta.client.custody.names import NameBook
 from dta.client.governance import Done
-from dta.client.ledger import Ledger
-from dta.errors import NotFound, UsageError
+from dta.errors import UsageError
 
 app = typer.Typer(help="Keys that the fiduciaries hold together.", no_args_is_help=True)
 
@@ -81,7 +81,7 @@ def reshare(
     profile = session.profile()
     names = NameBook.of_home(session.home)
     with session.keyring() as ring, session.ledger() as ledger, session.working("proposing"):
-        found = authority.view(ledger, _find(ledger, which))
+        found = authority.view(ledger, authorities.resolve(ledger, which))
         if found.epoch is None:
             raise UsageError("this authority has no key yet", hint="see `dta authority show`")
         members = [names.resolve(one) for one in member or []]
@@ -107,7 +107,7 @@ def accept(
     profile = session.profile()
     names = NameBook.of_home(session.home)
     with session.keyring() as ring, session.ledger() as ledger:
-        found = authority.view(ledger, _find(ledger, which))
+        found = authority.view(ledger, authorities.resolve(ledger, which))
         ceremony = found.ceremony
         if ceremony is None or ceremony.record.phase != pb.CEREMONY_PHASE_CONSENT:
             raise UsageError("no ceremony of this authority waits for consent", hint="see `dta authority show`")
@@ -147,23 +147,8 @@ def show(context: typer.Context, which: AuthorityId) -> None:
     session = session_of(context)
     names = NameBook.of_home(session.home)
     with session.ledger() as ledger, session.working("reading"):
-        found: AuthorityView = authority.view(ledger, _find(ledger, which))
+        found: AuthorityView = authority.view(ledger, authorities.resolve(ledger, which))
     session.show(view_json(found), view_lines(found, names))
-
-
-def _find(ledger: Ledger, text: str) -> bytes:
-    """The id of a name, of all digits or of the first ones. Raises UsageError, NotFound."""
-    if len(text) == 64 and all(char in "0123456789abcdef" for char in text):
-        return bytes.fromhex(text)
-    known = authority.every(ledger)
-    named = [one.id for one in known if one.name == text]
-    if len(named) > 1:
-        raise UsageError(f"several authorities are called {text!r}", hint="give the id: `dta authority list`")
-    if named:
-        return named[0]
-    if any(char not in "0123456789abcdef" for char in text.lower()):
-        raise NotFound(f"no authority is called {text!r}", hint="see `dta authority list`")
-    return find_id(text, [one.id for one in known], "authority")
 
 
 def _proposed(session: Session, done: Done, id_: bytes, holders: str) -> None:

@@ -71,7 +71,7 @@ def place(
         known = list(records.known_vaults(work.session.home.path))
         new = NewOrder(
             vault=find_id(vault, known, "vault") if vault else b"",
-            authority=authorities.resolve(work, authority) if authority else b"",
+            authority=authorities.resolve(work.ledger, authority) if authority else b"",
             secret=SecretBytes(read_secret(secret_file, MAX_ENVELOPE_BYTES, "the secret")),
             policy=made, rule=rule, fiduciaries=[work.names.resolve(name) for name in fiduciary or ()],
             threshold=threshold, expires_at_time_s=int(time.time()) + expires_in if expires_in else 0,

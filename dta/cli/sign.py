@@ -56,7 +56,7 @@ def request(
                 work.names, text=policy_text, file=policy_file, beneficiary="", veto_window_s=veto_window,
                 vetoers=vetoer,
             )  # fmt: skip
-        key = authorities.resolve(work, authority)
+        key = authorities.resolve(work.ledger, authority)
         found = signing.place(work.custody, key, kind, content, raw=raw, policy=made)
         id_ = found.record.request
         work.session.talk(f"signing order {id_.hex()}")
