@@ -47,10 +47,7 @@ def test_every_schedule_ends_in_one_state_on_all_nodes_and_in_a_replay_from_gene
     path = tmp_path / "blocks.json"
     replay.write_runs(path, runs)
     expected = [line for run in runs for line in replay.lines_of(run)]
-    assert replayed_elsewhere(path, sys.executable) == expected
-    other = other_python()
-    if other is not None:
-        assert replayed_elsewhere(path, other) == expected
+    assert replayed_elsewhere(path, other_python() or sys.executable) == expected
 
 
 def test_a_seed_names_one_schedule() -> None:
