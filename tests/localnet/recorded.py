@@ -30,7 +30,7 @@ def record(net: Network, node: int, up_to: int, path: Path) -> list[str]:
             found = rpc.call(requests.block(height))
             blocks.append(block_to_json(Block(height, found.header.time, found.txs)))
             app_hashes.append(rpc.call(requests.commit(height + 1)).header.app_hash.hex())
-    start = {"genesis": genesis_to_json(genesis), "blocks": []}
+    start = {"dealt": False, "genesis": genesis_to_json(genesis), "blocks": []}
     run = {"seed": 0, "variant": 0, "blocks": blocks}
     path.write_text(json.dumps({"starts": {"0": start}, "runs": [run]}))
     return app_hashes

@@ -73,14 +73,20 @@ class Prelude:
         return store
 
 
-def finalize(genesis: Genesis, view: StateView, height: int, block: Block) -> tuple[BlockResult, Changes]:
-    """What FinalizeBlock does. Genesis has no Commit: its changes go with the first block's."""
+def finalize(
+    genesis: Genesis, view: StateView, height: int, block: Block, *, dealt: bool = True
+) -> tuple[BlockResult, Changes]:
+    """What FinalizeBlock does. Genesis has no Commit: its changes go with the first block's.
+
+    ``dealt``: with the keys that every simulated chain has from its first block on; a real one has none.
+    """
     if height:
         result = transition.apply_block(view, block)
         return result, result.changes
     first = Overlay(view)
     first.apply(transition.init_chain(genesis))
-    deal_keys(first)
+    if dealt:
+        deal_keys(first)
     result = transition.apply_block(first, block)
     first.apply(result.changes)
     return result, first.changes()

@@ -66,6 +66,7 @@ def write_runs(path: Path, runs: Sequence[Run]) -> None:
     document = {
         "starts": {
             str(variant): {
+                "dealt": True,
                 "genesis": genesis_to_json(prelude(variant).genesis),
                 "blocks": [block_to_json(block) for block in prelude(variant).blocks],
             }
@@ -92,16 +93,16 @@ def replay_file(path: Path) -> list[str]:
     for variant, start in document["starts"].items():
         genesis = genesis_from_json(start["genesis"])
         store, _ = replay_blocks(genesis, [block_from_json(block) for block in start["blocks"]])
-        starts[int(variant)] = (genesis, list(store.scan(b"")))
+        starts[int(variant)] = (genesis, start["dealt"], list(store.scan(b"")))
     lines = []
     for run in document["runs"]:
-        genesis, entries = starts[run["variant"]]
+        genesis, dealt, entries = starts[run["variant"]]
         store = MemoryStore()
         store.write(entries, sync=True)
         state = StateDB(store)
         lines.append(f"seed {run['seed']}")
         for block in map(block_from_json, run["blocks"]):
-            _, changes = finalize(genesis, state.view(), state.height, block)
+            _, changes = finalize(genesis, state.view(), state.height, block, dealt=dealt)
             state.commit(state.stage(block.height, changes))
             lines.append(f"{block.height} {state.app_hash.hex()}")
     return lines
