@@ -61,9 +61,14 @@ def request_record(net: Network, request: str, node: int | None = None) -> custo
 
 
 def wait_until_fulfilled(net: Network, order: str, count: int | None = None) -> None:
-    """Until so many fiduciaries (all by default) have fulfilled the order."""
+    """Until so many fiduciaries (all by default) have fulfilled the order, and commands see it.
+
+    What was just committed can be proved once the next block is there: until then a command reads the state before it.
+    """
     wanted = net.plan.validators if count is None else count
     wait_until(f"{wanted} fulfilments of {order}", lambda: order_record(net, order).fulfilled >= wanted)
+    node = next(one for one in net.nodes() if net.height(one))
+    net.wait_for_height(net.height(node) + 1, [node])
 
 
 def status(net: Network, node: int) -> Any:
