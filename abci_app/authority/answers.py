@@ -69,4 +69,3 @@ def submit(
     else:
         EXTRACTIONS.put(context.state, record, request)
     return record
-

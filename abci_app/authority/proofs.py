@@ -46,4 +46,3 @@ def blinded_holds(what: Asked, by: Answerer, item: pb.ExtractionItem, partial: B
 def combine_signature(shares: Sequence[tuple[int, bytes]]) -> bytes:
     """The signature (48 bytes) out of threshold-many verified shares, by their members' indices."""
     return extraction.combine(G1, [(index, G1.decode(share)) for index, share in shares]).encode()
-
