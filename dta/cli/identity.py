@@ -14,6 +14,7 @@ from abci_app.cid import cid_of
 from abci_app.pb.dta.v1 import identity_pb2
 from dta.cli import identityview, keystores
 from dta.cli.keystores import Choice
+from dta.cli.option_groups import with_groups
 from dta.cli.session import Session, session_of
 from dta.client import leaves
 from dta.client.custody.blocks import Blocks
@@ -26,7 +27,7 @@ from dta.founding.genesis_file import GenesisFile
 from dta.home import read_file, write_file
 from dta.hsm.config import KeystoreConfig
 from dta.identity import lifecycle, publish
-from dta.identity.create import KeystorePlan, create_profile, read_request, request_json
+from dta.identity.create import create_profile, read_request, request_json
 from dta.identity.document import Description
 from dta.identity.lifecycle import Outcome, Rotation
 from dta.identity.profile import ROLES, Profile, load_document_block, load_profile
@@ -65,22 +66,16 @@ def _show_outcome(session: Session, done: str, outcome: Outcome) -> None:
 
 
 @app.command("create")
+@with_groups
 def create(
     context: typer.Context,
+    *,
     name: Annotated[str, typer.Option(help="What it is called: lower-case letters, digits and -._")],
     role: Annotated[list[str] | None, typer.Option(help="principal, beneficiary (both); repeat it.")] = None,
     out: Annotated[Path | None, typer.Option(help="Another copy of the request for a sponsor.")] = None,
-    hsm: keystores.Hsm = "software",
-    module: keystores.Module = None,
-    pin_file: keystores.PinFile = None,
-    operator_keystore: keystores.OperatorKind = "",
-    operator_module: keystores.OperatorModule = None,
-    operator_token: keystores.OperatorToken = "",
-    operator_pin_file: keystores.OperatorPin = None,
-    next_keystore: keystores.NextKind = "",
-    next_module: keystores.NextModule = None,
-    next_token: keystores.NextToken = "",
-    next_pin_file: keystores.NextPin = None,
+    common: keystores.Common,
+    operator: keystores.Operator,
+    following: keystores.Next,
     reuse_keys: keystores.ReuseKeys = False,
 ) -> None:
     """Make an identity: its keys, its document, and the request file with which a fiduciary registers it."""
@@ -89,13 +84,7 @@ def create(
     roles = tuple(role or ("principal", "beneficiary"))
     if not set(roles) <= set(ROLES) - {"fiduciary"}:
         raise UsageError("the roles are principal and beneficiary", hint="a fiduciary is made by `dta init fiduciary`")
-    common = Choice(hsm, module, "", pin_file)
-    directory = session.home.keystores_dir
-    operator = Choice(operator_keystore, operator_module, operator_token, operator_pin_file)
-    following = Choice(next_keystore, next_module, next_token, next_pin_file)
-    plan = KeystorePlan(
-        operator.place("operator", name, directory, common), following.place("next", name, directory, common)
-    )
+    plan = keystores.planned(name, session.home.keystores_dir, common, operator, following)
     with session.keyring() as ring, session.working("making keys"):
         profile, block = create_profile(
             session.home, ring, name, plan, Description(name, roles), gid=client.gid, time_s=int(time.time()),
@@ -243,20 +232,16 @@ def list_identities(
 
 
 @app.command("rotate")
+@with_groups
 def rotate(
     context: typer.Context,
+    *,
     new_name: Annotated[str | None, typer.Option("--name", help="Another name in the document.")] = None,
     gateway_url: Annotated[list[str] | None, typer.Option(help="Other gateways (a fiduciary's); repeat it.")] = None,
     new_derived: Annotated[bool, typer.Option("--new-derived-keys", help="New BLS and HPKE keys too.")] = False,
     module: keystores.Module = None,
-    next_keystore: keystores.NextKind = "",
-    next_module: keystores.NextModule = None,
-    next_token: keystores.NextToken = "",
-    next_pin_file: keystores.NextPin = None,
-    node_keystore: keystores.NodeKind = "",
-    node_module: keystores.NodeModule = None,
-    node_token: keystores.NodeToken = "",
-    node_pin_file: keystores.NodePin = None,
+    following: keystores.Next,
+    node: keystores.Node,
 ) -> None:
     """Go on to the next key, and commit to another. Lifts a suspension. Run it again if it was cut short.
 
@@ -273,16 +258,16 @@ def rotate(
         return choice.place(name, profile.name, session.home.keystores_dir, Choice("", module))
 
     change = Rotation(
-        elsewhere(Choice(next_keystore, next_module, next_token, next_pin_file), "next"), new_derived, new_name,
+        elsewhere(following.choice, "next"), new_derived, new_name,
         tuple(gateway_url) if gateway_url is not None else None,
-        node=elsewhere(Choice(node_keystore, node_module, node_token, node_pin_file), "node"),
+        node=elsewhere(node.choice, "node"),
     )  # fmt: skip
     with session.keyring() as ring, session.ledger() as ledger, session.working(_WAITING):
-        following, outcome = lifecycle.rotate(
+        rotated, outcome = lifecycle.rotate(
             session.home, ring, ledger, profile, change, _publisher(session, ledger, None), int(time.time())
         )
-    _take_node_keystore(session, following)
-    _show_outcome(session, f"rotated to generation {following.generation}", outcome)
+    _take_node_keystore(session, rotated)
+    _show_outcome(session, f"rotated to generation {rotated.generation}", outcome)
 
 
 def _take_node_keystore(session: Session, profile: Profile) -> None:

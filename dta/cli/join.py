@@ -8,53 +8,43 @@ from typing import Annotated
 
 import typer
 
-from dta.cli import keystores
-from dta.cli.keystores import Choice
+from dta.cli import keystores, node_options
+from dta.cli.option_groups import with_groups
 from dta.cli.rejoin import draft_of
 from dta.cli.session import Session, session_of
 from dta.founding import client, genesis_file
-from dta.founding.fiduciary import NodePlan, gateway_bind_of, split_address
+from dta.founding.fiduciary import NodePlan
 from dta.founding.join import Joined, join
 from dta.founding.rejoin import peers_of
 from dta.home import read_file
-from dta.identity.create import KeystorePlan
 
 
+@with_groups
 def init_join(
     context: typer.Context,
-    name: Annotated[str, typer.Option(help="What the fiduciary is called: lower-case letters, digits and -._")],
-    genesis: Annotated[Path, typer.Option(help="The ledger's genesis.json, from somebody you trust.")],
-    rpc: Annotated[list[str], typer.Option(help="Another node's RPC address, such as http://127.0.0.1:26657.")],
-    gateway_url: Annotated[str, typer.Option(help="Its gateway, as everybody reaches it.")],
-    p2p: Annotated[str, typer.Option(help="host:port at which the other nodes reach this one.")],
+    *,
+    name: node_options.FiduciaryName,
+    genesis: node_options.TrustedGenesis,
+    rpc: node_options.OtherRpc,
+    gateway_url: node_options.GatewayUrl,
+    p2p: node_options.P2p,
     peers: Annotated[Path | None, typer.Option(help="The draft of the genesis: where the founders are.")] = None,
-    peer: Annotated[list[str] | None, typer.Option(help="A peer, id@host:port; repeat it.")] = None,
-    gateway_bind: Annotated[str, typer.Option(help="host:port the gateway listens on (every address).")] = "",
-    p2p_bind: Annotated[str, typer.Option(help="host:port CometBFT listens on for peers (every address).")] = "",
-    rpc_port: Annotated[int, typer.Option(help="CometBFT's RPC port, on 127.0.0.1.")] = 26657,
-    timeout_commit_ms: Annotated[int, typer.Option(help="The pace of the chain, where no draft says it.")] = 1000,
-    max_state_age_s: Annotated[int, typer.Option(help="Hooks act on nothing when the last block is older.")] = 60,
-    blocks: Annotated[str, typer.Option(help="Block store: embedded or kubo.")] = "embedded",
-    kubo_api: Annotated[str, typer.Option(help="Kubo's RPC address, where it is the block store.")] = "",
-    kubo_binary: Annotated[str, typer.Option(help="Kubo's program: `dta start` runs one for this node.")] = "",
-    kubo_gateway: Annotated[str, typer.Option(help="host:port on the loopback of that Kubo's own gateway.")] = "",
-    comet_binary: Annotated[str, typer.Option(help="CometBFT's program.")] = "cometbft",
-    localnet: Annotated[bool, typer.Option("--localnet", help="Peers may share a private address.")] = False,
-    hsm: keystores.Hsm = "software",
-    module: keystores.Module = None,
-    pin_file: keystores.PinFile = None,
-    operator_keystore: keystores.OperatorKind = "",
-    operator_module: keystores.OperatorModule = None,
-    operator_token: keystores.OperatorToken = "",
-    operator_pin_file: keystores.OperatorPin = None,
-    next_keystore: keystores.NextKind = "",
-    next_module: keystores.NextModule = None,
-    next_token: keystores.NextToken = "",
-    next_pin_file: keystores.NextPin = None,
-    node_keystore: keystores.NodeKind = "",
-    node_module: keystores.NodeModule = None,
-    node_token: keystores.NodeToken = "",
-    node_pin_file: keystores.NodePin = None,
+    peer: node_options.Peer = None,
+    gateway_bind: node_options.GatewayBind = "",
+    p2p_bind: node_options.P2pBind = "",
+    rpc_port: node_options.RpcPort = 26657,
+    timeout_commit_ms: node_options.Pace = 1000,
+    max_state_age_s: node_options.MaxStateAge = 60,
+    blocks: node_options.BlockStore = "embedded",
+    kubo_api: node_options.KuboApi = "",
+    kubo_binary: node_options.KuboBinary = "",
+    kubo_gateway: node_options.KuboGateway = "",
+    comet_binary: node_options.CometBinary = "cometbft",
+    localnet: node_options.Localnet = False,
+    common: keystores.Common,
+    operator: keystores.Operator,
+    following: keystores.Next,
+    node: keystores.Node,
     reuse_keys: keystores.ReuseKeys = False,
 ) -> None:
     """Make the node and the identity of a fiduciary to be, for a ledger that exists.
@@ -63,18 +53,12 @@ def init_join(
     docs/runbooks/admit-a-fiduciary.md.
     """
     session = session_of(context)
-    common, directory = Choice(hsm, module, "", pin_file), session.home.keystores_dir
-    operator = Choice(operator_keystore, operator_module, operator_token, operator_pin_file)
-    following = Choice(next_keystore, next_module, next_token, next_pin_file)
-    node = Choice(node_keystore, node_module, node_token, node_pin_file)
-    choices = {"operator": operator, "next": following, "node": node}
-    stores = KeystorePlan(*(choice.place(role, name, directory, common) for role, choice in choices.items()))
+    stores = keystores.planned(name, session.home.keystores_dir, common, operator, following, node)
     found = genesis_file.read(read_file(genesis, "the genesis"))
     draft = draft_of(peers, found.gid)
-    p2p_host, p2p_port = split_address(p2p, "--p2p")
+    p2p_listens = node_options.p2p_bind(p2p_bind, p2p, localnet)
     plan = NodePlan(
-        gateway_url, split_address(gateway_bind, "--gateway-bind") if gateway_bind else gateway_bind_of(gateway_url),
-        p2p, p2p_bind or (f"{p2p_host}:{p2p_port}" if localnet else f"0.0.0.0:{p2p_port}"), rpc_port,
+        gateway_url, node_options.gateway_bind(gateway_bind, gateway_url), p2p, p2p_listens, rpc_port,
         timeout_commit_ms=draft.founders[0].timeout_commit_ms if draft else timeout_commit_ms, blocks=blocks,
         private_network=localnet, kubo_api=kubo_api, kubo_binary=kubo_binary, kubo_gateway=kubo_gateway,
         comet_binary=comet_binary, max_state_age_s=max_state_age_s,

@@ -9,25 +9,14 @@ from typing import Annotated, TypeAlias
 import typer
 
 from dta.hsm.config import KeystoreConfig
+from dta.identity.create import KeystorePlan
 from dta.identity.keys import place
 
 Hsm: TypeAlias = Annotated[str, typer.Option("--hsm", help="Where keys go: software, softhsm or pkcs11.")]
 Module: TypeAlias = Annotated[Path | None, typer.Option("--module", help="The token's PKCS#11 module.")]
-PinFile: TypeAlias = Annotated[
-    Path | None, typer.Option("--pin-file", help="File with the PIN or passphrase of every keystore, mode 0600.")
-]
-OperatorKind: TypeAlias = Annotated[str, typer.Option("--operator-keystore", help="For the current key, as --hsm.")]
-OperatorModule: TypeAlias = Annotated[Path | None, typer.Option("--operator-module", help="Its PKCS#11 module.")]
-OperatorToken: TypeAlias = Annotated[str, typer.Option("--operator-token", help="Its token's label.")]
-OperatorPin: TypeAlias = Annotated[Path | None, typer.Option("--operator-pin-file", help="Its PIN file.")]
-NextKind: TypeAlias = Annotated[str, typer.Option("--next-keystore", help="For the next key, as --hsm.")]
-NextModule: TypeAlias = Annotated[Path | None, typer.Option("--next-module", help="Its PKCS#11 module.")]
-NextToken: TypeAlias = Annotated[str, typer.Option("--next-token", help="Its token's label.")]
-NextPin: TypeAlias = Annotated[Path | None, typer.Option("--next-pin-file", help="Its PIN file.")]
-NodeKind: TypeAlias = Annotated[str, typer.Option("--node-keystore", help="For the node's keys, as --hsm.")]
-NodeModule: TypeAlias = Annotated[Path | None, typer.Option("--node-module", help="Its PKCS#11 module.")]
-NodeToken: TypeAlias = Annotated[str, typer.Option("--node-token", help="Its token's label.")]
-NodePin: TypeAlias = Annotated[Path | None, typer.Option("--node-pin-file", help="Its PIN file.")]
+OwnModule: TypeAlias = Annotated[Path | None, typer.Option(help="Its PKCS#11 module.")]
+OwnToken: TypeAlias = Annotated[str, typer.Option(help="Its token's label.")]
+OwnPinFile: TypeAlias = Annotated[Path | None, typer.Option(help="Its PIN file.")]
 ReuseKeys: TypeAlias = Annotated[
     bool, typer.Option("--reuse-keys", help="Take the keys that are there: a lost home made again.")
 ]
@@ -51,3 +40,83 @@ class Choice:
             token_label=self.token or f"{name}-{role}",
             pin_file=self.pin_file or common.pin_file,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What is said about every keystore that nothing of its own is said about."""
+
+    hsm: Hsm = "software"
+    module: Module = None
+    pin_file: Annotated[
+        Path | None, typer.Option(help="File with the PIN or passphrase of every keystore, mode 0600.")
+    ] = None
+
+    @property
+    def choice(self) -> Choice:
+        """All of it: there is no token that is everybody's."""
+        return Choice(self.hsm, self.module, "", self.pin_file)
+
+
+@dataclass(frozen=True, slots=True)
+class CommonTokens(Common):
+    """The same, of keystores that outlived a disk: tokens, where nothing is said."""
+
+    hsm: Hsm = "softhsm"
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """The keystore of the current key."""
+
+    operator_keystore: Annotated[str, typer.Option(help="For the current key, as --hsm.")] = ""
+    operator_module: OwnModule = None
+    operator_token: OwnToken = ""
+    operator_pin_file: OwnPinFile = None
+
+    @property
+    def choice(self) -> Choice:
+        """All of it."""
+        return Choice(self.operator_keystore, self.operator_module, self.operator_token, self.operator_pin_file)
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """The keystore of the next key."""
+
+    next_keystore: Annotated[str, typer.Option(help="For the next key, as --hsm.")] = ""
+    next_module: OwnModule = None
+    next_token: OwnToken = ""
+    next_pin_file: OwnPinFile = None
+
+    @property
+    def choice(self) -> Choice:
+        """All of it."""
+        return Choice(self.next_keystore, self.next_module, self.next_token, self.next_pin_file)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """The keystore of a fiduciary's node."""
+
+    node_keystore: Annotated[str, typer.Option(help="For the node's keys, as --hsm.")] = ""
+    node_module: OwnModule = None
+    node_token: OwnToken = ""
+    node_pin_file: OwnPinFile = None
+
+    @property
+    def choice(self) -> Choice:
+        """All of it."""
+        return Choice(self.node_keystore, self.node_module, self.node_token, self.node_pin_file)
+
+
+def planned(
+    name: str, directory: Path, common: Common, operator: Operator, following: Next, node: Node | None = None
+) -> KeystorePlan:
+    """The keystores of a new identity ``name``, as the options say; files go into ``directory``."""
+    everywhere = common.choice
+    return KeystorePlan(
+        operator.choice.place("operator", name, directory, everywhere),
+        following.choice.place("next", name, directory, everywhere),
+        None if node is None else node.choice.place("node", name, directory, everywhere),
+    )
