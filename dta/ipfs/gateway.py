@@ -22,7 +22,7 @@ from abci_app.crypto.ed25519 import verify
 from abci_app.limits import MAX_IDENTITY_ENVELOPE_BYTES
 from dta.ipfs.auth import MAX_CLAIM_S, BadClaim, PutClaim, put_statement, read_claim
 from dta.ipfs.errors import BlockCorrupt, BlockMissing, StoreFull, StoreUnreachable
-from dta.ipfs.http_guard import GuardedServer, client_address
+from dta.ipfs.http_guard import Listening, client_address, listen
 from dta.ipfs.quota import NoRoom, Outstanding, OverQuota, OverRate, RateLimit, Room
 from dta.ipfs.store import MAX_BLOCK_BYTES, BlockStore
 
@@ -106,30 +106,17 @@ class Gateway:
         self._address_rate = _rate(config.address_requests_per_minute, monotonic_s)
         self._identity_rate = _rate(config.identity_requests_per_minute, monotonic_s)
         self._document_rate = _rate(config.documents_per_minute, monotonic_s)
-        self._guarded: GuardedServer | None = None
-        self._listener: asyncio.Server | None = None
+        self._listening: Listening | None = None
 
     async def start(self) -> tuple[str, int]:
         """Listen; the (host, port) that was bound. Raises OSError where it can't be."""
-        config = self._config
-        self._guarded = GuardedServer(
-            self._answer,
-            lifetime_s=config.connection_s,
-            max_connections=config.max_connections,
-            max_per_address=config.max_connections_per_address,
-            trusted_proxies=config.trusted_proxies,
-        )
-        loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(self._guarded, config.host, config.port)
-        host, port = self._listener.sockets[0].getsockname()[:2]
-        return host, port
+        self._listening = await listen(self._answer, self._config)
+        return self._listening.address
 
     async def stop(self) -> None:
         """Stop listening, give requests in progress a few seconds, then cut them."""
-        if self._listener is not None:
-            self._listener.close()
-        if self._guarded is not None:
-            await self._guarded.shutdown(timeout=3.0)
+        if self._listening is not None:
+            await self._listening.stop()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         try:

@@ -7,11 +7,16 @@ Here every connection carries one request and is cut at its deadline, whatever i
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv6Address, ip_address
+from typing import Final, Protocol
 
 from aiohttp import web
+
+STOP_S: Final = 3.0
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class GuardedServer(web.Server):
@@ -22,7 +27,7 @@ class GuardedServer(web.Server):
 
     def __init__(
         self,
-        handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        handler: Handler,
         *,
         lifetime_s: float,
         max_connections: int,
@@ -60,6 +65,51 @@ class GuardedServer(web.Server):
             if not self._per_address[key]:
                 del self._per_address[key]
         super().connection_lost(handler, exc)
+
+
+class Bounds(Protocol):
+    """Where a server listens and what it bears, of its configuration. ``port`` 0: any free one."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def connection_s(self) -> float: ...
+    @property
+    def max_connections(self) -> int: ...
+    @property
+    def max_connections_per_address(self) -> int: ...
+    @property
+    def trusted_proxies(self) -> frozenset[str]: ...
+
+
+class Listening:
+    """A guarded server that is bound, to the (host, port) of ``address``."""
+
+    def __init__(self, guarded: GuardedServer, listener: asyncio.Server) -> None:
+        self._guarded = guarded
+        self._listener = listener
+        host, port = listener.sockets[0].getsockname()[:2]
+        self.address: tuple[str, int] = (host, port)
+
+    async def stop(self) -> None:
+        """Stop listening, give requests in progress a few seconds, then cut them."""
+        self._listener.close()
+        await self._guarded.shutdown(timeout=STOP_S)
+
+
+async def listen(handler: Handler, bounds: Bounds, tls: ssl.SSLContext | None = None) -> Listening:
+    """Bind a guarded server, with TLS where there is a context for it. Raises OSError where it can't be."""
+    guarded = GuardedServer(
+        handler,
+        lifetime_s=bounds.connection_s,
+        max_connections=bounds.max_connections,
+        max_per_address=bounds.max_connections_per_address,
+        trusted_proxies=bounds.trusted_proxies,
+    )
+    loop = asyncio.get_running_loop()
+    return Listening(guarded, await loop.create_server(guarded, bounds.host, bounds.port, ssl=tls))
 
 
 def address_key(address: str) -> str:

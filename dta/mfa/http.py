@@ -18,7 +18,7 @@ from aiohttp import web
 
 from abci_app.crypto.curve import G1
 from abci_app.mfa.points import MIN_SALT_BYTES, client_hash
-from dta.ipfs.http_guard import GuardedServer, client_address
+from dta.ipfs.http_guard import Listening, client_address, listen
 from dta.ipfs.quota import OverRate, RateLimit
 from dta.mfa.refusals import LoginRefused, Refusal
 from dta.mfa.server import ID_BYTES, AuthenticationServer, Hello
@@ -128,30 +128,17 @@ class HttpServer:
             "/rps/onepass": self._one_pass,
             "/rps/authenticate": self._redeem,
         }
-        self._guarded: GuardedServer | None = None
-        self._listener: asyncio.Server | None = None
+        self._listening: Listening | None = None
 
     async def start(self) -> tuple[str, int]:
         """Listen; the (host, port) that was bound. Raises OSError where it can't be."""
-        config = self._config
-        self._guarded = GuardedServer(
-            self._answer,
-            lifetime_s=config.connection_s,
-            max_connections=config.max_connections,
-            max_per_address=config.max_connections_per_address,
-            trusted_proxies=config.trusted_proxies,
-        )
-        loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(self._guarded, config.host, config.port, ssl=config.tls)
-        host, port = self._listener.sockets[0].getsockname()[:2]
-        return host, port
+        self._listening = await listen(self._answer, self._config, self._config.tls)
+        return self._listening.address
 
     async def stop(self) -> None:
         """Stop listening, give requests in progress a few seconds, then cut them."""
-        if self._listener is not None:
-            self._listener.close()
-        if self._guarded is not None:
-            await self._guarded.shutdown(timeout=3.0)
+        if self._listening is not None:
+            await self._listening.stop()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
