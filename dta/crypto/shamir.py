@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from dta.crypto.bls import GROUP_ORDER
+from abci_app.crypto import scalars
+from abci_app.crypto.curve import ORDER
 from dta.errors import DtaError
 from dta.secret import SecretBytes
 
-SCALAR_BYTES: Final = 32
 MAX_SHARES: Final = 255
-_WIDE_BYTES: Final = 48  # mod r, the bias is below 2^-128
 
 
 class ShareFault(Enum):
@@ -72,7 +71,7 @@ def split(
     if not 1 <= threshold <= count <= MAX_SHARES:
         raise BadShares(ShareFault.THRESHOLD)
     polynomial = [_decode(secret, None)] + [_uniform(random_bytes) for _ in range(threshold - 1)]
-    return [Share(index, _encode(_evaluate(polynomial, index))) for index in range(1, count + 1)]
+    return [Share(index, _encode(scalars.evaluate(polynomial, index))) for index in range(1, count + 1)]
 
 
 def combine(shares: Sequence[Share], threshold: int, count: int) -> SecretBytes:
@@ -93,41 +92,30 @@ def combine(shares: Sequence[Share], threshold: int, count: int) -> SecretBytes:
         raise BadShares(ShareFault.TOO_FEW)
     basis = dict(sorted(points.items())[:threshold])
     for index, value in points.items():
-        if _interpolate(basis, index) != value:
+        if index not in basis and _interpolate(basis, index) != value:
             raise BadShares(ShareFault.INCONSISTENT)
     return _encode(_interpolate(basis, 0))
 
 
 def _uniform(random_bytes: Callable[[int], bytes]) -> int:
-    return int.from_bytes(random_bytes(_WIDE_BYTES), "big") % GROUP_ORDER
+    return scalars.from_wide(random_bytes(scalars.WIDE_BYTES))
 
 
 def _encode(scalar: int) -> SecretBytes:
-    return SecretBytes(scalar.to_bytes(SCALAR_BYTES, "big"))
+    return SecretBytes(scalars.encode(scalar))
 
 
 def _decode(value: SecretBytes, index: int | None) -> int:
-    scalar = int.from_bytes(value.reveal(), "big")
-    if len(value) != SCALAR_BYTES or scalar >= GROUP_ORDER:
-        raise BadShares(ShareFault.NOT_A_SCALAR, index)
-    return scalar
-
-
-def _evaluate(polynomial: list[int], x: int) -> int:
-    value = 0
-    for coefficient in reversed(polynomial):
-        value = (value * x + coefficient) % GROUP_ORDER
-    return value
+    try:
+        return scalars.decode(value.reveal())
+    except scalars.BadScalar:
+        raise BadShares(ShareFault.NOT_A_SCALAR, index) from None
 
 
 def _interpolate(points: dict[int, int], x: int) -> int:
-    """Lagrange's formula: the value at ``x`` of the polynomial through ``points``."""
-    total = 0
-    for i, value in points.items():
-        numerator, denominator = 1, 1
-        for j in points:
-            if j != i:
-                numerator = numerator * (x - j) % GROUP_ORDER
-                denominator = denominator * (i - j) % GROUP_ORDER
-        total += value * numerator * pow(denominator, -1, GROUP_ORDER)
-    return total % GROUP_ORDER
+    """The value at ``x``, none of their indices, of the polynomial through ``points``: at 0 once ``x`` is moved there.
+
+    Raises ValueError for an index.
+    """
+    weights = scalars.lagrange_at_zero([index - x for index in points])
+    return sum(weight * value for weight, value in zip(weights, points.values(), strict=True)) % ORDER

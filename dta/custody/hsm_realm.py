@@ -12,13 +12,12 @@ from typing import Final
 
 from abci_app import envelope
 from abci_app.cid import cid_of
-from abci_app.crypto import statements
+from abci_app.crypto import scalars, statements
 from abci_app.crypto.hpke import CannotOpen
 from abci_app.envelope import DecodedEnvelope
 from abci_app.pb.dta.v1 import custody_pb2, envelope_pb2, tx_pb2
 from abci_app.pb.dta.v1.identity_pb2 import HpkeKey
 from dta.crypto import hpke, shamir
-from dta.crypto.bls import GROUP_ORDER
 from dta.crypto.hpke import HpkePrivateKey
 from dta.crypto.shamir import BadShares, Share
 from dta.custody.plugin import (
@@ -194,8 +193,10 @@ def _own_share(context: CustodyContext, order: custody_pb2.OrderRecord, decoded:
         share = open_share(decoded, context.fiduciary_id, _private_key(context, order.vault), info)
     except CannotOpenEnvelope as error:
         raise _rejection(error) from None
-    if len(share) != shamir.SCALAR_BYTES or int.from_bytes(share.reveal(), "big") >= GROUP_ORDER:
-        raise OrderRejected(custody_pb2.REJECTION_SHARE_UNREADABLE, "the share is not a scalar of 32 bytes")
+    try:
+        scalars.decode(share.reveal())
+    except scalars.BadScalar:
+        raise OrderRejected(custody_pb2.REJECTION_SHARE_UNREADABLE, "the share is not a scalar of 32 bytes") from None
     if not compare_digest(statements.share_commitment(bound, index, share.reveal()), commitment):
         raise OrderRejected(custody_pb2.REJECTION_SHARE_COMMITMENT)
     return Share(index, share)
