@@ -8,7 +8,7 @@ the process, for a code would fork the chain. So does :class:`UpgradeNeeded`, be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from abci_app import end_of_block, replay, signed
 from abci_app.block import Block, BlockResult, Time, TxResult
@@ -29,6 +29,8 @@ from abci_app.sweep import sweep
 __all__ = ["apply_block", "check_tx", "init_chain", "prepare_proposal", "process_proposal", "require_version"]
 
 CODESPACE = "dta"
+# Transactions executed between two calls of apply_block's ``breathe``: some 3 ms.
+BREATH_TXS = 16
 _MEMO = SignatureMemo()
 _DECODED = signed.TxMemo()
 
@@ -111,8 +113,11 @@ def process_proposal(view: StateView, txs: Sequence[bytes], *, height: int, time
     return cost <= params.max_block_cost
 
 
-def apply_block(view: StateView, block: Block) -> BlockResult:
-    """Execute a decided block. Assumes nothing of proposals: replay and block sync bypass them."""
+def apply_block(view: StateView, block: Block, breathe: Callable[[], None] = lambda: None) -> BlockResult:
+    """Execute a decided block. Assumes nothing of proposals: replay and block sync bypass them.
+
+    ``breathe`` is called now and then between transactions, so that a server can read its sockets meanwhile.
+    """
     require_version(view)
     params, chain = records.params(view), records.chain(view)
     state = Overlay(view)
@@ -126,12 +131,16 @@ def apply_block(view: StateView, block: Block) -> BlockResult:
     begin = context()
     sweep(begin)
     _record_misbehaviour(begin, block)
-    tx_results = tuple(_deliver(context(), tx, chain.chain_id) for tx in block.txs)
+    tx_results: list[TxResult] = []
+    for number, tx in enumerate(block.txs):
+        if number % BREATH_TXS == 0:
+            breathe()
+        tx_results.append(_deliver(context(), tx, chain.chain_id))
     end_of_block.run(begin)
     replay.forget_expired(state, block.height)
     return BlockResult(
         changes=state.changes(),
-        tx_results=tx_results,
+        tx_results=tuple(tx_results),
         events=tuple(begin.events),
         validator_updates=tuple(scratch.validator_updates),
     )

@@ -42,7 +42,7 @@ class StateMachine(Protocol):
         self, view: StateView, txs: Sequence[bytes], *, max_tx_bytes: int, height: int, time: Time
     ) -> list[bytes]: ...
     def process_proposal(self, view: StateView, txs: Sequence[bytes], *, height: int, time: Time) -> bool: ...
-    def apply_block(self, view: StateView, block: Block) -> BlockResult: ...
+    def apply_block(self, view: StateView, block: Block, breathe: Callable[[], None]) -> BlockResult: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,9 @@ class Application:
     """One state database and one state machine. Every method but :meth:`query` runs on the event loop.
 
     ``after_commit`` is called at the end of each Commit (to schedule pruning); it must not block. ``write_lock`` is
-    held while the database stages or writes, so that pruning in another thread takes turns with it. ``on_last_block``
-    is called after the Commit of the last block before rules that this binary lacks.
+    held while the database stages or writes, so that pruning in another thread takes turns with it. ``breathe`` is
+    called again and again while a block is executed, and must not block either (it reads sockets). ``on_last_block`` is
+    called after the Commit of the last block before rules that this binary lacks.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Application:
         *,
         version: str,
         after_commit: Callable[[], None] = lambda: None,
+        breathe: Callable[[], None] = lambda: None,
         on_last_block: Callable[[UpgradeNeeded], None] = lambda _: None,
     ) -> None:
         self.write_lock = Lock()
@@ -80,6 +82,7 @@ class Application:
         self._machine = machine
         self._version = version
         self._after_commit = after_commit
+        self._breathe = breathe
         self._on_last_block = on_last_block
         self._mempool = mempool
         self._genesis: _PendingGenesis | None = None
@@ -167,18 +170,20 @@ class Application:
         self._expect_height(request.height)
         block = convert.block_from(request)
         if self._genesis is None:
-            result = self._machine.apply_block(self._view, block)
+            result = self._machine.apply_block(self._view, block, self._breathe)
             changes = result.changes
         else:
             overlay = self._over_genesis()
-            result = self._machine.apply_block(overlay, block)
+            result = self._machine.apply_block(overlay, block, self._breathe)
             overlay.apply(result.changes)
             changes = overlay.changes()
         if len(result.tx_results) != len(block.txs):
             raise ValueError(f"{len(result.tx_results)} results for {len(block.txs)} transactions")
+        self._breathe()
         with self.write_lock:
             staged = self._database.stage(block.height, changes, {TIME_META: convert.encode_time(block.time)})
         self._finalized = _Finalized(staged, block.time)
+        self._breathe()
         response = pb.FinalizeBlockResponse(
             validator_updates=convert.validator_updates(result.validator_updates), app_hash=staged.app_hash
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import stat
@@ -13,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from abci_app.server.connection import READ_BYTES, Log
+from abci_app.server.intake import UNREAD_BYTES, Intake
 
 # sun_path of Linux, less its closing zero.
 MAX_UNIX_PATH_BYTES = 107
@@ -106,21 +108,35 @@ def _answers(path: Path) -> bool:
 
 
 class Listener:
-    """Accepts connections on one socket, at most ``max_connections`` at a time, and serves each in a task."""
+    """Accepts connections on one socket, at most ``max_connections`` at a time, and serves each in a task.
 
-    def __init__(self, listening: socket.socket, serve: Serve, *, name: str, max_connections: int, log: Log) -> None:
+    With an ``intake``, they are read from while the event loop is busy too.
+    """
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        serve: Serve,
+        *,
+        name: str,
+        max_connections: int,
+        log: Log,
+        intake: Intake | None = None,
+    ) -> None:
         self._listening = listening
         self._path = listening.getsockname() if listening.family == socket.AF_UNIX else None
         self._serve = serve
         self._name = name
         self._max_connections = max_connections
         self._log = log
+        self._intake = intake
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
         """Begin to accept."""
-        self._server = await asyncio.start_server(self._accept, sock=self._listening, limit=READ_BYTES)
+        limit = READ_BYTES if self._intake is None else UNREAD_BYTES
+        self._server = await asyncio.start_server(self._accept, sock=self._listening, limit=limit)
 
     async def stop(self) -> None:
         """Accept no more, drop the connections, remove the unix socket."""
@@ -142,7 +158,8 @@ class Listener:
         assert task is not None
         self._tasks.add(task)
         try:
-            await self._serve(reader, writer)
+            with contextlib.nullcontext() if self._intake is None else self._intake.of(reader, writer):
+                await self._serve(reader, writer)
         except asyncio.CancelledError:
             writer.transport.abort()
         finally:

@@ -27,6 +27,7 @@ from abci_app.server.connection import serve_connection
 from abci_app.server.dispatch import Dispatcher
 from abci_app.server.framing import DEFAULT_MAX_FRAME_BYTES
 from abci_app.server.hardening import harden
+from abci_app.server.intake import Intake
 from abci_app.server.listener import Listener, ListenRefused, UnixAddress, bind, parse_address
 from abci_app.server.pruning import Pruner
 from abci_app.server.statesocket import MAX_REQUEST_BYTES, StateReader
@@ -118,9 +119,10 @@ async def serve(
     def linger(needed: UpgradeNeeded) -> None:
         asyncio.get_running_loop().call_later(UPGRADE_LINGER_S, home.die, needed)
 
+    intake = Intake()
     application = Application(
         database, machine, mempool, version=version("dta"), after_commit=lambda: pruner.schedule(),
-        on_last_block=linger,
+        breathe=intake.drain, on_last_block=linger,
     )  # fmt: skip
     pruner = Pruner(database, application.write_lock, executor, home.die)
     dispatcher = Dispatcher(application, internal_code=Code.INTERNAL, executor=executor, die=home.die, log=log)
@@ -146,13 +148,14 @@ async def serve(
         stack.callback(executor.shutdown)
         stack.push_async_callback(pruner.stop)
         where = []
-        for address, served, name, cap in (
-            (parse_address(arguments.abci), serve_abci, "abci", MAX_ABCI_CONNECTIONS),
-            (UnixAddress(arguments.state_socket.absolute()), serve_state, "state socket", MAX_STATE_CONNECTIONS),
+        state_address = UnixAddress(arguments.state_socket.absolute())
+        for address, served, name, cap, drained in (
+            (parse_address(arguments.abci), serve_abci, "abci", MAX_ABCI_CONNECTIONS, intake),
+            (state_address, serve_state, "state socket", MAX_STATE_CONNECTIONS, None),
         ):
             listening = bind(address)
             where.append(f"{name} on {listening.getsockname()}")
-            listener = Listener(listening, served, name=name, max_connections=cap, log=log)
+            listener = Listener(listening, served, name=name, max_connections=cap, log=log, intake=drained)
             stack.push_async_callback(listener.stop)
             await listener.start()
         log(f"at height {database.height}, {', '.join(where)}")

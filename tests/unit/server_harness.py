@@ -13,6 +13,7 @@ from abci_app.pb.dta.abci.v1 import abci_pb2 as pb
 from abci_app.server.connection import Answer, serve_connection
 from abci_app.server.dispatch import Dispatcher, Methods
 from abci_app.server.framing import FrameBuffer, frame
+from abci_app.server.intake import Intake
 from abci_app.server.listener import Listener, UnixAddress, bind
 
 INTERNAL = 1
@@ -76,7 +77,12 @@ class Served:
 
 @asynccontextmanager
 async def serving(
-    path: Path, answer: Answer, *, max_frame_bytes: int = CAP_BYTES, max_connections: int = 8
+    path: Path,
+    answer: Answer,
+    *,
+    max_frame_bytes: int = CAP_BYTES,
+    max_connections: int = 8,
+    intake: Intake | None = None,
 ) -> AsyncIterator[Served]:
     served = Served(path)
 
@@ -86,8 +92,9 @@ async def serving(
         )
 
     listener = Listener(
-        bind(UnixAddress(path)), serve, name="test", max_connections=max_connections, log=served.log.append
-    )
+        bind(UnixAddress(path)), serve, name="test", max_connections=max_connections, log=served.log.append,
+        intake=intake,
+    )  # fmt: skip
     await listener.start()
     try:
         yield served

@@ -5,7 +5,7 @@ Stands in for abci_app.transition where a test is about the server. The database
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from abci_app.block import Block, BlockResult, Changes, Event, Genesis, Time, TxResult, ValidatorUpdate
@@ -51,9 +51,10 @@ class SettingMachine:
     def process_proposal(self, view: StateView, txs: Sequence[bytes], *, height: int, time: Time) -> bool:
         return all(b"=" in tx for tx in txs)
 
-    def apply_block(self, view: StateView, block: Block) -> BlockResult:
+    def apply_block(self, view: StateView, block: Block, breathe: Callable[[], None]) -> BlockResult:
         leaves: dict[bytes, bytes | None] = {}
         for tx in block.txs:
+            breathe()
             _fail_on_purpose(tx)
             key, _, value = tx.partition(b"=")
             if value or view.get(key) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -22,8 +23,9 @@ KEY = pb.PublicKey(ed25519=b"\x07" * 32)
 class Chain:
     """An application and the database under it; reopening keeps what was committed."""
 
-    def __init__(self) -> None:
+    def __init__(self, breathe: Callable[[], None] = lambda: None) -> None:
         self.store = MemoryStore()
+        self.breathe = breathe
         self.mempool = CountingMempool()
         self.commits = 0
         self.lacking: list[UpgradeNeeded] = []
@@ -33,7 +35,7 @@ class Chain:
         self.database = StateDB(self.store)
         self.app = Application(
             self.database, SettingMachine(), cast(Any, self.mempool), version="0.1.0", after_commit=self._committed,
-            on_last_block=self.lacking.append,
+            breathe=self.breathe, on_last_block=self.lacking.append,
         )  # fmt: skip
 
     def _committed(self) -> None:
