@@ -104,8 +104,8 @@ suite_command() {
     imports) command=(lint-imports) ;;
     proto) command=(scripts/proto.sh --check) ;;
     hash-seed) command=(scripts/hash_seed.sh python -m tests.sim.replay --seed "$REPLAY_SEED") ;;
-    # Two lanes: the shared network, and modules with networks of their own. Both mostly wait (tests/localnet/conftest.py).
-    localnet) command=(pytest -rs -n 2 --dist loadgroup --durations 25 tests/localnet) ;;
+    # Two lanes, which mostly wait for blocks: tests of one shared network, and modules with networks of their own.
+    localnet) command=(python -m tests.localnet.lanes) ;;
     --kubo) command=(pytest -rs tests/conformance/test_blockstore.py tests/localnet/test_kubo.py) ;;
     --compat) command=(env DTA_COMPAT=1 pytest -rs tests/localnet/test_compat.py) ;;
     *) command=(pytest -rs -n "$(workers)" "tests/$1") ;;

@@ -38,19 +38,14 @@ def make_plan(validators: int = 4, port_base: int = PORT_BASE) -> Plan:
     return Plan(validators, hsm, "dta-test-net", port_base, comet_binary(), timeout_commit_ms=300)
 
 
-# Tests of one group run in one process, in order (pytest -n 2 --dist loadgroup).
-SHARED_GROUP = "shared"
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A group for what needs the one shared network, and one for each module with networks and ports of its own."""
+    """Mark what needs the one shared network; any other module has networks, and ports, of its own."""
     for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            module = item.getparent(pytest.Module)
-            assert module is not None
-            assert isinstance(item, pytest.Function)
-            shared = "net" in item.fixturenames and not hasattr(module.obj, "net")
-            item.add_marker(pytest.mark.xdist_group(SHARED_GROUP if shared else module.path.stem))
+        module = item.getparent(pytest.Module)
+        assert module is not None
+        assert isinstance(item, pytest.Function)
+        if "net" in item.fixturenames and not hasattr(module.obj, "net"):
+            item.add_marker(pytest.mark.shared_network)
 
 
 class WiredNetwork(Network):

@@ -19,12 +19,12 @@ import pytest
 from dta.client import requests
 from dta.client.rpc import Rpc
 from dta.localnet.network import Network
-from tests.localnet.conftest import SHARED_GROUP, People, make_plan
+from tests.localnet.conftest import People, make_plan
 from tests.localnet.own_network import PORT_BASE, built, eventually, own_network
 from tests.localnet.recorded import record, replayed
 
-# One group: the pinned series is tested on the network that others share.
-pytestmark = [pytest.mark.localnet, pytest.mark.xdist_group(SHARED_GROUP)]
+# The pinned series is tested on the network that others share.
+pytestmark = [pytest.mark.localnet, pytest.mark.shared_network]
 SERIES = {"0.39": 0, "0.38": PORT_BASE + 100, "0.40": PORT_BASE + 300}
 # v0.40.0 calls itself 0.39.0: version/version.go was not changed for it.
 SAYS = {"0.38": ("0.38.",), "0.39": ("0.39.",), "0.40": ("0.39.0", "0.40.")}
