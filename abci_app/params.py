@@ -13,6 +13,9 @@ PROTOCOL_VERSION: Final = 1
 PROTOCOL_VERSIONS: Final = (PROTOCOL_VERSION,)
 """The versions whose rules this binary has. A new chain begins with the last one."""
 SHARE_BYTES: Final = 32
+# A dispute is one transaction, and a member may have to accuse every other: it has to fit into a block.
+DISPUTE_COST: Final = 300
+ACCUSATION_COST: Final = 10_000
 
 # name: (default, least, most)
 _BOUNDS: Final[dict[str, tuple[int, int, int]]] = {
@@ -71,6 +74,15 @@ def check_params(params: params_pb2.Params) -> None:
     for name, (_, least, most) in _BOUNDS.items():
         if not least <= getattr(params, name) <= most:
             raise GenesisRefused(f"params.{name}", f"must be {least} to {most}")
+    dispute_cost = DISPUTE_COST + ACCUSATION_COST * params.max_authority_members
+    if params.max_block_cost < dispute_cost:
+        raise GenesisRefused(
+            "params.max_block_cost", f"a dispute among max_authority_members may cost {dispute_cost}: allow that"
+        )
+    _check_custodians(params)
+
+
+def _check_custodians(params: params_pb2.Params) -> None:
     names = [custodian.name for custodian in params.custodians]
     if not 1 <= len(names) <= limits.MAX_CUSTODIANS or names != sorted(dict.fromkeys(names)):
         raise GenesisRefused("params.custodians", f"1 to {limits.MAX_CUSTODIANS}, sorted by name, each once")

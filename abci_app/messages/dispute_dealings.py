@@ -9,6 +9,7 @@ from abci_app.crypto.curve import G1_BYTES
 from abci_app.errors import Refusal
 from abci_app.messages.context import Context
 from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.params import ACCUSATION_COST, DISPUTE_COST
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.state import due, keys
 from abci_app.state.due import DueKind
@@ -66,7 +67,7 @@ SPEC = MessageSpec(
     field="dispute_dealings",
     message=pb.DisputeDealings,
     message_class=MessageClass.RESULT,
-    cost=lambda message: 300 + 10_000 * len(message.accusations),
+    cost=lambda message: DISPUTE_COST + ACCUSATION_COST * len(message.accusations),
     validate=_validate,
     execute=_execute,
     due=lambda message: (DueKind.DISPUTE_DEALINGS, message.ceremony),

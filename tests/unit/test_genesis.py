@@ -14,6 +14,8 @@ from abci_app import transition
 from abci_app.block import Genesis, Time, ValidatorUpdate
 from abci_app.errors import GenesisRefused
 from abci_app.genesis import genesis_id, parse_app_state
+from abci_app.messages import dispute_dealings
+from abci_app.pb.dta.v1 import authority_pb2 as pb
 from tests.support.actors import Actor
 from tests.support.chain import make_genesis
 
@@ -125,6 +127,18 @@ def test_a_parameter_out_of_bounds_is_named(name: str, value: object) -> None:
     field = refused(with_state(lambda s: s["params"].update({name: value})))
     assert field.startswith("params.")
     assert field.removeprefix("params.").replace("_", "") == name.lower()
+
+
+def test_the_greatest_dispute_fits_into_a_block() -> None:
+    members = 3
+    greatest = dispute_dealings.SPEC.cost(pb.DisputeDealings(accusations=[pb.Accusation()] * members))
+
+    def bounded(cost: int) -> Genesis:
+        return with_state(lambda s: s["params"].update({"maxAuthorityMembers": members, "maxBlockCost": cost}))
+
+    assert refused(bounded(greatest - 1)) == "params.max_block_cost"
+    # Past the parameters: what is refused next is the founders' proofs, which are of other ones.
+    assert refused(bounded(greatest)) == "fiduciaries[0]"
 
 
 def test_cometbfts_validators_must_be_those_of_the_state() -> None:

@@ -308,6 +308,7 @@ def test_changed_parameters_are_in_force_from_the_next_block_on(chain: Chain) ->
     ("change", "code"),
     [
         (lambda p: setattr(p, "max_sweep", 0), Code.PARAMS_REFUSED),
+        (lambda p: setattr(p, "max_block_cost", 640_299), Code.PARAMS_REFUSED),
         (lambda p: setattr(p, "protocol_version", 2), Code.PARAMS_REFUSED),
         (lambda p: p.ClearField("custodians"), Code.PARAMS_REFUSED),
         (lambda p: setattr(p.custodians[0], "contribution_bytes", 33), Code.PARAMS_REFUSED),
