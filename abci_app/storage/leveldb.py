@@ -71,6 +71,10 @@ class _Reader:
 
     def last_at_or_before(self, prefix: bytes, key: bytes) -> tuple[bytes, bytes] | None:
         """See KvReader."""
+        if key == prefix:
+            # Between a start and a stop that are one, going backwards, plyvel finds nothing.
+            value = self.get(key)
+            return None if value is None else (key, value)
         end = prefix_end(prefix)
         inside = end is None or key < end
         with (

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from abci_app.storage.kv import KvStore, StorageFailure, prefix_end
@@ -126,6 +126,7 @@ _keys = st.binary(min_size=1, max_size=3)
     prefix=st.binary(max_size=2),
     after=st.binary(max_size=3),
 )
+@example(batches=[[(b"\x00", b"")]], prefix=b"\x00", after=b"\x00")  # a key that is the whole prefix
 def test_both_stores_and_a_dictionary_agree(
     tmp_path_factory: pytest.TempPathFactory,
     batches: list[list[tuple[bytes, bytes | None]]],

@@ -51,17 +51,20 @@ class Lane:
 def main() -> int:
     """Run both; 0 where each passed."""
     started = time.monotonic()
+    lanes: list[Lane] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        # As by Ctrl-C: pytest takes down its networks. The lanes are waited for in any case.
+        for lane in lanes:
+            lane.process.send_signal(signal.SIGINT)
+
+    # Before the lanes start: they must not inherit that SIGINT is ignored, as a script's background processes do.
+    signal.signal(signal.SIGTERM, interrupt)
+    # A terminal sends it to the lanes too.
+    signal.signal(signal.SIGINT, lambda number, frame: None)
     with tempfile.TemporaryDirectory(prefix="dta-lanes-") as directory:
-        lanes = [Lane(name, marker, Path(directory)) for name, marker in LANES.items()]
-
-        def interrupt(number: int, frame: FrameType | None) -> None:
-            # As by Ctrl-C: pytest takes down its networks. The lanes are waited for in any case.
-            for lane in lanes:
-                lane.process.send_signal(signal.SIGINT)
-
-        signal.signal(signal.SIGTERM, interrupt)
-        # A terminal sends it to the lanes too.
-        signal.signal(signal.SIGINT, lambda number, frame: None)
+        for name, marker in LANES.items():
+            lanes.append(Lane(name, marker, Path(directory)))
         running = list(lanes)
         while running:
             time.sleep(POLL_S)
