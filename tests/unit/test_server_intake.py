@@ -61,10 +61,11 @@ class Sender(threading.Thread):
 
 
 class BusyWithBlock:
-    """Answers a Commit by holding the event loop until ``is_enough``, calling ``breathe`` meanwhile."""
+    """Answers a Commit by holding the event loop from ``begin`` until ``is_enough``, calling ``breathe`` meanwhile."""
 
     def __init__(self, breathe: Callable[[], None]) -> None:
         self.breathe = breathe
+        self.begin: Callable[[], None] = lambda: None
         self.is_enough: Callable[[], bool] = lambda: True
         self.answer_others = dispatcher(Scripted()).answer
         self.order: list[str] = []
@@ -72,6 +73,7 @@ class BusyWithBlock:
     async def answer(self, messages: Sequence[bytes]) -> Replies:
         kinds = [pb.Request.FromString(one).WhichOneof("kind") for one in messages]
         if "commit" in kinds:
+            self.begin()
             deadline = time.monotonic() + PATIENCE_S
             while not self.is_enough() and time.monotonic() < deadline:
                 self.breathe()
@@ -90,10 +92,8 @@ def run_busy(path: Path, count: int, breathe: Callable[[Intake], None], is_enoug
             peer = await served.peer()
             sender = Sender(path, count)
             await peer.ask(pb.Request(flush=pb.FlushRequest()))
-            busy.is_enough = lambda: sender.is_alive() and is_enough(sender)
-            busy_with_it = peer.ask(pb.Request(commit=pb.CommitRequest()))
-            sender.start()
-            await busy_with_it
+            busy.begin, busy.is_enough = sender.start, lambda: is_enough(sender)
+            await peer.ask(pb.Request(commit=pb.CommitRequest()))
             await asyncio.get_running_loop().run_in_executor(None, sender.join, PATIENCE_S)
             assert busy.order.index("commit") < busy.order.index("check_tx")
             return sender
