@@ -132,6 +132,8 @@ def _agent_trouble(
 def _what_the_agent_says(agent: dict[str, Any]) -> list[str]:
     keystore, hooks, parts = agent.get("keystore", {}), agent.get("hooks") or {}, agent.get("trouble", {})
     trouble = [f"{part}: {reason}" for part, reason in parts.items() if reason]
+    if not (agent.get("gateway") or parts.get("gateway") or parts.get("blocks")):
+        trouble.append("the gateway does not listen yet")
     if not keystore.get("open"):
         trouble.append(f"the keystore is not open: {keystore.get('trouble') or 'the agent is still trying'}")
     if hooks.get("trouble"):

@@ -24,7 +24,10 @@ from dta.hsm.keystore import CheckStep
 from tests.unit.founding_harness import write_pin
 
 NOW_S = 1_790_000_000.0
-WELL = {"keystore": {"open": True, "trouble": ""}, "hooks": {"trouble": "", "late": 0, "hung": False}, "trouble": {}}
+WELL = {
+    "keystore": {"open": True, "trouble": ""}, "hooks": {"trouble": "", "late": 0, "hung": False}, "trouble": {},
+    "gateway": "127.0.0.1:1",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -83,6 +86,7 @@ def test_what_an_agent_before_this_one_said_counts_for_nothing(
         ({"hooks": {"hung": True}}, "hooks: a job hangs"),
         ({"hooks": {"trouble": "the last block is old"}}, "hooks: the last block is old"),
         ({"trouble": {"gateway": "address in use"}}, "gateway: address in use"),
+        ({"gateway": ""}, "the gateway does not listen yet"),
     ],
 )
 def test_what_the_agent_complains_of_is_passed_on(
@@ -90,7 +94,9 @@ def test_what_the_agent_complains_of_is_passed_on(
 ) -> None:
     monkeypatch.setattr(nodestatus, "is_running", lambda _: True)
     pretend_running(config, WELL | change)
-    assert sentence in nodestatus.look(config, NOW_S).trouble
+    trouble = nodestatus.look(config, NOW_S).trouble
+    assert sentence in trouble
+    assert ("the gateway does not listen yet" in trouble) == (change == {"gateway": ""})
 
 
 def test_a_half_written_status_file_is_none(tmp_path: Path) -> None:
