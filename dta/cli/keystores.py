@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -66,7 +66,17 @@ class CommonTokens(Common):
 
 
 @dataclass(frozen=True, slots=True)
-class Operator:
+class _Own:
+    """What is said about one keystore of its own: the fields of a Choice, in its order, under names of their own."""
+
+    @property
+    def choice(self) -> Choice:
+        """All of it."""
+        return Choice(*astuple(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Operator(_Own):
     """The keystore of the current key."""
 
     operator_keystore: Annotated[str, typer.Option(help="For the current key, as --hsm.")] = ""
@@ -74,14 +84,9 @@ class Operator:
     operator_token: OwnToken = ""
     operator_pin_file: OwnPinFile = None
 
-    @property
-    def choice(self) -> Choice:
-        """All of it."""
-        return Choice(self.operator_keystore, self.operator_module, self.operator_token, self.operator_pin_file)
-
 
 @dataclass(frozen=True, slots=True)
-class Next:
+class Next(_Own):
     """The keystore of the next key."""
 
     next_keystore: Annotated[str, typer.Option(help="For the next key, as --hsm.")] = ""
@@ -89,25 +94,15 @@ class Next:
     next_token: OwnToken = ""
     next_pin_file: OwnPinFile = None
 
-    @property
-    def choice(self) -> Choice:
-        """All of it."""
-        return Choice(self.next_keystore, self.next_module, self.next_token, self.next_pin_file)
-
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class Node(_Own):
     """The keystore of a fiduciary's node."""
 
     node_keystore: Annotated[str, typer.Option(help="For the node's keys, as --hsm.")] = ""
     node_module: OwnModule = None
     node_token: OwnToken = ""
     node_pin_file: OwnPinFile = None
-
-    @property
-    def choice(self) -> Choice:
-        """All of it."""
-        return Choice(self.node_keystore, self.node_module, self.node_token, self.node_pin_file)
 
 
 def planned(
