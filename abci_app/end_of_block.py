@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Final
 
 from abci_app.authority import phases
+from abci_app.execution.context import Context
 from abci_app.governance import proposals, upgrade
-from abci_app.messages.context import Context
 
 STEPS: Final[tuple[Callable[[Context], None], ...]] = (
     proposals.decide,

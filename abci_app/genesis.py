@@ -12,9 +12,9 @@ from abci_app import limits, text
 from abci_app.block import Changes, Genesis, ValidatorUpdate
 from abci_app.crypto import ed25519, statements
 from abci_app.errors import GenesisRefused, Refusal
+from abci_app.execution.context import BlockScratch, Context
 from abci_app.hashing import tagged_hash, u32, u64
-from abci_app.messages import identities
-from abci_app.messages.context import BlockScratch, Context
+from abci_app.identities import documents
 from abci_app.params import check_params
 from abci_app.pb.dta.v1 import identity_pb2, params_pb2
 from abci_app.state import keys
@@ -82,9 +82,9 @@ def genesis_id(
     )
 
 
-def _read(block: bytes, where: str) -> identities.ReadDocument:
+def _read(block: bytes, where: str) -> documents.ReadDocument:
     try:
-        return identities.read(block)
+        return documents.read(block)
     except Refusal as refusal:
         raise GenesisRefused(where, refusal.detail) from None
 
@@ -134,18 +134,18 @@ def _found(context: Context, founder: params_pb2.GenesisFiduciary, where: str) -
     document = read.document
     if identity_pb2.ROLE_FIDUCIARY not in document.roles or document.identity:
         raise GenesisRefused(where, "a founder's document is a first one, with the fiduciary role")
-    if not identities.valid_at(document, context.time_s):
+    if not documents.valid_at(document, context.time_s):
         raise GenesisRefused(where, "not valid at genesis time")
     identity = statements.identity_id(document)
     taken = (keys.identity(identity), keys.validator_key_owner(founder.validator_key))
     if any(context.state.get(key) is not None for key in taken):
         raise GenesisRefused(where, "the identity or the validator key stands there twice")
     try:
-        identities.check_proofs(context.gid, identity, read)
-        identities.take_keys(context.state, identity, document)
+        documents.check_proofs(context.gid, identity, read)
+        documents.take_keys(context.state, identity, document)
     except Refusal as refusal:
         raise GenesisRefused(where, str(refusal)) from None
-    identities.write(context, identity, read, identity_pb2.IDENTITY_CHANGE_REGISTERED, founding=True)
+    documents.write(context, identity, read, identity_pb2.IDENTITY_CHANGE_REGISTERED, founding=True)
     record = identity_pb2.FiduciaryRecord(
         id=identity, status=identity_pb2.FIDUCIARY_STATUS_ACTIVE, validator_key=founder.validator_key,
         power=founder.power, admitted_height=context.height,

@@ -13,9 +13,9 @@ from abci_app import canonical, limits
 from abci_app.codes import Code
 from abci_app.crypto import ed25519, statements
 from abci_app.errors import Refusal
-from abci_app.messages import identities
+from abci_app.execution.spec import MessageClass, MessageSpec
+from abci_app.identities import documents
 from abci_app.messages.registry import SPECS
-from abci_app.messages.spec import MessageClass, MessageSpec
 from abci_app.pb.dta.v1 import identity_pb2, params_pb2, tx_pb2
 from abci_app.state import keys, records
 from abci_app.state.records import IDENTITIES
@@ -158,7 +158,7 @@ def _check_newcomer(view: StateView, tx: DecodedTx) -> None:
         raise Refusal(Code.UNKNOWN_SIGNER, tx.signer.hex())
     if records.params(view).registration != params_pb2.REGISTRATION_OPEN:
         raise Refusal(Code.SPONSOR_REQUIRED, tx.signer.hex())
-    if statements.identity_id(identities.read(message.envelope).document) != tx.signer:
+    if statements.identity_id(documents.read(message.envelope).document) != tx.signer:
         raise Refusal(Code.UNKNOWN_SIGNER, "the signer is not the document's identity")
 
 
@@ -170,7 +170,7 @@ def _check_status(record: identity_pb2.IdentityRecord, tx: DecodedTx, time_s: in
         return  # a rotation lifts a suspension and mends a document that ran out
     if record.status == identity_pb2.IDENTITY_STATUS_SUSPENDED:
         raise Refusal(Code.SIGNER_SUSPENDED)
-    if not identities.valid_at(record, time_s):
+    if not documents.valid_at(record, time_s):
         raise Refusal(Code.SIGNER_NOT_VALID_NOW)
 
 

@@ -12,8 +12,8 @@ from typing import Final
 
 from abci_app.authority import extractions
 from abci_app.custody import orders, vaults
+from abci_app.execution.context import Context
 from abci_app.governance import proposals
-from abci_app.messages.context import Context
 from abci_app.state import keys
 from abci_app.state.deadlines import DeadlineKind
 

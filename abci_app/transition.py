@@ -16,10 +16,10 @@ from abci_app.codes import Code
 from abci_app.crypto import statements
 from abci_app.crypto.ed25519 import SignatureMemo
 from abci_app.errors import Refusal, StateBroken, UpgradeNeeded
+from abci_app.execution.context import BlockScratch, Context
+from abci_app.execution.spec import MessageClass
 from abci_app.genesis import init_chain
 from abci_app.mempool import Mempool
-from abci_app.messages.context import BlockScratch, Context
-from abci_app.messages.spec import MessageClass
 from abci_app.params import PROTOCOL_VERSIONS
 from abci_app.state import due, keys, records
 from abci_app.state.overlay import Overlay

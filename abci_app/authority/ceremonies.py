@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from abci_app.authority import epochs, parties, record, rules
 from abci_app.codes import Code
 from abci_app.errors import Refusal
-from abci_app.messages import identities
-from abci_app.messages.context import Context
+from abci_app.execution.context import Context
+from abci_app.identities import documents
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.state import due, keys
 from abci_app.state.due import DueKind
@@ -215,7 +215,7 @@ def _next_plan(
     active = [
         party
         for party in everybody
-        if identities.is_active_fiduciary(context.state, party.fiduciary, context.time_s)
+        if documents.is_active_fiduciary(context.state, party.fiduciary, context.time_s)
     ]
     blameless = [party for party in active if not is_culprit(ceremony, party)]
     excused = [party for party in active if not is_culprit(ceremony, party) or party.fault in _SILENT]

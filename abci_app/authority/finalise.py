@@ -8,7 +8,7 @@ from abci_app.authority import parties, rules
 from abci_app.crypto import scalars
 from abci_app.crypto.curve import G1, G2
 from abci_app.crypto.dealing import combine, public_share
-from abci_app.messages.context import Context
+from abci_app.execution.context import Context
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from abci_app.authority import record
 from abci_app.codes import Code
 from abci_app.errors import Refusal, StateBroken
+from abci_app.execution.context import Context
+from abci_app.identities import documents
 from abci_app.limits import MAX_VALUE_BYTES
-from abci_app.messages import identities
-from abci_app.messages.context import Context
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.state import keys
 from abci_app.state.overlay import Overlay
@@ -54,7 +54,7 @@ def blame(context: Context, party: pb.CeremonyParty, fault: pb.Fault, other: byt
 
 def is_itself(context: Context, party: pb.CeremonyParty) -> bool:
     """Whether the fiduciary is active, and its identity the one that stands in the frozen record."""
-    if not identities.is_active_fiduciary(context.state, party.fiduciary, context.time_s):
+    if not documents.is_active_fiduciary(context.state, party.fiduciary, context.time_s):
         return False
     return version(context.state, party) == party.identity_version
 

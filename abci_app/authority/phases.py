@@ -11,8 +11,8 @@ from typing import Final
 
 from abci_app.authority import ceremonies, epochs, extractions, finalise, parties, record, rules
 from abci_app.errors import StateBroken
-from abci_app.messages import identities
-from abci_app.messages.context import Context
+from abci_app.execution.context import Context
+from abci_app.identities import documents
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.state import due, keys
 from abci_app.state.due import DueKind
@@ -101,7 +101,7 @@ def _accept(context: Context, ceremony: pb.CeremonyRecord) -> None:
     for party in everybody:
         if party.fault != pb.FAULT_NONE:
             continue
-        if not identities.is_active_fiduciary(context.state, party.fiduciary, context.time_s):
+        if not documents.is_active_fiduciary(context.state, party.fiduciary, context.time_s):
             parties.blame(context, party, pb.FAULT_NOT_ACTIVE)
         elif party.candidate and not party.accepted_height:
             parties.blame(context, party, pb.FAULT_SILENT_ACCEPT)

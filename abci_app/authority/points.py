@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abci_app.codes import Code
 from abci_app.errors import Refusal
-from abci_app.messages.context import Context
+from abci_app.execution.context import Context
 from abci_app.state import keys
 
 

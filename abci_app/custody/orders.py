@@ -9,7 +9,7 @@ from abci_app.codes import Code
 from abci_app.crypto import statements
 from abci_app.custody import lifecycle, policy
 from abci_app.errors import Refusal
-from abci_app.messages.context import Context
+from abci_app.execution.context import Context
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import extraction_pb2
 from abci_app.state import due, keys

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abci_app.codes import Code
 from abci_app.custody import lifecycle
 from abci_app.errors import Refusal
-from abci_app.messages.context import Context
+from abci_app.execution.context import Context
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.state import keys
 from abci_app.state.deadlines import DeadlineKind

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from google.protobuf.message import Message
 
 from abci_app.codes import Code
-from abci_app.messages.context import Context
+from abci_app.execution.context import Context
 from abci_app.pb.dta.v1 import governance_pb2 as pb
 
 M = TypeVar("M", bound=Message)

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 from abci_app.codes import Code
 from abci_app.errors import Refusal
-from abci_app.messages.context import Context
+from abci_app.execution.context import Context
 from abci_app.pb.dta.v1 import identity_pb2
 from abci_app.state.due import DueKind
 

@@ -6,12 +6,11 @@ from typing import Any, Final
 
 from google.protobuf.message import Message
 
-from abci_app.authority import actions as authority
-from abci_app.authority import set_signing_policy
 from abci_app.codes import Code
 from abci_app.errors import Refusal
-from abci_app.governance import admit, change_params, create_realm, remove, revoke, upgrade
-from abci_app.governance.action import Action
+from abci_app.execution.action import Action
+from abci_app.governance import admit, change_params, create_realm, remove, revoke, set_signing_policy, upgrade
+from abci_app.governance import authority_actions as authority
 from abci_app.pb.dta.v1 import governance_pb2 as pb
 
 _ALL: Final[tuple[Action[Any], ...]] = (

@@ -8,11 +8,11 @@ from abci_app import limits, text
 from abci_app.authority import ceremonies, epochs, record, rules
 from abci_app.codes import Code
 from abci_app.errors import Refusal
-from abci_app.governance.action import Action
+from abci_app.execution.action import Action
+from abci_app.execution.context import Context
+from abci_app.execution.spec import need_bytes
 from abci_app.hashing import u32
-from abci_app.messages import identities
-from abci_app.messages.context import Context
-from abci_app.messages.spec import need_bytes
+from abci_app.identities import documents
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.state import keys
 from abci_app.state.records import AUTHORITIES, CEREMONIES
@@ -62,7 +62,7 @@ def check_key(context: Context, authority_id: bytes, members: Sequence[bytes]) -
 def _check_members(context: Context, members: Sequence[bytes]) -> None:
     context.require(len(members) <= context.params.max_authority_members, Code.BAD_MEMBERS, "too many")
     for member in members:
-        active = identities.is_active_fiduciary(context.state, member, context.time_s)
+        active = documents.is_active_fiduciary(context.state, member, context.time_s)
         context.require(active, Code.BAD_MEMBERS, member.hex())
 
 

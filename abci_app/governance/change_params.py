@@ -6,9 +6,9 @@ from abci_app import limits
 from abci_app.codes import Code
 from abci_app.crypto import statements
 from abci_app.errors import GenesisRefused, Refusal
-from abci_app.governance.action import Action
-from abci_app.messages.context import Context
-from abci_app.messages.spec import need_bytes
+from abci_app.execution.action import Action
+from abci_app.execution.context import Context
+from abci_app.execution.spec import need_bytes
 from abci_app.params import check_params, find_custodian
 from abci_app.pb.dta.v1 import governance_pb2
 from abci_app.state import keys, records

@@ -7,13 +7,14 @@ holds a server secret of a key can try the PINs of every token under it.
 from __future__ import annotations
 
 from abci_app import limits
-from abci_app.authority import actions, record
+from abci_app.authority import record
 from abci_app.codes import Code
 from abci_app.errors import Refusal
-from abci_app.governance.action import Action
-from abci_app.messages import identities
-from abci_app.messages.context import Context
-from abci_app.messages.spec import need_bytes
+from abci_app.execution.action import Action
+from abci_app.execution.context import Context
+from abci_app.execution.spec import need_bytes
+from abci_app.governance import authority_actions
+from abci_app.identities import documents
 from abci_app.mfa import realms
 from abci_app.pb.dta.v1 import authority_pb2, identity_pb2, mfa_pb2
 from abci_app.state.records import IDENTITIES, REALMS
@@ -22,16 +23,19 @@ from abci_app.state.records import IDENTITIES, REALMS
 def _validate(message: mfa_pb2.CreateRealm) -> None:
     need_bytes(message.nonce, limits.NONCE_BYTES, "nonce")
     realms.check_terms(message.terms)
-    actions.validate_key(message.terms.name, message.members, message.threshold, message.refresh_interval_blocks)
+    authority_actions.validate_key(
+        message.terms.name, message.members, message.threshold, message.refresh_interval_blocks
+    )
 
 
 def _check(context: Context, message: mfa_pb2.CreateRealm) -> None:
     registrar = IDENTITIES.find(context.state, message.terms.registrar)
     if registrar is None:
         raise Refusal(Code.UNKNOWN_IDENTITY, message.terms.registrar.hex())
-    active = registrar.status == identity_pb2.IDENTITY_STATUS_ACTIVE and identities.valid_at(registrar, context.time_s)
+    active = registrar.status == identity_pb2.IDENTITY_STATUS_ACTIVE and documents.valid_at(registrar, context.time_s)
     context.require(active, Code.IDENTITY_NOT_ACTIVE, registrar.id.hex())
-    actions.check_key(context, record.authority_id(context.gid, context.signer, message.nonce), message.members)
+    authority = record.authority_id(context.gid, context.signer, message.nonce)
+    authority_actions.check_key(context, authority, message.members)
 
 
 def _execute(context: Context, message: mfa_pb2.CreateRealm) -> None:
@@ -47,7 +51,7 @@ def _execute(context: Context, message: mfa_pb2.CreateRealm) -> None:
         id=authority, purpose=authority_pb2.PURPOSE_MFA, name=message.terms.name, realm=realm.id,
         refresh_interval_blocks=message.refresh_interval_blocks,
     )  # fmt: skip
-    actions.create(context, key, message.members, message.threshold)
+    authority_actions.create(context, key, message.members, message.threshold)
 
 
 ACTION = Action(
@@ -57,6 +61,6 @@ ACTION = Action(
     check=_check,
     execute=_execute,
     codes=(
-        *actions.CREATE.codes, Code.BAD_REALM_TERMS, Code.UNKNOWN_IDENTITY, Code.IDENTITY_NOT_ACTIVE,
+        *authority_actions.CREATE.codes, Code.BAD_REALM_TERMS, Code.UNKNOWN_IDENTITY, Code.IDENTITY_NOT_ACTIVE,
     ),
 )  # fmt: skip

@@ -14,9 +14,9 @@ from typing import Final
 
 from abci_app.codes import Code
 from abci_app.errors import Refusal, StateBroken
+from abci_app.execution.context import Context
 from abci_app.governance import actions, validators
-from abci_app.messages import identities
-from abci_app.messages.context import Context
+from abci_app.identities import documents
 from abci_app.pb.dta.v1 import governance_pb2 as pb
 from abci_app.state import keys
 from abci_app.state.deadlines import DeadlineKind
@@ -63,7 +63,7 @@ def tally(view: StateView, proposal: bytes, time_s: int) -> Tally:
     for fiduciary in validators.active_fiduciaries(view):
         total += fiduciary.power
         vote = VOTES.find(view, proposal, fiduciary.id)
-        if vote is not None and identities.is_active_fiduciary(view, fiduciary.id, time_s):
+        if vote is not None and documents.is_active_fiduciary(view, fiduciary.id, time_s):
             power[vote.against] += fiduciary.power
     return Tally(power[False], power[True], total)
 

@@ -8,10 +8,10 @@ from typing import Final
 from abci_app import limits
 from abci_app.codes import Code
 from abci_app.errors import Refusal
+from abci_app.execution.action import Action
+from abci_app.execution.context import Context
+from abci_app.execution.spec import need_bytes
 from abci_app.governance import validators
-from abci_app.governance.action import Action
-from abci_app.messages.context import Context
-from abci_app.messages.spec import need_bytes
 from abci_app.pb.dta.v1 import custody_pb2, governance_pb2, identity_pb2
 from abci_app.state import keys
 from abci_app.state.overlay import Overlay

@@ -9,11 +9,11 @@ from __future__ import annotations
 from abci_app import limits
 from abci_app.codes import Code
 from abci_app.errors import Refusal
+from abci_app.execution.action import Action
+from abci_app.execution.context import Context
+from abci_app.execution.spec import need_bytes
 from abci_app.governance import validators
-from abci_app.governance.action import Action
-from abci_app.messages import identities
-from abci_app.messages.context import Context
-from abci_app.messages.spec import need_bytes
+from abci_app.identities import documents
 from abci_app.pb.dta.v1 import governance_pb2, identity_pb2
 from abci_app.state.records import IDENTITIES
 
@@ -33,7 +33,7 @@ def _check(context: Context, message: governance_pb2.RevokeByVote) -> None:
     voting = sum(
         record.power
         for record in fiduciaries
-        if record.id != message.identity and identities.is_active_fiduciary(context.state, record.id, context.time_s)
+        if record.id != message.identity and documents.is_active_fiduciary(context.state, record.id, context.time_s)
     )
     # A fiduciary's power stays in the total until it is removed. That takes a vote as any other, and so would the rest.
     is_fiduciary = any(record.id == message.identity for record in fiduciaries)
@@ -45,7 +45,7 @@ def _execute(context: Context, message: governance_pb2.RevokeByVote) -> None:
     _check(context, message)
     record = _get(context, message.identity)
     record.status = identity_pb2.IDENTITY_STATUS_REVOKED
-    identities.put_change(context, record, identity_pb2.IDENTITY_CHANGE_REVOKED)
+    documents.put_change(context, record, identity_pb2.IDENTITY_CHANGE_REVOKED)
 
 
 ACTION = Action(

@@ -6,9 +6,9 @@ from abci_app import limits
 from abci_app.authority import extractions
 from abci_app.codes import Code
 from abci_app.custody import policy
-from abci_app.governance.action import Action
-from abci_app.messages.context import Context
-from abci_app.messages.spec import need_bytes
+from abci_app.execution.action import Action
+from abci_app.execution.context import Context
+from abci_app.execution.spec import need_bytes
 from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, extraction_pb2
 from abci_app.state.records import SIGNING_POLICIES
 

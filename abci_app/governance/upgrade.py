@@ -5,8 +5,8 @@ from __future__ import annotations
 from abci_app import limits
 from abci_app.codes import Code
 from abci_app.errors import Refusal
-from abci_app.governance.action import Action
-from abci_app.messages.context import Context
+from abci_app.execution.action import Action
+from abci_app.execution.context import Context
 from abci_app.pb.dta.v1 import governance_pb2, params_pb2
 from abci_app.state import keys, records
 from abci_app.state.records import UPGRADES

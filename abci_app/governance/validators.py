@@ -11,7 +11,7 @@ from typing import Final
 from abci_app.block import ValidatorUpdate
 from abci_app.codes import Code
 from abci_app.crypto import ed25519, statements
-from abci_app.messages.context import Context
+from abci_app.execution.context import Context
 from abci_app.pb.dta.v1 import identity_pb2
 from abci_app.state import keys
 from abci_app.state.records import FIDUCIARIES, VALIDATOR_CHANGES

@@ -8,7 +8,7 @@ from abci_app import canonical, envelope, limits, text
 from abci_app.codes import Code
 from abci_app.crypto import bls, ed25519, hpke, statements
 from abci_app.errors import Refusal, StateBroken
-from abci_app.messages.context import Context
+from abci_app.execution.context import Context
 from abci_app.pb.dta.v1 import envelope_pb2, identity_pb2
 from abci_app.state import keys
 from abci_app.state.overlay import Overlay

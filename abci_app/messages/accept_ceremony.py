@@ -6,9 +6,9 @@ from abci_app import limits
 from abci_app.authority import ceremonies, checks, parties, points
 from abci_app.codes import Code
 from abci_app.crypto.curve import G1_BYTES
-from abci_app.messages import identities
-from abci_app.messages.context import Context
-from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.execution.context import Context
+from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.identities import documents
 from abci_app.pb.dta.v1 import authority_pb2
 from abci_app.state import due, keys
 from abci_app.state.due import DueKind
@@ -26,7 +26,7 @@ def _execute(context: Context, message: authority_pb2.AcceptCeremony) -> bytes:
     takes_part = party.candidate and party.fault == authority_pb2.FAULT_NONE
     context.require(takes_part, Code.NOT_IN_CEREMONY, context.signer.hex())
     context.require(not party.accepted_height, Code.ALREADY_DONE)
-    active = identities.is_active_fiduciary(context.state, context.signer, context.time_s)
+    active = documents.is_active_fiduciary(context.state, context.signer, context.time_s)
     context.require(active, Code.NOT_FIDUCIARY, context.signer.hex())
     checks.check_accept(ceremony, party, message)
     points.use(context, message.receive_key, ceremony.id)

@@ -6,8 +6,8 @@ from abci_app import limits
 from abci_app.authority import extractions
 from abci_app.codes import Code
 from abci_app.custody import orders, policy
-from abci_app.messages.context import Context
-from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.execution.context import Context
+from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
 from abci_app.state import keys
 from abci_app.state.records import DECISIONS, ORDERS, REQUESTS

@@ -5,8 +5,8 @@ from __future__ import annotations
 from abci_app import limits
 from abci_app.codes import Code
 from abci_app.custody import vaults
-from abci_app.messages.context import Context
-from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.execution.context import Context
+from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
 from abci_app.state import due, keys
 from abci_app.state.due import DueKind

@@ -5,9 +5,9 @@ from __future__ import annotations
 from abci_app import limits
 from abci_app.authority import ceremonies, parties
 from abci_app.codes import Code
-from abci_app.messages import identities
-from abci_app.messages.context import Context
-from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.execution.context import Context
+from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.identities import documents
 from abci_app.pb.dta.v1 import authority_pb2
 from abci_app.state import keys
 
@@ -20,7 +20,7 @@ def _execute(context: Context, message: authority_pb2.ConsentCeremony) -> bytes:
     ceremony = ceremonies.get(context, message.ceremony, authority_pb2.CEREMONY_PHASE_CONSENT)
     party = parties.get(context, ceremony)
     context.require(not party.consent_height and not party.declined, Code.ALREADY_DONE)
-    active = identities.is_active_fiduciary(context.state, context.signer, context.time_s)
+    active = documents.is_active_fiduciary(context.state, context.signer, context.time_s)
     context.require(active, Code.NOT_FIDUCIARY, context.signer.hex())
     if message.decline:
         party.declined = True

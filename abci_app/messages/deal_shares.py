@@ -7,8 +7,8 @@ from abci_app.authority import ceremonies, checks, parties, points
 from abci_app.codes import Code
 from abci_app.crypto.curve import G1_BYTES, G2_BYTES, SCALAR_BYTES
 from abci_app.errors import Refusal
-from abci_app.messages.context import Context
-from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.execution.context import Context
+from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import authority_pb2
 from abci_app.state import due, keys
 from abci_app.state.due import DueKind

@@ -8,8 +8,8 @@ from abci_app.codes import Code
 from abci_app.crypto import hpke
 from abci_app.custody import orders
 from abci_app.errors import Refusal
-from abci_app.messages.context import Context
-from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.execution.context import Context
+from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.params import find_custodian
 from abci_app.pb.dta.v1 import custody_pb2, extraction_pb2, tx_pb2
 from abci_app.state import due, keys

@@ -7,9 +7,9 @@ from abci_app.codes import Code
 from abci_app.crypto import statements
 from abci_app.custody import vaults
 from abci_app.errors import Refusal
-from abci_app.messages import identities
-from abci_app.messages.context import Context
-from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.execution.context import Context
+from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.identities import documents
 from abci_app.params import find_custodian
 from abci_app.pb.dta.v1 import custody_pb2, params_pb2, tx_pb2
 from abci_app.state import due, keys
@@ -37,7 +37,7 @@ def _execute(context: Context, message: tx_pb2.OpenVault) -> bytes:
     for fiduciary in message.fiduciaries:
         known_fiduciary = FIDUCIARIES.find(context.state, fiduciary) is not None
         context.require(known_fiduciary, Code.UNKNOWN_FIDUCIARY, fiduciary.hex())
-        active = identities.is_active_fiduciary(context.state, fiduciary, context.time_s)
+        active = documents.is_active_fiduciary(context.state, fiduciary, context.time_s)
         context.require(active, Code.FIDUCIARY_NOT_ACTIVE, fiduciary.hex())
     counter = COUNTERS.find(context.state, context.signer) or custody_pb2.CounterRecord(principal=context.signer)
     context.require(counter.open_vaults < context.params.max_open_vaults_per_identity, Code.TOO_MANY, "open vaults")

@@ -8,9 +8,9 @@ from abci_app.codes import Code
 from abci_app.crypto import statements
 from abci_app.custody import orders, policy
 from abci_app.errors import Refusal
-from abci_app.messages import identities
-from abci_app.messages.context import Context
-from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.execution.context import Context
+from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.identities import documents
 from abci_app.params import find_custodian
 from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, params_pb2, tx_pb2
 from abci_app.state import due, keys
@@ -70,7 +70,7 @@ def _check_against_vault(context: Context, message: tx_pb2.PlaceOrder) -> None:
             raise Refusal(Code.UNKNOWN_FIDUCIARY, fiduciary.hex())
         if fiduciary not in named:
             raise Refusal(Code.NOT_NAMED, fiduciary.hex())
-        if not identities.is_active_fiduciary(context.state, fiduciary, context.time_s):
+        if not documents.is_active_fiduciary(context.state, fiduciary, context.time_s):
             raise Refusal(Code.FIDUCIARY_NOT_ACTIVE, fiduciary.hex())
         if not VAULT_KEYS.exists(context.state, vault.id, fiduciary):
             raise Refusal(Code.FIDUCIARY_WITHOUT_KEY, fiduciary.hex())

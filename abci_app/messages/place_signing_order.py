@@ -7,14 +7,15 @@ of any request (ApproveRequest, VetoRequest).
 from __future__ import annotations
 
 from abci_app import limits, text
-from abci_app.authority import extractions, signing
+from abci_app.authority import extractions
 from abci_app.codes import Code
 from abci_app.crypto import statements
 from abci_app.custody import orders, policy
 from abci_app.errors import Refusal
-from abci_app.messages.context import Context
-from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.execution.context import Context
+from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, extraction_pb2
+from abci_app.signing import signing_orders
 from abci_app.state import keys
 from abci_app.state.records import COUNTERS, ORDERS, SIGNINGS
 
@@ -36,12 +37,12 @@ def _execute(context: Context, message: extraction_pb2.PlaceSigningOrder) -> byt
     order_id = statements.order_id(context.gid, context.signer, message.nonce)
     context.require(context.state.get(keys.order(order_id)) is None, Code.DUPLICATE, order_id.hex())
     authority, epoch = extractions.require_authority(context, message.authority, authority_pb2.PURPOSE_SIGNING)
-    needed, raw_allowed = signing.policy_of(context.state, authority, epoch)
+    needed, raw_allowed = signing_orders.policy_of(context.state, authority, epoch)
     context.require(raw_allowed or not message.raw, Code.RAW_NOT_ALLOWED, authority.id.hex())
     if message.HasField("policy"):
         size_bytes = message.policy.ByteSize()
         context.require(size_bytes <= context.params.max_policy_bytes, Code.BAD_POLICY, f"{size_bytes} bytes")
-        needed = signing.both(needed, message.policy)
+        needed = signing_orders.both(needed, message.policy)
     counter = COUNTERS.find(context.state, context.signer) or custody_pb2.CounterRecord(principal=context.signer)
     context.require(counter.open_orders < context.params.max_open_orders_per_identity, Code.TOO_MANY, "open orders")
     order = custody_pb2.OrderRecord(

@@ -6,10 +6,10 @@ from abci_app import limits
 from abci_app.codes import Code
 from abci_app.crypto import statements
 from abci_app.errors import Refusal
+from abci_app.execution.context import Context
+from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.governance import actions, proposals
-from abci_app.messages import identities
-from abci_app.messages.context import Context
-from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.identities import documents
 from abci_app.pb.dta.v1 import governance_pb2
 from abci_app.state import keys
 
@@ -23,7 +23,7 @@ def _validate(message: governance_pb2.Propose) -> None:
 
 
 def _execute(context: Context, message: governance_pb2.Propose) -> bytes:
-    active = identities.is_active_fiduciary(context.state, context.signer, context.time_s)
+    active = documents.is_active_fiduciary(context.state, context.signer, context.time_s)
     context.require(active, Code.NOT_FIDUCIARY)
     proposal_id = statements.proposal_id(context.gid, context.signer, message.nonce)
     context.require(context.state.get(keys.proposal(proposal_id)) is None, Code.DUPLICATE, proposal_id.hex())

@@ -6,9 +6,9 @@ from abci_app import limits
 from abci_app.codes import Code
 from abci_app.crypto import statements
 from abci_app.errors import Refusal
-from abci_app.messages import identities
-from abci_app.messages.context import Context
-from abci_app.messages.spec import MessageClass, MessageSpec
+from abci_app.execution.context import Context
+from abci_app.execution.spec import MessageClass, MessageSpec
+from abci_app.identities import documents
 from abci_app.pb.dta.v1 import identity_pb2, tx_pb2
 from abci_app.state import keys
 from abci_app.state.records import IDENTITIES
@@ -21,29 +21,29 @@ def _validate(message: tx_pb2.RegisterIdentity) -> None:
 
 def _signing_key(_gid: bytes, record: identity_pb2.IdentityRecord | None, message: tx_pb2.RegisterIdentity) -> bytes:
     """A registered signer sponsors with its current key; a new one signs with its own document's key."""
-    return record.tx_key if record is not None else identities.read(message.envelope).document.tx_key
+    return record.tx_key if record is not None else documents.read(message.envelope).document.tx_key
 
 
 def _execute(context: Context, message: tx_pb2.RegisterIdentity) -> bytes:
-    read = identities.read(message.envelope)
+    read = documents.read(message.envelope)
     document = read.document
     if document.identity or document.previous_cid:
         raise Refusal(Code.DOCUMENT_CHAIN, "a first document follows no other")
     identity = statements.identity_id(document)
     sponsored = context.identity is not None
     if sponsored:
-        active = identities.is_active_fiduciary(context.state, context.signer, context.time_s)
+        active = documents.is_active_fiduciary(context.state, context.signer, context.time_s)
         context.require(active, Code.SPONSOR_REQUIRED, "the sponsor is no active fiduciary")
     known = IDENTITIES.find(context.state, identity) is not None
     context.require(not known, Code.IDENTITY_EXISTS, identity.hex())
     context.require(
         context.scratch.registrations < context.params.max_registrations, Code.REGISTRATIONS_FULL
     )
-    context.require(identities.valid_at(document, context.time_s), Code.DOCUMENT_NOT_VALID_NOW)
+    context.require(documents.valid_at(document, context.time_s), Code.DOCUMENT_NOT_VALID_NOW)
     context.scratch.registrations += 1
-    identities.check_proofs(context.gid, identity, read)
-    identities.take_keys(context.state, identity, document)
-    identities.write(context, identity, read, identity_pb2.IDENTITY_CHANGE_REGISTERED, founding=False)
+    documents.check_proofs(context.gid, identity, read)
+    documents.take_keys(context.state, identity, document)
+    documents.write(context, identity, read, identity_pb2.IDENTITY_CHANGE_REGISTERED, founding=False)
     if sponsored:
         context.emit("fiduciary", context.signer, "sponsored", identity=identity)
     return identity

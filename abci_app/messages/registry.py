@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from abci_app.execution.spec import MessageSpec
 from abci_app.messages import (
     accept_ceremony,
     approve_request,
@@ -43,7 +44,6 @@ from abci_app.messages import (
     vote,
     withdraw_proposal,
 )
-from abci_app.messages.spec import MessageSpec
 from abci_app.pb.dta.v1 import tx_pb2
 
 _ALL: Final[tuple[MessageSpec[Any], ...]] = (

@@ -9,9 +9,9 @@ from abci_app.codes import Code
 from abci_app.crypto import ed25519, statements
 from abci_app.custody import orders, policy
 from abci_app.errors import Refusal
-from abci_app.messages import identities
-from abci_app.messages.context import Context
-from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.execution.context import Context
+from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.identities import documents
 from abci_app.pb.dta.v1 import custody_pb2, extraction_pb2, identity_pb2, tx_pb2
 from abci_app.state import keys
 from abci_app.state.records import IDENTITIES, ORDERS, REQUESTS
@@ -49,7 +49,7 @@ def _check_beneficiary(context: Context, order: custody_pb2.OrderRecord, message
     if context.signer == order.principal:
         return
     principal = IDENTITIES.get(context.state, order.principal)
-    active = principal.status == identity_pb2.IDENTITY_STATUS_ACTIVE and identities.valid_at(principal, context.time_s)
+    active = principal.status == identity_pb2.IDENTITY_STATUS_ACTIVE and documents.valid_at(principal, context.time_s)
     keys_digest = statements.request_answers_digest(message)
     statement = statements.authorisation_statement(context.gid, order.id, message.beneficiary, keys_digest)
     authorised = active and ed25519.verify(principal.tx_key, statement, message.authorisation)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from abci_app import limits
 from abci_app.codes import Code
 from abci_app.errors import Refusal
-from abci_app.messages import identities
-from abci_app.messages.context import Context
-from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.execution.context import Context
+from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.identities import documents
 from abci_app.pb.dta.v1 import identity_pb2, tx_pb2
 from abci_app.state import keys
 
@@ -15,7 +15,7 @@ from abci_app.state import keys
 def _signing_key(gid: bytes, record: identity_pb2.IdentityRecord | None, message: tx_pb2.RevokeIdentity) -> bytes:
     if record is None:
         raise Refusal(Code.UNKNOWN_SIGNER)
-    if not identities.matches_next_key(gid, record, message.next_key):
+    if not documents.matches_next_key(gid, record, message.next_key):
         raise Refusal(Code.NEXT_KEY_MISMATCH)
     return message.next_key
 
@@ -25,7 +25,7 @@ def _execute(context: Context, _message: tx_pb2.RevokeIdentity) -> bytes:
     if record is None:
         raise Refusal(Code.UNKNOWN_SIGNER)
     record.status = identity_pb2.IDENTITY_STATUS_REVOKED
-    identities.put_change(context, record, identity_pb2.IDENTITY_CHANGE_REVOKED)
+    documents.put_change(context, record, identity_pb2.IDENTITY_CHANGE_REVOKED)
     return record.id
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from abci_app import limits
 from abci_app.codes import Code
 from abci_app.errors import Refusal
-from abci_app.messages import identities
-from abci_app.messages.context import Context
-from abci_app.messages.spec import MessageClass, MessageSpec
+from abci_app.execution.context import Context
+from abci_app.execution.spec import MessageClass, MessageSpec
+from abci_app.identities import documents
 from abci_app.pb.dta.v1 import identity_pb2, tx_pb2
 from abci_app.state import keys
 
@@ -21,8 +21,8 @@ def _signing_key(gid: bytes, record: identity_pb2.IdentityRecord | None, message
     """The next document's key, which must be the one that the current document commits to."""
     if record is None:
         raise Refusal(Code.UNKNOWN_SIGNER)
-    key = identities.read(message.envelope).document.tx_key
-    if not identities.matches_next_key(gid, record, key):
+    key = documents.read(message.envelope).document.tx_key
+    if not documents.matches_next_key(gid, record, key):
         raise Refusal(Code.NEXT_KEY_MISMATCH)
     return key
 
@@ -31,11 +31,11 @@ def _execute(context: Context, message: tx_pb2.RotateIdentity) -> bytes:
     record = context.identity
     if record is None:
         raise Refusal(Code.UNKNOWN_SIGNER)
-    read = identities.read(message.envelope)
+    read = documents.read(message.envelope)
     document = read.document
     follows = document.identity == record.id and document.previous_cid == record.document_cid
     context.require(follows, Code.DOCUMENT_CHAIN, "identity or previous_cid")
-    context.require(identities.valid_at(document, context.time_s), Code.DOCUMENT_NOT_VALID_NOW)
+    context.require(documents.valid_at(document, context.time_s), Code.DOCUMENT_NOT_VALID_NOW)
     was_fiduciary = identity_pb2.ROLE_FIDUCIARY in record.roles
     is_fiduciary = identity_pb2.ROLE_FIDUCIARY in document.roles
     context.require(was_fiduciary == is_fiduciary, Code.DOCUMENT_CHAIN, "the fiduciary role can't be gained or lost")
@@ -43,9 +43,9 @@ def _execute(context: Context, message: tx_pb2.RotateIdentity) -> bytes:
         context.scratch.registrations < context.params.max_registrations, Code.REGISTRATIONS_FULL
     )
     context.scratch.registrations += 1
-    identities.check_proofs(context.gid, record.id, read)
-    identities.take_keys(context.state, record.id, document)
-    identities.write(context, record.id, read, identity_pb2.IDENTITY_CHANGE_ROTATED, founding=False)
+    documents.check_proofs(context.gid, record.id, read)
+    documents.take_keys(context.state, record.id, document)
+    documents.write(context, record.id, read, identity_pb2.IDENTITY_CHANGE_ROTATED, founding=False)
     return record.id
 
 

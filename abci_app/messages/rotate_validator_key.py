@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from abci_app.codes import Code
 from abci_app.errors import Refusal
+from abci_app.execution.context import Context
+from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.governance import proposals, validators
-from abci_app.messages.context import Context
-from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import identity_pb2, tx_pb2
 from abci_app.state import keys
 from abci_app.state.records import FIDUCIARIES

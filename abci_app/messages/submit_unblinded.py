@@ -6,12 +6,13 @@ Of a signature the ledger makes the sum once threshold-many are there, and check
 from __future__ import annotations
 
 from abci_app import limits
-from abci_app.authority import answers, extractions, signing
+from abci_app.authority import answers, extractions
 from abci_app.codes import Code
 from abci_app.errors import Refusal
-from abci_app.messages.context import Context
-from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.execution.context import Context
+from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import extraction_pb2
+from abci_app.signing import signing_orders
 from abci_app.state import keys
 from abci_app.state.due import DueKind
 
@@ -27,7 +28,7 @@ def _execute(context: Context, message: extraction_pb2.SubmitUnblinded) -> bytes
         context, message.request, DueKind.SUBMIT_UNBLINDED, message.epoch, list(message.partials)
     )
     if record.use == extraction_pb2.USE_SIGN:
-        signing.answered(context, record)
+        signing_orders.answered(context, record)
     return b""
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abci_app.codes import Code
 from abci_app.errors import Refusal
-from abci_app.messages import identities
-from abci_app.messages.context import Context
-from abci_app.messages.spec import MessageClass, MessageSpec
+from abci_app.execution.context import Context
+from abci_app.execution.spec import MessageClass, MessageSpec
+from abci_app.identities import documents
 from abci_app.pb.dta.v1 import identity_pb2, tx_pb2
 from abci_app.state import keys
 
@@ -16,7 +16,7 @@ def _execute(context: Context, _message: tx_pb2.SuspendIdentity) -> bytes:
     if record is None:
         raise Refusal(Code.UNKNOWN_SIGNER)
     record.status = identity_pb2.IDENTITY_STATUS_SUSPENDED
-    identities.put_change(context, record, identity_pb2.IDENTITY_CHANGE_SUSPENDED)
+    documents.put_change(context, record, identity_pb2.IDENTITY_CHANGE_SUSPENDED)
     return record.id
 
 

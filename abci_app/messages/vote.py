@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abci_app import limits
 from abci_app.codes import Code
+from abci_app.execution.context import Context
+from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.governance import proposals
-from abci_app.messages import identities
-from abci_app.messages.context import Context
-from abci_app.messages.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.identities import documents
 from abci_app.pb.dta.v1 import governance_pb2
 from abci_app.state import keys
 from abci_app.state.records import VOTES
@@ -19,7 +19,7 @@ def _validate(message: governance_pb2.Vote) -> None:
 
 
 def _execute(context: Context, message: governance_pb2.Vote) -> bytes:
-    active = identities.is_active_fiduciary(context.state, context.signer, context.time_s)
+    active = documents.is_active_fiduciary(context.state, context.signer, context.time_s)
     context.require(active, Code.NOT_FIDUCIARY)
     proposal = proposals.get_open(context, message.proposal)
     context.require(message.content_digest == proposal.content_digest, Code.CONTENT_MISMATCH)

@@ -13,9 +13,9 @@ from abci_app import limits
 from abci_app.authority import extractions
 from abci_app.codes import Code
 from abci_app.errors import Refusal
+from abci_app.execution.context import Context
+from abci_app.execution.spec import need_bytes
 from abci_app.hashing import tagged_hash, u32
-from abci_app.messages.context import Context
-from abci_app.messages.spec import need_bytes
 from abci_app.mfa import points
 from abci_app.pb.dta.v1 import extraction_pb2, mfa_pb2
 from abci_app.state import keys

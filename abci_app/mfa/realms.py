@@ -5,8 +5,8 @@ from __future__ import annotations
 from abci_app import limits, text
 from abci_app.codes import Code
 from abci_app.errors import Refusal
+from abci_app.execution.context import Context
 from abci_app.hashing import tagged_hash
-from abci_app.messages.context import Context
 from abci_app.mfa.points import SUITES
 from abci_app.pb.dta.v1 import mfa_pb2 as pb
 from abci_app.state.records import REALM_SERVERS, REALMS

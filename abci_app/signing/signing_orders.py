@@ -8,7 +8,7 @@ from abci_app.codes import Code
 from abci_app.crypto.bls import verify_min_sig
 from abci_app.custody import orders
 from abci_app.errors import Refusal
-from abci_app.messages.context import Context
+from abci_app.execution.context import Context
 from abci_app.pb.dta.v1 import authority_pb2, custody_pb2
 from abci_app.pb.dta.v1 import extraction_pb2 as pb
 from abci_app.state.records import AUTHORITIES, ORDERS, PARTIALS, REQUESTS, SIGNING_POLICIES, SIGNINGS

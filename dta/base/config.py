@@ -1,6 +1,6 @@
 """A node's configuration: one TOML file in its home, ``node.toml``. Nothing in it is consensus, nothing is secret.
 
-A home is also a client's (``client.toml``, ``trust.json``, ``identities/``): see :mod:`dta.home`.
+A home is also a client's (``client.toml``, ``trust.json``, ``identities/``): see :mod:`dta.base.home`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dta.errors import UsageError
-from dta.hsm.config import KeystoreConfig
+from dta.base.errors import UsageError
+from dta.base.keystore_config import KeystoreConfig
 
 NODE_FILE = "node.toml"
 _MAX_CONFIG_BYTES = 65_536

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from abci_app import limits, text
-from dta.config import read_toml
-from dta.errors import UsageError
+from dta.base.config import read_toml
+from dta.base.errors import UsageError
 
 HOME_VARIABLE = "DTA_HOME"
 DIRECTORY_MODE = 0o700

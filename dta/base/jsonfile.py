@@ -7,7 +7,7 @@ import json
 from base64 import b64decode
 from typing import Any
 
-from dta.errors import UsageError
+from dta.base.errors import UsageError
 
 
 class JsonFile:

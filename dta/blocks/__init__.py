@@ -1,1 +1,1 @@
-"""Content-addressed blocks: the store, the fiduciary's gateway, and fetching from peers (docs/spec/blocks.md)."""
+"""Content-addressed blocks: the stores, and fetching from peers (docs/spec/blocks.md)."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from dta.errors import UsageError
+from dta.base.errors import UsageError
 
 INIT_TIMEOUT_S = 60.0
 

@@ -13,16 +13,9 @@ from pathlib import Path
 from threading import RLock
 
 from abci_app.cid import cid_of, digest_of, is_cid
-from dta.ipfs.errors import BlockCorrupt, BlockMissing, StoreBusy
-from dta.ipfs.files import (
-    DIRECTORY_MODE,
-    FILE_MODE,
-    make_directory,
-    raise_if_full,
-    sync_directory,
-    write_temporary,
-)
-from dta.ipfs.store import MAX_BLOCK_BYTES, check_size
+from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreBusy
+from dta.blocks.files import DIRECTORY_MODE, FILE_MODE, make_directory, raise_if_full, sync_directory, write_temporary
+from dta.blocks.store import MAX_BLOCK_BYTES, check_size
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +27,7 @@ class _Entry:
 
 
 class EmbeddedStore:
-    """A :class:`dta.ipfs.store.BlockStore` in ``directory``, which one process at a time may open.
+    """A :class:`dta.blocks.store.BlockStore` in ``directory``, which one process at a time may open.
 
     ``blocks/ab/cd/<cid>`` (ab, cd: the digest's first two bytes in hex), ``pins/<cid>`` empty, ``tmp/``,
     ``quarantine/<cid>``. A block's modification time is when its grace period started. Raises StoreBusy.

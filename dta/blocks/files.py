@@ -7,7 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
-from dta.ipfs.errors import StoreFull
+from dta.blocks.errors import StoreFull
 
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700

@@ -20,8 +20,8 @@ from threading import RLock
 import httpx
 
 from abci_app.cid import cid_of, digest_of, is_cid
-from dta.ipfs.errors import BlockCorrupt, BlockMissing, StoreUnreachable
-from dta.ipfs.store import MAX_BLOCK_BYTES, check_size
+from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreUnreachable
+from dta.blocks.store import MAX_BLOCK_BYTES, check_size
 
 _NAME = re.compile(r"dta-v1 (pinned|unpinned) ([0-9]{1,16}) ([0-9]{1,7})")
 _MAX_REPLY_BYTES = 65_536
@@ -39,7 +39,7 @@ class _Entry:
 
 
 class KuboStore:
-    """A :class:`dta.ipfs.store.BlockStore` in the Kubo node whose RPC API is ``client``'s ``base_url``.
+    """A :class:`dta.blocks.store.BlockStore` in the Kubo node whose RPC API is ``client``'s ``base_url``.
 
     The client carries timeouts and, where the API asks for one, the ``Authorization`` header. One node of ours to one
     Kubo node: the names say nothing about whose they are. A block outlives a power cut where Kubo's flatfs syncs.

@@ -16,9 +16,9 @@ from http import HTTPStatus
 import httpx
 
 from abci_app.cid import cid_of, digest_of
-from dta.ipfs.auth import PutSigner, put_headers
-from dta.ipfs.errors import BlockCorrupt, BlockMissing, BlockUnavailable
-from dta.ipfs.store import MAX_BLOCK_BYTES, BlockStore, check_size
+from dta.blocks.auth import PutSigner, put_headers
+from dta.blocks.errors import BlockCorrupt, BlockMissing, BlockUnavailable
+from dta.blocks.store import MAX_BLOCK_BYTES, BlockStore, check_size
 
 RAW_TYPE = "application/vnd.ipld.raw"
 CLAIM_S = 300

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from abci_app.cid import BadCid
-from dta.ipfs.errors import BlockError
-from dta.ipfs.peers import PeerFetcher
-from dta.ipfs.store import BlockStore
+from dta.blocks.errors import BlockError
+from dta.blocks.peers import PeerFetcher
+from dta.blocks.store import BlockStore
 
 _FETCHES_AT_ONCE = 4
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from abci_app.limits import MAX_ENVELOPE_BYTES
-from dta.ipfs.errors import BlockTooLarge
+from dta.blocks.errors import BlockTooLarge
 
 MAX_BLOCK_BYTES = MAX_ENVELOPE_BYTES
 """A block is one envelope."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dta.base.errors import NotFound, UsageError
 from dta.cli.custody import find_id
-from dta.client.authority import every
-from dta.client.ledger import Ledger
-from dta.errors import NotFound, UsageError
+from dta.client.ledger.authority import every
+from dta.client.ledger.ledger import Ledger
 
 
 def resolve(ledger: Ledger, text: str) -> bytes:

@@ -9,15 +9,16 @@ import typer
 
 from abci_app.authority import record, rules
 from abci_app.pb.dta.v1 import authority_pb2 as pb
+from dta.base.errors import UsageError
 from dta.cli import authorities
 from dta.cli.authority_view import authority_json, ceremony_json, ceremony_lines, view_json, view_lines
 from dta.cli.custody import Yes, table
 from dta.cli.session import Session, session_of
-from dta.client import authority, fiduciaries, governance
-from dta.client.authority import AuthorityView
-from dta.client.custody.names import NameBook
+from dta.client import governance
 from dta.client.governance import Done
-from dta.errors import UsageError
+from dta.client.ledger import authority, fiduciaries
+from dta.client.ledger.authority import AuthorityView
+from dta.client.names import NameBook
 
 app = typer.Typer(help="Keys that the fiduciaries hold together.", no_args_is_help=True)
 

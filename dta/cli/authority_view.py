@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abci_app.pb.dta.v1 import authority_pb2 as pb
+from dta.base.errors import JsonValue
 from dta.cli.custody import table
-from dta.client.authority import AuthorityView, CeremonyView, EpochView, waits_for
-from dta.client.custody.names import NameBook
-from dta.errors import JsonValue
+from dta.client.ledger.authority import AuthorityView, CeremonyView, EpochView, waits_for
+from dta.client.names import NameBook
 
 
 def _name(kind: str, full: str) -> str:

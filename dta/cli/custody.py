@@ -15,15 +15,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from abci_app.limits import ID_BYTES
+from dta.base.errors import NotFound, UsageError
 from dta.cli.session import Session, session_of
 from dta.client.custody import session as sdk
 from dta.client.custody.blocks import Blocks
-from dta.client.custody.names import NameBook
 from dta.client.custody.session import Party, Step
-from dta.client.ledger import Ledger
-from dta.errors import NotFound, UsageError
-from dta.identity.keyring import Keyring
-from dta.identity.profile import Profile
+from dta.client.identity.keyring import Keyring
+from dta.client.identity.profile import Profile
+from dta.client.ledger.ledger import Ledger
+from dta.client.names import NameBook
 
 Wait: TypeAlias = Annotated[float, typer.Option(help="Seconds to wait for the fiduciaries; 0 does not wait.")]
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", help="Do not ask.")]

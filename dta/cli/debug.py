@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from abci_app.state import keys
-from dta import node
+from dta.base.errors import EXIT_NOT_VERIFIED, UsageError
 from dta.cli.session import session_of
-from dta.client.reads import unverified_get
-from dta.errors import EXIT_NOT_VERIFIED, UsageError
+from dta.client.ledger.reads import unverified_get
+from dta.node import state_diff
 
 app = typer.Typer(help="Look into the state.", no_args_is_help=True)
 
@@ -26,7 +26,7 @@ def diff_state(
     """The first key at which two nodes' states differ. Exit code 5 when they do."""
     session = session_of(context)
     with session.working("comparing"):
-        found = node.first_state_difference(home_a, home_b, height)
+        found = state_diff.first_state_difference(home_a, home_b, height)
     if found is None:
         session.show({"same": True}, ["the states are the same"])
         return
@@ -52,7 +52,7 @@ def prefix_hashes(
     """A hash over the leaves of each prefix: what two operators read to each other to find where they differ."""
     session = session_of(context)
     with session.working("scanning"):
-        height, hashes = node.state_prefix_hashes(home or session.home.path)
+        height, hashes = state_diff.state_prefix_hashes(home or session.home.path)
     lines = [f"height  {height}", *(f"{digest}  {prefix}" for prefix, digest in hashes.items())]
     session.show({"height": height, "prefixes": hashes}, lines)
 

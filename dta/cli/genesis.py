@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
+from dta.base.home import read_file, write_file
 from dta.cli.session import session_of
-from dta.founding import draft as drafts
-from dta.founding import fiduciary, genesis_file
-from dta.founding.draft import Draft, Founder, Signed
-from dta.home import read_file, write_file
+from dta.client.genesis import genesis_file
+from dta.node.founding import draft as drafts
+from dta.node.founding import fiduciary
+from dta.node.founding.draft import Draft, Founder, Signed
 
 app = typer.Typer(help="Found a consortium.", no_args_is_help=True)
 

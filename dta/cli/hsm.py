@@ -7,18 +7,18 @@ from typing import Annotated
 
 import typer
 
+from dta.base.config import NODE_FILE, load_node_config
+from dta.base.errors import EXIT_KEYSTORE, UsageError
+from dta.base.home import make_directory
+from dta.base.keystore_config import KeystoreConfig
 from dta.cli.session import Session, session_of
-from dta.config import NODE_FILE, load_node_config
-from dta.errors import EXIT_KEYSTORE, UsageError
-from dta.home import make_directory
-from dta.hsm.config import KeystoreConfig
+from dta.client.identity.keys import place
+from dta.client.identity.profile import load_profile
 from dta.hsm.doctor import diagnose
 from dta.hsm.keystore import CheckStep
 from dta.hsm.pin import read_pin
 from dta.hsm.provision import init_token
 from dta.hsm.software import NOTICE, SoftwareKeystore
-from dta.identity.keys import place
-from dta.identity.profile import load_profile
 
 app = typer.Typer(help="Keystores and HSMs.", no_args_is_help=True)
 

@@ -12,26 +12,27 @@ import typer
 
 from abci_app.cid import cid_of
 from abci_app.pb.dta.v1 import identity_pb2
+from dta.base.config import NODE_FILE, load_node_config, write_node_config
+from dta.base.errors import DtaError, NotFound, UsageError
+from dta.base.home import read_file, write_file
+from dta.base.keystore_config import KeystoreConfig
+from dta.blocks.auth import PutSigner
 from dta.cli import identityview, keystores
 from dta.cli.keystores import Choice
 from dta.cli.option_groups import with_groups
 from dta.cli.session import Session, session_of
-from dta.client import leaves
 from dta.client.custody.blocks import Blocks
-from dta.client.custody.names import NameBook
-from dta.client.ledger import Ledger
-from dta.config import NODE_FILE, load_node_config, write_node_config
-from dta.errors import DtaError, NotFound, UsageError
-from dta.founding import genesis_file
-from dta.founding.genesis_file import GenesisFile
-from dta.home import read_file, write_file
-from dta.hsm.config import KeystoreConfig
-from dta.identity import lifecycle, publish
-from dta.identity.create import create_profile, read_request, request_json
-from dta.identity.document import Description
-from dta.identity.lifecycle import Outcome, Rotation
-from dta.identity.profile import ROLES, Profile, load_document_block, load_profile
-from dta.ipfs.auth import PutSigner
+from dta.client.genesis import genesis_file
+from dta.client.genesis.genesis_file import GenesisFile
+from dta.client.identity import lifecycle
+from dta.client.identity.create import create_profile, read_request, request_json
+from dta.client.identity.document import Description
+from dta.client.identity.lifecycle import Outcome, Rotation
+from dta.client.identity.profile import ROLES, Profile, load_document_block, load_profile
+from dta.client.ledger import leaves
+from dta.client.ledger.ledger import Ledger
+from dta.client.names import NameBook
+from dta.node.founding import publish
 
 app = typer.Typer(help="Identities.", no_args_is_help=True)
 

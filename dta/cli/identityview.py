@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from abci_app.cid import cid_of
 from abci_app.crypto import statements
 from abci_app.pb.dta.v1 import identity_pb2
-from dta.identity import document
-from dta.identity.profile import ROLES, Profile
+from dta.client.identity import document
+from dta.client.identity.profile import ROLES, Profile
 
 _ROLE_NAMES = {number: name for name, number in ROLES.items()}
 

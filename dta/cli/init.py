@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
+from dta.base.home import read_file
 from dta.cli import join, keystores, node_options, rejoin
 from dta.cli.option_groups import with_groups
 from dta.cli.session import session_of
-from dta.founding import client, fiduciary, genesis_file
-from dta.founding.fiduciary import NodePlan
-from dta.home import read_file
+from dta.client.genesis import genesis_file, trusting
 from dta.light.trust import TrustFile
+from dta.node.founding import fiduciary
+from dta.node.founding.fiduciary import NodePlan
 
 app = typer.Typer(help="Make a home.", no_args_is_help=True)
 app.command("join")(join.init_join)
@@ -29,7 +30,7 @@ def init_client(
     """Make a home for a principal or a beneficiary: genesis, trust file, and which nodes to ask."""
     session = session_of(context)
     found = genesis_file.read(read_file(genesis, "the genesis"))
-    trust = client.init_client(session.home, found, rpc, int(time.time()))
+    trust = trusting.init_client(session.home, found, rpc, int(time.time()))
     session.show({"home": str(session.home.path), "rpc": rpc, **_trusted(trust)}, _trusted_lines(trust))
     session.talk("Compare genesis id and validators with what a fiduciary reads out to you, over another channel.")
 

@@ -8,15 +8,15 @@ from typing import Annotated
 
 import typer
 
+from dta.base.home import read_file
 from dta.cli import keystores, node_options
 from dta.cli.option_groups import with_groups
 from dta.cli.rejoin import draft_of
 from dta.cli.session import Session, session_of
-from dta.founding import client, genesis_file
-from dta.founding.fiduciary import NodePlan
-from dta.founding.join import Joined, join
-from dta.founding.rejoin import peers_of
-from dta.home import read_file
+from dta.client.genesis import genesis_file, trusting
+from dta.node.founding.fiduciary import NodePlan
+from dta.node.founding.join import Joined, join
+from dta.node.founding.rejoin import peers_of
 
 
 @with_groups
@@ -65,7 +65,7 @@ def init_join(
     )  # fmt: skip
     nodes = [*(peer or []), *(peers_of(draft, b"") if draft else [])]
     now_s = int(time.time())
-    client.init_client(session.home, found, rpc, now_s)
+    trusting.init_client(session.home, found, rpc, now_s)
     with session.keyring() as ring, session.working("making keys"):
         made = join(session.home, ring, name, stores, plan, found, nodes, rpc, now_s, reuse_keys=reuse_keys)
     _show(session, made)

@@ -8,9 +8,9 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from dta.hsm.config import KeystoreConfig
-from dta.identity.create import KeystorePlan
-from dta.identity.keys import place
+from dta.base.keystore_config import KeystoreConfig
+from dta.client.identity.create import KeystorePlan
+from dta.client.identity.keys import place
 
 Hsm: TypeAlias = Annotated[str, typer.Option("--hsm", help="Where keys go: software, softhsm or pkcs11.")]
 Module: TypeAlias = Annotated[Path | None, typer.Option("--module", help="The token's PKCS#11 module.")]

@@ -15,11 +15,11 @@ from typing import Annotated, Final
 
 import typer
 
+from dta.base.config import debugging
+from dta.base.errors import EXIT_USAGE, DtaError, InternalError, KeystoreFailure, UsageError
+from dta.base.hardening import harden
+from dta.base.home import Home, default_home
 from dta.cli.session import Session
-from dta.config import debugging
-from dta.errors import EXIT_USAGE, DtaError, InternalError, KeystoreFailure, UsageError
-from dta.hardening import harden
-from dta.home import Home, default_home
 from dta.hsm.errors import KeystoreError
 
 EXIT_INTERRUPTED = 130

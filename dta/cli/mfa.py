@@ -9,17 +9,17 @@ from typing import Annotated
 
 import typer
 
+from dta.base.errors import UsageError
+from dta.base.home import write_file
 from dta.cli import mfa_enrol, mfa_realm, mfa_serve
 from dta.cli.custody import find_id, table
 from dta.cli.mfa_pin import PinFd, PinFile, new_mpin, read_mpin
 from dta.cli.session import Session, session_of
-from dta.errors import UsageError
-from dta.home import write_file
-from dta.mfa.client import LoggedIn, MfaClient
-from dta.mfa.pin import changed
-from dta.mfa.sealing import Sealer
-from dta.mfa.server import Mode
-from dta.mfa.store import Credential, CredentialStore
+from dta.client.mfa.credentials import Credential, CredentialStore
+from dta.client.mfa.login import LoggedIn, MfaClient
+from dta.mpin.logins import Mode
+from dta.mpin.pin import changed
+from dta.mpin.sealing import Sealer
 
 app = typer.Typer(help="M-Pin: log in with a token and a PIN, and serve such logins.", no_args_is_help=True)
 pin_app = typer.Typer(help="The PIN: nobody but you knows it, and nothing stores it.", no_args_is_help=True)

@@ -9,11 +9,11 @@ import typer
 
 from abci_app.limits import ID_BYTES
 from abci_app.mfa import points
+from dta.base.errors import NotFound, UsageError
 from dta.cli.custody import find_id
-from dta.client import leaves
-from dta.client.ledger import Ledger
+from dta.client.ledger import leaves
+from dta.client.ledger.ledger import Ledger
 from dta.client.mfa.realms import known
-from dta.errors import NotFound, UsageError
 
 RealmName: TypeAlias = Annotated[str, typer.Argument(help="The realm: its name, its id, or the id's first digits.")]
 RealmOption: TypeAlias = Annotated[str, typer.Option("--realm", help="The realm: its name, its id, or first digits.")]

@@ -14,23 +14,23 @@ from typing import Annotated
 import typer
 
 from abci_app.pb.dta.v1 import mfa_pb2
+from dta.base.errors import UsageError
+from dta.base.home import checked_profile_name, write_file
+from dta.base.secret import SecretBytes
 from dta.cli.custody import Wait, at_work
 from dta.cli.mfa_common import RealmOption, find_realm
 from dta.cli.mfa_pin import PinFd, PinFile, new_mpin
 from dta.cli.session import Session, session_of
-from dta.client import leaves
 from dta.client.custody.session import Step
-from dta.client.ledger import Ledger
+from dta.client.ledger import leaves
+from dta.client.ledger.ledger import Ledger
 from dta.client.mfa import enrolling, registry, tickets
+from dta.client.mfa.credentials import Credential, CredentialStore
 from dta.client.mfa.enrolling import ClientSecret, NotAuthorised
 from dta.client.mfa.issued import NotIssued
 from dta.client.mfa.tickets import Ticket
-from dta.errors import UsageError
-from dta.home import checked_profile_name, write_file
-from dta.mfa.pin import Pin, token_of
-from dta.mfa.sealing import Sealer
-from dta.mfa.store import Credential, CredentialStore
-from dta.secret import SecretBytes
+from dta.mpin.pin import Pin, token_of
+from dta.mpin.sealing import Sealer
 
 
 def enrol(

@@ -9,11 +9,11 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from dta.errors import UsageError
-from dta.hsm.config import KeystoreConfig
+from dta.base.errors import UsageError
+from dta.base.keystore_config import KeystoreConfig
+from dta.base.secret import SecretBytes
 from dta.hsm.pin import read_pin
-from dta.mfa.pin import MAX_PIN_DIGITS, MIN_PIN_DIGITS, Pin
-from dta.secret import SecretBytes
+from dta.mpin.pin import MAX_PIN_DIGITS, MIN_PIN_DIGITS, Pin
 
 PinFile: TypeAlias = Annotated[
     Path | None, typer.Option("--mpin-file", help="Read the M-Pin PIN from this private file (mode 0600).")

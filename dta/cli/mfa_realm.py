@@ -13,16 +13,16 @@ from abci_app.limits import NONCE_BYTES
 from abci_app.mfa import points
 from abci_app.mfa.realms import realm_id
 from abci_app.pb.dta.v1 import governance_pb2, identity_pb2, mfa_pb2
+from dta.base.errors import JsonValue, UsageError
 from dta.cli.custody import Wait, Work, Yes, ask, at_work, moment, table
 from dta.cli.mfa_common import Day, RealmName, RealmOption, day_number, find_realm
 from dta.cli.session import session_of
-from dta.client import leaves
+from dta.client.ledger import leaves
 from dta.client.mfa import enrolling, issued, permits, realms, registry, servers, tickets
+from dta.client.mfa.credentials import ServerSecret, save_server_secret
 from dta.client.mfa.realms import RealmView
-from dta.errors import JsonValue, UsageError
-from dta.mfa.sealing import Sealer
-from dta.mfa.store import ServerSecret, save_server_secret
-from dta.mfa.suite import suite_of
+from dta.mpin.sealing import Sealer
+from dta.mpin.suite import suite_of
 
 _SUITES: Final = {"rfc9380": mfa_pb2.MFA_SUITE_RFC9380, "amcl": mfa_pb2.MFA_SUITE_AMCL}
 

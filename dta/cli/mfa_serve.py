@@ -15,17 +15,17 @@ from typing import Annotated, TypeAlias
 import typer
 
 from abci_app.crypto.curve import BadPoint
+from dta.base.errors import NotFound, NotVerified, UsageError
 from dta.cli.custody import find_id, moment, table
 from dta.cli.session import Session, session_of
+from dta.client.mfa.credentials import ServerSecret, load_server_secret
 from dta.client.mfa.source import LedgerRealm
-from dta.errors import NotFound, NotVerified, UsageError
-from dta.mfa.http import HttpConfig, HttpServer, serve
-from dta.mfa.realm import RealmSource, ReopeningRealm
-from dta.mfa.realm_file import FileRealm
-from dta.mfa.sealing import Sealer
-from dta.mfa.server import AuthenticationServer
-from dta.mfa.state import ServerState
-from dta.mfa.store import ServerSecret, load_server_secret
+from dta.login.http import HttpConfig, HttpServer, serve
+from dta.login.realm_file import FileRealm
+from dta.login.server import AuthenticationServer
+from dta.login.store import ServerState
+from dta.mpin.realm import RealmSource, ReopeningRealm
+from dta.mpin.sealing import Sealer
 
 SecretFile: TypeAlias = Annotated[
     Path | None, typer.Option("--secret", help="The server's sealed secret. Without: the only one in this home.")

@@ -6,15 +6,15 @@ import time
 
 import typer
 
-from dta import node
+from dta.base.config import NodeConfig, load_node_config
+from dta.base.errors import EXIT_INTERNAL, DtaError, UsageError
+from dta.base.home import Home, read_file
 from dta.cli import hsm, nodestatus
 from dta.cli.session import Session, session_of
-from dta.config import NodeConfig, load_node_config
-from dta.doctor import examine
-from dta.errors import EXIT_INTERNAL, DtaError, UsageError
-from dta.founding import genesis_file
-from dta.home import Home, read_file
-from dta.identity import publish
+from dta.client.genesis import genesis_file
+from dta.node import supervisor
+from dta.node.doctor import examine
+from dta.node.founding import publish
 
 
 def register(app: typer.Typer) -> None:
@@ -37,7 +37,7 @@ def start(context: typer.Context) -> None:
     session = session_of(context)
     config = founded(session.home)
     session.talk(f"starting the node of {config.chain_id} in {config.home}; its logs are in {config.log_dir}")
-    node.run(config)
+    supervisor.run(config)
 
 
 def status(context: typer.Context) -> None:
@@ -57,7 +57,7 @@ def doctor(context: typer.Context) -> None:
     steps = []
     with session.working("looking"):
         for step in examine(
-            config, running=node.is_running(config), gateways=gateways,
+            config, running=supervisor.is_running(config), gateways=gateways,
             agent=nodestatus.read_status_file(config.status_file), now_s=time.time(),
             prompt=session.prompt_for(config.keystore),
         ):  # fmt: skip

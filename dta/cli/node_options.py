@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from dta.founding.fiduciary import gateway_bind_of, split_address
+from dta.node.founding.fiduciary import gateway_bind_of, split_address
 
 FiduciaryName: TypeAlias = Annotated[
     str, typer.Option(help="What the fiduciary is called: lower-case letters, digits and -._")

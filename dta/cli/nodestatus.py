@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dta.client import requests
-from dta.client.rpc import Rpc
-from dta.config import NodeConfig
-from dta.errors import DtaError
-from dta.node import START_ABOVE_FREE_BYTES, STOP_BELOW_FREE_BYTES, is_running
+from dta.base.config import NodeConfig
+from dta.base.errors import DtaError
+from dta.client.ledger import requests
+from dta.client.ledger.rpc import Rpc
+from dta.node.supervisor import START_ABOVE_FREE_BYTES, STOP_BELOW_FREE_BYTES, is_running
 
 HEALTHY = 0
 UNHEALTHY = 1

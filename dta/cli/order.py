@@ -10,17 +10,17 @@ import typer
 from abci_app.codes import info
 from abci_app.limits import MAX_ENVELOPE_BYTES
 from abci_app.pb.dta.v1 import custody_pb2 as pb
+from dta.base.errors import JsonValue, NotFound, RpcError, UsageError
+from dta.base.secret import SecretBytes
 from dta.cli import authorities, order_release, policy
 from dta.cli.custody import Wait, Work, Yes, ask, at_work, find_id, read_secret, table
 from dta.cli.order_view import order_json, order_lines, order_status, request_json, request_lines, requests_of
-from dta.client import leaves, requests
 from dta.client.custody import orders, records
 from dta.client.custody.orders import NewOrder
-from dta.client.ledger import OrderView
-from dta.client.tx import SignedBytes
-from dta.custody import mpc_bls, registry
-from dta.errors import JsonValue, NotFound, RpcError, UsageError
-from dta.secret import SecretBytes
+from dta.client.ledger import leaves, requests
+from dta.client.ledger.ledger import OrderView
+from dta.client.ledger.tx import SignedBytes
+from dta.custodians import mpc_bls, registry
 
 app = typer.Typer(help="Orders: secrets in the fiduciaries' keeping.", no_args_is_help=True)
 

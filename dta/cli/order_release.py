@@ -8,16 +8,16 @@ from typing import Annotated
 
 import typer
 
+from dta.base.errors import JsonValue, UsageError
+from dta.base.home import read_file, write_file, write_new_file
 from dta.cli.custody import Wait, Work, Yes, ask, at_work, find_id
 from dta.cli.order_view import request_json, request_lines
-from dta.client import leaves
 from dta.client.custody import asking, keyfile, receiving, records
 from dta.client.custody.asking import Draft
 from dta.client.custody.keyfile import OpenRequest
 from dta.client.custody.receiving import Received
-from dta.custody import registry
-from dta.errors import JsonValue, UsageError
-from dta.home import read_file, write_file, write_new_file
+from dta.client.ledger import leaves
+from dta.custodians import registry
 
 OrderId = Annotated[str, typer.Argument(help="The order's id.")]
 RequestId = Annotated[str, typer.Argument(help="The request's id.")]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abci_app.pb.dta.v1 import custody_pb2 as pb
+from dta.base.errors import JsonValue
 from dta.cli import policy
 from dta.cli.custody import Work, moment, table
-from dta.client import leaves
 from dta.client.custody import asking, orders, policies
 from dta.client.custody.asking import Content
 from dta.client.custody.receiving import status_name as request_status
-from dta.client.ledger import OrderView
-from dta.errors import JsonValue
+from dta.client.ledger import leaves
+from dta.client.ledger.ledger import OrderView
 
 
 def order_status(record: pb.OrderRecord) -> str:

@@ -10,12 +10,12 @@ from typing import Annotated, TypeAlias
 import typer
 
 from abci_app.pb.dta.v1 import custody_pb2 as pb
+from dta.base.errors import UsageError
+from dta.base.home import read_file
 from dta.cli.session import session_of
 from dta.client.custody import policies
-from dta.client.custody.names import NameBook
 from dta.client.custody.policies import Terms
-from dta.errors import UsageError
-from dta.home import read_file
+from dta.client.names import NameBook
 
 app = typer.Typer(help="Policies: who must agree before a secret is released.", no_args_is_help=True)
 

@@ -9,20 +9,20 @@ from typing import Annotated
 import typer
 
 from abci_app.limits import ID_BYTES
+from dta.base.errors import JsonValue, UsageError
+from dta.base.home import read_file, write_file
 from dta.cli.debug import parse_key
 from dta.cli.mfa_common import Day, RealmOption, day_number, find_realm
 from dta.cli.session import Session, session_of
+from dta.client.genesis import genesis_file
 from dta.client.mfa import registry
-from dta.errors import JsonValue, UsageError
-from dta.founding import genesis_file
-from dta.home import read_file, write_file
+from dta.client.receipt import collect, permit, summary
+from dta.client.receipt.collect import Collected
+from dta.client.receipt.errors import ReceiptRefused
+from dta.client.receipt.format import MAX_RECEIPT_BYTES
+from dta.client.receipt.identity import IdentityAnswer, answer, identities
+from dta.client.receipt.verify import Verified, verify_receipt
 from dta.light.trust import TrustFile
-from dta.receipt import collect, permit, summary
-from dta.receipt.collect import Collected
-from dta.receipt.errors import ReceiptRefused
-from dta.receipt.format import MAX_RECEIPT_BYTES
-from dta.receipt.identity import IdentityAnswer, answer, identities
-from dta.receipt.verify import Verified, verify_receipt
 
 app = typer.Typer(help="Receipts: proof, offline, of what happened on the ledger.", no_args_is_help=True)
 get = typer.Typer(help="Make a receipt from what a node serves, verified.", no_args_is_help=True)

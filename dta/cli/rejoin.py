@@ -10,15 +10,16 @@ from typing import Annotated, Any
 import typer
 
 from abci_app.pb.dta.v1.identity_pb2 import IdentityRecord
+from dta.base.errors import UsageError
+from dta.base.home import read_file
 from dta.cli import keystores, node_options
 from dta.cli.option_groups import with_groups
 from dta.cli.session import Session, session_of
-from dta.errors import UsageError
-from dta.founding import client, genesis_file, rejoin
-from dta.founding.draft import Draft
-from dta.founding.fiduciary import NodePlan, split_address
-from dta.home import read_file
-from dta.identity.profile import Profile
+from dta.client.genesis import genesis_file, trusting
+from dta.client.identity.profile import Profile
+from dta.node.founding import rejoin
+from dta.node.founding.draft import Draft
+from dta.node.founding.fiduciary import NodePlan, split_address
 
 
 @with_groups
@@ -54,7 +55,7 @@ def init_rejoin(
     found = genesis_file.read(read_file(genesis, "the genesis"))
     draft = draft_of(peers, found.gid)
     p2p_listens = node_options.p2p_bind(p2p_bind, p2p, localnet)
-    client.init_client(session.home, found, rpc, int(time.time()))
+    trusting.init_client(session.home, found, rpc, int(time.time()))
     with session.keyring() as ring, session.ledger() as ledger, session.working("asking the ledger"):
         profile, record = rejoin.find_profile(ledger, ring, name, stores)
         plan = NodePlan(

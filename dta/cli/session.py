@@ -16,18 +16,18 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from dta.client import requests
-from dta.client.ledger import Ledger
-from dta.client.rpc import Rpc
-from dta.errors import DtaError, JsonValue, Unreachable, UsageError
-from dta.home import ClientConfig, Home
-from dta.hsm.config import KeystoreConfig
+from dta.base.errors import DtaError, JsonValue, Unreachable, UsageError
+from dta.base.home import ClientConfig, Home
+from dta.base.keystore_config import KeystoreConfig
+from dta.base.secret import SecretBytes
+from dta.client.identity.keyring import Keyring
+from dta.client.identity.profile import Profile, load_profile
+from dta.client.ledger import requests
+from dta.client.ledger.ledger import Ledger
+from dta.client.ledger.rpc import Rpc
 from dta.hsm.errors import PinFileMissing, PinUnusable
 from dta.hsm.pin import Prompt, read_pin
-from dta.identity.keyring import Keyring
-from dta.identity.profile import Profile, load_profile
 from dta.light.trust import TrustFile
-from dta.secret import SecretBytes
 
 
 @dataclass

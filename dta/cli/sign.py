@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
+from dta.base.errors import EXIT_NOT_VERIFIED, DtaError, JsonValue
+from dta.base.home import read_file, write_new_file
 from dta.cli import authorities, policy
 from dta.cli.custody import Wait, Work, Yes, ask, at_work, find_id, read_secret
 from dta.cli.order_view import request_json, request_lines
-from dta.client import leaves, signing
-from dta.client.custody import asking, orders, receiving
-from dta.client.signing import SIGNING_SUITE, SigningView
-from dta.errors import EXIT_NOT_VERIFIED, DtaError, JsonValue
-from dta.home import read_file, write_new_file
+from dta.client.custody import asking, orders, receiving, signing
+from dta.client.custody.signing import SIGNING_SUITE, SigningView
+from dta.client.ledger import leaves
 
 app = typer.Typer(help="Signatures by the consortium: threshold BLS, verified by any library.", no_args_is_help=True)
 

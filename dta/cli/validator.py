@@ -10,18 +10,18 @@ from typing import Annotated
 
 import typer
 
-from dta import validator_key
+from dta.base.config import NodeConfig
+from dta.base.home import write_file
 from dta.cli.node import founded
 from dta.cli.nodestatus import read_status_file
 from dta.cli.session import Session, session_of
-from dta.config import NodeConfig
-from dta.founding.admission import ADMISSION_FILE, AdmissionCard
-from dta.founding.fiduciary import own_profile
-from dta.home import write_file
-from dta.node import is_running
-from dta.tendermint_config import address
-from dta.validator_key import KeyFiles, Outcome, public_key
-from dta.validator_key import rotate as rotate_key
+from dta.client.genesis.cometbft import address
+from dta.node import validator_key
+from dta.node.founding.admission import ADMISSION_FILE, AdmissionCard
+from dta.node.founding.fiduciary import own_profile
+from dta.node.supervisor import is_running
+from dta.node.validator_key import KeyFiles, Outcome, public_key
+from dta.node.validator_key import rotate as rotate_key
 
 app = typer.Typer(help="The node's consensus key: its vote.", no_args_is_help=True)
 

@@ -8,12 +8,12 @@ import typer
 
 from abci_app.codes import Code
 from abci_app.pb.dta.v1 import custody_pb2 as pb
+from dta.base.errors import JsonValue, RefusedByLedger, UsageError
 from dta.cli.custody import Wait, Work, Yes, at_work, find_id, moment, table
-from dta.client import leaves
 from dta.client.custody import orders, records, vaults
-from dta.client.fiduciaries import current as current_fiduciaries
-from dta.client.ledger import VaultView
-from dta.errors import JsonValue, RefusedByLedger, UsageError
+from dta.client.ledger import leaves
+from dta.client.ledger.fiduciaries import current as current_fiduciaries
+from dta.client.ledger.ledger import VaultView
 
 app = typer.Typer(help="Vaults: a key of your own at each fiduciary.", no_args_is_help=True)
 

@@ -13,11 +13,11 @@ from abci_app.crypto import statements
 from abci_app.limits import NONCE_BYTES
 from abci_app.pb.dta.v1 import custody_pb2, params_pb2
 from abci_app.pb.dta.v1 import governance_pb2 as pb
-from dta.client import fiduciaries, leaves
+from dta.base.errors import UsageError
 from dta.client.custody import orders
-from dta.client.ledger import Ledger
-from dta.client.tx import Signer
-from dta.errors import UsageError
+from dta.client.ledger import fiduciaries, leaves
+from dta.client.ledger.ledger import Ledger
+from dta.client.ledger.tx import Signer
 
 OPEN_ORDER = (custody_pb2.ORDER_STATUS_PLACED, custody_pb2.ORDER_STATUS_ACTIVE)
 

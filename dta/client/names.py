@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 from abci_app.crypto import statements
 from abci_app.limits import ID_BYTES
-from dta.config import read_toml
-from dta.errors import NotFound, UsageError
-from dta.founding import genesis_file
-from dta.home import Home, checked_profile_name, read_file, toml_string, write_file
-from dta.identity.profile import load_profile
+from dta.base.config import read_toml
+from dta.base.errors import NotFound, UsageError
+from dta.base.home import Home, checked_profile_name, read_file, toml_string, write_file
+from dta.client.genesis import genesis_file
+from dta.client.identity.profile import load_profile
 
 CONTACTS_FILE = "contacts.toml"
 _MIN_PREFIX_CHARS = 4

@@ -11,9 +11,9 @@ from abci_app.crypto import extraction
 from abci_app.crypto.curve import G1, G2
 from abci_app.crypto.extraction import Answerer, Asked, Blinded, Unblinded, name_of
 from abci_app.hashing import u32
+from dta.base.errors import EXIT_NOT_VERIFIED, DtaError
 from dta.crypto.proofs import FRESH_BYTES, RandomBytes, hedged, prove
 from dta.crypto.scalar import SecretScalar
-from dta.errors import EXIT_NOT_VERIFIED, DtaError
 
 P = TypeVar("P", G1, G2)
 

@@ -11,7 +11,7 @@ from typing import Final
 import py_arkworks_bls12381 as arkworks
 
 from abci_app.crypto.curve import G1, G2
-from dta.secret import SecretBytes
+from dta.base.secret import SecretBytes
 
 GT_BYTES: Final = 576
 

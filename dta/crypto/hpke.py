@@ -8,7 +8,7 @@ from typing import Final
 from abci_app.crypto import hpke
 from abci_app.limits import MLKEM768_SEED_BYTES, X25519_KEY_BYTES
 from abci_app.pb.dta.v1.identity_pb2 import HpkeKey
-from dta.secret import SecretBytes
+from dta.base.secret import SecretBytes
 
 SEED_BYTES: Final = MLKEM768_SEED_BYTES + X25519_KEY_BYTES
 

@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from abci_app.crypto.curve import G1, G2, BadPoint, pairing_check
 from abci_app.crypto.transcript import challenge
 from abci_app.hashing import tagged, tagged_hash
+from dta.base.errors import EXIT_NOT_VERIFIED, DtaError
+from dta.base.secret import SecretBytes
+from dta.crypto.gt import pairing_bytes
 from dta.crypto.proofs import RandomBytes
-from dta.errors import EXIT_NOT_VERIFIED, DtaError
-from dta.mfa.gt import pairing_bytes
-from dta.secret import SecretBytes
 
 KEY_BYTES: Final = 32
 TAG_BYTES: Final = 16

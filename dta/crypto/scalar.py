@@ -6,7 +6,7 @@ import secrets
 
 from abci_app.crypto import scalars
 from abci_app.crypto.curve import ORDER
-from dta.secret import SecretBytes
+from dta.base.secret import SecretBytes
 
 
 class SecretScalar:

@@ -15,8 +15,8 @@ from typing import Final
 
 from abci_app.crypto import scalars
 from abci_app.crypto.curve import ORDER
-from dta.errors import DtaError
-from dta.secret import SecretBytes
+from dta.base.errors import DtaError
+from dta.base.secret import SecretBytes
 
 MAX_SHARES: Final = 255
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from abci_app import limits
 from abci_app.crypto import hpke, statements
 from abci_app.pb.dta.v1 import custody_pb2, identity_pb2
+from dta.base.secret import SecretBytes
 from dta.crypto.bls import BlsPrivateKey
 from dta.crypto.hpke import HpkePrivateKey
-from dta.custody.plugin import (
+from dta.custodians.plugin import (
     Custodian,
     CustodyContext,
     Entrusted,
@@ -28,7 +29,6 @@ from dta.custody.plugin import (
     RecoverInput,
 )
 from dta.hsm.keystore import Keystore
-from dta.secret import SecretBytes
 
 GID = b"\x11" * limits.ID_BYTES
 PRINCIPAL = b"\x22" * limits.ID_BYTES

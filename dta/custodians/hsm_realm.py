@@ -17,10 +17,12 @@ from abci_app.crypto.hpke import CannotOpen
 from abci_app.envelope import DecodedEnvelope
 from abci_app.pb.dta.v1 import custody_pb2, envelope_pb2, tx_pb2
 from abci_app.pb.dta.v1.identity_pb2 import HpkeKey
+from dta.base.errors import UsageError
+from dta.base.secret import SecretBytes
 from dta.crypto import hpke, shamir
 from dta.crypto.hpke import HpkePrivateKey
 from dta.crypto.shamir import BadShares, Share
-from dta.custody.plugin import (
+from dta.custodians.plugin import (
     CustodyContext,
     Entrusted,
     NotEnoughShares,
@@ -42,12 +44,10 @@ from dta.envelope import (
     seal_order,
     sign,
 )
-from dta.errors import UsageError
 from dta.hsm import labels
 from dta.hsm.derive import derive
 from dta.hsm.errors import KeystoreError
 from dta.hsm.keystore import CheckStep
-from dta.secret import SecretBytes
 
 NAME: Final = "hsm-realm"
 PURPOSE: Final = "vault-hpke"
@@ -64,7 +64,7 @@ _REJECTIONS: Final = {
 
 
 class HsmRealm:
-    """A :class:`dta.custody.plugin.Custodian`."""
+    """A :class:`dta.custodians.plugin.Custodian`."""
 
     def vault_key(self, context: CustodyContext, vault: custody_pb2.VaultRecord) -> HpkeKey:
         context.keystore.ensure_prf_key(labels.vault(context.gid, vault.id))

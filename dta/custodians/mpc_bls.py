@@ -19,10 +19,11 @@ from abci_app.crypto.curve import G1, G2
 from abci_app.crypto.extraction import Blinded
 from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, envelope_pb2, extraction_pb2, tx_pb2
 from abci_app.pb.dta.v1.identity_pb2 import HpkeKey
+from dta.base.errors import UsageError
 from dta.crypto import ibe
 from dta.crypto.extraction import TooFewPartials, Transport, open_blinded
 from dta.crypto.ibe import CannotDecrypt, Ciphertext
-from dta.custody.plugin import (
+from dta.custodians.plugin import (
     CustodyContext,
     Entrusted,
     Extracted,
@@ -36,7 +37,6 @@ from dta.custody.plugin import (
 )
 from dta.envelope import CannotOpenEnvelope, OpenFault, sign
 from dta.envelope.build import identity_sealed
-from dta.errors import UsageError
 from dta.hsm.keystore import CheckStep
 
 NAME: Final = "mpc-bls"
@@ -48,7 +48,7 @@ WARNING: Final = (
 
 
 class MpcBls:
-    """A :class:`dta.custody.plugin.Custodian`."""
+    """A :class:`dta.custodians.plugin.Custodian`."""
 
     def vault_key(self, context: CustodyContext, vault: custody_pb2.VaultRecord) -> HpkeKey:
         del context, vault

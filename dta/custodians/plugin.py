@@ -19,12 +19,12 @@ from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
 from abci_app.pb.dta.v1.authority_pb2 import AuthorityRecord, MemberRecord
 from abci_app.pb.dta.v1.extraction_pb2 import ExtractionItem, ExtractionRecord, PartialRecord
 from abci_app.pb.dta.v1.identity_pb2 import HpkeKey, IdentityRecord
+from dta.base.errors import EXIT_NOT_VERIFIED, DtaError
+from dta.base.secret import SecretBytes
 from dta.crypto.bls import BlsSigner
 from dta.crypto.hpke import HpkePrivateKey
 from dta.crypto.scalar import SecretScalar
-from dta.errors import EXIT_NOT_VERIFIED, DtaError
 from dta.hsm.keystore import CheckStep, Keystore
-from dta.secret import SecretBytes
 
 
 class OrderRejected(Exception):

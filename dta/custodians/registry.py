@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import cast
 
-from dta.custody.plugin import Custodian
-from dta.errors import UsageError
+from dta.base.errors import UsageError
+from dta.custodians.plugin import Custodian
 
 ENTRY_POINT_GROUP = "dta.custodians"
 

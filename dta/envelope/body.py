@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from abci_app.envelope import BODY_COMMITMENT_BYTES, body_key_info
-from dta.secret import SecretBytes
+from dta.base.secret import SecretBytes
 
 KEY_BYTES = 32
 _NONCE = bytes(12)

@@ -11,10 +11,10 @@ from abci_app.crypto.hpke import SEALED_OVERHEAD_BYTES, BadHpkeKey
 from abci_app.crypto.statements import hpke_key_digest
 from abci_app.pb.dta.v1 import envelope_pb2
 from abci_app.pb.dta.v1.identity_pb2 import HpkeKey
+from dta.base.secret import SecretBytes
 from dta.crypto.hpke import seal
 from dta.envelope.body import KEY_BYTES, seal_body
 from dta.envelope.errors import CannotSeal
-from dta.secret import SecretBytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from dta.errors import EXIT_NOT_VERIFIED, DtaError, UsageError
+from dta.base.errors import EXIT_NOT_VERIFIED, DtaError, UsageError
 
 
 class CannotSeal(UsageError):

@@ -10,10 +10,10 @@ from abci_app.crypto.hpke import CannotOpen
 from abci_app.crypto.statements import hpke_key_digest
 from abci_app.envelope import DecodedEnvelope
 from abci_app.pb.dta.v1 import envelope_pb2
+from dta.base.secret import SecretBytes
 from dta.crypto.hpke import HpkePrivateKey
 from dta.envelope.body import KEY_BYTES, open_body
 from dta.envelope.errors import CannotOpenEnvelope, OpenFault
-from dta.secret import SecretBytes
 
 
 def receive(

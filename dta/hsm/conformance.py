@@ -12,9 +12,9 @@ from contextlib import contextmanager
 
 from nacl.signing import VerifyKey
 
+from dta.base.secret import SecretBytes
 from dta.hsm.errors import KeyAmbiguous, KeyMissing, KeystoreClosed, KeystoreError, LabelInvalid
 from dta.hsm.keystore import PRF_BYTES, PUBLIC_KEY_BYTES, SIGNATURE_BYTES, Keystore
-from dta.secret import SecretBytes
 
 Opener = Callable[[], Keystore]
 

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from abci_app.hashing import tagged, u32
+from dta.base.secret import SecretBytes
 from dta.hsm.keystore import Keystore
-from dta.secret import SecretBytes
 
 MAX_DERIVED_BYTES = 255 * 32
 

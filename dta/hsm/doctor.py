@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from dta.base.keystore_config import KeystoreConfig
+from dta.base.secret import SecretBytes
 from dta.hsm import module
-from dta.hsm.config import KeystoreConfig
 from dta.hsm.errors import ConfigIncomplete, KeystoreError
 from dta.hsm.keystore import CheckStep, Keystore, Prompt, backend, open_keystore
 from dta.hsm.pin import read_pin, source_name
 from dta.hsm.pkcs11 import Pkcs11Keystore
 from dta.hsm.selftest import failed
 from dta.hsm.software import SoftwareKeystore
-from dta.secret import SecretBytes
 
 NOT_REACHED = "later steps"
 

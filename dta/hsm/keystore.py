@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, Literal, Protocol, cast
 
-from dta.hsm.config import KeystoreConfig
+from dta.base.keystore_config import KeystoreConfig
+from dta.base.secret import SecretBytes
 from dta.hsm.errors import BackendMissing, KeystoreError, LabelInvalid
 from dta.hsm.pin import Prompt, read_pin
-from dta.secret import SecretBytes
 
 __all__ = [
     "CheckStep",

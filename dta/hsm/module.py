@@ -32,6 +32,7 @@ from pkcs11.exceptions import (
     UserNotLoggedIn,
 )
 
+from dta.base.secret import SecretBytes
 from dta.hsm import faults
 from dta.hsm.errors import (
     KeystoreError,
@@ -44,7 +45,6 @@ from dta.hsm.errors import (
     TokenAmbiguous,
     TokenMissing,
 )
-from dta.secret import SecretBytes
 
 T = TypeVar("T")
 

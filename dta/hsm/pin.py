@@ -8,9 +8,9 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from dta.hsm.config import KeystoreConfig
+from dta.base.keystore_config import KeystoreConfig
+from dta.base.secret import SecretBytes
 from dta.hsm.errors import PinFileMissing, PinFileUnsafe, PinUnusable
-from dta.secret import SecretBytes
 
 PIN_FILE_VARIABLE = "DTA_PIN_FILE"
 MAX_PIN_BYTES = 1024

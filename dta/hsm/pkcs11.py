@@ -10,8 +10,9 @@ from typing import Any
 
 from pkcs11.exceptions import KeyHandleInvalid, ObjectHandleInvalid
 
+from dta.base.keystore_config import KeystoreConfig
+from dta.base.secret import SecretBytes
 from dta.hsm import cryptoki, module, objects, selftest, softhsm
-from dta.hsm.config import KeystoreConfig
 from dta.hsm.errors import (
     ConfigIncomplete,
     KeyAmbiguous,
@@ -22,7 +23,6 @@ from dta.hsm.errors import (
 )
 from dta.hsm.keystore import CheckStep, Notice, checked_label
 from dta.hsm.pin import Prompt, read_pin
-from dta.secret import SecretBytes
 
 _STALE_HANDLE = (KeyHandleInvalid, ObjectHandleInvalid)
 _SESSION_KEY_LABEL = "doctor"

@@ -9,9 +9,9 @@ from typing import Any
 from pkcs11.constants import TokenFlag
 from pkcs11.exceptions import PKCS11Error, TokenNotPresent, TokenNotRecognised
 
+from dta.base.secret import SecretBytes
 from dta.hsm import cryptoki, faults, module, softhsm
 from dta.hsm.errors import PinUnusable, SlotMissing, TokenExists, TokenFailure
-from dta.secret import SecretBytes
 
 _TOKEN_LABEL = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 

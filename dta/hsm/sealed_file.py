@@ -22,8 +22,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
+from dta.base.secret import SecretBytes
 from dta.hsm.errors import PassphraseWrong, PinUnusable, StoreCorrupt
-from dta.secret import SecretBytes
 
 MAGIC = b"DTAKEYS\n"
 VERSION = 1

@@ -21,8 +21,9 @@ from typing import Literal, TypeVar
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from dta.base.keystore_config import KeystoreConfig
+from dta.base.secret import SecretBytes
 from dta.hsm import sealed_file, selftest
-from dta.hsm.config import KeystoreConfig
 from dta.hsm.errors import (
     ConfigIncomplete,
     KeyAmbiguous,
@@ -35,7 +36,6 @@ from dta.hsm.errors import (
 )
 from dta.hsm.keystore import PRF_BYTES, CheckStep, Notice, checked_label
 from dta.hsm.pin import Prompt, read_pin
-from dta.secret import SecretBytes
 
 NOTICE = "software keystore: keys are in a file; anyone with the file and the passphrase has them"
 

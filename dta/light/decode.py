@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from abci_app.block import Time
-from dta.errors import BadAnswer
+from dta.base.errors import BadAnswer
 from dta.light.merkle import MAX_AUNTS, MerkleProof
 from dta.light.types import (
     ADDRESS_BYTES,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from dta.errors import NotVerified
+from dta.base.errors import NotVerified
 
 MAX_AUNTS = 64
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from abci_app.block import Time
-from dta.errors import BadAnswer, NotVerified, UsageError
+from dta.base.errors import BadAnswer, NotVerified, UsageError
 from dta.light import decode
 from dta.light.hashes import header_hash, validators_hash
 from dta.light.types import Header, LightBlock, Validator, ValidatorSet

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from abci_app.block import Time
-from dta.errors import NotVerified
+from dta.base.errors import NotVerified
 from dta.light import wire, zip215
 from dta.light.hashes import header_hash, validators_hash
 from dta.light.types import (

@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from dta.errors import EXIT_USAGE, DtaError
-from dta.hardening import harden
+from dta.base.errors import EXIT_USAGE, DtaError
+from dta.base.hardening import harden
 from dta.localnet.demo import run_demo
 from dta.localnet.network import DEFAULT_PORT_BASE, MAX_VALIDATORS, Network, Plan
 

@@ -6,7 +6,7 @@ import secrets
 import time
 from typing import Any
 
-from dta.errors import EXIT_REFUSED, DtaError
+from dta.base.errors import EXIT_REFUSED, DtaError
 from dta.localnet.network import Network
 from dta.localnet.telling import Telling
 

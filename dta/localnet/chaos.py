@@ -26,12 +26,12 @@ from rich.console import Console
 from rich.table import Table
 
 from abci_app.pb.dta.v1 import tx_pb2
+from dta.base.config import load_node_config
+from dta.base.errors import DtaError, TimedOut
+from dta.base.hardening import harden
 from dta.cli import nodestatus
-from dta.client import requests
-from dta.client.rpc import Rpc
-from dta.config import load_node_config
-from dta.errors import DtaError, TimedOut
-from dta.hardening import harden
+from dta.client.ledger import requests
+from dta.client.ledger.rpc import Rpc
 from dta.hsm import softhsm
 from dta.localnet.actors import Demo
 from dta.localnet.network import DEFAULT_PORT_BASE, Network, Plan

@@ -12,7 +12,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from dta.errors import DtaError
+from dta.base.errors import DtaError
 from dta.localnet import demo_authority, demo_mfa
 from dta.localnet.actors import Demo, DemoFailed
 from dta.localnet.network import Network, Plan

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dta.errors import EXIT_REFUSED
+from dta.base.errors import EXIT_REFUSED
 from dta.localnet.actors import Demo, DemoFailed
 from dta.localnet.demo_authority import REALM
 from dta.localnet.receipts import Receipts

@@ -21,14 +21,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dta.client import requests
-from dta.client.rpc import Rpc
-from dta.config import load_node_config
-from dta.errors import DtaError, TimedOut, UsageError
+from dta.base.config import load_node_config
+from dta.base.errors import DtaError, TimedOut, UsageError
+from dta.base.secret import SecretBytes
+from dta.client.ledger import requests
+from dta.client.ledger.rpc import Rpc
 from dta.hsm import softhsm
 from dta.hsm.provision import init_token
-from dta.node import is_running
-from dta.secret import SecretBytes
+from dta.node.supervisor import is_running
 
 MAX_VALIDATORS = 7
 DEFAULT_PORT_BASE = 27_000

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dta.errors import DtaError
-from dta.founding import genesis_file
+from dta.base.errors import DtaError
+from dta.client.genesis import genesis_file
 from dta.light.trust import TrustFile
 from dta.localnet.network import Network
 

@@ -18,10 +18,11 @@ from aiohttp import web
 
 from abci_app.crypto.curve import G1
 from abci_app.mfa.points import MIN_SALT_BYTES, client_hash
-from dta.ipfs.http_guard import Listening, client_address, listen
-from dta.ipfs.quota import OverRate, RateLimit
-from dta.mfa.refusals import LoginRefused, Refusal
-from dta.mfa.server import ID_BYTES, AuthenticationServer, Hello
+from dta.http.guard import Listening, client_address, listen
+from dta.http.quota import OverRate, RateLimit
+from dta.login.server import AuthenticationServer, Hello
+from dta.mpin.logins import ID_BYTES
+from dta.mpin.refusals import LoginRefused, Refusal
 
 MAX_BODY_BYTES: Final = 4096
 MAX_NAME_BYTES: Final = 255

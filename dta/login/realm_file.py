@@ -10,10 +10,10 @@ from typing import Final
 
 from abci_app.limits import ID_BYTES
 from abci_app.mfa.points import SUITES
-from dta.home import read_file
-from dta.jsonfile import JsonFile
-from dta.mfa.realm import ClientStatus, RealmFacts
-from dta.mfa.suite import Suite
+from dta.base.home import read_file
+from dta.base.jsonfile import JsonFile
+from dta.mpin.realm import ClientStatus, RealmFacts
+from dta.mpin.suite import Suite
 
 FORMAT: Final = "dta-mfa-realm-1"
 MAX_FILE_BYTES: Final = 32 << 20
@@ -24,7 +24,7 @@ _STATUS: Final = {"enrolled": ClientStatus.ENROLLED, "revoked": ClientStatus.REV
 
 
 class FileRealm:
-    """A :class:`dta.mfa.realm.RealmSource` over the file at ``path``. Everything raises UsageError for a bad file."""
+    """A :class:`dta.mpin.realm.RealmSource` over the file at ``path``. Everything raises UsageError for a bad file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

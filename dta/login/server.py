@@ -10,33 +10,24 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from abci_app.crypto.curve import G1, G2, BadPoint
 from abci_app.hashing import tagged_hash, u64
 from abci_app.mfa.points import SECONDS_PER_DAY
+from dta.base.errors import DtaError
+from dta.base.secret import SecretBytes
 from dta.crypto.scalar import SecretScalar
-from dta.errors import DtaError
-from dta.mfa.agreement import SessionKeys
-from dta.mfa.expiring import Expiring, Full
-from dta.mfa.protocol import BadStep, Parties, accepts, check_server_secret, fresh_y, one_pass_y, server_keys
-from dta.mfa.realm import ClientStatus, RealmSource
-from dta.mfa.refusals import LoginRefused, Refusal
-from dta.mfa.secret_point import SecretPoint
-from dta.mfa.state import Lockout, ServerState
-from dta.secret import SecretBytes
+from dta.login.expiring import Expiring, Full
+from dta.login.store import Lockout, ServerState
+from dta.mpin.agreement import SessionKeys
+from dta.mpin.logins import ID_BYTES, Mode
+from dta.mpin.protocol import BadStep, Parties, accepts, check_server_secret, fresh_y, one_pass_y, server_keys
+from dta.mpin.realm import ClientStatus, RealmSource
+from dta.mpin.refusals import LoginRefused, Refusal
+from dta.mpin.secret_point import SecretPoint
 
-ID_BYTES: Final = 32
 T = TypeVar("T")
-
-
-class Mode(StrEnum):
-    """How somebody logged in."""
-
-    TWO_PASS = "two-pass"  # noqa: S105
-    ONE_PASS = "one-pass"  # noqa: S105
-    FULL = "full"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dta.errors import UsageError
-from dta.mfa.refusals import LoginRefused, Refusal
+from dta.base.errors import UsageError
+from dta.mpin.refusals import LoginRefused, Refusal
 
 SCHEMA_VERSION = 1
 MAX_USED_LOGINS = 1_000_000
@@ -35,7 +35,7 @@ _FOR_EVER = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Lockout:
-    """The realm's rule: see :class:`dta.mfa.realm.RealmFacts`."""
+    """The realm's rule: see :class:`dta.mpin.realm.RealmFacts`."""
 
     max_attempts: int
     lockout_s: int

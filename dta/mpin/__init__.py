@@ -1,1 +1,1 @@
-"""M-Pin: the protocol's client and server, the authentication server, and what a person keeps (docs/spec/mfa.md)."""
+"""The M-Pin protocol, both sides, without any I/O (docs/spec/mfa.md): suites, PINs, tokens, agreement, refusals."""

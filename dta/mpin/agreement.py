@@ -13,8 +13,8 @@ from abci_app.crypto import scalars
 from abci_app.crypto.curve import G1
 from abci_app.crypto.transcript import challenge
 from abci_app.hashing import tagged
-from dta.mfa.suite import Suite
-from dta.secret import SecretBytes
+from dta.base.secret import SecretBytes
+from dta.mpin.suite import Suite
 
 KEY_BYTES: Final = 32
 EXPONENT_TAG: Final = "DTA-v1-mpin-agreement"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from abci_app.crypto.curve import G1
-from dta.errors import UsageError
-from dta.mfa.secret_point import SecretPoint
-from dta.secret import SecretBytes
+from dta.base.errors import UsageError
+from dta.base.secret import SecretBytes
+from dta.mpin.secret_point import SecretPoint
 
 MIN_PIN_DIGITS: Final = 4
 MAX_PIN_DIGITS: Final = 12

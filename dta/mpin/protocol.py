@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from abci_app.crypto.curve import G1, G2, ORDER, BadPoint, pairing_check
 from abci_app.hashing import u32
 from abci_app.mfa import points
+from dta.crypto.gt import pairing_bytes
 from dta.crypto.scalar import SecretScalar
-from dta.mfa.agreement import SessionKeys, agree, exponent
-from dta.mfa.gt import pairing_bytes
-from dta.mfa.secret_point import SecretPoint
-from dta.mfa.suite import Suite
+from dta.mpin.agreement import SessionKeys, agree, exponent
+from dta.mpin.secret_point import SecretPoint
+from dta.mpin.suite import Suite
 
 
 class StepReused(Exception):

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final, Protocol, TypeVar
 
-from dta.errors import EXIT_TIMEOUT, EXIT_UNREACHABLE, DtaError
-from dta.mfa.protocol import Parties
-from dta.mfa.suite import Suite
+from dta.base.errors import EXIT_TIMEOUT, EXIT_UNREACHABLE, DtaError
+from dta.mpin.protocol import Parties
+from dta.mpin.suite import Suite
 
 Answer = TypeVar("Answer")
 _GONE: Final = frozenset({EXIT_UNREACHABLE, EXIT_TIMEOUT})

@@ -8,7 +8,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Final
 
-from dta.errors import EXIT_REFUSED, DtaError, JsonValue
+from dta.base.errors import EXIT_REFUSED, DtaError, JsonValue
 
 
 class Refusal(StrEnum):

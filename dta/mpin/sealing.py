@@ -12,11 +12,11 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from dta.errors import UsageError
+from dta.base.errors import UsageError
+from dta.base.secret import SecretBytes
 from dta.hsm import labels
 from dta.hsm.derive import derive
 from dta.hsm.keystore import Keystore
-from dta.secret import SecretBytes
 
 SEALED_PURPOSE: Final = "mfa-sealed-file"
 _NONCE_BYTES: Final = 12

@@ -1,4 +1,4 @@
-"""``python -m dta.mfa.vectors FILE``: checks Milagro's M-Pin vectors on BLS12-381 against the AMCL suite.
+"""``python -m dta.mpin.vectors FILE``: checks Milagro's M-Pin vectors on BLS12-381 against the AMCL suite.
 
 A file is a JSON list of two-pass cases, every value in hex but ``PIN1``, ``PIN2`` and ``AuthResult``: shares of
 the master secret (``MS1``, ``MS2``), of the server's secret (``SS1``, ``SS2``) and of the client's (``CS1``,
@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from abci_app.crypto.curve import G1, G2, ORDER, BadPoint
-from dta.mfa.protocol import accepts
-from dta.mfa.suite import AMCL, AMCL_SCALAR_BYTES
+from dta.mpin.protocol import accepts
+from dta.mpin.suite import AMCL, AMCL_SCALAR_BYTES
 
 CURVE: Final = "bls381"
 ACCEPTED: Final = 0
@@ -105,7 +105,7 @@ def _is_hex(value: object) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m dta.mfa.vectors", description="Check Milagro's M-Pin vectors.")
+    parser = argparse.ArgumentParser(prog="python -m dta.mpin.vectors", description="Check Milagro's M-Pin vectors.")
     parser.add_argument("file", type=Path)
     path = parser.parse_args(arguments).file
     try:

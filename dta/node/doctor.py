@@ -13,15 +13,15 @@ from typing import Any
 
 import httpx
 
-from dta.client import requests
-from dta.client.requests import Status
-from dta.client.rpc import Rpc
-from dta.config import NodeConfig
-from dta.errors import DtaError
+from dta.base.config import NodeConfig
+from dta.base.errors import DtaError
+from dta.client.ledger import requests
+from dta.client.ledger.requests import Status
+from dta.client.ledger.rpc import Rpc
 from dta.hsm.doctor import diagnose
 from dta.hsm.keystore import CheckStep
 from dta.hsm.pin import Prompt
-from dta.tendermint_config import listen_addresses, persistent_peers
+from dta.node.tendermint_config import listen_addresses, persistent_peers
 
 COMET_VERSIONS = ("0.38.", "0.39.", "0.40.")
 ABCI_MAJOR = "2."

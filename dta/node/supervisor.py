@@ -18,20 +18,16 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from abci_app.server.main import EXIT_UPGRADE
-from abci_app.state import keys
-from abci_app.storage import diff
-from abci_app.storage.leveldb import LevelDbStore
-from abci_app.storage.statedb import StateDB, VersionPruned, VersionUnknown
-from dta import validator_key
-from dta.config import NodeConfig
-from dta.errors import UpgradeRequired, UsageError
-from dta.ipfs.daemon import KuboDaemon, daemon_of
-from dta.tendermint_config import double_sign_check_height_blocks, external_signer
+from dta.base.config import NodeConfig
+from dta.base.errors import UpgradeRequired, UsageError
+from dta.node import validator_key
+from dta.node.kubo import own_kubo
+from dta.node.tendermint_config import double_sign_check_height_blocks, external_signer
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
@@ -72,7 +68,7 @@ class Supervisor:
             "--abci", f"unix://{config.abci_socket}", "--state-socket", str(config.state_socket),
         ])  # fmt: skip
         self.comet = Child("cometbft", [])
-        self.agent = Child("agent", [python, "-m", "dta.agent.main", "--home", str(config.home)])
+        self.agent = Child("agent", [python, "-m", "dta.node.agent.main", "--home", str(config.home)])
         self._daemon = own_kubo(config)
         self.kubo = Child("kubo", self._daemon.command(), self._daemon.environment()) if self._daemon else None
 
@@ -325,13 +321,6 @@ def _binary(config: NodeConfig) -> str:
     return found
 
 
-def own_kubo(config: NodeConfig) -> KuboDaemon | None:
-    """The Kubo that this node is to run itself; None: it has none. Raises UsageError for addresses that can't be."""
-    if config.blocks != "kubo" or not config.kubo_binary:
-        return None
-    return daemon_of(config.kubo_binary, config.kubo_dir, config.kubo_api, config.kubo_gateway)
-
-
 def is_running(config: NodeConfig) -> bool:
     """Whether the supervisor of this home lives."""
     try:
@@ -350,51 +339,3 @@ def is_running(config: NodeConfig) -> bool:
 def run(config: NodeConfig) -> None:
     """Run the node until it is told to stop. Raises :class:`UsageError` for what can't be started."""
     asyncio.run(Supervisor(config).run())
-
-
-@dataclass(frozen=True, slots=True)
-class StateDifference:
-    """The first key at which two states differ at ``height``, both values (None: no such leaf), and how many differ."""
-
-    height: int
-    key: bytes
-    value_a: bytes | None
-    value_b: bytes | None
-    count: int
-
-
-def first_state_difference(home_a: Path, home_b: Path, height: int | None = None) -> StateDifference | None:
-    """Where the states of two stopped nodes differ (None: nowhere); ``height`` None: the lower of their last ones.
-
-    Raises :class:`UsageError` for a store that is missing, in use, damaged, or has no such height.
-    """
-    with _reading_stores():
-        found = diff.first_difference(_state_of(home_a), _state_of(home_b), height)
-    if found is None:
-        return None
-    return StateDifference(found.height, found.key, found.value_a, found.value_b, found.count)
-
-
-def state_prefix_hashes(home: Path) -> tuple[int, dict[str, str]]:
-    """A stopped node's last height, and for each prefix of its leaves a hash over them (hex). Raises UsageError."""
-    with _reading_stores():
-        store = LevelDbStore(_state_of(home), create=False)
-        try:
-            view = StateDB(store).view()
-            return view.committed_height(), diff.prefix_hashes(view, keys.LEAF_PREFIXES)
-        finally:
-            store.close()
-
-
-@contextlib.contextmanager
-def _reading_stores() -> Iterator[None]:
-    try:
-        yield
-    except (OSError, VersionPruned, VersionUnknown) as error:
-        hint = "stop the node first; both are homes, or the directories of their states"
-        raise UsageError(f"the state can't be read: {error}", hint=hint) from None
-
-
-def _state_of(home: Path) -> Path:
-    inside = home / "state"
-    return inside if inside.is_dir() else home

@@ -1,7 +1,7 @@
-"""CometBFT's files: its configuration rendered from our template, its keys, its sign-state and the genesis.
+"""CometBFT's files: its configuration rendered from our template, its keys and its sign-state.
 
 Formats: CometBFT v0.38 to v0.40. Keys are Ed25519 in amino's JSON (``{"type": "tendermint/...", "value": base64}``);
-64-bit integers are JSON strings. An address is the first 20 bytes of SHA-256 of the public key.
+64-bit integers are JSON strings.
 """
 
 from __future__ import annotations
@@ -14,19 +14,13 @@ import tomllib
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from nacl.signing import SigningKey
 
-PUBLIC_KEY_BYTES = 32
-ADDRESS_BYTES = 20
-MAX_CHAIN_ID_CHARS = 50
-NEW_PLACE_CHECK_BLOCKS = 20
+from dta.client.genesis.cometbft import address, public_key_json
 
-BLOCK_MAX_BYTES = 8 * 1024 * 1024
-"""``max_txs_bytes`` of the template (6 MiB) stays below this less overhead and evidence: one proposal sees all."""
-EVIDENCE_MAX_BYTES = 1024 * 1024
+NEW_PLACE_CHECK_BLOCKS = 20
 
 _PLACEHOLDER = re.compile(r"\{\{([a-z][a-z0-9_]*)\}\}")
 _UNUSABLE = re.compile(r'["\\\x00-\x1f\x7f]')
@@ -88,15 +82,6 @@ class Settings:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class GenesisValidator:
-    """A first validator: its Ed25519 consensus key (32 bytes), its voting power and a name for people."""
-
-    public_key: bytes
-    power: int
-    name: str
-
-
 def render(template: str, values: Mapping[str, str]) -> str:
     """``template`` with each ``{{name}}`` replaced by its value; a value is never itself expanded.
 
@@ -120,14 +105,9 @@ def load_template() -> str:
     Raises FileNotFoundError when neither is there.
     """
     name = Path("tendermint", "config.toml.template")
-    in_checkout = Path(__file__).resolve().parent.parent / "config" / name
+    in_checkout = Path(__file__).resolve().parents[2] / "config" / name
     installed = Path(sys.prefix) / "share" / "dta" / name
     return (in_checkout if in_checkout.is_file() else installed).read_text(encoding="utf-8")
-
-
-def address(public_key: bytes) -> bytes:
-    """The 20-byte address of an Ed25519 key: a validator's in blocks, and in hexadecimal a node's id."""
-    return sha256(public_key).digest()[:ADDRESS_BYTES]
 
 
 def new_validator_key(path: Path) -> bytes:
@@ -139,7 +119,7 @@ def new_validator_key(path: Path) -> bytes:
     public = bytes(key.verify_key)
     document = {
         "address": address(public).hex().upper(),
-        "pub_key": _public_key_json(public),
+        "pub_key": public_key_json(public),
         "priv_key": _private_key_json(key),
     }
     _write_new(path, document)
@@ -209,66 +189,6 @@ def new_node_key(path: Path) -> str:
     key = SigningKey.generate()
     _write_new(path, {"priv_key": _private_key_json(key)})
     return address(bytes(key.verify_key)).hex()
-
-
-def genesis_json(
-    *,
-    chain_id: str,
-    genesis_time: str,
-    validators: Sequence[GenesisValidator],
-    app_state: Mapping[str, object],
-    initial_height: int = 1,
-) -> bytes:
-    """The genesis document: UTF-8 JSON, the same bytes for the same arguments. Every node must have the same file.
-
-    ``genesis_time`` is RFC 3339 in UTC. Raises ValueError for a chain id, a key or a power that CometBFT refuses.
-    """
-    if not 0 < len(chain_id) <= MAX_CHAIN_ID_CHARS:
-        raise ValueError(f"a chain id has 1 to {MAX_CHAIN_ID_CHARS} characters")
-    if not validators or any(len(v.public_key) != PUBLIC_KEY_BYTES or v.power < 1 for v in validators):
-        raise ValueError("genesis needs validators, each with a 32-byte key and a power of at least 1")
-    document = {
-        "genesis_time": genesis_time,
-        "chain_id": chain_id,
-        "initial_height": str(initial_height),
-        "consensus_params": consensus_params(),
-        "validators": [
-            {
-                "address": address(validator.public_key).hex().upper(),
-                "pub_key": _public_key_json(validator.public_key),
-                "power": str(validator.power),
-                "name": validator.name,
-            }
-            for validator in validators
-        ],
-        "app_hash": "",
-        "app_state": app_state,
-    }
-    return (json.dumps(document, indent=2, ensure_ascii=True) + "\n").encode("ascii")
-
-
-def consensus_params() -> dict[str, object]:
-    """CometBFT's consensus parameters, all explicit: the defaults differ between its versions.
-
-    Evidence is accepted for 100,000 blocks and 48 hours (both must pass). ``max_gas`` is -1, so that a proposer is
-    shown its whole mempool; our cost limit is ``params.max_block_cost``. Vote extensions are off: a share released
-    for a block that is not decided yet could be released for one that never is.
-    """
-    return {
-        "block": {"max_bytes": str(BLOCK_MAX_BYTES), "max_gas": "-1"},
-        "evidence": {
-            "max_age_num_blocks": "100000",
-            "max_age_duration": str(48 * 3600 * 10**9),
-            "max_bytes": str(EVIDENCE_MAX_BYTES),
-        },
-        "validator": {"pub_key_types": ["ed25519"]},
-        "version": {"app": "0"},
-        "abci": {"vote_extensions_enable_height": "0"},
-    }
-
-
-def _public_key_json(public_key: bytes) -> dict[str, str]:
-    return {"type": "tendermint/PubKeyEd25519", "value": b64encode(public_key).decode("ascii")}
 
 
 def _private_key_json(key: SigningKey) -> dict[str, str]:

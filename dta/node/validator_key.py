@@ -19,11 +19,12 @@ from nacl.signing import SigningKey
 from abci_app.crypto import statements
 from abci_app.pb.dta.v1 import tx_pb2
 from abci_app.state import keys
-from dta import tendermint_config
-from dta.client.ledger import Ledger
-from dta.client.tx import Signer
-from dta.errors import UsageError
-from dta.home import make_directory, read_file
+from dta.base.errors import UsageError
+from dta.base.home import make_directory, read_file
+from dta.client.genesis.cometbft import address
+from dta.client.ledger.ledger import Ledger
+from dta.client.ledger.tx import Signer
+from dta.node import tendermint_config
 
 _MAX_KEY_FILE_BYTES = 65_536
 
@@ -164,7 +165,7 @@ def take_committed(files: KeyFiles) -> bool:
     if not files.committed.exists():
         return False
     if files.key.exists():
-        old = make_directory(files.retired / tendermint_config.address(public_key(files.key)).hex())
+        old = make_directory(files.retired / address(public_key(files.key)).hex())
         if files.sign_state.exists():
             files.sign_state.rename(old / files.sign_state.name)
             _sync(files.sign_state.parent)

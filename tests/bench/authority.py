@@ -15,8 +15,8 @@ from abci_app.block import Block, BlockResult, Misbehaviour, Time
 from abci_app.crypto.curve import G1
 from abci_app.pb.dta.v1 import authority_pb2
 from abci_app.state.records import EXTRACTIONS
-from dta.hooks.plan import Job
-from dta.mfa import bench as mfa_bench
+from dta.node.hooks.plan import Job
+from tests.bench import mfa as mfa_bench
 from tests.support import authority, realms
 from tests.support.actors import Actor
 from tests.support.ceremonies import Consortium

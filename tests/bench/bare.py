@@ -21,14 +21,16 @@ from typing import Any
 
 from nacl.signing import SigningKey
 
-from dta.client import requests
-from dta.client.rpc import Rpc
-from dta.errors import DtaError
-from dta.tendermint_config import (
+from dta.base.errors import DtaError
+from dta.client.genesis.cometbft import (
     GenesisValidator,
-    Settings,
     address,
     genesis_json,
+)
+from dta.client.ledger import requests
+from dta.client.ledger.rpc import Rpc
+from dta.node.tendermint_config import (
+    Settings,
     load_template,
     new_node_key,
     new_sign_state,

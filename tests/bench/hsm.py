@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from dta.base.secret import SecretBytes
 from dta.hsm import softhsm
 from dta.hsm.keystore import Keystore, KeystoreConfig, open_keystore
 from dta.hsm.provision import init_token
 from dta.hsm.software import SoftwareKeystore
-from dta.secret import SecretBytes
 
 PIN = SecretBytes(b"bench pin")
 MESSAGE = bytes(300)

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import httpx
 
+from dta.base.errors import DtaError
+from dta.base.home import Home
 from dta.cli.session import Session as CliSession
-from dta.client import requests
 from dta.client.custody import session as sdk
 from dta.client.custody.blocks import Blocks
-from dta.client.rpc import Rpc
-from dta.errors import DtaError
-from dta.home import Home
+from dta.client.ledger import requests
+from dta.client.ledger.rpc import Rpc
 from dta.hsm import softhsm
 from dta.localnet.demo import Demo
 from dta.localnet.network import Network, Plan

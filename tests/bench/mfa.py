@@ -1,4 +1,4 @@
-"""What M-Pin's steps cost, as multiples of one two-pairing check of the library: ``python -m dta.mfa.bench``.
+"""What M-Pin's steps cost, as multiples of one two-pairing check of the library: ``python -m tests.bench.mfa``.
 
 Each figure is the median of many runs, the steps and the check in turn, in time of this thread on the processor: what
 else the machine does counts for nothing. Only the curve's work: no transport, no ledger, no disk.
@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from abci_app.crypto.curve import G1, G2, pairing_check
+from dta.base.secret import SecretBytes
 from dta.crypto.scalar import SecretScalar
-from dta.mfa.pin import Pin, secret_of, token_of
-from dta.mfa.protocol import ClientLogin, Parties, accepts, fresh_y, one_pass_y, server_keys
-from dta.mfa.secret_point import SecretPoint
-from dta.mfa.suite import AMCL, RFC9380, Suite
-from dta.secret import SecretBytes
+from dta.mpin.pin import Pin, secret_of, token_of
+from dta.mpin.protocol import ClientLogin, Parties, accepts, fresh_y, one_pass_y, server_keys
+from dta.mpin.secret_point import SecretPoint
+from dta.mpin.suite import AMCL, RFC9380, Suite
 
 DEFAULT_ROUNDS: Final = 100
 

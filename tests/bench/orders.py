@@ -9,12 +9,12 @@ from typing import Any
 
 from abci_app.crypto import statements
 from abci_app.pb.dta.v1 import custody_pb2
+from dta.base.secret import SecretBytes
 from dta.client.custody import asking, orders, receiving
 from dta.client.custody import session as sdk
 from dta.client.custody.orders import NewOrder
-from dta.custody import registry
-from dta.custody.plugin import Custodian
-from dta.secret import SecretBytes
+from dta.custodians import registry
+from dta.custodians.plugin import Custodian
 from tests.bench.live import BlockWatch, Mark, acting, localnet, send_all
 
 SECRET_BYTES = 64

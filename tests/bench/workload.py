@@ -13,8 +13,8 @@ from nacl.signing import SigningKey
 from abci_app import cid
 from abci_app.crypto import hpke, statements
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
-from dta.client import requests
-from dta.client.rpc import Rpc
+from dta.client.ledger import requests
+from dta.client.ledger.rpc import Rpc
 from tests.bench.bare import BareNetwork
 from tests.support.actors import Actor, body_bytes, seeded, signed_tx
 from tests.support.custody import single

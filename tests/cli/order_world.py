@@ -18,13 +18,13 @@ import httpx
 
 from abci_app.genesis import parse_app_state
 from abci_app.pb.dta.v1 import tx_pb2
+from dta.base.home import Home
 from dta.client.custody import session as sdk_session
-from dta.founding import client, genesis_file
-from dta.home import Home
-from dta.identity.create import KeystorePlan, create_profile
-from dta.identity.document import Description
-from dta.identity.keyring import Keyring
-from dta.identity.keys import place
+from dta.client.genesis import genesis_file, trusting
+from dta.client.identity.create import KeystorePlan, create_profile
+from dta.client.identity.document import Description
+from dta.client.identity.keyring import Keyring
+from dta.client.identity.keys import place
 from tests.support.chain import GENESIS_TIME_S
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))  # where the harness is
@@ -109,7 +109,7 @@ class ServedWorld:
     def enrol(self, name: str) -> None:
         """A home with an identity on the ledger. Its passphrase is in a file."""
         home = Home(self.directory / name)
-        client.init_client(home, self.genesis, [self.url], int(time.time()))
+        trusting.init_client(home, self.genesis, [self.url], int(time.time()))
         pin = home.path / "pin"
         pin.write_text("a passphrase\n")
         pin.chmod(0o600)

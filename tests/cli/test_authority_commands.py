@@ -15,7 +15,7 @@ from abci_app.pb.dta.v1 import authority_pb2, governance_pb2
 from abci_app.state.due import DueKind
 from abci_app.state.records import AUTHORITIES, PROPOSALS
 from dta.cli.main import run
-from dta.client import authority as sdk
+from dta.client.ledger import authority as sdk
 from tests.cli.order_transcript import play
 from tests.cli.order_world import ServedWorld, served_world
 from tests.support.actors import Actor

@@ -15,7 +15,7 @@ from abci_app.pb.dta.v1 import governance_pb2 as pb
 from abci_app.pb.dta.v1 import identity_pb2
 from abci_app.state import keys
 from dta.cli.main import run
-from dta.founding.admission import AdmissionCard
+from dta.node.founding.admission import AdmissionCard
 from tests.cli.order_transcript import play
 from tests.cli.order_world import ServedWorld, served_world
 from tests.support import governance

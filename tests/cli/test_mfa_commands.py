@@ -14,19 +14,19 @@ from typing import Any
 
 import pytest
 
+from dta.base.home import Home
+from dta.base.keystore_config import KeystoreConfig
+from dta.base.secret import SecretBytes
 from dta.cli.main import run
-from dta.home import Home
+from dta.client.identity.profile import Profile, save_profile
+from dta.client.mfa.credentials import CredentialStore, ServerSecret, save_server_secret
+from dta.client.mfa.login import redeem
 from dta.hsm import labels
-from dta.hsm.config import KeystoreConfig
 from dta.hsm.sealed_file import MIN_LOG2_N
 from dta.hsm.software import SoftwareKeystore
-from dta.identity.profile import Profile, save_profile
-from dta.mfa.client import redeem
-from dta.mfa.pin import token_of
-from dta.mfa.sealing import Sealer
-from dta.mfa.secret_point import SecretPoint
-from dta.mfa.store import CredentialStore, ServerSecret, save_server_secret
-from dta.secret import SecretBytes
+from dta.mpin.pin import token_of
+from dta.mpin.sealing import Sealer
+from dta.mpin.secret_point import SecretPoint
 from tests.support.mfa import MASTER, SERVER, World, facts, pin
 
 PASSPHRASE = "correct horse"

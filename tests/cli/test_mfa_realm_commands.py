@@ -17,7 +17,7 @@ from abci_app.state import keys
 from abci_app.state.due import DueKind
 from abci_app.state.records import EXTRACTIONS, REALM_CLIENTS
 from dta.cli.main import run
-from dta.mfa.store import CredentialStore
+from dta.client.mfa.credentials import CredentialStore
 from tests.cli.mfa_world import inject, mfa_world
 from tests.cli.order_world import ServedWorld
 

@@ -14,11 +14,11 @@ import httpx
 import pytest
 
 from abci_app.cid import BadCid, cid_of
-from dta.ipfs.daemon import daemon_of
-from dta.ipfs.embedded import EmbeddedStore
-from dta.ipfs.errors import BlockMissing, BlockTooLarge
-from dta.ipfs.kubo import KuboStore
-from dta.ipfs.store import MAX_BLOCK_BYTES, BlockStore
+from dta.blocks.daemon import daemon_of
+from dta.blocks.embedded import EmbeddedStore
+from dta.blocks.errors import BlockMissing, BlockTooLarge
+from dta.blocks.kubo import KuboStore
+from dta.blocks.store import MAX_BLOCK_BYTES, BlockStore
 
 HOUR_S = 3600.0
 START_S = 1_800_000_000.0

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from abci_app.cid import cid_of, digest_of
-from dta.ipfs import files
-from dta.ipfs.embedded import EmbeddedStore
-from dta.ipfs.errors import BlockCorrupt, BlockMissing, StoreBusy, StoreFull
+from dta.blocks import files
+from dta.blocks.embedded import EmbeddedStore
+from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreBusy, StoreFull
 
 BLOCK = b"an envelope"
 CID = cid_of(BLOCK)
@@ -133,7 +133,7 @@ def test_a_process_killed_while_it_puts_leaves_the_block_whole_or_not_at_all(roo
     script = f"""
 import os, signal, sys
 from pathlib import Path
-from dta.ipfs import embedded, files
+from dta.blocks import embedded, files
 store = embedded.EmbeddedStore(Path(sys.argv[1]))
 def die(*arguments):
     os.kill(os.getpid(), signal.SIGKILL)

@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from abci_app.cid import cid_of
-from dta.ipfs.errors import BlockCorrupt, BlockMissing, StoreUnreachable
-from dta.ipfs.kubo import KuboStore
-from dta.ipfs.store import MAX_BLOCK_BYTES
+from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreUnreachable
+from dta.blocks.kubo import KuboStore
+from dta.blocks.store import MAX_BLOCK_BYTES
 
 BLOCK = b"an envelope"
 CID = cid_of(BLOCK)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from dta.custody import registry
-from dta.custody.conformance import CHECKS, Bench
+from dta.base.secret import SecretBytes
+from dta.custodians import registry
+from dta.custodians.conformance import CHECKS, Bench
 from dta.hsm.keystore import Keystore
 from dta.hsm.sealed_file import MIN_LOG2_N
 from dta.hsm.software import SoftwareKeystore
-from dta.secret import SecretBytes
 
 PLUGINS = Path(__file__).resolve().parents[1] / "plugins"
 PASSPHRASE = SecretBytes(b"conformance")

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from nacl.signing import VerifyKey
 
+from dta.base.secret import SecretBytes
 from dta.hsm import conformance, softhsm
 from dta.hsm.keystore import Keystore, KeystoreConfig, open_keystore
 from dta.hsm.provision import init_token
 from dta.hsm.sealed_file import MIN_LOG2_N
 from dta.hsm.software import SoftwareKeystore
-from dta.secret import SecretBytes
 
 PIN = SecretBytes(b"conformance pin")
 SO_PIN = SecretBytes(b"conformance so pin")

@@ -13,15 +13,14 @@ import pytest
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import extraction_pb2
 from abci_app.state import keys
-from dta.client import signing
-from dta.client.custody import asking, orders, receiving
+from dta.base.secret import SecretBytes
+from dta.client.custody import asking, orders, receiving, signing
 from dta.client.custody.orders import NewOrder
-from dta.custody.mpc_bls import MpcBls
+from dta.client.receipt.collect import collect_order_receipt
+from dta.client.receipt.errors import ReceiptRefused
+from dta.client.receipt.verify import verify_receipt
+from dta.custodians.mpc_bls import MpcBls
 from dta.light.trust import TrustFile
-from dta.receipt.collect import collect_order_receipt
-from dta.receipt.errors import ReceiptRefused
-from dta.receipt.verify import verify_receipt
-from dta.secret import SecretBytes
 from tests.support.authority import CUSTODY, SIGNING
 from tests.support.custody import k_of, single
 from tests.support.receipt_verifier import verdicts

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from dta.client.receipt.errors import ReceiptRefused
+from dta.client.receipt.format import Receipt
+from dta.client.receipt.verify import verify_receipt
 from dta.light.trust import TrustFile
-from dta.receipt.errors import ReceiptRefused
-from dta.receipt.format import Receipt
-from dta.receipt.verify import verify_receipt
 from tests.support.receipt_verifier import verdicts
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))  # where the hand-signed chains are

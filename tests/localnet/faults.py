@@ -14,11 +14,11 @@ from typing import Any
 
 from abci_app.pb.dta.v1 import custody_pb2
 from abci_app.state import keys
+from dta.base.config import load_node_config
+from dta.base.errors import Unreachable
 from dta.cli import nodestatus
-from dta.client import requests
-from dta.client.rpc import Rpc
-from dta.config import load_node_config
-from dta.errors import Unreachable
+from dta.client.ledger import requests
+from dta.client.ledger.rpc import Rpc
 from dta.localnet.network import Network
 from tests.localnet.conftest import WiredNetwork
 from tests.localnet.runbook import Runbook

@@ -19,20 +19,20 @@ from abci_app import envelope
 from abci_app.crypto import statements
 from abci_app.envelope import DecodedEnvelope
 from abci_app.pb.dta.v1 import custody_pb2
-from dta.config import load_node_config
+from dta.base.config import load_node_config
+from dta.base.home import Home
+from dta.base.secret import SecretBytes
+from dta.client.genesis import genesis_file
+from dta.client.identity.profile import load_profile
 from dta.crypto import hpke, shamir
 from dta.crypto.hpke import HpkePrivateKey
 from dta.crypto.shamir import Share
-from dta.custody.hsm_realm import PURPOSE
+from dta.custodians.hsm_realm import PURPOSE
 from dta.envelope import CannotOpenEnvelope, open_order_body, open_share
-from dta.founding import genesis_file
-from dta.home import Home
 from dta.hsm.derive import derive
 from dta.hsm.errors import KeystoreError
 from dta.hsm.keystore import Keystore, open_keystore
-from dta.identity.profile import load_profile
 from dta.localnet.network import Network
-from dta.secret import SecretBytes
 
 
 def helped_by_all(net: Network, order: custody_pb2.OrderRecord, block: Path) -> Any:

@@ -12,9 +12,9 @@ import subprocess
 from pathlib import Path
 
 from abci_app.block import Block
-from dta.client import requests
-from dta.client.rpc import Rpc
-from dta.founding import genesis_file
+from dta.client.genesis import genesis_file
+from dta.client.ledger import requests
+from dta.client.ledger.rpc import Rpc
 from dta.localnet.network import Network
 from tests.sim.replay import block_to_json, genesis_to_json
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from dta.config import load_node_config
+from dta.base.config import load_node_config
 from dta.hsm.keystore import open_keystore
 from dta.localnet.network import Network
 from tests.localnet.conftest import make_plan

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from dta.client import requests
-from dta.client.rpc import Rpc
+from dta.client.ledger import requests
+from dta.client.ledger.rpc import Rpc
 from dta.localnet.network import Network
 from tests.localnet.conftest import People, make_plan
 from tests.localnet.own_network import PORT_BASE, built, eventually, own_network

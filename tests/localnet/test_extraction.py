@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from dta.base.errors import EXIT_NOT_VERIFIED
 from dta.crypto.bls.verify import main as verify_signature
-from dta.errors import EXIT_NOT_VERIFIED
 from dta.localnet.network import Network
 from tests.localnet.conftest import People, make_plan
 from tests.localnet.faults import same_app_hash, status, wait_until

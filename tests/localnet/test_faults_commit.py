@@ -14,9 +14,9 @@ import pytest
 
 from abci_app.pb.dta.v1 import custody_pb2
 from abci_app.state import keys
-from dta.client import requests
-from dta.client.rpc import Rpc
-from dta.errors import EXIT_UNREACHABLE
+from dta.base.errors import EXIT_UNREACHABLE
+from dta.client.ledger import requests
+from dta.client.ledger.rpc import Rpc
 from dta.localnet.network import CommandFailed, Network
 from tests.localnet.conftest import make_plan
 from tests.localnet.dying_application import POINTS

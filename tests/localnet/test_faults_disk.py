@@ -7,10 +7,10 @@ import secrets
 
 import pytest
 
-from dta.client import requests
-from dta.client.rpc import Rpc
+from dta.client.ledger import requests
+from dta.client.ledger.rpc import Rpc
 from dta.localnet.network import Network
-from dta.validator_key import KeyFiles, public_key
+from dta.node.validator_key import KeyFiles, public_key
 from tests.localnet.conftest import People, WiredNetwork
 from tests.localnet.faults import (
     lose_disk,

@@ -14,13 +14,13 @@ import pytest
 from abci_app.codes import Code
 from abci_app.mempool import DEFAULT_CAPACITY
 from abci_app.pb.dta.v1 import tx_pb2
-from dta.client import requests
-from dta.client.rpc import Rpc
-from dta.client.tx import build_tx
-from dta.founding import genesis_file
-from dta.home import Home
-from dta.identity.keyring import Keyring
-from dta.identity.profile import load_profile
+from dta.base.home import Home
+from dta.client.genesis import genesis_file
+from dta.client.identity.keyring import Keyring
+from dta.client.identity.profile import load_profile
+from dta.client.ledger import requests
+from dta.client.ledger.rpc import Rpc
+from dta.client.ledger.tx import build_tx
 from dta.localnet.network import Network
 from tests.localnet.conftest import People, WiredNetwork
 from tests.localnet.faults import same_app_hash, stands_still, wait_until_all_are_healthy

@@ -9,8 +9,8 @@ import threading
 import pytest
 
 from abci_app.pb.dta.v1 import custody_pb2
-from dta.client import requests
-from dta.client.rpc import Rpc
+from dta.client.ledger import requests
+from dta.client.ledger.rpc import Rpc
 from tests.localnet.conftest import People, WiredNetwork
 from tests.localnet.faults import (
     kill,

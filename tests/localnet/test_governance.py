@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from dta.client import requests
-from dta.client.rpc import Rpc
+from dta.client.ledger import requests
+from dta.client.ledger.rpc import Rpc
 from dta.localnet.network import Network
 from tests.localnet.conftest import People, make_plan
 from tests.localnet.faults import same_app_hash, status, wait_until

@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from abci_app.cid import cid_of
-from dta.ipfs.gateway import RAW_TYPE
 from dta.localnet.network import Network
+from dta.node.gateway.server import RAW_TYPE
 from tests.localnet.conftest import People, make_plan
 from tests.localnet.own_network import PORT_BASE, built, eventually, own_network
 

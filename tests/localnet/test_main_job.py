@@ -7,8 +7,8 @@ import secrets
 import pytest
 
 from abci_app.state import keys
-from dta.client import requests
-from dta.client.rpc import Rpc
+from dta.client.ledger import requests
+from dta.client.ledger.rpc import Rpc
 from dta.localnet.demo import traces
 from dta.localnet.network import Network
 from tests.localnet.conftest import People

@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
+from dta.base.secret import SecretBytes
+from dta.client.mfa.credentials import CredentialStore
+from dta.client.mfa.login import MfaClient
 from dta.localnet.network import Network
-from dta.mfa.client import MfaClient
-from dta.mfa.pin import Pin
-from dta.mfa.refusals import LoginRefused, Refusal
-from dta.mfa.server import Mode
-from dta.mfa.store import CredentialStore
-from dta.secret import SecretBytes
+from dta.mpin.logins import Mode
+from dta.mpin.pin import Pin
+from dta.mpin.refusals import LoginRefused, Refusal
 from tests.localnet.conftest import People, make_plan
 from tests.localnet.faults import wait_until
 from tests.localnet.own_network import own_network

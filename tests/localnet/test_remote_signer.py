@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from dta.client import requests
-from dta.client.rpc import Rpc
+from dta.client.genesis.cometbft import address
+from dta.client.ledger import requests
+from dta.client.ledger.rpc import Rpc
 from dta.localnet.network import Network
-from dta.tendermint_config import address
-from dta.validator_key import KeyFiles, public_key
+from dta.node.validator_key import KeyFiles, public_key
 from tests.localnet.conftest import WiredNetwork
 from tests.localnet.own_network import built, eventually
 

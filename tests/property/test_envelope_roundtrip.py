@@ -9,10 +9,10 @@ from abci_app import canonical, envelope
 from abci_app.cid import BadCid, cid_of, cid_of_digest, digest_of
 from abci_app.pb.dta.v1 import envelope_pb2
 from abci_app.pb.dta.v1.tx_pb2 import SignedTx, TxBody
+from dta.base.secret import SecretBytes
 from dta.crypto import shamir
 from dta.crypto.bls import GROUP_ORDER
 from dta.envelope import open_order_body, open_record, open_share, sign
-from dta.secret import SecretBytes
 from tests.support.envelopes import GID, KEYS, PEOPLE, SENDER, Order, record, record_draft
 
 BLOCK = sign(record_draft(), GID, {SENDER.id: SENDER.bls})

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule
 
-from dta.mfa.http import HttpServer
-from dta.mfa.pin import changed, secret_of, token_of
-from dta.mfa.protocol import ClientLogin, accepts, fresh_y
-from dta.mfa.refusals import LoginRefused, Refusal
-from dta.mfa.secret_point import SecretPoint
-from dta.mfa.server import Hello
-from dta.mfa.store import Credential
-from dta.mfa.suite import AMCL, RFC9380
+from dta.client.mfa.credentials import Credential
+from dta.login.http import HttpServer
+from dta.login.server import Hello
+from dta.mpin.pin import changed, secret_of, token_of
+from dta.mpin.protocol import ClientLogin, accepts, fresh_y
+from dta.mpin.refusals import LoginRefused, Refusal
+from dta.mpin.secret_point import SecretPoint
+from dta.mpin.suite import AMCL, RFC9380
 from tests.support.mfa import DAY, MASTER, SERVER, World, facts, pin
 
 PINS = st.integers(0, 10**12 - 1).map(lambda number: f"{number:04d}")

@@ -17,10 +17,10 @@ from abci_app.state import keys
 from abci_app.state.due import Due, DueKind
 from abci_app.state.records import AUTHORITIES, CEREMONIES
 from abci_app.state.view import StateView
-from dta.authority import attempt, shares
-from dta.authority.attempt import Attempt
 from dta.crypto import dealing
 from dta.hsm import labels
+from dta.node.ceremonies import attempt, shares
+from dta.node.ceremonies.attempt import Attempt
 from tests.support.actors import Actor, seeded
 from tests.support.ceremonies import Consortium
 from tests.support.chain import Chain

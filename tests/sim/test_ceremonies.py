@@ -10,13 +10,14 @@ import pytest
 from google.protobuf.message import Message
 
 from abci_app import transition
-from abci_app.authority import actions, finalise, parties
+from abci_app.authority import finalise, parties
 from abci_app.block import Changes, Time
 from abci_app.cid import cid_of
 from abci_app.codes import Code
 from abci_app.crypto.curve import G1, G2, BadPoint, pairing_check
 from abci_app.crypto.dealing import Dealing
-from abci_app.messages.context import BlockScratch, Context
+from abci_app.execution.context import BlockScratch, Context
+from abci_app.governance import authority_actions
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.pb.dta.v1 import extraction_pb2, governance_pb2, tx_pb2
 from abci_app.state import keys, records
@@ -24,9 +25,9 @@ from abci_app.state.due import DueKind
 from abci_app.state.memory_view import MemoryView
 from abci_app.state.overlay import Overlay
 from abci_app.state.records import REQUESTS
-from dta.authority import shares
-from dta.hooks.errors import CannotAnswer
-from dta.hooks.plan import Job
+from dta.node.ceremonies import shares
+from dta.node.hooks.errors import CannotAnswer
+from dta.node.hooks.plan import Job
 from tests.support.actors import Actor
 from tests.support.ceremonies import Consortium, consortium, honest, only
 from tests.support.misdealing import (
@@ -303,7 +304,7 @@ def test_an_mfa_keys_ceremony_writes_no_point_of_g2(world: Consortium) -> None:
     )  # fmt: skip
     named = sorted(actor.identity for actor in world.chain.founders)
     new = pb.AuthorityRecord(id=bytes([7]) * 32, purpose=pb.PURPOSE_MFA, name="realm's", realm=bytes([8]) * 32)
-    actions.create(context, new, named, 0)
+    authority_actions.create(context, new, named, 0)
     world.chain.view.apply(state.changes())
     world.consent(new.id)
     liar = world.chain.founders[3]

@@ -13,13 +13,13 @@ from abci_app.params import default_params
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.pb.dta.v1 import params_pb2
 from abci_app.state.due import DueKind
-from dta.authority import shares
 from dta.crypto import dealing as provers
 from dta.crypto.scalar import SecretScalar
-from dta.hooks.errors import NotAtHead, NotDue
-from dta.hooks.plan import Job
 from dta.hsm import labels
 from dta.hsm.errors import KeyMissing
+from dta.node.ceremonies import shares
+from dta.node.hooks.errors import NotAtHead, NotDue
+from dta.node.hooks.plan import Job
 from tests.support.ceremonies import Consortium, consortium, honest, only
 from tests.support.chain import Chain
 from tests.support.keystore import MemoryKeystore

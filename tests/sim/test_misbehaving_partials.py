@@ -14,8 +14,8 @@ from abci_app.crypto.curve import G1
 from abci_app.pb.dta.v1 import authority_pb2, tx_pb2
 from abci_app.pb.dta.v1 import extraction_pb2 as pb
 from abci_app.state.records import EXTRACTION_ITEMS, EXTRACTIONS, PARTIALS, REQUESTS, SIGNINGS
-from dta.authority import extracting
 from dta.crypto.scalar import SecretScalar
+from dta.node.ceremonies import extracting
 from tests.support.actors import Actor, seeded
 from tests.support.ceremonies import Consortium, consortium
 

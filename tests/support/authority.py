@@ -19,16 +19,16 @@ from abci_app.authority import extractions, proofs
 from abci_app.block import Changes, Time, TxResult
 from abci_app.crypto import scalars
 from abci_app.crypto.curve import G1, G2, ORDER
-from abci_app.messages.context import BlockScratch, Context
+from abci_app.execution.context import BlockScratch, Context
 from abci_app.pb.dta.v1 import authority_pb2, extraction_pb2, tx_pb2
 from abci_app.state import keys
 from abci_app.state.overlay import Overlay
 from abci_app.state.records import EXTRACTIONS, params
 from abci_app.state.view import StateView
-from dta.authority import extracting
 from dta.crypto.extraction import make_transport
 from dta.crypto.proofs import RandomBytes
 from dta.crypto.scalar import SecretScalar
+from dta.node.ceremonies import extracting
 from tests.support.actors import Actor, seeded
 from tests.support.chain import Chain
 

@@ -20,15 +20,15 @@ from abci_app.pb.dta.v1 import governance_pb2, params_pb2
 from abci_app.state.due import DueKind
 from abci_app.state.records import AUTHORITIES, CEREMONIES
 from abci_app.state.view import StateView
-from dta.authority import jobs, shares
-from dta.authority.reaper import Reaper
 from dta.crypto.proofs import RandomBytes
 from dta.crypto.scalar import SecretScalar
-from dta.custody.registry import Loaded
-from dta.hooks.errors import NotAtHead
-from dta.hooks.jobs import perform
-from dta.hooks.plan import Job, plan
-from dta.hooks.tools import Pinned, Tools
+from dta.custodians.registry import Loaded
+from dta.node.agent.jobs import perform
+from dta.node.ceremonies import jobs, shares
+from dta.node.ceremonies.reaper import Reaper
+from dta.node.hooks.errors import NotAtHead
+from dta.node.hooks.plan import Job, plan
+from dta.node.hooks.tools import Pinned, Tools
 from tests.support import governance
 from tests.support.actors import Actor, seeded
 from tests.support.chain import Chain

@@ -8,11 +8,11 @@ from abci_app import canonical
 from abci_app.crypto import statements
 from abci_app.envelope import DecodedEnvelope, decode
 from abci_app.pb.dta.v1 import envelope_pb2
+from dta.base.secret import SecretBytes
 from dta.crypto import shamir
 from dta.crypto.bls import BlsPrivateKey
 from dta.crypto.hpke import HpkePrivateKey
 from dta.envelope import Draft, RecordRecipient, ShareRecipient, seal_order, seal_record, sign
-from dta.secret import SecretBytes
 
 GID = sha256(b"gid").digest()
 TIME_S = 1_790_000_000

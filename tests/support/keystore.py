@@ -5,10 +5,10 @@ from __future__ import annotations
 import hmac
 from hashlib import sha256
 
+from dta.base.secret import SecretBytes
 from dta.hsm import labels
 from dta.hsm.errors import KeyMissing
 from dta.hsm.keystore import CheckStep
-from dta.secret import SecretBytes
 from tests.support.actors import Actor, seeded
 
 

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from abci_app.crypto.curve import G1, ORDER
-from dta.mfa.http import HttpConfig, HttpServer
-from dta.mfa.pin import Pin, token_of
-from dta.mfa.realm import ClientStatus, FixedRealm, RealmFacts
-from dta.mfa.secret_point import SecretPoint
-from dta.mfa.server import AuthenticationServer, Limits
-from dta.mfa.state import ServerState
-from dta.mfa.store import Credential
-from dta.mfa.suite import RFC9380, Suite
-from dta.secret import SecretBytes
+from dta.base.secret import SecretBytes
+from dta.client.mfa.credentials import Credential
+from dta.login.http import HttpConfig, HttpServer
+from dta.login.server import AuthenticationServer, Limits
+from dta.login.store import ServerState
+from dta.mpin.pin import Pin, token_of
+from dta.mpin.realm import ClientStatus, FixedRealm, RealmFacts
+from dta.mpin.secret_point import SecretPoint
+from dta.mpin.suite import RFC9380, Suite
 from tests.support.actors import seeded
 
 MASTER = int.from_bytes(seeded("mfa", "master"), "big") % ORDER

@@ -11,13 +11,13 @@ from abci_app.crypto import scalars
 from abci_app.crypto.curve import G1
 from abci_app.crypto.dealing import Dealing
 from abci_app.pb.dta.v1 import authority_pb2 as pb
-from dta.authority import attempt, jobs, shares
-from dta.authority.attempt import Attempt
 from dta.crypto import dealing
 from dta.crypto.proofs import prove
 from dta.crypto.scalar import SecretScalar
-from dta.hooks.plan import Job
 from dta.hsm import labels
+from dta.node.ceremonies import attempt, jobs, shares
+from dta.node.ceremonies.attempt import Attempt
+from dta.node.hooks.plan import Job
 from tests.support.actors import Actor
 from tests.support.ceremonies import Consortium
 

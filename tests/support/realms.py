@@ -19,9 +19,9 @@ from abci_app.state.records import EXTRACTION_ITEMS, EXTRACTIONS, PARTIALS, PERM
 from dta.client.mfa.issued import Answer, Issued, combine_permit, open_client, open_server
 from dta.crypto.extraction import Transport, make_transport
 from dta.crypto.scalar import SecretScalar
-from dta.mfa.protocol import Parties
-from dta.mfa.secret_point import SecretPoint
-from dta.mfa.suite import suite_of
+from dta.mpin.protocol import Parties
+from dta.mpin.secret_point import SecretPoint
+from dta.mpin.suite import suite_of
 from tests.support import authority
 from tests.support.actors import Actor, seeded
 from tests.support.authority import Dealt

@@ -14,20 +14,20 @@ from abci_app import transition
 from abci_app.block import Block, Time
 from abci_app.codes import Code
 from abci_app.state.memory_view import MemoryView
-from dta.client import leaves
-from dta.client.leaves import Leaf
-from dta.client.tx import Signer, build_tx
-from dta.errors import RefusedByLedger
-from dta.founding import draft as drafts
-from dta.founding.draft import Draft, Founder, Signed
-from dta.founding.fiduciary import NodePlan, init_fiduciary, sign_draft
-from dta.founding.genesis_file import GenesisFile
-from dta.home import Home
-from dta.hsm.config import KeystoreConfig
+from dta.base.errors import RefusedByLedger
+from dta.base.home import Home
+from dta.base.keystore_config import KeystoreConfig
+from dta.client.genesis.genesis_file import GenesisFile
+from dta.client.identity.create import KeystorePlan
+from dta.client.identity.keyring import Keyring
+from dta.client.identity.keys import place
+from dta.client.ledger import leaves
+from dta.client.ledger.leaves import Leaf
+from dta.client.ledger.tx import Signer, build_tx
 from dta.hsm.sealed_file import MIN_LOG2_N
-from dta.identity.create import KeystorePlan
-from dta.identity.keyring import Keyring
-from dta.identity.keys import place
+from dta.node.founding import draft as drafts
+from dta.node.founding.draft import Draft, Founder, Signed
+from dta.node.founding.fiduciary import NodePlan, init_fiduciary, sign_draft
 
 TIME_S = 1_790_000_000
 CHAIN_ID = "dta-founding-test"
@@ -92,7 +92,7 @@ def consortium(root: Path, founders: int, *settings: str) -> Consortium:
 
 
 class LocalLedger:
-    """The real state machine in this process, with those methods of :class:`dta.client.ledger.Ledger` that are used.
+    """The real state machine, with those methods of :class:`dta.client.ledger.ledger.Ledger` that are used.
 
     ``lose_answers``: so many sends are committed and then fail, as when a client is killed before it hears of it.
     """

@@ -12,9 +12,9 @@ import httpx
 from nacl.signing import SigningKey
 
 from abci_app.cid import cid_of
-from dta.ipfs.auth import put_headers
-from dta.ipfs.embedded import EmbeddedStore
-from dta.ipfs.gateway import Gateway, GatewayConfig, GatewayPorts
+from dta.blocks.auth import put_headers
+from dta.blocks.embedded import EmbeddedStore
+from dta.node.gateway.server import Gateway, GatewayConfig, GatewayPorts
 
 GID = bytes(range(32))
 NOW_S = 1_800_000_000

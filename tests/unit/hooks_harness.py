@@ -16,20 +16,21 @@ from abci_app.crypto import statements
 from abci_app.params import default_params
 from abci_app.pb.dta.v1 import custody_pb2, envelope_pb2, params_pb2, tx_pb2
 from abci_app.state.records import ANSWERS, IDENTITIES, ORDERS, REQUESTS, VAULT_KEYS, VAULTS
+from dta.base.secret import SecretBytes
+from dta.blocks.errors import BlockUnavailable
 from dta.crypto.hpke import HpkePrivateKey
-from dta.custody import registry
-from dta.custody.plugin import Custodian, PreparedOrder, PrepareInput, Recovered, RecoverInput
-from dta.custody.registry import Loaded
+from dta.custodians import registry
+from dta.custodians.plugin import Custodian, PreparedOrder, PrepareInput, Recovered, RecoverInput
+from dta.custodians.registry import Loaded
 from dta.envelope import clear_envelope, sign
-from dta.hooks.errors import NotAtHead
-from dta.hooks.jobs import Pinned, Tools, perform, wanted_blocks
-from dta.hooks.plan import Job, plan
 from dta.hsm import labels
 from dta.hsm.keystore import CheckStep, Keystore
 from dta.hsm.sealed_file import MIN_LOG2_N
 from dta.hsm.software import SoftwareKeystore
-from dta.ipfs.errors import BlockUnavailable
-from dta.secret import SecretBytes
+from dta.node.agent.jobs import perform, wanted_blocks
+from dta.node.hooks.errors import NotAtHead
+from dta.node.hooks.plan import Job, plan
+from dta.node.hooks.tools import Pinned, Tools
 from tests.support.actors import Actor, seeded
 from tests.support.chain import Chain
 from tests.support.custody import single

@@ -20,8 +20,8 @@ from abci_app.server.query import answer_query
 from abci_app.state import keys
 from abci_app.storage.memory import MemoryStore
 from abci_app.storage.statedb import StateDB
-from dta.client.flow import Effect, Now, Request, Sleep
-from dta.client.rpc import Rpc
+from dta.client.ledger.flow import Effect, Now, Request, Sleep
+from dta.client.ledger.rpc import Rpc
 from dta.light import wire
 from dta.light.hashes import ResultLeaf, commit_hash, data_hash, header_hash, results_hash, validators_hash
 from dta.light.trust import TrustFile

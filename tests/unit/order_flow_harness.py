@@ -33,13 +33,13 @@ from abci_app.state import due, keys
 from abci_app.state.due import Due, DueKind
 from abci_app.state.memory_view import MemoryView
 from abci_app.state.records import EXTRACTIONS, IDENTITIES, ORDERS, REQUESTS, VAULTS
+from dta.base.secret import SecretBytes
+from dta.blocks.auth import put_statement, read_claim
 from dta.client.custody.blocks import Blocks
 from dta.client.custody.session import Party, Session, Step
-from dta.client.ledger import Ledger
-from dta.custody.hsm_realm import HsmRealm
-from dta.custody.plugin import CustodyContext, Entrusted, OrderRejected
-from dta.ipfs.auth import put_statement, read_claim
-from dta.secret import SecretBytes
+from dta.client.ledger.ledger import Ledger
+from dta.custodians.hsm_realm import HsmRealm
+from dta.custodians.plugin import CustodyContext, Entrusted, OrderRejected
 from tests.support.actors import Actor, seeded
 from tests.support.authority import Dealt, install_new, message_of, reshare
 from tests.support.chain import CHAIN_ID, Chain, make_genesis

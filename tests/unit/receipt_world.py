@@ -21,18 +21,18 @@ from abci_app.block import TxResult
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import tx_pb2
 from abci_app.state import keys
+from dta.base.secret import SecretBytes
 from dta.client.custody import asking, orders, receiving, vaults
 from dta.client.custody.orders import NewOrder
-from dta.light.hashes import tx_hash
-from dta.light.trust import TrustFile
-from dta.receipt.collect import (
+from dta.client.receipt.collect import (
     Collected,
     collect_identity_receipt,
     collect_order_receipt,
     collect_state_receipt,
     collect_transaction_receipt,
 )
-from dta.secret import SecretBytes
+from dta.light.hashes import tx_hash
+from dta.light.trust import TrustFile
 from tests.support.actors import Actor
 from tests.support.custody import k_of
 

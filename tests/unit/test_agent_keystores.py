@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from dta.agent import keystores
-from dta.agent.keystores import KeystoreHolder
-from dta.hooks.errors import Retry
-from dta.hsm.config import KeystoreConfig
+from dta.base.keystore_config import KeystoreConfig
 from dta.hsm.errors import PinWrong, TokenMissing
+from dta.node.agent import keystores
+from dta.node.agent.keystores import KeystoreHolder
+from dta.node.hooks.errors import Retry
 
 
 class Token:

@@ -6,10 +6,10 @@ import pytest
 
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.state.due import DueKind
-from dta.authority.locks import KEYS
-from dta.hooks.errors import NotDue
-from dta.hooks.plan import Job
 from dta.hsm import labels
+from dta.node.ceremonies.locks import KEYS
+from dta.node.hooks.errors import NotDue
+from dta.node.hooks.plan import Job
 from tests.support.actors import Actor
 from tests.support.ceremonies import Consortium, consortium
 from tests.support.keystore import MemoryKeystore

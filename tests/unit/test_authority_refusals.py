@@ -12,8 +12,8 @@ from abci_app.codes import Code
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.pb.dta.v1 import governance_pb2, tx_pb2
 from abci_app.state.due import DueKind
-from dta.hooks.errors import NotDue
-from dta.hooks.plan import Job
+from dta.node.hooks.errors import NotDue
+from dta.node.hooks.plan import Job
 from tests.support.ceremonies import Consortium, consortium, ids
 from tests.support.misdealing import accusation, dealt
 

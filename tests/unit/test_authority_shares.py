@@ -8,9 +8,9 @@ from abci_app.authority import record
 from abci_app.block import Changes
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.state import keys
-from dta.authority import shares
-from dta.hooks.errors import CannotAnswer
 from dta.hsm import labels
+from dta.node.ceremonies import shares
+from dta.node.hooks.errors import CannotAnswer
 from tests.support.ceremonies import Consortium, consortium
 
 

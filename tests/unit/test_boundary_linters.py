@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -61,11 +62,11 @@ def test_import_linter_accepts_the_code_as_it_is(tree: Path) -> None:
         ("abci_app/messages/broken.py", "from datetime import datetime", "sees no clock"),
         ("abci_app/state/broken.py", "import os.path", "sees no clock"),
         ("abci_app/crypto/broken.py", "def draw():\n    import secrets", "sees no clock"),
-        ("abci_app/hashing.py", "import dta.secret", "never imports dta"),
-        ("abci_app/server/broken.py", "from dta.secret import SecretBytes", "never imports dta"),
-        ("abci_app/messages/broken.py", "import abci_app.storage", "only node.py"),
-        ("dta/broken.py", "from abci_app import storage", "only node.py"),
-        ("dta/secret.py", "import abci_app.server", "only node.py"),
+        ("abci_app/hashing.py", "import dta.base.secret", "never imports dta"),
+        ("abci_app/server/broken.py", "from dta.base.secret import SecretBytes", "never imports dta"),
+        ("abci_app/messages/broken.py", "import abci_app.storage", "only two modules"),
+        ("dta/cli/broken.py", "from abci_app import storage", "only two modules"),
+        ("dta/base/secret.py", "import abci_app.server", "only two modules"),
     ],
 )
 def test_import_linter_names_the_contract_that_an_import_breaks(
@@ -79,10 +80,56 @@ def test_import_linter_names_the_contract_that_an_import_breaks(
     assert contract in broken[0]
 
 
+def floors(container: str) -> list[list[str]]:
+    """The rooms of a container, from the top floor down, as pyproject.toml has them."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (found,) = (contract for contract in settings["contracts"] if contract.get("containers") == [container])
+    return [[room.strip() for room in floor.replace(":", "|").split("|")] for floor in found["layers"]]
+
+
+def module_in(tree: Path, container: str, room: str) -> Path:
+    """A module of a room: the room itself, where it is one file."""
+    place = tree.joinpath(*container.split("."), room)
+    return place.with_suffix(".py") if place.with_suffix(".py").exists() else place / "__init__.py"
+
+
+@pytest.mark.parametrize("container", ["abci_app", "dta", "dta.client", "dta.node"])
+def test_each_floor_is_refused_an_import_from_the_floor_above_it(tree: Path, container: str) -> None:
+    rooms = floors(container)
+    for above, below in zip(rooms, rooms[1:], strict=False):
+        add_line(module_in(tree, container, below[0]), f"import {container}.{above[0]}")
+    code, said = lint_imports(tree)
+    assert code != 0
+    for above, below in zip(rooms, rooms[1:], strict=False):
+        assert f"{container}.{below[0]} is not allowed to import {container}.{above[0]}" in said, said
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "said"),
+    [
+        ("abci_app/custody/orders.py", "import abci_app.mfa.realms", "abci_app.custody is not allowed to import"),
+        ("dta/blocks/store.py", "import dta.custodians.plugin", "dta.blocks is not allowed to import dta.custodians"),
+        ("dta/client/receipt/verify.py", "import dta.client.custody.orders", "dta.client.receipt is not allowed"),
+        ("dta/node/founding/join.py", "import dta.node.agent.jobs", "dta.node.founding is not allowed to import"),
+        ("dta/attic/broken.py", "import dta.base.errors", "attic"),
+    ],
+)
+def test_rooms_beside_each_other_are_apart_and_a_new_one_has_to_find_its_place(
+    tree: Path, module: str, line: str, said: str
+) -> None:
+    add_line(tree / module, line)
+    if not (tree / module).with_name("__init__.py").exists():
+        (tree / module).with_name("__init__.py").touch()
+    code, printed = lint_imports(tree)
+    assert code != 0
+    assert said in printed
+
+
 @pytest.mark.parametrize(
     ("module", "line"),
     [
-        ("dta/node.py", "import abci_app.server\nimport abci_app.storage"),
+        ("dta/node/supervisor.py", "from abci_app.server.main import EXIT_UPGRADE"),
+        ("dta/node/state_diff.py", "from abci_app.storage import diff"),
         ("abci_app/server/broken.py", "import time, abci_app.storage"),
         ("abci_app/storage/broken.py", "import os"),
     ],

@@ -9,10 +9,10 @@ import sys
 
 import pytest
 
+from dta.base.home import Home
+from dta.base.keystore_config import KeystoreConfig
 from dta.cli import main
 from dta.cli.session import Session
-from dta.home import Home
-from dta.hsm.config import KeystoreConfig
 
 
 def test_global_options_may_stand_anywhere_before_two_dashes() -> None:
@@ -68,7 +68,7 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_command_loads_its_own_group_alone() -> None:
     said = subprocess.run(
         [sys.executable, "-c", "import sys; from dta.cli.main import run; run(['--json', 'order', '--help']); "
-         "print(sorted(name for name in sys.modules if name in ('dta.node', 'dta.mfa.http', 'aiohttp')))"],
+         "print(sorted(name for name in sys.modules if name in ('dta.node.supervisor', 'dta.login.http', 'aiohttp')))"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert said.stdout.splitlines()[-1] == "[]"

@@ -12,14 +12,15 @@ from abci_app.codes import Code
 from abci_app.pb.dta.v1 import custody_pb2
 from abci_app.pb.dta.v1 import governance_pb2 as pb
 from abci_app.state import keys
-from dta.client import fiduciaries, governance, leaves
+from dta.base.errors import NotFound, RefusedByLedger, UsageError
+from dta.base.secret import SecretBytes
+from dta.client import governance
 from dta.client.custody import orders, vaults
 from dta.client.custody.orders import NewOrder
-from dta.errors import NotFound, RefusedByLedger, UsageError
+from dta.client.ledger import fiduciaries, leaves
+from dta.client.receipt.collect import collect_identity_receipt, collect_state_receipt
+from dta.client.receipt.verify import verify_receipt
 from dta.light.trust import TrustFile
-from dta.receipt.collect import collect_identity_receipt, collect_state_receipt
-from dta.receipt.verify import verify_receipt
-from dta.secret import SecretBytes
 from tests.support import governance as actions
 from tests.support.custody import single
 

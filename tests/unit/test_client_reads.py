@@ -22,11 +22,11 @@ from light_chain import (
 
 from abci_app.pb.dta.v1 import custody_pb2, identity_pb2
 from abci_app.state import keys
-from dta.client import leaves
-from dta.client.headers import Trust
-from dta.client.ledger import Ledger
-from dta.client.reads import VerifiedReader, unverified_get
-from dta.errors import BadAnswer, NotFound, NotVerified, TimedOut
+from dta.base.errors import BadAnswer, NotFound, NotVerified, TimedOut
+from dta.client.ledger import leaves
+from dta.client.ledger.headers import Trust
+from dta.client.ledger.ledger import Ledger
+from dta.client.ledger.reads import VerifiedReader, unverified_get
 from dta.light.types import Header
 
 VAULT, FIDUCIARY, OTHER = b"v" * 32, b"f" * 32, b"o" * 32

@@ -11,10 +11,10 @@ import httpx
 import pytest
 from light_chain import Chain, Node, members
 
-from dta.client import requests
-from dta.client.flow import Flow, Request, call, elapsed_s, sleep, wall_time_s
-from dta.client.rpc import AsyncRpc, Rpc
-from dta.errors import EXIT_CODES, BadAnswer, DtaError, RpcError, Unreachable, UsageError
+from dta.base.errors import EXIT_CODES, BadAnswer, DtaError, RpcError, Unreachable, UsageError
+from dta.client.ledger import requests
+from dta.client.ledger.flow import Flow, Request, call, elapsed_s, sleep, wall_time_s
+from dta.client.ledger.rpc import AsyncRpc, Rpc
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors/light/cometbft-0.39.4.json").read_text())
 
@@ -207,7 +207,7 @@ def subclasses(kind: type[DtaError]) -> list[type[DtaError]]:
 
 
 def test_every_error_has_a_documented_exit_code_and_a_kind_of_its_own() -> None:
-    ours = [kind for kind in subclasses(DtaError) if kind.__module__ == "dta.errors"]
+    ours = [kind for kind in subclasses(DtaError) if kind.__module__ == "dta.base.errors"]
     assert {kind.exit_code for kind in ours} <= set(EXIT_CODES)
     assert len({kind.kind for kind in ours}) == len(ours)
 

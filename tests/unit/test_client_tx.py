@@ -9,8 +9,8 @@ from nacl.signing import SigningKey, VerifyKey
 
 from abci_app.crypto.statements import replay_key, signed_tx_bytes
 from abci_app.pb.dta.v1 import params_pb2, tx_pb2
-from dta.client.tx import SignedBytes, build_tx
-from dta.errors import KeystoreFailure, UsageError
+from dta.base.errors import KeystoreFailure, UsageError
+from dta.client.ledger.tx import SignedBytes, build_tx
 
 GID, SALT = b"g" * 32, b"s" * 16
 

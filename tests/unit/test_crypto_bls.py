@@ -16,8 +16,8 @@ from py_ecc.optimized_bls12_381 import G1, b, multiply
 from pyblst import BlstP2Element
 
 from abci_app.crypto import bls
+from dta.base.secret import SecretBytes
 from dta.crypto.bls import GROUP_ORDER, BlsPrivateKey, aggregate
-from dta.secret import SecretBytes
 
 P = 0x1A0111EA397FE69A4B1BA7B6434BACD764774B84F38512BF6730D2A0F6B0F6241EABFFFEB153FFFFB9FEFFFFFFFFAAAB
 KEYS = [BlsPrivateKey.from_seed(SecretBytes(bytes([n]) * 48)) for n in range(1, 5)]

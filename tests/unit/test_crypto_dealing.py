@@ -12,10 +12,10 @@ import pytest
 from abci_app.crypto import dealing, scalars
 from abci_app.crypto.curve import G1, G2, ORDER
 from abci_app.crypto.dealing import BadShare, Dealing, DealingFault, Party, ShareFault
+from dta.base.secret import SecretBytes
 from dta.crypto import dealing as prover
 from dta.crypto.proofs import prove
 from dta.crypto.scalar import SecretScalar
-from dta.secret import SecretBytes
 from tests.support.ceremony_crypto import KNOWN, RECORD, ceremony, dealt_by, identity, scalar, seeded
 
 WORLD = ceremony(4, 3)

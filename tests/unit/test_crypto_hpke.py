@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from abci_app.crypto import hpke
 from abci_app.pb.dta.v1.identity_pb2 import HpkeKey
+from dta.base.secret import SecretBytes
 from dta.crypto.hpke import HpkePrivateKey, seal
-from dta.secret import SecretBytes
 
 P25519 = 2**255 - 19
 SEED = SecretBytes(bytes(range(96)))

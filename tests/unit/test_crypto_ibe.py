@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from abci_app.crypto.curve import G1, G2, ORDER
+from dta.base.secret import SecretBytes
 from dta.crypto import ibe
 from dta.crypto.ibe import CannotDecrypt, Ciphertext, Recipient
-from dta.secret import SecretBytes
 from tests.support.ceremony_crypto import scalar, seeded
 
 S = scalar("master").reveal()

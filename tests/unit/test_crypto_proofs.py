@@ -11,9 +11,9 @@ from abci_app.crypto import proofs, scalars
 from abci_app.crypto.curve import G1, G2, ORDER
 from abci_app.crypto.proofs import Equation, Proof, Statement
 from abci_app.crypto.transcript import challenge
+from dta.base.secret import SecretBytes
 from dta.crypto.proofs import hedged, prove
 from dta.crypto.scalar import SecretScalar
-from dta.secret import SecretBytes
 from tests.support.ceremony_crypto import scalar, seeded
 
 W = [scalar("w0"), scalar("w1")]

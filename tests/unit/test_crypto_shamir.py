@@ -6,9 +6,9 @@ from itertools import combinations
 
 import pytest
 
+from dta.base.secret import SecretBytes
 from dta.crypto.bls import GROUP_ORDER
 from dta.crypto.shamir import BadShares, Share, ShareFault, combine, random_scalar, split
-from dta.secret import SecretBytes
 
 
 def scalar(value: int) -> SecretBytes:

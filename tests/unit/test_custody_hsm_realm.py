@@ -20,12 +20,12 @@ from abci_app.pb.dta.v1 import custody_pb2, envelope_pb2, tx_pb2
 from abci_app.pb.dta.v1.identity_pb2 import IdentityRecord
 from abci_app.state.due import DueKind
 from abci_app.state.records import FULFILMENTS, IDENTITIES, REQUESTS, VAULT_KEYS, VAULTS
+from dta.base.secret import SecretBytes
 from dta.crypto.hpke import HpkePrivateKey, seal
-from dta.custody.plugin import CustodyContext, Entrusted, NotEnoughShares, OrderUnsound, PreparedOrder
+from dta.custodians.plugin import CustodyContext, Entrusted, NotEnoughShares, OrderUnsound, PreparedOrder
 from dta.envelope import Draft, sign
 from dta.hsm import labels
 from dta.hsm.errors import KeyMissing
-from dta.secret import SecretBytes
 
 PLUGINS = Path(__file__).resolve().parents[1] / "plugins"
 

@@ -11,6 +11,7 @@ from abci_app import canonical, envelope
 from abci_app.cid import cid_of
 from abci_app.envelope import DecodedEnvelope
 from abci_app.pb.dta.v1 import envelope_pb2, identity_pb2
+from dta.base.secret import SecretBytes
 from dta.crypto import shamir
 from dta.crypto.hpke import HpkePrivateKey, seal
 from dta.envelope import (
@@ -30,7 +31,6 @@ from dta.envelope import (
     sign,
 )
 from dta.envelope.body import open_body, seal_body
-from dta.secret import SecretBytes
 from tests.support.envelopes import (
     CONTEXT,
     GID,

@@ -26,14 +26,14 @@ from abci_app.state.records import (
     REQUESTS,
     SIGNINGS,
 )
-from dta.authority import extracting
+from dta.base.secret import SecretBytes
 from dta.crypto import ibe
 from dta.crypto.extraction import Transport, make_transport
 from dta.crypto.scalar import SecretScalar
-from dta.custody.mpc_bls import MpcBls
-from dta.custody.plugin import Extracted, PreparedOrder, PrepareInput, Recovered, RecoverInput
-from dta.hooks.errors import CannotAnswer, NotDue
-from dta.secret import SecretBytes
+from dta.custodians.mpc_bls import MpcBls
+from dta.custodians.plugin import Extracted, PreparedOrder, PrepareInput, Recovered, RecoverInput
+from dta.node.ceremonies import extracting
+from dta.node.hooks.errors import CannotAnswer, NotDue
 from tests.support.actors import Actor, seeded
 from tests.support.authority import MFA, context_over, deal, install, open_mfa
 from tests.support.ceremonies import Consortium, consortium

@@ -10,15 +10,15 @@ import pytest
 
 from abci_app import canonical
 from abci_app.pb.dta.v1 import envelope_pb2
-from dta.config import load_node_config
-from dta.errors import UsageError
-from dta.founding import client, genesis_file
-from dta.founding import draft as drafts
-from dta.founding.draft import Draft, Founder, Signed
-from dta.founding.fiduciary import install
-from dta.home import Home
-from dta.identity.profile import load_document_block, load_profile
+from dta.base.config import load_node_config
+from dta.base.errors import UsageError
+from dta.base.home import Home
+from dta.client.genesis import genesis_file, trusting
+from dta.client.identity.profile import load_document_block, load_profile
 from dta.light.trust import TrustFile
+from dta.node.founding import draft as drafts
+from dta.node.founding.draft import Draft, Founder, Signed
+from dta.node.founding.fiduciary import install
 from tests.unit.founding_harness import CHAIN_ID, TIME_S, Consortium, consortium, make_founder, sign
 
 
@@ -188,9 +188,9 @@ def test_installing_again_is_harmless(one: Consortium) -> None:
 
 def test_a_home_takes_one_ledger_only(four: Consortium, one: Consortium, tmp_path: Path) -> None:
     home = Home(tmp_path / "client")
-    client.init_client(home, one.finish(), ["http://127.0.0.1:26657"], TIME_S)
+    trusting.init_client(home, one.finish(), ["http://127.0.0.1:26657"], TIME_S)
     with pytest.raises(UsageError, match="another ledger"):
-        client.init_client(home, four.finish(), ["http://127.0.0.1:26657"], TIME_S)
+        trusting.init_client(home, four.finish(), ["http://127.0.0.1:26657"], TIME_S)
 
 
 def test_a_genesis_of_another_draft_is_not_installed(four: Consortium, one: Consortium) -> None:

@@ -11,9 +11,9 @@ import pytest
 from gateway_harness import ALICE, BLOCK, CID, GID, NOW_S, RAW, Running, assert_refused, play
 
 from abci_app.cid import cid_of, digest_of
-from dta.ipfs.auth import put_headers
-from dta.ipfs.gateway import GatewayConfig
-from dta.ipfs.store import MAX_BLOCK_BYTES
+from dta.blocks.auth import put_headers
+from dta.blocks.store import MAX_BLOCK_BYTES
+from dta.node.gateway.server import GatewayConfig
 
 
 def test_a_block_is_served_raw_with_headers_that_let_it_be_cached_for_ever(tmp_path: Path) -> None:

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from nacl.signing import SigningKey
 
 from abci_app.cid import BadCid, cid_of, digest_of
-from dta.ipfs.embedded import EmbeddedStore
-from dta.ipfs.errors import BlockTooLarge, BlockUnavailable, StoreFull
-from dta.ipfs.gateway import Gateway, GatewayConfig, GatewayPorts
-from dta.ipfs.peers import PeerFetcher, Uploader
-from dta.ipfs.reconcile import plan_pins, reconcile
-from dta.ipfs.store import MAX_BLOCK_BYTES
+from dta.blocks.embedded import EmbeddedStore
+from dta.blocks.errors import BlockTooLarge, BlockUnavailable, StoreFull
+from dta.blocks.peers import PeerFetcher, Uploader
+from dta.blocks.reconcile import plan_pins, reconcile
+from dta.blocks.store import MAX_BLOCK_BYTES
+from dta.node.gateway.server import Gateway, GatewayConfig, GatewayPorts
 
 GID = bytes(32)
 BLOCK = b"an envelope"

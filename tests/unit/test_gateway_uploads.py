@@ -23,11 +23,11 @@ from gateway_harness import (
 )
 
 from abci_app.cid import cid_of
-from dta.ipfs.auth import MAX_CLAIM_S, put_headers, put_statement
-from dta.ipfs.errors import StoreFull
-from dta.ipfs.gateway import GatewayConfig
-from dta.ipfs.quota import MIN_CHARGE_BYTES
-from dta.ipfs.store import MAX_BLOCK_BYTES
+from dta.blocks.auth import MAX_CLAIM_S, put_headers, put_statement
+from dta.blocks.errors import StoreFull
+from dta.blocks.store import MAX_BLOCK_BYTES
+from dta.http.quota import MIN_CHARGE_BYTES
+from dta.node.gateway.server import GatewayConfig
 
 
 def test_a_signed_upload_is_stored_and_an_upload_repeated_is_harmless(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from abci_app import end_of_block
 from abci_app.block import ValidatorUpdate
 from abci_app.codes import Code
 from abci_app.crypto import statements
+from abci_app.execution.context import Context
 from abci_app.governance import actions, proposals
-from abci_app.messages.context import Context
 from abci_app.pb.dta.v1 import governance_pb2 as pb
 from abci_app.pb.dta.v1 import identity_pb2, tx_pb2
 from abci_app.state import keys, records

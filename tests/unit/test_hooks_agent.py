@@ -24,13 +24,13 @@ from abci_app.server.convert import encode_time
 from abci_app.state.memory_view import MemoryView
 from abci_app.storage.memory import MemoryStore
 from abci_app.storage.statedb import StateDB
-from dta.agent.agent import Agent
-from dta.agent.pins import peer_gateways
-from dta.config import NodeConfig, write_node_config
-from dta.hsm.config import KeystoreConfig
+from dta.base.config import NodeConfig, write_node_config
+from dta.base.keystore_config import KeystoreConfig
+from dta.blocks.auth import put_headers
 from dta.hsm.sealed_file import MIN_LOG2_N
 from dta.hsm.software import SoftwareKeystore
-from dta.ipfs.auth import put_headers
+from dta.node.agent.agent import Agent
+from dta.node.agent.pins import peer_gateways
 from tests.support.actors import Actor
 from tests.support.chain import CHAIN_ID, Chain, make_genesis
 
@@ -63,7 +63,7 @@ def test_without_application_and_token_the_agent_waits_reports_and_goes_when_tol
     config = node_config(tmp_path)
     write_node_config(config)
     process = subprocess.Popen(
-        [sys.executable, "-m", "dta.agent.main", "--home", str(tmp_path)], stderr=subprocess.PIPE
+        [sys.executable, "-m", "dta.node.agent.main", "--home", str(tmp_path)], stderr=subprocess.PIPE
     )
     try:
         status = wait_for_status(config.status_file, process)
@@ -85,7 +85,10 @@ def test_without_application_and_token_the_agent_waits_reports_and_goes_when_tol
 
 def test_a_wrong_configuration_ends_the_agent_with_a_hint(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "dta.agent.main", "--home", str(tmp_path)], capture_output=True, check=False, timeout=60
+        [sys.executable, "-m", "dta.node.agent.main", "--home", str(tmp_path)],
+        capture_output=True,
+        check=False,
+        timeout=60,
     )
     assert done.returncode == 2
     assert done.stderr.splitlines()[-2].startswith(b"error: ")

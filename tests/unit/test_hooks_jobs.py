@@ -18,12 +18,13 @@ from abci_app.state.due import DueKind
 from abci_app.state.overlay import Overlay
 from abci_app.state.records import REQUESTS
 from dta.crypto.hpke import HpkePrivateKey
-from dta.custody.registry import CustodianMissing, Loaded
+from dta.custodians.registry import CustodianMissing, Loaded
 from dta.envelope import clear_envelope, sign
-from dta.hooks.errors import CannotAnswer, NotAtHead, NotDue, Retry
-from dta.hooks.head import Head
-from dta.hooks.jobs import Pinned, perform, reject_unavailable
-from dta.hooks.plan import Job, plan
+from dta.node.agent.jobs import perform, reject_unavailable
+from dta.node.hooks.errors import CannotAnswer, NotAtHead, NotDue, Retry
+from dta.node.hooks.head import Head
+from dta.node.hooks.plan import Job, plan
+from dta.node.hooks.tools import Pinned
 from tests.support.actors import Actor
 from tests.support.custody import single
 

@@ -17,15 +17,15 @@ from abci_app.codes import Code
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
 from abci_app.state.due import DueKind
 from abci_app.state.records import FULFILMENTS, VAULTS
-from dta.errors import Unreachable
-from dta.hooks.errors import NotAtHead, Retry
-from dta.hooks.head import Head
-from dta.hooks.outbox import Outbox
-from dta.hooks.plan import Job
-from dta.hooks.runner import Runner, RunnerConfig
+from dta.base.errors import Unreachable
+from dta.blocks.errors import BlockUnavailable
 from dta.hsm.errors import TokenFailure
 from dta.hsm.keystore import Keystore
-from dta.ipfs.errors import BlockUnavailable
+from dta.node.agent.runner import Runner, RunnerConfig
+from dta.node.hooks.errors import NotAtHead, Retry
+from dta.node.hooks.head import Head
+from dta.node.hooks.outbox import Outbox
+from dta.node.hooks.plan import Job
 from tests.support.actors import Actor
 from tests.support.chain import CHAIN_ID
 

@@ -21,7 +21,7 @@ from abci_app.server.listener import Listener, UnixAddress, bind
 from abci_app.server.statesocket import MAX_REQUEST_BYTES, StateReader
 from abci_app.storage.memory import MemoryStore
 from abci_app.storage.statedb import StateDB
-from dta.agent.state import MAX_CONNECTIONS, StateClient, StateUnavailable
+from dta.node.agent.state import MAX_CONNECTIONS, StateClient, StateUnavailable
 
 
 def commit(database: StateDB, height: int, leaves: dict[bytes, bytes], index: dict[bytes, bytes] | None = None) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from dta.base.secret import SecretBytes
 from dta.hsm import sealed_file, softhsm
 from dta.hsm.doctor import NOT_REACHED, diagnose
 from dta.hsm.keystore import CheckStep, KeystoreConfig, open_keystore
 from dta.hsm.provision import init_token
 from dta.hsm.software import SoftwareKeystore
-from dta.secret import SecretBytes
 
 PIN = SecretBytes(b"a doctors pin")
 MODULE = softhsm.find_module()

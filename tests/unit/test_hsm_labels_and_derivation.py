@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from abci_app.hashing import tagged, tagged_hash
+from dta.base.secret import SecretBytes
 from dta.hsm import labels, sealed_file
 from dta.hsm.derive import derive
 from dta.hsm.errors import KeyMissing
 from dta.hsm.keystore import checked_label
 from dta.hsm.software import SoftwareKeystore
-from dta.secret import SecretBytes
 
 GID = bytes(range(32))
 

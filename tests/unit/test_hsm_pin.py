@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from dta.base.secret import SecretBytes
 from dta.hsm.errors import PinFileMissing, PinFileUnsafe, PinUnusable
 from dta.hsm.keystore import KeystoreConfig
 from dta.hsm.pin import PIN_FILE_VARIABLE, read_pin
-from dta.secret import SecretBytes
 
 
 @pytest.fixture(autouse=True)

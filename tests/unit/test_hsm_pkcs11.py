@@ -13,6 +13,7 @@ from pkcs11.constants import Attribute, MechanismFlag, ObjectClass, TokenFlag
 from pkcs11.exceptions import AttributeSensitive
 from pkcs11.mechanisms import KeyType, Mechanism
 
+from dta.base.secret import SecretBytes
 from dta.hsm import module as modules
 from dta.hsm import objects, softhsm
 from dta.hsm.errors import (
@@ -32,7 +33,6 @@ from dta.hsm.errors import (
 from dta.hsm.keystore import KeystoreConfig, open_keystore
 from dta.hsm.pkcs11 import Pkcs11Keystore
 from dta.hsm.provision import init_token
-from dta.secret import SecretBytes
 
 PIN = SecretBytes(b"users pin 1")
 SO_PIN = SecretBytes(b"officers pin 1")

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from dta.base.secret import SecretBytes
 from dta.hsm import sealed_file
 from dta.hsm.errors import PassphraseWrong, PinUnusable, StoreCorrupt, StoreExists, StoreMissing
 from dta.hsm.keystore import KeystoreConfig, open_keystore
 from dta.hsm.software import NOTICE, SoftwareKeystore, SoftwareKeystoreWarning
-from dta.secret import SecretBytes
 
 PASSPHRASE = SecretBytes(b"correct horse")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from test_hooks_agent import node_config
 
-from dta.config import write_node_config
+from dta.base.config import write_node_config
 
 ROOT = Path(__file__).resolve().parents[2]
 # What a careless operator's shell may have set.
@@ -73,7 +73,7 @@ def test_the_agent_leaves_no_core(tmp_path: Path) -> None:
     here.mkdir()
     config = node_config(home)
     write_node_config(config)
-    process = start(["-m", "dta.agent.main", "--home", str(home)], here)
+    process = start(["-m", "dta.node.agent.main", "--home", str(home)], here)
     wait_for(config.status_file.exists)
     assert allows_no_core(process.pid)
     assert not dumps_when_aborted(process)
@@ -110,7 +110,7 @@ def test_the_command_line_leaves_no_core_while_it_waits_for_a_passphrase(tmp_pat
 def test_what_a_hardened_process_starts_leaves_no_core_either(tmp_path: Path) -> None:
     """As a node's supervisor starts CometBFT, which has the consensus key, and Kubo."""
     program = (
-        "import subprocess, sys; from dta.hardening import harden; harden();"
+        "import subprocess, sys; from dta.base.hardening import harden; harden();"
         "child = subprocess.run([sys.executable, '-c', 'import os; os.abort()']);"
         "sys.exit(child.returncode != -6)"
     )
@@ -120,7 +120,7 @@ def test_what_a_hardened_process_starts_leaves_no_core_either(tmp_path: Path) ->
 
 def test_a_debugger_of_the_same_user_gets_at_nothing() -> None:
     get_dumpable = 3
-    for module in ("dta.hardening", "abci_app.server.hardening"):
+    for module in ("dta.base.hardening", "abci_app.server.hardening"):
         code = f"import ctypes; from {module} import harden; harden(); print(ctypes.CDLL(None).prctl({get_dumpable}))"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=60)
         assert done.stdout == b"0\n"

@@ -11,16 +11,16 @@ import pytest
 from abci_app.cid import cid_of
 from abci_app.codes import Code
 from abci_app.pb.dta.v1 import identity_pb2, tx_pb2
-from dta.errors import RefusedByLedger, UsageError
-from dta.founding.genesis_file import GenesisFile
-from dta.home import ClientConfig, Home, make_directory
+from dta.base.errors import RefusedByLedger, UsageError
+from dta.base.home import ClientConfig, Home, make_directory
+from dta.client.genesis.genesis_file import GenesisFile
+from dta.client.identity import lifecycle
+from dta.client.identity.create import KeystorePlan, create_profile, read_request, request_json
+from dta.client.identity.document import Description
+from dta.client.identity.lifecycle import Rotation
+from dta.client.identity.profile import Profile, load_pending, load_profile
 from dta.hsm.errors import KeyMissing
 from dta.hsm.sealed_file import MIN_LOG2_N
-from dta.identity import lifecycle
-from dta.identity.create import KeystorePlan, create_profile, read_request, request_json
-from dta.identity.document import Description
-from dta.identity.lifecycle import Rotation
-from dta.identity.profile import Profile, load_pending, load_profile
 from tests.unit.founding_harness import TIME_S, Consortium, LocalLedger, consortium, quiet, software
 
 ACTIVE = identity_pb2.IDENTITY_STATUS_ACTIVE

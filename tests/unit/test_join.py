@@ -12,19 +12,19 @@ from founding_harness import TIME_S, Consortium, LocalLedger, consortium, quiet,
 from abci_app.pb.dta.v1 import governance_pb2 as pb
 from abci_app.pb.dta.v1 import identity_pb2
 from abci_app.state.records import FIDUCIARIES, PROPOSALS
-from dta import validator_key
-from dta.config import load_node_config
-from dta.errors import UsageError
-from dta.founding import client
-from dta.founding.admission import AdmissionCard
-from dta.founding.fiduciary import NodePlan, own_profile
-from dta.founding.join import Joined, join
-from dta.founding.rejoin import peers_of
-from dta.home import Home
+from dta.base.config import load_node_config
+from dta.base.errors import UsageError
+from dta.base.home import Home
+from dta.client.genesis import trusting
+from dta.client.identity import lifecycle
+from dta.client.identity.create import KeystorePlan, read_request
 from dta.hsm.sealed_file import MIN_LOG2_N
-from dta.identity import lifecycle
-from dta.identity.create import KeystorePlan, read_request
-from dta.validator_key import KeyFiles
+from dta.node import validator_key
+from dta.node.founding.admission import AdmissionCard
+from dta.node.founding.fiduciary import NodePlan, own_profile
+from dta.node.founding.join import Joined, join
+from dta.node.founding.rejoin import peers_of
+from dta.node.validator_key import KeyFiles
 
 RPC = "http://node0.example:26657"
 
@@ -42,7 +42,7 @@ def join_into(home: Home, one: Consortium, **changes: object) -> Joined:
     }  # fmt: skip
     peers = changes.pop("peers", peers_of(one.draft, b""))
     stores = KeystorePlan(software(home, "operator"), software(home, "next"), software(home, "node"))
-    client.init_client(home, genesis, [RPC], TIME_S)
+    trusting.init_client(home, genesis, [RPC], TIME_S)
     plan = NodePlan(**{**fields, **changes})  # type: ignore[arg-type]
     with quiet() as ring:
         return join(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dta.errors import UsageError
-from dta.ipfs.daemon import daemon_of
+from dta.base.errors import UsageError
+from dta.blocks.daemon import daemon_of
 
 API = "http://127.0.0.1:5001"
 AS_IT_COMES = {

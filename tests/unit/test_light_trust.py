@@ -10,7 +10,7 @@ import pytest
 from light_chain import CHAIN_ID, GID, START_S, Chain, members, set_of, sign_commit
 
 from abci_app.block import Time
-from dta.errors import NotVerified, UsageError
+from dta.base.errors import NotVerified, UsageError
 from dta.light.hashes import header_hash
 from dta.light.trust import TrustedState, TrustFile
 from dta.light.types import Header, LightBlock, SignedHeader

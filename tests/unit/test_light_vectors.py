@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from abci_app.block import Time
-from dta.errors import NotVerified
+from dta.base.errors import NotVerified
 from dta.light import decode, hashes, merkle
 from dta.light.trust import TrustedState, TrustFile
 from dta.light.types import FLAG_ABSENT, FLAG_COMMIT, CommitSig, Header, LightBlock, ValidatorSet, Version

@@ -14,10 +14,10 @@ from abci_app import params
 from abci_app.codes import CODES, Code
 from abci_app.errors import Refusal
 from abci_app.events import KINDS
+from abci_app.execution.context import Context
+from abci_app.execution.spec import MessageClass, MessageSpec
 from abci_app.messages import registry
-from abci_app.messages.context import Context
 from abci_app.messages.registry import SPECS
-from abci_app.messages.spec import MessageClass, MessageSpec
 from abci_app.pb.dta.v1 import tx_pb2
 from abci_app.state import keys
 from abci_app.state.due import DueKind

@@ -13,9 +13,9 @@ from abci_app.crypto.curve import G1
 from abci_app.mfa import realms
 from abci_app.pb.dta.v1 import authority_pb2, extraction_pb2, governance_pb2, mfa_pb2, tx_pb2
 from abci_app.state.records import AUTHORITIES, EXTRACTIONS, REALM_CLIENTS, REALMS
-from dta.mfa.pin import Pin, secret_of, token_of
-from dta.mfa.protocol import ClientLogin, accepts, check_server_secret, fresh_y
-from dta.secret import SecretBytes
+from dta.base.secret import SecretBytes
+from dta.mpin.pin import Pin, secret_of, token_of
+from dta.mpin.protocol import ClientLogin, accepts, check_server_secret, fresh_y
 from tests.support import realms as support
 from tests.support.actors import Actor, seeded
 from tests.support.authority import Dealt

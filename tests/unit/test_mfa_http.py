@@ -21,13 +21,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from abci_app.crypto.curve import G1, G2, ORDER
-from dta.errors import BadAnswer, NotVerified, Unreachable, UsageError
-from dta.mfa.client import MfaClient, redeem
-from dta.mfa.http import MAX_BODY_BYTES, HttpConfig
-from dta.mfa.refusals import LoginRefused, Refusal
-from dta.mfa.secret_point import SecretPoint
-from dta.mfa.server import Mode
-from dta.mfa.suite import AMCL, RFC9380, Suite
+from dta.base.errors import BadAnswer, NotVerified, Unreachable, UsageError
+from dta.client.mfa.login import MfaClient, redeem
+from dta.login.http import MAX_BODY_BYTES, HttpConfig
+from dta.mpin.logins import Mode
+from dta.mpin.refusals import LoginRefused, Refusal
+from dta.mpin.secret_point import SecretPoint
+from dta.mpin.suite import AMCL, RFC9380, Suite
 from tests.support.mfa import DAY, NOW_S, SERVER, World, facts, pin
 
 both_suites = pytest.mark.parametrize("suite", [RFC9380, AMCL], ids=lambda suite: suite.name)

@@ -15,16 +15,16 @@ from abci_app.crypto.curve import G1, G2, BadPoint, pairing_check
 from abci_app.mfa import points
 from abci_app.pb.dta.v1 import extraction_pb2, mfa_pb2, tx_pb2
 from abci_app.state.records import EXTRACTIONS
+from dta.base.errors import NotVerified
+from dta.base.secret import SecretBytes
 from dta.client.mfa.issued import Issued, open_client
 from dta.crypto import extraction
 from dta.crypto import proofs as provers
 from dta.crypto.extraction import TooFewPartials
 from dta.crypto.scalar import SecretScalar
-from dta.errors import NotVerified
-from dta.mfa.pin import Pin, secret_of, token_of
-from dta.mfa.protocol import ClientLogin, accepts, check_server_secret, fresh_y
-from dta.mfa.secret_point import SecretPoint
-from dta.secret import SecretBytes
+from dta.mpin.pin import Pin, secret_of, token_of
+from dta.mpin.protocol import ClientLogin, accepts, check_server_secret, fresh_y
+from dta.mpin.secret_point import SecretPoint
 from tests.support import authority
 from tests.support.realms import (
     AMCL,

@@ -13,12 +13,12 @@ from py_ecc.optimized_bls12_381 import pairing as ecc_pairing
 
 from abci_app.crypto.curve import G1, G2, ORDER, BadPoint, pairing_check
 from abci_app.crypto.scalars import BadScalar
+from dta.base.errors import UsageError
+from dta.base.secret import SecretBytes
+from dta.crypto.gt import pairing_bytes
 from dta.crypto.scalar import SecretScalar
-from dta.errors import UsageError
-from dta.mfa import bench
-from dta.mfa.gt import pairing_bytes
-from dta.mfa.pin import Pin, changed, secret_of, token_of
-from dta.mfa.protocol import (
+from dta.mpin.pin import Pin, changed, secret_of, token_of
+from dta.mpin.protocol import (
     BadStep,
     ClientLogin,
     Parties,
@@ -29,9 +29,9 @@ from dta.mfa.protocol import (
     one_pass_y,
     server_keys,
 )
-from dta.mfa.secret_point import SecretPoint
-from dta.mfa.suite import AMCL, RFC9380, Suite
-from dta.secret import SecretBytes
+from dta.mpin.secret_point import SecretPoint
+from dta.mpin.suite import AMCL, RFC9380, Suite
+from tests.bench import mfa
 from tests.support.actors import seeded
 
 MASTER = int.from_bytes(seeded("mfa", "master"), "big") % ORDER
@@ -351,7 +351,7 @@ def test_the_pairing_s_bytes_are_the_oracle_s_number() -> None:
 
 
 def test_every_step_of_a_login_is_measured_in_both_suites() -> None:
-    costs = bench.measure(rounds=1)
+    costs = mfa.measure(rounds=1)
     assert costs[0].step == "two-pairing check"
     assert costs[0].checks == 1
     assert len(costs) == 13

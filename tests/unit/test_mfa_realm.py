@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from dta.errors import DtaError, NotVerified, Unreachable, UsageError
-from dta.mfa.realm import ClientStatus, FixedRealm, RealmFacts, ReopeningRealm
-from dta.mfa.realm_file import FileRealm
+from dta.base.errors import DtaError, NotVerified, Unreachable, UsageError
+from dta.login.realm_file import FileRealm
+from dta.mpin.realm import ClientStatus, FixedRealm, RealmFacts, ReopeningRealm
 from tests.support.mfa import DAY, MASTER, SERVER, World, facts
 
 ALICE = bytes(range(32))

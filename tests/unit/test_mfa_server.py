@@ -9,17 +9,18 @@ from pathlib import Path
 import pytest
 
 from abci_app.crypto.curve import G1, BadPoint
+from dta.base.errors import Unreachable, UsageError
+from dta.client.mfa.credentials import Credential
 from dta.crypto.scalar import SecretScalar
-from dta.errors import Unreachable, UsageError
-from dta.mfa.pin import secret_of
-from dta.mfa.protocol import ClientLogin
-from dta.mfa.realm import ClientStatus, FixedRealm
-from dta.mfa.refusals import MEANINGS, LoginRefused, Refusal
-from dta.mfa.secret_point import SecretPoint
-from dta.mfa.server import AuthenticationServer, Hello, Limits, Mode
-from dta.mfa.state import CLOCK_MARGIN_S, Lockout, ServerState
-from dta.mfa.store import Credential
-from dta.mfa.suite import AMCL, RFC9380
+from dta.login.server import AuthenticationServer, Hello, Limits
+from dta.login.store import CLOCK_MARGIN_S, Lockout, ServerState
+from dta.mpin.logins import Mode
+from dta.mpin.pin import secret_of
+from dta.mpin.protocol import ClientLogin
+from dta.mpin.realm import ClientStatus, FixedRealm
+from dta.mpin.refusals import MEANINGS, LoginRefused, Refusal
+from dta.mpin.secret_point import SecretPoint
+from dta.mpin.suite import AMCL, RFC9380
 from tests.support.actors import seeded
 from tests.support.mfa import DAY, MASTER, NOW_S, SERVER, World, facts, pin
 
@@ -209,7 +210,7 @@ def test_an_attempt_is_counted_before_it_is_checked(world: World, monkeypatch: p
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr("dta.mfa.server.accepts", dies)
+        patch.setattr("dta.login.server.accepts", dies)
         for _ in range(3):
             with pytest.raises(MemoryError):
                 two_pass(world, alice)

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from abci_app.crypto.curve import G1
-from dta.errors import NotFound, UsageError
+from dta.base.errors import NotFound, UsageError
+from dta.base.secret import SecretBytes
+from dta.client.mfa.credentials import Credential, CredentialStore, ServerSecret, load_server_secret, save_server_secret
 from dta.hsm import labels
 from dta.hsm.sealed_file import MIN_LOG2_N
 from dta.hsm.software import SoftwareKeystore
-from dta.mfa.pin import changed
-from dta.mfa.sealing import Sealer
-from dta.mfa.secret_point import SecretPoint
-from dta.mfa.store import Credential, CredentialStore, ServerSecret, load_server_secret, save_server_secret
-from dta.secret import SecretBytes
+from dta.mpin.pin import changed
+from dta.mpin.sealing import Sealer
+from dta.mpin.secret_point import SecretPoint
 from tests.support.mfa import MASTER, SERVER, World, facts, pin
 
 PASSPHRASE = SecretBytes(b"correct horse")

@@ -12,12 +12,12 @@ import pytest
 
 from abci_app.crypto import scalars
 from abci_app.crypto.curve import G1
+from dta.base.errors import NotFound, UsageError
+from dta.base.secret import SecretBytes
 from dta.client.mfa import registry, tickets
 from dta.client.mfa.enrolling import batches
 from dta.client.mfa.tickets import Ticket
-from dta.errors import NotFound, UsageError
-from dta.mfa.sealing import Sealer
-from dta.secret import SecretBytes
+from dta.mpin.sealing import Sealer
 from tests.support.actors import seeded
 
 GID, REALM = seeded("gid"), seeded("realm")

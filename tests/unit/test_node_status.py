@@ -13,14 +13,14 @@ import httpx
 import pytest
 
 from abci_app.block import Time
-from dta import tendermint_config
+from dta.base.config import NodeConfig
+from dta.base.keystore_config import KeystoreConfig
 from dta.cli import nodestatus
-from dta.client import requests
-from dta.client.rpc import Rpc
-from dta.config import NodeConfig
-from dta.doctor import examine
-from dta.hsm.config import KeystoreConfig
+from dta.client.ledger import requests
+from dta.client.ledger.rpc import Rpc
 from dta.hsm.keystore import CheckStep
+from dta.node import tendermint_config
+from dta.node.doctor import examine
 from tests.unit.founding_harness import write_pin
 
 NOW_S = 1_790_000_000.0

@@ -11,10 +11,10 @@ import pytest
 from founding_harness import consortium
 from test_join import join_into
 
-from dta import node
-from dta.config import load_node_config
-from dta.errors import UpgradeRequired
-from dta.home import Home
+from dta.base.config import load_node_config
+from dta.base.errors import UpgradeRequired
+from dta.base.home import Home
+from dta.node import supervisor
 
 LISTENS_AND_ENDS = """
 import socket, sys
@@ -36,11 +36,11 @@ def test_a_node_whose_application_lacks_the_version_stops_and_is_not_started_aga
     comet.write_text("#!/bin/sh\nexec sleep 60\n")
     comet.chmod(0o700)
     config = replace(load_node_config(tmp_path / "n"), comet_binary=str(comet))
-    supervisor = node.Supervisor(config)
-    supervisor.application.command = [sys.executable, "-c", program, str(config.abci_socket)]
-    supervisor.agent.command = ["sleep", "60"]
+    node = supervisor.Supervisor(config)
+    node.application.command = [sys.executable, "-c", program, str(config.abci_socket)]
+    node.agent.command = ["sleep", "60"]
     with pytest.raises(UpgradeRequired) as refused:
-        asyncio.run(supervisor.run())
+        asyncio.run(node.run())
     assert refused.value.exit_code == 10
     assert "docs/runbooks/upgrade.md" in refused.value.hint
     assert supervisor.application.restarts == 0

@@ -15,13 +15,13 @@ from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.state import keys
 from abci_app.state.due import DueKind
 from abci_app.state.records import VAULT_KEYS
+from dta.base.errors import NotVerified, TimedOut, UsageError
+from dta.base.secret import SecretBytes
 from dta.client.custody import asking, keyfile, orders, receiving, records, vaults
 from dta.client.custody.errors import OrderFailed, UploadIncomplete, WouldBeRefused
 from dta.client.custody.orders import NewOrder, default_threshold
-from dta.client.ledger import OrderView
-from dta.custody.plugin import PreparedOrder, PrepareInput
-from dta.errors import NotVerified, TimedOut, UsageError
-from dta.secret import SecretBytes
+from dta.client.ledger.ledger import OrderView
+from dta.custodians.plugin import PreparedOrder, PrepareInput
 from tests.support.custody import single
 
 PEM = b"-----BEGIN PRIVATE KEY-----\n" + b"MIIEvQ" * 678 + b"\n-----END PRIVATE KEY-----\n"

@@ -15,17 +15,17 @@ from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import extraction_pb2, tx_pb2
 from abci_app.state.due import DueKind
 from abci_app.state.records import EXTRACTIONS, ORDERS, REQUESTS
+from dta.base.errors import TimedOut, UsageError
+from dta.base.secret import SecretBytes
 from dta.client.custody import asking, keyfile, orders, receiving
 from dta.client.custody.errors import RequestEnded, WouldBeRefused
 from dta.client.custody.orders import NewOrder
-from dta.client.ledger import OrderView
+from dta.client.ledger.ledger import OrderView
+from dta.client.receipt.collect import collect_order_receipt
 from dta.crypto.extraction import make_transport
 from dta.crypto.ibe import CannotDecrypt
-from dta.custody.mpc_bls import MpcBls
-from dta.custody.plugin import NotEnoughShares, OrderUnsound, RecoverInput
-from dta.errors import TimedOut, UsageError
-from dta.receipt.collect import collect_order_receipt
-from dta.secret import SecretBytes
+from dta.custodians.mpc_bls import MpcBls
+from dta.custodians.plugin import NotEnoughShares, OrderUnsound, RecoverInput
 from tests.support.actors import seeded
 from tests.support.authority import CUSTODY, SIGNING, Dealt
 from tests.support.custody import k_of, single

@@ -13,14 +13,14 @@ from abci_app.codes import Code
 from abci_app.custody import policy as rules
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.state.due import DueKind
+from dta.base.errors import NotFound, UsageError
+from dta.base.home import Home
+from dta.base.secret import SecretBytes
 from dta.client.custody import asking, orders, policies, receiving, vaults
 from dta.client.custody.errors import WouldBeRefused
-from dta.client.custody.names import NameBook, add_contact, load_contacts
 from dta.client.custody.orders import NewOrder
 from dta.client.custody.policies import Terms
-from dta.errors import NotFound, UsageError
-from dta.home import Home
-from dta.secret import SecretBytes
+from dta.client.names import NameBook, add_contact, load_contacts
 from tests.support.custody import single
 
 ROOT = Path(__file__).parents[2]

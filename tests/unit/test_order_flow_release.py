@@ -18,15 +18,15 @@ from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import tx_pb2
 from abci_app.state.due import DueKind
 from abci_app.state.records import REQUESTS
+from dta.base.errors import KeystoreFailure, NotFound, RefusedByLedger, TimedOut, UsageError
+from dta.base.secret import SecretBytes
 from dta.client.custody import asking, keyfile, orders, receiving, vaults
 from dta.client.custody.asking import Draft
 from dta.client.custody.errors import ContentDiffers, RequestEnded, UploadIncomplete, WouldBeRefused
 from dta.client.custody.keyfile import OpenRequest
 from dta.client.custody.orders import NewOrder
 from dta.crypto.hpke import seal
-from dta.custody.plugin import NotEnoughShares
-from dta.errors import KeystoreFailure, NotFound, RefusedByLedger, TimedOut, UsageError
-from dta.secret import SecretBytes
+from dta.custodians.plugin import NotEnoughShares
 from tests.support.custody import k_of, single
 
 SECRET = SecretBytes(b"what nobody else may read")

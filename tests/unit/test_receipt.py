@@ -15,20 +15,20 @@ from receipt_world import NOW_S, changing, rpc_of, story
 
 from abci_app.block import TxResult
 from abci_app.state import keys
-from dta.errors import DtaError, NotFound, RpcError
-from dta.light.hashes import tx_hash
-from dta.light.trust import TrustFile
-from dta.receipt import identity as identities
-from dta.receipt.collect import (
+from dta.base.errors import DtaError, NotFound, RpcError
+from dta.client.receipt import identity as identities
+from dta.client.receipt.collect import (
     collect_identity_receipt,
     collect_order_receipt,
     collect_state_receipt,
     collect_transaction_receipt,
 )
-from dta.receipt.errors import ReceiptRefused
-from dta.receipt.format import Receipt
-from dta.receipt.summary import summary_json, summary_lines
-from dta.receipt.verify import verify_receipt
+from dta.client.receipt.errors import ReceiptRefused
+from dta.client.receipt.format import Receipt
+from dta.client.receipt.summary import summary_json, summary_lines
+from dta.client.receipt.verify import verify_receipt
+from dta.light.hashes import tx_hash
+from dta.light.trust import TrustFile
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "receipts"
 

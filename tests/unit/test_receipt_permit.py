@@ -10,9 +10,9 @@ import pytest
 from abci_app.mfa.points import SECONDS_PER_DAY
 from abci_app.pb.dta.v1 import mfa_pb2
 from abci_app.state import keys
-from dta.receipt import permit
-from dta.receipt.errors import ReceiptRefused
-from dta.receipt.verify import Verified
+from dta.client.receipt import permit
+from dta.client.receipt.errors import ReceiptRefused
+from dta.client.receipt.verify import Verified
 from tests.support.actors import seeded
 
 REALM, CLIENT, DAY, HEIGHT = seeded("realm"), seeded("client"), 20_000, 77

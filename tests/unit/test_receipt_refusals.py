@@ -14,13 +14,13 @@ from receipt_world import NOW_S, base64_text, changing, edited, story
 
 from abci_app.block import TxResult
 from abci_app.state import keys
+from dta.client.receipt.collect import collect_transaction_receipt
+from dta.client.receipt.errors import ReceiptRefused
+from dta.client.receipt.format import Receipt
+from dta.client.receipt.verify import verify_receipt
 from dta.light.hashes import tx_hash
 from dta.light.trust import TrustFile
 from dta.light.types import LightBlock, SignedHeader
-from dta.receipt.collect import collect_transaction_receipt
-from dta.receipt.errors import ReceiptRefused
-from dta.receipt.format import Receipt
-from dta.receipt.verify import verify_receipt
 
 Change = Callable[[dict[str, Any]], object]
 

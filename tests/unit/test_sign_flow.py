@@ -13,11 +13,10 @@ from abci_app.crypto.bls import verify_min_sig
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import extraction_pb2
 from abci_app.state import keys
-from dta.client import signing
-from dta.client.custody import asking
+from dta.base.errors import NotFound, TimedOut, UsageError
+from dta.client.custody import asking, signing
 from dta.client.custody.errors import RequestEnded, WouldBeRefused
-from dta.errors import NotFound, TimedOut, UsageError
-from dta.receipt.collect import collect_order_receipt
+from dta.client.receipt.collect import collect_order_receipt
 from tests.support.authority import CUSTODY, SIGNING, Dealt
 from tests.support.custody import k_of
 

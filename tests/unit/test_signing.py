@@ -12,7 +12,6 @@ from py_ecc.bls.hash_to_curve import hash_to_G1
 from py_ecc.bls.point_compression import decompress_G1, decompress_G2
 from py_ecc.optimized_bls12_381 import FQ12, final_exponentiate, neg, pairing
 
-from abci_app.authority import signing
 from abci_app.authority.bases import SIGNING_SUITE
 from abci_app.codes import Code
 from abci_app.crypto import statements
@@ -21,6 +20,7 @@ from abci_app.custody import policy as rules
 from abci_app.custody.orders import signed_bytes
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
 from abci_app.pb.dta.v1 import extraction_pb2 as pb
+from abci_app.signing import signing_orders
 from abci_app.state.records import AUTHORITIES, COUNTERS, EXTRACTIONS, ORDERS, REQUESTS, SIGNINGS
 from tests.support import governance
 from tests.support.actors import Actor, seeded
@@ -253,7 +253,7 @@ def test_two_policies_joined_want_both() -> None:
     """By cases: gates, windows, vetoers, times."""
     a, b, c = (seeded(name) for name in "abc")
     first, second = k_of(2, a, b, veto_window_s=10, not_after_s=90), single(c)
-    joined = signing.both(first, second)
+    joined = signing_orders.both(first, second)
     assert not rules.satisfied(joined, [a, b])
     assert not rules.satisfied(joined, [a, c])
     assert rules.satisfied(joined, [a, b, c])
@@ -262,6 +262,6 @@ def test_two_policies_joined_want_both() -> None:
     second.veto_window_s, second.not_before_s, second.not_after_s = 20, 5, 80
     second.vetoers.append(c)
     first.vetoers.append(a)
-    joined = signing.both(first, second)
+    joined = signing_orders.both(first, second)
     assert (joined.veto_window_s, joined.not_before_s, joined.not_after_s) == (20, 5, 80)
     assert list(joined.vetoers) == [a, c]

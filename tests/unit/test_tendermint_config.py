@@ -11,14 +11,16 @@ from pathlib import Path
 import pytest
 from nacl.signing import SigningKey
 
-from dta.tendermint_config import (
+from dta.client.genesis.cometbft import (
     BLOCK_MAX_BYTES,
     EVIDENCE_MAX_BYTES,
     GenesisValidator,
+    genesis_json,
+)
+from dta.node.tendermint_config import (
     Settings,
     TemplateError,
     double_sign_check_height_blocks,
-    genesis_json,
     load_template,
     new_node_key,
     new_sign_state,

@@ -13,7 +13,7 @@ from abci_app.block import BlockResult, ValidatorUpdate
 from abci_app.params import default_params
 from abci_app.pb.dta.v1 import governance_pb2 as pb
 from abci_app.pb.dta.v1 import params_pb2, tx_pb2
-from dta.client.ledger import Ledger
+from dta.client.ledger.ledger import Ledger
 from tests.support import governance
 from tests.support.actors import Actor, seeded
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from py_ecc.bls.point_compression import compress_G1, decompress_G1, decompress_G2
 from py_ecc.optimized_bls12_381 import FQ12, add, curve_order, eq, field_modulus, multiply, neg, normalize, pairing
 
-from dta.mfa.suite import AMCL, RFC9380
+from dta.mpin.suite import AMCL, RFC9380
 from tests.vectors.mpin import generate
 
 CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "mpin" / "full-protocol.json").read_text())

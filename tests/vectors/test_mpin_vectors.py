@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dta.mfa import vectors
+from dta.mpin import vectors
 
 HERE = Path(__file__).parent / "mpin" / "mpin-bls381-amcl.json"
 CASES: list[dict[str, Any]] = json.loads(HERE.read_bytes())

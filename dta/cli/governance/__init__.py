@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 
 from abci_app.pb.dta.v1 import governance_pb2 as pb
-from dta.cli import propose
 from dta.cli.custody import find_id, table
-from dta.cli.governance_view import kind_of, proposal_json, status_line, status_name, view_json, view_lines
+from dta.cli.governance import propose
+from dta.cli.governance.view import kind_of, proposal_json, status_line, status_name, view_json, view_lines
 from dta.cli.session import Session, session_of
 from dta.client import governance
-from dta.client.custody.names import NameBook
 from dta.client.governance import Done
-from dta.client.ledger import Ledger
+from dta.client.ledger.ledger import Ledger
+from dta.client.names import NameBook
 
 app = typer.Typer(help="What the fiduciaries decide together.", no_args_is_help=True)
 app.add_typer(propose.app, name="propose")

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from abci_app.pb.dta.v1 import governance_pb2 as pb
-from dta.cli.propose.proposing import propose
+from dta.base.home import read_file
+from dta.cli.governance.proposing import propose
 from dta.cli.session import session_of
-from dta.client.custody.names import NameBook
-from dta.client.ledger import Ledger
-from dta.founding.admission import AdmissionCard
-from dta.home import read_file
+from dta.client.ledger.ledger import Ledger
+from dta.client.names import NameBook
+from dta.node.founding.admission import AdmissionCard
 
 
 def register(app: typer.Typer) -> None:

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from dta.cli.propose.proposing import propose
+from dta.cli.governance.proposing import propose
 from dta.client import governance
-from dta.founding.draft import settings_of
+from dta.node.founding.draft import settings_of
 
 
 def register(app: typer.Typer) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from dta.cli.propose import admit, params, remove, revoke_identity, signing_policy, upgrade
+from dta.cli.governance import admit, params, remove, revoke_identity, signing_policy, upgrade
 
 app = typer.Typer(help="Put something to the vote, and vote for it.", no_args_is_help=True)
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import typer
 
 from abci_app.pb.dta.v1 import governance_pb2 as pb
-from dta.cli.governance_view import proposal_json, status_line
+from dta.cli.governance.view import proposal_json, status_line
 from dta.cli.session import session_of
 from dta.client import governance
-from dta.client.custody.names import NameBook
-from dta.client.ledger import Ledger
+from dta.client.ledger.ledger import Ledger
+from dta.client.names import NameBook
 
 
 def propose(context: typer.Context, make: Callable[[Ledger, NameBook], pb.Action]) -> None:

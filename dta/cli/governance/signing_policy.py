@@ -8,12 +8,12 @@ import typer
 
 from abci_app.pb.dta.v1 import authority_pb2, extraction_pb2
 from abci_app.pb.dta.v1 import governance_pb2 as pb
+from dta.base.errors import NotFound, UsageError
 from dta.cli import policy
-from dta.cli.propose.proposing import propose
-from dta.client.authority import every
-from dta.client.custody.names import NameBook
-from dta.client.ledger import Ledger
-from dta.errors import NotFound, UsageError
+from dta.cli.governance.proposing import propose
+from dta.client.ledger.authority import every
+from dta.client.ledger.ledger import Ledger
+from dta.client.names import NameBook
 
 
 def register(app: typer.Typer) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from abci_app.pb.dta.v1 import governance_pb2 as pb
-from dta.cli.propose.proposing import propose
+from dta.cli.governance.proposing import propose
 
 
 def register(app: typer.Typer) -> None:

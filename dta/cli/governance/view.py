@@ -9,10 +9,10 @@ from google.protobuf.message import Message
 from abci_app.codes import info
 from abci_app.pb.dta.v1 import governance_pb2 as pb
 from abci_app.pb.dta.v1 import params_pb2
+from dta.base.errors import JsonValue
 from dta.cli.custody import moment, table
-from dta.client.custody.names import NameBook
 from dta.client.governance import AffectedOrder, ProposalView
-from dta.errors import JsonValue
+from dta.client.names import NameBook
 
 
 def status_name(record: pb.ProposalRecord) -> str:

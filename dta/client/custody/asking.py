@@ -15,17 +15,17 @@ from abci_app.crypto.curve import G1
 from abci_app.custody import policy as rules
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import envelope_pb2, extraction_pb2, tx_pb2
-from dta.client import leaves, requests
+from dta.base.errors import RpcError, UsageError
 from dta.client.custody import keyfile
 from dta.client.custody.errors import ContentDiffers, WouldBeRefused
 from dta.client.custody.keyfile import OpenRequest
 from dta.client.custody.session import Session, Step
-from dta.client.ledger import RequestView
-from dta.client.submit import Committed
+from dta.client.ledger import leaves, requests
+from dta.client.ledger.ledger import RequestView
+from dta.client.ledger.submit import Committed
 from dta.crypto.extraction import make_transport
 from dta.crypto.hpke import HpkePrivateKey
 from dta.envelope import clear_envelope, sign
-from dta.errors import RpcError, UsageError
 
 DRAFT_TYPE = "dta-request-draft-1"
 MAX_DRAFT_BYTES = 65_536

@@ -15,12 +15,12 @@ from tempfile import TemporaryDirectory
 import httpx
 
 from abci_app.cid import cid_of, digest_of
+from dta.base.home import make_directory, write_file
+from dta.blocks.auth import PutSigner
+from dta.blocks.embedded import EmbeddedStore
+from dta.blocks.errors import BlockUnavailable
+from dta.blocks.peers import PeerFetcher, Uploader, UploadResult
 from dta.client.custody.errors import BlockNotFound, UploadIncomplete
-from dta.home import make_directory, write_file
-from dta.ipfs.auth import PutSigner
-from dta.ipfs.embedded import EmbeddedStore
-from dta.ipfs.errors import BlockUnavailable
-from dta.ipfs.peers import PeerFetcher, Uploader, UploadResult
 
 # A fiduciary whose ledger is just starting again says 503: that passes in seconds.
 BUSY_STATUS = 503

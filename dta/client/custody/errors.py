@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from abci_app.codes import Code, info
-from dta.errors import EXIT_NOT_VERIFIED, EXIT_REFUSED, EXIT_UNREACHABLE, DtaError, JsonValue
-from dta.ipfs.peers import UploadResult
+from dta.base.errors import EXIT_NOT_VERIFIED, EXIT_REFUSED, EXIT_UNREACHABLE, DtaError, JsonValue
+from dta.blocks.peers import UploadResult
 
 
 class WouldBeRefused(DtaError):

@@ -21,14 +21,14 @@ from abci_app import canonical
 from abci_app.crypto import scalars
 from abci_app.hashing import tagged
 from abci_app.pb.dta.v1 import tx_pb2
+from dta.base.errors import KeystoreFailure, NotFound, UsageError
+from dta.base.home import make_directory, read_file, write_file
+from dta.base.secret import SecretBytes
 from dta.crypto.hpke import SEED_BYTES, HpkePrivateKey
 from dta.crypto.scalar import SecretScalar
-from dta.errors import KeystoreFailure, NotFound, UsageError
-from dta.home import make_directory, read_file, write_file
 from dta.hsm import labels
 from dta.hsm.derive import derive
 from dta.hsm.keystore import Keystore
-from dta.secret import SecretBytes
 
 PURPOSE: Final = "request-keys"
 _MAX_BYTES: Final = 262_144

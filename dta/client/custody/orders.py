@@ -13,17 +13,17 @@ from abci_app.codes import Code
 from abci_app.crypto import statements
 from abci_app.pb.dta.v1 import authority_pb2, tx_pb2
 from abci_app.pb.dta.v1 import custody_pb2 as pb
-from dta.client import requests
+from dta.base.errors import JsonValue, UsageError
+from dta.base.secret import SecretBytes
 from dta.client.custody import records, vaults
 from dta.client.custody.errors import OrderFailed, WouldBeRefused
 from dta.client.custody.records import PlacedOrder
 from dta.client.custody.session import Session, Step, timed_out
-from dta.client.flow import Flow, call
-from dta.client.ledger import OrderView, VaultView
-from dta.client.tx import SignedBytes
-from dta.custody.plugin import Custodian, PreparedOrder, PrepareInput
-from dta.errors import JsonValue, UsageError
-from dta.secret import SecretBytes
+from dta.client.ledger import requests
+from dta.client.ledger.flow import Flow, call
+from dta.client.ledger.ledger import OrderView, VaultView
+from dta.client.ledger.tx import SignedBytes
+from dta.custodians.plugin import Custodian, PreparedOrder, PrepareInput
 
 DEFAULT_WAIT_S = 120.0
 _SEARCH_PAGE = 100

@@ -17,8 +17,8 @@ from abci_app import limits
 from abci_app.custody import policy as rules
 from abci_app.errors import Refusal
 from abci_app.pb.dta.v1 import custody_pb2 as pb
+from dta.base.errors import JsonValue, UsageError
 from dta.client.custody.errors import WouldBeRefused
-from dta.errors import JsonValue, UsageError
 
 Resolve = Callable[[str], bytes]
 """An identity's 32-byte id by its name, or hex. Raises UsageError or NotFound for a name that is nobody's."""

@@ -8,15 +8,15 @@ from abci_app.limits import MLKEM768_SEED_BYTES
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import tx_pb2
 from abci_app.pb.dta.v1.identity_pb2 import IdentityRecord
+from dta.base.errors import NotFound, TimedOut, UsageError
+from dta.base.secret import SecretBytes
 from dta.client.custody import keyfile
 from dta.client.custody.errors import RequestEnded
 from dta.client.custody.keyfile import OpenRequest
 from dta.client.custody.session import Session, Step, timed_out
-from dta.client.ledger import RequestView
-from dta.client.submit import Committed
-from dta.custody.plugin import Custodian, Extracted, NotEnoughShares, RecoverInput
-from dta.errors import NotFound, TimedOut, UsageError
-from dta.secret import SecretBytes
+from dta.client.ledger.ledger import RequestView
+from dta.client.ledger.submit import Committed
+from dta.custodians.plugin import Custodian, Extracted, NotEnoughShares, RecoverInput
 
 DEFAULT_WAIT_S = 300.0
 _LIVING = (pb.REQUEST_STATUS_PENDING, pb.REQUEST_STATUS_GRANTED)

@@ -11,8 +11,8 @@ from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from pathlib import Path
 
-from dta.errors import NotFound, UsageError
-from dta.home import make_directory, read_file, write_file
+from dta.base.errors import NotFound, UsageError
+from dta.base.home import make_directory, read_file, write_file
 
 _MAX_BYTES = 262_144
 

@@ -9,13 +9,13 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
+from dta.base.errors import JsonValue, TimedOut, UsageError
 from dta.client.custody.blocks import Blocks
-from dta.client.flow import sleep, wall_time_s
-from dta.client.ledger import Ledger
-from dta.client.submit import Committed
-from dta.client.tx import Signer
+from dta.client.ledger.flow import sleep, wall_time_s
+from dta.client.ledger.ledger import Ledger
+from dta.client.ledger.submit import Committed
+from dta.client.ledger.tx import Signer
 from dta.crypto.bls import BlsSigner
-from dta.errors import JsonValue, TimedOut, UsageError
 from dta.hsm.keystore import Keystore
 
 T = TypeVar("T")

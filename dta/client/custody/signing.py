@@ -13,12 +13,12 @@ from abci_app.crypto import statements
 from abci_app.crypto.bls import verify_min_sig
 from abci_app.custody.orders import signed_bytes
 from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, extraction_pb2
-from dta.client import leaves
+from dta.base.errors import NotFound, UsageError
 from dta.client.custody.errors import RequestEnded, WouldBeRefused
 from dta.client.custody.receiving import status_name
 from dta.client.custody.session import Session, Step, timed_out
-from dta.client.ledger import Ledger, RequestView
-from dta.errors import NotFound, UsageError
+from dta.client.ledger import leaves
+from dta.client.ledger.ledger import Ledger, RequestView
 
 MAX_MESSAGE_BYTES = limits.MAX_SIGNED_MESSAGE_BYTES
 _LIVING = (custody_pb2.REQUEST_STATUS_PENDING, custody_pb2.REQUEST_STATUS_GRANTED)

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from abci_app import limits
 from abci_app.crypto import statements
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
+from dta.base.errors import UsageError
 from dta.client.custody import records
 from dta.client.custody.session import Session, Step, timed_out
-from dta.client.ledger import VaultView
-from dta.errors import UsageError
+from dta.client.ledger.ledger import VaultView
 
 DEFAULT_WAIT_S = 120.0
 

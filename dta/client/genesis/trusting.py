@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dta.client.rpc import Rpc
-from dta.errors import UsageError
-from dta.founding.genesis_file import GenesisFile
-from dta.home import ClientConfig, Home, make_directory, read_file, write_file
+from dta.base.errors import UsageError
+from dta.base.home import ClientConfig, Home, make_directory, read_file, write_file
+from dta.client.genesis.genesis_file import GenesisFile
+from dta.client.ledger.rpc import Rpc
 from dta.light.trust import TrustFile
 
 

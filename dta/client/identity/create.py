@@ -9,18 +9,18 @@ from pathlib import Path
 
 from abci_app.crypto import statements
 from abci_app.crypto.statements import ZERO_GID
-from abci_app.messages import identities
+from abci_app.identities import documents
 from abci_app.pb.dta.v1 import identity_pb2
-from dta.errors import UsageError
-from dta.home import Home, read_file
-from dta.hsm.config import KeystoreConfig
+from dta.base.errors import UsageError
+from dta.base.home import Home, read_file
+from dta.base.jsonfile import JsonFile
+from dta.base.keystore_config import KeystoreConfig
+from dta.client.identity import document
+from dta.client.identity.document import Description, KeyPlaces
+from dta.client.identity.keyring import Keyring
+from dta.client.identity.keys import make_keys, make_software_keystores
+from dta.client.identity.profile import Profile, save_profile
 from dta.hsm.sealed_file import DEFAULT_LOG2_N
-from dta.identity import document
-from dta.identity.document import Description, KeyPlaces
-from dta.identity.keyring import Keyring
-from dta.identity.keys import make_keys, make_software_keystores
-from dta.identity.profile import Profile, save_profile
-from dta.jsonfile import JsonFile
 
 REQUEST_FORMAT = "dta-identity-request-1"
 
@@ -116,7 +116,7 @@ def request_json(profile: Profile, gid: bytes, block: bytes) -> bytes:
     return (json.dumps(value, indent=2) + "\n").encode("ascii")
 
 
-def read_request(path: Path, gid: bytes) -> tuple[bytes, bytes, identities.ReadDocument]:
+def read_request(path: Path, gid: bytes) -> tuple[bytes, bytes, documents.ReadDocument]:
     """A request file: (identity id, document's block, document), held to its proofs. Raises UsageError."""
     file = JsonFile.parse(read_file(path, "an identity request", 1 << 16), f"the request {path}", REQUEST_FORMAT)
     file.only("gid", "identity", "document")

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from abci_app import canonical
 from abci_app.crypto import statements
 from abci_app.errors import Refusal
+from abci_app.identities import documents
 from abci_app.limits import MAX_IDENTITY_ENVELOPE_BYTES
-from abci_app.messages import identities
 from abci_app.pb.dta.v1 import envelope_pb2, identity_pb2
+from dta.base.errors import UsageError
+from dta.base.keystore_config import KeystoreConfig
+from dta.client.identity import derived
+from dta.client.identity.keyring import Keyring, existing_key
+from dta.client.identity.profile import ROLES
 from dta.envelope.build import clear_envelope
 from dta.envelope.sign import sign
-from dta.errors import UsageError
 from dta.hsm import labels
-from dta.hsm.config import KeystoreConfig
-from dta.identity import derived
-from dta.identity.keyring import Keyring, existing_key
-from dta.identity.profile import ROLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +98,12 @@ def seal(
     return block
 
 
-def check(block: bytes, gid: bytes) -> identities.ReadDocument:
+def check(block: bytes, gid: bytes) -> documents.ReadDocument:
     """The document in ``block``, held to everything that the ledger will hold it to by itself. Raises UsageError."""
     try:
-        read = identities.read(block)
+        read = documents.read(block)
         identity = read.document.identity or statements.identity_id(read.document)
-        identities.check_proofs(gid, identity, read)
+        documents.check_proofs(gid, identity, read)
     except Refusal as refusal:
         raise UsageError(
             f"this is no identity document that the ledger would accept: {refusal}",
@@ -112,9 +112,9 @@ def check(block: bytes, gid: bytes) -> identities.ReadDocument:
     return read
 
 
-def read(block: bytes) -> identities.ReadDocument:
+def read(block: bytes) -> documents.ReadDocument:
     """The document in ``block``, its form checked, its proofs not. Raises UsageError."""
     try:
-        return identities.read(block)
+        return documents.read(block)
     except Refusal as refusal:
         raise UsageError(f"this is no identity document: {refusal}") from None

@@ -7,14 +7,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
 
+from dta.base.keystore_config import KeystoreConfig
+from dta.client.identity import derived
+from dta.client.identity.profile import Profile
 from dta.crypto.bls import BlsPrivateKey
 from dta.crypto.hpke import HpkePrivateKey
-from dta.hsm.config import KeystoreConfig
 from dta.hsm.errors import KeyMissing
 from dta.hsm.keystore import Keystore, Notice, open_keystore
 from dta.hsm.pin import Prompt
-from dta.identity import derived
-from dta.identity.profile import Profile
 
 PromptFor = Callable[[KeystoreConfig], Prompt | None]
 """Who asks for the PIN of this keystore, or None where nobody can be asked."""
@@ -74,7 +74,7 @@ class Keyring(AbstractContextManager["Keyring"]):
 
 
 class ProfileSigner:
-    """A :class:`dta.client.tx.Signer` (and :class:`dta.ipfs.auth.PutSigner`) by a key in a keystore."""
+    """A :class:`dta.client.ledger.tx.Signer` (and :class:`dta.blocks.auth.PutSigner`) by a key in a keystore."""
 
     def __init__(self, identity: bytes, keyring: Keyring, config: KeystoreConfig, label: str) -> None:
         self._identity = identity

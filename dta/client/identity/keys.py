@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dta.errors import UsageError
-from dta.home import make_directory
+from dta.base.errors import UsageError
+from dta.base.home import make_directory
+from dta.base.keystore_config import KeystoreConfig
+from dta.client.identity.document import KeyPlaces
+from dta.client.identity.keyring import Keyring, PromptFor
 from dta.hsm import labels, softhsm
-from dta.hsm.config import KeystoreConfig
 from dta.hsm.errors import PinFileMissing
 from dta.hsm.keystore import Keystore
 from dta.hsm.pin import read_pin
 from dta.hsm.sealed_file import DEFAULT_LOG2_N
 from dta.hsm.software import SoftwareKeystore
-from dta.identity.document import KeyPlaces
-from dta.identity.keyring import Keyring, PromptFor
 
 KINDS = ("software", "pkcs11", "softhsm")
 """How keystores are asked for. ``softhsm`` is ``pkcs11`` with SoftHSM2's module where distributions put it."""

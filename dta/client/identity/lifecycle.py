@@ -11,20 +11,20 @@ from dataclasses import dataclass, replace
 from abci_app.cid import cid_of
 from abci_app.codes import Code
 from abci_app.pb.dta.v1 import identity_pb2, tx_pb2
-from dta.client import leaves
-from dta.client.ledger import Ledger
-from dta.client.tx import Signer
-from dta.errors import RefusedByLedger, UsageError
-from dta.home import Home
+from dta.base.errors import RefusedByLedger, UsageError
+from dta.base.home import Home
+from dta.base.keystore_config import KeystoreConfig
+from dta.client.identity import document
+from dta.client.identity.create import places_of
+from dta.client.identity.document import Description
+from dta.client.identity.keyring import Keyring, existing_key
+from dta.client.identity.keys import make_software_keystores
+from dta.client.identity.profile import ROLES, Profile, adopt_pending, discard_pending, load_pending, save_pending
+from dta.client.ledger import leaves
+from dta.client.ledger.ledger import Ledger
+from dta.client.ledger.tx import Signer
 from dta.hsm import labels
-from dta.hsm.config import KeystoreConfig
 from dta.hsm.sealed_file import DEFAULT_LOG2_N
-from dta.identity import document
-from dta.identity.create import places_of
-from dta.identity.document import Description
-from dta.identity.keyring import Keyring, existing_key
-from dta.identity.keys import make_software_keystores
-from dta.identity.profile import ROLES, Profile, adopt_pending, discard_pending, load_pending, save_pending
 
 Publish = Callable[[bytes], None]
 """Puts a document's block where the others find it, before the transaction that names it is sent."""

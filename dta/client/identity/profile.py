@@ -12,11 +12,11 @@ from typing import Any
 
 from abci_app.limits import ID_BYTES
 from abci_app.pb.dta.v1 import identity_pb2
-from dta.config import keystore_from_toml, keystore_to_toml, read_toml
-from dta.errors import NotFound, UsageError
-from dta.home import Home, make_directory, read_file, toml_string, write_file
+from dta.base.config import keystore_from_toml, keystore_to_toml, read_toml
+from dta.base.errors import NotFound, UsageError
+from dta.base.home import Home, make_directory, read_file, toml_string, write_file
+from dta.base.keystore_config import KeystoreConfig
 from dta.hsm import labels
-from dta.hsm.config import KeystoreConfig
 
 MAX_BLOCK_BYTES = 16_384
 _PROFILE = "profile.toml"

@@ -11,12 +11,12 @@ from abci_app.limits import MAX_AUTHORITY_MEMBERS, NONCE_BYTES
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.pb.dta.v1 import governance_pb2
 from abci_app.state import keys
-from dta.client import leaves
-from dta.client.flow import Flow
-from dta.client.ledger import Ledger, LedgerFlows
-from dta.client.reads import Head
-from dta.client.tx import Signer
-from dta.errors import InternalError
+from dta.base.errors import InternalError
+from dta.client.ledger import leaves
+from dta.client.ledger.flow import Flow
+from dta.client.ledger.ledger import Ledger, LedgerFlows
+from dta.client.ledger.reads import Head
+from dta.client.ledger.tx import Signer
 
 EARLIER_SHOWN = 8
 

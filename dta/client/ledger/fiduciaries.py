@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 from abci_app.pb.dta.v1 import identity_pb2
 from abci_app.state import keys
-from dta.client import leaves
-from dta.client.ledger import Ledger
+from dta.client.ledger import leaves
+from dta.client.ledger.ledger import Ledger
 
 
 def current(ledger: Ledger, founders: Iterable[bytes]) -> dict[bytes, identity_pb2.FiduciaryRecord]:

@@ -2,7 +2,7 @@
 
 A flow is a generator that yields effects (send this request, sleep, tell the time) and is sent their results;
 an effect that failed is raised inside it. So everything of the client exists once, runs blocking or under asyncio
-(:mod:`dta.client.rpc`), and is tested without a socket or a clock.
+(:mod:`dta.client.ledger.rpc`), and is tested without a socket or a clock.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
-from dta.errors import JsonValue
+from dta.base.errors import JsonValue
 
 T = TypeVar("T")
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections.abc import Iterator
 
-from dta.client import requests
-from dta.client.flow import Flow, call, wall_time_s
-from dta.errors import NotVerified
+from dta.base.errors import NotVerified
+from dta.client.ledger import requests
+from dta.client.ledger.flow import Flow, call, wall_time_s
 from dta.light.hashes import validators_hash
 from dta.light.trust import TrustedState, TrustFile
 from dta.light.types import LightBlock, ValidatorSet

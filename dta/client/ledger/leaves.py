@@ -21,7 +21,7 @@ from abci_app.pb.dta.v1 import (
     params_pb2,
 )
 from abci_app.state import keys
-from dta.errors import InternalError, NotFound
+from dta.base.errors import InternalError, NotFound
 
 M = TypeVar("M", bound=Message)
 

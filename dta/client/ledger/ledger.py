@@ -15,14 +15,14 @@ from google.protobuf.message import Message
 
 from abci_app.limits import SALT_BYTES
 from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, extraction_pb2, identity_pb2, params_pb2
-from dta.client import leaves, requests
-from dta.client.flow import Flow, call
-from dta.client.headers import Trust
-from dta.client.leaves import Leaf
-from dta.client.reads import DEFAULT_MAX_AGE_S, DEFAULT_WAIT_S, Head, VerifiedReader, VerifiedValue
-from dta.client.rpc import AsyncRpc, Rpc
-from dta.client.submit import Committed, Patience, submit
-from dta.client.tx import SignedBytes, Signer, build_tx
+from dta.client.ledger import leaves, requests
+from dta.client.ledger.flow import Flow, call
+from dta.client.ledger.headers import Trust
+from dta.client.ledger.leaves import Leaf
+from dta.client.ledger.reads import DEFAULT_MAX_AGE_S, DEFAULT_WAIT_S, Head, VerifiedReader, VerifiedValue
+from dta.client.ledger.rpc import AsyncRpc, Rpc
+from dta.client.ledger.submit import Committed, Patience, submit
+from dta.client.ledger.tx import SignedBytes, Signer, build_tx
 from dta.light.trust import TrustFile
 
 M = TypeVar("M", bound=Message)
@@ -202,7 +202,7 @@ class LedgerFlows:
         return build_tx(self.trust.chain_id, self.trust.gid, signer, message, expires_at_height, salt)
 
     def send(self, signer: Signer, message: Message, patience: Patience | None = None) -> Flow[Committed]:
-        """Builds, submits, and requires the code 0. Raises what :func:`dta.client.submit.submit` does."""
+        """Builds, submits, and requires the code 0. Raises what :func:`dta.client.ledger.submit.submit` does."""
         tx = yield from self.build(signer, message)
         return (yield from submit(tx, patience)).require_ok()
 
@@ -227,11 +227,11 @@ class Ledger:
         self.trust = self.flows.trust
 
     def find(self, leaf: Leaf[M], at_least: int = 0) -> M | None:
-        """Any record of :mod:`dta.client.leaves`, or None where it is proved that there is none."""
+        """Any record of :mod:`dta.client.ledger.leaves`, or None where it is proved that there is none."""
         return self.rpc.run(self.flows.find(leaf, at_least))
 
     def get(self, leaf: Leaf[M], at_least: int = 0) -> M:
-        """Any record of :mod:`dta.client.leaves`."""
+        """Any record of :mod:`dta.client.ledger.leaves`."""
         return self.rpc.run(self.flows.get(leaf, at_least))
 
     def prove(self, key: bytes, height: int | None = None) -> VerifiedValue:
@@ -287,7 +287,7 @@ class Ledger:
         return self.rpc.run(self.flows.build(signer, message, expiry_blocks))
 
     def submit(self, tx: SignedBytes, patience: Patience | None = None, since_height: int | None = None) -> Committed:
-        """Sends the same bytes until they are in a block; see :func:`dta.client.submit.submit`."""
+        """Sends the same bytes until they are in a block; see :func:`dta.client.ledger.submit.submit`."""
         return self.rpc.run(submit(tx, patience, since_height))
 
     def send(self, signer: Signer, message: Message, patience: Patience | None = None) -> Committed:
@@ -311,11 +311,11 @@ class AsyncLedger:
         self.trust = self.flows.trust
 
     async def find(self, leaf: Leaf[M], at_least: int = 0) -> M | None:
-        """Any record of :mod:`dta.client.leaves`, or None where it is proved that there is none."""
+        """Any record of :mod:`dta.client.ledger.leaves`, or None where it is proved that there is none."""
         return await self.rpc.run(self.flows.find(leaf, at_least))
 
     async def get(self, leaf: Leaf[M], at_least: int = 0) -> M:
-        """Any record of :mod:`dta.client.leaves`."""
+        """Any record of :mod:`dta.client.ledger.leaves`."""
         return await self.rpc.run(self.flows.get(leaf, at_least))
 
     async def prove(self, key: bytes, height: int | None = None) -> VerifiedValue:
@@ -373,7 +373,7 @@ class AsyncLedger:
     async def submit(
         self, tx: SignedBytes, patience: Patience | None = None, since_height: int | None = None
     ) -> Committed:
-        """Sends the same bytes until they are in a block; see :func:`dta.client.submit.submit`."""
+        """Sends the same bytes until they are in a block; see :func:`dta.client.ledger.submit.submit`."""
         return await self.rpc.run(submit(tx, patience, since_height))
 
     async def send(self, signer: Signer, message: Message, patience: Patience | None = None) -> Committed:

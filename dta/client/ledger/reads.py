@@ -14,10 +14,10 @@ from abci_app.codes import Code, info
 from abci_app.pb.dta.v1 import params_pb2
 from abci_app.state import keys
 from abci_app.state.proof import ProofRefused, verify_absence, verify_existence
-from dta.client import requests
-from dta.client.flow import Flow, call, elapsed_s, sleep, wall_time_s
-from dta.client.headers import Trust
-from dta.errors import BadAnswer, DtaError, JsonValue, NotFound, NotVerified, TimedOut
+from dta.base.errors import BadAnswer, DtaError, JsonValue, NotFound, NotVerified, TimedOut
+from dta.client.ledger import requests
+from dta.client.ledger.flow import Flow, call, elapsed_s, sleep, wall_time_s
+from dta.client.ledger.headers import Trust
 from dta.light.trust import TrustFile
 from dta.light.types import Header
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from abci_app.block import Event, Time, TxResult
-from dta.client.flow import Flow, Request, call
-from dta.errors import BadAnswer, JsonValue
+from dta.base.errors import BadAnswer, JsonValue
+from dta.client.ledger.flow import Flow, Request, call
 from dta.light import decode
 from dta.light.decode import member
 from dta.light.merkle import MerkleProof

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 import httpx
 
-from dta.client.flow import Effect, Flow, Now, Request, Sleep
-from dta.errors import BadAnswer, DtaError, RpcError, Unreachable, UsageError
+from dta.base.errors import BadAnswer, DtaError, RpcError, Unreachable, UsageError
+from dta.client.ledger.flow import Effect, Flow, Now, Request, Sleep
 
 T = TypeVar("T")
 

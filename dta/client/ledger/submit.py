@@ -2,7 +2,7 @@
 
 CheckTx's OK is no acknowledgement: a transaction that got it can be dropped, and the mempool does not survive a
 restart. What counts is a block. The node's index is behind the chain and may be off, so blocks are read too. The
-node is believed here: what must be *proved* is read by :mod:`dta.client.reads`. docs/adr/0009-verified-reads.md.
+node is believed here: what must be *proved* is read by :mod:`dta.client.ledger.reads`. docs/adr/0009-verified-reads.md.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from abci_app.block import Event, TxResult
 from abci_app.codes import Code, info
-from dta.client import requests
-from dta.client.flow import Flow, call, elapsed_s, sleep
-from dta.client.tx import SignedBytes
-from dta.errors import BadAnswer, DtaError, Expired, RefusedByLedger, RpcError, TimedOut, Unreachable
+from dta.base.errors import BadAnswer, DtaError, Expired, RefusedByLedger, RpcError, TimedOut, Unreachable
+from dta.client.ledger import requests
+from dta.client.ledger.flow import Flow, call, elapsed_s, sleep
+from dta.client.ledger.tx import SignedBytes
 
 LOOK_BACK_BLOCKS = 1_000
 """How far before its expiry a transaction that was sent earlier is looked for, at most."""

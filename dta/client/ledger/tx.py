@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError, Message
 from abci_app.crypto.statements import replay_key, signed_tx_bytes
 from abci_app.limits import ED25519_SIGNATURE_BYTES, ID_BYTES, MAX_TX_BYTES, SALT_BYTES
 from abci_app.pb.dta.v1 import tx_pb2
-from dta.errors import KeystoreFailure, UsageError
+from dta.base.errors import KeystoreFailure, UsageError
 
 
 class Signer(Protocol):

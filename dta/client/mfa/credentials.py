@@ -15,14 +15,14 @@ from abci_app.crypto.curve import G1, G2, BadPoint
 from abci_app.hashing import tagged
 from abci_app.limits import ID_BYTES
 from abci_app.mfa.points import MIN_SALT_BYTES, SUITES, client_hash
-from dta.errors import NotFound, UsageError
-from dta.home import checked_profile_name, make_directory, read_file, write_file, write_new_file
-from dta.jsonfile import JsonFile
-from dta.mfa.protocol import Parties
-from dta.mfa.sealing import Sealer
-from dta.mfa.secret_point import SecretPoint
-from dta.mfa.suite import Suite
-from dta.secret import SecretBytes
+from dta.base.errors import NotFound, UsageError
+from dta.base.home import checked_profile_name, make_directory, read_file, write_file, write_new_file
+from dta.base.jsonfile import JsonFile
+from dta.base.secret import SecretBytes
+from dta.mpin.protocol import Parties
+from dta.mpin.sealing import Sealer
+from dta.mpin.secret_point import SecretPoint
+from dta.mpin.suite import Suite
 
 CLIENT_FORMAT: Final = "dta-mfa-client-1"
 SERVER_FORMAT: Final = "dta-mfa-server-1"

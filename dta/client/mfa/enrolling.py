@@ -10,18 +10,18 @@ from google.protobuf.message import Message
 from abci_app.crypto.curve import G1
 from abci_app.mfa import points
 from abci_app.pb.dta.v1 import mfa_pb2
-from dta.client import leaves
+from dta.base.errors import UsageError
 from dta.client.custody.session import Progress, Session, Step, silent
-from dta.client.flow import Flow
-from dta.client.ledger import Ledger, LedgerFlows
+from dta.client.ledger import leaves
+from dta.client.ledger.flow import Flow
+from dta.client.ledger.ledger import Ledger, LedgerFlows
+from dta.client.ledger.submit import Committed
 from dta.client.mfa import issued
 from dta.client.mfa.issued import NotIssued, wait_for
 from dta.client.mfa.realms import view_flow
 from dta.client.mfa.tickets import Enrolment, Ticket
-from dta.client.submit import Committed
-from dta.errors import UsageError
-from dta.mfa.realm import RealmFacts
-from dta.mfa.secret_point import SecretPoint
+from dta.mpin.realm import RealmFacts
+from dta.mpin.secret_point import SecretPoint
 
 DEFAULT_WAIT_S = 60.0
 

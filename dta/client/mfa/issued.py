@@ -14,15 +14,15 @@ from abci_app.authority.proofs import answerer, asked
 from abci_app.crypto.curve import G1, G2
 from abci_app.crypto.extraction import Answerer, Asked, Blinded, Unblinded
 from abci_app.pb.dta.v1 import authority_pb2, extraction_pb2
-from dta.client import leaves
+from dta.base.errors import EXIT_NOT_FOUND, DtaError, JsonValue, NotVerified
 from dta.client.custody import session
 from dta.client.custody.session import Progress, Step, silent
-from dta.client.flow import Flow, sleep
-from dta.client.ledger import Ledger, LedgerFlows
-from dta.client.reads import Head
+from dta.client.ledger import leaves
+from dta.client.ledger.flow import Flow, sleep
+from dta.client.ledger.ledger import Ledger, LedgerFlows
+from dta.client.ledger.reads import Head
 from dta.crypto.extraction import Transport, combine_unblinded, open_blinded
-from dta.errors import EXIT_NOT_FOUND, DtaError, JsonValue, NotVerified
-from dta.mfa.secret_point import SecretPoint
+from dta.mpin.secret_point import SecretPoint
 
 T = TypeVar("T")
 

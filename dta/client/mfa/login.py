@@ -15,13 +15,13 @@ import httpx
 
 from abci_app.crypto.curve import G1, BadPoint
 from abci_app.crypto.scalars import BadScalar
-from dta.errors import BadAnswer, NotVerified, TimedOut, Unreachable, UsageError
-from dta.mfa.pin import Pin, secret_of
-from dta.mfa.protocol import BadStep, ClientLogin
-from dta.mfa.refusals import LoginRefused, Refusal
-from dta.mfa.server import ID_BYTES, Mode
-from dta.mfa.store import Credential
-from dta.secret import SecretBytes
+from dta.base.errors import BadAnswer, NotVerified, TimedOut, Unreachable, UsageError
+from dta.base.secret import SecretBytes
+from dta.client.mfa.credentials import Credential
+from dta.mpin.logins import ID_BYTES, Mode
+from dta.mpin.pin import Pin, secret_of
+from dta.mpin.protocol import BadStep, ClientLogin
+from dta.mpin.refusals import LoginRefused, Refusal
 
 TIMEOUT_S: Final = 30.0
 MAX_ANSWER_BYTES: Final = 8_192

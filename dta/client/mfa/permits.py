@@ -8,14 +8,14 @@ from abci_app.codes import Code
 from abci_app.crypto.curve import G1
 from abci_app.mfa import points
 from abci_app.pb.dta.v1 import mfa_pb2
-from dta.client import leaves
+from dta.base.errors import NotFound, RefusedByLedger
 from dta.client.custody.session import Session, Step
-from dta.client.flow import Flow
-from dta.client.ledger import LedgerFlows
+from dta.client.ledger import leaves
+from dta.client.ledger.flow import Flow
+from dta.client.ledger.ledger import LedgerFlows
+from dta.client.ledger.submit import Committed
 from dta.client.mfa import issued
-from dta.client.submit import Committed
-from dta.errors import NotFound, RefusedByLedger
-from dta.mfa.realm import RealmFacts
+from dta.mpin.realm import RealmFacts
 
 
 @dataclass(frozen=True, slots=True)

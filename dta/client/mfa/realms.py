@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from abci_app.pb.dta.v1 import authority_pb2, mfa_pb2
-from dta.client import authority, leaves
-from dta.client.flow import Flow
-from dta.client.ledger import Ledger, LedgerFlows
-from dta.errors import NotFound
-from dta.mfa.realm import RealmFacts
-from dta.mfa.suite import suite_of
+from dta.base.errors import NotFound
+from dta.client.ledger import authority, leaves
+from dta.client.ledger.flow import Flow
+from dta.client.ledger.ledger import Ledger, LedgerFlows
+from dta.mpin.realm import RealmFacts
+from dta.mpin.suite import suite_of
 
 
 class RealmNotReady(NotFound):

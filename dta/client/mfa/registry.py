@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from dta.base.errors import NotFound, UsageError
+from dta.base.home import make_directory, write_file
 from dta.client.mfa import tickets
 from dta.client.mfa.tickets import Enrolment
-from dta.errors import NotFound, UsageError
-from dta.home import make_directory, write_file
 
 
 def remember(directory: Path, gid: bytes, enrolments: Sequence[Enrolment]) -> None:

@@ -12,19 +12,19 @@ from abci_app.crypto.curve import G1, G2
 from abci_app.limits import NONCE_BYTES
 from abci_app.mfa import issuing, points
 from abci_app.pb.dta.v1 import extraction_pb2, mfa_pb2
-from dta.client import leaves
+from dta.base.errors import NotFound, NotVerified
 from dta.client.custody.session import Session
+from dta.client.ledger import leaves
+from dta.client.ledger.submit import Committed
 from dta.client.mfa import issued, realms
 from dta.client.mfa.issued import wait_for
-from dta.client.submit import Committed
 from dta.crypto.extraction import Transport, make_transport
 from dta.crypto.scalar import SecretScalar
-from dta.errors import NotFound, NotVerified
 from dta.hsm import labels
 from dta.hsm.derive import derive
 from dta.hsm.keystore import Keystore
-from dta.mfa.protocol import check_server_secret
-from dta.mfa.secret_point import SecretPoint
+from dta.mpin.protocol import check_server_secret
+from dta.mpin.secret_point import SecretPoint
 
 PURPOSE = "mfa-server-transport"
 _WIDE_BYTES = 48

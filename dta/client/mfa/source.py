@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 
 from abci_app.pb.dta.v1 import mfa_pb2
-from dta.client import leaves
-from dta.client.ledger import Ledger
+from dta.base.errors import NotFound
+from dta.client.ledger import leaves
+from dta.client.ledger.ledger import Ledger
 from dta.client.mfa import permits, realms
 from dta.client.mfa.issued import NotIssued
-from dta.errors import NotFound
-from dta.mfa.realm import ClientStatus, RealmFacts
+from dta.mpin.realm import ClientStatus, RealmFacts
 
 _MAX_PERMITS_KEPT = 10_000
 _STATUS = {
@@ -20,7 +20,7 @@ _STATUS = {
 
 
 class LedgerRealm:
-    """A :class:`dta.mfa.realm.RealmSource`: each answer is proved and fresh, but for what never changes.
+    """A :class:`dta.mpin.realm.RealmSource`: each answer is proved and fresh, but for what never changes.
 
     What never changes, the realm's terms and a permit that was issued, is read once.
     """
@@ -33,25 +33,25 @@ class LedgerRealm:
         self._permits: dict[tuple[bytes, int], bytes] = {}
 
     def facts(self) -> RealmFacts:
-        """See :class:`dta.mfa.realm.RealmSource`. Raises RealmNotReady while the realm has no key."""
+        """See :class:`dta.mpin.realm.RealmSource`. Raises RealmNotReady while the realm has no key."""
         with self._lock:
             if self._facts is None:
                 self._facts = realms.view(self._ledger, self._realm).facts(self._ledger.trust.gid)
             return self._facts
 
     def server_registered(self, server: bytes) -> bool:
-        """See :class:`dta.mfa.realm.RealmSource`."""
+        """See :class:`dta.mpin.realm.RealmSource`."""
         with self._lock:
             return server in self._ledger.get(leaves.realm(self._realm)).servers
 
     def client_status(self, client: bytes) -> ClientStatus:
-        """See :class:`dta.mfa.realm.RealmSource`."""
+        """See :class:`dta.mpin.realm.RealmSource`."""
         with self._lock:
             record = self._ledger.find(leaves.realm_client(self._realm, client))
         return ClientStatus.UNKNOWN if record is None else _STATUS[record.status]
 
     def permit(self, client: bytes, day: int) -> bytes | None:
-        """See :class:`dta.mfa.realm.RealmSource`."""
+        """See :class:`dta.mpin.realm.RealmSource`."""
         known = self._permits.get((client, day))
         if known is not None:
             return known

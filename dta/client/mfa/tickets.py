@@ -23,12 +23,12 @@ from abci_app.crypto.extraction import possession_holds
 from abci_app.hashing import tagged
 from abci_app.mfa import issuing, points
 from abci_app.pb.dta.v1 import extraction_pb2, mfa_pb2
+from dta.base.errors import UsageError
+from dta.base.home import make_directory, read_file, write_file
+from dta.base.secret import SecretBytes
 from dta.crypto.extraction import Transport, make_transport
 from dta.crypto.scalar import SecretScalar
-from dta.errors import UsageError
-from dta.home import make_directory, read_file, write_file
-from dta.mfa.sealing import Sealer
-from dta.secret import SecretBytes
+from dta.mpin.sealing import Sealer
 
 REQUEST_FORMAT: Final = "dta-mfa-enrolment-1"
 PENDING_FORMAT: Final = "dta-mfa-pending-1"

@@ -16,19 +16,19 @@ from abci_app.crypto.statements import order_id, request_id
 from abci_app.pb.dta.v1 import custody_pb2, identity_pb2, tx_pb2
 from abci_app.pb.dta.v1.extraction_pb2 import PlaceSigningOrder
 from abci_app.state import keys
-from dta.client import leaves, requests
-from dta.client.flow import Flow, call, elapsed_s, sleep, wall_time_s
-from dta.client.reads import PROOF_TYPE, STORE_PATH
-from dta.client.rpc import Rpc
-from dta.errors import BadAnswer, NotFound, NotVerified, TimedOut, UsageError
+from dta.base.errors import BadAnswer, NotFound, NotVerified, TimedOut, UsageError
+from dta.client.ledger import leaves, requests
+from dta.client.ledger.flow import Flow, call, elapsed_s, sleep, wall_time_s
+from dta.client.ledger.reads import PROOF_TYPE, STORE_PATH
+from dta.client.ledger.rpc import Rpc
+from dta.client.receipt.format import IncludedTx, Receipt, ReceiptBlock, StateLeaf, Turn, Vote
+from dta.client.receipt.order import OrderLeaves
+from dta.client.receipt.transactions import ReadTx, concerns, read_tx, tx_hash
+from dta.client.receipt.verify import Verified, verify_receipt
 from dta.light.hashes import ResultLeaf, prove_result, prove_tx, validators_hash
 from dta.light.merkle import MerkleProof
 from dta.light.trust import TrustedState, TrustFile
 from dta.light.types import FLAG_ABSENT, FLAG_COMMIT, LightBlock, ValidatorSet
-from dta.receipt.format import IncludedTx, Receipt, ReceiptBlock, StateLeaf, Turn, Vote
-from dta.receipt.order import OrderLeaves
-from dta.receipt.transactions import ReadTx, concerns, read_tx, tx_hash
-from dta.receipt.verify import Verified, verify_receipt
 
 DEFAULT_WAIT_S = 30.0
 _POLL_S = 0.25

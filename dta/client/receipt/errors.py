@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dta.errors import NotVerified
+from dta.base.errors import NotVerified
 
 
 class ReceiptRefused(NotVerified):

@@ -17,10 +17,10 @@ from abci_app.block import Time
 from abci_app.limits import MAX_CHAIN_ID_CHARS, MAX_TX_BYTES, MAX_VALUE_BYTES
 from abci_app.state.proof import MAX_PROOF_BYTES
 from abci_app.text import is_chain_id
-from dta.errors import BadAnswer
+from dta.base.errors import BadAnswer
+from dta.client.receipt.errors import ReceiptRefused
 from dta.light import decode
 from dta.light.types import ADDRESS_BYTES, BlockId, Header, PartSetHeader, Validator, ValidatorSet, Version
-from dta.receipt.errors import ReceiptRefused
 
 FORMAT = "dta-receipt-1"
 KINDS = ("order", "state", "transaction")

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError, Message
 
 from abci_app.pb.dta.v1 import identity_pb2 as pb
 from abci_app.state import keys
-from dta.receipt.errors import ReceiptRefused
+from dta.client.receipt.errors import ReceiptRefused
 
 M = TypeVar("M", bound=Message)
 

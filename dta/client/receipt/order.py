@@ -17,7 +17,7 @@ from abci_app.limits import ID_BYTES
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import extraction_pb2
 from abci_app.state import keys
-from dta.receipt.errors import ReceiptRefused
+from dta.client.receipt.errors import ReceiptRefused
 
 M = TypeVar("M", bound=Message)
 

@@ -10,9 +10,9 @@ from abci_app.limits import ID_BYTES
 from abci_app.mfa.points import SECONDS_PER_DAY
 from abci_app.pb.dta.v1 import mfa_pb2
 from abci_app.state import keys
-from dta.errors import JsonValue
-from dta.receipt.errors import ReceiptRefused
-from dta.receipt.verify import Verified
+from dta.base.errors import JsonValue
+from dta.client.receipt.errors import ReceiptRefused
+from dta.client.receipt.verify import Verified
 
 _DAY_BYTES = 4
 

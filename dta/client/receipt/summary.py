@@ -11,12 +11,12 @@ from abci_app.codes import info
 from abci_app.limits import ID_BYTES
 from abci_app.pb.dta.v1 import custody_pb2, extraction_pb2, identity_pb2, params_pb2
 from abci_app.state import keys
-from dta.errors import JsonValue
+from dta.base.errors import JsonValue
+from dta.client.receipt.identity import IdentityAnswer
+from dta.client.receipt.order import OrderLeaves
+from dta.client.receipt.transactions import message_json
+from dta.client.receipt.verify import Verified, VerifiedTx, Vouching
 from dta.light.types import ValidatorSet
-from dta.receipt.identity import IdentityAnswer
-from dta.receipt.order import OrderLeaves
-from dta.receipt.transactions import message_json
-from dta.receipt.verify import Verified, VerifiedTx, Vouching
 
 _RECORDS: Mapping[bytes, type[Message]] = {
     keys.PARAMS: params_pb2.Params,

@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 from abci_app import canonical
 from abci_app.limits import ID_BYTES, MAX_TX_BYTES
 from abci_app.pb.dta.v1 import tx_pb2
-from dta.errors import JsonValue
+from dta.base.errors import JsonValue
 
 ABOUT_ORDER = ("fulfil_order", "reject_order", "request_secret", "close_order")
 """Messages whose field ``order`` is the order they are about."""

@@ -15,7 +15,11 @@ from abci_app.codes import Code
 from abci_app.pb.dta.v1 import params_pb2
 from abci_app.state import keys
 from abci_app.state.proof import ProofRefused, verify_absence, verify_existence
-from dta.errors import NotVerified
+from dta.base.errors import NotVerified
+from dta.client.receipt.errors import ReceiptRefused
+from dta.client.receipt.format import IncludedTx, Receipt, ReceiptBlock, time_text
+from dta.client.receipt.order import OrderLeaves
+from dta.client.receipt.transactions import ReadTx, concerns, read_tx
 from dta.light.hashes import ResultLeaf, header_hash, tx_hash, validators_hash, verify_result, verify_tx
 from dta.light.merkle import MerkleProof, leaf_hash
 from dta.light.trust import TrustedState, TrustFile
@@ -33,10 +37,6 @@ from dta.light.types import (
 )
 from dta.light.verify import Power, verify_light_block
 from dta.light.wire import deterministic_tx_result
-from dta.receipt.errors import ReceiptRefused
-from dta.receipt.format import IncludedTx, Receipt, ReceiptBlock, time_text
-from dta.receipt.order import OrderLeaves
-from dta.receipt.transactions import ReadTx, concerns, read_tx
 
 MAX_CLOCK_DRIFT_S = 60
 

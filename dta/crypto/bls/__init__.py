@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from abci_app.crypto import bls
 from abci_app.crypto.curve import G1, G2, ORDER
-from dta.secret import SecretBytes
+from dta.base.secret import SecretBytes
 
 GROUP_ORDER: Final = ORDER
 """r: the order of G1, G2 and GT, a 255-bit prime."""

@@ -15,30 +15,30 @@ from typing import Any
 import httpx
 
 from abci_app.state.view import StateView
-from dta.agent.documents import document_in, genesis_documents, transactions_of
-from dta.agent.keystores import KeystoreHolder
-from dta.agent.ledger import AgentLedger
-from dta.agent.network import AgentNetwork, open_store
-from dta.agent.pins import WantedPins, peer_gateways
-from dta.authority.reaper import Reaper
-from dta.authority.shares import ShareUnusable, share_of
-from dta.client.rpc import AsyncRpc
-from dta.config import NodeConfig
+from dta.base.config import NodeConfig
+from dta.base.errors import DtaError, JsonValue, KeystoreFailure
+from dta.blocks.embedded import EmbeddedStore
+from dta.blocks.errors import BlockError
+from dta.blocks.kubo import KuboStore
+from dta.blocks.peers import PeerFetcher
+from dta.blocks.reconcile import reconcile
+from dta.client.ledger.rpc import AsyncRpc
 from dta.crypto.scalar import SecretScalar
-from dta.custody.plugin import CustodyContext
-from dta.custody.registry import load_custodians
-from dta.errors import DtaError, JsonValue, KeystoreFailure
-from dta.hooks.errors import Retry
-from dta.hooks.jobs import Tools
-from dta.hooks.outbox import Outbox
-from dta.hooks.runner import Runner, RunnerConfig
+from dta.custodians.plugin import CustodyContext
+from dta.custodians.registry import load_custodians
 from dta.hsm.errors import KeystoreError
-from dta.ipfs.embedded import EmbeddedStore
-from dta.ipfs.errors import BlockError
-from dta.ipfs.gateway import Gateway, GatewayConfig, GatewayPorts
-from dta.ipfs.kubo import KuboStore
-from dta.ipfs.peers import PeerFetcher
-from dta.ipfs.reconcile import reconcile
+from dta.node.agent.documents import document_in, genesis_documents, transactions_of
+from dta.node.agent.keystores import KeystoreHolder
+from dta.node.agent.ledger import AgentLedger
+from dta.node.agent.network import AgentNetwork, open_store
+from dta.node.agent.pins import WantedPins, peer_gateways
+from dta.node.agent.runner import Runner, RunnerConfig
+from dta.node.ceremonies.reaper import Reaper
+from dta.node.ceremonies.shares import ShareUnusable, share_of
+from dta.node.gateway.server import Gateway, GatewayConfig, GatewayPorts
+from dta.node.hooks.errors import Retry
+from dta.node.hooks.outbox import Outbox
+from dta.node.hooks.tools import Tools
 
 STATUS_EVERY_S = 2.0
 PINS_EVERY_S = 10.0

@@ -18,9 +18,9 @@ from abci_app.pb.dta.v1 import identity_pb2, params_pb2, tx_pb2
 from abci_app.state import keys
 from abci_app.state.records import IDENTITY_HISTORY
 from abci_app.state.view import StateView
-from dta.client import requests
-from dta.client.rpc import AsyncRpc
-from dta.errors import RpcError
+from dta.base.errors import RpcError
+from dta.client.ledger import requests
+from dta.client.ledger.rpc import AsyncRpc
 
 
 def genesis_documents(path: Path) -> dict[str, bytes]:

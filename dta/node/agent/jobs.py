@@ -16,14 +16,12 @@ from abci_app.pb.dta.v1.identity_pb2 import HpkeKey
 from abci_app.state import keys
 from abci_app.state.due import DueKind
 from abci_app.state.records import IDENTITIES, ORDERS, REQUESTS, VAULTS, params
-from dta.authority import extracting
-from dta.authority import jobs as ceremony_jobs
-from dta.custody.plugin import Custodian, CustodyContext, Entrusted, OrderRejected
-from dta.hooks.errors import CannotAnswer, NotDue
-from dta.hooks.plan import Job
-from dta.hooks.tools import Pinned, Tools, require_due
-
-__all__ = ["Pinned", "Tools", "perform", "reject_unavailable", "require_due", "wanted_blocks"]
+from dta.custodians.plugin import Custodian, CustodyContext, Entrusted, OrderRejected
+from dta.node.ceremonies import extracting
+from dta.node.ceremonies import jobs as ceremony_jobs
+from dta.node.hooks.errors import CannotAnswer, NotDue
+from dta.node.hooks.plan import Job
+from dta.node.hooks.tools import Pinned, Tools, require_due
 
 _RELEASABLE = (custody_pb2.REQUEST_STATUS_GRANTED, custody_pb2.REQUEST_STATUS_COMPLETED)
 _OPEN_ORDER = (custody_pb2.ORDER_STATUS_PLACED, custody_pb2.ORDER_STATUS_ACTIVE)

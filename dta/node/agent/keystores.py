@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from dta.hooks.errors import Retry
+from dta.base.keystore_config import KeystoreConfig
 from dta.hsm import labels
-from dta.hsm.config import KeystoreConfig
 from dta.hsm.errors import KeyMissing, KeystoreError, PassphraseWrong, PinFinalTry, PinWrong
 from dta.hsm.keystore import Keystore, open_keystore
 from dta.hsm.pin import PIN_FILE_VARIABLE
+from dta.node.hooks.errors import Retry
 
 T = TypeVar("T")
 

@@ -7,15 +7,15 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from abci_app.messages.identities import valid_at
+from abci_app.identities.documents import valid_at
 from abci_app.pb.dta.v1 import identity_pb2
 from abci_app.state.records import IDENTITIES, chain
-from dta.agent.state import StateClient, StateUnavailable
-from dta.config import NodeConfig
-from dta.errors import UsageError
-from dta.hooks.head import Head
-from dta.hooks.jobs import Pinned
-from dta.identity import document
+from dta.base.config import NodeConfig
+from dta.base.errors import UsageError
+from dta.client.identity import document
+from dta.node.agent.state import StateClient, StateUnavailable
+from dta.node.hooks.head import Head
+from dta.node.hooks.tools import Pinned
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
@@ -63,7 +63,7 @@ class AgentLedger:
             return record.gid
 
     async def identity_keys(self, identity: bytes) -> list[bytes] | None:
-        """See :data:`dta.ipfs.gateway.IdentityKeys`."""
+        """See :data:`dta.node.gateway.server.IdentityKeys`."""
         return await asyncio.to_thread(self._identity_keys, identity)
 
     def _identity_keys(self, identity: bytes) -> list[bytes] | None:
@@ -75,7 +75,7 @@ class AgentLedger:
             return [key for key in (record.tx_key, record.node_key) if key]
 
     def is_identity_document(self, block: bytes) -> bool:
-        """See :class:`dta.ipfs.gateway.GatewayPorts`."""
+        """See :class:`dta.node.gateway.server.GatewayPorts`."""
         try:
             document.check(block, self.gid)
         except UsageError:

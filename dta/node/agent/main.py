@@ -1,4 +1,4 @@
-"""The agent's process: ``python -m dta.agent.main --home DIR`` (ledger.md, Processes).
+"""The agent's process: ``python -m dta.node.agent.main --home DIR`` (ledger.md, Processes).
 
 It alone has the HSM. It runs the hooks, keeps and serves blocks, and says every few seconds how it is
 (``run/agent-status.json``). SIGTERM and SIGINT end it in order; killed, it loses nothing.
@@ -15,10 +15,10 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from dta.agent.agent import Agent
-from dta.config import debugging, load_node_config
-from dta.errors import EXIT_INTERNAL, DtaError
-from dta.hardening import harden
+from dta.base.config import debugging, load_node_config
+from dta.base.errors import EXIT_INTERNAL, DtaError
+from dta.base.hardening import harden
+from dta.node.agent.agent import Agent
 
 STATE_THREADS = 16
 EXIT_HUNG = 75
@@ -34,8 +34,8 @@ async def _run(agent: Agent) -> bool:
 
 
 def main() -> None:
-    """Run until told to stop. Exit codes: those of :mod:`dta.errors`; 75 when every HSM thread hangs."""
-    parser = argparse.ArgumentParser(prog="python -m dta.agent.main")
+    """Run until told to stop. Exit codes: those of :mod:`dta.base.errors`; 75 when every HSM thread hangs."""
+    parser = argparse.ArgumentParser(prog="python -m dta.node.agent.main")
     parser.add_argument("--home", type=Path, required=True)
     home: Path = parser.parse_args().home
     harden()

@@ -7,20 +7,20 @@ import asyncio
 import httpx
 
 from abci_app.codes import Code
-from dta.client import requests
-from dta.client.rpc import AsyncRpc
-from dta.config import NodeConfig
-from dta.errors import BadAnswer, RpcError, UsageError
-from dta.ipfs.embedded import EmbeddedStore
-from dta.ipfs.kubo import KuboStore
-from dta.ipfs.peers import PeerFetcher
-from dta.ipfs.store import BlockStore
+from dta.base.config import NodeConfig
+from dta.base.errors import BadAnswer, RpcError, UsageError
+from dta.blocks.embedded import EmbeddedStore
+from dta.blocks.kubo import KuboStore
+from dta.blocks.peers import PeerFetcher
+from dta.blocks.store import BlockStore
+from dta.client.ledger import requests
+from dta.client.ledger.rpc import AsyncRpc
 
 KUBO_TIMEOUT_S = 30.0
 
 
 class AgentNetwork:
-    """A :class:`dta.hooks.runner.Network`."""
+    """A :class:`dta.node.agent.runner.Network`."""
 
     def __init__(self, rpc: AsyncRpc, chain_id: str, store: BlockStore, fetcher: PeerFetcher) -> None:
         self._rpc = rpc
@@ -29,7 +29,7 @@ class AgentNetwork:
         self._fetcher = fetcher
 
     async def catching_up(self) -> bool:
-        """See :class:`dta.hooks.runner.Network`."""
+        """See :class:`dta.node.agent.runner.Network`."""
         status = await self._rpc.call(requests.status())
         if status.chain_id != self._chain_id:
             raise BadAnswer(
@@ -39,14 +39,14 @@ class AgentNetwork:
         return status.catching_up
 
     async def obtain(self, cid: str, pin: bool) -> bytes:
-        """See :class:`dta.hooks.runner.Network`."""
+        """See :class:`dta.node.agent.runner.Network`."""
         block = await self._fetcher.fetch(cid)
         if pin:
             await asyncio.to_thread(self._store.pin, cid)
         return block
 
     async def broadcast(self, tx: bytes) -> tuple[int, str]:
-        """See :class:`dta.hooks.runner.Network`."""
+        """See :class:`dta.node.agent.runner.Network`."""
         try:
             answer = await self._rpc.call(requests.broadcast_tx_sync(tx))
         except RpcError as error:

@@ -22,16 +22,17 @@ from abci_app.codes import Code, info
 from abci_app.limits import SALT_BYTES
 from abci_app.state.due import DueKind
 from abci_app.state.records import params
-from dta.client.tx import SignedBytes, build_tx
-from dta.errors import DtaError, JsonValue
-from dta.hooks.errors import CannotAnswer, NotDue, Retry
-from dta.hooks.head import Head
-from dta.hooks.jobs import Tools, perform, reject_unavailable, require_due, wanted_blocks
-from dta.hooks.outbox import Outbox
-from dta.hooks.plan import Job, plan
+from dta.base.errors import DtaError, JsonValue
+from dta.blocks.errors import BlockError, BlockUnavailable
+from dta.client.ledger.tx import SignedBytes, build_tx
 from dta.hsm import labels
 from dta.hsm.errors import KeystoreError
-from dta.ipfs.errors import BlockError, BlockUnavailable
+from dta.node.agent.jobs import perform, reject_unavailable, wanted_blocks
+from dta.node.hooks.errors import CannotAnswer, NotDue, Retry
+from dta.node.hooks.head import Head
+from dta.node.hooks.outbox import Outbox
+from dta.node.hooks.plan import Job, plan
+from dta.node.hooks.tools import Tools, require_due
 
 _log = logging.getLogger(__name__)
 _MAX_ERRORS_SHOWN = 20
@@ -107,7 +108,7 @@ class _State:
 
 @dataclass(slots=True)
 class _Signer:
-    """A :class:`dta.client.tx.Signer` with the node key."""
+    """A :class:`dta.client.ledger.tx.Signer` with the node key."""
 
     tools: Tools
 

@@ -15,8 +15,8 @@ from threading import BoundedSemaphore, Lock
 from google.protobuf.message import DecodeError
 
 from abci_app.pb.dta.v1 import statesocket_pb2 as pb
-from dta.errors import Unreachable
-from dta.hooks.jobs import Pinned
+from dta.base.errors import Unreachable
+from dta.node.hooks.tools import Pinned
 
 DEFAULT_TIMEOUT_S = 10.0
 PAGE_ENTRIES = 256

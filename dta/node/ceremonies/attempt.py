@@ -11,9 +11,9 @@ from abci_app.state.records import CEREMONIES
 from abci_app.state.view import StateView
 from dta.crypto import dealing
 from dta.crypto.scalar import SecretScalar
-from dta.hooks.errors import CannotAnswer, NotDue
 from dta.hsm import labels
 from dta.hsm.keystore import Keystore
+from dta.node.hooks.errors import CannotAnswer, NotDue
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,9 @@ from abci_app.state.view import StateView
 from dta.crypto import extraction
 from dta.crypto.proofs import RandomBytes
 from dta.crypto.scalar import SecretScalar
-from dta.hooks.errors import CannotAnswer, NotDue
-from dta.hooks.plan import Job
-from dta.hooks.tools import Pinned, Tools, require_due
+from dta.node.hooks.errors import CannotAnswer, NotDue
+from dta.node.hooks.plan import Job
+from dta.node.hooks.tools import Pinned, Tools, require_due
 
 Require = Callable[[Job, Tools, Pinned], object]
 

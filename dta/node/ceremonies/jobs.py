@@ -17,16 +17,16 @@ from abci_app.crypto.dealing import BadShare
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.state.due import DueKind
 from abci_app.state.records import IDENTITIES
-from dta.authority import attempt, shares
-from dta.authority.attempt import Attempt
-from dta.authority.locks import KEYS
 from dta.crypto import dealing
 from dta.crypto.proofs import RandomBytes
 from dta.crypto.scalar import SecretScalar
-from dta.hooks.errors import CannotAnswer, NotDue
-from dta.hooks.plan import Job
-from dta.hooks.tools import Pinned, Tools, require_due
 from dta.hsm import labels
+from dta.node.ceremonies import attempt, shares
+from dta.node.ceremonies.attempt import Attempt
+from dta.node.ceremonies.locks import KEYS
+from dta.node.hooks.errors import CannotAnswer, NotDue
+from dta.node.hooks.plan import Job
+from dta.node.hooks.tools import Pinned, Tools, require_due
 
 
 def accept(job: Job, tools: Tools, random_bytes: RandomBytes = secrets.token_bytes) -> Message:

@@ -17,11 +17,11 @@ from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.state import keys
 from abci_app.state.records import AUTHORITIES, CEREMONIES
 from abci_app.state.view import StateView
-from dta.authority import shares
-from dta.authority.locks import KEYS
-from dta.hooks.jobs import Pinned
 from dta.hsm import labels
 from dta.hsm.keystore import Keystore
+from dta.node.ceremonies import shares
+from dta.node.ceremonies.locks import KEYS
+from dta.node.hooks.tools import Pinned
 
 _BEFORE_DISPUTE = (pb.CEREMONY_PHASE_CONSENT, pb.CEREMONY_PHASE_ACCEPT, pb.CEREMONY_PHASE_DEAL)
 

@@ -11,13 +11,13 @@ from abci_app.crypto.scalars import BadScalar
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.state.records import EPOCHS
 from abci_app.state.view import StateView
-from dta.authority import attempt
-from dta.authority.attempt import Attempt
 from dta.crypto import dealing
 from dta.crypto.scalar import SecretScalar
-from dta.hooks.errors import NotDue
 from dta.hsm import labels
 from dta.hsm.keystore import Keystore
+from dta.node.ceremonies import attempt
+from dta.node.ceremonies.attempt import Attempt
+from dta.node.hooks.errors import NotDue
 
 
 class ShareUnusable(Exception):

@@ -10,8 +10,8 @@ from typing import Final
 from abci_app import limits
 from abci_app.crypto import ed25519, statements
 from abci_app.pb.dta.v1 import governance_pb2
-from dta.errors import UsageError
-from dta.jsonfile import JsonFile
+from dta.base.errors import UsageError
+from dta.base.jsonfile import JsonFile
 
 ADMISSION_FORMAT: Final = "dta-admission-1"
 ADMISSION_FILE: Final = "admission.json"

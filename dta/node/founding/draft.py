@@ -20,11 +20,11 @@ from abci_app.errors import GenesisRefused
 from abci_app.genesis import genesis_id
 from abci_app.params import check_params, default_params
 from abci_app.pb.dta.v1 import identity_pb2, params_pb2
-from dta.errors import UsageError
-from dta.founding import genesis_file
-from dta.founding.genesis_file import GenesisFile, parse_time, rfc3339
-from dta.identity import document
-from dta.jsonfile import JsonFile
+from dta.base.errors import UsageError
+from dta.base.jsonfile import JsonFile
+from dta.client.genesis import genesis_file
+from dta.client.genesis.genesis_file import GenesisFile, parse_time, rfc3339
+from dta.client.identity import document
 
 FOUNDER_FORMAT = "dta-founder-1"
 DRAFT_FORMAT = "dta-genesis-draft-1"

@@ -8,20 +8,20 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from abci_app import limits, text
-from dta import tendermint_config
-from dta.config import NODE_FILE, NodeConfig, load_node_config, read_toml, write_node_config
-from dta.errors import UsageError
-from dta.founding.client import trust_genesis
-from dta.founding.draft import Draft, Founder, Signed
-from dta.founding.genesis_file import GenesisFile
-from dta.home import ClientConfig, Home, make_directory, read_file, toml_string, write_file
+from dta.base.config import NODE_FILE, NodeConfig, load_node_config, read_toml, write_node_config
+from dta.base.errors import UsageError
+from dta.base.home import ClientConfig, Home, make_directory, read_file, toml_string, write_file
+from dta.client.genesis.genesis_file import GenesisFile
+from dta.client.genesis.trusting import trust_genesis
+from dta.client.identity import document
+from dta.client.identity.create import KeystorePlan, places_of, prepare
+from dta.client.identity.document import Description
+from dta.client.identity.keyring import Keyring
+from dta.client.identity.profile import Profile, load_profile, save_profile
 from dta.hsm.sealed_file import DEFAULT_LOG2_N
-from dta.identity import document
-from dta.identity.create import KeystorePlan, places_of, prepare
-from dta.identity.document import Description
-from dta.identity.keyring import Keyring
-from dta.identity.profile import Profile, load_profile, save_profile
-from dta.tendermint_config import Settings
+from dta.node import tendermint_config
+from dta.node.founding.draft import Draft, Founder, Signed
+from dta.node.tendermint_config import Settings
 
 COMET_FILE = "comet.toml"
 

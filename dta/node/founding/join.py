@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from abci_app import limits, text
-from dta.config import NODE_FILE
-from dta.errors import UsageError
-from dta.founding.admission import ADMISSION_FILE, AdmissionCard
-from dta.founding.fiduciary import NodePlan, node_config, split_address, write_full_node
-from dta.founding.genesis_file import GenesisFile
-from dta.founding.rejoin import check_peers
-from dta.home import Home, write_file
+from dta.base.config import NODE_FILE
+from dta.base.errors import UsageError
+from dta.base.home import Home, write_file
+from dta.client.genesis.genesis_file import GenesisFile
+from dta.client.identity.create import KeystorePlan, create_profile, request_json
+from dta.client.identity.document import Description
+from dta.client.identity.keyring import Keyring
+from dta.client.identity.profile import Profile
 from dta.hsm.sealed_file import DEFAULT_LOG2_N
-from dta.identity.create import KeystorePlan, create_profile, request_json
-from dta.identity.document import Description
-from dta.identity.keyring import Keyring
-from dta.identity.profile import Profile
-from dta.validator_key import KeyFiles, possession
+from dta.node.founding.admission import ADMISSION_FILE, AdmissionCard
+from dta.node.founding.fiduciary import NodePlan, node_config, split_address, write_full_node
+from dta.node.founding.rejoin import check_peers
+from dta.node.validator_key import KeyFiles, possession
 
 REQUEST_FILE = "request.json"
 

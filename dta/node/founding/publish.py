@@ -12,12 +12,12 @@ import httpx
 
 from abci_app.crypto import statements
 from abci_app.pb.dta.v1 import identity_pb2
-from dta.client import fiduciaries as fiduciaries_now
-from dta.client import leaves
-from dta.client.ledger import Ledger
-from dta.founding.genesis_file import GenesisFile
-from dta.ipfs.auth import PutSigner
-from dta.ipfs.peers import Uploader, UploadResult
+from dta.blocks.auth import PutSigner
+from dta.blocks.peers import Uploader, UploadResult
+from dta.client.genesis.genesis_file import GenesisFile
+from dta.client.ledger import fiduciaries as fiduciaries_now
+from dta.client.ledger import leaves
+from dta.client.ledger.ledger import Ledger
 
 _TIMEOUT_S = 30.0
 

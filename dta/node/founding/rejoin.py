@@ -12,23 +12,23 @@ from dataclasses import dataclass
 
 from abci_app.pb.dta.v1 import identity_pb2
 from abci_app.state import keys
+from dta.base.config import NODE_FILE
+from dta.base.errors import UsageError
+from dta.base.home import Home
+from dta.base.keystore_config import KeystoreConfig
 from dta.client.custody.blocks import Blocks
 from dta.client.custody.errors import BlockNotFound
-from dta.client.ledger import Ledger
-from dta.config import NODE_FILE
-from dta.errors import UsageError
-from dta.founding import fiduciary
-from dta.founding.draft import Draft
-from dta.founding.fiduciary import NodePlan, gateway_bind_of
-from dta.founding.genesis_file import GenesisFile
-from dta.home import Home
+from dta.client.genesis.genesis_file import GenesisFile
+from dta.client.identity import derived
+from dta.client.identity.create import KeystorePlan
+from dta.client.identity.keyring import Keyring, existing_key
+from dta.client.identity.profile import ROLES, Profile, save_profile
+from dta.client.ledger.ledger import Ledger
 from dta.hsm import labels
-from dta.hsm.config import KeystoreConfig
 from dta.hsm.keystore import Keystore
-from dta.identity import derived, publish
-from dta.identity.create import KeystorePlan
-from dta.identity.keyring import Keyring, existing_key
-from dta.identity.profile import ROLES, Profile, save_profile
+from dta.node.founding import fiduciary, publish
+from dta.node.founding.draft import Draft
+from dta.node.founding.fiduciary import NodePlan, gateway_bind_of
 
 # More rotations than anybody makes of one identity: where the search for a key's number ends.
 _MAX_GENERATIONS = 256
@@ -108,8 +108,9 @@ def rejoin(
 ) -> Rejoined:  # fmt: skip
     """Makes the node's home again: a full node that fulfils, and whose new consensus key has no vote yet.
 
-    ``home`` has the genesis and the trust file already (:func:`dta.founding.client.init_client`). ``plan``'s gateway
-    URL does not count, the ledger's does. ``peers``: ``id@host:port``. Raises UsageError; ``node.toml`` comes last.
+    ``home`` has the genesis and the trust file already (:func:`dta.client.genesis.trusting.init_client`). ``plan``'s
+    gateway URL does not count, the ledger's does. ``peers``: ``id@host:port``. Raises UsageError; ``node.toml`` comes
+    last.
     """
     if (home.path / NODE_FILE).exists():
         raise UsageError(f"there is a node in {home.path} already", hint="choose another --home")

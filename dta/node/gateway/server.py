@@ -20,11 +20,11 @@ from aiohttp import web
 from abci_app.cid import BadCid, cid_of, digest_of
 from abci_app.crypto.ed25519 import verify
 from abci_app.limits import MAX_IDENTITY_ENVELOPE_BYTES
-from dta.ipfs.auth import MAX_CLAIM_S, BadClaim, PutClaim, put_statement, read_claim
-from dta.ipfs.errors import BlockCorrupt, BlockMissing, StoreFull, StoreUnreachable
-from dta.ipfs.http_guard import Listening, client_address, listen
-from dta.ipfs.quota import NoRoom, Outstanding, OverQuota, OverRate, RateLimit, Room
-from dta.ipfs.store import MAX_BLOCK_BYTES, BlockStore
+from dta.blocks.auth import MAX_CLAIM_S, BadClaim, PutClaim, put_statement, read_claim
+from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreFull, StoreUnreachable
+from dta.blocks.store import MAX_BLOCK_BYTES, BlockStore
+from dta.http.guard import Listening, client_address, listen
+from dta.http.quota import NoRoom, Outstanding, OverQuota, OverRate, RateLimit, Room
 
 RAW_TYPE = "application/vnd.ipld.raw"
 _log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from dta.hooks.errors import NotAtHead
+from dta.node.hooks.errors import NotAtHead
 
 SEEN_FOR_S = 15.0
 """What CometBFT said of itself counts for so long."""

@@ -15,8 +15,8 @@ from google.protobuf.message import DecodeError
 from abci_app.limits import ID_BYTES, MAX_TX_BYTES
 from abci_app.pb.dta.v1 import tx_pb2
 from abci_app.state.due import DueKind
-from dta.client.tx import SignedBytes
-from dta.hooks.plan import Job
+from dta.client.ledger.tx import SignedBytes
+from dta.node.hooks.plan import Job
 
 _SUFFIX = ".tx"
 _log = logging.getLogger(__name__)

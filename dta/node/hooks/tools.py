@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from abci_app.state import due
 from abci_app.state.view import StateView
 from dta.crypto.scalar import SecretScalar
-from dta.custody.registry import Loaded
-from dta.hooks.errors import CannotAnswer, NotDue
-from dta.hooks.plan import Job
+from dta.custodians.registry import Loaded
 from dta.hsm.keystore import Keystore
+from dta.node.hooks.errors import CannotAnswer, NotDue
+from dta.node.hooks.plan import Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ def _no_shares(view: StateView, authority: bytes, epoch: int) -> SecretScalar:
 class Tools:
     """What jobs work with.
 
-    ``pin`` gives committed state, newly read, and raises :class:`dta.hooks.errors.NotAtHead` where it may be old.
-    ``keystore`` gives the open keystore, or raises :class:`dta.hooks.errors.Retry` while there is none. ``share_of``
-    gives this node's share of an authority key; it may raise what the keystore does.
+    ``pin`` gives committed state, newly read, and raises :class:`dta.node.hooks.errors.NotAtHead` where it may be old.
+    ``keystore`` gives the open keystore, or raises :class:`dta.node.hooks.errors.Retry` while there is none.
+    ``share_of`` gives this node's share of an authority key; it may raise what the keystore does.
     """
 
     identity: bytes

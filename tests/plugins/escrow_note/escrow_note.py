@@ -14,9 +14,10 @@ from abci_app.crypto import statements
 from abci_app.crypto.hpke import CannotOpen
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
 from abci_app.pb.dta.v1.identity_pb2 import HpkeKey
+from dta.base.secret import SecretBytes
 from dta.crypto import hpke
 from dta.crypto.hpke import HpkePrivateKey
-from dta.custody.plugin import (
+from dta.custodians.plugin import (
     CustodyContext,
     Entrusted,
     NotEnoughShares,
@@ -30,7 +31,6 @@ from dta.envelope import CannotOpenEnvelope, ShareRecipient, open_order_body, op
 from dta.hsm import labels
 from dta.hsm.derive import derive
 from dta.hsm.keystore import CheckStep
-from dta.secret import SecretBytes
 
 MARK = b"note"
 

@@ -18,11 +18,11 @@ from abci_app.crypto.dealing import Party
 from abci_app.crypto.extraction import Asked
 from abci_app.crypto.proofs import Statement
 from abci_app.hashing import tagged
+from dta.base.secret import SecretBytes
 from dta.crypto import dealing as dealer_side
 from dta.crypto import extraction as member_side
 from dta.crypto import ibe
 from dta.crypto.scalar import SecretScalar
-from dta.secret import SecretBytes
 
 HERE = Path(__file__).parent
 BASE_TAG = b"DTA-v1-vectors-BLS12381_XMD:SHA-256_SSWU_RO_"

@@ -14,10 +14,10 @@ from unittest.mock import patch
 
 from abci_app.crypto.curve import ORDER
 from dta.crypto.scalar import SecretScalar
-from dta.mfa.agreement import exponent
-from dta.mfa.protocol import ClientLogin, Parties, accepts, one_pass_y, server_keys
-from dta.mfa.secret_point import SecretPoint
-from dta.mfa.suite import AMCL, RFC9380, Suite
+from dta.mpin.agreement import exponent
+from dta.mpin.protocol import ClientLogin, Parties, accepts, one_pass_y, server_keys
+from dta.mpin.secret_point import SecretPoint
+from dta.mpin.suite import AMCL, RFC9380, Suite
 
 FILE = Path(__file__).with_name("full-protocol.json")
 DAY, TIME_S, PIN = 20_833, 1_800_000_000, 2718

@@ -28,16 +28,17 @@ from abci_app.crypto import hpke, statements
 from abci_app.genesis import parse_app_state
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
 from abci_app.state import keys
-from dta import tendermint_config
-from dta.client import requests
-from dta.client.ledger import Ledger
-from dta.client.rpc import Rpc
-from dta.errors import DtaError
-from dta.founding import genesis_file
+from dta.base.errors import DtaError
+from dta.client.genesis import genesis_file
+from dta.client.genesis.cometbft import address
+from dta.client.ledger import requests
+from dta.client.ledger.ledger import Ledger
+from dta.client.ledger.rpc import Rpc
+from dta.client.receipt import collect
+from dta.client.receipt.errors import ReceiptRefused
+from dta.client.receipt.verify import verify_receipt
 from dta.light.trust import TrustFile
-from dta.receipt import collect
-from dta.receipt.errors import ReceiptRefused
-from dta.receipt.verify import verify_receipt
+from dta.node import tendermint_config
 from tests.support.actors import Actor, seeded
 from tests.support.chain import GENESIS_TIME_S, make_genesis
 from tests.support.custody import SEALED, single
@@ -143,7 +144,7 @@ def make_home(home: Path, founder: Actor, genesis: bytes, number: int, peers: st
     key = SigningKey(seeded("validator", founder.name))
     public = bytes(key.verify_key)
     stored = {
-        "address": tendermint_config.address(public).hex().upper(),
+        "address": address(public).hex().upper(),
         "pub_key": {"type": "tendermint/PubKeyEd25519", "value": b64encode(public).decode()},
         "priv_key": {"type": "tendermint/PrivKeyEd25519", "value": b64encode(bytes(key) + public).decode()},
     }

@@ -17,13 +17,13 @@ from abci_app import limits
 from abci_app.block import Genesis, Time, ValidatorUpdate
 from abci_app.errors import GenesisRefused
 from abci_app.genesis import genesis_id, init_chain
-from abci_app.messages import identities
+from abci_app.identities import documents
 from abci_app.pb.dta.v1 import params_pb2
-from dta import tendermint_config
-from dta.errors import BadAnswer, UsageError
-from dta.identity import document
+from dta.base.errors import BadAnswer, UsageError
+from dta.client.genesis import cometbft
+from dta.client.genesis.cometbft import GenesisValidator
+from dta.client.identity import document
 from dta.light import decode
-from dta.tendermint_config import GenesisValidator
 
 _FIELDS = {
     "genesis_time", "chain_id", "initial_height", "consensus_params", "validators", "app_hash", "app_state",
@@ -39,7 +39,7 @@ class GenesisFile:
     state: params_pb2.GenesisState
     gid: bytes
 
-    def documents(self) -> list[identities.ReadDocument]:
+    def documents(self) -> list[documents.ReadDocument]:
         """The founders' documents, in the file's order."""
         return [document.read(fiduciary.document) for fiduciary in self.state.fiduciaries]
 
@@ -60,7 +60,7 @@ def parse_time(text: str) -> int:
 def write(chain_id: str, time_s: int, state: params_pb2.GenesisState) -> GenesisFile:
     """The genesis file of this state, proved to be one that the application accepts. Raises UsageError."""
     names = [document.read(fiduciary.document).document.name for fiduciary in state.fiduciaries]
-    content = tendermint_config.genesis_json(
+    content = cometbft.genesis_json(
         chain_id=chain_id,
         genesis_time=rfc3339(time_s),
         validators=[
@@ -83,7 +83,7 @@ def read(content: bytes) -> GenesisFile:
         raise UsageError("the genesis file is not JSON") from None
     except BadAnswer as error:
         raise UsageError(f"the genesis file has no good {error.data['field']}", data=error.data) from None
-    if value["consensus_params"] != tendermint_config.consensus_params() or value["app_hash"] != "":
+    if value["consensus_params"] != cometbft.consensus_params() or value["app_hash"] != "":
         raise UsageError(
             "the genesis file's consensus parameters or app hash are not this system's",
             hint="nobody edits a genesis file: take the one that `dta genesis finish` wrote",

@@ -1,0 +1,1 @@
+"""What a node serves to everybody over HTTP (docs/spec/blocks.md)."""
