@@ -1,1 +1,1 @@
-"""What a fiduciary runs: the supervisor, the agent with its hooks, ceremonies, the gateway; and how a node is founded."""
+"""What a fiduciary runs: supervisor, agent, hooks, ceremonies, gateway; and how a node is founded."""

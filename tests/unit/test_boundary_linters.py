@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -96,11 +97,11 @@ def module_in(tree: Path, container: str, room: str) -> Path:
 @pytest.mark.parametrize("container", ["abci_app", "dta", "dta.client", "dta.node"])
 def test_each_floor_is_refused_an_import_from_the_floor_above_it(tree: Path, container: str) -> None:
     rooms = floors(container)
-    for above, below in zip(rooms, rooms[1:], strict=False):
+    for above, below in pairwise(rooms):
         add_line(module_in(tree, container, below[0]), f"import {container}.{above[0]}")
     code, said = lint_imports(tree)
     assert code != 0
-    for above, below in zip(rooms, rooms[1:], strict=False):
+    for above, below in pairwise(rooms):
         assert f"{container}.{below[0]} is not allowed to import {container}.{above[0]}" in said, said
 
 

@@ -43,8 +43,8 @@ def test_a_node_whose_application_lacks_the_version_stops_and_is_not_started_aga
         asyncio.run(node.run())
     assert refused.value.exit_code == 10
     assert "docs/runbooks/upgrade.md" in refused.value.hint
-    assert supervisor.application.restarts == 0
-    for child in (supervisor.application, supervisor.comet, supervisor.agent):
+    assert node.application.restarts == 0
+    for child in (node.application, node.comet, node.agent):
         assert child.process is None or child.process.returncode is not None
     assert "starting it again" not in capfd.readouterr().err
     assert not (config.run_dir / "node.pid").exists()
