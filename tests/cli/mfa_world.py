@@ -10,31 +10,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from google.protobuf.message import Message
-
 from abci_app.block import Changes
 from abci_app.hashing import u32
-from abci_app.pb.dta.v1 import extraction_pb2
 from abci_app.state import keys
-from abci_app.state.due import Due, DueKind
-from abci_app.state.records import EXTRACTIONS
-from tests.cli.order_world import ServedWorld, order_flow_harness, served_world
+from tests.cli.order_world import ServedWorld, served_world
 from tests.support import authority
 from tests.support.actors import Actor
 from tests.support.realms import realm_record
-
-Agent = order_flow_harness.Agent
 
 
 @contextmanager
 def mfa_world(directory: Path) -> Iterator[tuple[ServedWorld, bytes]]:
     """The world, and the realm's id."""
     with served_world(directory) as world:
-        answered = Agent._answer
-        try:
-            yield world, _install(world)
-        finally:
-            Agent._answer = answered  # type: ignore[method-assign]
+        yield world, _install(world)
 
 
 def _install(world: ServedWorld) -> bytes:
@@ -49,16 +38,7 @@ def _install(world: ServedWorld) -> bytes:
         keys.authority_number(0): u32(1),
         keys.authority_number(1): dealt.id,
     }
-    honest = Agent._answer
-
-    def answer(agent: Agent, job: Due) -> Message | None:
-        if job.kind not in (DueKind.SUBMIT_PARTIALS, DueKind.SUBMIT_UNBLINDED):
-            return honest(agent, job)
-        if EXTRACTIONS.get(replica.view, job.subject).status != extraction_pb2.EXTRACTION_STATUS_PENDING:
-            return None
-        return authority.message_of(replica.view, replica.gid, dealt, agent.founder, job.subject)
-
-    Agent._answer = answer  # type: ignore[method-assign]
+    world.chain.dealt[dealt.id] = dealt
     inject(world, leaves)
     return record.id
 

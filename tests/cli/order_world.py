@@ -1,11 +1,10 @@
-"""The ledger of tests/unit/order_flow_harness.py behind real HTTP, with homes: commands run as a person runs them.
+"""The ledger of tests/unit/order_flow.py behind real HTTP, with homes: commands run as a person runs them.
 
 A block is made whenever the node is asked for its status, at the time of this machine's clock.
 """
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -25,13 +24,9 @@ from dta.client.identity.create import KeystorePlan, create_profile
 from dta.client.identity.document import Description
 from dta.client.identity.keyring import Keyring
 from dta.client.identity.keys import place
+from tests.support import light_chain, order_flow
 from tests.support.chain import GENESIS_TIME_S
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))  # where the harness is
-
-import light_chain
-import order_flow_harness
-from order_flow_harness import Gateways, LiveChain, LiveNode
+from tests.support.order_flow import Gateways, LiveChain, LiveNode
 
 
 class WallChain(LiveChain):
@@ -84,7 +79,7 @@ class ServedWorld:
         self.server = Served(("127.0.0.1", 0), _Handler)
         self.server.world = self
         self.url = f"http://127.0.0.1:{self.server.server_port}"
-        order_flow_harness.gateway_url = lambda number: f"{self.url}/gateway-{number}"
+        order_flow.gateway_url = lambda number: f"{self.url}/gateway-{number}"
         self.chain = WallChain()
         self.node = LiveNode(self.chain)
         self.gateways: Gateways = self.chain.gateways
@@ -130,7 +125,7 @@ class ServedWorld:
 @contextmanager
 def served_world(directory: Path) -> Iterator[ServedWorld]:
     """A world in which alice, bob and carol are enrolled and know each other."""
-    start_s, poll_s, url = light_chain.START_S, sdk_session.POLL_S, order_flow_harness.gateway_url
+    start_s, poll_s, url = light_chain.START_S, sdk_session.POLL_S, order_flow.gateway_url
     sdk_session.POLL_S = 0.01
     world = ServedWorld(directory)
     thread = threading.Thread(target=world.server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -146,4 +141,4 @@ def served_world(directory: Path) -> Iterator[ServedWorld]:
         world.server.shutdown()
         world.server.server_close()
         thread.join()
-        light_chain.START_S, sdk_session.POLL_S, order_flow_harness.gateway_url = start_s, poll_s, url
+        light_chain.START_S, sdk_session.POLL_S, order_flow.gateway_url = start_s, poll_s, url

@@ -27,8 +27,9 @@ from tests.support.receipt_verifier import verdicts
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))  # where the hand-signed chains are
 
-from order_flow_harness import World, make_world
 from receipt_world import NOW_S, edited, rpc_of
+
+from tests.support.order_flow import World, make_world
 
 CUSTODIAN = MpcBls()
 

@@ -14,9 +14,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from light_chain import START_S, Chain, ClockedRpc, Members, Node, members
-from order_flow_harness import REALM, LiveNode, World, make_world
-
 from abci_app.block import TxResult
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import tx_pb2
@@ -35,6 +32,8 @@ from dta.light.hashes import tx_hash
 from dta.light.trust import TrustFile
 from tests.support.actors import Actor
 from tests.support.custody import k_of
+from tests.support.light_chain import START_S, Chain, ClockedRpc, Members, Node, members
+from tests.support.order_flow import REALM, LiveNode, World, make_world
 
 NOW_S = START_S + 10_000
 

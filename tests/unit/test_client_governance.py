@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from order_flow_harness import REALM
 from voting_world import VotingWorld, make_voting_world
 
 from abci_app.codes import Code
@@ -23,6 +22,7 @@ from dta.client.receipt.verify import verify_receipt
 from dta.light.trust import TrustFile
 from tests.support import governance as actions
 from tests.support.custody import single
+from tests.support.order_flow import REALM
 
 
 @pytest.fixture

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
-from light_chain import (
+
+from abci_app.pb.dta.v1 import custody_pb2, identity_pb2
+from abci_app.state import keys
+from dta.base.errors import BadAnswer, NotFound, NotVerified, TimedOut
+from dta.client.ledger import leaves
+from dta.client.ledger.faces import operation
+from dta.client.ledger.headers import Trust
+from dta.client.ledger.ledger import AsyncLedger, Ledger, Operations
+from dta.client.ledger.reads import VerifiedReader, unverified_get
+from dta.client.ledger.rpc import AsyncRpc
+from dta.light.types import Header
+from tests.support.light_chain import (
     GID,
+    START_S,
     Chain,
     ClockedRpc,
     Lie,
@@ -19,15 +33,6 @@ from light_chain import (
     members,
     sign_commit,
 )
-
-from abci_app.pb.dta.v1 import custody_pb2, identity_pb2
-from abci_app.state import keys
-from dta.base.errors import BadAnswer, NotFound, NotVerified, TimedOut
-from dta.client.ledger import leaves
-from dta.client.ledger.headers import Trust
-from dta.client.ledger.ledger import Ledger
-from dta.client.ledger.reads import VerifiedReader, unverified_get
-from dta.light.types import Header
 
 VAULT, FIDUCIARY, OTHER = b"v" * 32, b"f" * 32, b"o" * 32
 KEY = keys.vault_key(VAULT, FIDUCIARY)
@@ -320,3 +325,32 @@ def test_an_expired_trust_file_is_warned_about_even_after_it_moved() -> None:
     ClockedRpc(node).run(VerifiedReader(trust).get(KEY))
     assert list(trust.warnings(1_800_000_100))
     assert not list(Trust(node.chain.trust_file()).warnings(1_800_000_100))
+
+
+def test_what_blocks_is_the_same_when_it_is_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = chain_with_vault()
+    monkeypatch.setattr("time.time", lambda: START_S + 5.0 * chain.height)
+    node = Node(chain)
+    blocking = Ledger(ClockedRpc(node), chain.trust_file(GID))
+
+    async def read() -> Any:
+        async with AsyncRpc("http://node.test", transport=httpx.MockTransport(node.handle)) as rpc:
+            ledger = AsyncLedger(rpc, chain.trust_file(GID))
+            with pytest.raises(NotFound):
+                await ledger.order(VAULT)
+            leaf = leaves.vault(VAULT)
+            found, got = await ledger.find(leaf), await ledger.get(leaf)
+            return found, got, await ledger.vault(VAULT), await ledger.vault_keys(VAULT, at_least=2)
+
+    found, got, vault, view = asyncio.run(read())
+    assert found == got == vault == blocking.vault(VAULT)
+    assert view == blocking.vault_keys(VAULT, at_least=2)
+
+
+def test_every_operation_of_the_ledger_has_both_faces_by_being_spelt_once() -> None:
+    operations = {name for name, value in vars(Operations).items() if isinstance(value, operation)}
+    assert {"vault_keys", "order_view", "request_view", "build", "submit", "send", "status"} <= operations
+    for face in (Ledger, AsyncLedger):
+        spelt = {name for name in vars(face) if not name.startswith("_")}
+        assert spelt == {"find", "get"}  # their types are the leaf's
+        assert all(isinstance(getattr(face, name), operation) for name in operations)

@@ -9,12 +9,12 @@ from typing import Any
 
 import httpx
 import pytest
-from light_chain import Chain, Node, members
 
 from dta.base.errors import EXIT_CODES, BadAnswer, DtaError, RpcError, Unreachable, UsageError
 from dta.client.ledger import requests
 from dta.client.ledger.flow import Flow, Request, call, elapsed_s, sleep, wall_time_s
 from dta.client.ledger.rpc import AsyncRpc, Rpc
+from tests.support.light_chain import Chain, Node, members
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors/light/cometbft-0.39.4.json").read_text())
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import httpx
 import pytest
-from light_chain import Chain, ClockedRpc, Node, RpcFailure, members
 
 from abci_app.block import TxResult
 from abci_app.codes import Code
 from dta.base.errors import Expired, RefusedByLedger, TimedOut, Unreachable
 from dta.client.ledger.submit import Patience, submit
 from dta.client.ledger.tx import SignedBytes
+from tests.support.light_chain import Chain, ClockedRpc, Node, RpcFailure, members
 
 TX = SignedBytes(b"the bytes", b"r" * 32, sha256(b"the bytes").digest(), expires_at_height=20)
 OTHER = b"other bytes"

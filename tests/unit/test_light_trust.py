@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from light_chain import CHAIN_ID, GID, START_S, Chain, members, set_of, sign_commit
 
 from abci_app.block import Time
 from dta.base.errors import NotVerified, UsageError
@@ -15,6 +14,7 @@ from dta.light.hashes import header_hash
 from dta.light.trust import TrustedState, TrustFile
 from dta.light.types import Header, LightBlock, SignedHeader
 from dta.light.verify import ONE_THIRD
+from tests.support.light_chain import CHAIN_ID, GID, START_S, Chain, members, set_of, sign_commit
 
 
 def chain_of(blocks: int = 6) -> Chain:

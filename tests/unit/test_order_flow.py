@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from light_chain import b64
-from order_flow_harness import REALM, LiveNode, World, make_world
 
 from abci_app.codes import Code
 from abci_app.pb.dta.v1 import custody_pb2 as pb
@@ -23,6 +21,8 @@ from dta.client.custody.orders import NewOrder, default_threshold
 from dta.client.ledger.ledger import OrderView
 from dta.custodians.plugin import PreparedOrder, PrepareInput
 from tests.support.custody import single
+from tests.support.light_chain import b64
+from tests.support.order_flow import REALM, LiveNode, World, make_world
 
 PEM = b"-----BEGIN PRIVATE KEY-----\n" + b"MIIEvQ" * 678 + b"\n-----END PRIVATE KEY-----\n"
 

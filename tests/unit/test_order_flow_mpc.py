@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from order_flow_harness import World, make_world
 
 from abci_app.codes import Code
 from abci_app.crypto.curve import G1
@@ -29,6 +28,7 @@ from dta.custodians.plugin import NotEnoughShares, OrderUnsound, RecoverInput
 from tests.support.actors import seeded
 from tests.support.authority import CUSTODY, SIGNING, Dealt
 from tests.support.custody import k_of, single
+from tests.support.order_flow import World, make_world
 
 CUSTODIAN = MpcBls()
 SECRET = b"the treasure is under the oak"

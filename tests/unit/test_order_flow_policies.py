@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from order_flow_harness import REALM, World, make_world
 
 from abci_app.codes import Code
 from abci_app.custody import policy as rules
@@ -22,6 +21,7 @@ from dta.client.custody.orders import NewOrder
 from dta.client.custody.policies import Terms
 from dta.client.names import NameBook, add_contact, load_contacts
 from tests.support.custody import single
+from tests.support.order_flow import REALM, World, make_world
 
 ROOT = Path(__file__).parents[2]
 PEOPLE = {name: name[0].encode() * 32 for name in ("alice", "bob", "carol", "dave")}

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from light_chain import b64
-from order_flow_harness import REALM, LiveNode, RamKeystore, World, make_world
 
 from abci_app.codes import Code
 from abci_app.crypto import hpke, statements
@@ -28,6 +26,8 @@ from dta.client.custody.orders import NewOrder
 from dta.crypto.hpke import seal
 from dta.custodians.plugin import NotEnoughShares
 from tests.support.custody import k_of, single
+from tests.support.light_chain import b64
+from tests.support.order_flow import REALM, LiveNode, RamKeystore, World, make_world
 
 SECRET = SecretBytes(b"what nobody else may read")
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from light_chain import Chain, ClockedRpc, Node, b64, members
-from order_flow_harness import LiveNode
 from receipt_world import NOW_S, changing, rpc_of, story
 
 from abci_app.block import TxResult
@@ -29,6 +27,8 @@ from dta.client.receipt.summary import summary_json, summary_lines
 from dta.client.receipt.verify import verify_receipt
 from dta.light.hashes import tx_hash
 from dta.light.trust import TrustFile
+from tests.support.light_chain import Chain, ClockedRpc, Node, b64, members
+from tests.support.order_flow import LiveNode
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "receipts"
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from light_chain import START_S, Chain, ClockedRpc, Node, members, set_of, sign_commit
 from receipt_world import NOW_S, base64_text, changing, edited, story
 
 from abci_app.block import TxResult
@@ -21,6 +20,7 @@ from dta.client.receipt.verify import verify_receipt
 from dta.light.hashes import tx_hash
 from dta.light.trust import TrustFile
 from dta.light.types import LightBlock, SignedHeader
+from tests.support.light_chain import START_S, Chain, ClockedRpc, Node, members, set_of, sign_commit
 
 Change = Callable[[dict[str, Any]], object]
 

@@ -6,7 +6,6 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from order_flow_harness import World, make_world
 
 from abci_app.codes import Code
 from abci_app.crypto.bls import verify_min_sig
@@ -19,6 +18,7 @@ from dta.client.custody.errors import RequestEnded, WouldBeRefused
 from dta.client.receipt.collect import collect_order_receipt
 from tests.support.authority import CUSTODY, SIGNING, Dealt
 from tests.support.custody import k_of
+from tests.support.order_flow import World, make_world
 
 KEY = "release"
 

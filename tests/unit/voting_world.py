@@ -1,13 +1,11 @@
-"""The ledger of order_flow_harness.py, whose validators change as the fiduciaries decide, two heights later."""
+"""The ledger of tests/support/order_flow.py, whose validators change as the fiduciaries decide, two heights later."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from light_chain import ClockedRpc, Members
 from nacl.signing import SigningKey
-from order_flow_harness import ActorSigner, LiveChain, LiveNode, World
 
 from abci_app.block import BlockResult, ValidatorUpdate
 from abci_app.params import default_params
@@ -16,6 +14,8 @@ from abci_app.pb.dta.v1 import params_pb2, tx_pb2
 from dta.client.ledger.ledger import Ledger
 from tests.support import governance
 from tests.support.actors import Actor, seeded
+from tests.support.light_chain import ClockedRpc, Members
+from tests.support.order_flow import ActorSigner, LiveChain, LiveNode, World
 
 
 class VotingChain(LiveChain):

@@ -137,7 +137,7 @@ def every(ledger: Ledger) -> list[pb.AuthorityRecord]:
         for number in range(1, 1 + int.from_bytes(counted or b"", "big")):
             id_ = (yield from flows.reader.get_at(head, keys.authority_number(number))).value
             leaf = leaves.authority(_there(id_))
-            found.append(leaf.found((yield from flows.find_at(head, leaf))))
+            found.append(leaf.found((yield from flows.reader.find_at(head, leaf))))
         return found
 
     return ledger.rpc.run(read())
@@ -146,7 +146,7 @@ def every(ledger: Ledger) -> list[pb.AuthorityRecord]:
 def _view(flows: LedgerFlows, authority: bytes, at_least: int) -> Flow[AuthorityView]:
     head = yield from flows.reader.head(at_least)
     leaf = leaves.authority(authority)
-    record = leaf.found((yield from flows.find_at(head, leaf)))
+    record = leaf.found((yield from flows.reader.find_at(head, leaf)))
     epoch = (yield from _epoch(flows, head, record)) if record.epoch else None
     latest = record.ceremony or record.last_ceremony
     ceremony = (yield from _ceremony(flows, head, latest)) if latest else None
@@ -161,12 +161,12 @@ def _view(flows: LedgerFlows, authority: bytes, at_least: int) -> Flow[Authority
 
 def _epoch(flows: LedgerFlows, head: Head, authority: pb.AuthorityRecord) -> Flow[EpochView]:
     leaf = leaves.epoch(authority.id, authority.epoch)
-    record = leaf.found((yield from flows.find_at(head, leaf)))
+    record = leaf.found((yield from flows.reader.find_at(head, leaf)))
     members: list[pb.MemberRecord] = []
     for index in range(1, MAX_AUTHORITY_MEMBERS + 1):
         if len(members) == record.members:
             break
-        member = yield from flows.find_at(head, leaves.member(authority.id, authority.epoch, index))
+        member = yield from flows.reader.find_at(head, leaves.member(authority.id, authority.epoch, index))
         if member is not None:
             members.append(member)
     return EpochView(record, members)
@@ -174,11 +174,11 @@ def _epoch(flows: LedgerFlows, head: Head, authority: pb.AuthorityRecord) -> Flo
 
 def _ceremony(flows: LedgerFlows, head: Head, ceremony: bytes) -> Flow[CeremonyView]:
     leaf = leaves.ceremony(ceremony)
-    record = leaf.found((yield from flows.find_at(head, leaf)))
+    record = leaf.found((yield from flows.reader.find_at(head, leaf)))
     parties = []
     for position in range(1, record.parties + 1):
         party = leaves.ceremony_party(ceremony, position)
-        parties.append(party.found((yield from flows.find_at(head, party))))
+        parties.append(party.found((yield from flows.reader.find_at(head, party))))
     return CeremonyView(record, parties)
 
 

@@ -1,7 +1,8 @@
 """The ledger as its users see it: typed, verified reads, and transactions sent until they are committed.
 
-:class:`Ledger` blocks, :class:`AsyncLedger` is the same under asyncio; :class:`LedgerFlows` is what both run. Every
-read here is proved to the trust file's validators, but where a name says ``unverified``.
+What a client does is spelt once, in :class:`Operations`. :class:`Ledger` blocks, :class:`AsyncLedger` is the same under
+asyncio, :class:`LedgerFlows` has the flows that both run. Every read is proved to the trust file's validators, but
+where a name says ``unverified``.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from google.protobuf.message import Message
 
 from abci_app.limits import SALT_BYTES
 from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, extraction_pb2, identity_pb2, params_pb2
 from dta.client.ledger import leaves, requests
+from dta.client.ledger.faces import Awaiting, Blocking, operation
 from dta.client.ledger.flow import Flow, call
 from dta.client.ledger.headers import Trust
 from dta.client.ledger.leaves import Leaf
@@ -26,6 +28,7 @@ from dta.client.ledger.tx import SignedBytes, Signer, build_tx
 from dta.light.trust import TrustFile
 
 M = TypeVar("M", bound=Message)
+R = TypeVar("R")
 
 DEFAULT_EXPIRY_BLOCKS = 100
 MAX_MEMBERS = 64
@@ -93,59 +96,94 @@ class AuthorityMembers:
     members: Mapping[bytes, authority_pb2.MemberRecord]
 
 
-class LedgerFlows:
-    """Everything a client does with the ledger, as flows."""
+class Operations:
+    """Everything a client does with the ledger, as flows that each face has too.
 
-    def __init__(self, reader: VerifiedReader) -> None:
-        self.reader = reader
+    Records are proved; a missing one raises NotFound. ``at_least``: not below this height.
+    """
 
-    @property
-    def trust(self) -> Trust:
-        """What this client believes."""
-        return self.reader.trust
+    reader: VerifiedReader
 
-    def find(self, leaf: Leaf[M], at_least: int = 0) -> Flow[M | None]:
-        """The record, or None where it is proved that there is none."""
-        return leaf.read((yield from self.reader.get(leaf.key, at_least=at_least)).value)
+    @operation
+    def prove(self, key: bytes, height: int | None = None) -> Flow[VerifiedValue]:
+        """A raw leaf, with the height and the header that prove it."""
+        return self.reader.get(key, height)
 
-    def get(self, leaf: Leaf[M], at_least: int = 0) -> Flow[M]:
-        """The record. Raises NotFound where it is proved that there is none."""
-        return leaf.found((yield from self.find(leaf, at_least)))
+    @operation
+    def identity(self, id_: bytes, at_least: int = 0) -> Flow[identity_pb2.IdentityRecord]:
+        """An identity."""
+        return self.reader.record(leaves.identity(id_), at_least)
 
-    def find_at(self, head: Head, leaf: Leaf[M]) -> Flow[M | None]:
-        """The record in the state of ``head``."""
-        return leaf.read((yield from self.reader.get_at(head, leaf.key)).value)
+    @operation
+    def fiduciary(self, id_: bytes, at_least: int = 0) -> Flow[identity_pb2.FiduciaryRecord]:
+        """A fiduciary."""
+        return self.reader.record(leaves.fiduciary(id_), at_least)
 
-    def vault_view(self, id_: bytes, at_least: int = 0) -> Flow[VaultView]:
+    @operation
+    def vault(self, id_: bytes, at_least: int = 0) -> Flow[custody_pb2.VaultRecord]:
+        """A vault."""
+        return self.reader.record(leaves.vault(id_), at_least)
+
+    @operation
+    def order(self, id_: bytes, at_least: int = 0) -> Flow[custody_pb2.OrderRecord]:
+        """An order."""
+        return self.reader.record(leaves.order(id_), at_least)
+
+    @operation
+    def request(self, id_: bytes, at_least: int = 0) -> Flow[custody_pb2.RequestRecord]:
+        """A request."""
+        return self.reader.record(leaves.request(id_), at_least)
+
+    @operation
+    def params(self) -> Flow[params_pb2.Params]:
+        """The consensus parameters."""
+        return self.reader.record(leaves.params())
+
+    @operation
+    def status(self) -> Flow[requests.Status]:
+        """What the node says of itself; not verified."""
+        return call(requests.status())
+
+    @operation
+    def submit(
+        self, tx: SignedBytes, patience: Patience | None = None, since_height: int | None = None
+    ) -> Flow[Committed]:
+        """Sends the same bytes until they are in a block; see :func:`dta.client.ledger.submit.submit`."""
+        return submit(tx, patience, since_height)
+
+    @operation
+    def vault_keys(self, id_: bytes, at_least: int = 0) -> Flow[VaultView]:
         """A vault with its keys."""
         head = yield from self.reader.head(at_least)
         leaf = leaves.vault(id_)
-        record = leaf.found((yield from self.find_at(head, leaf)))
+        record = leaf.found((yield from self.reader.find_at(head, leaf)))
         found: dict[bytes, custody_pb2.VaultKeyRecord | None] = {}
         for fiduciary in record.fiduciaries:
-            found[fiduciary] = yield from self.find_at(head, leaves.vault_key(id_, fiduciary))
+            found[fiduciary] = yield from self.reader.find_at(head, leaves.vault_key(id_, fiduciary))
         return VaultView(record, found, head.height)
 
+    @operation
     def order_view(self, id_: bytes, at_least: int = 0) -> Flow[OrderView]:
         """An order with its fulfilments and rejections."""
         head = yield from self.reader.head(at_least)
         leaf = leaves.order(id_)
-        record = leaf.found((yield from self.find_at(head, leaf)))
+        record = leaf.found((yield from self.reader.find_at(head, leaf)))
         found: dict[bytes, custody_pb2.FulfilmentRecord | None] = {}
         for fiduciary in record.fiduciaries:
-            found[fiduciary] = yield from self.find_at(head, leaves.fulfilment(id_, fiduciary))
+            found[fiduciary] = yield from self.reader.find_at(head, leaves.fulfilment(id_, fiduciary))
         return OrderView(record, found, head.height)
 
+    @operation
     def request_view(self, id_: bytes, at_least: int = 0) -> Flow[RequestView]:
         """A request with its order and answers."""
         head = yield from self.reader.head(at_least)
         leaf = leaves.request(id_)
-        record = leaf.found((yield from self.find_at(head, leaf)))
+        record = leaf.found((yield from self.reader.find_at(head, leaf)))
         order_leaf = leaves.order(record.order)
-        order = order_leaf.found((yield from self.find_at(head, order_leaf)))
+        order = order_leaf.found((yield from self.reader.find_at(head, order_leaf)))
         found: dict[bytes, custody_pb2.AnswerRecord | None] = {}
         for fiduciary in order.fiduciaries:
-            found[fiduciary] = yield from self.find_at(head, leaves.answer(id_, fiduciary))
+            found[fiduciary] = yield from self.reader.find_at(head, leaves.answer(id_, fiduciary))
         if not order.authority:
             return RequestView(record, order, found, head.height)
         extraction = yield from self._extraction(head, id_)
@@ -159,16 +197,16 @@ class LedgerFlows:
 
     def _extraction(self, head: Head, id_: bytes) -> Flow[ExtractionView | None]:
         """The extraction of a request, with its one item; None where it was not granted."""
-        record = yield from self.find_at(head, leaves.extraction(id_))
+        record = yield from self.reader.find_at(head, leaves.extraction(id_))
         if record is None:
             return None
         authority_leaf, item_leaf = leaves.authority(record.authority), leaves.extraction_item(id_, 0)
-        authority = authority_leaf.found((yield from self.find_at(head, authority_leaf)))
-        item = item_leaf.found((yield from self.find_at(head, item_leaf)))
+        authority = authority_leaf.found((yield from self.reader.find_at(head, authority_leaf)))
+        item = item_leaf.found((yield from self.reader.find_at(head, item_leaf)))
         members = yield from self.members_at(head, record.authority, record.epoch)
         partials = {}
         for fiduciary in members:
-            partial = yield from self.find_at(head, leaves.partial(id_, 0, record.epoch, fiduciary))
+            partial = yield from self.reader.find_at(head, leaves.partial(id_, 0, record.epoch, fiduciary))
             if partial is not None:
                 partials[fiduciary] = partial
         return ExtractionView(authority, record, item, members, partials)
@@ -176,206 +214,89 @@ class LedgerFlows:
     def members_at(self, head: Head, authority: bytes, epoch: int) -> Flow[dict[bytes, authority_pb2.MemberRecord]]:
         """Who holds a share of that epoch, by fiduciary, in the state of ``head``."""
         leaf = leaves.epoch(authority, epoch)
-        record = leaf.found((yield from self.find_at(head, leaf)))
+        record = leaf.found((yield from self.reader.find_at(head, leaf)))
         found: dict[bytes, authority_pb2.MemberRecord] = {}
         for index in range(1, MAX_MEMBERS + 1):
             if len(found) == record.members:
                 break
-            member = yield from self.find_at(head, leaves.member(authority, epoch, index))
+            member = yield from self.reader.find_at(head, leaves.member(authority, epoch, index))
             if member is not None:
                 found[member.fiduciary] = member
         return found
 
+    @operation
     def authority_members(self, authority: bytes, at_least: int = 0) -> Flow[AuthorityMembers]:
         """A key and the members of its epoch in force, of one state."""
         head = yield from self.reader.head(at_least)
         leaf = leaves.authority(authority)
-        record = leaf.found((yield from self.find_at(head, leaf)))
+        record = leaf.found((yield from self.reader.find_at(head, leaf)))
         members = (yield from self.members_at(head, authority, record.epoch)) if record.epoch else {}
         return AuthorityMembers(record, members)
 
+    @operation
     def build(self, signer: Signer, message: Message, expiry_blocks: int = DEFAULT_EXPIRY_BLOCKS) -> Flow[SignedBytes]:
         """Signs ``message`` in a new transaction that expires so many blocks after the node's newest one."""
         status = yield from call(requests.status())
         expires_at_height = status.latest_height + expiry_blocks
         salt = secrets.token_bytes(SALT_BYTES)
-        return build_tx(self.trust.chain_id, self.trust.gid, signer, message, expires_at_height, salt)
+        return build_tx(self.reader.trust.chain_id, self.reader.trust.gid, signer, message, expires_at_height, salt)
 
+    @operation
     def send(self, signer: Signer, message: Message, patience: Patience | None = None) -> Flow[Committed]:
         """Builds, submits, and requires the code 0. Raises what :func:`dta.client.ledger.submit.submit` does."""
         tx = yield from self.build(signer, message)
         return (yield from submit(tx, patience)).require_ok()
 
 
-def _flows(trust: Trust | TrustFile, max_age_s: float, wait_s: float) -> LedgerFlows:
-    return LedgerFlows(VerifiedReader(trust, max_age_s=max_age_s, wait_s=wait_s))
+class LedgerFlows(Operations):
+    """The operations as flows, for other flows to run."""
+
+    def __init__(self, trust: Trust | TrustFile, max_age_s: float, wait_s: float) -> None:
+        self.reader = VerifiedReader(trust, max_age_s=max_age_s, wait_s=wait_s)
+
+    @property
+    def trust(self) -> Trust:
+        """What this client believes."""
+        return self.reader.trust
 
 
-class Ledger:
-    """The blocking client. Records are proved; a missing one raises NotFound. ``at_least``: not below this height."""
+class _Face(Operations, Generic[R]):
+    """Somebody who runs the operations."""
+
+    rpc: R
 
     def __init__(
         self,
-        rpc: Rpc,
+        rpc: R,
         trust: Trust | TrustFile,
         *,
         max_age_s: float = DEFAULT_MAX_AGE_S,
         wait_s: float = DEFAULT_WAIT_S,
     ) -> None:
         self.rpc = rpc
-        self.flows = _flows(trust, max_age_s, wait_s)
+        self.flows = LedgerFlows(trust, max_age_s, wait_s)
         self.trust = self.flows.trust
+
+
+class Ledger(_Face[Rpc], Blocking):
+    """The blocking client."""
 
     def find(self, leaf: Leaf[M], at_least: int = 0) -> M | None:
         """Any record of :mod:`dta.client.ledger.leaves`, or None where it is proved that there is none."""
-        return self.rpc.run(self.flows.find(leaf, at_least))
+        return self.rpc.run(self.flows.reader.find(leaf, at_least))
 
     def get(self, leaf: Leaf[M], at_least: int = 0) -> M:
         """Any record of :mod:`dta.client.ledger.leaves`."""
-        return self.rpc.run(self.flows.get(leaf, at_least))
-
-    def prove(self, key: bytes, height: int | None = None) -> VerifiedValue:
-        """A raw leaf, with the height and the header that prove it."""
-        return self.rpc.run(self.flows.reader.get(key, height))
-
-    def identity(self, id_: bytes, at_least: int = 0) -> identity_pb2.IdentityRecord:
-        """An identity."""
-        return self.get(leaves.identity(id_), at_least)
-
-    def fiduciary(self, id_: bytes, at_least: int = 0) -> identity_pb2.FiduciaryRecord:
-        """A fiduciary."""
-        return self.get(leaves.fiduciary(id_), at_least)
-
-    def vault(self, id_: bytes, at_least: int = 0) -> custody_pb2.VaultRecord:
-        """A vault."""
-        return self.get(leaves.vault(id_), at_least)
-
-    def vault_keys(self, id_: bytes, at_least: int = 0) -> VaultView:
-        """A vault with its keys, all of one state."""
-        return self.rpc.run(self.flows.vault_view(id_, at_least))
-
-    def order(self, id_: bytes, at_least: int = 0) -> custody_pb2.OrderRecord:
-        """An order."""
-        return self.get(leaves.order(id_), at_least)
-
-    def order_view(self, id_: bytes, at_least: int = 0) -> OrderView:
-        """An order with what its fiduciaries did."""
-        return self.rpc.run(self.flows.order_view(id_, at_least))
-
-    def request(self, id_: bytes, at_least: int = 0) -> custody_pb2.RequestRecord:
-        """A request."""
-        return self.get(leaves.request(id_), at_least)
-
-    def request_view(self, id_: bytes, at_least: int = 0) -> RequestView:
-        """A request with its order and answers."""
-        return self.rpc.run(self.flows.request_view(id_, at_least))
-
-    def authority_members(self, authority: bytes, at_least: int = 0) -> AuthorityMembers:
-        """An authority key and the members of its epoch in force."""
-        return self.rpc.run(self.flows.authority_members(authority, at_least))
-
-    def params(self) -> params_pb2.Params:
-        """The consensus parameters."""
-        return self.get(leaves.params())
-
-    def status(self) -> requests.Status:
-        """What the node says of itself; not verified."""
-        return self.rpc.call(requests.status())
-
-    def build(self, signer: Signer, message: Message, expiry_blocks: int = DEFAULT_EXPIRY_BLOCKS) -> SignedBytes:
-        """A new signed transaction: keep its bytes if it must survive this process."""
-        return self.rpc.run(self.flows.build(signer, message, expiry_blocks))
-
-    def submit(self, tx: SignedBytes, patience: Patience | None = None, since_height: int | None = None) -> Committed:
-        """Sends the same bytes until they are in a block; see :func:`dta.client.ledger.submit.submit`."""
-        return self.rpc.run(submit(tx, patience, since_height))
-
-    def send(self, signer: Signer, message: Message, patience: Patience | None = None) -> Committed:
-        """Builds, submits, and requires the code 0."""
-        return self.rpc.run(self.flows.send(signer, message, patience))
+        return self.rpc.run(self.flows.reader.record(leaf, at_least))
 
 
-class AsyncLedger:
-    """The same as :class:`Ledger` under asyncio."""
-
-    def __init__(
-        self,
-        rpc: AsyncRpc,
-        trust: Trust | TrustFile,
-        *,
-        max_age_s: float = DEFAULT_MAX_AGE_S,
-        wait_s: float = DEFAULT_WAIT_S,
-    ) -> None:
-        self.rpc = rpc
-        self.flows = _flows(trust, max_age_s, wait_s)
-        self.trust = self.flows.trust
+class AsyncLedger(_Face[AsyncRpc], Awaiting):
+    """The same under asyncio."""
 
     async def find(self, leaf: Leaf[M], at_least: int = 0) -> M | None:
-        """Any record of :mod:`dta.client.ledger.leaves`, or None where it is proved that there is none."""
-        return await self.rpc.run(self.flows.find(leaf, at_least))
+        """As :meth:`Ledger.find`: these two by hand, since their types depend on the leaf's."""
+        return await self.rpc.run(self.flows.reader.find(leaf, at_least))
 
     async def get(self, leaf: Leaf[M], at_least: int = 0) -> M:
-        """Any record of :mod:`dta.client.ledger.leaves`."""
-        return await self.rpc.run(self.flows.get(leaf, at_least))
-
-    async def prove(self, key: bytes, height: int | None = None) -> VerifiedValue:
-        """A raw leaf, with the height and the header that prove it."""
-        return await self.rpc.run(self.flows.reader.get(key, height))
-
-    async def identity(self, id_: bytes, at_least: int = 0) -> identity_pb2.IdentityRecord:
-        """An identity."""
-        return await self.get(leaves.identity(id_), at_least)
-
-    async def fiduciary(self, id_: bytes, at_least: int = 0) -> identity_pb2.FiduciaryRecord:
-        """A fiduciary."""
-        return await self.get(leaves.fiduciary(id_), at_least)
-
-    async def vault(self, id_: bytes, at_least: int = 0) -> custody_pb2.VaultRecord:
-        """A vault."""
-        return await self.get(leaves.vault(id_), at_least)
-
-    async def vault_keys(self, id_: bytes, at_least: int = 0) -> VaultView:
-        """A vault with its keys, all of one state."""
-        return await self.rpc.run(self.flows.vault_view(id_, at_least))
-
-    async def order(self, id_: bytes, at_least: int = 0) -> custody_pb2.OrderRecord:
-        """An order."""
-        return await self.get(leaves.order(id_), at_least)
-
-    async def order_view(self, id_: bytes, at_least: int = 0) -> OrderView:
-        """An order with what its fiduciaries did."""
-        return await self.rpc.run(self.flows.order_view(id_, at_least))
-
-    async def request(self, id_: bytes, at_least: int = 0) -> custody_pb2.RequestRecord:
-        """A request."""
-        return await self.get(leaves.request(id_), at_least)
-
-    async def request_view(self, id_: bytes, at_least: int = 0) -> RequestView:
-        """A request with its order and answers."""
-        return await self.rpc.run(self.flows.request_view(id_, at_least))
-
-    async def authority_members(self, authority: bytes, at_least: int = 0) -> AuthorityMembers:
-        """An authority key and the members of its epoch in force."""
-        return await self.rpc.run(self.flows.authority_members(authority, at_least))
-
-    async def params(self) -> params_pb2.Params:
-        """The consensus parameters."""
-        return await self.get(leaves.params())
-
-    async def status(self) -> requests.Status:
-        """What the node says of itself; not verified."""
-        return await self.rpc.call(requests.status())
-
-    async def build(self, signer: Signer, message: Message, expiry_blocks: int = DEFAULT_EXPIRY_BLOCKS) -> SignedBytes:
-        """A new signed transaction: keep its bytes if it must survive this process."""
-        return await self.rpc.run(self.flows.build(signer, message, expiry_blocks))
-
-    async def submit(
-        self, tx: SignedBytes, patience: Patience | None = None, since_height: int | None = None
-    ) -> Committed:
-        """Sends the same bytes until they are in a block; see :func:`dta.client.ledger.submit.submit`."""
-        return await self.rpc.run(submit(tx, patience, since_height))
-
-    async def send(self, signer: Signer, message: Message, patience: Patience | None = None) -> Committed:
-        """Builds, submits, and requires the code 0."""
-        return await self.rpc.run(self.flows.send(signer, message, patience))
+        """As :meth:`Ledger.get`."""
+        return await self.rpc.run(self.flows.reader.record(leaf, at_least))

@@ -7,8 +7,9 @@ step that failed. docs/spec/light-client.md; docs/adr/0009-verified-reads.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from abci_app.codes import Code, info
 from abci_app.pb.dta.v1 import params_pb2
@@ -18,8 +19,11 @@ from dta.base.errors import BadAnswer, DtaError, JsonValue, NotFound, NotVerifie
 from dta.client.ledger import requests
 from dta.client.ledger.flow import Flow, call, elapsed_s, sleep, wall_time_s
 from dta.client.ledger.headers import Trust
+from dta.client.ledger.leaves import Leaf
 from dta.light.trust import TrustFile
 from dta.light.types import Header
+
+M = TypeVar("M", bound=Message)
 
 STORE_PATH = "/store"
 PROOF_TYPE = "ics23:jmt"
@@ -79,6 +83,18 @@ class VerifiedReader:
         else:
             head = yield from self.head_at(height)
         return (yield from self.get_at(head, key))
+
+    def find(self, leaf: Leaf[M], at_least: int = 0) -> Flow[M | None]:
+        """The record, or None where it is proved that there is none. Raises what :meth:`get` does."""
+        return leaf.read((yield from self.get(leaf.key, at_least=at_least)).value)
+
+    def record(self, leaf: Leaf[M], at_least: int = 0) -> Flow[M]:
+        """The record. Raises NotFound where it is proved that there is none, and what :meth:`get` does."""
+        return leaf.found((yield from self.find(leaf, at_least)))
+
+    def find_at(self, head: Head, leaf: Leaf[M]) -> Flow[M | None]:
+        """The record in the state of ``head``."""
+        return leaf.read((yield from self.get_at(head, leaf.key)).value)
 
     def head(self, at_least: int = 0) -> Flow[Head]:
         """The newest height whose state can be proved: fresh, verified, of the right chain, and >= ``at_least``."""

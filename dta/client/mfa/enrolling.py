@@ -81,10 +81,10 @@ def open_secret(flows: LedgerFlows, ticket: Ticket) -> Flow[ClientSecret]:
     found = yield from view_flow(flows, enrolment.realm)
     facts = found.facts(gid)
     head = yield from flows.reader.head(found.height)
-    record = yield from flows.find_at(head, leaves.realm_client(enrolment.realm, enrolment.client))
+    record = yield from flows.reader.find_at(head, leaves.realm_client(enrolment.realm, enrolment.client))
     if record is None:
         raise _not_authorised(enrolment)
-    item = yield from flows.find_at(head, leaves.extraction_item(record.request, record.item))
+    item = yield from flows.reader.find_at(head, leaves.extraction_item(record.request, record.item))
     if item is None or item.transport != enrolment.message.transport_key:
         raise _not_authorised(enrolment)
     answer = yield from issued.find_at(flows, head, record.request, record.item)

@@ -64,7 +64,7 @@ def find(flows: LedgerFlows, facts: RealmFacts, client: bytes, day: int) -> Flow
     """The permit s*D, from verified partials. Raises NotFound (proved: none was asked for), NotIssued, NotVerified."""
     head = yield from flows.reader.head()
     leaf = leaves.permit(facts.realm, day, client)
-    record = yield from flows.find_at(head, leaf)
+    record = yield from flows.reader.find_at(head, leaf)
     if record is None:
         raise NotFound(
             f"no permit was issued to this client for day {day}",

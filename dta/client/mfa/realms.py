@@ -53,9 +53,9 @@ def view_flow(flows: LedgerFlows, realm: bytes, at_least: int = 0) -> Flow[Realm
     """A realm and its key. Raises NotFound."""
     head = yield from flows.reader.head(at_least)
     leaf = leaves.realm(realm)
-    record = leaf.found((yield from flows.find_at(head, leaf)))
+    record = leaf.found((yield from flows.reader.find_at(head, leaf)))
     key = leaves.authority(record.authority)
-    return RealmView(record, key.found((yield from flows.find_at(head, key))), head.height)
+    return RealmView(record, key.found((yield from flows.reader.find_at(head, key))), head.height)
 
 
 def view(ledger: Ledger, realm: bytes, at_least: int = 0) -> RealmView:

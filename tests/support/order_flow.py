@@ -8,7 +8,8 @@ answers, a gateway that is down, a fiduciary that is silent or answers with a ba
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -16,33 +17,39 @@ from typing import Any
 
 import httpx
 from google.protobuf.message import Message
-from light_chain import START_S, ClockedRpc, Node, b64, hexed
-from light_chain import Chain as LightChain
 from nacl.signing import SigningKey
 
-from abci_app import canonical, transition
+from abci_app import transition
 from abci_app.block import Changes, TxResult
 from abci_app.cid import cid_of
 from abci_app.crypto import ed25519
 from abci_app.hashing import u32
 from abci_app.mempool import Mempool
 from abci_app.params import default_params
-from abci_app.pb.dta.v1 import authority_pb2, envelope_pb2, params_pb2, tx_pb2
+from abci_app.pb.dta.v1 import authority_pb2, params_pb2, tx_pb2
 from abci_app.pb.dta.v1 import custody_pb2 as pb
-from abci_app.state import due, keys
-from abci_app.state.due import Due, DueKind
+from abci_app.state import keys
+from abci_app.state.due import DueKind
 from abci_app.state.memory_view import MemoryView
-from abci_app.state.records import EXTRACTIONS, IDENTITIES, ORDERS, REQUESTS, VAULTS
+from abci_app.state.records import IDENTITIES, REQUESTS
+from abci_app.state.view import StateView
 from dta.base.secret import SecretBytes
 from dta.blocks.auth import put_statement, read_claim
 from dta.client.custody.blocks import Blocks
 from dta.client.custody.session import Party, Session, Step
 from dta.client.ledger.ledger import Ledger
+from dta.crypto.scalar import SecretScalar
 from dta.custodians.hsm_realm import HsmRealm
-from dta.custodians.plugin import CustodyContext, Entrusted, OrderRejected
+from dta.custodians.registry import Loaded
+from dta.node.agent.jobs import perform, wanted_blocks
+from dta.node.hooks.errors import NotDue
+from dta.node.hooks.plan import Job, plan
+from dta.node.hooks.tools import Pinned, Tools
 from tests.support.actors import Actor, seeded
-from tests.support.authority import Dealt, install_new, message_of, reshare
+from tests.support.authority import Dealt, install_new, reshare
 from tests.support.chain import CHAIN_ID, Chain, make_genesis
+from tests.support.light_chain import START_S, ClockedRpc, Node, b64, hexed
+from tests.support.light_chain import Chain as LightChain
 
 REALM = HsmRealm()
 
@@ -146,75 +153,66 @@ class LiveChain(LightChain):
 
 @dataclass
 class Agent:
-    """A fiduciary's node. ``silent``: kinds that it leaves undone; ``spoil`` changes an answer's share."""
+    """A fiduciary's node: the real plan and the real hooks. ``silent``: kinds that it leaves undone.
+
+    ``spoil`` changes what goes into an answer, as a fiduciary that cheats does.
+    """
 
     chain: LiveChain
     founder: Actor
     silent: set[DueKind] = field(default_factory=set)
     spoil: Callable[[pb.RequestRecord], bytes | None] = lambda request: None
-    sent: set[tuple[DueKind, bytes, int]] = field(default_factory=set)
+    sent: set[Job] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.keystore = RamKeystore(self.founder.name.encode())
-        self.context = CustodyContext(self.chain.replica.gid, self.founder.identity, self.keystore)
+        self.tools = Tools(
+            self.founder.identity, self.chain.replica.gid, Loaded({"hsm-realm": REALM}, {}),
+            lambda: self.keystore,  # type: ignore[arg-type, return-value]
+            self._pin, self._share_of,
+        )  # fmt: skip
+
+    @contextmanager
+    def _pin(self) -> Iterator[Pinned]:
+        replica = self.chain.replica
+        yield Pinned(replica.view, replica.height, replica.time_s)
+
+    def _share_of(self, view: StateView, authority: bytes, epoch: int) -> SecretScalar:
+        dealt = self.chain.dealt[authority]
+        assert epoch == dealt.epoch
+        return SecretScalar(dealt.shares[self.founder.identity][1])
 
     def act(self) -> list[bytes]:
+        """What it sends after a block: each result once, as long as it is owed."""
         replica = self.chain.replica
+        owed = plan(replica.view, self.founder.identity, replica.time_s, replica.height + 1)
+        self.sent &= {*owed}
         txs = []
-        for key, value in replica.view.index_scan(keys.due_prefix(self.founder.identity)):
-            job = due.parse(key, value)
-            late = job.from_time_s > replica.time_s or job.from_height > replica.height
-            if late or job.kind in self.silent or (job.kind, job.subject, job.from_height) in self.sent:
+        for job in owed:
+            if job.kind in self.silent or job in self.sent:
                 continue
-            message = self._answer(job)
+            message = self._perform(job)
             if message is not None:
-                self.sent.add((job.kind, job.subject, job.from_height))
+                self.sent.add(job)
                 txs.append(replica.tx(self.founder, message, key=self.founder.node_key))
         return txs
 
-    def _answer(self, job: Due) -> Message | None:
-        view = self.chain.replica.view
-        if job.kind == DueKind.PUBLISH_VAULT_KEY:
-            vault_key = REALM.vault_key(self.context, VAULTS.get(view, job.subject))
-            return tx_pb2.PublishVaultKey(vault=job.subject, key=vault_key)
-        if job.kind == DueKind.ERASE_VAULT:
-            REALM.erase(self.context, VAULTS.get(view, job.subject))
-            return tx_pb2.ConfirmVaultErased(vault=job.subject)
-        if job.kind == DueKind.FULFIL_ORDER:
-            return self._accept(job.subject)
-        extraction = EXTRACTIONS.find(view, job.subject)
-        if extraction is not None:
-            dealt = self.chain.dealt[extraction.authority]
-            return message_of(view, self.chain.replica.gid, dealt, self.founder, job.subject)
-        return self._release(REQUESTS.get(view, job.subject))
-
-    def _entrusted(self, order: pb.OrderRecord) -> Entrusted | None:
-        view = self.chain.replica.view
-        block = self.chain.gateways.find(order.envelope_cid)
-        if block is None:
-            return None
-        return Entrusted(order, VAULTS.get(view, order.vault), IDENTITIES.get(view, order.principal), block)
-
-    def _accept(self, order_id: bytes) -> Message | None:
-        entrusted = self._entrusted(ORDERS.get(self.chain.replica.view, order_id))
-        if entrusted is None:
+    def _perform(self, job: Job) -> Message | None:
+        """None where it turns out not to be owed, or a block is not to be had yet: as the runner does."""
+        with self._pin() as now:
+            found = {cid: self.chain.gateways.find(cid) for cid in wanted_blocks(job, now)}
+        blocks = {cid: block for cid, block in found.items() if block is not None}
+        if len(blocks) < len(found):
             return None
         try:
-            REALM.accept(self.context, entrusted)
-        except OrderRejected as rejected:
-            return tx_pb2.RejectOrder(order=order_id, rejection=rejected.rejection)
-        return tx_pb2.FulfilOrder(order=order_id)
-
-    def _release(self, request: pb.RequestRecord) -> Message | None:
-        order = ORDERS.get(self.chain.replica.view, request.order)
-        entrusted, block = self._entrusted(order), self.chain.gateways.find(request.keys_cid)
-        if entrusted is None or block is None:
+            message = perform(job, self.tools, blocks)
+        except NotDue:
             return None
-        envelope = canonical.decode(envelope_pb2.Envelope, block, 1 << 20)
-        keys_of = canonical.decode(pb.RequestKeys, envelope.body, 1 << 20)
-        index = list(order.fiduciaries).index(self.founder.identity)
-        sealed = REALM.release(self.context, entrusted, request, keys_of.keys[index])
-        return tx_pb2.FulfilSecret(request=request.id, sealed=self.spoil(request) or sealed)
+        if isinstance(message, tx_pb2.FulfilSecret):
+            sealed = self.spoil(REQUESTS.get(self.chain.replica.view, job.subject))
+            if sealed is not None:
+                message.sealed = sealed
+        return message
 
 
 class Gateways:
