@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
-from abci_app.authority import epochs, parties, record, rules
+from abci_app.authority import epochs, faults, parties, record, rules
 from abci_app.codes import Code
-from abci_app.errors import Refusal
+from abci_app.errors import Refusal, StateBroken
 from abci_app.execution.context import Context
+from abci_app.execution.transitions import Transitions, complete
 from abci_app.identities import documents
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.state import due, keys
@@ -16,15 +18,27 @@ from abci_app.state.due import DueKind
 from abci_app.state.overlay import Overlay
 from abci_app.state.records import AUTHORITIES, CEREMONIES, EPOCHS
 
-DUE_OF = {
+DUE_OF: Final = complete(pb.CeremonyPhase, {
+    pb.CEREMONY_PHASE_CONSENT: None,
     pb.CEREMONY_PHASE_ACCEPT: DueKind.ACCEPT_CEREMONY,
     pb.CEREMONY_PHASE_DEAL: DueKind.DEAL_SHARES,
     pb.CEREMONY_PHASE_DISPUTE: DueKind.DISPUTE_DEALINGS,
     pb.CEREMONY_PHASE_CONFIRM: DueKind.CONFIRM_SHARE,
-}
-"""What hooks owe in each phase."""
+    pb.CEREMONY_PHASE_DONE: None,
+    pb.CEREMONY_PHASE_FAILED: None,
+}, but=("CEREMONY_PHASE_UNSPECIFIED",))  # fmt: skip
+"""What hooks owe in each phase; None: nothing, it is people's, or over."""
 
-_SILENT = (pb.FAULT_SILENT_ACCEPT, pb.FAULT_SILENT_DEAL, pb.FAULT_SILENT_CONFIRM)
+PHASES: Final = Transitions(pb.CeremonyPhase, {
+    pb.CEREMONY_PHASE_CONSENT: (pb.CEREMONY_PHASE_ACCEPT, pb.CEREMONY_PHASE_FAILED),
+    pb.CEREMONY_PHASE_ACCEPT: (pb.CEREMONY_PHASE_DEAL, pb.CEREMONY_PHASE_FAILED),
+    pb.CEREMONY_PHASE_DEAL: (pb.CEREMONY_PHASE_DISPUTE, pb.CEREMONY_PHASE_FAILED),
+    pb.CEREMONY_PHASE_DISPUTE: (pb.CEREMONY_PHASE_CONFIRM, pb.CEREMONY_PHASE_FAILED),
+    pb.CEREMONY_PHASE_CONFIRM: (pb.CEREMONY_PHASE_DONE, pb.CEREMONY_PHASE_FAILED),
+    pb.CEREMONY_PHASE_DONE: (),
+    pb.CEREMONY_PHASE_FAILED: (),
+})  # fmt: skip
+"""An attempt begins in one of the first two, and goes on by this table alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +137,25 @@ def enter(
     owing: Sequence[bytes] = (),
 ) -> None:
     """From the next block on it is in ``phase``; ``owing`` are the fiduciaries whose hooks have something to do."""
-    ceremony.phase = phase
+    _move(ceremony, phase)
     ceremony.phase_height = context.height
     ceremony.deadline_height = context.height + (_window(context, ceremony) if blocks is None else blocks)
     ceremony.blocks = 0
     put(context.state, ceremony)
-    for fiduciary in owing:
-        due.add(context.state, fiduciary, DUE_OF[phase], ceremony.id)
+    kind = DUE_OF[phase]
+    if kind is not None:
+        for fiduciary in owing:
+            due.add(context.state, fiduciary, kind, ceremony.id)
     emit(context, ceremony, phase_name(phase))
+
+
+def _move(ceremony: pb.CeremonyRecord, to: pb.CeremonyPhase) -> None:
+    if ceremony.phase == pb.CEREMONY_PHASE_UNSPECIFIED:
+        if to not in (pb.CEREMONY_PHASE_CONSENT, pb.CEREMONY_PHASE_ACCEPT):
+            raise StateBroken("an attempt begins with consent or acceptance")
+    else:
+        PHASES.check(ceremony.phase, to)
+    ceremony.phase = to
 
 
 def _window(context: Context, ceremony: pb.CeremonyRecord) -> int:
@@ -139,7 +164,7 @@ def _window(context: Context, ceremony: pb.CeremonyRecord) -> int:
 
 def clear_due(context: Context, ceremony: pb.CeremonyRecord, everybody: Sequence[pb.CeremonyParty]) -> None:
     """Nothing is owed in the phase that ends."""
-    kind = DUE_OF.get(ceremony.phase)
+    kind = DUE_OF[ceremony.phase]
     if kind is not None:
         for party in everybody:
             due.remove(context.state, party.fiduciary, kind, ceremony.id)
@@ -148,7 +173,7 @@ def clear_due(context: Context, ceremony: pb.CeremonyRecord, everybody: Sequence
 def finish(context: Context, ceremony: pb.CeremonyRecord) -> None:
     """It has made its epoch. A member that has not confirmed yet still owes it."""
     context.state.index_delete(keys.open_ceremonies(ceremony.id))
-    ceremony.phase = pb.CEREMONY_PHASE_DONE
+    _move(ceremony, pb.CEREMONY_PHASE_DONE)
     ceremony.ended_height = context.height
     put(context.state, ceremony)
     authority = AUTHORITIES.get(context.state, ceremony.authority)
@@ -165,12 +190,12 @@ def fail(context: Context, ceremony: pb.CeremonyRecord, failure: pb.Failure) -> 
     everybody = parties.of(context.state, ceremony.id)
     clear_due(context, ceremony, everybody)
     context.state.index_delete(keys.open_ceremonies(ceremony.id))
-    ceremony.phase = pb.CEREMONY_PHASE_FAILED
+    _move(ceremony, pb.CEREMONY_PHASE_FAILED)
     ceremony.failure = failure
     ceremony.ended_height = context.height
     emit(context, ceremony, "failed", reason=pb.Failure.Name(failure).removeprefix("FAILURE_").lower())
     for party in everybody:
-        if is_culprit(ceremony, party):
+        if faults.is_culprit(ceremony, party):
             fault = pb.Fault.Name(party.fault).removeprefix("FAULT_").lower()
             emit(context, ceremony, "culprit", fiduciary=party.fiduciary, fault=fault)
     authority = AUTHORITIES.get(context.state, ceremony.authority)
@@ -189,13 +214,6 @@ def fail(context: Context, ceremony: pb.CeremonyRecord, failure: pb.Failure) -> 
         schedule(context, authority)
         AUTHORITIES.put(context.state, authority, authority.id)
     put(context.state, ceremony)
-
-
-def is_culprit(ceremony: pb.CeremonyRecord, party: pb.CeremonyParty) -> bool:
-    """Whether a failed attempt names this party. Silence in Deal alone fails no attempt that had enough dealings."""
-    if party.fault == pb.FAULT_SILENT_DEAL:
-        return ceremony.failure == pb.FAILURE_TOO_FEW_DEALINGS
-    return party.fault != pb.FAULT_NONE
 
 
 def _next_plan(
@@ -217,8 +235,8 @@ def _next_plan(
         for party in everybody
         if documents.is_active_fiduciary(context.state, party.fiduciary, context.time_s)
     ]
-    blameless = [party for party in active if not is_culprit(ceremony, party)]
-    excused = [party for party in active if not is_culprit(ceremony, party) or party.fault in _SILENT]
+    blameless = [party for party in active if not faults.is_culprit(ceremony, party)]
+    excused = [party for party in active if not faults.is_culprit(ceremony, party) or faults.was_silent(party)]
     return _plan(context, authority, ceremony, blameless) or _plan(context, authority, ceremony, excused)
 
 

@@ -7,7 +7,7 @@ together: at ``threshold`` answers of one epoch. When another epoch takes over, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +19,7 @@ from abci_app.crypto.curve import BadPoint
 from abci_app.crypto.extraction import possession_holds
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
+from abci_app.execution.transitions import Transitions, complete
 from abci_app.pb.dta.v1 import authority_pb2
 from abci_app.pb.dta.v1 import extraction_pb2 as pb
 from abci_app.state import due, keys
@@ -26,29 +27,37 @@ from abci_app.state.deadlines import DeadlineKind
 from abci_app.state.due import DueKind
 from abci_app.state.records import EXTRACTION_ITEMS, EXTRACTION_LOADS, EXTRACTIONS
 
-PURPOSE: Final[dict[int, authority_pb2.Purpose]] = {
+PURPOSE: Final[Mapping[int, authority_pb2.Purpose]] = complete(pb.Use, {
     pb.USE_CLIENT: authority_pb2.PURPOSE_MFA,
     pb.USE_SERVER: authority_pb2.PURPOSE_MFA,
     pb.USE_PERMIT: authority_pb2.PURPOSE_MFA,
     pb.USE_CUSTODY: authority_pb2.PURPOSE_CUSTODY,
     pb.USE_SIGN: authority_pb2.PURPOSE_SIGNING,
-}
-DUE: Final[dict[int, DueKind]] = {
+}, but=("USE_UNSPECIFIED",))  # fmt: skip
+DUE: Final[Mapping[int, DueKind]] = complete(pb.Use, {
     pb.USE_CLIENT: DueKind.SUBMIT_PARTIALS,
     pb.USE_SERVER: DueKind.SUBMIT_PARTIALS,
     pb.USE_PERMIT: DueKind.SUBMIT_UNBLINDED,
     pb.USE_CUSTODY: DueKind.FULFIL_SECRET,
     pb.USE_SIGN: DueKind.SUBMIT_UNBLINDED,
-}
+}, but=("USE_UNSPECIFIED",))  # fmt: skip
+TRANSITIONS: Final = Transitions(pb.ExtractionStatus, {
+    pb.EXTRACTION_STATUS_PENDING: (
+        pb.EXTRACTION_STATUS_COMPLETED, pb.EXTRACTION_STATUS_EXPIRED, pb.EXTRACTION_STATUS_CANCELLED,
+    ),
+    pb.EXTRACTION_STATUS_COMPLETED: (),
+    pb.EXTRACTION_STATUS_EXPIRED: (),
+    pb.EXTRACTION_STATUS_CANCELLED: (),
+})  # fmt: skip
 # About the microseconds of one partial when it is answered: points decoded, proof verified, leaves written.
 BLINDED_COST_G1: Final = 1_800
 BLINDED_COST_G2: Final = 3_000
 UNBLINDED_COST: Final = 1_200
 ANSWER_BASE_COST: Final = 5_000
-ANSWER_COST: Final = {
+ANSWER_COST: Final[Mapping[int, int]] = complete(pb.Use, {
     pb.USE_CLIENT: BLINDED_COST_G1, pb.USE_SERVER: BLINDED_COST_G2, pb.USE_PERMIT: UNBLINDED_COST,
     pb.USE_CUSTODY: BLINDED_COST_G1, pb.USE_SIGN: UNBLINDED_COST,
-}  # fmt: skip
+}, but=("USE_UNSPECIFIED",))  # fmt: skip
 BLINDED: Final = (pb.USE_CLIENT, pb.USE_SERVER, pb.USE_CUSTODY)
 _OF_ORDERS: Final = (pb.USE_CUSTODY, pb.USE_SIGN)  # their requests have a deadline of their own
 HOLDERS: Final = 8
@@ -237,6 +246,7 @@ def get(context: Context, request: bytes) -> pb.ExtractionRecord:
 
 def end(context: Context, record: pb.ExtractionRecord, to: pb.ExtractionStatus) -> None:
     """The request is complete, expired or cancelled: nothing of it is due any more. Puts it."""
+    TRANSITIONS.check(record.status, to)
     record.status = to
     record.ended_height = context.height
     record.ended_tx = context.tx_hash

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app.authority import record
+from abci_app.authority import faults, record
 from abci_app.codes import Code
 from abci_app.errors import Refusal, StateBroken
 from abci_app.execution.context import Context
@@ -13,8 +13,6 @@ from abci_app.state import keys
 from abci_app.state.overlay import Overlay
 from abci_app.state.records import CEREMONY_PARTIES, IDENTITIES
 from abci_app.state.view import StateView
-
-COSTS_SEAT = (pb.FAULT_WRONG_SHARE, pb.FAULT_FALSE_ACCUSATION, pb.FAULT_NOT_ACTIVE, pb.FAULT_ZERO_SHARE)
 
 
 def of(view: StateView, ceremony: bytes) -> list[pb.CeremonyParty]:
@@ -45,7 +43,7 @@ def put(state: Overlay, ceremony: pb.CeremonyRecord, party: pb.CeremonyParty) ->
 
 def blame(context: Context, party: pb.CeremonyParty, fault: pb.Fault, other: bytes = b"") -> None:
     """Note a fault; what cost a seat stays. The caller puts the party."""
-    if party.fault in COSTS_SEAT:
+    if faults.costs_seat(party):
         return
     party.fault = fault
     party.fault_height = context.height
@@ -66,12 +64,12 @@ def version(view: StateView, party: pb.CeremonyParty) -> int:
 
 def may_deal(party: pb.CeremonyParty) -> bool:
     """Whether its dealing counts, once it has dealt."""
-    return bool(party.dealer_index) and party.fault not in COSTS_SEAT
+    return bool(party.dealer_index) and not faults.costs_seat(party)
 
 
 def has_seat(party: pb.CeremonyParty) -> bool:
     """Whether it is a member of the frozen record and has not lost its seat."""
-    return bool(party.index) and party.fault not in COSTS_SEAT
+    return bool(party.index) and not faults.costs_seat(party)
 
 
 def put_dealing(state: Overlay, ceremony: pb.CeremonyRecord, party: pb.CeremonyParty, dealing: pb.Dealing) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 from abci_app.authority import ceremonies, epochs, extractions, finalise, parties, record, rules
 from abci_app.errors import StateBroken
 from abci_app.execution.context import Context
+from abci_app.execution.transitions import complete
 from abci_app.identities import documents
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.state import due, keys
@@ -232,10 +233,10 @@ def _end_epoch(context: Context, authority: pb.AuthorityRecord) -> None:
         due.remove(context.state, member.fiduciary, DueKind.CONFIRM_SHARE, epoch.ceremony)
 
 
-_STEP: Final[Mapping[int, Callable[[Context, pb.CeremonyRecord], None]]] = {
+_STEP: Final[Mapping[int, Callable[[Context, pb.CeremonyRecord], None]]] = complete(pb.CeremonyPhase, {
     pb.CEREMONY_PHASE_CONSENT: _consent,
     pb.CEREMONY_PHASE_ACCEPT: _accept,
     pb.CEREMONY_PHASE_DEAL: _deal,
     pb.CEREMONY_PHASE_DISPUTE: _dispute,
     pb.CEREMONY_PHASE_CONFIRM: _confirm,
-}
+}, but=("CEREMONY_PHASE_UNSPECIFIED", "CEREMONY_PHASE_DONE", "CEREMONY_PHASE_FAILED"))  # fmt: skip

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from abci_app.errors import StateBroken
+from abci_app.execution.transitions import Transitions
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 
-VAULT: Final[dict[int, tuple[int, ...]]] = {
+VAULT: Final = Transitions(pb.VaultStatus, {
     pb.VAULT_STATUS_OPEN: (pb.VAULT_STATUS_CLOSING,),
     pb.VAULT_STATUS_CLOSING: (pb.VAULT_STATUS_OPEN, pb.VAULT_STATUS_CLOSED),
     pb.VAULT_STATUS_CLOSED: (),
-}
+})
 
-ORDER: Final[dict[int, tuple[int, ...]]] = {
+ORDER: Final = Transitions(pb.OrderStatus, {
     pb.ORDER_STATUS_PLACED: (
         pb.ORDER_STATUS_ACTIVE, pb.ORDER_STATUS_CLOSED, pb.ORDER_STATUS_EXPIRED, pb.ORDER_STATUS_FAILED,
     ),
@@ -21,9 +21,9 @@ ORDER: Final[dict[int, tuple[int, ...]]] = {
     pb.ORDER_STATUS_CLOSED: (),
     pb.ORDER_STATUS_EXPIRED: (),
     pb.ORDER_STATUS_FAILED: (),
-}  # fmt: skip
+})  # fmt: skip
 
-REQUEST: Final[dict[int, tuple[int, ...]]] = {
+REQUEST: Final = Transitions(pb.RequestStatus, {
     pb.REQUEST_STATUS_PENDING: (
         pb.REQUEST_STATUS_GRANTED, pb.REQUEST_STATUS_VETOED, pb.REQUEST_STATUS_EXPIRED, pb.REQUEST_STATUS_CANCELLED,
     ),
@@ -34,27 +34,22 @@ REQUEST: Final[dict[int, tuple[int, ...]]] = {
     pb.REQUEST_STATUS_VETOED: (),
     pb.REQUEST_STATUS_EXPIRED: (),
     pb.REQUEST_STATUS_CANCELLED: (),
-}  # fmt: skip
+})  # fmt: skip
 
 
 def move_vault(vault: pb.VaultRecord, to: pb.VaultStatus) -> None:
     """Change the status, if the table has it."""
-    _check(VAULT, vault.status, to)
+    VAULT.check(vault.status, to)
     vault.status = to
 
 
 def move_order(order: pb.OrderRecord, to: pb.OrderStatus) -> None:
     """Change the status, if the table has it."""
-    _check(ORDER, order.status, to)
+    ORDER.check(order.status, to)
     order.status = to
 
 
 def move_request(request: pb.RequestRecord, to: pb.RequestStatus) -> None:
     """Change the status, if the table has it."""
-    _check(REQUEST, request.status, to)
+    REQUEST.check(request.status, to)
     request.status = to
-
-
-def _check(table: dict[int, tuple[int, ...]], at: int, to: int) -> None:
-    if to not in table.get(at, ()):
-        raise StateBroken(f"there is no transition from {at} to {to}")

@@ -8,13 +8,13 @@ waits, PASSED, and goes before any other (docs/spec/governance.md).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from abci_app.codes import Code
 from abci_app.errors import Refusal, StateBroken
 from abci_app.execution.context import Context
+from abci_app.execution.transitions import Transitions
 from abci_app.governance import actions, validators
 from abci_app.identities import documents
 from abci_app.pb.dta.v1 import governance_pb2 as pb
@@ -23,7 +23,7 @@ from abci_app.state.deadlines import DeadlineKind
 from abci_app.state.records import PROPOSALS, VOTES
 from abci_app.state.view import StateView
 
-TRANSITIONS: Final[Mapping[int, tuple[int, ...]]] = {
+TRANSITIONS: Final = Transitions(pb.ProposalStatus, {
     pb.PROPOSAL_STATUS_OPEN: (
         pb.PROPOSAL_STATUS_PASSED, pb.PROPOSAL_STATUS_REJECTED, pb.PROPOSAL_STATUS_EXPIRED,
         pb.PROPOSAL_STATUS_WITHDRAWN,
@@ -34,7 +34,7 @@ TRANSITIONS: Final[Mapping[int, tuple[int, ...]]] = {
     pb.PROPOSAL_STATUS_REJECTED: (),
     pb.PROPOSAL_STATUS_EXPIRED: (),
     pb.PROPOSAL_STATUS_WITHDRAWN: (),
-}  # fmt: skip
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +197,7 @@ def _try(context: Context, proposal: pb.ProposalRecord) -> Code:
 
 
 def _move(proposal: pb.ProposalRecord, to: pb.ProposalStatus) -> None:
-    if to not in TRANSITIONS[proposal.status]:
-        raise StateBroken(f"no way from {_name(proposal.status)} to {_name(to)}")
+    TRANSITIONS.check(proposal.status, to)
     proposal.status = to
 
 
