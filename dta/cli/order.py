@@ -10,6 +10,7 @@ import typer
 from abci_app.codes import info
 from abci_app.limits import MAX_ENVELOPE_BYTES
 from abci_app.pb.dta.v1 import custody_pb2 as pb
+from abci_app.pb.dta.v1 import params_pb2
 from dta.base.errors import JsonValue, NotFound, RpcError, UsageError
 from dta.base.secret import SecretBytes
 from dta.cli import authorities, order_release, policy
@@ -20,7 +21,7 @@ from dta.client.custody.orders import NewOrder
 from dta.client.ledger import leaves, requests
 from dta.client.ledger.ledger import OrderView
 from dta.client.ledger.tx import SignedBytes
-from dta.custodians import mpc_bls, registry
+from dta.custodians import registry
 
 app = typer.Typer(help="Orders: secrets in the fiduciaries' keeping.", no_args_is_help=True)
 
@@ -77,13 +78,20 @@ def place(
             threshold=threshold, expires_at_time_s=int(time.time()) + expires_in if expires_in else 0,
             expires_at_height=expires_at_height, allow_missing=allow_missing, title=title,
         )  # fmt: skip
-        if new.authority:
-            custodian_name = custodian_name or mpc_bls.NAME
-            work.session.talk(f"note: {mpc_bls.WARNING}")
-        else:
-            custodian_name = custodian_name or work.ledger.vault(new.vault).custodian
-        custodian = registry.custodian(custodian_name)
+        custodian = registry.custodian(custodian_name or _custodian_of(work, new))
+        if custodian.caveat:
+            work.session.talk(f"note: {custodian.caveat}")
         _show(work, orders.place(work.custody, custodian, new, wait_s=wait))
+
+
+def _custodian_of(work: Work, new: NewOrder) -> str:
+    """The vault's custodian; for an order under a key, the only one of the ledger's whose orders are."""
+    if not new.authority:
+        return work.ledger.vault(new.vault).custodian
+    names = [one.name for one in work.ledger.params().custodians if one.verifier == params_pb2.VERIFIER_EXTRACTION]
+    if len(names) != 1:
+        raise UsageError("which custodian?", hint=f"--custodian, one of: {', '.join(names) or 'none'}")
+    return names[0]
 
 
 @app.command("resume")

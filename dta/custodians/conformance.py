@@ -209,6 +209,11 @@ def _must_reject(bench: Bench, entrusted: Entrusted, what: str) -> None:
     raise AssertionError(f"{what} was accepted")
 
 
+def what_people_are_told_is_one_line(bench: Bench) -> None:
+    said = bench.custodian.caveat
+    assert said == "" or (said.isprintable() and said == said.strip()), "the caveat is not one line of text"
+
+
 CHECKS: Sequence[Callable[[Bench], None]] = (
     the_same_vault_has_the_same_key_and_another_has_another,
     everyone_accepts_and_any_threshold_gives_the_secret_back,
@@ -218,4 +223,5 @@ CHECKS: Sequence[Callable[[Bench], None]] = (
     what_another_principal_sealed_is_refused,
     an_envelope_is_good_for_its_own_order_only,
     an_erased_vault_releases_nothing,
+    what_people_are_told_is_one_line,
 )

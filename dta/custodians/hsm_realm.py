@@ -66,6 +66,8 @@ _REJECTIONS: Final = {
 class HsmRealm:
     """A :class:`dta.custodians.plugin.Custodian`."""
 
+    caveat = ""
+
     def vault_key(self, context: CustodyContext, vault: custody_pb2.VaultRecord) -> HpkeKey:
         context.keystore.ensure_prf_key(labels.vault(context.gid, vault.id))
         return _private_key(context, vault.id).public

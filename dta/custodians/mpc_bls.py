@@ -40,15 +40,15 @@ from dta.envelope.build import identity_sealed
 from dta.hsm.keystore import CheckStep
 
 NAME: Final = "mpc-bls"
-WARNING: Final = (
-    "mpc-bls: closing the order is enforced by the ledger, not by erasure; the order's key, once released, opens it "
-    "for ever; and it is not safe from a quantum computer"
-)
-"""What is said where somebody chooses it."""
 
 
 class MpcBls:
     """A :class:`dta.custodians.plugin.Custodian`."""
+
+    caveat = (
+        "mpc-bls: closing the order is enforced by the ledger, not by erasure; the order's key, once released, opens "
+        "it for ever; and it is not safe from a quantum computer"
+    )
 
     def vault_key(self, context: CustodyContext, vault: custody_pb2.VaultRecord) -> HpkeKey:
         del context, vault

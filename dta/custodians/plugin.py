@@ -168,6 +168,9 @@ class Recovered:
 class Custodian(Protocol):
     """A way to safeguard a secret. Every method of the fiduciary's side may raise KeystoreError: it is tried again."""
 
+    caveat: str
+    """One line that is said to whoever chooses this custodian for an order; empty where there is nothing to say."""
+
     def vault_key(self, context: CustodyContext, vault: custody_pb2.VaultRecord) -> HpkeKey:
         """The public key of the vault at this fiduciary; its private half made in the keystore if it is not there.
 

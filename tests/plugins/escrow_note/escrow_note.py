@@ -38,6 +38,8 @@ MARK = b"note"
 class EscrowNote:
     """One key, sealed whole to each fiduciary."""
 
+    caveat = "escrow-note: each fiduciary alone can read the secret"
+
     def vault_key(self, context: CustodyContext, vault: custody_pb2.VaultRecord) -> HpkeKey:
         context.keystore.ensure_prf_key(labels.vault(context.gid, vault.id))
         return self._private_key(context, vault.id).public
