@@ -24,6 +24,7 @@ EXIT_NOT_FOUND = 7
 EXIT_KEYSTORE = 8
 EXIT_EXPIRED = 9
 EXIT_UPGRADE = 10
+EXIT_INTERRUPTED = 130
 
 EXIT_CODES: Mapping[int, str] = {
     EXIT_OK: "done",
@@ -37,6 +38,7 @@ EXIT_CODES: Mapping[int, str] = {
     EXIT_KEYSTORE: "the keystore or HSM refused or failed",
     EXIT_EXPIRED: "the transaction expired without being committed: it will never be; sign a new one",
     EXIT_UPGRADE: "the ledger has moved on to a protocol version that this program lacks: install one that has it",
+    EXIT_INTERRUPTED: "interrupted",
 }
 """The documented exit codes of ``dta``, each with its meaning."""
 

@@ -1,1 +1,1 @@
-"""The command line, ``dta``: a command group is one file here and one line in ``main.py``."""
+"""The command line, ``dta``: ``commands.py`` lists what there is, and the modules beside it do it."""

@@ -20,8 +20,6 @@ from dta.client.ledger import authority, fiduciaries
 from dta.client.ledger.authority import AuthorityView
 from dta.client.names import NameBook
 
-app = typer.Typer(help="Keys that the fiduciaries hold together.", no_args_is_help=True)
-
 AuthorityId = Annotated[str, typer.Argument(help="The authority's name, its id, or the id's first digits.")]
 Members = Annotated[list[str] | None, typer.Option("--member", help="A fiduciary, by name or id; repeat it.")]
 Threshold = Annotated[int, typer.Option(min=0, help="How many use the key together; 0 takes the default.")]
@@ -37,7 +35,6 @@ class Purpose(StrEnum):
 _PURPOSES = {Purpose.custody: pb.PURPOSE_CUSTODY, Purpose.signing: pb.PURPOSE_SIGNING}
 
 
-@app.command("create")
 def create(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="What people call it.")],
@@ -67,7 +64,6 @@ def create(
     _proposed(session, done, id_, f"{chosen} of {len(members)}")
 
 
-@app.command("reshare")
 def reshare(
     context: typer.Context,
     which: AuthorityId,
@@ -93,7 +89,6 @@ def reshare(
     _proposed(session, done, found.record.id, f"{chosen} of {len(wanted.members)}")
 
 
-@app.command("accept")
 def accept(
     context: typer.Context,
     which: AuthorityId,
@@ -125,7 +120,6 @@ def accept(
     )  # fmt: skip
 
 
-@app.command("list")
 def list_authorities(context: typer.Context) -> None:
     """List all authorities, proved."""
     session = session_of(context)
@@ -142,7 +136,6 @@ def list_authorities(context: typer.Context) -> None:
     session.show({"authorities": [authority_json(one) for one in found]}, table(rows) or ["no authorities"])
 
 
-@app.command("show")
 def show(context: typer.Context, which: AuthorityId) -> None:
     """Show all of an authority, proved: its key, who holds shares, and where its ceremony stands or how it ended."""
     session = session_of(context)

@@ -13,10 +13,7 @@ from dta.cli.session import session_of
 from dta.client.ledger.reads import unverified_get
 from dta.node import state_diff
 
-app = typer.Typer(help="Look into the state.", no_args_is_help=True)
 
-
-@app.command("diff-state")
 def diff_state(
     context: typer.Context,
     home_a: Annotated[Path, typer.Argument(metavar="HOME_A", help="A stopped node's home.")],
@@ -44,7 +41,6 @@ def diff_state(
     raise typer.Exit(EXIT_NOT_VERIFIED)
 
 
-@app.command("prefix-hashes")
 def prefix_hashes(
     context: typer.Context,
     home: Annotated[Path | None, typer.Argument(help="A stopped node's home (this one).")] = None,
@@ -57,7 +53,6 @@ def prefix_hashes(
     session.show({"height": height, "prefixes": hashes}, lines)
 
 
-@app.command("state")
 def state(
     context: typer.Context,
     key: Annotated[str, typer.Argument(help="A prefix and hex, such as id/<64 hex digits>, or params/")],

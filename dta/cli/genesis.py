@@ -15,8 +15,6 @@ from dta.node.founding import draft as drafts
 from dta.node.founding import fiduciary
 from dta.node.founding.draft import Draft, Founder, Signed
 
-app = typer.Typer(help="Found a consortium.", no_args_is_help=True)
-
 _PUBLIC = 0o644
 
 
@@ -46,7 +44,6 @@ def _draft_data(draft: Draft) -> dict[str, object]:
     }
 
 
-@app.command("draft")
 def make_draft(
     context: typer.Context,
     founders: Annotated[list[Path], typer.Argument(help="Every founder's founder.json.")],
@@ -65,7 +62,6 @@ def make_draft(
     session.talk("Every founder now looks at the draft and runs `dta genesis sign` on it.")
 
 
-@app.command("sign")
 def sign(
     context: typer.Context,
     draft_file: Annotated[Path, typer.Argument(metavar="DRAFT", help="The draft.json that everybody signs.")],
@@ -83,7 +79,6 @@ def sign(
     )
 
 
-@app.command("finish")
 def finish(
     context: typer.Context,
     draft_file: Annotated[Path, typer.Argument(metavar="DRAFT", help="The draft that everybody signed.")],
@@ -100,7 +95,6 @@ def finish(
     session.talk("Every founder now runs `dta genesis install`, compares the genesis id, and then `dta start`.")
 
 
-@app.command("install")
 def install(
     context: typer.Context,
     genesis: Annotated[Path, typer.Argument(help="The finished genesis.json.")],

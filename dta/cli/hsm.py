@@ -20,10 +20,7 @@ from dta.hsm.pin import read_pin
 from dta.hsm.provision import init_token
 from dta.hsm.software import NOTICE, SoftwareKeystore
 
-app = typer.Typer(help="Keystores and HSMs.", no_args_is_help=True)
 
-
-@app.command("init")
 def init(
     context: typer.Context,
     pin_file: Annotated[Path | None, typer.Option(help="File with the new PIN or passphrase, mode 0600.")] = None,
@@ -50,7 +47,6 @@ def init(
     session.show({"kind": config.kind, "ready": str(path or token)}, [f"ready: {path or token}"])
 
 
-@app.command("doctor")
 def doctor(
     context: typer.Context,
     final_try: Annotated[

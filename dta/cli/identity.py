@@ -34,8 +34,6 @@ from dta.client.ledger.ledger import Ledger
 from dta.client.names import NameBook
 from dta.node.founding import publish
 
-app = typer.Typer(help="Identities.", no_args_is_help=True)
-
 _WAITING = "waiting until the ledger has it"
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
@@ -66,7 +64,6 @@ def _show_outcome(session: Session, done: str, outcome: Outcome) -> None:
     )
 
 
-@app.command("create")
 @with_groups
 def create(
     context: typer.Context,
@@ -104,7 +101,6 @@ def create(
     session.talk("It is not on the ledger yet: hand the request to a fiduciary, or run `dta identity register`.")
 
 
-@app.command("register")
 def register(context: typer.Context) -> None:
     """Register this home's identity by itself, where the ledger lets anybody in."""
     session = session_of(context)
@@ -116,7 +112,6 @@ def register(context: typer.Context) -> None:
     _show_outcome(session, "registered", outcome)
 
 
-@app.command("sponsor")
 def sponsor(
     context: typer.Context,
     request: Annotated[Path, typer.Argument(help="The request file that `dta identity create` wrote.")],
@@ -132,7 +127,6 @@ def sponsor(
     _show_outcome(session, "registered", outcome)
 
 
-@app.command("publish")
 def publish_document(context: typer.Context) -> None:
     """Put this identity's current document to every fiduciary's gateway again."""
     session = session_of(context)
@@ -149,7 +143,6 @@ def publish_document(context: typer.Context) -> None:
     )
 
 
-@app.command("show")
 def show(
     context: typer.Context,
     who: Annotated[str, typer.Argument(help="A name, an id, or the first digits of one (your own).")] = "",
@@ -210,7 +203,6 @@ def _fetched(
         return None
 
 
-@app.command("list")
 def list_identities(
     context: typer.Context,
     fiduciaries: Annotated[bool, typer.Option("--fiduciaries", help="The fiduciaries, proved, instead.")] = False,
@@ -232,7 +224,6 @@ def list_identities(
     session.show({"fiduciaries": rows}, [identityview.fiduciary_line(row) for row in rows])
 
 
-@app.command("rotate")
 @with_groups
 def rotate(
     context: typer.Context,
@@ -281,7 +272,6 @@ def _take_node_keystore(session: Session, profile: Profile) -> None:
         session.talk("The node takes its new keystore when it is started again.")
 
 
-@app.command("suspend")
 def suspend(context: typer.Context, yes: Yes = False) -> None:
     """Stop this identity by its current key: it signs nothing until it is rotated."""
     session = session_of(context)
@@ -292,7 +282,6 @@ def suspend(context: typer.Context, yes: Yes = False) -> None:
     _show_outcome(session, "suspended", outcome)
 
 
-@app.command("revoke")
 def revoke(context: typer.Context, yes: Yes = False) -> None:
     """End this identity, by its next key. Final: nothing can undo it. What it did stays readable."""
     session = session_of(context)

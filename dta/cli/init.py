@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dta.base.home import read_file
-from dta.cli import join, keystores, node_options, rejoin
+from dta.cli import keystores, node_options
 from dta.cli.option_groups import with_groups
 from dta.cli.session import session_of
 from dta.client.genesis import genesis_file, trusting
@@ -16,12 +16,7 @@ from dta.light.trust import TrustFile
 from dta.node.founding import fiduciary
 from dta.node.founding.fiduciary import NodePlan
 
-app = typer.Typer(help="Make a home.", no_args_is_help=True)
-app.command("join")(join.init_join)
-app.command("rejoin")(rejoin.init_rejoin)
 
-
-@app.command("client")
 def init_client(
     context: typer.Context,
     genesis: node_options.TrustedGenesis,
@@ -46,7 +41,6 @@ def _trusted_lines(trust: TrustFile) -> list[str]:
     return lines
 
 
-@app.command("fiduciary")
 @with_groups
 def init_fiduciary(
     context: typer.Context,

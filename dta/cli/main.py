@@ -1,4 +1,4 @@
-"""``dta``: its groups, its global options, and what becomes of errors (docs/howto/command-line.md).
+"""``dta``: its global options, and what becomes of errors (docs/howto/command-line.md).
 
 ``--home``, ``--json``, ``--identity`` and ``--pin-fd`` may stand anywhere on the line, before a ``--``.
 """
@@ -9,63 +9,39 @@ import json
 import sys
 import traceback
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from dta.base.config import debugging
-from dta.base.errors import EXIT_USAGE, DtaError, InternalError, KeystoreFailure, UsageError
-from dta.base.hardening import harden
+from dta.base.errors import EXIT_INTERRUPTED, EXIT_USAGE, DtaError, InternalError, KeystoreFailure, UsageError
 from dta.base.home import Home, default_home
+from dta.cli.commands import COMMANDS
+from dta.cli.loading import LoadingGroup
 from dta.cli.session import Session
 from dta.hsm.errors import KeystoreError
-
-EXIT_INTERRUPTED = 130
 
 _FLAGS = frozenset({"--json"})
 _VALUED = frozenset({"--home", "--identity", "--pin-fd"})
 _BadCommandLine: type[Exception] = typer.BadParameter.__mro__[1]
 
-# A command group is one line here and one file, whose ``app`` has its commands.
-_GROUPS: Final = (
-    "init", "genesis", "identity", "hsm", "debug", "vault", "order", "policy", "receipt", "sign", "validator", "mfa",
-    "authority", "governance",
-)  # fmt: skip
 
-
-def command_line(arguments: Sequence[str]) -> typer.Typer:
-    """The groups that ``arguments`` (the global options first) may be about.
-
-    The one that they name, where they name one: what a program loads to open a vault need not hold what it would take
-    to run a node, and half of a command's time is loading.
-    """
+def command_line() -> LoadingGroup:
+    """All of ``dta``. No command is loaded yet: each is when it is named."""
     app = typer.Typer(
         name="dta",
+        cls=LoadingGroup,
         help="A decentralized trust authority: identities, vaults, orders, and the node that serves them.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
     app.callback()(_global_options)
-    named = _command_of(arguments)
-    for group in (named,) if named in _GROUPS else _GROUPS:
-        app.add_typer(import_module(f"dta.cli.{group}").app, name=group)
-    if named not in _GROUPS:
-        import_module("dta.cli.node").register(app)
-    return app
-
-
-def _command_of(arguments: Sequence[str]) -> str:
-    """The first word that is neither a global option nor its value; empty where there is none."""
-    rest = iter(arguments)
-    for word in rest:
-        if word in _VALUED:
-            next(rest, "")
-        elif not word.startswith("-"):
-            return word
-    return ""
+    root = typer.main.get_command(app)
+    assert isinstance(root, LoadingGroup)
+    root.offer(COMMANDS)
+    return root
 
 
 def _global_options(
@@ -101,7 +77,7 @@ def run(arguments: Sequence[str]) -> int:
     ordered = hoisted(arguments)
     as_json = "--json" in ordered[: len(ordered) - (ordered[::-1].index("--") + 1 if "--" in ordered else 0)]
     try:
-        code = typer.main.get_command(command_line(ordered)).main(args=ordered, prog_name="dta", standalone_mode=False)
+        code = command_line().main(args=ordered, prog_name="dta", standalone_mode=False)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except typer.Abort:
@@ -147,9 +123,3 @@ def _report(error: DtaError, as_json: bool) -> int:
         if error.hint:
             sys.stderr.write(f"hint: {error.hint}\n")
     return error.exit_code
-
-
-def main() -> None:
-    """The entry point of ``dta``. Its memory holds keys, PINs and secrets; so does that of a node it starts."""
-    harden()
-    sys.exit(run(sys.argv[1:]))

@@ -11,7 +11,6 @@ import typer
 
 from dta.base.errors import UsageError
 from dta.base.home import write_file
-from dta.cli import mfa_enrol, mfa_realm, mfa_serve
 from dta.cli.custody import find_id, table
 from dta.cli.mfa_pin import PinFd, PinFile, new_mpin, read_mpin
 from dta.cli.session import Session, session_of
@@ -21,21 +20,9 @@ from dta.mpin.logins import Mode
 from dta.mpin.pin import changed
 from dta.mpin.sealing import Sealer
 
-app = typer.Typer(help="M-Pin: log in with a token and a PIN, and serve such logins.", no_args_is_help=True)
-pin_app = typer.Typer(help="The PIN: nobody but you knows it, and nothing stores it.", no_args_is_help=True)
-app.add_typer(pin_app, name="pin")
-app.add_typer(mfa_realm.realm_app, name="realm")
-app.add_typer(mfa_realm.server_app, name="server")
-app.add_typer(mfa_realm.permit_app, name="permit")
-app.command("enrol")(mfa_enrol.enrol)
-app.command("authorise")(mfa_realm.authorise)
-app.command("revoke")(mfa_realm.revoke)
-mfa_serve.register(app)
-
 Label = Annotated[str, typer.Argument(help="What this home calls the credential.")]
 
 
-@app.command("login")
 def login(
     context: typer.Context,
     label: Label,
@@ -85,7 +72,6 @@ def _show(session: Session, credential: Credential, done: LoggedIn) -> None:
     session.show(data, lines)
 
 
-@app.command("credentials")
 def credentials(context: typer.Context) -> None:
     """List the credentials of this home. What is in them stays in them."""
     session = session_of(context)
@@ -96,7 +82,6 @@ def credentials(context: typer.Context) -> None:
     session.show({"credentials": rows}, table(rows) or ["no credentials"])
 
 
-@pin_app.command("change")
 def change_pin(
     context: typer.Context,
     label: Label,

@@ -26,14 +26,9 @@ from dta.mpin.suite import suite_of
 
 _SUITES: Final = {"rfc9380": mfa_pb2.MFA_SUITE_RFC9380, "amcl": mfa_pb2.MFA_SUITE_AMCL}
 
-realm_app = typer.Typer(help="Realms: a key of its own, a registrar, servers, clients.", no_args_is_help=True)
-server_app = typer.Typer(help="A realm's authentication servers.", no_args_is_help=True)
-permit_app = typer.Typer(help="Time permits: without one for the day, a client can't log in.", no_args_is_help=True)
-
 Client = Annotated[str, typer.Argument(help="The client: a name that this home enrolled, or the hash's 64 digits.")]
 
 
-@realm_app.command("create")
 def create(
     context: typer.Context,
     name: Annotated[str, typer.Option(help="Lower-case letters, digits and -._")],
@@ -84,7 +79,6 @@ def _active(work: Work) -> list[bytes]:
     return [id_ for id_, record in found if record and record.status == identity_pb2.FIDUCIARY_STATUS_ACTIVE]
 
 
-@realm_app.command("list")
 def list_realms(context: typer.Context) -> None:
     """List the realms that governance made, each read by proof. The node's index says where to look."""
     session = session_of(context)
@@ -101,7 +95,6 @@ def list_realms(context: typer.Context) -> None:
     session.show({"realms": rows}, table(rows) or ["no realms"])
 
 
-@realm_app.command("show")
 def show(
     context: typer.Context,
     realm: RealmName,
@@ -117,7 +110,6 @@ def show(
     session.show(data, [*_realm_lines(view), *(["", *table(rows)] if clients else [])])
 
 
-@server_app.command("register")
 def register_server(
     context: typer.Context,
     server: Annotated[str, typer.Argument(help="The server's identity, by name or id.")],
@@ -133,7 +125,6 @@ def register_server(
         _say(work, id_, committed.height, "registered", server=who)
 
 
-@server_app.command("remove")
 def remove_server(
     context: typer.Context,
     server: Annotated[str, typer.Argument(help="The server's identity, by name or id.")],
@@ -148,7 +139,6 @@ def remove_server(
         _say(work, id_, committed.height, "removed", server=who)
 
 
-@server_app.command("request-secret")
 def request_server_secret(
     context: typer.Context,
     realm: RealmOption,
@@ -214,7 +204,6 @@ def revoke(context: typer.Context, client: Client, realm: RealmOption, yes: Yes 
         _say(work, id_, committed.height, "revoked", client=who)
 
 
-@permit_app.command("issue")
 def issue_permits(context: typer.Context, realm: RealmOption, day: Day = "today") -> None:
     """Ask for a day's permits for all clients that want one, as the registrar or a server. Run it again at will."""
     with at_work(context) as work:
@@ -226,7 +215,6 @@ def issue_permits(context: typer.Context, realm: RealmOption, day: Day = "today"
         )
 
 
-@permit_app.command("get")
 def get_permit(
     context: typer.Context, client: Client, realm: RealmOption, day: Day = "today",
     wait: Wait = enrolling.DEFAULT_WAIT_S,

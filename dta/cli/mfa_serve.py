@@ -32,13 +32,6 @@ SecretFile: TypeAlias = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Adds this module's commands to ``dta mfa``."""
-    app.command("serve")(serve_logins)
-    app.command("lockouts")(lockouts)
-    app.command("unlock")(unlock)
-
-
 def serve_logins(
     context: typer.Context,
     secret: SecretFile = None,

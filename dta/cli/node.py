@@ -1,4 +1,4 @@
-"""``dta start``, ``dta status`` and ``dta doctor``: the node of a fiduciary's home."""
+"""``dta start`` and ``dta doctor``: the node of a fiduciary's home. ``dta status``: ``nodestatus.py``."""
 
 from __future__ import annotations
 
@@ -6,58 +6,35 @@ import time
 
 import typer
 
-from dta.base.config import NodeConfig, load_node_config
-from dta.base.errors import EXIT_INTERNAL, DtaError, UsageError
-from dta.base.home import Home, read_file
+from dta.base.config import NodeConfig
+from dta.base.errors import EXIT_INTERNAL, DtaError
+from dta.base.home import read_file
 from dta.cli import hsm, nodestatus
 from dta.cli.session import Session, session_of
 from dta.client.genesis import genesis_file
 from dta.node import supervisor
 from dta.node.doctor import examine
 from dta.node.founding import publish
-
-
-def register(app: typer.Typer) -> None:
-    """Add this file's commands, which belong to no group."""
-    app.command("start")(start)
-    app.command("status")(status)
-    app.command("doctor")(doctor)
-
-
-def founded(home: Home) -> NodeConfig:
-    """The node's configuration, once it has a ledger. Raises UsageError."""
-    config = load_node_config(home.path)
-    if not config.chain_id:
-        raise UsageError("this node is on no ledger yet", hint="found one: `dta genesis --help`")
-    return config
+from dta.node.running import is_running
 
 
 def start(context: typer.Context) -> None:
     """Run this fiduciary's node (CometBFT, the application, the agent) until it is told to stop."""
     session = session_of(context)
-    config = founded(session.home)
+    config = nodestatus.founded(session.home)
     session.talk(f"starting the node of {config.chain_id} in {config.home}; its logs are in {config.log_dir}")
     supervisor.run(config)
-
-
-def status(context: typer.Context) -> None:
-    """How the node is. Exit code 0: healthy, 1: something is wrong, 2: not running."""
-    session = session_of(context)
-    config = founded(session.home)
-    found = nodestatus.look(config, time.time())
-    session.show(found.data, found.lines())
-    raise typer.Exit(found.exit_code)
 
 
 def doctor(context: typer.Context) -> None:
     """Check what the node needs: machine, ledger, HSM, block store, peers, hooks. Exit code 1 when a check failed."""
     session = session_of(context)
-    config = founded(session.home)
+    config = nodestatus.founded(session.home)
     gateways = _peers(session, config)
     steps = []
     with session.working("looking"):
         for step in examine(
-            config, running=supervisor.is_running(config), gateways=gateways,
+            config, running=is_running(config), gateways=gateways,
             agent=nodestatus.read_status_file(config.status_file), now_s=time.time(),
             prompt=session.prompt_for(config.keystore),
         ):  # fmt: skip

@@ -1,18 +1,21 @@
-"""What ``dta status`` looks at: the supervisor's file, the agent's file, and what CometBFT says of itself."""
+"""``dta status``, and what it looks at: the supervisor's file, the agent's file, and what CometBFT says of itself."""
 
 from __future__ import annotations
 
 import json
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dta.base.config import NodeConfig
-from dta.base.errors import DtaError
-from dta.client.ledger import requests
-from dta.client.ledger.rpc import Rpc
-from dta.node.supervisor import START_ABOVE_FREE_BYTES, STOP_BELOW_FREE_BYTES, is_running
+import typer
+
+from dta.base.config import NodeConfig, load_node_config
+from dta.base.errors import DtaError, UsageError
+from dta.base.home import Home
+from dta.cli.session import session_of
+from dta.node.running import START_ABOVE_FREE_BYTES, STOP_BELOW_FREE_BYTES, is_running
 
 HEALTHY = 0
 UNHEALTHY = 1
@@ -50,6 +53,23 @@ class NodeStatus:
             catching = ", catching up" if ledger["catching_up"] else ""
             lines.append(f"ledger      height {ledger['height']}, {ledger['age_s']} s old{catching}")
         return lines + [f"trouble     {sentence}" for sentence in self.trouble]
+
+
+def founded(home: Home) -> NodeConfig:
+    """The node's configuration, once it has a ledger. Raises UsageError."""
+    config = load_node_config(home.path)
+    if not config.chain_id:
+        raise UsageError("this node is on no ledger yet", hint="found one: `dta genesis --help`")
+    return config
+
+
+def status(context: typer.Context) -> None:
+    """How the node is. Exit code 0: healthy, 1: something is wrong, 2: not running."""
+    session = session_of(context)
+    config = founded(session.home)
+    found = look(config, time.time())
+    session.show(found.data, found.lines())
+    raise typer.Exit(found.exit_code)
 
 
 def read_status_file(path: Path) -> dict[str, Any] | None:
@@ -95,6 +115,10 @@ def _disk_trouble(config: NodeConfig) -> list[str]:
 
 
 def _ledger(config: NodeConfig, now_s: float, trouble: list[str]) -> dict[str, Any] | None:
+    # An HTTP client is half of what this command loads: only where there is a node to ask.
+    from dta.client.ledger import requests
+    from dta.client.ledger.rpc import Rpc
+
     try:
         with Rpc(config.rpc_url) as rpc:
             found = rpc.call(requests.status())

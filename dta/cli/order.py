@@ -13,7 +13,7 @@ from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import params_pb2
 from dta.base.errors import JsonValue, NotFound, RpcError, UsageError
 from dta.base.secret import SecretBytes
-from dta.cli import authorities, order_release, policy
+from dta.cli import authorities, policy
 from dta.cli.custody import Wait, Work, Yes, ask, at_work, find_id, read_secret, table
 from dta.cli.order_view import order_json, order_lines, order_status, request_json, request_lines, requests_of
 from dta.client.custody import orders, records
@@ -23,13 +23,10 @@ from dta.client.ledger.ledger import OrderView
 from dta.client.ledger.tx import SignedBytes
 from dta.custodians import registry
 
-app = typer.Typer(help="Orders: secrets in the fiduciaries' keeping.", no_args_is_help=True)
-
 OrderId = Annotated[str, typer.Argument(help="The order's id, or its first digits if this home knows it.")]
 AllowMissing = Annotated[int, typer.Option(help="So many fiduciaries need not take the envelope now.")]
 
 
-@app.command("place")
 def place(
     context: typer.Context,
     secret_file: Annotated[str, typer.Option(help="The secret: a file, or - for standard input.")],
@@ -94,7 +91,6 @@ def _custodian_of(work: Work, new: NewOrder) -> str:
     return names[0]
 
 
-@app.command("resume")
 def resume(
     context: typer.Context, order: OrderId, allow_missing: AllowMissing = 0, wait: Wait = orders.DEFAULT_WAIT_S
 ) -> None:
@@ -103,7 +99,6 @@ def resume(
         _show(work, orders.resume(work.custody, _find(work, order), allow_missing=allow_missing, wait_s=wait))
 
 
-@app.command("list")
 def list_orders(
     context: typer.Context,
     every: Annotated[bool, typer.Option("--all", help="Ended ones too.")] = False,
@@ -135,7 +130,6 @@ def list_orders(
         work.session.show({"orders": shown}, table(rows) or ["no orders"])
 
 
-@app.command("show")
 def show(context: typer.Context, order: OrderId) -> None:
     """Show all of an order: who holds it, its policy, its requests, decisions and answers."""
     with at_work(context) as work:
@@ -172,7 +166,6 @@ def _show_unplaced(work: Work, order: bytes) -> None:
     work.session.show(data, [*lines, f"why     {row.meaning}", f"log     {found.result.log}"])
 
 
-@app.command("watch")
 def watch(
     context: typer.Context,
     order: OrderId,
@@ -195,7 +188,6 @@ def watch(
         _show(work, view)
 
 
-@app.command("close")
 def close(context: typer.Context, order: OrderId, yes: Yes = False) -> None:
     """Close an order: no request is accepted after it, and the fiduciaries let go of the envelope."""
     with at_work(context) as work:
@@ -216,6 +208,3 @@ def _find(work: Work, text: str) -> bytes:
 
 def _show(work: Work, view: OrderView) -> None:
     work.session.show(order_json(view), order_lines(work, view))
-
-
-order_release.register(app)

@@ -23,16 +23,6 @@ OrderId = Annotated[str, typer.Argument(help="The order's id.")]
 RequestId = Annotated[str, typer.Argument(help="The request's id.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Adds these commands to ``dta order``."""
-    app.command("request")(request)
-    app.command("authorise")(authorise)
-    app.command("approve")(approve)
-    app.command("veto")(veto)
-    app.command("receive")(receive)
-    app.command("report")(report)
-
-
 def request(
     context: typer.Context,
     order: Annotated[str, typer.Argument(help="The order's id; not with --from.")] = "",

@@ -17,8 +17,6 @@ from dta.client.custody import policies
 from dta.client.custody.policies import Terms
 from dta.client.names import NameBook
 
-app = typer.Typer(help="Policies: who must agree before a secret is released.", no_args_is_help=True)
-
 _MAX_POLICY_FILE_BYTES = 65_536
 
 Text: TypeAlias = Annotated[
@@ -83,7 +81,6 @@ def lines(policy: pb.Policy, rule: pb.BeneficiaryRule, names: NameBook) -> list[
     return [f"{label:<11}  {value}" for label, value in shown if value]
 
 
-@app.command("check")
 def check(
     context: typer.Context,
     policy: Text = "",

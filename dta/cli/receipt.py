@@ -24,10 +24,6 @@ from dta.client.receipt.identity import IdentityAnswer, answer, identities
 from dta.client.receipt.verify import Verified, verify_receipt
 from dta.light.trust import TrustFile
 
-app = typer.Typer(help="Receipts: proof, offline, of what happened on the ledger.", no_args_is_help=True)
-get = typer.Typer(help="Make a receipt from what a node serves, verified.", no_args_is_help=True)
-app.add_typer(get, name="get")
-
 Out = Annotated[Path, typer.Option(help="Where the receipt goes.")]
 Since = Annotated[
     Path | None,
@@ -38,7 +34,6 @@ Revoked = Annotated[
 ]
 
 
-@get.command("tx")
 def get_tx(
     context: typer.Context,
     tx_hash: Annotated[str, typer.Argument(metavar="HASH", help="The transaction's hash, 64 hex digits.")],
@@ -54,7 +49,6 @@ def get_tx(
     _save(session, made, out)
 
 
-@get.command("order")
 def get_order(
     context: typer.Context,
     order: Annotated[str, typer.Argument(help="The order's reference, 64 hex digits.")],
@@ -70,7 +64,6 @@ def get_order(
     _save(session, made, out)
 
 
-@get.command("identity")
 def get_identity(
     context: typer.Context,
     identity: Annotated[str, typer.Argument(help="The identity's id, 64 hex digits.")],
@@ -87,7 +80,6 @@ def get_identity(
     _save(session, made, out, answers)
 
 
-@get.command("key")
 def get_key(
     context: typer.Context,
     keys: Annotated[list[str], typer.Argument(metavar="KEY...", help="State keys: a prefix and hex, such as id/<hex>")],
@@ -102,7 +94,6 @@ def get_key(
     _save(session, made, out)
 
 
-@get.command("permit")
 def get_permit(
     context: typer.Context,
     client: Annotated[str, typer.Argument(help="The client: a name that this home enrolled, or the hash's digits.")],
@@ -121,7 +112,6 @@ def get_permit(
     _save(session, made, out)
 
 
-@app.command("verify")
 def verify(
     context: typer.Context,
     receipt: Annotated[Path, typer.Argument(help="The receipt.")],

@@ -1,6 +1,8 @@
 """What every command works with: the home, the ledger, the keys, and how it speaks to a person or a program.
 
 Data goes to stdout, talk to stderr. With ``--json`` stdout carries exactly one JSON value, an error too.
+
+Every command makes one of these, `--help` too, and few need all that it gives: each method imports what it stands on.
 """
 
 from __future__ import annotations
@@ -11,23 +13,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from getpass import getpass
+from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from dta.base.errors import DtaError, JsonValue, Unreachable, UsageError
 from dta.base.home import ClientConfig, Home
 from dta.base.keystore_config import KeystoreConfig
 from dta.base.secret import SecretBytes
-from dta.client.identity.keyring import Keyring
-from dta.client.identity.profile import Profile, load_profile
-from dta.client.ledger import requests
-from dta.client.ledger.ledger import Ledger
-from dta.client.ledger.rpc import Rpc
 from dta.hsm.errors import PinFileMissing, PinUnusable
 from dta.hsm.pin import Prompt, read_pin
-from dta.light.trust import TrustFile
+
+if TYPE_CHECKING:
+    from dta.client.identity.keyring import Keyring
+    from dta.client.identity.profile import Profile
+    from dta.client.ledger.ledger import Ledger
+    from dta.client.ledger.rpc import Rpc
+    from dta.light.trust import TrustFile
 
 
 @dataclass
@@ -56,6 +58,9 @@ class Session:
     @contextmanager
     def working(self, what: str) -> Iterator[None]:
         """Shows on a terminal that something takes time, and for how long it has."""
+        from rich.console import Console
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
         console = Console(stderr=True)
         if not console.is_terminal or self.as_json:
             yield
@@ -78,6 +83,8 @@ class Session:
     # --- keys ---------------------------------------------------------------------------------------------------
     def keyring(self) -> Keyring:
         """A keyring that asks this person; use it as a context manager."""
+        from dta.client.identity.keyring import Keyring
+
         return Keyring(prompt_for=self.prompt_for, notice=lambda text: self.talk(f"warning: {text}"))
 
     def prompt_for(self, config: KeystoreConfig) -> Prompt | None:
@@ -128,10 +135,14 @@ class Session:
 
     def profile(self) -> Profile:
         """The identity to act as. Raises NotFound, UsageError."""
+        from dta.client.identity.profile import load_profile
+
         return load_profile(self.home, self.profile_name())
 
     def trust(self) -> TrustFile:
         """``trust.json``. Raises UsageError; it must be of this home's ledger."""
+        from dta.light.trust import TrustFile
+
         trust = TrustFile.load(self.home.trust_file)
         if trust.gid != self.client().gid:
             raise UsageError(
@@ -143,6 +154,8 @@ class Session:
     @contextmanager
     def ledger(self) -> Iterator[Ledger]:
         """The ledger, by the first of the home's nodes that answers. What was verified moves the trust file on."""
+        from dta.client.ledger.ledger import Ledger
+
         trust = self.trust()
         with self._rpc() as rpc:
             ledger = Ledger(rpc, trust)
@@ -153,6 +166,9 @@ class Session:
 
     @contextmanager
     def _rpc(self) -> Iterator[Rpc]:
+        from dta.client.ledger import requests
+        from dta.client.ledger.rpc import Rpc
+
         trouble: list[DtaError] = []
         for url in self.client().rpc_urls:
             with Rpc(url) as rpc:

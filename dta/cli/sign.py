@@ -16,8 +16,6 @@ from dta.client.custody import asking, orders, receiving, signing
 from dta.client.custody.signing import SIGNING_SUITE, SigningView
 from dta.client.ledger import leaves
 
-app = typer.Typer(help="Signatures by the consortium: threshold BLS, verified by any library.", no_args_is_help=True)
-
 MAX_FILE_BYTES = 1 << 30
 
 RequestId = Annotated[str, typer.Argument(help="The signing order's request id, or its first digits.")]
@@ -30,7 +28,6 @@ class NotSigned(DtaError):
     exit_code = EXIT_NOT_VERIFIED
 
 
-@app.command("request")
 def request(
     context: typer.Context,
     file: Annotated[str, typer.Argument(help="What to sign: a file, or - for standard input.")],
@@ -67,33 +64,28 @@ def request(
             work.session.talk(f"Who has to agree runs `dta sign approve {id_.hex()}`.")
 
 
-@app.command("approve")
 def approve(context: typer.Context, request: RequestId, yes: Yes = False) -> None:
     """Approve a signing order, after looking at what would be signed."""
     _decide(context, request, yes, "approve")
 
 
-@app.command("veto")
 def veto(context: typer.Context, request: RequestId, yes: Yes = False) -> None:
     """Veto a signing order, while its veto window lasts."""
     _decide(context, request, yes, "veto")
 
 
-@app.command("show")
 def show(context: typer.Context, request: RequestId) -> None:
     """Show a signing order: what is signed, who agreed, the signature, and how to verify it elsewhere."""
     with at_work(context) as work:
         _show(work, signing.view(work.ledger, _find(request)))
 
 
-@app.command("wait")
 def wait(context: typer.Context, request: RequestId, seconds: Wait = 3_600.0) -> None:
     """Wait until it is signed."""
     with at_work(context) as work:
         _show(work, signing.wait(work.custody, _find(request), seconds))
 
 
-@app.command("verify")
 def verify(
     context: typer.Context,
     request: RequestId,
@@ -113,7 +105,6 @@ def verify(
         work.session.show(data, [f"valid  {found.record.kind}, {len(found.bytes_signed)} bytes signed"])
 
 
-@app.command("export")
 def export(
     context: typer.Context,
     request: RequestId,

@@ -12,24 +12,20 @@ import typer
 
 from dta.base.config import NodeConfig
 from dta.base.home import write_file
-from dta.cli.node import founded
-from dta.cli.nodestatus import read_status_file
+from dta.cli.nodestatus import founded, read_status_file
 from dta.cli.session import Session, session_of
 from dta.client.genesis.cometbft import address
 from dta.node import validator_key
 from dta.node.founding.admission import ADMISSION_FILE, AdmissionCard
 from dta.node.founding.fiduciary import own_profile
-from dta.node.supervisor import is_running
+from dta.node.running import is_running
 from dta.node.validator_key import KeyFiles, Outcome, public_key
 from dta.node.validator_key import rotate as rotate_key
-
-app = typer.Typer(help="The node's consensus key: its vote.", no_args_is_help=True)
 
 # CometBFT hears of a change in the block after the one that has it, and counts the new key from the next on.
 EFFECTIVE_AFTER_BLOCKS = 2
 
 
-@app.command("show")
 def show(context: typer.Context) -> None:
     """Show this node's consensus key and the one that votes by the ledger, proved."""
     session = session_of(context)
@@ -52,7 +48,6 @@ def show(context: typer.Context) -> None:
     session.show(data, lines)
 
 
-@app.command("rotate")
 def rotate(
     context: typer.Context,
     new_key: Annotated[bool, typer.Option("--new-key", help="Take a new key though this one votes.")] = False,
@@ -73,7 +68,6 @@ def rotate(
     _say(session, outcome, restarted)
 
 
-@app.command("card")
 def card(
     context: typer.Context,
     new_key: Annotated[

@@ -15,12 +15,9 @@ from dta.client.ledger import leaves
 from dta.client.ledger.fiduciaries import current as current_fiduciaries
 from dta.client.ledger.ledger import VaultView
 
-app = typer.Typer(help="Vaults: a key of your own at each fiduciary.", no_args_is_help=True)
-
 VaultId = Annotated[str, typer.Argument(help="The vault's id, or its first digits if this home opened it.")]
 
 
-@app.command("open")
 def open_vault(
     context: typer.Context,
     fiduciary: Annotated[
@@ -54,14 +51,12 @@ def _active_fiduciaries(work: Work) -> list[bytes]:
     return found
 
 
-@app.command("show")
 def show(context: typer.Context, vault: VaultId) -> None:
     """Show a vault and its keys, read by proof."""
     with at_work(context) as work:
         _show(work, work.ledger.vault_keys(_find(work, vault)))
 
 
-@app.command("list")
 def list_vaults(context: typer.Context) -> None:
     """List the vaults of this identity: those this home opened, and those the node's index finds."""
     with at_work(context) as work:
@@ -82,7 +77,6 @@ def list_vaults(context: typer.Context) -> None:
         work.session.show({"vaults": rows}, table(rows) or ["no vaults"])
 
 
-@app.command("close")
 def close(context: typer.Context, vault: VaultId, yes: Yes = False) -> None:
     """Close a vault: after a delay every fiduciary destroys its key, and what was sealed to it can't be read again."""
     with at_work(context) as work:
@@ -99,7 +93,6 @@ def close(context: typer.Context, vault: VaultId, yes: Yes = False) -> None:
         work.session.talk("Until then `dta vault cancel-close` stops it.")
 
 
-@app.command("cancel-close")
 def cancel_close(context: typer.Context, vault: VaultId) -> None:
     """Stop a closing while its delay runs."""
     with at_work(context) as work:

@@ -18,7 +18,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from dta.base.config import NodeConfig
 from dta.base.errors import UpgradeRequired, UsageError
 from dta.node import validator_key
 from dta.node.kubo import own_kubo
+from dta.node.running import START_ABOVE_FREE_BYTES, STOP_BELOW_FREE_BYTES, is_running, pid_file
 from dta.node.tendermint_config import double_sign_check_height_blocks, external_signer
 
 FIRST_PAUSE_S = 0.5
@@ -34,9 +35,6 @@ LONGEST_PAUSE_S = 30.0
 STEADY_AFTER_S = 30.0
 STOP_TIMEOUT_S = 15.0
 MAX_LOG_BYTES = 64 * 1024 * 1024
-STOP_BELOW_FREE_BYTES = 64 * 1024 * 1024
-"""A block is at most 8 MiB; it is written by CometBFT, its log of consensus and the application, with margin."""
-START_ABOVE_FREE_BYTES = 128 * 1024 * 1024
 LOOK_AT_DISK_EVERY_S = 1.0
 
 
@@ -84,7 +82,7 @@ class Supervisor:
                 await self._run_processes()
                 await self._until_there_is_room()
         finally:
-            self._pid_file.unlink(missing_ok=True)
+            pid_file(self._config).unlink(missing_ok=True)
         if self._lacks_version:
             raise UpgradeRequired(
                 "the ledger's next block has a protocol version that this program lacks: the node stopped before it",
@@ -128,10 +126,6 @@ class Supervisor:
         if not self._stopping.is_set():
             self._halt.clear()
 
-    @property
-    def _pid_file(self) -> Path:
-        return self._config.run_dir / "node.pid"
-
     def _prepare(self) -> None:
         config = self._config
         _binary(config)
@@ -142,7 +136,7 @@ class Supervisor:
             raise UsageError("this node is running already", hint="`dta status` shows it")
         if self._daemon is not None:
             self._daemon.prepare()
-        self._pid_file.write_text(f"{os.getpid()}\n")
+        pid_file(self._config).write_text(f"{os.getpid()}\n")
 
     async def _ledger_forever(self) -> None:
         while not self._halt.is_set():
@@ -319,21 +313,6 @@ def _binary(config: NodeConfig) -> str:
             hint="build it with scripts/localnet.sh, or set comet_binary",
         )
     return found
-
-
-def is_running(config: NodeConfig) -> bool:
-    """Whether the supervisor of this home lives."""
-    try:
-        pid = int((config.run_dir / "node.pid").read_text())
-        os.kill(pid, 0)
-    except (OSError, ValueError):
-        return False
-    # The pid may have been given to another program since.
-    try:
-        words: Sequence[bytes] = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return True
-    return any(b"dta" in word for word in words)
 
 
 def run(config: NodeConfig) -> None:

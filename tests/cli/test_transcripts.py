@@ -22,3 +22,10 @@ def test_the_transcript_is_what_is_said(
     # Nobody is there to be asked: what would prompt has to say so.
     monkeypatch.setattr("sys.stdin", open("/dev/null"))  # noqa: SIM115
     play(path, tmp_path, capsys)
+
+
+def test_every_transcript_that_needs_a_ledger_is_played() -> None:
+    here = Path(__file__).parent
+    tests = "".join(file.read_text(encoding="utf-8") for file in here.glob("test_*.py"))
+    unplayed = [path.name for path in here.glob("*.transcript") if f'"{path.name}"' not in tests]
+    assert not unplayed, f"no test in tests/cli plays {unplayed}"

@@ -16,11 +16,6 @@ from dta.client.names import NameBook
 from dta.node.founding.admission import AdmissionCard
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("admit")(admit)
-
-
 def admit(
     context: typer.Context,
     card: Annotated[Path, typer.Argument(help="The admission.json of whoever is to be admitted.")],

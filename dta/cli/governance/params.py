@@ -11,11 +11,6 @@ from dta.client import governance
 from dta.node.founding.draft import settings_of
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("params")(params)
-
-
 def params(
     context: typer.Context,
     setting: Annotated[list[str], typer.Option("--set", help="name=value; repeat it (docs/spec/parameters.md).")],

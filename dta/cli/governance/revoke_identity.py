@@ -10,11 +10,6 @@ from abci_app.pb.dta.v1 import governance_pb2 as pb
 from dta.cli.governance.proposing import propose
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("revoke-identity")(revoke_identity)
-
-
 def revoke_identity(
     context: typer.Context,
     identity: Annotated[str, typer.Argument(help="A name, an id, or the first digits of one that is known here.")],

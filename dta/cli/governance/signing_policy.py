@@ -16,11 +16,6 @@ from dta.client.ledger.ledger import Ledger
 from dta.client.names import NameBook
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("signing-policy")(signing_policy)
-
-
 def signing_policy(
     context: typer.Context,
     authority: Annotated[str, typer.Option(help="The signing key's name or id.")],

@@ -10,11 +10,6 @@ from abci_app.pb.dta.v1 import governance_pb2 as pb
 from dta.cli.governance.proposing import propose
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("upgrade")(upgrade)
-
-
 def upgrade(
     context: typer.Context,
     height: Annotated[int, typer.Option(min=1, help="The first block of the new version.")],

@@ -1,0 +1,91 @@
+"""``dta governance``: what the fiduciaries decide together (docs/spec/governance.md)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from abci_app.pb.dta.v1 import governance_pb2 as pb
+from dta.cli.custody import find_id, table
+from dta.cli.governance.view import kind_of, proposal_json, status_line, status_name, view_json, view_lines
+from dta.cli.session import Session, session_of
+from dta.client import governance
+from dta.client.governance import Done
+from dta.client.ledger.ledger import Ledger
+from dta.client.names import NameBook
+
+ProposalId = Annotated[str, typer.Argument(help="The proposal's id, or the first digits of one that is open.")]
+_WAITING = "waiting until the ledger has it"
+_LIVING = (pb.PROPOSAL_STATUS_OPEN, pb.PROPOSAL_STATUS_PASSED)
+
+
+def _find(ledger: Ledger, text: str) -> bytes:
+    """The id; the first digits of one are looked up in the node's index."""
+    known = [] if len(text.strip()) == 64 else [record.id for record in governance.search(ledger)]
+    return find_id(text, known, "proposal")
+
+
+def _show_done(session: Session, done: Done) -> None:
+    session.show(
+        {**proposal_json(done.record), "height": done.height},
+        [f"proposal  {done.record.id.hex()}", f"status    {status_line(done.record)}"],
+    )
+
+
+def vote(
+    context: typer.Context,
+    proposal: ProposalId,
+    against: Annotated[bool, typer.Option("--against", help="Against it.")] = False,
+) -> None:
+    """Vote for a proposal, or with --against against it. Once, for good: look with `dta governance show` before."""
+    session = session_of(context)
+    profile = session.profile()
+    with session.keyring() as ring, session.ledger() as ledger, session.working(_WAITING):
+        done = governance.vote(ledger, ring.signer(profile), _find(ledger, proposal), against=against)
+    _show_done(session, done)
+
+
+def withdraw(context: typer.Context, proposal: ProposalId) -> None:
+    """Take back a proposal of one's own that is not decided yet."""
+    session = session_of(context)
+    profile = session.profile()
+    with session.keyring() as ring, session.ledger() as ledger, session.working(_WAITING):
+        done = governance.withdraw(ledger, ring.signer(profile), _find(ledger, proposal))
+    _show_done(session, done)
+
+
+def show(context: typer.Context, proposal: ProposalId) -> None:
+    """Show all of a proposal, proved: what it would do, who voted, what became of it.
+
+    For a removal, also the open orders that would be left without their threshold, as the node's index finds them.
+    """
+    session = session_of(context)
+    names = NameBook.of_home(session.home)
+    with session.ledger() as ledger, session.working("reading"):
+        found = governance.view(ledger, names.fiduciaries, _find(ledger, proposal))
+        affected = None
+        if found.record.action.WhichOneof("kind") == "remove_fiduciary":
+            who = found.record.action.remove_fiduciary.identity
+            affected = governance.affected_by_removal(ledger, names.fiduciaries, who)
+        params = ledger.params()
+    session.show(view_json(found, affected), view_lines(found, names, params, affected))
+
+
+def list_proposals(
+    context: typer.Context,
+    every: Annotated[bool, typer.Option("--all", help="Decided and ended ones too.")] = False,
+) -> None:
+    """List the proposals that the node's index finds, each read by proof, the newest first."""
+    session = session_of(context)
+    names = NameBook.of_home(session.home)
+    with session.ledger() as ledger, session.working("reading"):
+        found = [record for record in governance.search(ledger) if every or record.status in _LIVING]
+    rows: list[dict[str, object]] = [
+        {
+            "proposal": record.id.hex(), "proposes": kind_of(record), "by": names.name_of(record.proposer),
+            "status": status_name(record), "votes": record.votes,
+        }
+        for record in found
+    ]  # fmt: skip
+    session.show({"proposals": [proposal_json(record) for record in found]}, table(rows) or ["no proposals"])
