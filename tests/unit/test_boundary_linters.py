@@ -68,6 +68,10 @@ def test_import_linter_accepts_the_code_as_it_is(tree: Path) -> None:
         ("abci_app/messages/broken.py", "import abci_app.storage", "only two modules"),
         ("dta/cli/broken.py", "from abci_app import storage", "only two modules"),
         ("dta/base/secret.py", "import abci_app.server", "only two modules"),
+        ("dta/mpin/broken.py", "def ask():\n    import httpx", "reach no network"),
+        ("dta/node/hooks/plan.py", "import subprocess", "reach no network"),
+        ("dta/node/doctor.py", "import pkcs11", "the token is the keystores' alone"),
+        ("abci_app/state/broken.py", "import plyvel", "the database the storage's"),
     ],
 )
 def test_import_linter_names_the_contract_that_an_import_breaks(
