@@ -217,7 +217,10 @@ COMMANDS: Final[Mapping[str, Entry]] = {
             "mfa_realm:authorise",
             "Enrol clients, as their realm's registrar: many files make one transaction.",
         ),
-        "revoke": Command("mfa_realm:revoke", "Revoke a client, as the registrar: it is issued no permit from now on."),
+        "revoke": Command(
+            "mfa_realm:revoke",
+            "Revoke a client, as the registrar: our servers refuse it from now on, and no permit is issued to it.",
+        ),
         "serve": Command("mfa_serve:serve_logins", "Serve logins until it is told to stop (SIGTERM or Ctrl-C)."),
         "lockouts": Command(
             "mfa_serve:lockouts",

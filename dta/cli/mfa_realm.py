@@ -35,7 +35,7 @@ def create(
     registrar: Annotated[str, typer.Option(help="The identity that will enrol clients, by name or id.")],
     suite: Annotated[str, typer.Option(help="rfc9380; amcl for clients of Apache Milagro's.")] = "rfc9380",
     permits: Annotated[
-        bool, typer.Option("--permits/--no-permits", help="A time permit a day: without, a revocation stops no login.")
+        bool, typer.Option("--permits/--no-permits", help="A time permit a day, for servers that look nobody up.")
     ] = True,
     max_attempts: Annotated[int, typer.Option(help="Failures in a row that lock a client out; 0: never.")] = 5,
     lockout: Annotated[int, typer.Option(help="For how many seconds; 0: until it is lifted by hand.")] = 900,
@@ -189,16 +189,16 @@ def authorise(
 
 
 def revoke(context: typer.Context, client: Client, realm: RealmOption, yes: Yes = False) -> None:
-    """Revoke a client, as the registrar: it is issued no permit from now on. Final.
+    """Revoke a client, as the registrar: our servers refuse it from now on, and no permit is issued to it.
 
-    A permit that was issued already is good until its day is over.
+    Final. A permit that was issued already is good until its day is over, but only at a server that looks nobody up.
     """
     with at_work(context) as work:
         id_ = find_realm(work.ledger, realm)
         who = registry.find(work.session.home.path, work.custody.gid, id_, client)
         view = realms.view(work.ledger, id_)
         if not view.record.terms.permits_required:
-            work.session.talk("warning: this realm wants no permits: servers have to look the revocation up themselves")
+            work.session.talk("warning: this realm wants no permits: only a server that looks (ours does) sees it")
         ask(work, f"Revoke client {who.hex()} for ever?", yes)
         committed = work.custody.send(mfa_pb2.RevokeClient(realm=id_, client=who))
         _say(work, id_, committed.height, "revoked", client=who)
@@ -276,7 +276,7 @@ def _realm_lines(view: RealmView) -> list[str]:
         ("suite", suite_of(terms.suite).name),
         ("authority", record.authority.hex()),
         ("key", key),
-        ("permits", "one a day" if terms.permits_required else "none: a revocation by itself stops no login"),
+        ("permits", "one a day" if terms.permits_required else "none: servers have to look who is revoked"),
         ("lockout", f"after {terms.max_attempts} failures, {until}" if terms.max_attempts else "never"),
         ("one-pass", f"at most {terms.one_pass_max_age_s} s old" if terms.one_pass_max_age_s else "not allowed"),
         ("clients", str(record.clients)),

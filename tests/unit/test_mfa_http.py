@@ -25,6 +25,7 @@ from dta.base.errors import BadAnswer, NotVerified, Unreachable, UsageError
 from dta.client.mfa.login import MfaClient, redeem
 from dta.login.http import MAX_BODY_BYTES, HttpConfig
 from dta.mpin.logins import Mode
+from dta.mpin.realm import ClientStatus
 from dta.mpin.refusals import LoginRefused, Refusal
 from dta.mpin.secret_point import SecretPoint
 from dta.mpin.suite import AMCL, RFC9380, Suite
@@ -106,6 +107,29 @@ def test_a_lockout_reaches_the_person_with_how_long_it_takes(world: World, url: 
     assert caught.value.code is Refusal.LOCKED_OUT
     assert caught.value.retry_after_s == 600
     assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+@pytest.mark.parametrize("permits", [False, True], ids=["plain", "permits"])
+def test_a_revoked_client_is_refused_whatever_permit_it_has(mode: Mode, permits: bool, tmp_path: Path) -> None:
+    world = World(tmp_path, facts(permits_required=permits))
+    alice = world.credential()
+    world.issue_permit(alice)
+    with world.listening() as url, client(url) as mfa:
+        assert mfa.login(alice, SERVER, pin(), mode).day == (DAY if permits else None)
+        world.realm.clients[alice.client] = ClientStatus.REVOKED
+        with pytest.raises(LoginRefused) as caught:
+            mfa.login(alice, SERVER, pin(), mode)
+    assert caught.value.code is Refusal.REVOKED
+
+
+def test_a_client_takes_the_permit_of_whoever_answers_unchecked(world: World, liar: str) -> None:
+    """As docs/spec/threats.md says of it. What that gives away: tests/unit/test_mfa_protocol.py, a false permit."""
+    alice, made_up = world.credential(), G1.generator() * 7
+    answer = json.dumps({"client": alice.client.hex(), "day": DAY, "permit": made_up.encode().hex()}).encode()
+    Liar.answers = {f"/rps/timePermit/{alice.client.hex()}": (200, answer)}
+    with client(liar) as mfa:
+        assert mfa.permit(alice) == (DAY, made_up)
 
 
 def test_a_client_whose_realm_wants_a_permit_that_was_not_issued_is_told_so(tmp_path: Path) -> None:

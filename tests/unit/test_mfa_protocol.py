@@ -252,6 +252,21 @@ def test_yesterday_s_permit_is_worth_nothing_today(suite: Suite) -> None:
     assert not accepted(today, attempt, y, attempt.answer(y))
 
 
+@both_suites
+def test_a_false_permit_tells_who_has_the_token_whether_one_guess_of_the_pin_is_right(suite: Suite) -> None:
+    """Why a permit is to be checked, tried: P = k*B - g*A - token makes V k times what is known, where g is right.
+
+    Nothing of the server's is needed, so no server counts the guess. Each login tests one: docs/spec/threats.md.
+    """
+    who, k = parties(suite, DAY), 0x1234567
+    stolen = token(who, 1007)
+    for guess in (1006, 1007, 1008):
+        false = who.base * k - who.a * guess - stolen.reveal()
+        attempt = ClientLogin(who, secret_of(stolen, who.a, pin(1007)), false)
+        y = fresh_y()
+        assert (attempt.answer(y) == -((attempt.u + who.base * y) * k)) is (guess == 1007)
+
+
 def test_an_identity_shaped_as_a_permit_would_be_one_so_none_is() -> None:
     """Tried: under AMCL the identity BE32(day) | SHA-256(victim) has the victim's permit as its client secret."""
     victim = parties(AMCL)

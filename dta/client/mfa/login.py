@@ -71,7 +71,10 @@ class MfaClient:
         return self._ask("GET", "/rps/status")
 
     def permit(self, credential: Credential) -> tuple[int, G1]:
-        """Today's time permit by the server's clock: its day and s*D. A wrong one makes a login fail, no more."""
+        """Today's time permit by the server's clock: its day and what should be s*D. It is not checked.
+
+        Of an impostor's making it tests a guess of the PIN, for whoever has the token (docs/spec/threats.md).
+        """
         answer = self._ask("GET", f"/rps/timePermit/{credential.client.hex()}")
         day = answer.get("day")
         if type(day) is not int or not 0 <= day < 1 << 32:
