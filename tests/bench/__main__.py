@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tests.bench import authority, figures, hsm, issuing, orders, report, stages, throughput, tree
+from tests.bench import authority, figures, hsm, issuing, job, report, stages, throughput, tree
 
 PORT_BASE = 25_000
 Say = Callable[[str], None]
@@ -49,9 +49,8 @@ def _hsm(quick: bool, _: argparse.Namespace, say: Say) -> dict[str, Any]:
     return hsm.run(say, seconds=0.05 if quick else 2.0)
 
 
-def _orders(quick: bool, arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
-    counts = {"burst": 3, "singles": 1} if quick else {}
-    return orders.run(arguments.comet, arguments.port, say, **counts)
+def _job(quick: bool, arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
+    return job.run(arguments.comet, arguments.port, say, job.QUICK if quick else job.Plan())
 
 
 def _curve(quick: bool, _: argparse.Namespace, say: Say) -> dict[str, Any]:
@@ -62,31 +61,30 @@ def _keygen(quick: bool, _: argparse.Namespace, say: Say) -> dict[str, Any]:
     return authority.keygen(say, sizes=(4,)) if quick else authority.keygen(say)
 
 
-def _issue(quick: bool, arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
-    counts = {"singles": 2, "batches": 1, "batch": 3, "opened": 1} if quick else {}
-    return issuing.run(arguments.comet, arguments.port, say, **counts)
+def _secrets(quick: bool, arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
+    return issuing.run(arguments.comet, arguments.port, say, issuing.QUICK if quick else issuing.Plan())
 
 
 PARTS = (
     Part("ratio-4", "orders a second against CometBFT's kvstore, 4 validators", 240, _throughput(4)),
     Part("ratio-1", "the same, 1 validator", 180, _throughput(1)),
-    Part("orders", "hooks on: orders made ACTIVE, and how long each step takes", 90, _orders),
+    Part("job", "whole nodes: secrets entrusted and released, and their cost beside bare cryptography", 600, _job),
     Part("stages", "what an order costs the application in each call", 15, _stages),
     Part("tree", "what a changed key costs at 10 thousand and a million keys, and memory", 240, _tree),
     Part("hsm", "rates of the keystores", 15, _hsm),
     Part("curve", "authority: partials and M-Pin's steps against the curve operations they need", 30, _curve),
     Part("keygen", "authority: key generation for 4, 16 and 64 fiduciaries", 240, _keygen),
-    Part("issue", "authority: client secrets issued end to end, 4 validators", 120, _issue),
+    Part("secrets", "authority: client secrets and permits for 10,000 clients issued by whole nodes", 480, _secrets),
 )
 
-GROUPS = {"authority": ("curve", "keygen", "issue")}
+GROUPS = {"authority": ("curve", "keygen", "secrets")}
 
 
 def _parser() -> argparse.ArgumentParser:
     listed = "\n".join(f"  {part.name:<10} {part.what} (about {part.about_s} s)" for part in PARTS)
     parser = argparse.ArgumentParser(
         prog="scripts/bench.sh", formatter_class=argparse.RawDescriptionHelpFormatter,
-        description=__doc__, epilog=f"parts (without a name, all; authority: curve, keygen and issue):\n{listed}",
+        description=__doc__, epilog=f"parts (without a name, all; authority: curve, keygen and secrets):\n{listed}",
     )  # fmt: skip
     parser.add_argument("parts", nargs="*", metavar="PART", help="or `table FILE...`: rewrite docs/bench.md from files")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON document")

@@ -38,6 +38,18 @@ def run(say: Callable[[str], None], *, seconds: float = 2.0) -> dict[str, Any]:
 
 
 @contextmanager
+def opened(directory: Path) -> Iterator[Keystore]:
+    """A fresh keystore under ``directory``: a SoftHSM2 token where that is installed, else the software one."""
+    with _opened("pkcs11", directory) as token:
+        if token is not None:
+            yield token
+            return
+    with _opened("software", directory) as store:
+        assert store is not None
+        yield store
+
+
+@contextmanager
 def _opened(kind: str, directory: Path) -> Iterator[Keystore | None]:
     pin_file = directory / "pin"
     pin_file.write_bytes(PIN.reveal() + b"\n")

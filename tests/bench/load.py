@@ -13,9 +13,14 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 import aiohttp
+
+from dta.base.errors import DtaError
+from dta.client.ledger import requests
+from dta.client.ledger.rpc import Rpc
 
 POLL_S = 0.02
 METAS_MOST = 20
@@ -62,6 +67,29 @@ def encode_batches(txs: Sequence[bytes], batch: int) -> list[bytes]:
         ]
         bodies.append(f"[{','.join(calls)}]".encode())
     return bodies
+
+
+def commit_all(url: str, txs: Sequence[bytes], timeout_s: float = 60.0) -> int:
+    """Put transactions on the chain; the height by which all are committed with code 0. Raises RuntimeError."""
+    height, deadline = 0, time.monotonic() + timeout_s
+    with Rpc(url) as rpc:
+        for tx in txs:
+            answer = rpc.call(requests.broadcast_tx_sync(tx))
+            if answer.code:
+                raise RuntimeError(f"refused with code {answer.code}: {answer.log}")
+        for tx in txs:
+            while True:
+                try:
+                    found = rpc.call(requests.tx(sha256(tx).digest()))
+                    break
+                except DtaError:  # not indexed yet
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.05)
+            if found.result.code:
+                raise RuntimeError(f"committed with code {found.result.code}: {found.result.log}")
+            height = max(height, found.height)
+    return height
 
 
 class Client:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.figures import ROOT
+from tests.bench.report_network import job_tables, secrets_tables
+from tests.bench.table import table
 
 PAGE = ROOT / "docs" / "bench.md"
 BEGIN, END = "<!-- figures: scripts/bench.sh table -->", "<!-- end of figures -->"
@@ -46,14 +48,6 @@ def _machine(machine: Json) -> str:
     )
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [_row(head), _row(["---"] * len(head)), *map(_row, rows)]
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
 def _ratios(parts: Json) -> Iterator[str]:
     columns = [parts[name] for name in ("ratio-1", "ratio-4") if name in parts]
 
@@ -88,34 +82,17 @@ def _ratios(parts: Json) -> Iterator[str]:
         ["resident memory of the application", *each(lambda one: f"{one['dta']['application_rss_mb']:.0f} MB")],
     ]  # fmt: skip
     heads = [f"{one['validators']} validator{'s' * (one['validators'] > 1)}" for one in columns]
-    yield from _table(["", *heads], rows)
+    yield from table(["", *heads], rows)
 
 
 def _latency(figures: Json, how: str) -> str:
     return f"{figures[how + '_p50_s']:.2f} / {figures[how + '_p95_s']:.2f}"
 
 
-def _orders(parts: Json) -> Iterator[str]:
-    one = parts["orders"]
-    rows = [
-        ["orders made ACTIVE a second", f"{one['active_per_s']:.1f} ({one['burst']} at once)"],
-        *(
-            [what, _steps(one, name)]
-            for what, name in (("PlaceOrder to ACTIVE", "to_active"), ("grant to COMPLETED", "grant_to_completed"))
-        ),
-    ]
-    yield from _table([f"{one['validators']} validators, {one['hsm']}, hooks on", ""], rows)
-
-
-def _steps(one: Json, name: str) -> str:
-    blocks = f"{one[name + '_blocks']:.0f} block{'s' * (one[name + '_blocks'] != 1)}"
-    return f"{one[name + '_p50_s']:.2f} s, {blocks} (at most {one[name + '_max_s']:.2f} s)"
-
-
 def _stages(parts: Json) -> Iterator[str]:
     one = parts["stages"]
     names = ("check_tx", "recheck", "prepare_proposal", "process_proposal", "finalize_block", "commit")
-    yield from _table(
+    yield from table(
         ["processor time an order, us", *(name.replace("_", " ") for name in names)],
         [[f"blocks of {one['orders_per_block']}", *(f"{one[name + '_us']:.0f}" for name in names)]],
     )
@@ -129,7 +106,7 @@ def _tree(parts: Json) -> Iterator[str]:
         rows.append([f"{one[size + '_keys']:,}", *stages, f"{one[size + '_rss_mb']:.0f} MB",
                      f"{one[size + '_peak_rss_mb']:.0f} MB"])  # fmt: skip
     head = ["keys", "stage", "commit", "prune", "all", "compaction beside", "resident", "at its peak"]
-    yield from _table(head, rows)
+    yield from table(head, rows)
     yield ""
     yield (
         f"Microseconds of processor time a changed key, batches of {one['batch_keys']:,}, values of "
@@ -145,12 +122,12 @@ def _hsm(parts: Json) -> Iterator[str]:
         [store, *(f"{one[f'{store}_{operation}_per_s']:,.0f}" for operation in ("sign", "derive", "make_and_destroy"))]
         for store in stores
     ]
-    yield from _table(["keystore, a second", "Ed25519 signatures", "derivations", "keys made and destroyed"], rows)
+    yield from table(["keystore, a second", "Ed25519 signatures", "derivations", "keys made and destroyed"], rows)
 
 
 def _curve(parts: Json) -> Iterator[str]:
     one = parts["curve"]
-    yield from _table(
+    yield from table(
         ["one blinded partial in G1", "us", "of its bare curve operations"],
         [
             ["two points decoded, seven multiplications, three encodings", f"{one['bare_us']:.0f}", "1"],
@@ -159,7 +136,7 @@ def _curve(parts: Json) -> Iterator[str]:
         ],
     )
     yield ""
-    yield from _table(
+    yield from table(
         ["M-Pin, RFC 9380 suite", f"of a two-pairing check ({one['pairing_check_ms']:.2f} ms)"],
         [[step, f"{checks:.2f}"] for step, checks in one["mpin"].items()],
     )
@@ -173,28 +150,16 @@ def _keygen(parts: Json) -> Iterator[str]:
     for size in one["sizes"]:
         of = one[str(size)]
         rows.append([str(size), f"{of['bytes']:,}", f"{of['hook_s']:.2f}", f"{of['ledger_s']:.2f}", str(of["blocks"])])
-    yield from _table(["fiduciaries", "bytes on the ledger", "hooks, s a node", "ledger, s a node", "blocks"], rows)
-
-
-def _issue(parts: Json) -> Iterator[str]:
-    one = parts["issue"]
-    latency = one["latency"]
-    rows = [
-        [f"secrets a second, singly ({one['singles']} requests at once)", f"{one['single_per_s']:.1f}"],
-        [f"secrets a second, in batches of {one['batch']}", f"{one['batch_per_s']:.1f}"],
-        ["request to opened secret", f"{latency['seconds']:.2f} s (at most {latency['max_s']:.2f} s)"],
-        ["request to answered", f"{latency['blocks_to_completed']:.0f} blocks"],
-    ]
-    yield from _table([f"client secrets, {one['validators']} validators, {one['hsm']}", ""], rows)
+    yield from table(["fiduciaries", "bytes on the ledger", "hooks, s a node", "ledger, s a node", "blocks"], rows)
 
 
 _TABLES = (
     (_ratios, ("ratio-1", "ratio-4")),
-    (_orders, ("orders",)),
+    (job_tables, ("job",)),
     (_stages, ("stages",)),
     (_tree, ("tree",)),
     (_hsm, ("hsm",)),
     (_curve, ("curve",)),
     (_keygen, ("keygen",)),
-    (_issue, ("issue",)),
+    (secrets_tables, ("secrets",)),
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,9 +12,8 @@ from nacl.signing import SigningKey
 from abci_app import cid
 from abci_app.crypto import hpke, statements
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
-from dta.client.ledger import requests
-from dta.client.ledger.rpc import Rpc
 from tests.bench.bare import BareNetwork
+from tests.bench.load import commit_all
 from tests.support.actors import Actor, body_bytes, seeded, signed_tx
 from tests.support.custody import single
 
@@ -42,27 +40,9 @@ class Submitter:
         body = body_bytes(plan.chain_id, message, self._network.height() + EXPIRES_IN_BLOCKS, secrets.token_bytes(16))
         return signed_tx(self._network.gid, signer.identity, key or signer.tx_key, body)
 
-    def commit(self, txs: Sequence[bytes], timeout_s: float = 60.0) -> None:
+    def commit(self, txs: Sequence[bytes]) -> None:
         """Until all are committed with code 0."""
-        from hashlib import sha256
-
-        deadline = time.monotonic() + timeout_s
-        with Rpc(self._network.rpc_url(0)) as rpc:
-            for tx in txs:
-                answer = rpc.call(requests.broadcast_tx_sync(tx))
-                if answer.code:
-                    raise RuntimeError(f"refused with code {answer.code}: {answer.log}")
-            for tx in txs:
-                while True:
-                    try:
-                        found = rpc.call(requests.tx(sha256(tx).digest()))
-                        break
-                    except Exception:
-                        if time.monotonic() > deadline:
-                            raise
-                        time.sleep(0.05)
-                if found.result.code:
-                    raise RuntimeError(f"committed with code {found.result.code}: {found.result.log}")
+        commit_all(self._network.rpc_url(0), txs)
 
 
 def open_vaults(network: BareNetwork, principals: int = PRINCIPALS) -> list[Vault]:

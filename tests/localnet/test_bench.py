@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.bench import report
 from tests.bench.figures import ROOT
 from tests.localnet.conftest import comet_binary
 
@@ -21,7 +22,9 @@ def quick(*parts: str) -> Any:
     ]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)["parts"]
+    document = json.loads(done.stdout)
+    assert "\n| --- |" in report.tables(document)
+    return document["parts"]
 
 
 def test_orders_and_kvstore_transactions_are_counted_in_blocks_on_networks_of_one() -> None:
@@ -31,9 +34,17 @@ def test_orders_and_kvstore_transactions_are_counted_in_blocks_on_networks_of_on
     assert figures["dta"]["tx_per_s"] > 0
 
 
-def test_orders_become_active_and_secrets_are_issued_on_whole_networks() -> None:
-    parts = quick("orders", "issue")
-    assert parts["orders"]["active_per_s"] > 0
-    assert parts["orders"]["grant_to_completed_p50_s"] > 0
-    assert parts["issue"]["batch_per_s"] > 0
-    assert parts["issue"]["latency"]["seconds"] > 0
+def test_orders_are_entrusted_and_released_on_a_whole_network() -> None:
+    level = quick("job")["job"]["levels"]["2"]
+    for phase in ("entrust", "release"):
+        assert level[phase]["per_s"] > 0
+        assert level[phase]["begun_to_done_blocks"]["p50"] > 0
+        assert level[phase]["ratio"] > 0
+
+
+def test_client_secrets_and_permits_are_issued_by_whole_nodes() -> None:
+    figures = quick("secrets")["secrets"]
+    assert figures["permits"]["ended"] == 21
+    for name in ("single", "batched", "permits"):
+        assert figures[name]["per_s"] > 0
+        assert figures[name]["ratio"] > 0
