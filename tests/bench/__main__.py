@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tests.bench import authority, figures, hsm, issuing, job, report, stages, throughput, tree
+from tests.bench import authority, figures, growth, hsm, issuing, job, report, stages, throughput, tree
 
 PORT_BASE = 25_000
 Say = Callable[[str], None]
@@ -53,6 +53,13 @@ def _job(quick: bool, arguments: argparse.Namespace, say: Say) -> dict[str, Any]
     return job.run(arguments.comet, arguments.port, say, job.QUICK if quick else job.Plan())
 
 
+def _growth(quick: bool, arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
+    full = growth.Plan()
+    sizes = (*(size for size in full.sizes if size < arguments.existing), arguments.existing)
+    plan = growth.QUICK if quick else replace(full, sizes=sizes)
+    return growth.run(arguments.comet, arguments.port, say, plan)
+
+
 def _curve(quick: bool, _: argparse.Namespace, say: Say) -> dict[str, Any]:
     return authority.curve(say, rounds=3, items=2) if quick else authority.curve(say)
 
@@ -75,6 +82,7 @@ PARTS = (
     Part("curve", "authority: partials and M-Pin's steps against the curve operations they need", 30, _curve),
     Part("keygen", "authority: key generation for 4, 16 and 64 fiduciaries", 240, _keygen),
     Part("secrets", "authority: client secrets and permits for 10,000 clients issued by whole nodes", 480, _secrets),
+    Part("growth", "the job and what a node costs by itself with 1,000 and 100,000 orders there", 1_500, _growth),
 )
 
 GROUPS = {"authority": ("curve", "keygen", "secrets")}
@@ -92,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes: whether it runs, no figures")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of a ratio (default 3)")
     parser.add_argument("--window", type=int, default=2_000, help="transactions under way in a ratio (default 2,000)")
+    parser.add_argument("--existing", type=int, default=100_000, help="growth's greatest size (default 100,000)")
     parser.add_argument("--abci", choices=("unix", "tcp"), default="unix", help="a ratio's socket; nodes have unix")
     parser.add_argument("--port", type=int, default=PORT_BASE, help="the first of the ports")
     parser.add_argument("--comet", default=os.environ.get("DTA_COMETBFT", "cometbft"), help=argparse.SUPPRESS)

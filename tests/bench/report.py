@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.figures import ROOT
-from tests.bench.report_network import job_tables, secrets_tables
+from tests.bench.report_network import growth_tables, job_tables, secrets_tables
 from tests.bench.table import table
 
 PAGE = ROOT / "docs" / "bench.md"
@@ -162,4 +162,5 @@ _TABLES = (
     (_curve, ("curve",)),
     (_keygen, ("keygen",)),
     (secrets_tables, ("secrets",)),
+    (growth_tables, ("growth",)),
 )

@@ -80,3 +80,44 @@ def secrets_tables(parts: Json) -> Iterator[str]:
     )
     yield ""
     yield _bare(one["operations_ms"], "Their bare cryptography, in microseconds")
+
+
+def growth_tables(parts: Json) -> Iterator[str]:
+    """Of part ``growth``: a column a number of existing orders."""
+    one = parts["growth"]
+    columns = list(one["sizes"].values())
+
+    def each(text: Callable[[Json], str]) -> list[str]:
+        return [text(column) for column in columns]
+
+    def each_kind(text: Callable[[Json, str], str]) -> list[str]:
+        return each(lambda of: " / ".join(text(of, kind) for kind in ("agent", "application", "cometbft")))
+
+    rows = [
+        *(row for phase in PHASES for row in _job_rows([column["job"] for column in columns], *phase)),
+        ["an idle node, of a core: agent / application / CometBFT", *each_kind(
+            lambda of, kind: f"{of['idle_share'][kind] * 100:.1f}%"
+        )],
+        ["resident memory, MB: agent / application / CometBFT", *each_kind(
+            lambda of, kind: f"{of['rss_mb'][kind]:.0f}"
+        )],
+        ["disk of a node, MB: application / CometBFT", *each(
+            lambda of: f"{of['disk_mb']['application']:.0f} / {of['disk_mb']['cometbft']:.0f}"
+        )],
+        ["`dta order list --all`: orders, s (processor s)", *each(
+            lambda of: "{orders:,}: {seconds:.1f} ({processor_s:.1f})".format(**of["order_list"])
+        )],
+        ["a node started again, s: ledger at the others' height / agent acts", *each(
+            lambda of: f"{of['restart']['ledger_s']:.1f} / {of['restart']['agent_s']:.1f}"
+        )],
+    ]  # fmt: skip
+    where = f"{one['validators']} validators, {one['hsm']}, {one['level']} under way; existing orders"
+    yield from table([where, *(f"{int(size):,}" for size in one["sizes"])], rows)
+
+
+def _job_rows(levels: Sequence[Json], phase: str, end: str, begin: str) -> Iterator[list[str]]:
+    of = [level[phase] for level in levels]
+    yield [f"{end} a second", *(f"{one['per_s']:.1f}" for one in of)]
+    yield [f"{begin} to {end}, s, p50 / p95 / p99", *(_percentiles(one["begun_to_done_s"], 2) for one in of)]
+    yield ["seconds a block", *(f"{one['block_s']:.2f}" for one in of)]
+    yield ["processor time each, ms (multiple of bare)", *(f"{one['order_ms']:.0f} ({one['ratio']:.1f})" for one in of)]

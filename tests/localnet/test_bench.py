@@ -48,3 +48,12 @@ def test_client_secrets_and_permits_are_issued_by_whole_nodes() -> None:
     for name in ("single", "batched", "permits"):
         assert figures[name]["per_s"] > 0
         assert figures[name]["ratio"] > 0
+
+
+def test_a_network_grows_by_orders_that_its_principals_find() -> None:
+    sizes = quick("growth")["growth"]["sizes"]
+    assert list(sizes) == ["20", "60"]
+    # Two principals in turn; those of the job come on top.
+    assert sizes["20"]["order_list"]["orders"] >= 10
+    assert sizes["60"]["order_list"]["orders"] >= 30
+    assert sizes["60"]["job"]["entrust"]["per_s"] > 0
