@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tests.bench import authority, figures, growth, hsm, issuing, job, report, stages, throughput, tree
+from tests.bench import authority, figures, growth, hsm, issuing, job, report, stages, startup, throughput, tree
 
 PORT_BASE = 25_000
 Say = Callable[[str], None]
@@ -72,12 +72,17 @@ def _secrets(quick: bool, arguments: argparse.Namespace, say: Say) -> dict[str, 
     return issuing.run(arguments.comet, arguments.port, say, issuing.QUICK if quick else issuing.Plan())
 
 
+def _startup(quick: bool, _: argparse.Namespace, say: Say) -> dict[str, Any]:
+    return startup.run(say, rounds=1) if quick else startup.run(say)
+
+
 PARTS = (
     Part("ratio-4", "orders a second against CometBFT's kvstore, 4 validators", 240, _throughput(4)),
     Part("ratio-1", "the same, 1 validator", 180, _throughput(1)),
     Part("job", "whole nodes: secrets entrusted and released, and their cost beside bare cryptography", 600, _job),
     Part("stages", "what an order costs the application in each call", 15, _stages),
     Part("tree", "what a changed key costs at 10 thousand and a million keys, and memory", 240, _tree),
+    Part("startup", "what starting the command line costs, beside a Python that does nothing", 45, _startup),
     Part("hsm", "rates of the keystores", 15, _hsm),
     Part("curve", "authority: partials and M-Pin's steps against the curve operations they need", 30, _curve),
     Part("keygen", "authority: key generation for 4, 16 and 64 fiduciaries", 240, _keygen),

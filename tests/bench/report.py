@@ -115,6 +115,17 @@ def _tree(parts: Json) -> Iterator[str]:
     )
 
 
+def _startup(parts: Json) -> Iterator[str]:
+    one = parts["startup"]
+    bare_s = one["commands"][0]["s"]
+    rows = [
+        [command["name"], f"{command['s']:.3f}", f"{command['s'] - bare_s:.3f}",
+         "" if command["aim_s"] is None else f"{command['aim_s']:.2f}"]
+        for command in one["commands"]
+    ]  # fmt: skip
+    yield from _table(["processor time of a process, s", "whole", "above a Python that does nothing", "aim"], rows)
+
+
 def _hsm(parts: Json) -> Iterator[str]:
     one = parts["hsm"]
     stores = [store for store in ("softhsm", "software") if f"{store}_sign_per_s" in one]
@@ -158,6 +169,7 @@ _TABLES = (
     (job_tables, ("job",)),
     (_stages, ("stages",)),
     (_tree, ("tree",)),
+    (_startup, ("startup",)),
     (_hsm, ("hsm",)),
     (_curve, ("curve",)),
     (_keygen, ("keygen",)),

@@ -18,7 +18,7 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_parts_without_a_network_measure_and_print_one_document(tmp_path: Path) -> None:
     out = tmp_path / "figures.json"
-    parts = ["stages", "tree", "hsm", "curve", "keygen"]
+    parts = ["stages", "tree", "startup", "hsm", "curve", "keygen"]
     done = bench(*parts, "--quick", "--json", "--out", str(out))
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
@@ -26,11 +26,13 @@ def test_the_parts_without_a_network_measure_and_print_one_document(tmp_path: Pa
     assert list(document["parts"]) == parts
     assert document["parts"]["stages"]["finalize_block_us"] > 0
     assert document["parts"]["tree"]["ratio"] > 0
+    assert all(command["s"] > 0 for command in document["parts"]["startup"]["commands"])
     assert document["parts"]["hsm"]["software_sign_per_s"] > 0
     assert document["parts"]["curve"]["verify_ratio"] > 0
     assert document["parts"]["keygen"]["4"]["bytes"] > 0
     tables = report.tables(document)
     assert "Ed25519 signatures" in tables
+    assert "| dta --help |" in tables
     assert "server, both passes" in tables
 
 

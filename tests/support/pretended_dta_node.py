@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -46,6 +47,8 @@ def pretended(home: Path) -> Iterator[NodeConfig]:
         children = {"agent": {"pid": AGENT_PID}, "cometbft": {"pid": AGENT_PID}}
         (config.run_dir / "supervisor.json").write_text(json.dumps(children))
         config.status_file.write_text(json.dumps(AGENT))
+        later_s = time.time() + 86_400  # the agent would write it every few seconds: it must not grow old
+        os.utime(config.status_file, (later_s, later_s))
         try:
             yield config
         finally:
