@@ -127,14 +127,14 @@ def test_what_lists_commands_loads_none_of_them() -> None:
 
 def test_looking_at_a_node_loads_nothing_that_runs_one(tmp_path: Path) -> None:
     others = {
-        "aiohttp", "pkcs11", "grpc", "plyvel", "py_arkworks_bls12381", "pyblst", "cryptography", "nacl", "google",
-        "abci_app.server.main", "dta.node.supervisor", "dta.client.ledger.ledger",
+        "aiohttp", "asyncio", "pkcs11", "grpc", "plyvel", "py_arkworks_bls12381", "pyblst", "cryptography", "nacl",
+        "google", "abci_app.server.main", "dta.node.supervisor", "dta.client.ledger.ledger",
     }  # fmt: skip
     status = Line(["--home", str(tmp_path), "status"])
     stopped(tmp_path)
     [(_, said, modules)] = imported_by([status])
     assert "not running" in said
-    loaded = sorted(foreign(modules) & {*others, "httpx", "asyncio"})
+    loaded = sorted(foreign(modules) & {*others, "httpx"})
     assert not loaded, f"{status} of a node that does not run loads {loaded}"
     with pretended(tmp_path):
         [(_, said, modules)] = imported_by([status])

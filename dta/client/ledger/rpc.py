@@ -6,7 +6,6 @@ BadAnswer (not what CometBFT answers), RpcError (the node's own error).
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 import time
@@ -209,6 +208,8 @@ class AsyncRpc(_Endpoint):
         if isinstance(effect, Request):
             return await self.call(effect)
         if isinstance(effect, Sleep):
+            import asyncio  # loaded already where this runs; whoever blocks, as the command line does, never needs it
+
             return await asyncio.sleep(effect.seconds)
         return _now(effect)
 
