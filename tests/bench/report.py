@@ -123,7 +123,7 @@ def _startup(parts: Json) -> Iterator[str]:
          "" if command["aim_s"] is None else f"{command['aim_s']:.2f}"]
         for command in one["commands"]
     ]  # fmt: skip
-    yield from _table(["processor time of a process, s", "whole", "above a Python that does nothing", "aim"], rows)
+    yield from table(["processor time of a process, s", "whole", "above a Python that does nothing", "aim"], rows)
 
 
 def _hsm(parts: Json) -> Iterator[str]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from typer.core import TyperOption
 
 from dta.cli import commands, loading, main
 from dta.cli.commands import Command, Entry, Group
@@ -153,6 +154,17 @@ def test_what_is_listed_of_a_command_is_what_it_says_of_itself(path: str) -> Non
         assert listed.get_short_help_str(width) == command.get_short_help_str(width), (
             f"dta/cli/commands.py says of `dta {path}` {entry.help!r}, and {entry.at} {command.help!r}"
         )
+
+
+@pytest.mark.parametrize("path", LEAVES)
+def test_a_default_that_is_kept_is_what_typer_would_have_made_of_it(path: str) -> None:
+    command = loading.Listed(path.split()[-1], LEAVES[path]).loaded()
+    with command.make_context(path, [], resilient_parsing=True) as context:
+        for option in command.get_params(context):
+            if isinstance(option, loading.KeptDefault) and not option.required and option.callback is None:
+                made = TyperOption.process_value(option, context, option.default)
+                # Of an option that repeats Typer makes () here, and None of that for the function.
+                assert (None if made == () else made) == option.default, f"`dta {path}`, --{option.name}"
 
 
 def test_an_interrupt_while_dta_still_loads_is_no_traceback(tmp_path: Path) -> None:
