@@ -17,10 +17,17 @@ from abci_app.hashing import tagged_hash, u32, u64
 from abci_app.identities import documents
 from abci_app.params import check_params
 from abci_app.pb.dta.v1 import identity_pb2, params_pb2
-from abci_app.state import keys
 from abci_app.state.memory_view import MemoryView
 from abci_app.state.overlay import Overlay
-from abci_app.state.records import FIDUCIARIES
+from abci_app.state.records import (
+    CHAIN,
+    FIDUCIARIES,
+    IDENTITIES,
+    PARAMS,
+    VALIDATOR_ADDRESSES,
+    VALIDATOR_KEY_OWNERS,
+    validator_address,
+)
 
 
 def parse_app_state(app_state: bytes) -> params_pb2.GenesisState:
@@ -98,11 +105,11 @@ def init_chain(genesis: Genesis) -> Changes:
     _check_validators(genesis, state)
     gid = genesis_id(genesis, state)
     overlay = Overlay(MemoryView())
-    overlay.put(keys.params(), state.params.SerializeToString(deterministic=True))
+    PARAMS.put(overlay, state.params)
     record = params_pb2.ChainRecord(
         chain_id=genesis.chain_id, gid=gid, genesis_time_s=genesis.time.seconds, initial_height=genesis.initial_height
     )
-    overlay.put(keys.chain(), record.SerializeToString(deterministic=True))
+    CHAIN.put(overlay, record)
     context = Context(
         state=overlay, params=state.params, gid=gid, height=genesis.initial_height - 1, time=genesis.time,
         scratch=BlockScratch(),
@@ -137,7 +144,7 @@ def _found(context: Context, founder: params_pb2.GenesisFiduciary, where: str) -
     if not documents.valid_at(document, context.time_s):
         raise GenesisRefused(where, "not valid at genesis time")
     identity = statements.identity_id(document)
-    taken = (keys.identity(identity), keys.validator_key_owner(founder.validator_key))
+    taken = (IDENTITIES.key(identity), VALIDATOR_KEY_OWNERS.key(founder.validator_key))
     if any(context.state.get(key) is not None for key in taken):
         raise GenesisRefused(where, "the identity or the validator key stands there twice")
     try:
@@ -151,5 +158,5 @@ def _found(context: Context, founder: params_pb2.GenesisFiduciary, where: str) -
         power=founder.power, admitted_height=context.height,
     )  # fmt: skip
     FIDUCIARIES.put(context.state, record, identity)
-    context.state.put(keys.validator_key_owner(founder.validator_key), identity)
-    context.state.put(keys.validator_address(founder.validator_key), identity)
+    VALIDATOR_KEY_OWNERS.put(context.state, identity, founder.validator_key)
+    VALIDATOR_ADDRESSES.put(context.state, identity, validator_address(founder.validator_key))

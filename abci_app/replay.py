@@ -9,20 +9,21 @@ from itertools import takewhile
 from typing import Final
 
 from abci_app.hashing import tagged_hash, u64
-from abci_app.state import keys
+from abci_app.state.indexes import SEEN
 from abci_app.state.overlay import Overlay
+from abci_app.state.records import SEEN_BUCKETS
 
 FORGET_MOST: Final = 20_000  # more than a block's cost lets in by default, so that forgetting keeps up
 
 
 def consume(state: Overlay, expires_at_height: int, replay_key: bytes) -> None:
     """Mark the body as included, whatever becomes of it."""
-    bucket = keys.seen_bucket(expires_at_height)
-    before = state.get(bucket)
+    before = SEEN_BUCKETS.find(state, expires_at_height)
     count = int.from_bytes(before[:8], "big") if before is not None else 0
     running = before[8:] if before is not None else bytes(32)
-    state.index_put(keys.seen(expires_at_height, replay_key), u64(count))
-    state.put(bucket, u64(count + 1) + tagged_hash("DTA-v1-seen", running, replay_key))
+    SEEN.put(state, expires_at_height, replay_key, value=u64(count))
+    after = u64(count + 1) + tagged_hash("DTA-v1-seen", running, replay_key)
+    SEEN_BUCKETS.put(state, after, expires_at_height)
 
 
 def forget_expired(state: Overlay, height: int) -> None:
@@ -31,10 +32,9 @@ def forget_expired(state: Overlay, height: int) -> None:
     Its keys, which nobody asks for from then on, go at most ``FORGET_MOST`` a block: else one block would pay for all
     that somebody made expire at one height.
     """
-    bucket = keys.seen_bucket(height)
-    if state.get(bucket) is not None:
-        state.delete(bucket)
-    end = keys.seen(height + 1, b"")
-    old = [key for key, _ in takewhile(lambda entry: entry[0] < end, state.index_scan(keys.SEEN, limit=FORGET_MOST))]
+    if SEEN_BUCKETS.exists(state, height):
+        SEEN_BUCKETS.delete(state, height)
+    end = SEEN.under(height + 1)
+    old = [key for key, _ in takewhile(lambda entry: entry[0] < end, state.index_scan(SEEN.prefix, limit=FORGET_MOST))]
     for key in old:
         state.index_delete(key)

@@ -17,7 +17,8 @@ from abci_app.execution.spec import MessageClass, MessageSpec
 from abci_app.identities import documents
 from abci_app.messages.registry import SPECS
 from abci_app.pb.dta.v1 import identity_pb2, params_pb2, tx_pb2
-from abci_app.state import keys, records
+from abci_app.state import records
+from abci_app.state.indexes import SEEN
 from abci_app.state.records import IDENTITIES
 from abci_app.state.view import StateView
 
@@ -186,4 +187,4 @@ def _signing_keys(gid: bytes, record: identity_pb2.IdentityRecord | None, tx: De
 
 def is_seen(view: StateView, tx: DecodedTx, replay_key: bytes) -> bool:
     """Whether this signer's body was included already."""
-    return view.index_get(keys.seen(tx.expires_at_height, replay_key)) is not None
+    return SEEN.exists(view, tx.expires_at_height, replay_key)

@@ -14,8 +14,8 @@ from abci_app.authority import extractions
 from abci_app.custody import orders, vaults
 from abci_app.execution.context import Context
 from abci_app.governance import proposals
-from abci_app.state import keys
 from abci_app.state.deadlines import DeadlineKind
+from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME
 
 RECORD: Final[dict[DeadlineKind, Callable[[Context, bytes], None]]] = {
     DeadlineKind.ORDER: orders.record_expired,
@@ -30,13 +30,12 @@ RECORD: Final[dict[DeadlineKind, Callable[[Context, bytes], None]]] = {
 def sweep(context: Context) -> None:
     """Record at most ``max_sweep`` expiries: at even heights those by time first, at odd ones those by height."""
     left = context.params.max_sweep
-    kinds = [(keys.DEADLINE_TIME, context.time_s), (keys.DEADLINE_HEIGHT, context.height)]
-    for prefix, now in kinds if context.height % 2 == 0 else reversed(kinds):
-        for key, _ in list(context.state.index_scan(prefix, limit=left)):
-            at = len(prefix)
-            if int.from_bytes(key[at : at + 8], "big") > now:
+    kinds = [(DEADLINE_TIME, context.time_s), (DEADLINE_HEIGHT, context.height)]
+    for index, now in kinds if context.height % 2 == 0 else reversed(kinds):
+        for deadline, kind, subject in list(index.entries(context.state, limit=left)):
+            if deadline > now:
                 break
-            if context.state.index_get(key) is None:
+            if not index.exists(context.state, deadline, kind, subject):
                 continue  # an order that ended took its requests' deadlines along
-            RECORD[DeadlineKind(key[at + 8])](context, key[at + 9 :])
+            RECORD[DeadlineKind(kind)](context, subject)
             left -= 1

@@ -21,8 +21,10 @@ from abci_app.execution.spec import MessageClass
 from abci_app.genesis import init_chain
 from abci_app.mempool import Mempool
 from abci_app.params import PROTOCOL_VERSIONS
-from abci_app.state import due, keys, records
+from abci_app.state import due, records
+from abci_app.state.indexes import DUE
 from abci_app.state.overlay import Overlay
+from abci_app.state.records import VALIDATOR_ADDRESSES
 from abci_app.state.view import StateView
 from abci_app.sweep import sweep
 
@@ -208,13 +210,13 @@ def _require_due(view: StateView, tx: signed.DecodedTx, time_s: int, height: int
     kind, subject = tx.spec.due(tx.message)
     if not due.is_due(view, tx.signer, kind, subject, time_s, height):
         raise Refusal(Code.NOT_DUE, kind.name.lower())
-    return keys.due(tx.signer, kind, subject)
+    return DUE.key(tx.signer, kind, subject)
 
 
 def _record_misbehaviour(context: Context, block: Block) -> None:
     """Evidence becomes state and an event; governance decides what follows."""
     for evidence in block.misbehaviour:
-        owner = context.state.get(keys.VALIDATOR_ADDRESS + evidence.address)
+        owner = context.state.get(VALIDATOR_ADDRESSES.prefix + evidence.address)
         if owner is None:
             continue
         record = records.FIDUCIARIES.get(context.state, owner)

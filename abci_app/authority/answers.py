@@ -11,12 +11,13 @@ from abci_app.codes import Code
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.pb.dta.v1 import extraction_pb2 as pb
-from abci_app.state import due, keys
+from abci_app.state import due
 from abci_app.state.due import DueKind
-from abci_app.state.records import EXTRACTION_ITEMS, EXTRACTIONS, PARTIALS
+from abci_app.state.indexes import OPEN_EXTRACTIONS
+from abci_app.state.records import EXTRACTION_ITEMS, EXTRACTION_LOADS, EXTRACTIONS, PARTIALS
 
 WRITES: Final = (
-    keys.EXTRACTION, keys.EXTRACTION_LOAD, keys.OPEN_EXTRACTIONS, keys.PARTIAL,
+    EXTRACTIONS, EXTRACTION_LOADS, OPEN_EXTRACTIONS, PARTIALS,
 )  # fmt: skip
 """What :func:`submit` writes besides ``due/`` and ``deadline-time/``."""
 
@@ -36,7 +37,7 @@ def submit(
     BAD_PARTIAL, and nothing of it counts. Refused with any of :data:`CODES`.
     """
     record = extractions.get(context, request)
-    context.require(extractions.DUE[record.use] is due_kind, Code.WRONG_FORM)
+    context.require(extractions.DUE_KIND[record.use] is due_kind, Code.WRONG_FORM)
     context.require(record.status == pb.EXTRACTION_STATUS_PENDING, Code.EXTRACTION_ENDED, request.hex())
     context.require(context.time_s < record.deadline_time_s, Code.DEADLINE_PASSED, request.hex())
     released = context.time_s >= record.from_time_s and context.height >= record.from_height

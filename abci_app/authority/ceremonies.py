@@ -13,8 +13,9 @@ from abci_app.execution.context import Context
 from abci_app.execution.transitions import Transitions, complete
 from abci_app.identities import documents
 from abci_app.pb.dta.v1 import authority_pb2 as pb
-from abci_app.state import due, keys
+from abci_app.state import due
 from abci_app.state.due import DueKind
+from abci_app.state.indexes import FIDUCIARY_CEREMONIES, OPEN_CEREMONIES, REFRESH
 from abci_app.state.overlay import Overlay
 from abci_app.state.records import AUTHORITIES, CEREMONIES, EPOCHS
 
@@ -79,7 +80,7 @@ def put(state: Overlay, ceremony: pb.CeremonyRecord) -> None:
 def require_room(context: Context) -> None:
     """Refuse with TOO_MANY_CEREMONIES where as many are under way as may be."""
     most = context.params.max_open_ceremonies
-    under_way = sum(1 for _ in context.state.index_scan(keys.open_ceremonies(), limit=most))
+    under_way = sum(1 for _ in OPEN_CEREMONIES.entries(context.state, limit=most))
     context.require(under_way < most, Code.TOO_MANY_CEREMONIES)
 
 
@@ -106,12 +107,12 @@ def begin(context: Context, authority: pb.AuthorityRecord, plan: Plan) -> pb.Cer
             party.old_index = old[fiduciary].index
             party.old_share = old[fiduciary].public_share
         parties.put(context.state, ceremony, party)
-        context.state.index_put(keys.fiduciary_ceremonies(fiduciary, ceremony.id))
+        FIDUCIARY_CEREMONIES.put(context.state, fiduciary, ceremony.id)
     ceremony.parties = len(everybody)
     authority.ceremony = ceremony.id
     unschedule(context, authority)
     AUTHORITIES.put(context.state, authority, authority.id)
-    context.state.index_put(keys.open_ceremonies(ceremony.id))
+    OPEN_CEREMONIES.put(context.state, ceremony.id)
     if plan.needs_consent:
         enter(context, ceremony, pb.CEREMONY_PHASE_CONSENT, context.params.ceremony_consent_blocks)
         context.emit_named(everybody, "consent-asked", ceremony=ceremony.id)
@@ -172,7 +173,7 @@ def clear_due(context: Context, ceremony: pb.CeremonyRecord, everybody: Sequence
 
 def finish(context: Context, ceremony: pb.CeremonyRecord) -> None:
     """It has made its epoch. A member that has not confirmed yet still owes it."""
-    context.state.index_delete(keys.open_ceremonies(ceremony.id))
+    OPEN_CEREMONIES.delete(context.state, ceremony.id)
     _move(ceremony, pb.CEREMONY_PHASE_DONE)
     ceremony.ended_height = context.height
     put(context.state, ceremony)
@@ -189,7 +190,7 @@ def fail(context: Context, ceremony: pb.CeremonyRecord, failure: pb.Failure) -> 
     """The attempt is over without an epoch. The next one leaves out those at fault, if enough are left and allowed."""
     everybody = parties.of(context.state, ceremony.id)
     clear_due(context, ceremony, everybody)
-    context.state.index_delete(keys.open_ceremonies(ceremony.id))
+    OPEN_CEREMONIES.delete(context.state, ceremony.id)
     _move(ceremony, pb.CEREMONY_PHASE_FAILED)
     ceremony.failure = failure
     ceremony.ended_height = context.height
@@ -278,13 +279,13 @@ def schedule(context: Context, authority: pb.AuthorityRecord) -> None:
     unschedule(context, authority)
     if authority.refresh_interval_blocks:
         authority.refresh_height = context.height + authority.refresh_interval_blocks
-        context.state.index_put(keys.refresh(authority.refresh_height, authority.id))
+        REFRESH.put(context.state, authority.refresh_height, authority.id)
 
 
 def unschedule(context: Context, authority: pb.AuthorityRecord) -> None:
     """No refresh is scheduled. The caller puts the authority."""
     if authority.refresh_height:
-        context.state.index_delete(keys.refresh(authority.refresh_height, authority.id))
+        REFRESH.delete(context.state, authority.refresh_height, authority.id)
         authority.refresh_height = 0
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abci_app.pb.dta.v1 import authority_pb2 as pb
-from abci_app.state import keys
-from abci_app.state.records import AUTHORITIES, EPOCHS
+from abci_app.state.records import AUTHORITIES, EPOCHS, MEMBERS
 from abci_app.state.view import StateView
 
 
@@ -18,9 +17,7 @@ def current(view: StateView, authority_id: bytes) -> tuple[pb.AuthorityRecord, p
 
 def members(view: StateView, authority_id: bytes, epoch: int) -> list[pb.MemberRecord]:
     """Who holds a share of that epoch, by index."""
-    return [
-        pb.MemberRecord.FromString(value) for _, value in view.scan(keys.member(authority_id, epoch))
-    ]
+    return list(MEMBERS.all(view, authority_id, epoch))
 
 
 def member_of(view: StateView, authority_id: bytes, epoch: int, fiduciary: bytes) -> pb.MemberRecord | None:

@@ -22,10 +22,18 @@ from abci_app.execution.context import Context
 from abci_app.execution.transitions import Transitions, complete
 from abci_app.pb.dta.v1 import authority_pb2
 from abci_app.pb.dta.v1 import extraction_pb2 as pb
-from abci_app.state import due, keys
+from abci_app.state import due
 from abci_app.state.deadlines import DeadlineKind
 from abci_app.state.due import DueKind
-from abci_app.state.records import EXTRACTION_ITEMS, EXTRACTION_LOADS, EXTRACTIONS
+from abci_app.state.indexes import DEADLINE_TIME, DUE, OPEN_EXTRACTIONS
+from abci_app.state.records import (
+    AUTHORITIES,
+    BLS_KEY_OWNERS,
+    EXTRACTION_ITEMS,
+    EXTRACTION_LOADS,
+    EXTRACTIONS,
+    USED_POINTS,
+)
 
 PURPOSE: Final[Mapping[int, authority_pb2.Purpose]] = complete(pb.Use, {
     pb.USE_CLIENT: authority_pb2.PURPOSE_MFA,
@@ -34,7 +42,7 @@ PURPOSE: Final[Mapping[int, authority_pb2.Purpose]] = complete(pb.Use, {
     pb.USE_CUSTODY: authority_pb2.PURPOSE_CUSTODY,
     pb.USE_SIGN: authority_pb2.PURPOSE_SIGNING,
 }, but=("USE_UNSPECIFIED",))  # fmt: skip
-DUE: Final[Mapping[int, DueKind]] = complete(pb.Use, {
+DUE_KIND: Final[Mapping[int, DueKind]] = complete(pb.Use, {
     pb.USE_CLIENT: DueKind.SUBMIT_PARTIALS,
     pb.USE_SERVER: DueKind.SUBMIT_PARTIALS,
     pb.USE_PERMIT: DueKind.SUBMIT_UNBLINDED,
@@ -82,7 +90,7 @@ def require_authority(
     context: Context, authority: bytes, purpose: authority_pb2.Purpose
 ) -> tuple[authority_pb2.AuthorityRecord, authority_pb2.EpochRecord]:
     """The key and its epoch, where it is in force and for this purpose; refused otherwise."""
-    if context.state.get(keys.authority(authority)) is None:
+    if not AUTHORITIES.exists(context.state, authority):
         raise Refusal(Code.UNKNOWN_AUTHORITY, authority.hex())
     found = epochs.current(context.state, authority)
     if found is None:
@@ -119,18 +127,18 @@ def open_request(
     )  # fmt: skip
 
 
-END_WRITES: Final = (keys.EXTRACTION, keys.EXTRACTION_LOAD, keys.OPEN_EXTRACTIONS)
+END_WRITES: Final = (EXTRACTIONS, EXTRACTION_LOADS, OPEN_EXTRACTIONS)
 """What :func:`cancel` writes besides ``due/`` and ``deadline-time/``."""
 
 START_WRITES: Final = (
-    keys.EXTRACTION, keys.EXTRACTION_ITEM, keys.EXTRACTION_LOAD, keys.OPEN_EXTRACTIONS, keys.DUE, keys.DEADLINE_TIME,
+    EXTRACTIONS, EXTRACTION_ITEMS, EXTRACTION_LOADS, OPEN_EXTRACTIONS, DUE, DEADLINE_TIME,
 )  # fmt: skip
 START_CODES: Final = (
     Code.UNKNOWN_AUTHORITY, Code.AUTHORITY_NOT_ACTIVE, Code.WRONG_PURPOSE, Code.AUTHORITY_BUSY, Code.BAD_ITEMS,
 )  # fmt: skip
 """What :func:`start` may write and be refused with, for the message that calls it."""
 
-WRITES: Final = (*START_WRITES, keys.USED_POINT)
+WRITES: Final = (*START_WRITES, USED_POINTS)
 CLAIM_CODES: Final = (Code.BAD_TRANSPORT_KEY, Code.BAD_POSSESSION, Code.POINT_USED)
 CODES: Final = (*START_CODES, *CLAIM_CODES, Code.DUPLICATE)
 """The same for :func:`open_request`."""
@@ -164,7 +172,7 @@ def claim_transport(
 
 def _is_registered(context: Context, authority: bytes, point: bytes) -> bool:
     """Whether the point is an identity's BLS key, the authority's own key, or a public share of its epoch."""
-    if context.state.get(keys.bls_key_owner(point)) is not None:
+    if BLS_KEY_OWNERS.exists(context.state, point):
         return True
     found = epochs.current(context.state, authority)
     if found is None:
@@ -210,9 +218,9 @@ def start(
     for number, item in enumerate(items):
         leaf = pb.ExtractionItem(base=item.base, transport=item.transport, subject=item.subject)
         EXTRACTION_ITEMS.put(context.state, leaf, request, number)
-    context.state.index_put(keys.open_extractions(authority, request))
+    OPEN_EXTRACTIONS.put(context.state, authority, request)
     if use not in _OF_ORDERS:
-        context.state.index_put(keys.deadline_time(deadline_time_s, DeadlineKind.EXTRACTION, request))
+        DEADLINE_TIME.put(context.state, deadline_time_s, DeadlineKind.EXTRACTION, request)
     _make_due(context, record)
     EXTRACTIONS.put(context.state, record, request)
     emit(context, record, "opened")
@@ -251,11 +259,9 @@ def end(context: Context, record: pb.ExtractionRecord, to: pb.ExtractionStatus) 
     record.ended_height = context.height
     record.ended_tx = context.tx_hash
     _forget_due(context, record)
-    context.state.index_delete(keys.open_extractions(record.authority, record.id))
+    OPEN_EXTRACTIONS.delete(context.state, record.authority, record.id)
     if record.use not in _OF_ORDERS:
-        context.state.index_delete(
-            keys.deadline_time(record.deadline_time_s, DeadlineKind.EXTRACTION, record.id)
-        )
+        DEADLINE_TIME.delete(context.state, record.deadline_time_s, DeadlineKind.EXTRACTION, record.id)
     _unload(context, record.authority, b"")
     if record.holder:
         _unload(context, record.authority, record.holder)
@@ -284,9 +290,8 @@ def restart(context: Context, authority: bytes) -> None:
     if found is None:
         return
     _, epoch = found
-    prefix = keys.open_extractions(authority)
-    for key, _ in list(context.state.index_scan(prefix)):
-        record = EXTRACTIONS.get(context.state, key[len(prefix) :])
+    for _, request in list(OPEN_EXTRACTIONS.entries(context.state, authority)):
+        record = EXTRACTIONS.get(context.state, request)
         if record.epoch == epoch.epoch:
             continue
         _forget_due(context, record)
@@ -308,10 +313,10 @@ def emit(context: Context, record: pb.ExtractionRecord, action: str, **attribute
 def _make_due(context: Context, record: pb.ExtractionRecord) -> None:
     for member in epochs.members(context.state, record.authority, record.epoch):
         due.add(
-            context.state, member.fiduciary, DUE[record.use], record.id, record.from_time_s, record.from_height
+            context.state, member.fiduciary, DUE_KIND[record.use], record.id, record.from_time_s, record.from_height
         )
 
 
 def _forget_due(context: Context, record: pb.ExtractionRecord) -> None:
     for member in epochs.members(context.state, record.authority, record.epoch):
-        due.remove(context.state, member.fiduciary, DUE[record.use], record.id)
+        due.remove(context.state, member.fiduciary, DUE_KIND[record.use], record.id)

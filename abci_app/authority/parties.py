@@ -9,15 +9,14 @@ from abci_app.execution.context import Context
 from abci_app.identities import documents
 from abci_app.limits import MAX_VALUE_BYTES
 from abci_app.pb.dta.v1 import authority_pb2 as pb
-from abci_app.state import keys
 from abci_app.state.overlay import Overlay
-from abci_app.state.records import CEREMONY_PARTIES, IDENTITIES
+from abci_app.state.records import CEREMONY_PARTIES, DEALINGS, IDENTITIES
 from abci_app.state.view import StateView
 
 
 def of(view: StateView, ceremony: bytes) -> list[pb.CeremonyParty]:
     """All parties, by identity id."""
-    return [pb.CeremonyParty.FromString(value) for _, value in view.scan(keys.ceremony_party(ceremony))]
+    return list(CEREMONY_PARTIES.all(view, ceremony))
 
 
 def get(context: Context, ceremony: pb.CeremonyRecord) -> pb.CeremonyParty:
@@ -77,7 +76,7 @@ def put_dealing(state: Overlay, ceremony: pb.CeremonyRecord, party: pb.CeremonyP
     encoded = dealing.SerializeToString(deterministic=True)
     chunks = [encoded[at : at + MAX_VALUE_BYTES] for at in range(0, len(encoded), MAX_VALUE_BYTES)]
     for number, chunk in enumerate(chunks):
-        state.put(keys.dealing(ceremony.id, party.position, number), chunk)
+        DEALINGS.put(state, chunk, ceremony.id, party.position, number)
     party.dealing_digest = record.dealing_digest(encoded)
     party.dealing_chunks = len(chunks)
 
@@ -86,7 +85,7 @@ def dealing_of(view: StateView, ceremony: bytes, party: pb.CeremonyParty) -> pb.
     """What the party dealt. It must have."""
     parts = []
     for number in range(party.dealing_chunks):
-        chunk = view.get(keys.dealing(ceremony, party.position, number))
+        chunk = DEALINGS.find(view, ceremony, party.position, number)
         if chunk is None:
             raise StateBroken("a chunk of a dealing is missing")
         parts.append(chunk)

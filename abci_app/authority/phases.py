@@ -15,8 +15,9 @@ from abci_app.execution.context import Context
 from abci_app.execution.transitions import complete
 from abci_app.identities import documents
 from abci_app.pb.dta.v1 import authority_pb2 as pb
-from abci_app.state import due, keys
+from abci_app.state import due
 from abci_app.state.due import DueKind
+from abci_app.state.indexes import OPEN_CEREMONIES, REFRESH
 from abci_app.state.records import AUTHORITIES, CEREMONIES, EPOCHS, MEMBERS
 
 MAX_REFRESHES_BEGUN: Final = 16
@@ -25,25 +26,22 @@ MAX_REFRESHES_BEGUN: Final = 16
 
 def advance(context: Context) -> None:
     """Take every ceremony that is under way one block further."""
-    at = len(keys.OPEN_CEREMONIES)
-    for key, _ in list(context.state.index_scan(keys.OPEN_CEREMONIES)):
-        ceremony = CEREMONIES.get(context.state, key[at:])
+    for (id_,) in list(OPEN_CEREMONIES.entries(context.state)):
+        ceremony = CEREMONIES.get(context.state, id_)
         if ceremony.phase_height < context.height:
             _guarded(context, ceremony)
 
 
 def begin_refreshes(context: Context) -> None:
     """Begin the refreshes that are scheduled for this height, so many in a block; the others wait for the next."""
-    at = len(keys.REFRESH)
-    under_way = sum(1 for _ in context.state.index_scan(keys.OPEN_CEREMONIES))
+    under_way = sum(1 for _ in OPEN_CEREMONIES.entries(context.state))
     room = min(MAX_REFRESHES_BEGUN, context.params.max_open_ceremonies - under_way)
     if room <= 0:
         return
-    for key, _ in list(context.state.index_scan(keys.REFRESH, limit=room)):
-        if int.from_bytes(key[at : at + 8], "big") > context.height:
+    for height, authority in list(REFRESH.entries(context.state, limit=room)):
+        if height > context.height:
             break
-        authority = AUTHORITIES.get(context.state, key[at + 8 :])
-        begin_refresh(context, authority)
+        begin_refresh(context, AUTHORITIES.get(context.state, authority))
 
 
 def begin_refresh(context: Context, authority: pb.AuthorityRecord) -> pb.CeremonyRecord:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abci_app.codes import Code
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
-from abci_app.state import keys
+from abci_app.state.records import USED_POINTS
 
 
 def use(context: Context, point: bytes, subject: bytes) -> None:
@@ -13,7 +13,6 @@ def use(context: Context, point: bytes, subject: bytes) -> None:
 
     Whoever could send another's ephemeral again would have the honest open what it encrypts.
     """
-    key = keys.used_point(point)
-    if context.state.get(key) is not None:
+    if USED_POINTS.exists(context.state, point):
         raise Refusal(Code.POINT_USED, point.hex())
-    context.state.put(key, subject)
+    USED_POINTS.put(context.state, subject, point)

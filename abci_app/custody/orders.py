@@ -12,9 +12,10 @@ from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import extraction_pb2
-from abci_app.state import due, keys
+from abci_app.state import due
 from abci_app.state.deadlines import DeadlineKind
 from abci_app.state.due import DueKind
+from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, OPEN_REQUESTS, ORDER_REQUESTS, VAULT_ORDERS
 from abci_app.state.records import COUNTERS, DECISIONS, FULFILMENTS, ORDERS, REQUESTS, SIGNINGS
 
 
@@ -67,13 +68,12 @@ def end(context: Context, order: pb.OrderRecord, to: pb.OrderStatus, action: str
     order.ended_height = context.height
     order.ended_tx = context.tx_hash
     request_end = pb.REQUEST_STATUS_CANCELLED if to == pb.ORDER_STATUS_CLOSED else pb.REQUEST_STATUS_EXPIRED
-    prefix = keys.open_requests(order.id)
-    for key, _ in list(context.state.index_scan(prefix)):
-        request = REQUESTS.get(context.state, key[len(prefix) :])
+    for _, id_ in list(OPEN_REQUESTS.entries(context.state, order.id)):
+        request = REQUESTS.get(context.state, id_)
         end_request(context, order, request, request_end)
     for fiduciary in order.fiduciaries:
         due.remove(context.state, fiduciary, DueKind.FULFIL_ORDER, order.id)
-    context.state.index_delete(keys.vault_orders(order.vault or order.authority, order.id))
+    VAULT_ORDERS.delete(context.state, order.vault or order.authority, order.id)
     forget_deadlines(context, order)
     counter = COUNTERS.get(context.state, order.principal)
     counter.open_orders -= 1
@@ -85,17 +85,17 @@ def end(context: Context, order: pb.OrderRecord, to: pb.OrderStatus, action: str
 def remember_deadlines(context: Context, order: pb.OrderRecord) -> None:
     """Index when the order expires, for the sweep."""
     if order.expires_at_time_s:
-        context.state.index_put(keys.deadline_time(order.expires_at_time_s, DeadlineKind.ORDER, order.id))
+        DEADLINE_TIME.put(context.state, order.expires_at_time_s, DeadlineKind.ORDER, order.id)
     if order.expires_at_height:
-        context.state.index_put(keys.deadline_height(order.expires_at_height + 1, DeadlineKind.ORDER, order.id))
+        DEADLINE_HEIGHT.put(context.state, order.expires_at_height + 1, DeadlineKind.ORDER, order.id)
 
 
 def forget_deadlines(context: Context, order: pb.OrderRecord) -> None:
     """The order ended: nothing of it is left to sweep."""
     if order.expires_at_time_s:
-        context.state.index_delete(keys.deadline_time(order.expires_at_time_s, DeadlineKind.ORDER, order.id))
+        DEADLINE_TIME.delete(context.state, order.expires_at_time_s, DeadlineKind.ORDER, order.id)
     if order.expires_at_height:
-        context.state.index_delete(keys.deadline_height(order.expires_at_height + 1, DeadlineKind.ORDER, order.id))
+        DEADLINE_HEIGHT.delete(context.state, order.expires_at_height + 1, DeadlineKind.ORDER, order.id)
 
 
 def record_expired(context: Context, order_id: bytes) -> None:
@@ -163,8 +163,8 @@ def end_request(context: Context, order: pb.OrderRecord, request: pb.RequestReco
 def forget_open(context: Context, order: pb.OrderRecord, request: pb.RequestRecord) -> None:
     """Nothing more is waited for: it ended, all have answered, or it is too late. The caller puts both records."""
     request.settled_height = context.height
-    context.state.index_delete(keys.open_requests(order.id, request.id))
-    context.state.index_delete(keys.deadline_time(request.deadline_time_s, DeadlineKind.REQUEST, request.id))
+    OPEN_REQUESTS.delete(context.state, order.id, request.id)
+    DEADLINE_TIME.delete(context.state, request.deadline_time_s, DeadlineKind.REQUEST, request.id)
     order.open_requests -= 1
     for fiduciary in order.fiduciaries:
         due.remove(context.state, fiduciary, DueKind.FULFIL_SECRET, request.id)
@@ -198,9 +198,8 @@ def is_released(request: pb.RequestRecord, context: Context) -> bool:
 
 def has_granted_request(context: Context, order: pb.OrderRecord) -> bool:
     """Whether a request of the order is GRANTED and its deadline has not passed, swept or not."""
-    prefix = keys.open_requests(order.id)
-    for key, _ in list(context.state.index_scan(prefix)):
-        request = REQUESTS.get(context.state, key[len(prefix) :])
+    for _, id_ in list(OPEN_REQUESTS.entries(context.state, order.id)):
+        request = REQUESTS.get(context.state, id_)
         if request.status == pb.REQUEST_STATUS_GRANTED and context.time_s < request.deadline_time_s:
             return True
     return False
@@ -225,9 +224,9 @@ def grant_if_satisfied(context: Context, order: pb.OrderRecord, request: pb.Requ
         request.release_time_s += order.policy.veto_window_s
         request.release_height = context.height + context.params.min_veto_blocks
     order.granted_requests += 1
-    context.state.index_delete(keys.deadline_time(request.deadline_time_s, DeadlineKind.REQUEST, request.id))
+    DEADLINE_TIME.delete(context.state, request.deadline_time_s, DeadlineKind.REQUEST, request.id)
     request.deadline_time_s = request.release_time_s + context.params.request_ttl_s
-    context.state.index_put(keys.deadline_time(request.deadline_time_s, DeadlineKind.REQUEST, request.id))
+    DEADLINE_TIME.put(context.state, request.deadline_time_s, DeadlineKind.REQUEST, request.id)
     for fiduciary in order.fiduciaries:
         due.add(
             context.state, fiduciary, DueKind.FULFIL_SECRET, request.id, request.release_time_s, request.release_height
@@ -271,9 +270,9 @@ def open_request(context: Context, order: pb.OrderRecord, request: pb.RequestRec
     request.deadline_time_s = context.time_s + context.params.request_ttl_s
     context.require(policy.in_force(order.policy, context.time_s), Code.POLICY_NOT_IN_FORCE)
     order.open_requests += 1
-    context.state.index_put(keys.order_requests(order.id, request.id))
-    context.state.index_put(keys.open_requests(order.id, request.id))
-    context.state.index_put(keys.deadline_time(request.deadline_time_s, DeadlineKind.REQUEST, request.id))
+    ORDER_REQUESTS.put(context.state, order.id, request.id)
+    OPEN_REQUESTS.put(context.state, order.id, request.id)
+    DEADLINE_TIME.put(context.state, request.deadline_time_s, DeadlineKind.REQUEST, request.id)
     emit_request(context, request, "requested")
     if context.signer in policy.parties(order.policy):
         own = pb.DecisionRecord(veto=False, height=context.height, tx_hash=context.tx_hash)

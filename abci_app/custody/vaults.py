@@ -7,8 +7,8 @@ from abci_app.custody import lifecycle
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.pb.dta.v1 import custody_pb2 as pb
-from abci_app.state import keys
 from abci_app.state.deadlines import DeadlineKind
+from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, FIDUCIARY_VAULTS
 from abci_app.state.records import COUNTERS, VAULTS
 
 
@@ -33,7 +33,7 @@ def record_closed(context: Context, vault: pb.VaultRecord) -> None:
     vault.closed_height = context.height
     forget_deadline(context, vault)
     for fiduciary in vault.fiduciaries:
-        context.state.index_delete(keys.fiduciary_vaults(fiduciary, vault.id))
+        FIDUCIARY_VAULTS.delete(context.state, fiduciary, vault.id)
     counter = COUNTERS.get(context.state, vault.principal)
     counter.open_vaults -= 1
     COUNTERS.put(context.state, counter, vault.principal)
@@ -50,18 +50,18 @@ def record_due(context: Context, vault_id: bytes) -> None:
         vault.waits_for_height = True
         VAULTS.put(context.state, vault, vault.id)
         forget_deadline(context, vault)
-        context.state.index_put(keys.deadline_height(vault.closes_at_height, DeadlineKind.VAULT, vault.id))
+        DEADLINE_HEIGHT.put(context.state, vault.closes_at_height, DeadlineKind.VAULT, vault.id)
 
 
 def remember_deadline(context: Context, vault: pb.VaultRecord) -> None:
     """Index when the closing delay ends. It wants time *and* height: by time first, then by height."""
-    context.state.index_put(keys.deadline_time(vault.closes_at_time_s, DeadlineKind.VAULT, vault.id))
+    DEADLINE_TIME.put(context.state, vault.closes_at_time_s, DeadlineKind.VAULT, vault.id)
 
 
 def forget_deadline(context: Context, vault: pb.VaultRecord) -> None:
     """Nothing of this vault is left to sweep."""
-    by_time = keys.deadline_time(vault.closes_at_time_s, DeadlineKind.VAULT, vault.id)
-    by_height = keys.deadline_height(vault.closes_at_height, DeadlineKind.VAULT, vault.id)
+    by_time = DEADLINE_TIME.key(vault.closes_at_time_s, DeadlineKind.VAULT, vault.id)
+    by_height = DEADLINE_HEIGHT.key(vault.closes_at_height, DeadlineKind.VAULT, vault.id)
     for key in (by_time, by_height):
         if context.state.index_get(key) is not None:
             context.state.index_delete(key)

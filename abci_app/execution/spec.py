@@ -13,6 +13,7 @@ from abci_app.codes import Code
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.pb.dta.v1 import identity_pb2
+from abci_app.state.collection import AnyCollection
 from abci_app.state.due import DueKind
 
 M = TypeVar("M", bound=Message)
@@ -30,7 +31,7 @@ class MessageSpec(Generic[M]):
     """One transaction type.
 
     ``validate`` sees the message alone, ``execute`` sees state and returns the result's data. ``cost(message)`` is
-    about the microseconds that a node spends on it. ``writes`` are the prefixes that it may touch, ``codes`` those
+    about the microseconds that a node spends on it. ``writes`` is what it may touch of state, ``codes`` those
     it may be refused with once authenticated, ``events`` the kinds it emits; tests hold it to all three.
     ``due`` says what a result answers, so that results are admitted only when they are owed. ``signing_key``
     overrides whose key must have signed (registration, rotation, revocation).
@@ -42,7 +43,7 @@ class MessageSpec(Generic[M]):
     cost: Callable[[M], int]
     validate: Callable[[M], None]
     execute: Callable[[Context, M], bytes]
-    writes: tuple[bytes, ...]
+    writes: tuple[AnyCollection, ...]
     codes: tuple[Code, ...]
     events: tuple[str, ...]
     due: Callable[[M], tuple[DueKind, bytes]] | None = None

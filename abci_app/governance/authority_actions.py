@@ -14,8 +14,7 @@ from abci_app.execution.spec import need_bytes
 from abci_app.hashing import u32
 from abci_app.identities import documents
 from abci_app.pb.dta.v1 import authority_pb2 as pb
-from abci_app.state import keys
-from abci_app.state.records import AUTHORITIES, CEREMONIES
+from abci_app.state.records import AUTHORITIES, AUTHORITY_NUMBERS, CEREMONIES
 
 
 def validate_create(message: pb.CreateAuthority) -> None:
@@ -93,10 +92,10 @@ def create(context: Context, authority: pb.AuthorityRecord, members: Sequence[by
 
 def _number(context: Context, authority: pb.AuthorityRecord) -> None:
     """Count it, so that whoever reads by proof can list them all."""
-    counted = context.state.get(keys.authority_number(0))
+    counted = AUTHORITY_NUMBERS.find(context.state, 0)
     number = 1 + (0 if counted is None else int.from_bytes(counted, "big"))
-    context.state.put(keys.authority_number(0), u32(number))
-    context.state.put(keys.authority_number(number), authority.id)
+    AUTHORITY_NUMBERS.put(context.state, u32(number), 0)
+    AUTHORITY_NUMBERS.put(context.state, authority.id, number)
 
 
 def validate_reshare(message: pb.ReshareAuthority) -> None:

@@ -11,7 +11,8 @@ from abci_app.execution.context import Context
 from abci_app.execution.spec import need_bytes
 from abci_app.params import check_params, find_custodian
 from abci_app.pb.dta.v1 import governance_pb2
-from abci_app.state import keys, records
+from abci_app.state import records
+from abci_app.state.records import PARAMS
 
 
 def _validate(message: governance_pb2.ChangeParams) -> None:
@@ -35,7 +36,7 @@ def _check(context: Context, message: governance_pb2.ChangeParams) -> None:
 
 def _execute(context: Context, message: governance_pb2.ChangeParams) -> None:
     _check(context, message)
-    context.state.put(keys.params(), message.params.SerializeToString(deterministic=True))
+    PARAMS.put(context.state, message.params)
 
 
 ACTION = Action(

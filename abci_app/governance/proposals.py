@@ -18,8 +18,8 @@ from abci_app.execution.transitions import Transitions
 from abci_app.governance import actions, validators
 from abci_app.identities import documents
 from abci_app.pb.dta.v1 import governance_pb2 as pb
-from abci_app.state import keys
 from abci_app.state.deadlines import DeadlineKind
+from abci_app.state.indexes import DEADLINE_TIME, OPEN_PROPOSALS, WAITING_PROPOSALS
 from abci_app.state.records import PROPOSALS, VOTES
 from abci_app.state.view import StateView
 
@@ -94,17 +94,17 @@ def end(context: Context, proposal: pb.ProposalRecord, to: pb.ProposalStatus, **
     if proposal.status == pb.PROPOSAL_STATUS_OPEN:
         context.state.index_delete(_deadline(proposal))
     else:
-        context.state.index_delete(keys.waiting_proposals(proposal.passed_height, proposal.id))
+        WAITING_PROPOSALS.delete(context.state, proposal.passed_height, proposal.id)
     _move(proposal, to)
     proposal.ended_height = context.height
-    context.state.index_delete(keys.open_proposals(proposal.proposer, proposal.id))
+    OPEN_PROPOSALS.delete(context.state, proposal.proposer, proposal.id)
     PROPOSALS.put(context.state, proposal, proposal.id)
     emit(context, proposal, _name(to), **attributes)
 
 
 def remember(context: Context, proposal: pb.ProposalRecord) -> None:
     """The indexes of a new proposal."""
-    context.state.index_put(keys.open_proposals(proposal.proposer, proposal.id))
+    OPEN_PROPOSALS.put(context.state, proposal.proposer, proposal.id)
     context.state.index_put(_deadline(proposal))
 
 
@@ -140,7 +140,7 @@ def decide(context: Context) -> None:
             _move(proposal, pb.PROPOSAL_STATUS_PASSED)
             proposal.passed_height = context.height
             proposal.deciding_tx = tx_hash
-            context.state.index_put(keys.waiting_proposals(context.height, proposal_id))
+            WAITING_PROPOSALS.put(context.state, context.height, proposal_id)
             PROPOSALS.put(context.state, proposal, proposal_id)
             emit(context, proposal, "passed")
         elif counted.can_not_pass:
@@ -152,10 +152,9 @@ def decide(context: Context) -> None:
 
 def execute_passed(context: Context) -> None:
     """Execute what passed, the first one first. Where a change of the validators has no room, later ones wait too."""
-    at = len(keys.WAITING_PROPOSALS) + 8
     blocked = False
-    for key, _ in list(context.state.index_scan(keys.WAITING_PROPOSALS)):
-        proposal = PROPOSALS.get(context.state, key[at:])
+    for _, id_ in list(WAITING_PROPOSALS.entries(context.state)):
+        proposal = PROPOSALS.get(context.state, id_)
         action, _ = actions.of(proposal.action)
         if blocked and action.changes_validators:
             continue
@@ -171,7 +170,7 @@ def execute_passed(context: Context) -> None:
 
 def is_a_validator_change_waiting(view: StateView) -> bool:
     """Whether one was decided and has no room yet: it goes before any that a single fiduciary asks for."""
-    return any(view.index_scan(keys.WAITING_PROPOSALS, limit=1))
+    return WAITING_PROPOSALS.has_any(view)
 
 
 def _try(context: Context, proposal: pb.ProposalRecord) -> Code:
@@ -202,7 +201,7 @@ def _move(proposal: pb.ProposalRecord, to: pb.ProposalStatus) -> None:
 
 
 def _deadline(proposal: pb.ProposalRecord) -> bytes:
-    return keys.deadline_time(proposal.deadline_time_s, DeadlineKind.PROPOSAL, proposal.id)
+    return DEADLINE_TIME.key(proposal.deadline_time_s, DeadlineKind.PROPOSAL, proposal.id)
 
 
 def _name(status: pb.ProposalStatus) -> str:

@@ -13,7 +13,7 @@ from abci_app.execution.context import Context
 from abci_app.execution.spec import need_bytes
 from abci_app.governance import validators
 from abci_app.pb.dta.v1 import custody_pb2, governance_pb2, identity_pb2
-from abci_app.state import keys
+from abci_app.state.indexes import FIDUCIARY_VAULTS, VAULT_ORDERS
 from abci_app.state.overlay import Overlay
 from abci_app.state.records import FIDUCIARIES, FULFILMENTS, ORDERS
 
@@ -73,12 +73,10 @@ def impact(state: Overlay, fiduciary: bytes) -> governance_pb2.RemovalImpact:
 
 def _orders_of_its_vaults(state: Overlay, fiduciary: bytes) -> Iterator[custody_pb2.OrderRecord | None]:
     """The open orders of all vaults that name it; None once for each vault, so that empty ones are steps too."""
-    vaults = keys.fiduciary_vaults(fiduciary)
-    for vault_key, _ in state.index_scan(vaults):
+    for _, vault in FIDUCIARY_VAULTS.entries(state, fiduciary):
         yield None
-        orders = keys.vault_orders(vault_key[len(vaults) :])
-        for order_key, _ in state.index_scan(orders):
-            yield ORDERS.get(state, order_key[len(orders) :])
+        for _, order in VAULT_ORDERS.entries(state, vault):
+            yield ORDERS.get(state, order)
 
 
 def _rejected(state: Overlay, order: bytes, fiduciary: bytes) -> bool:

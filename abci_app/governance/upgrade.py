@@ -8,8 +8,8 @@ from abci_app.errors import Refusal
 from abci_app.execution.action import Action
 from abci_app.execution.context import Context
 from abci_app.pb.dta.v1 import governance_pb2, params_pb2
-from abci_app.state import keys, records
-from abci_app.state.records import UPGRADES
+from abci_app.state import records
+from abci_app.state.records import PARAMS, UPGRADES
 
 
 def _validate(message: governance_pb2.PlanUpgrade) -> None:
@@ -49,7 +49,7 @@ def begin_if_due(context: Context) -> None:
     changed = params_pb2.Params()
     changed.CopyFrom(records.params(context.state))
     changed.protocol_version = plan.protocol_version
-    context.state.put(keys.params(), changed.SerializeToString(deterministic=True))
+    PARAMS.put(context.state, changed)
     context.emit("upgrade", context.gid, "begins", height=plan.height, version=plan.protocol_version)
 
 

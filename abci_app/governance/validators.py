@@ -13,8 +13,13 @@ from abci_app.codes import Code
 from abci_app.crypto import ed25519, statements
 from abci_app.execution.context import Context
 from abci_app.pb.dta.v1 import identity_pb2
-from abci_app.state import keys
-from abci_app.state.records import FIDUCIARIES, VALIDATOR_CHANGES
+from abci_app.state.records import (
+    FIDUCIARIES,
+    VALIDATOR_ADDRESSES,
+    VALIDATOR_CHANGES,
+    VALIDATOR_KEY_OWNERS,
+    validator_address,
+)
 from abci_app.state.view import StateView
 
 # With fewer validators than this, one is a third of the power or more: they may change one after the other.
@@ -23,13 +28,16 @@ FEW_VALIDATORS: Final = 4
 
 def active_fiduciaries(view: StateView) -> list[identity_pb2.FiduciaryRecord]:
     """All that are admitted and not removed, by id: those whose power CometBFT counts."""
-    records = [identity_pb2.FiduciaryRecord.FromString(value) for _, value in view.scan(keys.FIDUCIARY)]
-    return [record for record in records if record.status == identity_pb2.FIDUCIARY_STATUS_ACTIVE and record.power]
+    return [
+        record
+        for record in FIDUCIARIES.all(view)
+        if record.status == identity_pb2.FIDUCIARY_STATUS_ACTIVE and record.power
+    ]
 
 
 def require_new_key(context: Context, fiduciary: bytes, key: bytes, proof: bytes, old_key: bytes) -> None:
     """A consensus key that nobody ever had, and its own signature for this fiduciary."""
-    is_new = context.state.get(keys.validator_key_owner(key)) is None
+    is_new = not VALIDATOR_KEY_OWNERS.exists(context.state, key)
     context.require(is_new and ed25519.valid_public_key(key), Code.VALIDATOR_KEY_USED)
     statement = statements.validator_key_statement(context.gid, fiduciary, key, old_key)
     context.require(ed25519.verify(key, statement, proof), Code.VALIDATOR_KEY_PROOF)
@@ -49,10 +57,10 @@ def require_room(context: Context, moved: int, *, added: int = 0) -> None:
     """
     powers = [record.power for record in active_fiduciaries(context.state)]
     window = context.params.validator_change_window_blocks
-    after = keys.validator_change(max(context.height - window, 0))
+    after = VALIDATOR_CHANGES.key(max(context.height - window, 0))
     recent = [
-        identity_pb2.ValidatorChange.FromString(value)
-        for _, value in context.state.scan(keys.VALIDATOR_CHANGE, after)
+        VALIDATOR_CHANGES.parse(value)
+        for _, value in context.state.scan(VALIDATOR_CHANGES.prefix, after)
     ]
     context.require(
         all(change.height != context.height for change in recent), Code.VALIDATOR_CHANGE_TOO_SOON, "one a block"
@@ -70,8 +78,8 @@ def change(context: Context, fiduciary: identity_pb2.FiduciaryRecord, old_key: b
     if new_key:
         updates.append(ValidatorUpdate(new_key, fiduciary.power))
         fiduciary.validator_key = new_key
-        context.state.put(keys.validator_key_owner(new_key), fiduciary.id)
-        context.state.put(keys.validator_address(new_key), fiduciary.id)
+        VALIDATOR_KEY_OWNERS.put(context.state, fiduciary.id, new_key)
+        VALIDATOR_ADDRESSES.put(context.state, fiduciary.id, validator_address(new_key))
     FIDUCIARIES.put(context.state, fiduciary, fiduciary.id)
     record = identity_pb2.ValidatorChange(
         fiduciary=fiduciary.id, old_key=old_key, new_key=new_key, power=fiduciary.power, height=context.height,

@@ -10,9 +10,8 @@ from abci_app.crypto import bls, ed25519, hpke, statements
 from abci_app.errors import Refusal, StateBroken
 from abci_app.execution.context import Context
 from abci_app.pb.dta.v1 import envelope_pb2, identity_pb2
-from abci_app.state import keys
 from abci_app.state.overlay import Overlay
-from abci_app.state.records import FIDUCIARIES, IDENTITIES, IDENTITY_HISTORY
+from abci_app.state.records import BLS_KEY_OWNERS, FIDUCIARIES, IDENTITIES, IDENTITY_HISTORY, TX_KEY_OWNERS
 from abci_app.state.view import StateView
 
 
@@ -95,9 +94,9 @@ def valid_at(record: identity_pb2.IdentityRecord | identity_pb2.IdentityDocument
 
 def take_keys(state: Overlay, identity: bytes, document: identity_pb2.IdentityDocument) -> None:
     """Give the document's keys to the identity, for ever. Refuses with KEY_TAKEN what belongs to another."""
-    owned = [keys.tx_key_owner(document.tx_key), keys.bls_key_owner(document.bls_key)]
+    owned = [TX_KEY_OWNERS.key(document.tx_key), BLS_KEY_OWNERS.key(document.bls_key)]
     if document.node_key:
-        owned.append(keys.tx_key_owner(document.node_key))
+        owned.append(TX_KEY_OWNERS.key(document.node_key))
     for key in owned:
         owner = state.get(key)
         if owner is not None and owner != identity:

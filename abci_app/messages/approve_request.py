@@ -9,7 +9,6 @@ from abci_app.custody import orders, policy
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
-from abci_app.state import keys
 from abci_app.state.records import DECISIONS, ORDERS, REQUESTS
 
 
@@ -42,7 +41,7 @@ SPEC = MessageSpec(
     cost=lambda _: 400,
     validate=_validate,
     execute=_execute,
-    writes=(keys.ORDER, keys.REQUEST, keys.DECISION, *extractions.START_WRITES),
+    writes=(ORDERS, REQUESTS, DECISIONS, *extractions.START_WRITES),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_REQUEST, Code.ORDER_NOT_OPEN, Code.REQUEST_NOT_OPEN, Code.DEADLINE_PASSED,
         Code.NOT_A_PARTY, Code.CONTENT_MISMATCH, Code.ALREADY_DONE, Code.POLICY_NOT_IN_FORCE,

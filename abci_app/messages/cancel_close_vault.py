@@ -8,8 +8,9 @@ from abci_app.custody import lifecycle, vaults
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
-from abci_app.state import due, keys
+from abci_app.state import due
 from abci_app.state.due import DueKind
+from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, DUE
 from abci_app.state.records import VAULT_KEYS, VAULTS
 
 
@@ -41,7 +42,7 @@ SPEC = MessageSpec(
     cost=lambda _: 500,
     validate=lambda message: need_bytes(message.vault, limits.ID_BYTES, "vault"),
     execute=_execute,
-    writes=(keys.VAULT, keys.DUE, keys.DEADLINE_TIME, keys.DEADLINE_HEIGHT),
+    writes=(VAULTS, DUE, DEADLINE_TIME, DEADLINE_HEIGHT),
     codes=(Code.FIELD_INVALID, Code.UNKNOWN_VAULT, Code.NOT_PRINCIPAL, Code.VAULT_NOT_CLOSING),
     events=("vault",),
 )

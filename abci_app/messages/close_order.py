@@ -12,7 +12,8 @@ from abci_app.custody import orders
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
-from abci_app.state import keys
+from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, DUE, OPEN_REQUESTS, VAULT_ORDERS
+from abci_app.state.records import COUNTERS, ORDERS, REQUESTS
 
 
 def _execute(context: Context, message: tx_pb2.CloseOrder) -> bytes:
@@ -37,8 +38,8 @@ SPEC = MessageSpec(
     validate=lambda message: need_bytes(message.order, limits.ID_BYTES, "order"),
     execute=_execute,
     writes=(
-        keys.ORDER, keys.REQUEST, keys.COUNTER, keys.DUE, keys.DEADLINE_TIME, keys.DEADLINE_HEIGHT,
-        keys.OPEN_REQUESTS, keys.VAULT_ORDERS, *extractions.END_WRITES,
+        ORDERS, REQUESTS, COUNTERS, DUE, DEADLINE_TIME, DEADLINE_HEIGHT,
+        OPEN_REQUESTS, VAULT_ORDERS, *extractions.END_WRITES,
     ),
     codes=(Code.FIELD_INVALID, Code.UNKNOWN_ORDER, Code.ORDER_NOT_OPEN, Code.NOT_PRINCIPAL,
            Code.ORDER_HAS_GRANTED_REQUEST),

@@ -8,8 +8,9 @@ from abci_app.custody import lifecycle, vaults
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
-from abci_app.state import due, keys
+from abci_app.state import due
 from abci_app.state.due import DueKind
+from abci_app.state.indexes import DEADLINE_TIME, DUE, VAULT_ORDERS
 from abci_app.state.records import VAULTS
 
 
@@ -17,7 +18,7 @@ def _execute(context: Context, message: tx_pb2.CloseVault) -> bytes:
     vault = vaults.get(context, message.vault)
     context.require(vault.principal == context.signer, Code.NOT_PRINCIPAL)
     context.require(vault.status == custody_pb2.VAULT_STATUS_OPEN, Code.VAULT_NOT_OPEN, vault.id.hex())
-    open_orders = any(context.state.index_scan(keys.vault_orders(vault.id), limit=1))
+    open_orders = VAULT_ORDERS.has_any(context.state, vault.id)
     context.require(not open_orders, Code.VAULT_HAS_OPEN_ORDERS, vault.id.hex())
     lifecycle.move_vault(vault, custody_pb2.VAULT_STATUS_CLOSING)
     vault.closes_at_time_s = context.time_s + context.params.close_vault_delay_s
@@ -43,7 +44,7 @@ SPEC = MessageSpec(
     cost=lambda _: 500,
     validate=lambda message: need_bytes(message.vault, limits.ID_BYTES, "vault"),
     execute=_execute,
-    writes=(keys.VAULT, keys.DUE, keys.DEADLINE_TIME),
+    writes=(VAULTS, DUE, DEADLINE_TIME),
     codes=(Code.FIELD_INVALID, Code.UNKNOWN_VAULT, Code.NOT_PRINCIPAL, Code.VAULT_NOT_OPEN,
            Code.VAULT_HAS_OPEN_ORDERS),
     events=("vault",),

@@ -9,9 +9,10 @@ from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import authority_pb2 as pb
-from abci_app.state import due, keys
+from abci_app.state import due
 from abci_app.state.due import DueKind
-from abci_app.state.records import AUTHORITIES, EPOCHS, MEMBERS
+from abci_app.state.indexes import DUE
+from abci_app.state.records import AUTHORITIES, CEREMONIES, CEREMONY_PARTIES, EPOCHS, MEMBERS
 
 
 def _validate(message: pb.ConfirmShare) -> None:
@@ -62,7 +63,7 @@ SPEC = MessageSpec(
     validate=_validate,
     execute=_execute,
     due=lambda message: (DueKind.CONFIRM_SHARE, message.ceremony),
-    writes=(keys.CEREMONY, keys.CEREMONY_PARTY, keys.EPOCH, keys.MEMBER, keys.DUE),
+    writes=(CEREMONIES, CEREMONY_PARTIES, EPOCHS, MEMBERS, DUE),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_CEREMONY, Code.WRONG_PHASE, Code.NOT_IN_CEREMONY, Code.ALREADY_DONE,
         Code.PARTY_EXCLUDED, Code.CONFIRM_PROOF,

@@ -8,9 +8,10 @@ from abci_app.custody import vaults
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
-from abci_app.state import due, keys
+from abci_app.state import due
 from abci_app.state.due import DueKind
-from abci_app.state.records import VAULT_KEYS, VAULTS
+from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, DUE, FIDUCIARY_VAULTS
+from abci_app.state.records import COUNTERS, VAULT_KEYS, VAULTS
 
 
 def _execute(context: Context, message: tx_pb2.ConfirmVaultErased) -> bytes:
@@ -41,8 +42,8 @@ SPEC = MessageSpec(
     execute=_execute,
     due=lambda message: (DueKind.ERASE_VAULT, message.vault),
     writes=(
-        keys.VAULT, keys.VAULT_KEY, keys.COUNTER, keys.DUE, keys.DEADLINE_TIME, keys.DEADLINE_HEIGHT,
-        keys.FIDUCIARY_VAULTS,
+        VAULTS, VAULT_KEYS, COUNTERS, DUE, DEADLINE_TIME, DEADLINE_HEIGHT,
+        FIDUCIARY_VAULTS,
     ),
     codes=(Code.FIELD_INVALID, Code.UNKNOWN_VAULT, Code.NOT_NAMED, Code.ALREADY_DONE, Code.VAULT_NOT_CLOSED),
     events=("vault", "fiduciary"),

@@ -9,7 +9,7 @@ from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.identities import documents
 from abci_app.pb.dta.v1 import authority_pb2
-from abci_app.state import keys
+from abci_app.state.records import CEREMONIES, CEREMONY_PARTIES
 
 
 def _validate(message: authority_pb2.ConsentCeremony) -> None:
@@ -43,7 +43,7 @@ SPEC = MessageSpec(
     cost=lambda _: 200,
     validate=_validate,
     execute=_execute,
-    writes=(keys.CEREMONY, keys.CEREMONY_PARTY),
+    writes=(CEREMONIES, CEREMONY_PARTIES),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_CEREMONY, Code.WRONG_PHASE, Code.NOT_IN_CEREMONY, Code.ALREADY_DONE,
         Code.NOT_FIDUCIARY,

@@ -10,8 +10,10 @@ from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import authority_pb2
-from abci_app.state import due, keys
+from abci_app.state import due
 from abci_app.state.due import DueKind
+from abci_app.state.indexes import DUE
+from abci_app.state.records import CEREMONIES, CEREMONY_PARTIES, DEALINGS, USED_POINTS
 
 
 def _validate(message: authority_pb2.DealShares) -> None:
@@ -57,7 +59,7 @@ SPEC = MessageSpec(
     validate=_validate,
     execute=_execute,
     due=lambda message: (DueKind.DEAL_SHARES, message.ceremony),
-    writes=(keys.CEREMONY, keys.CEREMONY_PARTY, keys.DEALING, keys.USED_POINT, keys.DUE),
+    writes=(CEREMONIES, CEREMONY_PARTIES, DEALINGS, USED_POINTS, DUE),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_CEREMONY, Code.WRONG_PHASE, Code.NOT_IN_CEREMONY, Code.ALREADY_DONE,
         Code.PARTY_EXCLUDED, Code.DEALING_MALFORMED, Code.BAD_CURVE_POINT, Code.DEALING_CONSTANT, Code.DEALING_PROOF,

@@ -11,8 +11,10 @@ from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.params import ACCUSATION_COST, DISPUTE_COST
 from abci_app.pb.dta.v1 import authority_pb2 as pb
-from abci_app.state import due, keys
+from abci_app.state import due
 from abci_app.state.due import DueKind
+from abci_app.state.indexes import DUE
+from abci_app.state.records import CEREMONIES, CEREMONY_PARTIES
 
 
 def _validate(message: pb.DisputeDealings) -> None:
@@ -71,7 +73,7 @@ SPEC = MessageSpec(
     validate=_validate,
     execute=_execute,
     due=lambda message: (DueKind.DISPUTE_DEALINGS, message.ceremony),
-    writes=(keys.CEREMONY, keys.CEREMONY_PARTY, keys.DUE),
+    writes=(CEREMONIES, CEREMONY_PARTIES, DUE),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_CEREMONY, Code.WRONG_PHASE, Code.NOT_IN_CEREMONY, Code.ALREADY_DONE,
         Code.PARTY_EXCLUDED, Code.NO_DEALING, Code.BAD_CURVE_POINT, Code.ACCUSATION_PROOF,

@@ -7,7 +7,6 @@ from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec
 from abci_app.mfa import issuing, realms
 from abci_app.pb.dta.v1 import mfa_pb2
-from abci_app.state import keys
 from abci_app.state.records import REALM_CLIENT_NUMBERS, REALM_CLIENTS, REALMS
 
 
@@ -44,7 +43,7 @@ SPEC = MessageSpec(
     cost=lambda message: 300 + issuing.ENROLMENT_COST * len(message.clients),
     validate=_validate,
     execute=_execute,
-    writes=(keys.REALM, keys.REALM_CLIENT, keys.REALM_CLIENT_NUMBER, *issuing.ASK_WRITES),
+    writes=(REALMS, REALM_CLIENTS, REALM_CLIENT_NUMBERS, *issuing.ASK_WRITES),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_REALM, Code.NOT_REGISTRAR, Code.CLIENT_REVOKED, Code.CLIENT_ENROLLED,
         Code.TOO_MANY, *issuing.ASK_CODES,

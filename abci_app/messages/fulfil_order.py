@@ -8,8 +8,9 @@ from abci_app.custody import orders
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
-from abci_app.state import keys
 from abci_app.state.due import DueKind
+from abci_app.state.indexes import DUE
+from abci_app.state.records import FULFILMENTS, ORDERS
 
 
 def _execute(context: Context, message: tx_pb2.FulfilOrder) -> bytes:
@@ -26,7 +27,7 @@ SPEC = MessageSpec(
     validate=lambda message: need_bytes(message.order, limits.ID_BYTES, "order"),
     execute=_execute,
     due=lambda message: (DueKind.FULFIL_ORDER, message.order),
-    writes=(keys.ORDER, keys.FULFILMENT, keys.DUE),
+    writes=(ORDERS, FULFILMENTS, DUE),
     codes=(Code.FIELD_INVALID, Code.UNKNOWN_ORDER, Code.ORDER_NOT_OPEN, Code.NOT_NAMED, Code.ALREADY_DONE),
     events=("order", "fiduciary"),
 )

@@ -12,8 +12,9 @@ from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.params import find_custodian
 from abci_app.pb.dta.v1 import custody_pb2, extraction_pb2, tx_pb2
-from abci_app.state import due, keys
+from abci_app.state import due
 from abci_app.state.due import DueKind
+from abci_app.state.indexes import DEADLINE_TIME, DUE, OPEN_REQUESTS
 from abci_app.state.records import ANSWERS, ORDERS, REQUESTS
 
 
@@ -79,7 +80,7 @@ SPEC = MessageSpec(
     execute=_execute,
     due=lambda message: (DueKind.FULFIL_SECRET, message.request),
     writes=(
-        keys.ORDER, keys.REQUEST, keys.ANSWER, keys.DUE, keys.DEADLINE_TIME, keys.OPEN_REQUESTS, *answers.WRITES,
+        ORDERS, REQUESTS, ANSWERS, DUE, DEADLINE_TIME, OPEN_REQUESTS, *answers.WRITES,
     ),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_REQUEST, Code.ORDER_NOT_OPEN, Code.REQUEST_NOT_OPEN, Code.DEADLINE_PASSED,

@@ -14,7 +14,6 @@ from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.mfa import issuing, realms
 from abci_app.mfa.points import SECONDS_PER_DAY
 from abci_app.pb.dta.v1 import mfa_pb2
-from abci_app.state import keys
 from abci_app.state.records import PERMITS, REALM_CLIENT_NUMBERS, REALM_CLIENTS
 
 
@@ -68,7 +67,7 @@ SPEC = MessageSpec(
     cost=lambda message: 300 + issuing.PERMIT_COST * min(message.count, limits.MAX_EXTRACTION_ITEMS),
     validate=_validate,
     execute=_execute,
-    writes=(keys.PERMIT, *issuing.ASK_WRITES),
+    writes=(PERMITS, *issuing.ASK_WRITES),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_REALM, Code.NOT_REGISTRAR, Code.NO_PERMITS, Code.BAD_PERMIT_DAY,
         Code.ALREADY_DONE, *issuing.PERMIT_CODES,

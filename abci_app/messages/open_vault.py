@@ -12,8 +12,9 @@ from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.identities import documents
 from abci_app.params import find_custodian
 from abci_app.pb.dta.v1 import custody_pb2, params_pb2, tx_pb2
-from abci_app.state import due, keys
+from abci_app.state import due
 from abci_app.state.due import DueKind
+from abci_app.state.indexes import DUE, FIDUCIARY_VAULTS, PRINCIPAL_VAULTS
 from abci_app.state.records import COUNTERS, FIDUCIARIES, VAULTS
 
 
@@ -48,10 +49,10 @@ def _execute(context: Context, message: tx_pb2.OpenVault) -> bytes:
         status=custody_pb2.VAULT_STATUS_OPEN, opened_height=context.height, opened_tx=context.tx_hash,
     )  # fmt: skip
     VAULTS.put(context.state, vault, vault_id)
-    context.state.index_put(keys.principal_vaults(context.signer, vault_id))
+    PRINCIPAL_VAULTS.put(context.state, context.signer, vault_id)
     for fiduciary in message.fiduciaries:
         due.add(context.state, fiduciary, DueKind.PUBLISH_VAULT_KEY, vault_id)
-        context.state.index_put(keys.fiduciary_vaults(fiduciary, vault_id))
+        FIDUCIARY_VAULTS.put(context.state, fiduciary, vault_id)
     vaults.emit(context, vault, "opened")
     context.emit_named(vault.fiduciaries, "vault-opened", vault=vault_id)
     return vault_id
@@ -64,7 +65,7 @@ SPEC = MessageSpec(
     cost=lambda message: 200 + 20 * len(message.fiduciaries),
     validate=_validate,
     execute=_execute,
-    writes=(keys.VAULT, keys.COUNTER, keys.DUE, keys.PRINCIPAL_VAULTS, keys.FIDUCIARY_VAULTS),
+    writes=(VAULTS, COUNTERS, DUE, PRINCIPAL_VAULTS, FIDUCIARY_VAULTS),
     codes=(
         Code.FIELD_INVALID, Code.DUPLICATE, Code.UNKNOWN_CUSTODIAN, Code.UNKNOWN_FIDUCIARY,
         Code.FIDUCIARY_NOT_ACTIVE, Code.TOO_MANY,

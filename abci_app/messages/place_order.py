@@ -13,8 +13,9 @@ from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.identities import documents
 from abci_app.params import find_custodian
 from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, params_pb2, tx_pb2
-from abci_app.state import due, keys
+from abci_app.state import due
 from abci_app.state.due import DueKind
+from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, DUE, PRINCIPAL_ORDERS, VAULT_ORDERS
 from abci_app.state.records import COUNTERS, FIDUCIARIES, ORDERS, VAULT_KEYS, VAULTS
 
 
@@ -78,7 +79,7 @@ def _check_against_vault(context: Context, message: tx_pb2.PlaceOrder) -> None:
 
 def _execute(context: Context, message: tx_pb2.PlaceOrder) -> bytes:
     order_id = statements.order_id(context.gid, context.signer, message.nonce)
-    context.require(context.state.get(keys.order(order_id)) is None, Code.DUPLICATE, order_id.hex())
+    context.require(not ORDERS.exists(context.state, order_id), Code.DUPLICATE, order_id.hex())
     verifier = params_pb2.VERIFIER_EXTRACTION if message.authority else params_pb2.VERIFIER_NONE
     custodian = find_custodian(context.params, message.custodian)
     known = custodian is not None and custodian.verifier == verifier
@@ -113,8 +114,8 @@ def _execute(context: Context, message: tx_pb2.PlaceOrder) -> bytes:
     COUNTERS.put(context.state, counter, context.signer)
     ORDERS.put(context.state, order, order_id)
     orders.remember_deadlines(context, order)
-    context.state.index_put(keys.vault_orders(order.vault or order.authority, order_id))
-    context.state.index_put(keys.principal_orders(context.signer, order_id))
+    VAULT_ORDERS.put(context.state, order.vault or order.authority, order_id)
+    PRINCIPAL_ORDERS.put(context.state, context.signer, order_id)
     for fiduciary in order.fiduciaries:
         due.add(context.state, fiduciary, DueKind.FULFIL_ORDER, order_id)
     if order.authority:
@@ -133,8 +134,8 @@ SPEC = MessageSpec(
     validate=_validate,
     execute=_execute,
     writes=(
-        keys.ORDER, keys.COUNTER, keys.DUE, keys.DEADLINE_TIME, keys.DEADLINE_HEIGHT, keys.VAULT_ORDERS,
-        keys.PRINCIPAL_ORDERS,
+        ORDERS, COUNTERS, DUE, DEADLINE_TIME, DEADLINE_HEIGHT, VAULT_ORDERS,
+        PRINCIPAL_ORDERS,
     ),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_CUSTODIAN, Code.BAD_THRESHOLD, Code.BAD_COMMITMENTS, Code.BAD_CID,

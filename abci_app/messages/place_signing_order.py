@@ -16,8 +16,8 @@ from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, extraction_pb2
 from abci_app.signing import signing_orders
-from abci_app.state import keys
-from abci_app.state.records import COUNTERS, ORDERS, SIGNINGS
+from abci_app.state.indexes import OPEN_REQUESTS, ORDER_REQUESTS, PRINCIPAL_ORDERS, VAULT_ORDERS
+from abci_app.state.records import COUNTERS, DECISIONS, ORDERS, REQUESTS, SIGNINGS
 
 
 def _validate(message: extraction_pb2.PlaceSigningOrder) -> None:
@@ -35,7 +35,7 @@ def _validate(message: extraction_pb2.PlaceSigningOrder) -> None:
 
 def _execute(context: Context, message: extraction_pb2.PlaceSigningOrder) -> bytes:
     order_id = statements.order_id(context.gid, context.signer, message.nonce)
-    context.require(context.state.get(keys.order(order_id)) is None, Code.DUPLICATE, order_id.hex())
+    context.require(not ORDERS.exists(context.state, order_id), Code.DUPLICATE, order_id.hex())
     authority, epoch = extractions.require_authority(context, message.authority, authority_pb2.PURPOSE_SIGNING)
     needed, raw_allowed = signing_orders.policy_of(context.state, authority, epoch)
     context.require(raw_allowed or not message.raw, Code.RAW_NOT_ALLOWED, authority.id.hex())
@@ -53,8 +53,8 @@ def _execute(context: Context, message: extraction_pb2.PlaceSigningOrder) -> byt
     )  # fmt: skip
     counter.open_orders += 1
     COUNTERS.put(context.state, counter, context.signer)
-    context.state.index_put(keys.vault_orders(order.authority, order_id))
-    context.state.index_put(keys.principal_orders(context.signer, order_id))
+    VAULT_ORDERS.put(context.state, order.authority, order_id)
+    PRINCIPAL_ORDERS.put(context.state, context.signer, order_id)
     orders.emit(context, order, "placed", authority=authority.id)
     request_id = statements.request_id(context.gid, order_id, context.signer, message.nonce)
     record = extraction_pb2.SigningRecord(
@@ -79,8 +79,8 @@ SPEC = MessageSpec(
     validate=_validate,
     execute=_execute,
     writes=(
-        keys.ORDER, keys.REQUEST, keys.DECISION, keys.COUNTER, keys.SIGNING, keys.VAULT_ORDERS, keys.PRINCIPAL_ORDERS,
-        keys.ORDER_REQUESTS, keys.OPEN_REQUESTS, *extractions.START_WRITES,
+        ORDERS, REQUESTS, DECISIONS, COUNTERS, SIGNINGS, VAULT_ORDERS, PRINCIPAL_ORDERS,
+        ORDER_REQUESTS, OPEN_REQUESTS, *extractions.START_WRITES,
     ),
     codes=(
         Code.FIELD_INVALID, Code.BAD_SIGNING_ORDER, Code.BAD_POLICY, Code.BAD_RULE, Code.DUPLICATE,

@@ -11,7 +11,8 @@ from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.governance import actions, proposals
 from abci_app.identities import documents
 from abci_app.pb.dta.v1 import governance_pb2
-from abci_app.state import keys
+from abci_app.state.indexes import DEADLINE_TIME, OPEN_PROPOSALS
+from abci_app.state.records import PROPOSALS, VOTES
 
 
 def _validate(message: governance_pb2.Propose) -> None:
@@ -26,9 +27,9 @@ def _execute(context: Context, message: governance_pb2.Propose) -> bytes:
     active = documents.is_active_fiduciary(context.state, context.signer, context.time_s)
     context.require(active, Code.NOT_FIDUCIARY)
     proposal_id = statements.proposal_id(context.gid, context.signer, message.nonce)
-    context.require(context.state.get(keys.proposal(proposal_id)) is None, Code.DUPLICATE, proposal_id.hex())
+    context.require(not PROPOSALS.exists(context.state, proposal_id), Code.DUPLICATE, proposal_id.hex())
     most = context.params.max_open_proposals
-    open_ones = list(context.state.index_scan(keys.open_proposals(context.signer), limit=most))
+    open_ones = list(OPEN_PROPOSALS.entries(context.state, context.signer, limit=most))
     context.require(len(open_ones) < most, Code.TOO_MANY_PROPOSALS)
     action, proposed = actions.of(message.action)
     action.check(context, proposed)
@@ -52,7 +53,7 @@ SPEC = MessageSpec(
     cost=lambda _: 15_000,
     validate=_validate,
     execute=_execute,
-    writes=(keys.PROPOSAL, keys.VOTE, keys.OPEN_PROPOSALS, keys.DEADLINE_TIME),
+    writes=(PROPOSALS, VOTES, OPEN_PROPOSALS, DEADLINE_TIME),
     codes=tuple(
         dict.fromkeys(
             (Code.FIELD_INVALID, Code.NOT_FIDUCIARY, Code.DUPLICATE, Code.TOO_MANY_PROPOSALS, *actions.CODES)

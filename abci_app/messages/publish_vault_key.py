@@ -10,8 +10,9 @@ from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
-from abci_app.state import due, keys
+from abci_app.state import due
 from abci_app.state.due import DueKind
+from abci_app.state.indexes import DUE
 from abci_app.state.records import VAULT_KEYS, VAULTS
 
 
@@ -47,7 +48,7 @@ SPEC = MessageSpec(
     validate=_validate,
     execute=_execute,
     due=lambda message: (DueKind.PUBLISH_VAULT_KEY, message.vault),
-    writes=(keys.VAULT, keys.VAULT_KEY, keys.DUE),
+    writes=(VAULTS, VAULT_KEYS, DUE),
     codes=(Code.FIELD_INVALID, Code.BAD_HPKE_KEY, Code.UNKNOWN_VAULT, Code.NOT_NAMED, Code.ALREADY_DONE,
            Code.VAULT_NOT_OPEN),
     events=("vault", "fiduciary"),

@@ -8,7 +8,6 @@ from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec
 from abci_app.mfa import issuing, realms
 from abci_app.pb.dta.v1 import mfa_pb2
-from abci_app.state import keys
 from abci_app.state.records import REALM_CLIENTS
 
 
@@ -43,7 +42,7 @@ SPEC = MessageSpec(
     cost=lambda message: 300 + issuing.ENROLMENT_COST * len(message.clients),
     validate=_validate,
     execute=_execute,
-    writes=(keys.REALM_CLIENT, *issuing.ASK_WRITES),
+    writes=(REALM_CLIENTS, *issuing.ASK_WRITES),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_REALM, Code.NOT_REGISTRAR, Code.CLIENT_REVOKED, Code.UNKNOWN_CLIENT,
         Code.TOO_MANY, *issuing.ASK_CODES,

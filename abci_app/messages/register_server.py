@@ -8,7 +8,6 @@ from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.mfa import realms
 from abci_app.pb.dta.v1 import identity_pb2, mfa_pb2
-from abci_app.state import keys
 from abci_app.state.records import IDENTITIES, REALM_SERVERS, REALMS
 
 
@@ -43,7 +42,7 @@ SPEC = MessageSpec(
     cost=lambda _: 250,
     validate=_validate,
     execute=_execute,
-    writes=(keys.REALM, keys.REALM_SERVER),
+    writes=(REALMS, REALM_SERVERS),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_REALM, Code.NOT_REGISTRAR, Code.UNKNOWN_SERVER, Code.ALREADY_DONE,
         Code.TOO_MANY,

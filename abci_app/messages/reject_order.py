@@ -9,8 +9,9 @@ from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
-from abci_app.state import keys
 from abci_app.state.due import DueKind
+from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, DUE, VAULT_ORDERS
+from abci_app.state.records import COUNTERS, FULFILMENTS, ORDERS
 
 
 def _validate(message: tx_pb2.RejectOrder) -> None:
@@ -34,8 +35,8 @@ SPEC = MessageSpec(
     execute=_execute,
     due=lambda message: (DueKind.FULFIL_ORDER, message.order),
     writes=(
-        keys.ORDER, keys.FULFILMENT, keys.DUE, keys.COUNTER, keys.VAULT_ORDERS, keys.DEADLINE_TIME,
-        keys.DEADLINE_HEIGHT,
+        ORDERS, FULFILMENTS, DUE, COUNTERS, VAULT_ORDERS, DEADLINE_TIME,
+        DEADLINE_HEIGHT,
     ),
     codes=(
         Code.FIELD_INVALID, Code.BAD_REJECTION, Code.UNKNOWN_ORDER, Code.ORDER_NOT_OPEN, Code.NOT_NAMED,

@@ -8,7 +8,6 @@ from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.mfa import issuing, realms
 from abci_app.pb.dta.v1 import mfa_pb2
-from abci_app.state import keys
 from abci_app.state.records import REALM_SERVERS, REALMS
 
 
@@ -38,7 +37,7 @@ SPEC = MessageSpec(
     cost=lambda _: 250,
     validate=_validate,
     execute=_execute,
-    writes=(keys.REALM, keys.REALM_SERVER, *issuing.CANCEL_WRITES),
+    writes=(REALMS, REALM_SERVERS, *issuing.CANCEL_WRITES),
     codes=(Code.FIELD_INVALID, Code.UNKNOWN_REALM, Code.NOT_REGISTRAR, Code.UNKNOWN_SERVER),
     events=("realm", *issuing.EVENTS),
 )

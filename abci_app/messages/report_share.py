@@ -10,7 +10,6 @@ from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
-from abci_app.state import keys
 from abci_app.state.records import ANSWERS, ORDERS, REQUESTS
 
 
@@ -71,7 +70,7 @@ SPEC = MessageSpec(
     cost=lambda _: 1_500,
     validate=_validate,
     execute=_execute,
-    writes=(keys.REQUEST, keys.ANSWER),
+    writes=(REQUESTS, ANSWERS),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_REQUEST, Code.NOT_BENEFICIARY, Code.NOT_NAMED, Code.NO_ANSWER,
         Code.ALREADY_DONE, Code.REPORT_KEY_MISMATCH, Code.REPORT_UNFOUNDED,

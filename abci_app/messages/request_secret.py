@@ -13,8 +13,17 @@ from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.identities import documents
 from abci_app.pb.dta.v1 import custody_pb2, extraction_pb2, identity_pb2, tx_pb2
-from abci_app.state import keys
-from abci_app.state.records import IDENTITIES, ORDERS, REQUESTS
+from abci_app.state.indexes import DEADLINE_TIME, DUE, OPEN_EXTRACTIONS, OPEN_REQUESTS, ORDER_REQUESTS
+from abci_app.state.records import (
+    DECISIONS,
+    EXTRACTION_ITEMS,
+    EXTRACTION_LOADS,
+    EXTRACTIONS,
+    IDENTITIES,
+    ORDERS,
+    REQUESTS,
+    USED_POINTS,
+)
 
 
 def _validate(message: tx_pb2.RequestSecret) -> None:
@@ -91,9 +100,9 @@ SPEC = MessageSpec(
     validate=_validate,
     execute=_execute,
     writes=(
-        keys.ORDER, keys.REQUEST, keys.DECISION, keys.DUE, keys.DEADLINE_TIME, keys.ORDER_REQUESTS,
-        keys.OPEN_REQUESTS, keys.USED_POINT, keys.EXTRACTION, keys.EXTRACTION_ITEM, keys.EXTRACTION_LOAD,
-        keys.OPEN_EXTRACTIONS,
+        ORDERS, REQUESTS, DECISIONS, DUE, DEADLINE_TIME, ORDER_REQUESTS,
+        OPEN_REQUESTS, USED_POINTS, EXTRACTIONS, EXTRACTION_ITEMS, EXTRACTION_LOADS,
+        OPEN_EXTRACTIONS,
     ),
     codes=(
         Code.FIELD_INVALID, Code.BAD_REQUEST_KEYS, Code.AUTHORISATION_INVALID, Code.BAD_CID, Code.UNKNOWN_ORDER,

@@ -8,7 +8,6 @@ from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.mfa import issuing, realms
 from abci_app.pb.dta.v1 import mfa_pb2
-from abci_app.state import keys
 from abci_app.state.records import REALM_SERVERS
 
 
@@ -38,7 +37,7 @@ SPEC = MessageSpec(
     cost=lambda _: 4_000,
     validate=_validate,
     execute=_execute,
-    writes=(keys.REALM_SERVER, *issuing.ASK_WRITES),
+    writes=(REALM_SERVERS, *issuing.ASK_WRITES),
     codes=(Code.FIELD_INVALID, Code.UNKNOWN_REALM, Code.UNKNOWN_SERVER, Code.TOO_MANY, *issuing.ASK_CODES),
     events=("realm", *issuing.EVENTS),
 )

@@ -9,7 +9,6 @@ from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.mfa import issuing, realms
 from abci_app.pb.dta.v1 import mfa_pb2
-from abci_app.state import keys
 from abci_app.state.records import REALM_CLIENTS
 
 
@@ -40,7 +39,7 @@ SPEC = MessageSpec(
     cost=lambda _: 400,
     validate=_validate,
     execute=_execute,
-    writes=(keys.REALM_CLIENT, *issuing.CANCEL_WRITES),
+    writes=(REALM_CLIENTS, *issuing.CANCEL_WRITES),
     codes=(Code.FIELD_INVALID, Code.UNKNOWN_REALM, Code.NOT_REGISTRAR, Code.UNKNOWN_CLIENT, Code.ALREADY_DONE),
     events=("realm", *issuing.EVENTS),
 )

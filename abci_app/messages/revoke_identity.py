@@ -9,7 +9,7 @@ from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.identities import documents
 from abci_app.pb.dta.v1 import identity_pb2, tx_pb2
-from abci_app.state import keys
+from abci_app.state.records import IDENTITIES, IDENTITY_HISTORY
 
 
 def _signing_key(gid: bytes, record: identity_pb2.IdentityRecord | None, message: tx_pb2.RevokeIdentity) -> bytes:
@@ -37,7 +37,7 @@ SPEC = MessageSpec(
     validate=lambda message: need_bytes(message.next_key, limits.ED25519_KEY_BYTES, "next_key"),
     execute=_execute,
     signing_key=_signing_key,
-    writes=(keys.IDENTITY, keys.IDENTITY_HISTORY),
+    writes=(IDENTITIES, IDENTITY_HISTORY),
     codes=(Code.NEXT_KEY_MISMATCH,),
     events=("identity", "fiduciary"),
 )

@@ -9,7 +9,7 @@ from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec
 from abci_app.identities import documents
 from abci_app.pb.dta.v1 import identity_pb2, tx_pb2
-from abci_app.state import keys
+from abci_app.state.records import BLS_KEY_OWNERS, IDENTITIES, IDENTITY_HISTORY, TX_KEY_OWNERS
 
 
 def _validate(message: tx_pb2.RotateIdentity) -> None:
@@ -57,7 +57,7 @@ SPEC = MessageSpec(
     validate=_validate,
     execute=_execute,
     signing_key=_signing_key,
-    writes=(keys.IDENTITY, keys.IDENTITY_HISTORY, keys.TX_KEY_OWNER, keys.BLS_KEY_OWNER),
+    writes=(IDENTITIES, IDENTITY_HISTORY, TX_KEY_OWNERS, BLS_KEY_OWNERS),
     codes=(
         Code.DOCUMENT_MALFORMED, Code.NEXT_KEY_MISMATCH, Code.DOCUMENT_CHAIN, Code.DOCUMENT_NOT_VALID_NOW,
         Code.REGISTRATIONS_FULL, Code.DOCUMENT_PROOF, Code.KEY_TAKEN,

@@ -12,8 +12,7 @@ from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.governance import proposals, validators
 from abci_app.pb.dta.v1 import identity_pb2, tx_pb2
-from abci_app.state import keys
-from abci_app.state.records import FIDUCIARIES
+from abci_app.state.records import FIDUCIARIES, VALIDATOR_ADDRESSES, VALIDATOR_CHANGES, VALIDATOR_KEY_OWNERS
 
 
 def _validate(message: tx_pb2.RotateValidatorKey) -> None:
@@ -45,7 +44,7 @@ SPEC = MessageSpec(
     cost=lambda _: 2_000,
     validate=_validate,
     execute=_execute,
-    writes=(keys.FIDUCIARY, keys.VALIDATOR_KEY_OWNER, keys.VALIDATOR_ADDRESS, keys.VALIDATOR_CHANGE),
+    writes=(FIDUCIARIES, VALIDATOR_KEY_OWNERS, VALIDATOR_ADDRESSES, VALIDATOR_CHANGES),
     codes=(
         Code.FIELD_INVALID, Code.NOT_FIDUCIARY, Code.VALIDATOR_KEY_USED, Code.VALIDATOR_KEY_PROOF,
         Code.VALIDATOR_CHANGE_TOO_SOON, Code.LAST_VALIDATOR,

@@ -9,8 +9,8 @@ from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import extraction_pb2
-from abci_app.state import keys
 from abci_app.state.due import DueKind
+from abci_app.state.indexes import DEADLINE_TIME, DUE
 
 
 def _validate(message: extraction_pb2.SubmitPartials) -> None:
@@ -40,7 +40,7 @@ SPEC = MessageSpec(
     validate=_validate,
     execute=_execute,
     due=lambda message: (DueKind.SUBMIT_PARTIALS, message.request),
-    writes=(*answers.WRITES, keys.DUE, keys.DEADLINE_TIME),
+    writes=(*answers.WRITES, DUE, DEADLINE_TIME),
     codes=answers.CODES,
     events=("extraction",),
 )

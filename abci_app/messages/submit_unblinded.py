@@ -13,8 +13,9 @@ from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import extraction_pb2
 from abci_app.signing import signing_orders
-from abci_app.state import keys
 from abci_app.state.due import DueKind
+from abci_app.state.indexes import DEADLINE_TIME, DUE, OPEN_REQUESTS, VAULT_ORDERS
+from abci_app.state.records import COUNTERS, ORDERS, REQUESTS, SIGNINGS
 
 
 def _validate(message: extraction_pb2.SubmitUnblinded) -> None:
@@ -42,8 +43,8 @@ SPEC = MessageSpec(
     execute=_execute,
     due=lambda message: (DueKind.SUBMIT_UNBLINDED, message.request),
     writes=(
-        *answers.WRITES, keys.DUE, keys.DEADLINE_TIME, keys.ORDER, keys.REQUEST, keys.OPEN_REQUESTS, keys.SIGNING,
-        keys.VAULT_ORDERS, keys.COUNTER,
+        *answers.WRITES, DUE, DEADLINE_TIME, ORDERS, REQUESTS, OPEN_REQUESTS, SIGNINGS,
+        VAULT_ORDERS, COUNTERS,
     ),
     codes=answers.CODES,
     events=("extraction", "order", "request", "fiduciary"),

@@ -8,7 +8,7 @@ from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec
 from abci_app.identities import documents
 from abci_app.pb.dta.v1 import identity_pb2, tx_pb2
-from abci_app.state import keys
+from abci_app.state.records import IDENTITIES, IDENTITY_HISTORY
 
 
 def _execute(context: Context, _message: tx_pb2.SuspendIdentity) -> bytes:
@@ -27,7 +27,7 @@ SPEC = MessageSpec(
     cost=lambda _: 200,
     validate=lambda _: None,
     execute=_execute,
-    writes=(keys.IDENTITY, keys.IDENTITY_HISTORY),
+    writes=(IDENTITIES, IDENTITY_HISTORY),
     codes=(),
     events=("identity", "fiduciary"),
 )

@@ -9,8 +9,8 @@ from abci_app.custody import orders, policy
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
-from abci_app.state import keys
-from abci_app.state.records import DECISIONS, ORDERS
+from abci_app.state.indexes import DEADLINE_TIME, DUE, OPEN_REQUESTS, VAULT_ORDERS
+from abci_app.state.records import COUNTERS, DECISIONS, ORDERS, REQUESTS
 
 
 def _validate(message: tx_pb2.VetoRequest) -> None:
@@ -45,8 +45,8 @@ SPEC = MessageSpec(
     validate=_validate,
     execute=_execute,
     writes=(
-        keys.ORDER, keys.REQUEST, keys.DECISION, keys.DUE, keys.DEADLINE_TIME, keys.OPEN_REQUESTS, keys.VAULT_ORDERS,
-        keys.COUNTER, *extractions.END_WRITES,
+        ORDERS, REQUESTS, DECISIONS, DUE, DEADLINE_TIME, OPEN_REQUESTS, VAULT_ORDERS,
+        COUNTERS, *extractions.END_WRITES,
     ),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_REQUEST, Code.ORDER_NOT_OPEN, Code.REQUEST_NOT_OPEN, Code.DEADLINE_PASSED,

@@ -9,8 +9,7 @@ from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.governance import proposals
 from abci_app.identities import documents
 from abci_app.pb.dta.v1 import governance_pb2
-from abci_app.state import keys
-from abci_app.state.records import VOTES
+from abci_app.state.records import PROPOSALS, VOTES
 
 
 def _validate(message: governance_pb2.Vote) -> None:
@@ -36,7 +35,7 @@ SPEC = MessageSpec(
     cost=lambda _: 3_000,
     validate=_validate,
     execute=_execute,
-    writes=(keys.PROPOSAL, keys.VOTE),
+    writes=(PROPOSALS, VOTES),
     codes=(
         Code.FIELD_INVALID, Code.NOT_FIDUCIARY, Code.UNKNOWN_PROPOSAL, Code.PROPOSAL_NOT_OPEN,
         Code.DEADLINE_PASSED, Code.CONTENT_MISMATCH, Code.ALREADY_DONE,

@@ -18,13 +18,13 @@ from abci_app.execution.spec import need_bytes
 from abci_app.hashing import tagged_hash, u32
 from abci_app.mfa import points
 from abci_app.pb.dta.v1 import extraction_pb2, mfa_pb2
-from abci_app.state import keys
+from abci_app.state.indexes import DEADLINE_TIME, DUE
 from abci_app.state.records import EXTRACTIONS, PERMITS
 
 ASK_WRITES: Final = extractions.WRITES
 ASK_CODES: Final = tuple(code for code in extractions.CODES if code != Code.WRONG_PURPOSE)
 PERMIT_CODES: Final = (Code.AUTHORITY_NOT_ACTIVE, Code.AUTHORITY_BUSY, Code.BAD_ITEMS)
-CANCEL_WRITES: Final = (*extractions.END_WRITES, keys.DUE, keys.DEADLINE_TIME)
+CANCEL_WRITES: Final = (*extractions.END_WRITES, DUE, DEADLINE_TIME)
 EVENTS: Final = ("extraction",)
 ENROLMENT_COST: Final = extractions.OPEN_COST[extraction_pb2.USE_CLIENT] + 900
 PERMIT_COST: Final = extractions.OPEN_COST[extraction_pb2.USE_PERMIT] + 900

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from abci_app.hashing import u64
-from abci_app.limits import ID_BYTES
-from abci_app.state import keys
+from abci_app.state.indexes import DUE
 from abci_app.state.overlay import Overlay
 from abci_app.state.view import StateView
 
@@ -42,19 +41,18 @@ def add(
     state: Overlay, fiduciary: bytes, kind: DueKind, subject: bytes, from_time_s: int = 0, from_height: int = 0
 ) -> None:
     """From then on ``fiduciary`` owes this."""
-    state.index_put(keys.due(fiduciary, kind, subject), u64(from_time_s) + u64(from_height))
+    DUE.put(state, fiduciary, kind, subject, value=u64(from_time_s) + u64(from_height))
 
 
 def remove(state: Overlay, fiduciary: bytes, kind: DueKind, subject: bytes) -> None:
     """It is done, or not wanted any more."""
-    key = keys.due(fiduciary, kind, subject)
-    if state.index_get(key) is not None:
-        state.index_delete(key)
+    if DUE.exists(state, fiduciary, kind, subject):
+        DUE.delete(state, fiduciary, kind, subject)
 
 
 def is_due(view: StateView, fiduciary: bytes, kind: DueKind, subject: bytes, time_s: int, height: int) -> bool:
     """Whether ``fiduciary`` owes this at block time ``time_s`` and ``height``."""
-    value = view.index_get(keys.due(fiduciary, kind, subject))
+    value = DUE.find(view, fiduciary, kind, subject)
     if value is None:
         return False
     return int.from_bytes(value[:8], "big") <= time_s and int.from_bytes(value[8:], "big") <= height
@@ -62,11 +60,11 @@ def is_due(view: StateView, fiduciary: bytes, kind: DueKind, subject: bytes, tim
 
 def parse(key: bytes, value: bytes) -> Due:
     """An index entry as a :class:`Due`."""
-    at = len(keys.DUE)
+    fiduciary, kind, subject = DUE.split(key)
     return Due(
-        fiduciary=key[at : at + ID_BYTES],
-        kind=DueKind(key[at + ID_BYTES]),
-        subject=key[at + ID_BYTES + 1 :],
+        fiduciary=fiduciary,
+        kind=DueKind(kind),
+        subject=subject,
         from_time_s=int.from_bytes(value[:8], "big"),
         from_height=int.from_bytes(value[8:], "big"),
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from abci_app.state import keys
+from abci_app.state.records import LEAVES
 from dta.base.errors import EXIT_NOT_VERIFIED, UsageError
 from dta.cli.session import session_of
 from dta.client.ledger.reads import unverified_get
@@ -80,8 +80,9 @@ def state(
 def parse_key(text: str) -> bytes:
     """A state key: its prefix in ASCII, then the rest in hex. Raises UsageError."""
     prefix = text.partition("/")[0].encode("ascii", "replace") + b"/"
-    if prefix not in keys.LEAF_PREFIXES:
-        known = ", ".join(name.decode("ascii") for name in keys.LEAF_PREFIXES)
+    prefixes = [leaves.prefix for leaves in LEAVES]
+    if prefix not in prefixes:
+        known = ", ".join(name.decode("ascii") for name in prefixes)
         raise UsageError(f"a key starts with a prefix: {known}")
     try:
         return prefix + bytes.fromhex(text.partition("/")[2])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from abci_app.state import keys
+from abci_app.state.records import LEAVES
 from abci_app.storage import diff
 from abci_app.storage.leveldb import LevelDbStore
 from abci_app.storage.statedb import StateDB, VersionPruned, VersionUnknown
@@ -43,7 +43,7 @@ def state_prefix_hashes(home: Path) -> tuple[int, dict[str, str]]:
         store = LevelDbStore(_state_of(home), create=False)
         try:
             view = StateDB(store).view()
-            return view.committed_height(), diff.prefix_hashes(view, keys.LEAF_PREFIXES)
+            return view.committed_height(), diff.prefix_hashes(view, [leaves.prefix for leaves in LEAVES])
         finally:
             store.close()
 

@@ -18,7 +18,7 @@ from nacl.signing import SigningKey
 
 from abci_app.crypto import statements
 from abci_app.pb.dta.v1 import tx_pb2
-from abci_app.state import keys
+from abci_app.state.records import VALIDATOR_KEY_OWNERS
 from dta.base.errors import UsageError
 from dta.base.home import make_directory, read_file
 from dta.client.genesis.cometbft import address
@@ -105,7 +105,7 @@ def rotate(ledger: Ledger, signer: Signer, files: KeyFiles, *, new_key: bool = F
         mine = _own_key(files)
         if mine == voting and not new_key:
             return Outcome(mine, None, restart=False)
-        if ledger.prove(keys.validator_key_owner(mine)).value is None:
+        if ledger.prove(VALIDATOR_KEY_OWNERS.key(mine)).value is None:
             height = ledger.send(signer, _message(ledger, signer.identity, files.key, voting)).height
             return Outcome(mine, height, restart=False)
         tendermint_config.new_validator_key(files.next)

@@ -12,7 +12,7 @@ from typing import Any
 
 from abci_app.block import Changes
 from abci_app.hashing import u32
-from abci_app.state import keys
+from abci_app.state.records import AUTHORITY_NUMBERS, REALMS
 from tests.cli.order_world import ServedWorld, served_world
 from tests.support import authority
 from tests.support.actors import Actor
@@ -34,9 +34,9 @@ def _install(world: ServedWorld) -> bytes:
     dealt = authority.deal(members, authority.MFA, threshold=3, realm=record.id)
     leaves = {
         **dealt.leaves(),
-        keys.realm(record.id): record.SerializeToString(deterministic=True),
-        keys.authority_number(0): u32(1),
-        keys.authority_number(1): dealt.id,
+        REALMS.key(record.id): record.SerializeToString(deterministic=True),
+        AUTHORITY_NUMBERS.key(0): u32(1),
+        AUTHORITY_NUMBERS.key(1): dealt.id,
     }
     world.chain.dealt[dealt.id] = dealt
     inject(world, leaves)

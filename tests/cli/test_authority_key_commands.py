@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from abci_app.pb.dta.v1 import extraction_pb2
-from abci_app.state import keys
+from abci_app.state.records import SIGNING_POLICIES
 from dta.cli.main import run
 from dta.crypto.bls.verify import main as verify_signature
 from tests.cli.order_transcript import play
@@ -30,7 +30,7 @@ def world(tmp_path: Path) -> Iterator[ServedWorld]:
             seal = world.chain.deal(SIGNING, name="seal")
             policy = k_of(2, world.people["alice"], world.people["bob"])
             record = extraction_pb2.SigningPolicy(authority=seal.id, policy=policy)
-            world.chain.write({keys.signing_policy(seal.id): record.SerializeToString()})
+            world.chain.write({SIGNING_POLICIES.key(seal.id): record.SerializeToString()})
             for _ in range(2):
                 world.chain.make_block()
         yield world

@@ -13,7 +13,7 @@ import pytest
 from abci_app.block import Changes
 from abci_app.pb.dta.v1 import governance_pb2 as pb
 from abci_app.pb.dta.v1 import identity_pb2
-from abci_app.state import keys
+from abci_app.state.records import FIDUCIARIES
 from dta.cli.main import run
 from dta.node.founding.admission import AdmissionCard
 from tests.cli.order_transcript import play
@@ -33,7 +33,7 @@ def make_fiduciary(world: ServedWorld, identity: bytes) -> None:
     record = identity_pb2.FiduciaryRecord(
         id=identity, status=identity_pb2.FIDUCIARY_STATUS_ACTIVE, validator_key=bytes(32), power=10
     )
-    leaf = (keys.fiduciary(identity), record.SerializeToString(deterministic=True))
+    leaf = (FIDUCIARIES.key(identity), record.SerializeToString(deterministic=True))
     world.chain.replica.view.apply(Changes(leaves=(leaf,)))
     world.chain._written[leaf[0]] = leaf[1]
 

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from abci_app.pb.dta.v1 import extraction_pb2
-from abci_app.state import keys
 from abci_app.state.due import DueKind
 from abci_app.state.records import EXTRACTIONS, REALM_CLIENTS
 from dta.cli.main import run
@@ -132,7 +131,7 @@ def test_a_request_that_nobody_answered_is_made_again_under_the_same_hash(
     request = REALM_CLIENTS.get(view, realm, bytes.fromhex(first["client"])).request
     record = EXTRACTIONS.get(view, request)
     record.status = extraction_pb2.EXTRACTION_STATUS_EXPIRED
-    inject(world, {keys.extraction(request): record.SerializeToString(deterministic=True)})
+    inject(world, {EXTRACTIONS.key(request): record.SerializeToString(deterministic=True)})
     code, _, said = dta("carol", *words)
     assert code == 0
     assert "asking once more" in said

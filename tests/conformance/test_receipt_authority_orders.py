@@ -12,7 +12,7 @@ import pytest
 
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import extraction_pb2
-from abci_app.state import keys
+from abci_app.state.records import SIGNING_POLICIES
 from dta.base.secret import SecretBytes
 from dta.client.custody import asking, orders, receiving, signing
 from dta.client.custody.orders import NewOrder
@@ -40,7 +40,7 @@ def receipts() -> tuple[TrustFile, dict[str, bytes]]:
     world = make_world(Path(tempfile.mkdtemp(prefix="dta-key-receipts-")))
     safe, seal = world.chain.deal(CUSTODY), world.chain.deal(SIGNING)
     policy = extraction_pb2.SigningPolicy(authority=seal.id, policy=single(world.alice.identity))
-    world.chain.write({keys.signing_policy(seal.id): policy.SerializeToString()})
+    world.chain.write({SIGNING_POLICIES.key(seal.id): policy.SerializeToString()})
     for _ in range(2):
         world.chain.make_block()
     made = {"order": entrusted(world, safe.id), "signing": signed(world, seal.id)}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from abci_app.pb.dta.v1 import custody_pb2
-from abci_app.state import keys
+from abci_app.state.records import ORDERS, REQUESTS
 from dta.base.config import load_node_config
 from dta.base.errors import Unreachable
 from dta.cli import nodestatus
@@ -53,11 +53,11 @@ def leaf(net: Network, key: bytes, node: int | None = None) -> bytes:
 
 
 def order_record(net: Network, order: str, node: int | None = None) -> custody_pb2.OrderRecord:
-    return custody_pb2.OrderRecord.FromString(leaf(net, keys.order(bytes.fromhex(order)), node))
+    return custody_pb2.OrderRecord.FromString(leaf(net, ORDERS.key(bytes.fromhex(order)), node))
 
 
 def request_record(net: Network, request: str, node: int | None = None) -> custody_pb2.RequestRecord:
-    return custody_pb2.RequestRecord.FromString(leaf(net, keys.request(bytes.fromhex(request)), node))
+    return custody_pb2.RequestRecord.FromString(leaf(net, REQUESTS.key(bytes.fromhex(request)), node))
 
 
 def wait_until_fulfilled(net: Network, order: str, count: int | None = None) -> None:

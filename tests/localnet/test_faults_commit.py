@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from abci_app.pb.dta.v1 import custody_pb2
-from abci_app.state import keys
+from abci_app.state.records import VAULTS
 from dta.base.errors import EXIT_UNREACHABLE
 from dta.client.ledger import requests
 from dta.client.ledger.rpc import Rpc
@@ -88,7 +88,7 @@ def test_a_block_in_which_the_application_died_is_replayed_to_the_same_hash(sing
     assert len(opened) == 1
     # The client, which sent the same bytes all the time, sees its vault; the hook's key makes the chain quiet again.
     assert single.dta_json(["vault", "show", opened[0]], home=home)["status"] == "open"
-    vault = keys.vault(bytes.fromhex(opened[0]))
+    vault = VAULTS.key(bytes.fromhex(opened[0]))
     eventually("its key", lambda: custody_pb2.VaultRecord.FromString(leaf(single, vault)).published == 1)
     single.wait_for_height(single.height(0) + 1)
 

@@ -7,7 +7,7 @@ import secrets
 import pytest
 
 from abci_app.pb.dta.v1 import custody_pb2
-from abci_app.state import keys
+from abci_app.state.records import VAULTS
 from dta.localnet.network import Network
 from tests.localnet.conftest import People
 from tests.localnet.faults import leaf, order_record, same_app_hash, wait_until, wait_until_fulfilled
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.localnet
 
 def keys_destroyed(net: Network, vault: str) -> int:
     """How many fiduciaries have said so."""
-    return custody_pb2.VaultRecord.FromString(leaf(net, keys.vault(bytes.fromhex(vault)))).erased
+    return custody_pb2.VaultRecord.FromString(leaf(net, VAULTS.key(bytes.fromhex(vault)))).erased
 
 
 def test_after_a_vault_is_closed_nothing_that_is_left_opens_its_orders(net: Network, people: People) -> None:

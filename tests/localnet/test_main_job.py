@@ -6,7 +6,7 @@ import secrets
 
 import pytest
 
-from abci_app.state import keys
+from abci_app.state.records import ORDERS
 from dta.client.ledger import requests
 from dta.client.ledger.rpc import Rpc
 from dta.localnet.demo import traces
@@ -38,7 +38,7 @@ def test_tx_search_finds_the_order_and_the_go_library_accepts_its_proof(net: Net
     rpc = Rpc(net.rpc_url(1))
     found = rpc.call(requests.tx_search(f"order.id='{order}'"))
     assert len(found.txs) >= 1
-    key = keys.order(bytes.fromhex(order))
+    key = ORDERS.key(bytes.fromhex(order))
     height = rpc.call(requests.status()).latest_height - 1
     answer = rpc.call(requests.abci_query("/store", key, height, prove=True))
     root = rpc.call(requests.commit(height + 1)).header.app_hash

@@ -11,7 +11,8 @@ from abci_app.codes import CODES, Code
 from abci_app.mempool import Mempool
 from abci_app.messages.registry import SPECS
 from abci_app.pb.dta.v1 import tx_pb2
-from abci_app.state import keys
+from abci_app.state.indexes import SEEN
+from abci_app.state.records import SEEN_BUCKETS
 from tests.support.actors import body_bytes, signed_tx
 from tests.support.chain import CHAIN_ID
 from tests.support.messages import MESSAGES, actors_of, busy_custody, random_message, sensible_messages
@@ -19,7 +20,7 @@ from tests.support.messages import MESSAGES, actors_of, busy_custody, random_mes
 SLOW = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 CUSTODY, IDS = busy_custody()
 CHAIN = CUSTODY.chain
-MARKS = (keys.SEEN_BUCKET, keys.SEEN)
+MARKS = (SEEN_BUCKETS.prefix, SEEN.prefix)
 SENSIBLE = sensible_messages(CUSTODY, IDS)
 VALID = [
     CHAIN.tx(actor, message, key=actor.node_key if by_node else None)

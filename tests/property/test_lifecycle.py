@@ -13,7 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from abci_app.custody import lifecycle
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import tx_pb2
-from abci_app.state import keys
+from abci_app.state.collection import Records
+from abci_app.state.records import ORDERS, REQUESTS, VAULTS
 from tests.sim.prelude import vault_key
 from tests.sim.rebuild import Leaves, differences
 from tests.support.actors import Actor
@@ -53,11 +54,11 @@ class Life(RuleBasedStateMachine):
         }  # fmt: skip
         return {(kind, id_): record.status for kind, table in tables.items() for id_, record in table.items()}
 
-    def _ids(self, prefix: bytes) -> list[bytes]:
-        return [key[len(prefix) :] for key, _ in self.chain.view.scan(prefix)]
+    def _ids(self, records: Records[Any, bytes]) -> list[bytes]:
+        return [record.id for record in records.all(self.chain.view)]
 
-    def _pick(self, prefix: bytes, which: int) -> bytes:
-        ids = self._ids(prefix)
+    def _pick(self, records: Records[Any, bytes], which: int) -> bytes:
+        ids = self._ids(records)
         return ids[which % len(ids)] if ids else bytes(32)
 
     def _send(self, tx: bytes, seconds: int = 1) -> int:
@@ -71,7 +72,7 @@ class Life(RuleBasedStateMachine):
     def place(self, which: int, threshold: int, window: int, ttl: int, blocks: int, approver: bool, vault: int) -> None:
         party = self.approver if approver else self.custody.beneficiary
         message = self.custody.order_message(
-            nonce(which), vault=self._pick(keys.VAULT, vault), threshold=threshold,
+            nonce(which), vault=self._pick(VAULTS, vault), threshold=threshold,
             policy=k_of(1, party.identity, veto_window_s=window),
             expires_at_time_s=self.chain.time_s + ttl if ttl else 0,
             expires_at_height=self.chain.height + blocks if blocks else 0,
@@ -80,37 +81,37 @@ class Life(RuleBasedStateMachine):
 
     @rule(which=WHICH, founder=FOUNDER, rejection=st.sampled_from([0, 0, 0, 1]))
     def fulfil_order(self, which: int, founder: int, rejection: int) -> None:
-        order = self._pick(keys.ORDER, which)
+        order = self._pick(ORDERS, which)
         accept, reject = tx_pb2.FulfilOrder(order=order), tx_pb2.RejectOrder(order=order, rejection=rejection)
         self._run(self.chain.founders[founder], reject if rejection else accept, by_node=True)
 
     @rule(which=WHICH)
     def all_fulfil(self, which: int) -> None:
-        message = tx_pb2.FulfilOrder(order=self._pick(keys.ORDER, which))
+        message = tx_pb2.FulfilOrder(order=self._pick(ORDERS, which))
         self.chain.block(*[self.chain.tx(founder, message, key=founder.node_key) for founder in self.chain.founders])
 
     @rule(which=WHICH, number=st.integers(0, 4))
     def request(self, which: int, number: int) -> None:
-        if self._ids(keys.ORDER):
-            order = self._pick(keys.ORDER, which)
+        if self._ids(ORDERS):
+            order = self._pick(ORDERS, which)
             self._run(self.custody.beneficiary, self.custody.request_message(order, nonce(number)))
 
     @rule(which=WHICH, veto=st.booleans())
     def decide(self, which: int, veto: bool) -> None:
-        request = self._pick(keys.REQUEST, which)
-        if self._ids(keys.REQUEST):
+        request = self._pick(REQUESTS, which)
+        if self._ids(REQUESTS):
             digest = self.custody.request_record(request).content_digest
             kind = tx_pb2.VetoRequest if veto else tx_pb2.ApproveRequest
             self._run(self.approver, kind(request=request, content_digest=digest))
 
     @rule(which=WHICH, founder=FOUNDER)
     def fulfil_secret(self, which: int, founder: int) -> None:
-        message = tx_pb2.FulfilSecret(request=self._pick(keys.REQUEST, which), sealed=SEALED)
+        message = tx_pb2.FulfilSecret(request=self._pick(REQUESTS, which), sealed=SEALED)
         self._run(self.chain.founders[founder], message, by_node=True)
 
     @rule(which=WHICH, count=st.integers(2, 4))
     def several_answer(self, which: int, count: int) -> None:
-        message = tx_pb2.FulfilSecret(request=self._pick(keys.REQUEST, which), sealed=SEALED)
+        message = tx_pb2.FulfilSecret(request=self._pick(REQUESTS, which), sealed=SEALED)
         some = self.chain.founders[:count]
         self.chain.block(*[self.chain.tx(founder, message, key=founder.node_key) for founder in some])
 
@@ -119,14 +120,14 @@ class Life(RuleBasedStateMachine):
         fiduciary = self.chain.founders[founder]
         seed, private = request_key(self.chain, fiduciary, nonce(which % 5))
         message = tx_pb2.ReportShare(
-            request=self._pick(keys.REQUEST, which), fiduciary=fiduciary.identity, mlkem768_seed=seed,
+            request=self._pick(REQUESTS, which), fiduciary=fiduciary.identity, mlkem768_seed=seed,
             x25519_private=private,
         )  # fmt: skip
         self._run(self.custody.beneficiary, message)
 
     @rule(which=WHICH)
     def close_order(self, which: int) -> None:
-        self._run(self.custody.principal, tx_pb2.CloseOrder(order=self._pick(keys.ORDER, which)))
+        self._run(self.custody.principal, tx_pb2.CloseOrder(order=self._pick(ORDERS, which)))
 
     @rule(which=WHICH)
     def open_vault(self, which: int) -> None:
@@ -137,16 +138,16 @@ class Life(RuleBasedStateMachine):
     @rule(which=WHICH, founder=FOUNDER)
     def publish(self, which: int, founder: int) -> None:
         fiduciary = self.chain.founders[founder]
-        message = tx_pb2.PublishVaultKey(vault=self._pick(keys.VAULT, which), key=vault_key(fiduciary))
+        message = tx_pb2.PublishVaultKey(vault=self._pick(VAULTS, which), key=vault_key(fiduciary))
         self._run(fiduciary, message, by_node=True)
 
     @rule(which=WHICH, kind=st.sampled_from([tx_pb2.CloseVault, tx_pb2.CancelCloseVault]))
     def close_vault(self, which: int, kind: Any) -> None:
-        self._run(self.custody.principal, kind(vault=self._pick(keys.VAULT, which)))
+        self._run(self.custody.principal, kind(vault=self._pick(VAULTS, which)))
 
     @rule(which=WHICH, founder=FOUNDER)
     def erase(self, which: int, founder: int) -> None:
-        message = tx_pb2.ConfirmVaultErased(vault=self._pick(keys.VAULT, which))
+        message = tx_pb2.ConfirmVaultErased(vault=self._pick(VAULTS, which))
         self._run(self.chain.founders[founder], message, by_node=True)
 
     @rule(seconds=st.sampled_from([1, 20, 60, 300, 90_000]), blocks=st.integers(1, 4))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from abci_app.codes import Code
 from abci_app.pb.dta.v1 import tx_pb2
-from abci_app.state import keys
+from abci_app.state.indexes import SEEN
 from tests.support.actors import body_bytes, signed_tx
 from tests.support.chain import CHAIN_ID
 from tests.support.world import fresh_custody
@@ -41,7 +41,7 @@ def test_a_signers_body_is_included_once_and_forgotten_when_it_can_come_no_more(
                 assert result.code == Code.UNKNOWN_ORDER
                 included.add(attempt)
         in_date = {attempt for attempt in included if start + attempt[2] > chain.height}
-        mine = [key for key in chain.view.index if key.startswith(keys.SEEN)]
-        expiring = [int.from_bytes(key[len(keys.SEEN) :][:8], "big") for key in mine]
+        mine = [key for key in chain.view.index if key.startswith(SEEN.prefix)]
+        expiring = [SEEN.split(key)[0] for key in mine]
         assert sorted(height for height in expiring if height <= start + 6) == sorted(start + a[2] for a in in_date)
         assert all(height > chain.height for height in expiring)

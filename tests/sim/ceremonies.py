@@ -13,9 +13,9 @@ from abci_app.crypto.dealing import Dealing
 from abci_app.hashing import u64
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.pb.dta.v1 import governance_pb2
-from abci_app.state import keys
 from abci_app.state.due import Due, DueKind
-from abci_app.state.records import AUTHORITIES, CEREMONIES
+from abci_app.state.indexes import OPEN_CEREMONIES, REFRESH
+from abci_app.state.records import AUTHORITIES, CEREMONIES, EPOCHS, MEMBERS
 from abci_app.state.view import StateView
 from dta.crypto import dealing
 from dta.hsm import labels
@@ -46,7 +46,7 @@ def begin_some(chain: Chain) -> None:
 
 
 def _authorities(view: StateView) -> list[pb.AuthorityRecord]:
-    return [pb.AuthorityRecord.FromString(value) for _, value in view.scan(keys.AUTHORITY)]
+    return list(AUTHORITIES.all(view))
 
 
 class CeremonyMoves:
@@ -78,7 +78,7 @@ class CeremonyMoves:
 
     def consent(self, view: StateView) -> tuple[Actor, Message] | None:
         """An operator says yes, or no."""
-        found = [key[len(keys.OPEN_CEREMONIES) :] for key, _ in view.index_scan(keys.OPEN_CEREMONIES)]
+        found = [id_ for (id_,) in OPEN_CEREMONIES.entries(view)]
         if not found:
             return None
         waiting = [id_ for id_ in found if CEREMONIES.get(view, id_).phase == pb.CEREMONY_PHASE_CONSENT]
@@ -161,8 +161,7 @@ class CeremonyMoves:
 
     def _ensure_receives(self, store: MemoryKeystore, view: StateView, authority: bytes, epoch: int) -> None:
         """A keystore of this process is as the prelude's was: keys follow from their labels."""
-        for _, value in view.scan(keys.CEREMONY):
-            record = pb.CeremonyRecord.FromString(value)
+        for record in CEREMONIES.all(view):
             if (record.authority, record.epoch) == (authority, epoch):
                 store.ensure_prf_key(labels.receive(self.gid, record.id))
 
@@ -180,10 +179,10 @@ class CeremonyMoves:
 
 def may_act(view: StateView, height: int) -> bool:
     """Whether a block with nothing in it changes something: a ceremony is under way, or a refresh begins."""
-    if any(view.index_scan(keys.OPEN_CEREMONIES, limit=1)):
+    if OPEN_CEREMONIES.has_any(view):
         return True
-    first = next(view.index_scan(keys.REFRESH, limit=1), None)
-    return first is not None and int.from_bytes(first[0][len(keys.REFRESH) :][:8], "big") <= height
+    first = next(REFRESH.entries(view, limit=1), None)
+    return first is not None and first[0] <= height
 
 
 def rebuild(view: StateView) -> dict[bytes, bytes]:
@@ -220,8 +219,7 @@ def _owes(view: StateView, record: pb.CeremonyRecord, party: pb.CeremonyParty) -
 def wrong_counts(view: StateView) -> list[str]:
     """Each ceremony counts what its parties did, each epoch its confirmations; each authority names its ceremony."""
     wrong = []
-    for _, value in view.scan(keys.CEREMONY):
-        record = pb.CeremonyRecord.FromString(value)
+    for record in CEREMONIES.all(view):
         everybody = parties.of(view, record.id)
         did: Counter[str] = Counter()
         for party in everybody:
@@ -239,10 +237,10 @@ def wrong_counts(view: StateView) -> list[str]:
         owner = AUTHORITIES.get(view, record.authority)
         if (record.phase in _OPEN) != (owner.ceremony == record.id):
             wrong.append(f"{record.id.hex()} and its authority disagree whether it is under way")
-    for _, value in view.scan(keys.EPOCH):
+    for _, value in view.scan(EPOCHS.prefix):
         epoch = pb.EpochRecord.FromString(value)
         members = [
-            pb.MemberRecord.FromString(member) for _, member in view.scan(keys.member(epoch.authority, epoch.epoch))
+            pb.MemberRecord.FromString(member) for _, member in view.scan(MEMBERS.under(epoch.authority, epoch.epoch))
         ]
         confirmed = sum(1 for member in members if member.confirmed_height)
         if (epoch.members, epoch.confirmations) != (len(members), confirmed):

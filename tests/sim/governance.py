@@ -9,7 +9,8 @@ from nacl.signing import SigningKey
 
 from abci_app.crypto import statements
 from abci_app.pb.dta.v1 import governance_pb2, params_pb2
-from abci_app.state import keys, records
+from abci_app.state import records
+from abci_app.state.indexes import WAITING_PROPOSALS
 from abci_app.state.records import PROPOSALS, UPGRADES, VOTES
 from abci_app.state.view import StateView
 from tests.support.actors import Actor, seeded
@@ -52,7 +53,7 @@ class GovernanceMoves:
     def votes(self, view: StateView) -> list[tuple[Actor, Message]]:
         """What operators that are asked to vote do: many of those who have not, mostly for it."""
         cast: list[tuple[Actor, Message]] = []
-        for _, value in view.scan(keys.PROPOSAL):
+        for _, value in view.scan(PROPOSALS.prefix):
             record = governance_pb2.ProposalRecord.FromString(value)
             if record.status != governance_pb2.PROPOSAL_STATUS_OPEN:
                 continue
@@ -73,7 +74,7 @@ class GovernanceMoves:
         return proposer, governance_pb2.WithdrawProposal(proposal=proposal.id)
 
     def _pick(self, view: StateView) -> governance_pb2.ProposalRecord | None:
-        found = [governance_pb2.ProposalRecord.FromString(value) for _, value in view.scan(keys.PROPOSAL)]
+        found = list(PROPOSALS.all(view))
         alive = [record for record in found if record.status == governance_pb2.PROPOSAL_STATUS_OPEN]
         if alive and self.rng.random() < 0.95:
             return self.rng.choice(alive)
@@ -117,7 +118,7 @@ class GovernanceMoves:
 def may_act(view: StateView) -> bool:
     """Whether a block with nothing in it may change something: what passed waits, or an upgrade is planned."""
     planned = UPGRADES.find(view)
-    return any(view.index_scan(keys.WAITING_PROPOSALS, limit=1)) or (planned is not None and not planned.settled)
+    return WAITING_PROPOSALS.has_any(view) or (planned is not None and not planned.settled)
 
 
 def rebuild(view: StateView) -> dict[bytes, bytes]:
@@ -138,9 +139,9 @@ def rebuild(view: StateView) -> dict[bytes, bytes]:
 def wrong_counts(view: StateView) -> list[str]:
     """Each proposal counts its votes."""
     wrong = []
-    for key, _ in view.scan(keys.PROPOSAL):
-        id_ = key[len(keys.PROPOSAL) :]
-        said, counted = PROPOSALS.get(view, id_).votes, len(list(view.scan(keys.VOTE + id_)))
+    for key, _ in view.scan(PROPOSALS.prefix):
+        id_ = key[len(PROPOSALS.prefix) :]
+        said, counted = PROPOSALS.get(view, id_).votes, len(list(VOTES.all(view, id_)))
         if said != counted:
             wrong.append(f"votes of {id_.hex()} says {said}, there are {counted}")
     return wrong

@@ -15,8 +15,10 @@ from abci_app import cid
 from abci_app.crypto import hpke, statements
 from abci_app.crypto.curve import G1
 from abci_app.pb.dta.v1 import custody_pb2, extraction_pb2, identity_pb2, tx_pb2
-from abci_app.state import due, keys
+from abci_app.state import due
+from abci_app.state.collection import Records
 from abci_app.state.due import DueKind
+from abci_app.state.indexes import DUE, PRINCIPAL_VAULTS
 from abci_app.state.records import EXTRACTIONS, FIDUCIARIES, ORDERS, REQUESTS, VAULTS
 from abci_app.state.view import StateView
 from dta.crypto.extraction import make_transport
@@ -79,7 +81,7 @@ class Moves:
         """What the fiduciaries' hooks answer: most of what is due, some of it twice, some wrong."""
         txs = []
         for fiduciary in self.fiduciaries:
-            for key, value in list(view.index_scan(keys.due_prefix(fiduciary.identity))):
+            for key, value in list(view.index_scan(DUE.under(fiduciary.identity))):
                 owed = due.parse(key, value)
                 ready = owed.from_time_s <= time_s and owed.from_height <= height
                 if (ready or self.rng.random() < 0.1) and self.rng.random() < 0.7:
@@ -124,12 +126,12 @@ class Moves:
     def _nonce(self) -> bytes:
         return seeded("nonce", self.rng.randrange(12))
 
-    def _pick(self, view: StateView, prefix: bytes) -> bytes | None:
+    def _pick(self, view: StateView, records: Records[Any, bytes]) -> bytes | None:
         """Any record's id, but mostly one of those with which something can still happen."""
-        found = [key[len(prefix) :] for key, _ in view.scan(prefix)]
-        if prefix == keys.ORDER:
+        found = [record.id for record in records.all(view)]
+        if records is ORDERS:
             alive = [id_ for id_ in found if ORDERS.get(view, id_).status == custody_pb2.ORDER_STATUS_ACTIVE]
-        elif prefix == keys.REQUEST:
+        elif records is REQUESTS:
             alive = [id_ for id_ in found if not REQUESTS.get(view, id_).settled_height]
         else:
             alive = [id_ for id_ in found if VAULTS.get(view, id_).status == custody_pb2.VAULT_STATUS_OPEN]
@@ -169,7 +171,7 @@ class Moves:
     def _vault(self, view: StateView, principal: Actor) -> bytes:
         if self.rng.random() < 0.03:
             return bytes(32)
-        mine = [key[-32:] for key, _ in view.index_scan(keys.principal_vaults(principal.identity))]
+        mine = [vault for _, vault in PRINCIPAL_VAULTS.entries(view, principal.identity)]
         with_keys = [id_ for id_ in mine if VAULTS.get(view, id_).published == 4]
         if with_keys and self.rng.random() < 0.8:
             return self.rng.choice(with_keys)
@@ -183,7 +185,7 @@ class Moves:
 
     def _bad_partial(self, view: StateView, height: int, _: int) -> bytes | None:
         """A partial for another request, by somebody who may have answered already, or replayed whole."""
-        found = [key[len(keys.EXTRACTION) :] for key, _ in view.scan(keys.EXTRACTION)]
+        found = [record.id for record in EXTRACTIONS.all(view)]
         open_ = extraction_pb2.EXTRACTION_STATUS_PENDING
         pending = [id_ for id_ in found if EXTRACTIONS.get(view, id_).status == open_]
         if not pending:
@@ -222,7 +224,7 @@ class Moves:
         return self._tx(who, message, height)
 
     def _request(self, view: StateView, height: int, _: int) -> bytes | None:
-        id_ = self._pick(view, keys.ORDER)
+        id_ = self._pick(view, ORDERS)
         if id_ is None:
             return None
         order = ORDERS.get(view, id_)
@@ -255,7 +257,7 @@ class Moves:
         )
 
     def _some_request(self, view: StateView) -> custody_pb2.RequestRecord | None:
-        id_ = self._pick(view, keys.REQUEST)
+        id_ = self._pick(view, REQUESTS)
         return None if id_ is None else REQUESTS.get(view, id_)
 
     def _decision(self, view: StateView, height: int, kind: type[Message]) -> bytes | None:
@@ -275,7 +277,7 @@ class Moves:
         return self._decision(view, height, tx_pb2.VetoRequest)
 
     def _close_order(self, view: StateView, height: int, _: int) -> bytes | None:
-        id_ = self._pick(view, keys.ORDER)
+        id_ = self._pick(view, ORDERS)
         if id_ is None:
             return None
         principal = self._someone(self._by_id[ORDERS.get(view, id_).principal])
@@ -360,7 +362,7 @@ class Moves:
     def _stray_result(self, view: StateView, height: int, _: int) -> bytes:
         """A result that nobody waits for, or from somebody who does not owe it."""
         fiduciary = self.rng.choice(self.fiduciaries)
-        order, request = self._pick(view, keys.ORDER), self._pick(view, keys.REQUEST)
+        order, request = self._pick(view, ORDERS), self._pick(view, REQUESTS)
         message = self.rng.choice([
             tx_pb2.FulfilOrder(order=order or bytes(32)), tx_pb2.FulfilSecret(request=request or b"", sealed=SEALED),
             tx_pb2.ConfirmVaultErased(vault=bytes(32)), tx_pb2.RejectOrder(order=order or bytes(32), rejection=77),

@@ -11,9 +11,8 @@ from abci_app.block import Block, BlockResult, Changes, Genesis, Time
 from abci_app.crypto import hpke
 from abci_app.params import ACCUSATION_COST, DISPUTE_COST, default_params
 from abci_app.pb.dta.v1 import extraction_pb2, params_pb2, tx_pb2
-from abci_app.state import keys
 from abci_app.state.overlay import Overlay
-from abci_app.state.records import SIGNING_POLICIES
+from abci_app.state.records import FIDUCIARIES, SIGNING_POLICIES
 from abci_app.state.records import chain as chain_record
 from abci_app.state.view import StateView
 from abci_app.storage.memory import MemoryStore
@@ -102,7 +101,7 @@ def keys_of(fiduciaries: tuple[bytes, ...]) -> dict[bytes, Dealt]:
 
 def deal_keys(state: Overlay) -> None:
     """Write the keys, let the signing key sign what any fiduciary asks for, and ask the mfa key for a few things."""
-    fiduciaries = tuple(key[len(keys.FIDUCIARY) :] for key, _ in state.scan(keys.FIDUCIARY))
+    fiduciaries = tuple(record.id for record in FIDUCIARIES.all(state))
     for dealt in keys_of(fiduciaries).values():
         for key, value in dealt.leaves().items():
             state.put(key, value)

@@ -6,31 +6,49 @@ Written from docs/spec/state.md, apart from the code that keeps the indexes, so 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from typing import TypeVar, TypeVarTuple
 
 from google.protobuf.message import Message
 
 from abci_app.hashing import u32, u64
-from abci_app.pb.dta.v1 import authority_pb2, extraction_pb2
 from abci_app.pb.dta.v1 import custody_pb2 as pb
-from abci_app.state import keys
+from abci_app.pb.dta.v1 import extraction_pb2
+from abci_app.state.collection import Records
+from abci_app.state.indexes import SEEN
+from abci_app.state.records import (
+    ANSWERS,
+    COUNTERS,
+    EXTRACTION_LOADS,
+    EXTRACTIONS,
+    FULFILMENTS,
+    MEMBERS,
+    ORDERS,
+    PARTIALS,
+    REQUESTS,
+    SEEN_BUCKETS,
+    VAULT_KEYS,
+    VAULTS,
+)
 from abci_app.state.view import StateView
 from tests.sim import ceremonies, governance
 
+M = TypeVar("M", bound=Message)
+Ts = TypeVarTuple("Ts")
+
 ORDER, REQUEST, VAULT, EXTRACTION = b"\x01", b"\x02", b"\x03", b"\x1e"
 PUBLISH, FULFIL_ORDER, FULFIL_SECRET, ERASE = b"\x01", b"\x02", b"\x03", b"\x04"
-PARTIALS, UNBLINDED = b"\x14", b"\x15"
+BLINDED, UNBLINDED = b"\x14", b"\x15"
 _EXTRACTION_DUE = {
-    extraction_pb2.USE_CLIENT: PARTIALS, extraction_pb2.USE_SERVER: PARTIALS, extraction_pb2.USE_PERMIT: UNBLINDED,
+    extraction_pb2.USE_CLIENT: BLINDED, extraction_pb2.USE_SERVER: BLINDED, extraction_pb2.USE_PERMIT: UNBLINDED,
     extraction_pb2.USE_CUSTODY: FULFIL_SECRET, extraction_pb2.USE_SIGN: UNBLINDED,
 }  # fmt: skip
 _OPEN_ORDER = (pb.ORDER_STATUS_PLACED, pb.ORDER_STATUS_ACTIVE)
 _ID = 32
 
 
-def _records(view: StateView, prefix: bytes, record: type[Message]) -> Iterator[tuple[bytes, Message]]:
-    for key, value in view.scan(prefix):
-        yield key[len(prefix) :], record.FromString(value)
+def _all(view: StateView, records: Records[M, *Ts]) -> dict[bytes, M]:
+    """The records by what follows the prefix in their keys."""
+    return {key[len(records.prefix) :]: records.parse(value) for key, value in view.scan(records.prefix)}
 
 
 class Leaves:
@@ -38,27 +56,17 @@ class Leaves:
 
     def __init__(self, view: StateView) -> None:
         self.view = view
-        self.vaults: dict[bytes, pb.VaultRecord] = dict(_records(view, keys.VAULT, pb.VaultRecord))
-        self.vault_keys: dict[bytes, pb.VaultKeyRecord] = dict(_records(view, keys.VAULT_KEY, pb.VaultKeyRecord))
-        self.orders: dict[bytes, pb.OrderRecord] = dict(_records(view, keys.ORDER, pb.OrderRecord))
-        self.fulfilments: dict[bytes, pb.FulfilmentRecord] = dict(
-            _records(view, keys.FULFILMENT, pb.FulfilmentRecord)
-        )
-        self.requests: dict[bytes, pb.RequestRecord] = dict(_records(view, keys.REQUEST, pb.RequestRecord))
-        self.answers: dict[bytes, pb.AnswerRecord] = dict(_records(view, keys.ANSWER, pb.AnswerRecord))
-        self.members: dict[bytes, bytes] = {
-            key: member.fiduciary for key, member in _records(view, keys.MEMBER, authority_pb2.MemberRecord)
-        }
-        self.extractions: dict[bytes, extraction_pb2.ExtractionRecord] = dict(
-            _records(view, keys.EXTRACTION, extraction_pb2.ExtractionRecord)
-        )
-        self.partials: dict[bytes, extraction_pb2.PartialRecord] = dict(
-            _records(view, keys.PARTIAL, extraction_pb2.PartialRecord)
-        )
-        self.loads: dict[bytes, extraction_pb2.ExtractionLoad] = dict(
-            _records(view, keys.EXTRACTION_LOAD, extraction_pb2.ExtractionLoad)
-        )
-        self.counters: dict[bytes, pb.CounterRecord] = dict(_records(view, keys.COUNTER, pb.CounterRecord))
+        self.vaults = _all(view, VAULTS)
+        self.vault_keys = _all(view, VAULT_KEYS)
+        self.orders = _all(view, ORDERS)
+        self.fulfilments = _all(view, FULFILMENTS)
+        self.requests = _all(view, REQUESTS)
+        self.answers = _all(view, ANSWERS)
+        self.members = {key: member.fiduciary for key, member in _all(view, MEMBERS).items()}
+        self.extractions = _all(view, EXTRACTIONS)
+        self.partials = _all(view, PARTIALS)
+        self.loads = _all(view, EXTRACTION_LOADS)
+        self.counters = _all(view, COUNTERS)
 
 
 def rebuild_index(leaves: Leaves) -> dict[bytes, bytes]:
@@ -139,7 +147,7 @@ def _open_request(leaves: Leaves, index: dict[bytes, bytes], id_: bytes, request
 def differences(view: StateView) -> list[str]:
     """What is wrong with the indexes and counts of this state; nothing, if all is well."""
     leaves = Leaves(view)
-    found = {key: value for key, value in view.index_scan(b"") if not key.startswith(keys.SEEN)}
+    found = {key: value for key, value in view.index_scan(b"") if not key.startswith(SEEN.prefix)}
     expected = rebuild_index(leaves)
     wrong = [f"index lacks {key!r}" for key in sorted(expected.keys() - found.keys())]
     wrong += [f"index has {key!r} for nothing" for key in sorted(found.keys() - expected.keys())]
@@ -198,13 +206,12 @@ def _wrong_counts(leaves: Leaves) -> list[str]:
 
 def _wrong_seen(view: StateView) -> list[str]:
     """A bucket's leaf counts the seen keys of its height."""
-    at = len(keys.SEEN)
-    counted = Counter(key[at : at + 8] for key, _ in view.index_scan(keys.SEEN))
+    counted = Counter(height for height, _ in SEEN.entries(view))
     said = {
-        key[len(keys.SEEN_BUCKET) :]: int.from_bytes(value[:8], "big") for key, value in view.scan(keys.SEEN_BUCKET)
+        SEEN_BUCKETS.split(key)[0]: int.from_bytes(value[:8], "big") for key, value in view.scan(SEEN_BUCKETS.prefix)
     }
     return [
-        f"the bucket of height {int.from_bytes(height, 'big')} says {said.get(height, 0)}, there are {counted[height]}"
+        f"the bucket of height {height} says {said.get(height, 0)}, there are {counted[height]}"
         for height in sorted({*said, *counted})
         if said.get(height, 0) != counted[height]
     ]

@@ -13,7 +13,8 @@ from random import Random
 
 from abci_app.block import Block, Event, Misbehaviour, Time
 from abci_app.codes import CODES
-from abci_app.state import keys, records
+from abci_app.state import records
+from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME
 from tests.sim import ceremonies, governance
 from tests.sim.moves import Moves
 from tests.sim.prelude import VARIANTS, Prelude, prelude
@@ -130,16 +131,16 @@ class Schedule:
                 self._require(node.finalize(block) == made, f"node {node.name} made two things of block {block.height}")
             if self.rng.random() < 0.1:
                 node.forget()
-                records._parse_params.cache_clear()
-                records._parse_chain.cache_clear()
+                records.PARAMS.forget_shared()
+                records.CHAIN.forget_shared()
             self._compare(node, block, made, quiet)
             node.commit(self.rng)
 
     def _is_anything_due(self, node: Replica, block: Block) -> bool:
         """Whether a deadline has come that the sweep of this block will record."""
-        for prefix, now in ((keys.DEADLINE_TIME, block.time.seconds), (keys.DEADLINE_HEIGHT, block.height)):
-            for key, _ in node.view.index_scan(prefix, limit=1):
-                if int.from_bytes(key[len(prefix) :][:8], "big") <= now:
+        for index, now in ((DEADLINE_TIME, block.time.seconds), (DEADLINE_HEIGHT, block.height)):
+            for deadline, _, _ in index.entries(node.view, limit=1):
+                if deadline <= now:
                     return True
         return governance.may_act(node.view) or ceremonies.may_act(node.view, block.height)
 

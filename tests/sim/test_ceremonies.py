@@ -20,11 +20,11 @@ from abci_app.execution.context import BlockScratch, Context
 from abci_app.governance import authority_actions
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.pb.dta.v1 import extraction_pb2, governance_pb2, tx_pb2
-from abci_app.state import keys, records
+from abci_app.state import records
 from abci_app.state.due import DueKind
 from abci_app.state.memory_view import MemoryView
 from abci_app.state.overlay import Overlay
-from abci_app.state.records import REQUESTS
+from abci_app.state.records import AUTHORITIES, CEREMONIES, CEREMONY_PARTIES, DEALINGS, REQUESTS
 from dta.node.ceremonies import shares
 from dta.node.hooks.errors import CannotAnswer
 from dta.node.hooks.plan import Job
@@ -212,7 +212,7 @@ def test_a_hook_accepts_nothing_but_a_refresh_without_its_operators_consent(worl
     forged = copy.deepcopy(world)
     party = forged.party(ceremony, actor)
     party.consent_height = 0
-    leaf = (keys.ceremony_party(ceremony.id, party.position), party.SerializeToString(deterministic=True))
+    leaf = (CEREMONY_PARTIES.key(ceremony.id, party.position), party.SerializeToString(deterministic=True))
     forged.chain.view.apply(Changes(leaves=(leaf,)))
     with pytest.raises(CannotAnswer):
         forged.answer(actor, Job(DueKind.ACCEPT_CEREMONY, ceremony.id))
@@ -241,7 +241,7 @@ def test_an_open_phase_changes_a_leaf_in_every_block_and_waiting_for_people_does
     assert ceremony.deadline_height == world.chain.height + max(window, 30)
     for count in range(1, 4):
         changed = world.chain.block().changes.leaves
-        assert [key for key, _ in changed] == [keys.ceremony(ceremony.id)]
+        assert [key for key, _ in changed] == [CEREMONIES.key(ceremony.id)]
         assert world.ceremony(ceremony.id).blocks == count
 
 
@@ -320,7 +320,7 @@ def test_an_mfa_keys_ceremony_writes_no_point_of_g2(world: Consortium) -> None:
     record = world.authority(new.id)
     assert (record.epoch, record.public_key_g2) == (2, b"")
     written = [*world.chain.view.leaves.items()]
-    mine = [value for key, value in written if key.startswith((keys.AUTHORITY, keys.CEREMONY, keys.DEALING))]
+    mine = [value for key, value in written if key.startswith((AUTHORITIES.prefix, CEREMONIES.prefix, DEALINGS.prefix))]
     assert mine
     assert not [value for value in mine for at in range(len(value) - 95) if _is_g2(value[at : at + 96])]
 

@@ -21,9 +21,8 @@ from abci_app.crypto import scalars
 from abci_app.crypto.curve import G1, G2, ORDER
 from abci_app.execution.context import BlockScratch, Context
 from abci_app.pb.dta.v1 import authority_pb2, extraction_pb2, tx_pb2
-from abci_app.state import keys
 from abci_app.state.overlay import Overlay
-from abci_app.state.records import EXTRACTIONS, params
+from abci_app.state.records import AUTHORITIES, EPOCHS, EXTRACTIONS, MEMBERS, params
 from abci_app.state.view import StateView
 from dta.crypto.extraction import make_transport
 from dta.crypto.proofs import RandomBytes
@@ -88,10 +87,10 @@ class Dealt:
             record_digest=seeded("record", self.id, self.epoch), active_height=1, confirmations=len(self.shares),
         )  # fmt: skip
         found: dict[bytes, Message] = {
-            keys.authority(self.id): record, keys.epoch(self.id, self.epoch): epoch
+            AUTHORITIES.key(self.id): record, EPOCHS.key(self.id, self.epoch): epoch
         }  # fmt: skip
         for fiduciary, (index, _) in self.shares.items():
-            found[keys.member(self.id, self.epoch, index)] = self.member(fiduciary)
+            found[MEMBERS.key(self.id, self.epoch, index)] = self.member(fiduciary)
         return {key: message.SerializeToString(deterministic=True) for key, message in found.items()}
 
 

@@ -17,7 +17,7 @@ from abci_app.block import Changes, Time, TxResult
 from abci_app.pb.dta.abci.v1 import abci_pb2
 from abci_app.pb.dta.v1 import params_pb2
 from abci_app.server.query import answer_query
-from abci_app.state import keys
+from abci_app.state.records import CHAIN
 from abci_app.storage.memory import MemoryStore
 from abci_app.storage.statedb import StateDB
 from dta.client.ledger.flow import Effect, Now, Request, Sleep
@@ -95,7 +95,7 @@ class Chain:
         self.txs: dict[int, tuple[bytes, ...]] = {}
         self.results: dict[int, tuple[TxResult, ...]] = {}
         record = params_pb2.ChainRecord(chain_id=chain_id, gid=gid, genesis_time_s=START_S, initial_height=1)
-        self._genesis = ((keys.chain(), record.SerializeToString(deterministic=True)),)
+        self._genesis = ((CHAIN.key(), record.SerializeToString(deterministic=True)),)
 
     @property
     def height(self) -> int:

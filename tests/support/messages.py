@@ -14,8 +14,7 @@ from abci_app.block import Changes
 from abci_app.crypto import statements
 from abci_app.crypto.curve import G1
 from abci_app.pb.dta.v1 import custody_pb2, extraction_pb2, tx_pb2
-from abci_app.state import keys
-from abci_app.state.records import EXTRACTIONS
+from abci_app.state.records import EXTRACTIONS, SIGNING_POLICIES
 from dta.crypto.extraction import make_transport
 from dta.crypto.scalar import SecretScalar
 from tests.support.actors import Actor
@@ -55,7 +54,7 @@ def _under_keys(custody: Custody) -> list[bytes]:
     chain, alice = custody.chain, custody.principal
     safe, seal = install_new(chain, CUSTODY), install_new(chain, SIGNING)
     policy = extraction_pb2.SigningPolicy(authority=seal.id, policy=single(alice.identity), raw_allowed=True)
-    chain.view.apply(Changes(leaves=((keys.signing_policy(seal.id), policy.SerializeToString()),)))
+    chain.view.apply(Changes(leaves=((SIGNING_POLICIES.key(seal.id), policy.SerializeToString()),)))
     order = chain.run(alice, _order_under(custody, safe.id, "under a key")).data
     request = chain.run(custody.beneficiary, _request_under(custody, order, "first")).data
     signing = chain.run(alice, _signing(seal.id, "signing")).data

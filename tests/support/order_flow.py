@@ -28,10 +28,9 @@ from abci_app.mempool import Mempool
 from abci_app.params import default_params
 from abci_app.pb.dta.v1 import authority_pb2, params_pb2, tx_pb2
 from abci_app.pb.dta.v1 import custody_pb2 as pb
-from abci_app.state import keys
 from abci_app.state.due import DueKind
 from abci_app.state.memory_view import MemoryView
-from abci_app.state.records import IDENTITIES, REQUESTS
+from abci_app.state.records import AUTHORITY_NUMBERS, IDENTITIES, REQUESTS
 from abci_app.state.view import StateView
 from dta.base.secret import SecretBytes
 from dta.blocks.auth import put_statement, read_claim
@@ -127,7 +126,7 @@ class LiveChain(LightChain):
         dealt.name = name
         self.dealt[dealt.id] = dealt
         number = len(self.dealt)
-        listed = {keys.authority_number(0): u32(number), keys.authority_number(number): dealt.id}
+        listed = {AUTHORITY_NUMBERS.key(0): u32(number), AUTHORITY_NUMBERS.key(number): dealt.id}
         self.write({**dealt.leaves(), **listed})
         return dealt
 

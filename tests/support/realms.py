@@ -14,7 +14,6 @@ from abci_app.codes import Code
 from abci_app.crypto.curve import G1, G2
 from abci_app.mfa import issuing, points, realms
 from abci_app.pb.dta.v1 import extraction_pb2, mfa_pb2
-from abci_app.state import keys
 from abci_app.state.records import EXTRACTION_ITEMS, EXTRACTIONS, PARTIALS, PERMITS, REALM_CLIENTS, REALMS
 from dta.client.mfa.issued import Answer, Issued, combine_permit, open_client, open_server
 from dta.crypto.extraction import Transport, make_transport
@@ -157,7 +156,7 @@ def install(
     realm = realms.realm_id(chain.gid, id_)
     dealt = authority.install_new(chain, authority.MFA, threshold=3, seed=seed, realm=realm)
     record = realm_record(chain.gid, dealt.id, registrar, suite, **terms)
-    leaf = (keys.realm(realm), record.SerializeToString(deterministic=True))
+    leaf = (REALMS.key(realm), record.SerializeToString(deterministic=True))
     chain.view.apply(Changes(leaves=(leaf,)))
     return World(chain, registrar, server, stranger, realm, dealt, suite)
 

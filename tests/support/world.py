@@ -10,8 +10,8 @@ from nacl.signing import SigningKey
 
 from abci_app.block import Changes
 from abci_app.pb.dta.v1 import identity_pb2, params_pb2
-from abci_app.state import keys
-from abci_app.state.records import params
+from abci_app.state.indexes import SEEN
+from abci_app.state.records import PARAMS, SEEN_BUCKETS, params
 from tests.support.actors import Actor, body_bytes, seeded, signed_tx
 from tests.support.chain import CHAIN_ID, Chain
 from tests.support.custody import Custody, make_custody
@@ -33,7 +33,7 @@ def set_params(chain: Chain, **changes: int) -> None:
     changed.CopyFrom(params(chain.view))
     for name, value in changes.items():
         setattr(changed, name, value)
-    chain.view.apply(Changes(leaves=((keys.params(), changed.SerializeToString(deterministic=True)),)))
+    chain.view.apply(Changes(leaves=((PARAMS.key(), changed.SerializeToString(deterministic=True)),)))
 
 
 def body_of(
@@ -86,7 +86,7 @@ def only_consumed(changes: Changes, expires_at_height: int) -> bool:
     """Whether the block did nothing but mark one body as included."""
     (bucket,) = changes.leaves
     (seen,) = changes.index
-    return bucket[0] == keys.seen_bucket(expires_at_height) and seen[0].startswith(keys.SEEN) and seen[1] is not None
+    return bucket[0] == SEEN_BUCKETS.key(expires_at_height) and seen[0].startswith(SEEN.prefix) and seen[1] is not None
 
 
 def nonce(tag: object) -> bytes:

@@ -17,7 +17,7 @@ from typing import Any
 from abci_app.block import TxResult
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import tx_pb2
-from abci_app.state import keys
+from abci_app.state.records import IDENTITIES, PARAMS, VAULTS
 from dta.base.secret import SecretBytes
 from dta.client.custody import asking, orders, receiving, vaults
 from dta.client.custody.orders import NewOrder
@@ -112,8 +112,8 @@ def _collect(story: Story) -> None:
     assert order is not None
     story.receipts["transaction"] = collect_transaction_receipt(rpc, trust, order.order.placed_tx)
     story.receipts["identity"] = collect_identity_receipt(rpc, trust, revoked, story.revoked_height - 1)
-    unknown = [keys.identity(bytes(32)), keys.vault(b"\x01" * 32)]
-    story.receipts["absence"] = collect_state_receipt(rpc, trust, [*unknown, keys.params()])
+    unknown = [IDENTITIES.key(bytes(32)), VAULTS.key(b"\x01" * 32)]
+    story.receipts["absence"] = collect_state_receipt(rpc, trust, [*unknown, PARAMS.key()])
 
 
 @cache

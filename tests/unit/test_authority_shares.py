@@ -7,7 +7,7 @@ import pytest
 from abci_app.authority import record
 from abci_app.block import Changes
 from abci_app.pb.dta.v1 import authority_pb2 as pb
-from abci_app.state import keys
+from abci_app.state.records import CEREMONY_PARTIES, DEALINGS
 from dta.hsm import labels
 from dta.node.ceremonies import shares
 from dta.node.hooks.errors import CannotAnswer
@@ -21,7 +21,7 @@ def world() -> Consortium:
 
 def rewrite(world: Consortium, ceremony: pb.CeremonyRecord, party: pb.CeremonyParty) -> None:
     """Change a party's leaf, as a broken or lying application would."""
-    leaf = (keys.ceremony_party(ceremony.id, party.position), party.SerializeToString(deterministic=True))
+    leaf = (CEREMONY_PARTIES.key(ceremony.id, party.position), party.SerializeToString(deterministic=True))
     world.chain.view.apply(Changes(leaves=(leaf,)))
 
 
@@ -52,7 +52,7 @@ def test_a_dealing_that_does_not_open_is_named(world: Consortium) -> None:
     actor, dealer = world.chain.founders[:2]
     ceremony = last(world, authority)
     party = world.party(ceremony, dealer)
-    key = keys.dealing(ceremony.id, party.position, 0)
+    key = DEALINGS.key(ceremony.id, party.position, 0)
     made = pb.Dealing.FromString(world.chain.view.get(key) or b"")
     index = world.party(ceremony, actor).index - 1
     made.shares[index] = bytes([made.shares[index][0] ^ 0x80]) + made.shares[index][1:]

@@ -10,7 +10,7 @@ from voting_world import VotingWorld, make_voting_world
 from abci_app.codes import Code
 from abci_app.pb.dta.v1 import custody_pb2
 from abci_app.pb.dta.v1 import governance_pb2 as pb
-from abci_app.state import keys
+from abci_app.state.records import CHAIN, FIDUCIARIES
 from dta.base.errors import NotFound, RefusedByLedger, UsageError
 from dta.base.secret import SecretBytes
 from dta.client import governance
@@ -131,7 +131,7 @@ def test_belief_in_genesis_leads_through_admissions_and_removals(world: VotingWo
         crew = crew[1:]
         blocks(world, 7)
         heights.append(world.chain.height - 2)
-        assert world.chain.replica.view.get(keys.fiduciary(gone.identity)) is not None
+        assert FIDUCIARIES.exists(world.chain.replica.view, gone.identity)
     by_key = {actions.validator_key(f"new-{number}").verify_key.encode() for number in range(4)}
     assert {bytes(key.verify_key) for key, _ in world.chain.group} == by_key
     ledger = world.ledger()
@@ -150,8 +150,8 @@ def test_a_receipt_from_after_the_change_verifies_with_the_genesis_trust_file(wo
     blocks(world, 3)
     trust: TrustFile = world.chain.trust_file(world.chain.replica.gid)
     rpc = world.ledger().rpc
-    fiduciary_key = keys.fiduciary(fifth.identity)
-    receipt = collect_state_receipt(rpc, trust, [fiduciary_key, keys.chain()])
+    fiduciary_key = FIDUCIARIES.key(fifth.identity)
+    receipt = collect_state_receipt(rpc, trust, [fiduciary_key, CHAIN.key()])
     verified = verify_receipt(receipt.content, trust, trust.trusted_at_s + 10_000)
     assert verified.states[fiduciary_key] == world.chain.replica.view.get(fiduciary_key)
     revoked = collect_identity_receipt(rpc, trust, world.alice.identity)

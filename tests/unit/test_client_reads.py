@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from abci_app.pb.dta.v1 import custody_pb2, identity_pb2
-from abci_app.state import keys
+from abci_app.state.records import VAULT_KEYS, VAULTS
 from dta.base.errors import BadAnswer, NotFound, NotVerified, TimedOut
 from dta.client.ledger import leaves
 from dta.client.ledger.faces import operation
@@ -35,7 +35,7 @@ from tests.support.light_chain import (
 )
 
 VAULT, FIDUCIARY, OTHER = b"v" * 32, b"f" * 32, b"o" * 32
-KEY = keys.vault_key(VAULT, FIDUCIARY)
+KEY = VAULT_KEYS.key(VAULT, FIDUCIARY)
 RIGHT_KEY = custody_pb2.VaultKeyRecord(key=identity_pb2.HpkeKey(mlkem768=b"m" * 1184, x25519=b"x" * 32))
 WRONG_KEY = custody_pb2.VaultKeyRecord(key=identity_pb2.HpkeKey(mlkem768=b"e" * 1184, x25519=b"x" * 32))
 
@@ -47,7 +47,7 @@ def encoded(record: Any) -> bytes:
 
 def ledger_state() -> list[tuple[bytes, bytes]]:
     vault = custody_pb2.VaultRecord(id=VAULT, principal=b"p" * 32, fiduciaries=[FIDUCIARY, OTHER], published=1)
-    return [(keys.vault(VAULT), encoded(vault)), (KEY, encoded(RIGHT_KEY))]
+    return [(VAULTS.key(VAULT), encoded(vault)), (KEY, encoded(RIGHT_KEY))]
 
 
 def chain_with_vault(blocks: int = 5) -> Chain:
@@ -110,7 +110,7 @@ def test_a_node_that_hides_a_vault_s_key_is_refused() -> None:
 
 def test_a_node_that_gives_another_key_s_answer_is_refused() -> None:
     other = Node(chain_with_vault()).do_abci_query(
-        {"path": "/store", "data": keys.vault(VAULT).hex(), "height": "4", "prove": True}
+        {"path": "/store", "data": VAULTS.key(VAULT).hex(), "height": "4", "prove": True}
     )
     node = Node(chain_with_vault(), lies={"abci_query": change_response(**other["response"])})
     refused(node, "answer")

@@ -14,7 +14,6 @@ from abci_app.crypto.extraction import combine
 from abci_app.custody.orders import signed_bytes
 from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, tx_pb2
 from abci_app.pb.dta.v1 import extraction_pb2 as pb
-from abci_app.state import keys
 from abci_app.state.overlay import Overlay
 from abci_app.state.records import (
     AUTHORITIES,
@@ -82,7 +81,7 @@ def answered_mfa() -> tuple[Chain, Transcript, list[Partial]]:
 def test_nothing_public_is_a_g2_multiple_of_an_mfa_key_or_of_what_blinds_its_clients() -> None:
     """(!) With s*g2, x*g2 or r*g2 in hand, a stolen token's PIN is found offline by a pairing."""
     chain, transcript, partials = answered_mfa()
-    found = {key: value for key, value in chain.view.leaves.items() if key.startswith(keys.AUTHORITY)}
+    found = {key: value for key, value in chain.view.leaves.items() if key.startswith(AUTHORITIES.prefix)}
     (authority,) = (authority_pb2.AuthorityRecord.FromString(value) for value in found.values())
     shares = [member.public_share for member in epochs.members(chain.view, authority.id, authority.epoch)]
     points = transcript.points_of_g2()
@@ -112,7 +111,7 @@ def test_the_search_finds_each_kind_of_leak() -> None:
 
 def test_an_mfa_authority_in_state_publishes_no_key_in_g2() -> None:
     chain, _, _ = answered_mfa()
-    records = [value for key, value in chain.view.leaves.items() if key.startswith(keys.AUTHORITY)]
+    records = [value for key, value in chain.view.leaves.items() if key.startswith(AUTHORITIES.prefix)]
     assert [authority_pb2.AuthorityRecord.FromString(value).public_key_g2 for value in records] == [b""]
 
 

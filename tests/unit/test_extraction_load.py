@@ -10,8 +10,7 @@ from abci_app.crypto import statements
 from abci_app.crypto.curve import G1
 from abci_app.limits import MAX_TIME_S
 from abci_app.pb.dta.v1 import custody_pb2, extraction_pb2, tx_pb2
-from abci_app.state import keys
-from abci_app.state.records import EXTRACTION_LOADS, ORDERS
+from abci_app.state.records import EXTRACTION_LOADS, ORDERS, REQUESTS
 from dta.crypto.extraction import make_transport
 from tests.support.actors import Actor, seeded
 from tests.support.authority import CUSTODY, answer, install_new
@@ -91,7 +90,7 @@ def test_what_is_vetoed_makes_room(world: World) -> None:
     assert asked[-1][0] == Code.AUTHORITY_BUSY
     digest = next(
         custody_pb2.RequestRecord.FromString(value).content_digest
-        for key, value in world.chain.view.scan(keys.REQUEST)
+        for key, value in world.chain.view.scan(REQUESTS.prefix)
         if key.endswith(asked[0][1])
     )
     veto = tx_pb2.VetoRequest(request=asked[0][1], content_digest=digest)

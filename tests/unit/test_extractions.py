@@ -17,10 +17,10 @@ from abci_app.crypto.extraction import Blinded
 from abci_app.errors import Refusal
 from abci_app.pb.dta.v1 import authority_pb2
 from abci_app.pb.dta.v1 import extraction_pb2 as pb
-from abci_app.state import due, keys
+from abci_app.state import due
 from abci_app.state.due import DueKind
 from abci_app.state.overlay import Overlay
-from abci_app.state.records import EXTRACTION_ITEMS, EXTRACTION_LOADS, EXTRACTIONS, PARTIALS
+from abci_app.state.records import AUTHORITIES, EXTRACTION_ITEMS, EXTRACTION_LOADS, EXTRACTIONS, PARTIALS
 from dta.crypto import extraction
 from dta.crypto.extraction import TooFewPartials, Transport, make_transport
 from dta.crypto.scalar import SecretScalar
@@ -379,8 +379,8 @@ def test_a_request_is_for_a_key_in_force_of_the_right_purpose_and_within_bounds(
     assert attempt(world) == Code.BAD_ITEMS, "no answer to it could ever be in a block"
     set_params(world.chain, max_block_cost=4_000_000, max_open_extractions=1)
     assert attempt(world) == Code.AUTHORITY_BUSY
-    record = world.dealt.leaves()[keys.authority(world.dealt.id)]
+    record = world.dealt.leaves()[AUTHORITIES.key(world.dealt.id)]
     retired = authority_pb2.AuthorityRecord.FromString(record)
     retired.status = authority_pb2.AUTHORITY_STATUS_RETIRED
-    world.chain.view.apply(Changes(leaves=((keys.authority(world.dealt.id), retired.SerializeToString()),)))
+    world.chain.view.apply(Changes(leaves=((AUTHORITIES.key(world.dealt.id), retired.SerializeToString()),)))
     assert attempt(world) == Code.AUTHORITY_NOT_ACTIVE

@@ -12,8 +12,9 @@ from abci_app.execution.context import Context
 from abci_app.governance import actions, proposals
 from abci_app.pb.dta.v1 import governance_pb2 as pb
 from abci_app.pb.dta.v1 import identity_pb2, tx_pb2
-from abci_app.state import keys, records
-from abci_app.state.records import FIDUCIARIES, IDENTITIES, VALIDATOR_CHANGES
+from abci_app.state import records
+from abci_app.state.indexes import DEADLINE_TIME, OPEN_PROPOSALS
+from abci_app.state.records import FIDUCIARIES, IDENTITIES, UPGRADES, VALIDATOR_CHANGES
 from tests.support import governance
 from tests.support.actors import Actor
 from tests.support.chain import Chain
@@ -149,15 +150,15 @@ def test_a_proposal_expires_at_its_deadline_by_the_sweep(chain: Chain) -> None:
     chain.block(seconds=records.params(chain.view).proposal_ttl_s)
     made = record(chain, proposal)
     assert (made.status, made.ended_height) == (pb.PROPOSAL_STATUS_EXPIRED, chain.height)
-    assert not list(chain.view.index_scan(keys.OPEN_PROPOSALS))
-    assert not list(chain.view.index_scan(keys.DEADLINE_TIME))
+    assert not OPEN_PROPOSALS.has_any(chain.view)
+    assert not DEADLINE_TIME.has_any(chain.view)
 
 
 def test_a_vote_at_the_deadline_is_too_late_though_nothing_swept_it(chain: Chain) -> None:
     for n in range(3):
         propose(chain, chain.founders[0], governance.change_params(chain, max_sweep=7 + n), tag=n)
     set_params(chain, max_sweep=1)
-    ids = [key[-32:] for key, _ in chain.view.index_scan(keys.OPEN_PROPOSALS)]
+    ids = [id_ for _, id_ in OPEN_PROPOSALS.entries(chain.view)]
     digests = [record(chain, id_).content_digest for id_ in ids]
     votes = [
         chain.tx(chain.founders[1], pb.Vote(proposal=id_, content_digest=digest))
@@ -264,7 +265,7 @@ def test_an_execution_that_fails_half_way_leaves_nothing_behind(chain: Chain, mo
     row = actions.ACTIONS["change_params"]
 
     def half(context: Context, _message: pb.ChangeParams) -> None:
-        context.state.put(keys.upgrade(), b"x")
+        context.state.put(UPGRADES.key(), b"x")
         context.emit("upgrade", bytes(32), "half")
         context.scratch.validator_updates.append(ValidatorUpdate(bytes(32), 1))
         raise KeyError("a defect of ours")
@@ -277,7 +278,7 @@ def test_an_execution_that_fails_half_way_leaves_nothing_behind(chain: Chain, mo
     result = vote(chain, chain.founders[2], proposal)
     assert record(chain, proposal).failure_code == Code.FAILED
     assert result.validator_updates == ()
-    assert chain.view.get(keys.upgrade()) is None
+    assert not UPGRADES.exists(chain.view)
     assert [event for event in result.events if event.kind == "upgrade"] == []
 
 

@@ -12,7 +12,8 @@ from abci_app.codes import Code
 from abci_app.crypto import statements
 from abci_app.pb.dta.v1 import governance_pb2 as pb
 from abci_app.pb.dta.v1 import identity_pb2, params_pb2, tx_pb2
-from abci_app.state import keys, records
+from abci_app.state import records
+from abci_app.state.indexes import WAITING_PROPOSALS
 from abci_app.state.records import FIDUCIARIES, IDENTITIES, IDENTITY_HISTORY
 from tests.support import governance
 from tests.support.actors import Actor, seeded
@@ -91,7 +92,7 @@ def test_what_becomes_of_the_candidate_before_the_vote_counts_at_the_execution(c
     assert (made.status, made.failure_code) == (pb.PROPOSAL_STATUS_FAILED, Code.IDENTITY_NOT_ACTIVE)
     assert result.validator_updates == ()
     assert FIDUCIARIES.find(chain.view, fifth.identity) is None
-    assert not list(chain.view.index_scan(keys.WAITING_PROPOSALS))
+    assert not WAITING_PROPOSALS.has_any(chain.view)
 
 
 def test_two_proposals_to_admit_one_identity_admit_it_once(chain: Chain, fifth: Actor) -> None:
@@ -219,7 +220,7 @@ def test_a_removal_that_can_not_be_is_refused(count: int, who: str, code: Code) 
 def test_a_third_of_the_power_among_four_can_not_be_removed_at_once(chain: Chain) -> None:
     heavy = FIDUCIARIES.get(chain.view, chain.founders[0].identity)
     heavy.power = 15  # of 45
-    chain.view.apply(Changes(leaves=((keys.fiduciary(heavy.id), heavy.SerializeToString(deterministic=True)),)))
+    chain.view.apply(Changes(leaves=((FIDUCIARIES.key(heavy.id), heavy.SerializeToString(deterministic=True)),)))
     message = proposing(remove(chain.founders[0]))
     assert code_of(chain, chain.founders[1], message) == Code.VALIDATOR_CHANGE_TOO_LARGE
 

@@ -14,7 +14,7 @@ from abci_app.limits import MAX_EXTRACTION_ITEMS
 from abci_app.mfa import issuing
 from abci_app.mfa.points import SECONDS_PER_DAY
 from abci_app.pb.dta.v1 import authority_pb2, extraction_pb2, mfa_pb2, tx_pb2
-from abci_app.state import keys
+from abci_app.state.records import AUTHORITIES, REALM_CLIENT_NUMBERS
 from dta.crypto.extraction import make_transport
 from dta.crypto.scalar import SecretScalar
 from tests.support.actors import Actor, seeded
@@ -155,7 +155,7 @@ def without_key(world: World) -> None:
         id=world.dealt.id, purpose=authority_pb2.PURPOSE_MFA, status=authority_pb2.AUTHORITY_STATUS_PENDING,
         realm=world.realm,
     )  # fmt: skip
-    leaf = (keys.authority(world.dealt.id), record.SerializeToString(deterministic=True))
+    leaf = (AUTHORITIES.key(world.dealt.id), record.SerializeToString(deterministic=True))
     world.chain.view.apply(Changes(leaves=(leaf,)))
 
 
@@ -390,7 +390,7 @@ def test_a_batch_enrols_each_client_under_a_number_of_its_own() -> None:
     for number, one in enumerate((ALICE, BOB, CAROL)):
         record = world.client_record(one)
         assert record.number == number
-        named = world.chain.view.get(keys.realm_client_number(world.realm, number))
+        named = world.chain.view.get(REALM_CLIENT_NUMBERS.key(world.realm, number))
         assert named == mfa_pb2.MfaClientNumber(client=one).SerializeToString()
     assert world.client_record(BOB).request == request
     assert world.client_record(BOB).item == 1

@@ -10,9 +10,8 @@ import pytest
 
 from abci_app.codes import Code
 from abci_app.pb.dta.v1 import custody_pb2 as pb
-from abci_app.state import keys
 from abci_app.state.due import DueKind
-from abci_app.state.records import VAULT_KEYS
+from abci_app.state.records import IDENTITIES, VAULT_KEYS
 from dta.base.errors import NotVerified, TimedOut, UsageError
 from dta.base.secret import SecretBytes
 from dta.client.custody import asking, keyfile, orders, receiving, records, vaults
@@ -82,7 +81,7 @@ def lying(world: World, method: str, lie: Any) -> LiveNode:
 
 def about_key(world: World, vault: bytes, **changes: Any) -> Any:
     """A lie about the first fiduciary's key in the vault."""
-    asked = keys.vault_key(vault, world.founders[0]).hex()
+    asked = VAULT_KEYS.key(vault, world.founders[0]).hex()
 
     def lie(params: dict[str, Any], honest: Any) -> Any:
         if params["data"] == asked:
@@ -148,7 +147,7 @@ def test_a_header_that_too_few_validators_signed_convinces_nobody(world: World) 
 
 def test_a_node_cannot_send_the_envelope_to_a_gateway_of_its_own(world: World) -> None:
     vault = open_vault(world)
-    asked = keys.identity(world.founders[0]).hex()
+    asked = IDENTITIES.key(world.founders[0]).hex()
 
     def elsewhere(params: dict[str, Any], honest: Any) -> Any:
         if params["data"] == asked:

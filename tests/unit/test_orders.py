@@ -8,8 +8,8 @@ from abci_app.codes import Code
 from abci_app.crypto import statements
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import tx_pb2
-from abci_app.state import keys
 from abci_app.state.due import DueKind
+from abci_app.state.indexes import DEADLINE_TIME, DUE, OPEN_REQUESTS
 from tests.support.actors import Actor
 from tests.support.custody import SEALED, Custody, k_of, make_custody, single
 
@@ -20,8 +20,7 @@ def custody() -> Custody:
 
 
 def due_kinds(custody: Custody, fiduciary: Actor) -> list[int]:
-    prefix = keys.due_prefix(fiduciary.identity)
-    return [key[len(prefix)] for key, _ in custody.chain.view.index_scan(prefix)]
+    return [kind for _, kind, _ in DUE.entries(custody.chain.view, fiduciary.identity)]
 
 
 def test_an_order_is_active_once_threshold_many_have_fulfilled_it(custody: Custody) -> None:
@@ -204,8 +203,8 @@ def test_a_request_and_an_order_expire_by_block_time_before_the_sweep_says_so(cu
     assert result.tx_results[0].code == Code.ORDER_NOT_OPEN
     assert custody.order(order).status == pb.ORDER_STATUS_EXPIRED
     assert custody.request_record(request).status == pb.REQUEST_STATUS_EXPIRED
-    assert list(custody.chain.view.index_scan(keys.DEADLINE_TIME)) == []
-    assert list(custody.chain.view.index_scan(keys.OPEN_REQUESTS)) == []
+    assert not DEADLINE_TIME.has_any(custody.chain.view)
+    assert not OPEN_REQUESTS.has_any(custody.chain.view)
 
 
 def test_an_order_expires_by_height(custody: Custody) -> None:

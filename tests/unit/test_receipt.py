@@ -12,7 +12,7 @@ import pytest
 from receipt_world import NOW_S, changing, rpc_of, story
 
 from abci_app.block import TxResult
-from abci_app.state import keys
+from abci_app.state.records import ANSWERS, CHAIN, ORDERS, PARAMS
 from dta.base.errors import DtaError, NotFound, RpcError
 from dta.client.receipt import identity as identities
 from dta.client.receipt.collect import (
@@ -51,7 +51,7 @@ def test_a_transaction_s_receipt_says_who_signed_what_and_what_came_of_it() -> N
     assert (tx.read.kind, tx.read.signer, tx.included.code) == ("place_order", made.world.alice.identity, 0)
     assert tx.included.data == made.order
     assert made.world.chain.txs[tx.header.height][0] == tx.included.tx
-    assert set(verified.states) == {keys.chain()}
+    assert set(verified.states) == {CHAIN.key()}
 
 
 def test_an_order_s_receipt_tells_its_whole_life_in_order() -> None:
@@ -234,7 +234,7 @@ def test_no_node_makes_a_receipt_of_a_lie(method: str, where: str) -> None:
 
 def test_a_node_that_hides_an_answer_or_an_open_request_is_found_out() -> None:
     made = story()
-    answer_prefix = keys.ANSWER.hex()
+    answer_prefix = ANSWERS.prefix.hex()
 
     def hide(params: dict[str, Any], said: Any) -> Any:
         if not params["data"].startswith(answer_prefix):
@@ -249,7 +249,7 @@ def test_a_node_that_hides_an_answer_or_an_open_request_is_found_out() -> None:
 
 def test_leaves_of_one_receipt_are_of_one_height() -> None:
     made = story()
-    collected = collect_state_receipt(rpc_of(made.world), made.trust, [keys.params(), keys.order(made.order)])
+    collected = collect_state_receipt(rpc_of(made.world), made.trust, [PARAMS.key(), ORDERS.key(made.order)])
     assert collected.verified.state_height == collected.verified.vouching[-1].header.height - 1
     assert len(collected.verified.receipt.blocks) == 1
 

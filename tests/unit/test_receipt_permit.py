@@ -9,7 +9,7 @@ import pytest
 
 from abci_app.mfa.points import SECONDS_PER_DAY
 from abci_app.pb.dta.v1 import mfa_pb2
-from abci_app.state import keys
+from abci_app.state.records import CHAIN, PERMITS, REALM_CLIENTS
 from dta.client.receipt import permit
 from dta.client.receipt.errors import ReceiptRefused
 from dta.client.receipt.verify import Verified
@@ -31,9 +31,9 @@ ASKED = mfa_pb2.PermitRecord(request=seeded("request"), height=60).SerializeToSt
 
 def told(client: bytes | None, found: bytes | None, after_s: int, shown: bool = True) -> permit.PermitAnswer:
     """The answer of a receipt with these leaves, whose last header bears this time."""
-    states = {keys.permit(REALM, DAY, CLIENT): found, keys.chain(): b"chain"}
+    states = {PERMITS.key(REALM, DAY, CLIENT): found, CHAIN.key(): b"chain"}
     if shown:
-        states[keys.realm_client(REALM, CLIENT)] = client
+        states[REALM_CLIENTS.key(REALM, CLIENT)] = client
     last = SimpleNamespace(header=SimpleNamespace(time=SimpleNamespace(seconds=after_s)))
     verified = SimpleNamespace(states=states, state_height=HEIGHT, receipt=SimpleNamespace(blocks=[last]))
     (answer,) = permit.answers(cast(Verified, cast(Any, verified)))

@@ -12,7 +12,7 @@ import pytest
 from receipt_world import NOW_S, base64_text, changing, edited, story
 
 from abci_app.block import TxResult
-from abci_app.state import keys
+from abci_app.state.records import ANSWERS, CHAIN, DECISIONS, FULFILMENTS, ORDERS, PARAMS, REQUESTS
 from dta.client.receipt.collect import collect_transaction_receipt
 from dta.client.receipt.errors import ReceiptRefused
 from dta.client.receipt.format import Receipt
@@ -162,7 +162,7 @@ def may_go(name: str, path: tuple[Any, ...], content: bytes) -> bool:
     """What proves less when it is gone, and nothing false: the receipt is another one, which holds as well."""
     value = json.loads(content)
     if name == "identity":
-        return path[0] == "states" and len(path) == 2 and bytes.fromhex(value["states"][path[1]]["key"]) != keys.chain()
+        return path[0] == "states" and len(path) == 2 and bytes.fromhex(value["states"][path[1]]["key"]) != CHAIN.key()
     if path[0] != "blocks" or len(path) not in (2, 4):
         return False
     if len(path) == 4:
@@ -347,7 +347,9 @@ def test_headers_out_of_order_and_a_missing_next_header_are_refused() -> None:
 
 
 # --- orders ---------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("prefix", [keys.FULFILMENT, keys.REQUEST, keys.DECISION, keys.ANSWER, keys.ORDER, keys.CHAIN])
+@pytest.mark.parametrize(
+    "prefix", [leaves.prefix for leaves in (FULFILMENTS, REQUESTS, DECISIONS, ANSWERS, ORDERS, CHAIN)]
+)
 def test_an_order_s_receipt_without_one_of_its_leaves_is_refused(prefix: bytes) -> None:
     made = story()
     receipt = made.receipts["order"].verified.receipt
@@ -355,13 +357,13 @@ def test_an_order_s_receipt_without_one_of_its_leaves_is_refused(prefix: bytes) 
     assert among
     for state in among:
         rest = tuple(one for one in receipt.states if one != state)
-        refused(replace(receipt, states=rest).encode(), made.trust, "gid" if prefix == keys.CHAIN else "content")
+        refused(replace(receipt, states=rest).encode(), made.trust, "gid" if prefix == CHAIN.prefix else "content")
 
 
 def test_a_leaf_or_a_transaction_that_is_not_the_order_s_is_refused() -> None:
     made = story()
     receipt = made.receipts["order"].verified.receipt
-    extra = next(one for one in made.receipts["absence"].verified.receipt.states if one.key == keys.params())
+    extra = next(one for one in made.receipts["absence"].verified.receipt.states if one.key == PARAMS.key())
     states = tuple(sorted((*receipt.states, extra), key=lambda one: one.key))
     caught = refused(replace(receipt, states=states).encode(), made.trust)
     assert caught.step in ("content", "state")

@@ -11,7 +11,7 @@ from abci_app.codes import Code
 from abci_app.crypto.bls import verify_min_sig
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import extraction_pb2
-from abci_app.state import keys
+from abci_app.state.records import SIGNING_POLICIES
 from dta.base.errors import NotFound, TimedOut, UsageError
 from dta.client.custody import asking, signing
 from dta.client.custody.errors import RequestEnded, WouldBeRefused
@@ -30,7 +30,7 @@ def world(tmp_path: Path) -> World:
     dealt = made.chain.deal(SIGNING)
     policy = k_of(2, made.alice.identity, made.bob.identity)
     record = extraction_pb2.SigningPolicy(authority=dealt.id, policy=policy, raw_allowed=True)
-    made.chain.write({keys.signing_policy(dealt.id): record.SerializeToString()})
+    made.chain.write({SIGNING_POLICIES.key(dealt.id): record.SerializeToString()})
     made.chain.make_block()
     made.chain.make_block()
     return made

@@ -9,10 +9,10 @@ from abci_app.codes import Code
 from abci_app.crypto import statements
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import tx_pb2
-from abci_app.state import keys
+from abci_app.state.indexes import DEADLINE_TIME, DUE, SEEN
 from abci_app.state.memory_view import MemoryView
 from abci_app.state.overlay import Overlay
-from abci_app.state.records import COUNTERS, VAULTS
+from abci_app.state.records import COUNTERS, SEEN_BUCKETS, VAULTS
 from tests.sim.rebuild import differences
 from tests.support.actors import Actor
 from tests.support.custody import SEALED, k_of
@@ -32,7 +32,7 @@ def test_a_flood_of_expiries_by_time_does_not_starve_those_by_height() -> None:
     chain.block()
     chain.block()
     assert custody.order(victim).status == pb.ORDER_STATUS_EXPIRED
-    assert any(key.startswith(keys.DEADLINE_TIME) for key in chain.view.index), "the flood is not swept yet"
+    assert any(key.startswith(DEADLINE_TIME.prefix) for key in chain.view.index), "the flood is not swept yet"
     assert differences(chain.view) == []
 
 
@@ -101,7 +101,7 @@ def test_what_expires_at_one_height_is_forgotten_over_several_blocks(monkeypatch
         state = Overlay(view)
         replay.forget_expired(state, height)
         view.apply(state.changes())
-        left.append(sum(key.startswith(keys.SEEN) for key in view.index))
+        left.append(sum(key.startswith(SEEN.prefix) for key in view.index))
     assert left == [11, 7, 3, 0, 0]
     assert view.leaves == {}
 
@@ -111,7 +111,7 @@ def test_the_running_hash_of_a_bucket_depends_on_what_was_included_and_in_which_
         state = Overlay(MemoryView())
         for key in replay_keys:
             replay.consume(state, 7, key)
-        return state.get(keys.seen_bucket(7))
+        return SEEN_BUCKETS.find(state, 7)
 
     one, two = nonce(1), nonce(2)
     values = [bucket(one), bucket(two), bucket(one, two), bucket(two, one)]
@@ -228,7 +228,7 @@ def test_counters_come_back_to_nothing_and_never_go_below() -> None:
     assert VAULTS.get(chain.view, custody.vault).status == pb.VAULT_STATUS_CLOSED
     for founder in chain.founders:
         assert chain.result(founder, tx_pb2.ConfirmVaultErased(vault=custody.vault)).code == Code.OK
-    assert [key for key in chain.view.index if key.startswith(keys.DUE)] == []
+    assert [key for key in chain.view.index if key.startswith(DUE.prefix)] == []
     assert differences(chain.view) == []
 
 

@@ -11,7 +11,6 @@ from abci_app.codes import Code
 from abci_app.crypto import hpke, statements
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import tx_pb2
-from abci_app.state import keys
 from abci_app.state.records import IDENTITIES
 from tests.support.custody import SEALED, Custody, k_of, request_key, single
 from tests.support.table import Table, by_node, by_principal, check_consumed, ok
@@ -306,7 +305,7 @@ def an_authorisation_of_a_principal_whose_document_ran_out(custody: Custody) -> 
     record = IDENTITIES.get(custody.chain.view, custody.principal.identity)
     record.not_after_s = custody.chain.time_s
     encoded = record.SerializeToString(deterministic=True)
-    custody.chain.view.apply(Changes(leaves=((keys.identity(record.id), encoded),)))
+    custody.chain.view.apply(Changes(leaves=((IDENTITIES.key(record.id), encoded),)))
     return custody.chain.tx(custody.beneficiary, message)
 
 

@@ -12,7 +12,7 @@ from abci_app.codes import Code
 from abci_app.mempool import Mempool
 from abci_app.messages.registry import SPECS
 from abci_app.pb.dta.v1 import tx_pb2
-from abci_app.state import keys
+from abci_app.state.records import ORDERS
 from tests.support.custody import SEALED, Custody
 from tests.support.world import body_of, fresh_custody, only_consumed, set_params, signed
 
@@ -110,7 +110,7 @@ def test_a_defect_of_ours_costs_one_transaction(monkeypatch: pytest.MonkeyPatch,
     custody = fresh_custody()
 
     def fail(context: object, message: object) -> bytes:
-        context.state.put(keys.order(bytes(32)), b"half done")  # type: ignore[attr-defined]
+        context.state.put(ORDERS.key(bytes(32)), b"half done")  # type: ignore[attr-defined]
         raise error("secret detail")
 
     monkeypatch.setitem(SPECS, "close_vault", dataclasses.replace(SPECS["close_vault"], execute=fail))

@@ -10,7 +10,7 @@ from abci_app.authority import record as record_of
 from abci_app.limits import MAX_AUTHORITY_MEMBERS, NONCE_BYTES
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.pb.dta.v1 import governance_pb2
-from abci_app.state import keys
+from abci_app.state.records import AUTHORITY_NUMBERS
 from dta.base.errors import InternalError
 from dta.client.ledger import leaves
 from dta.client.ledger.flow import Flow
@@ -132,10 +132,10 @@ def every(ledger: Ledger) -> list[pb.AuthorityRecord]:
     def read() -> Flow[list[pb.AuthorityRecord]]:
         flows = ledger.flows
         head = yield from flows.reader.head(0)
-        counted = (yield from flows.reader.get_at(head, keys.authority_number(0))).value
+        counted = (yield from flows.reader.get_at(head, AUTHORITY_NUMBERS.key(0))).value
         found = []
         for number in range(1, 1 + int.from_bytes(counted or b"", "big")):
-            id_ = (yield from flows.reader.get_at(head, keys.authority_number(number))).value
+            id_ = (yield from flows.reader.get_at(head, AUTHORITY_NUMBERS.key(number))).value
             leaf = leaves.authority(_there(id_))
             found.append(leaf.found((yield from flows.reader.find_at(head, leaf))))
         return found

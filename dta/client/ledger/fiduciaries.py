@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from abci_app.pb.dta.v1 import identity_pb2
-from abci_app.state import keys
+from abci_app.state.records import VALIDATOR_ADDRESSES, validator_address
 from dta.client.ledger import leaves
 from dta.client.ledger.ledger import Ledger
 
@@ -21,7 +21,8 @@ def current(ledger: Ledger, founders: Iterable[bytes]) -> dict[bytes, identity_p
     for founder in candidates:
         _add(ledger, found, founder)
     validators = ledger.trust.newest.validators.validators  # of the header that the last of these reads verified
-    others = [ledger.prove(keys.validator_address(validator.public_key)).value for validator in validators]
+    addresses = [validator_address(validator.public_key) for validator in validators]
+    others = [ledger.prove(VALIDATOR_ADDRESSES.key(address)).value for address in addresses]
     for other in sorted({owner for owner in others if owner is not None} - set(candidates)):
         _add(ledger, found, other)
     return found

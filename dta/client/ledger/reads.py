@@ -13,8 +13,8 @@ from google.protobuf.message import DecodeError, Message
 
 from abci_app.codes import Code, info
 from abci_app.pb.dta.v1 import params_pb2
-from abci_app.state import keys
 from abci_app.state.proof import ProofRefused, verify_absence, verify_existence
+from abci_app.state.records import CHAIN
 from dta.base.errors import BadAnswer, DtaError, JsonValue, NotFound, NotVerified, TimedOut
 from dta.client.ledger import requests
 from dta.client.ledger.flow import Flow, call, elapsed_s, sleep, wall_time_s
@@ -167,7 +167,7 @@ class VerifiedReader:
         """Once: the chain's own record names the trust file's gid (a re-genesis may keep chain id and validators)."""
         if self._right_chain:
             return
-        leaf = yield from self.get_at(head, keys.chain())
+        leaf = yield from self.get_at(head, CHAIN.key())
         try:
             record = params_pb2.ChainRecord.FromString(leaf.value or b"")
         except DecodeError:

@@ -15,7 +15,17 @@ from abci_app.codes import Code
 from abci_app.crypto.statements import order_id, request_id
 from abci_app.pb.dta.v1 import custody_pb2, identity_pb2, tx_pb2
 from abci_app.pb.dta.v1.extraction_pb2 import PlaceSigningOrder
-from abci_app.state import keys
+from abci_app.state.records import (
+    ANSWERS,
+    CHAIN,
+    DECISIONS,
+    EXTRACTIONS,
+    FULFILMENTS,
+    IDENTITIES,
+    IDENTITY_HISTORY,
+    PARTIALS,
+    SIGNINGS,
+)
 from dta.base.errors import BadAnswer, NotFound, NotVerified, TimedOut, UsageError
 from dta.client.ledger import leaves, requests
 from dta.client.ledger.flow import Flow, call, elapsed_s, sleep, wall_time_s
@@ -194,7 +204,7 @@ def _assemble(
     kind: str, trust: TrustFile, state: _State, wanted: Mapping[int, Wanted]
 ) -> Flow[Collected]:
     """The receipt of these leaves and of these transactions by height, verified."""
-    yield from state.get(keys.chain())
+    yield from state.get(CHAIN.key())
     path = _Path(TrustedState.from_file(trust))
     heights = {state.height + 1}
     for height in wanted:
@@ -249,7 +259,7 @@ def identity_receipt(
 ) -> Flow[Collected]:
     """The receipt of an identity's record; with ``at_height``, of what the identity was then too."""
     state = _State((yield from _newest_provable(at_height or 1, wait_s)))
-    record = leaves.identity(identity).read((yield from state.get(keys.identity(identity))))
+    record = leaves.identity(identity).read((yield from state.get(IDENTITIES.key(identity))))
     if record is not None and at_height is not None and record.registered_height <= at_height < record.updated_height:
         yield from _history(state, record, at_height)
     return (yield from _assemble("state", trust, state, {}))
@@ -265,11 +275,11 @@ def _history(state: _State, record: identity_pb2.IdentityRecord, at_height: int)
         entry = leaf.found(leaf.read((yield from state.get(leaf.key))))
         first, last = (middle, last) if entry.height <= at_height else (first, middle)
     for sequence in (first, last):
-        yield from state.get(keys.identity_history(record.id, sequence))
+        yield from state.get(IDENTITY_HISTORY.key(record.id, sequence))
         kept.add(sequence)
     for sequence in range(record.history_count):
         if sequence not in kept:
-            state.leaves.pop(keys.identity_history(record.id, sequence), None)
+            state.leaves.pop(IDENTITY_HISTORY.key(record.id, sequence), None)
 
 
 def order_receipt(
@@ -283,13 +293,13 @@ def order_receipt(
     leaf = leaves.order(order)
     record = leaf.found(leaf.read((yield from state.get(leaf.key))))
     for fiduciary in record.fiduciaries:
-        yield from state.get(keys.fulfilment(order, fiduciary))
+        yield from state.get(FULFILMENTS.key(order, fiduciary))
     found = yield from _candidates(record, state.height, scan)
     asked = yield from _requests(trust.gid, state, order, found)
     for request in asked:
         yield from _about_request(state, record, request, found)
-    state.drop_absent(keys.FULFILMENT)
-    for prefix in (keys.ANSWER, keys.EXTRACTION, keys.PARTIAL):
+    state.drop_absent(FULFILMENTS.prefix)
+    for prefix in (ANSWERS.prefix, EXTRACTIONS.prefix, PARTIALS.prefix):
         state.drop_absent(prefix)
     held = OrderLeaves.of({key: one.value for key, one in state.leaves.items()})
     wanted: dict[int, set[bytes]] = {}
@@ -367,14 +377,14 @@ def _about_request(
 ) -> Flow[None]:
     """Who decided and who answered. Whoever answered is named by the order, or by the transaction that did it."""
     for party in OrderLeaves(order).deciders():
-        yield from state.get(keys.decision(request, party))
+        yield from state.get(DECISIONS.key(request, party))
     answering = dict.fromkeys(order.fiduciaries)
     answering.update(dict.fromkeys(one.read.signer for one in found if one.read.kind == "fulfil_secret"))
     if order.authority:
         yield from _about_extraction(state, order, request, found)
         return
     for fiduciary in answering:
-        yield from state.get(keys.answer(request, fiduciary))
+        yield from state.get(ANSWERS.key(request, fiduciary))
 
 
 def _about_extraction(
@@ -382,14 +392,14 @@ def _about_extraction(
 ) -> Flow[None]:
     """What the members of the key's epoch answered, and what a signing order signs."""
     if not order.identity:
-        yield from state.get(keys.signing(request))
+        yield from state.get(SIGNINGS.key(request))
     leaf = leaves.extraction(request)
     record = leaf.read((yield from state.get(leaf.key)))
     if record is None:
         return
     answering = [one.read.signer for one in found if one.read.kind in ("fulfil_secret", "submit_unblinded")]
     for fiduciary in dict.fromkeys(answering):
-        yield from state.get(keys.partial(request, 0, record.epoch, fiduciary))
+        yield from state.get(PARTIALS.key(request, 0, record.epoch, fiduciary))
 
 
 # --- blocking; under asyncio, `await rpc.run(...)` of the flows above -------------------------------------------
@@ -404,7 +414,7 @@ def collect_transaction_receipt(rpc: Rpc, trust: TrustFile, tx_hash: bytes, heig
 
 
 def collect_state_receipt(rpc: Rpc, trust: TrustFile, wanted: Iterable[bytes]) -> Collected:
-    """The receipt of leaves, or of their absence, by their raw keys (:mod:`abci_app.state.keys`)."""
+    """The receipt of leaves, or of their absence, by their raw keys (:mod:`abci_app.state.records`)."""
     return rpc.run(state_receipt(trust, wanted))
 
 

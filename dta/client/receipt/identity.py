@@ -13,7 +13,7 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from abci_app.pb.dta.v1 import identity_pb2 as pb
-from abci_app.state import keys
+from abci_app.state.records import IDENTITIES, IDENTITY_HISTORY
 from dta.client.receipt.errors import ReceiptRefused
 
 M = TypeVar("M", bound=Message)
@@ -49,7 +49,7 @@ def status_name(record: pb.IdentityRecord) -> str:
 
 def identities(states: Mapping[bytes, bytes | None]) -> list[bytes]:
     """The identities whose record, or its absence, is among these leaves."""
-    return [key[len(keys.IDENTITY) :] for key in states if key.startswith(keys.IDENTITY)]
+    return [key[len(IDENTITIES.prefix) :] for key in states if key.startswith(IDENTITIES.prefix)]
 
 
 def answer(states: Mapping[bytes, bytes | None], proved_height: int, identity: bytes, height: int) -> IdentityAnswer:
@@ -57,7 +57,7 @@ def answer(states: Mapping[bytes, bytes | None], proved_height: int, identity: b
 
     Raises ReceiptRefused (``claim``) where they do not say it.
     """
-    if keys.identity(identity) not in states:
+    if IDENTITIES.key(identity) not in states:
         raise ReceiptRefused("claim", f"it does not show identity {identity.hex()}")
     if height > proved_height:
         raise ReceiptRefused(
@@ -65,7 +65,7 @@ def answer(states: Mapping[bytes, bytes | None], proved_height: int, identity: b
             f"it proves the state of height {proved_height}, which is before height {height}",
             hint="get a newer receipt: it answers for every height before its own",
         )
-    value = states[keys.identity(identity)]
+    value = states[IDENTITIES.key(identity)]
     if value is None:
         return IdentityAnswer(identity, height, proved_height, False, "unregistered", 0)
     record = _read(pb.IdentityRecord, value)
@@ -83,7 +83,7 @@ def answer(states: Mapping[bytes, bytes | None], proved_height: int, identity: b
 def _from_history(states: Mapping[bytes, bytes | None], record: pb.IdentityRecord, height: int) -> tuple[str, int]:
     """The status by the last entry up to ``height``, where that and the entry after it are shown."""
     entries: dict[int, pb.IdentityHistory] = {}
-    prefix = keys.IDENTITY_HISTORY + record.id
+    prefix = IDENTITY_HISTORY.under(record.id)
     for key, value in states.items():
         if key.startswith(prefix) and value is not None:
             entries[int.from_bytes(key[len(prefix) :], "big")] = _read(pb.IdentityHistory, value)

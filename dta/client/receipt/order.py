@@ -16,7 +16,17 @@ from abci_app.custody import policy
 from abci_app.limits import ID_BYTES
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import extraction_pb2
-from abci_app.state import keys
+from abci_app.state.records import (
+    ANSWERS,
+    CHAIN,
+    DECISIONS,
+    EXTRACTIONS,
+    FULFILMENTS,
+    ORDERS,
+    PARTIALS,
+    REQUESTS,
+    SIGNINGS,
+)
 from dta.client.receipt.errors import ReceiptRefused
 
 M = TypeVar("M", bound=Message)
@@ -38,11 +48,11 @@ class OrderLeaves:
     @staticmethod
     def of(states: Mapping[bytes, bytes | None]) -> OrderLeaves:
         """The leaves of a receipt (but ``chain/``), sorted into an order. Raises ReceiptRefused (``content``)."""
-        orders = [key for key in states if key.startswith(keys.ORDER)]
+        orders = [key for key in states if key.startswith(ORDERS.prefix)]
         if len(orders) != 1:
             raise _refuse(f"it is about {len(orders)} orders, not one")
         record = _read(pb.OrderRecord, orders[0], states)
-        if keys.order(record.id) != orders[0]:
+        if ORDERS.key(record.id) != orders[0]:
             raise _refuse("the order's record is of another order")
         found = OrderLeaves(record)
         for key in sorted(states):  # a request's extraction before its partials
@@ -51,36 +61,36 @@ class OrderLeaves:
         return found
 
     def _take(self, key: bytes, states: Mapping[bytes, bytes | None]) -> None:
-        fulfilment = keys.fulfilment(self.order.id, b"")
-        if key in (keys.order(self.order.id), keys.chain()):
+        fulfilment = FULFILMENTS.under(self.order.id)
+        if key in (ORDERS.key(self.order.id), CHAIN.key()):
             return
         if key.startswith(fulfilment):
             self.fulfilments[key[len(fulfilment) :]] = _read(pb.FulfilmentRecord, key, states)
-        elif key.startswith(keys.REQUEST):
+        elif key.startswith(REQUESTS.prefix):
             request = _read(pb.RequestRecord, key, states)
-            if keys.request(request.id) != key or request.order != self.order.id:
+            if REQUESTS.key(request.id) != key or request.order != self.order.id:
                 raise _refuse("a request is of another order")
             self.requests[request.id] = request
-        elif key.startswith(keys.DECISION):
+        elif key.startswith(DECISIONS.prefix):
             decision = None if states[key] is None else _read(pb.DecisionRecord, key, states)
-            self.decisions[_pair(key, keys.DECISION)] = decision
-        elif key.startswith(keys.ANSWER):
-            self.answers[_pair(key, keys.ANSWER)] = _read(pb.AnswerRecord, key, states)
-        elif self.order.authority and key.startswith(keys.EXTRACTION):
+            self.decisions[_pair(key, DECISIONS.prefix)] = decision
+        elif key.startswith(ANSWERS.prefix):
+            self.answers[_pair(key, ANSWERS.prefix)] = _read(pb.AnswerRecord, key, states)
+        elif self.order.authority and key.startswith(EXTRACTIONS.prefix):
             record = _read(extraction_pb2.ExtractionRecord, key, states)
-            self.extractions[key[len(keys.EXTRACTION) :]] = record
-        elif self.order.authority and key.startswith(keys.SIGNING):
-            self.signings[key[len(keys.SIGNING) :]] = _read(extraction_pb2.SigningRecord, key, states)
-        elif self.order.authority and key.startswith(keys.PARTIAL):
+            self.extractions[key[len(EXTRACTIONS.prefix) :]] = record
+        elif self.order.authority and key.startswith(SIGNINGS.prefix):
+            self.signings[key[len(SIGNINGS.prefix) :]] = _read(extraction_pb2.SigningRecord, key, states)
+        elif self.order.authority and key.startswith(PARTIALS.prefix):
             self._take_partial(key, states)
         else:
             raise _refuse(f"the leaf {key.hex()} does not belong to the order")
 
     def _take_partial(self, key: bytes, states: Mapping[bytes, bytes | None]) -> None:
         """A partial of the epoch that counts: those of an epoch before count for nothing any more."""
-        request, fiduciary = key[len(keys.PARTIAL) :][:ID_BYTES], key[-ID_BYTES:]
+        request, fiduciary = key[len(PARTIALS.prefix) :][:ID_BYTES], key[-ID_BYTES:]
         extraction = self.extractions.get(request)
-        if extraction is None or key != keys.partial(request, 0, extraction.epoch, fiduciary):
+        if extraction is None or key != PARTIALS.key(request, 0, extraction.epoch, fiduciary):
             raise _refuse(f"the leaf {key.hex()} does not belong to the order")
         self.partials[request, fiduciary] = _read(extraction_pb2.PartialRecord, key, states)
 

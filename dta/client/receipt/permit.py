@@ -6,15 +6,12 @@ from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
 
-from abci_app.limits import ID_BYTES
 from abci_app.mfa.points import SECONDS_PER_DAY
 from abci_app.pb.dta.v1 import mfa_pb2
-from abci_app.state import keys
+from abci_app.state.records import PERMITS, REALM_CLIENTS, REALMS
 from dta.base.errors import JsonValue
 from dta.client.receipt.errors import ReceiptRefused
 from dta.client.receipt.verify import Verified
-
-_DAY_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +33,7 @@ class PermitAnswer:
 
 def leaf_keys(realm: bytes, client: bytes, day: int) -> list[bytes]:
     """The leaves that tell, together, whether a client has or can get a permit for a day."""
-    return [keys.realm(realm), keys.realm_client(realm, client), keys.permit(realm, day, client)]
+    return [REALMS.key(realm), REALM_CLIENTS.key(realm, client), PERMITS.key(realm, day, client)]
 
 
 def answers(verified: Verified) -> list[PermitAnswer]:
@@ -44,12 +41,10 @@ def answers(verified: Verified) -> list[PermitAnswer]:
     after = verified.receipt.blocks[-1].header.time.seconds
     found = []
     for key, value in verified.states.items():
-        if not key.startswith(keys.PERMIT) or len(key) != len(keys.PERMIT) + 2 * ID_BYTES + _DAY_BYTES:
+        if not PERMITS.holds(key):
             continue
-        rest = key[len(keys.PERMIT) :]
-        realm, client = rest[:ID_BYTES], rest[-ID_BYTES:]
-        day = int.from_bytes(rest[ID_BYTES:-ID_BYTES], "big")
-        revoked = _revoked_height(verified.states.get(keys.realm_client(realm, client)))
+        realm, day, client = PERMITS.split(key)
+        revoked = _revoked_height(verified.states.get(REALM_CLIENTS.key(realm, client)))
         over = (day + 1) * SECONDS_PER_DAY <= after  # the next block's time: it and all later ones refuse this day
         never = value is None and (over or revoked > 0)
         found.append(

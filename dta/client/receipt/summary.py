@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError
 
 from abci_app.codes import info
 from abci_app.limits import ID_BYTES
-from abci_app.pb.dta.v1 import custody_pb2, extraction_pb2, identity_pb2, params_pb2
-from abci_app.state import keys
+from abci_app.pb.dta.v1 import custody_pb2
+from abci_app.state.collection import Records
+from abci_app.state.records import CHAIN, LEAVES
 from dta.base.errors import JsonValue
 from dta.client.receipt.identity import IdentityAnswer
 from dta.client.receipt.order import OrderLeaves
@@ -18,25 +20,8 @@ from dta.client.receipt.transactions import message_json
 from dta.client.receipt.verify import Verified, VerifiedTx, Vouching
 from dta.light.types import ValidatorSet
 
-_RECORDS: Mapping[bytes, type[Message]] = {
-    keys.PARAMS: params_pb2.Params,
-    keys.CHAIN: params_pb2.ChainRecord,
-    keys.IDENTITY: identity_pb2.IdentityRecord,
-    keys.IDENTITY_HISTORY: identity_pb2.IdentityHistory,
-    keys.FIDUCIARY: identity_pb2.FiduciaryRecord,
-    keys.COUNTER: custody_pb2.CounterRecord,
-    keys.VAULT: custody_pb2.VaultRecord,
-    keys.VAULT_KEY: custody_pb2.VaultKeyRecord,
-    keys.ORDER: custody_pb2.OrderRecord,
-    keys.FULFILMENT: custody_pb2.FulfilmentRecord,
-    keys.REQUEST: custody_pb2.RequestRecord,
-    keys.DECISION: custody_pb2.DecisionRecord,
-    keys.ANSWER: custody_pb2.AnswerRecord,
-    keys.EXTRACTION: extraction_pb2.ExtractionRecord,
-    keys.EXTRACTION_ITEM: extraction_pb2.ExtractionItem,
-    keys.PARTIAL: extraction_pb2.PartialRecord,
-    keys.SIGNING: extraction_pb2.SigningRecord,
-    keys.SIGNING_POLICY: extraction_pb2.SigningPolicy,
+_RECORDS: Mapping[bytes, Records[Any, *tuple[Any, ...]]] = {
+    leaves.prefix: leaves for leaves in LEAVES if isinstance(leaves, Records)
 }
 
 
@@ -49,15 +34,11 @@ def key_text(key: bytes) -> str:
 
 def record_json(key: bytes, value: bytes) -> JsonValue:
     """The record at a key, field by field; None where this version does not know what is there."""
-    record = _RECORDS.get(key.partition(b"/")[0] + b"/")
-    if record is None:
-        return None
+    records = _RECORDS.get(key.partition(b"/")[0] + b"/")
     try:
-        message = record()
-        message.ParseFromString(value)
+        return None if records is None else message_json(records.parse(value))
     except DecodeError:
         return None
-    return message_json(message)
 
 
 def _moment(time_s: int) -> str:
@@ -218,7 +199,7 @@ def _order_lines(held: OrderLeaves) -> list[str]:
 def _state_lines(verified: Verified) -> list[str]:
     lines = []
     for key, value in verified.states.items():
-        if key == keys.chain() and len(verified.states) > 1:
+        if key == CHAIN.key() and len(verified.states) > 1:
             continue
         if value is None:
             lines.append(f"state     {key_text(key)}: there is no such leaf")

@@ -13,8 +13,8 @@ from google.protobuf.message import DecodeError
 
 from abci_app.codes import Code
 from abci_app.pb.dta.v1 import params_pb2
-from abci_app.state import keys
 from abci_app.state.proof import ProofRefused, verify_absence, verify_existence
+from abci_app.state.records import CHAIN
 from dta.base.errors import NotVerified
 from dta.client.receipt.errors import ReceiptRefused
 from dta.client.receipt.format import IncludedTx, Receipt, ReceiptBlock, time_text
@@ -239,7 +239,7 @@ def _verify_states(receipt: Receipt) -> dict[bytes, bytes | None]:
 def _verify_chain_record(receipt: Receipt, states: Mapping[bytes, bytes | None]) -> None:
     """The chain's own record names the genesis id: another genesis may have the same chain id and validators."""
     try:
-        record = params_pb2.ChainRecord.FromString(states.get(keys.chain()) or b"")
+        record = params_pb2.ChainRecord.FromString(states.get(CHAIN.key()) or b"")
     except DecodeError:
         record = params_pb2.ChainRecord()
     if record.gid != receipt.gid or record.chain_id != receipt.chain_id:

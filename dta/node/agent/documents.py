@@ -14,9 +14,8 @@ from google.protobuf.message import DecodeError
 
 from abci_app.cid import cid_of
 from abci_app.limits import MAX_GENESIS_BYTES
-from abci_app.pb.dta.v1 import identity_pb2, params_pb2, tx_pb2
-from abci_app.state import keys
-from abci_app.state.records import IDENTITY_HISTORY
+from abci_app.pb.dta.v1 import params_pb2, tx_pb2
+from abci_app.state.records import IDENTITIES, IDENTITY_HISTORY
 from abci_app.state.view import StateView
 from dta.base.errors import RpcError
 from dta.client.ledger import requests
@@ -38,8 +37,7 @@ def transactions_of(view: StateView, wanted: Iterable[str]) -> dict[str, bytes]:
     """CID -> hash of the transaction that brought the document, for those of ``wanted`` that one did."""
     missing = frozenset(wanted)
     found = {}
-    for _, value in view.scan(keys.IDENTITY) if missing else ():
-        record = identity_pb2.IdentityRecord.FromString(value)
+    for record in IDENTITIES.all(view) if missing else ():
         if record.document_cid not in missing:
             continue
         for sequence in range(record.history_count):

@@ -13,8 +13,8 @@ from abci_app import canonical, envelope, limits
 from abci_app.crypto import hpke, statements
 from abci_app.pb.dta.v1 import custody_pb2, envelope_pb2, tx_pb2
 from abci_app.pb.dta.v1.identity_pb2 import HpkeKey
-from abci_app.state import keys
 from abci_app.state.due import DueKind
+from abci_app.state.indexes import VAULT_ORDERS
 from abci_app.state.records import IDENTITIES, ORDERS, REQUESTS, VAULTS, params
 from dta.custodians.plugin import Custodian, CustodyContext, Entrusted, OrderRejected
 from dta.node.ceremonies import extracting
@@ -69,7 +69,7 @@ def _erase_vault(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Message
         require_due(job, tools, now)
         vault = _find_vault(job.subject, now)
         # Nothing undoes what follows: state must say it twice.
-        has_orders = any(True for _ in now.view.index_scan(keys.vault_orders(vault.id), limit=1))
+        has_orders = VAULT_ORDERS.has_any(now.view, vault.id)
         if vault.status == custody_pb2.VAULT_STATUS_OPEN or has_orders:
             raise CannotAnswer("state says both that the vault is in use and that its key is to be destroyed")
     _custodian(tools, vault.custodian).erase(_context(tools), vault)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app.pb.dta.v1 import identity_pb2
-from abci_app.state import keys
+from abci_app.state.indexes import OPEN_REQUESTS, VAULT_ORDERS
 from abci_app.state.records import FIDUCIARIES, IDENTITIES, ORDERS, REQUESTS
 from abci_app.state.view import StateView
 
@@ -20,11 +19,9 @@ class WantedPins:
 
         Every node keeps all of them, whomever they name: what one loses it fetches from any other.
         """
-        documents = [
-            identity_pb2.IdentityRecord.FromString(value).document_cid for _, value in view.scan(keys.IDENTITY)
-        ]
-        orders = [key[-32:] for key, _ in view.index_scan(keys.VAULT_ORDERS)]
-        requests = [key[-32:] for key, _ in view.index_scan(keys.OPEN_REQUESTS)]
+        documents = [identity.document_cid for identity in IDENTITIES.all(view)]
+        orders = [order for _, order in VAULT_ORDERS.entries(view)]
+        requests = [request for _, request in OPEN_REQUESTS.entries(view)]
         self._envelope_of = {
             order: self._envelope_of.get(order) or ORDERS.get(view, order).envelope_cid for order in orders
         }
@@ -38,8 +35,7 @@ class WantedPins:
 def peer_gateways(view: StateView, myself: bytes) -> list[str]:
     """The base URLs of every other fiduciary's gateways, as their identities say."""
     found = []
-    for key, _ in view.scan(keys.FIDUCIARY):
-        fiduciary = key[len(keys.FIDUCIARY) :]
-        if fiduciary != myself and FIDUCIARIES.find(view, fiduciary) is not None:
-            found += list(IDENTITIES.get(view, fiduciary).gateways)
+    for fiduciary in FIDUCIARIES.all(view):
+        if fiduciary.id != myself:
+            found += list(IDENTITIES.get(view, fiduciary.id).gateways)
     return found

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from abci_app.authority import epochs, parties
 from abci_app.pb.dta.v1 import authority_pb2 as pb
-from abci_app.state import keys
+from abci_app.state.indexes import FIDUCIARY_CEREMONIES
 from abci_app.state.records import AUTHORITIES, CEREMONIES
 from abci_app.state.view import StateView
 from dta.hsm import labels
@@ -57,9 +57,7 @@ class Reaper:
 
     def _learn_names(self, view: StateView) -> None:
         """The labels of every attempt that this fiduciary was a party of. Their hashes are taken once."""
-        prefix = keys.fiduciary_ceremonies(self.fiduciary)
-        for key, _ in view.index_scan(prefix):
-            ceremony = key[len(prefix) :]
+        for _, ceremony in FIDUCIARY_CEREMONIES.entries(view, self.fiduciary):
             if ceremony in self._known:
                 continue
             self._known[ceremony] = True

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from abci_app.pb.dta.v1 import identity_pb2
-from abci_app.state import keys
+from abci_app.state.records import TX_KEY_OWNERS
 from dta.base.config import NODE_FILE
 from dta.base.errors import UsageError
 from dta.base.home import Home
@@ -60,7 +60,7 @@ def find_profile(
         raise UsageError("a fiduciary needs the keystore of its node key")
     node = ring.keystore(stores.node)
     node_key = existing_key(node, labels.node_key())
-    identity = ledger.prove(keys.tx_key_owner(node_key)).value
+    identity = ledger.prove(TX_KEY_OWNERS.key(node_key)).value
     if identity is None:
         raise UsageError(
             f"no identity on this ledger has the node key {node_key.hex()}",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from abci_app.state import due, keys
+from abci_app.state import due
 from abci_app.state.due import DueKind
+from abci_app.state.indexes import DUE
 from abci_app.state.view import StateView
 
 
@@ -28,7 +29,7 @@ def plan(view: StateView, fiduciary: bytes, time_s: int, height: int) -> list[Jo
     can still stop what is.
     """
     jobs = []
-    for key, value in view.index_scan(keys.due_prefix(fiduciary)):
+    for key, value in view.index_scan(DUE.under(fiduciary)):
         entry = due.parse(key, value)
         if entry.from_time_s <= time_s and entry.from_height <= height:
             jobs.append(Job(entry.kind, entry.subject))

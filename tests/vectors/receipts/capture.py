@@ -27,7 +27,7 @@ from abci_app import cid
 from abci_app.crypto import hpke, statements
 from abci_app.genesis import parse_app_state
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
-from abci_app.state import keys
+from abci_app.state.records import ORDERS, PARAMS
 from dta.base.errors import DtaError
 from dta.client.genesis import genesis_file
 from dta.client.genesis.cometbft import address
@@ -257,7 +257,7 @@ def drive(rpc: Rpc, trust: TrustFile, founders: list[Actor], stop_last: Any) -> 
         "order": collect.collect_order_receipt(rpc, trust, order).content,
         "transaction": collect.collect_transaction_receipt(rpc, trust, placed.tx_hash).content,
         "identity": collect.collect_identity_receipt(rpc, trust, bob.identity, closed.height).content,
-        "absence": collect.collect_state_receipt(rpc, trust, [keys.order(bytes(32)), keys.params()]).content,
+        "absence": collect.collect_state_receipt(rpc, trust, [ORDERS.key(bytes(32)), PARAMS.key()]).content,
     }
 
 

@@ -1,0 +1,64 @@
+"""Every index: one declaration each (docs/spec/state.md is generated from it).
+
+Indexes are not authenticated: each entry is a function of leaves (of the transactions in date, for ``seen/``), and is
+there so that a scan finds quickly what a leaf already says.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from abci_app.state.collection import Table, at
+
+_TABLE = Table()
+
+DUE = _TABLE.index(
+    at("due/").id("fiduciary").u8("kind").id("subject"),
+    value="u64 time, u64 height: from both on",
+    one_for="what that fiduciary's node owes",
+)
+DEADLINE_TIME = _TABLE.index(
+    at("deadline-time/").u64("time").u8("kind").id("subject"),
+    one_for="an open order with an expiry time; a request that is not settled; a closing vault that does not wait for"
+    " its height; an open proposal",
+)
+DEADLINE_HEIGHT = _TABLE.index(
+    at("deadline-height/").u64("height").u8("kind").id("subject"),
+    one_for="an open order with an expiry height (the height after it); a closing vault that waits for its height",
+)
+SEEN = _TABLE.index(
+    at("seen/").u64("expiry height").id("replay key"),
+    value="u64 position in its bucket",
+    one_for="a body that was consumed",
+)
+VAULT_ORDERS = _TABLE.index(
+    at("vault-orders/").id("vault", text="vault (or authority)").id("order"), one_for="an open order"
+)
+ORDER_REQUESTS = _TABLE.index(at("order-requests/").id("order").id("request"), one_for="a request")
+OPEN_REQUESTS = _TABLE.index(
+    at("open-requests/").id("order").id("request"), one_for="a request that is not settled"
+)
+PRINCIPAL_ORDERS = _TABLE.index(at("principal-orders/").id("principal").id("order"), one_for="an order")
+PRINCIPAL_VAULTS = _TABLE.index(at("principal-vaults/").id("principal").id("vault"), one_for="a vault")
+FIDUCIARY_VAULTS = _TABLE.index(
+    at("fiduciary-vaults/").id("fiduciary").id("vault"), one_for="a vault that names it and is not closed"
+)
+OPEN_PROPOSALS = _TABLE.index(
+    at("open-proposals/").id("proposer").id("proposal"), one_for="a proposal that is open or passed"
+)
+WAITING_PROPOSALS = _TABLE.index(
+    at("waiting-proposals/").u64("height at which it passed").id("proposal"),
+    one_for="a proposal that passed and waits for room",
+)
+OPEN_CEREMONIES = _TABLE.index(at("open-ceremonies/").id("ceremony"), one_for="an attempt that is under way")
+FIDUCIARY_CEREMONIES = _TABLE.index(
+    at("fiduciary-ceremonies/").id("fiduciary").id("ceremony"), one_for="an attempt and each party of it"
+)
+REFRESH = _TABLE.index(
+    at("refresh/").u64("height").id("authority"), one_for="an authority's next scheduled refresh"
+)
+OPEN_EXTRACTIONS = _TABLE.index(
+    at("open-extractions/").id("authority").id("request"), one_for="an extraction request that is pending"
+)
+
+INDEXES: Final = tuple(_TABLE.indexes)
