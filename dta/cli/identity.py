@@ -12,6 +12,7 @@ import typer
 
 from abci_app.cid import cid_of
 from abci_app.pb.dta.v1 import identity_pb2
+from abci_app.state.records import IDENTITIES
 from dta.base.config import NODE_FILE, load_node_config, write_node_config
 from dta.base.errors import DtaError, NotFound, UsageError
 from dta.base.home import read_file, write_file
@@ -133,7 +134,7 @@ def publish_document(context: typer.Context) -> None:
     profile = session.profile()
     block = load_document_block(session.home, profile.name)
     with session.keyring() as ring, session.ledger() as ledger, session.working("uploading"):
-        known = ledger.find(leaves.identity(profile.identity)) is not None
+        known = ledger.find(leaves.of(IDENTITIES, profile.identity)) is not None
         gateways = publish.gateways_of(publish.fiduciaries(ledger, _genesis(session)))
         results = publish.upload(block, gateways, ledger.trust.gid, ring.signer(profile) if known else None)
     rows = [{"gateway": one.gateway, "ok": one.ok, "error": one.error} for one in results]
@@ -159,7 +160,7 @@ def show(
         _show(session, identityview.of_profile(local, _local_block(session, local)))
         return
     with session.ledger() as ledger, session.working("reading"):
-        record = ledger.find(leaves.identity(identity))
+        record = ledger.find(leaves.of(IDENTITIES, identity))
         if record is not None:
             gateways = publish.gateways_of(publish.fiduciaries(ledger, _genesis(session)))
             view = identityview.of_record(record, _fetched(session, ledger, record, gateways))

@@ -9,6 +9,7 @@ import typer
 
 from abci_app.limits import ID_BYTES
 from abci_app.mfa import points
+from abci_app.state.records import REALMS
 from dta.base.errors import NotFound, UsageError
 from dta.cli.custody import find_id
 from dta.client.ledger import leaves
@@ -36,7 +37,7 @@ def find_realm(ledger: Ledger, text: str) -> bytes:
     if len(text) == 2 * ID_BYTES:
         return find_id(text, (), "realm")
     realms = known(ledger)
-    named = [realm for realm in realms if ledger.get(leaves.realm(realm)).terms.name == text]
+    named = [realm for realm in realms if ledger.get(leaves.of(REALMS, realm)).terms.name == text]
     if len(named) == 1:
         return named[0]
     if named:

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from abci_app.pb.dta.v1 import mfa_pb2
+from abci_app.state.records import REALM_CLIENTS, REALMS
 from dta.base.errors import UsageError
 from dta.base.home import checked_profile_name, write_file
 from dta.base.secret import SecretBytes
@@ -136,7 +137,7 @@ def _authorise_ourselves(context: typer.Context, session: Session, ledger: Ledge
     """Where the identity to act as is the realm's registrar: put the ticket on the ledger at once."""
     if not session.home.profile_names():
         return False
-    terms = ledger.get(leaves.realm(ticket.enrolment.realm)).terms
+    terms = ledger.get(leaves.of(REALMS, ticket.enrolment.realm)).terms
     if session.profile().identity != terms.registrar:
         return False
     with at_work(context) as work:
@@ -156,7 +157,7 @@ def _wait(session: Session, ledger: Ledger, ticket: Ticket, wait_s: float) -> Cl
     try:
         return enrolling.wait_for_secret(ledger, ticket, wait_s, show)
     except NotAuthorised:
-        record = ledger.find(leaves.realm_client(ticket.enrolment.realm, ticket.enrolment.client))
+        record = ledger.find(leaves.of(REALM_CLIENTS, ticket.enrolment.realm, ticket.enrolment.client))
         if record is not None and record.status == mfa_pb2.MFA_CLIENT_STATUS_REVOKED:
             hint = "only a new enrolment, under another label, helps"
             raise UsageError(f"{ticket.enrolment.name} is revoked in this realm", hint=hint) from None

@@ -13,6 +13,7 @@ from abci_app.limits import NONCE_BYTES
 from abci_app.mfa import points
 from abci_app.mfa.realms import realm_id
 from abci_app.pb.dta.v1 import governance_pb2, identity_pb2, mfa_pb2
+from abci_app.state.records import FIDUCIARIES
 from dta.base.errors import JsonValue, UsageError
 from dta.cli.custody import Wait, Work, Yes, ask, at_work, moment, table
 from dta.cli.mfa_common import Day, RealmName, RealmOption, day_number, find_realm
@@ -75,7 +76,7 @@ def create(
 
 def _active(work: Work) -> list[bytes]:
     """The founders that are active fiduciaries."""
-    found = [(id_, work.ledger.find(leaves.fiduciary(id_))) for id_ in work.names.fiduciaries]
+    found = [(id_, work.ledger.find(leaves.of(FIDUCIARIES, id_))) for id_ in work.names.fiduciaries]
     return [id_ for id_, record in found if record and record.status == identity_pb2.FIDUCIARY_STATUS_ACTIVE]
 
 

@@ -11,6 +11,7 @@ from abci_app.codes import info
 from abci_app.limits import MAX_ENVELOPE_BYTES
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import params_pb2
+from abci_app.state.records import ORDERS
 from dta.base.errors import JsonValue, NotFound, RpcError, UsageError
 from dta.base.secret import SecretBytes
 from dta.cli import authorities, policy
@@ -110,7 +111,7 @@ def list_orders(
         rows: list[dict[str, object]] = []
         shown: list[JsonValue] = []
         for id_ in dict.fromkeys([*titles, *work.ledger.rpc.run(orders.search(me))]):
-            record = work.ledger.find(leaves.order(id_))
+            record = work.ledger.find(leaves.of(ORDERS, id_))
             status = order_status(record) if record else "not placed"
             if record is not None and record.principal != me:
                 continue

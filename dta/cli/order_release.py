@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from abci_app.state.records import REQUESTS
 from dta.base.errors import JsonValue, UsageError
 from dta.base.home import read_file, write_file, write_new_file
 from dta.cli.custody import Wait, Work, Yes, ask, at_work, find_id
@@ -111,7 +112,7 @@ def _decide(context: typer.Context, request: str, yes: bool, what: str) -> None:
         ask(work, f"{what.capitalize()} this request?", yes)
         decide = asking.approve if what == "approve" else asking.veto
         committed = decide(work.custody, content)
-        record = work.ledger.get(leaves.request(content.view.record.id), at_least=committed.height)
+        record = work.ledger.get(leaves.of(REQUESTS, content.view.record.id), at_least=committed.height)
         status = receiving.status_name(record)
         data = {"request": record.id.hex(), "decision": what, "height": committed.height, "status": status}
         work.session.show(data, [f"request  {record.id.hex()}", f"status   {status}"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abci_app.pb.dta.v1 import custody_pb2 as pb
+from abci_app.state.records import REQUESTS
 from dta.base.errors import JsonValue
 from dta.cli import policy
 from dta.cli.custody import Work, moment, table
@@ -115,7 +116,7 @@ def requests_of(work: Work, order: bytes) -> list[Content]:
     found = work.ledger.rpc.run(orders.search_ids("request", query))
     shown = []
     for id_ in found:
-        record = work.ledger.find(leaves.request(id_))
+        record = work.ledger.find(leaves.of(REQUESTS, id_))
         if record is not None and record.order == order:
             shown.append(asking.content(work.custody, id_))
     return shown

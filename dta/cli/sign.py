@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from abci_app.state.records import REQUESTS
 from dta.base.errors import EXIT_NOT_VERIFIED, DtaError, JsonValue
 from dta.base.home import read_file, write_new_file
 from dta.cli import authorities, policy
@@ -132,7 +133,7 @@ def _decide(context: typer.Context, request: str, yes: bool, what: str) -> None:
         ask(work, f"{what.capitalize()} this signature?", yes)
         decide = asking.approve if what == "approve" else asking.veto
         committed = decide(work.custody, content)
-        record = work.ledger.get(leaves.request(found.record.request), at_least=committed.height)
+        record = work.ledger.get(leaves.of(REQUESTS, found.record.request), at_least=committed.height)
         status = receiving.status_name(record)
         data = {"request": record.id.hex(), "decision": what, "height": committed.height, "status": status}
         work.session.show(data, [f"request  {record.id.hex()}", f"status   {status}"])

@@ -8,6 +8,7 @@ import typer
 
 from abci_app.codes import Code
 from abci_app.pb.dta.v1 import custody_pb2 as pb
+from abci_app.state.records import VAULTS
 from dta.base.errors import JsonValue, RefusedByLedger, UsageError
 from dta.cli.custody import Wait, Work, Yes, at_work, find_id, moment, table
 from dta.client.custody import orders, records, vaults
@@ -65,7 +66,7 @@ def list_vaults(context: typer.Context) -> None:
         found = work.ledger.rpc.run(orders.search_ids("vault", query))
         rows: list[dict[str, object]] = []
         for id_ in dict.fromkeys([*titles, *found]):
-            record = work.ledger.find(leaves.vault(id_))
+            record = work.ledger.find(leaves.of(VAULTS, id_))
             if record is None or record.principal != work.custody.party.identity:
                 continue
             rows.append(

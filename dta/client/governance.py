@@ -13,6 +13,7 @@ from abci_app.crypto import statements
 from abci_app.limits import NONCE_BYTES
 from abci_app.pb.dta.v1 import custody_pb2, params_pb2
 from abci_app.pb.dta.v1 import governance_pb2 as pb
+from abci_app.state.records import ORDERS, PROPOSALS, VOTES
 from dta.base.errors import UsageError
 from dta.client.custody import orders
 from dta.client.ledger import fiduciaries, leaves
@@ -53,9 +54,9 @@ class Done:
 
 def view(ledger: Ledger, founders: Iterable[bytes], proposal: bytes) -> ProposalView:
     """A proposal with its votes. Raises NotFound and what verified reads raise."""
-    record = ledger.get(leaves.proposal(proposal))
+    record = ledger.get(leaves.of(PROPOSALS, proposal))
     active = fiduciaries.current(ledger, founders)
-    votes = {id_: ledger.find(leaves.vote(proposal, id_)) for id_ in active}
+    votes = {id_: ledger.find(leaves.of(VOTES, proposal, id_)) for id_ in active}
     return ProposalView(record, votes, {id_: fiduciary.power for id_, fiduciary in active.items()})
 
 
@@ -63,27 +64,27 @@ def propose(ledger: Ledger, signer: Signer, action: pb.Action) -> Done:
     """Propose, and vote for it. Raises RefusedByLedger and what reads and submitting raise."""
     message = pb.Propose(nonce=secrets.token_bytes(NONCE_BYTES), action=action)
     sent = ledger.send(signer, message)
-    return Done(ledger.get(leaves.proposal(sent.data), sent.height), sent.height)
+    return Done(ledger.get(leaves.of(PROPOSALS, sent.data), sent.height), sent.height)
 
 
 def vote(ledger: Ledger, signer: Signer, proposal: bytes, *, against: bool) -> Done:
     """Vote on the proposal as it is proved to be."""
-    record = ledger.get(leaves.proposal(proposal))
+    record = ledger.get(leaves.of(PROPOSALS, proposal))
     message = pb.Vote(proposal=proposal, content_digest=record.content_digest, against=against)
     sent = ledger.send(signer, message)
-    return Done(ledger.get(leaves.proposal(proposal), sent.height), sent.height)
+    return Done(ledger.get(leaves.of(PROPOSALS, proposal), sent.height), sent.height)
 
 
 def withdraw(ledger: Ledger, signer: Signer, proposal: bytes) -> Done:
     """Take one's own proposal back."""
     sent = ledger.send(signer, pb.WithdrawProposal(proposal=proposal))
-    return Done(ledger.get(leaves.proposal(proposal), sent.height), sent.height)
+    return Done(ledger.get(leaves.of(PROPOSALS, proposal), sent.height), sent.height)
 
 
 def search(ledger: Ledger) -> list[pb.ProposalRecord]:
     """The proposals that the node's index finds, each read by proof, the newest first."""
     found = ledger.rpc.run(orders.search_ids("proposal", "proposal.action='proposed'"))
-    records = [ledger.find(leaves.proposal(id_)) for id_ in found]
+    records = [ledger.find(leaves.of(PROPOSALS, id_)) for id_ in found]
     known = [record for record in records if record is not None]
     return sorted(known, key=lambda record: (record.proposed_height, record.id), reverse=True)
 
@@ -122,7 +123,7 @@ def affected_by_removal(ledger: Ledger, founders: Iterable[bytes], fiduciary: by
     query = f"fiduciary.id='{fiduciary.hex()}' AND fiduciary.action='order-placed'"
     affected = []
     for order in ledger.rpc.run(orders.search_ids("order", query)):
-        record = ledger.find(leaves.order(order))
+        record = ledger.find(leaves.of(ORDERS, order))
         if record is None or record.status not in OPEN_ORDER or fiduciary not in record.fiduciaries:
             continue
         answers = ledger.order_view(order).fulfilments

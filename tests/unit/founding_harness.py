@@ -14,6 +14,7 @@ from abci_app import transition
 from abci_app.block import Block, Time
 from abci_app.codes import Code
 from abci_app.state.memory_view import MemoryView
+from abci_app.state.records import IDENTITIES
 from dta.base.errors import RefusedByLedger
 from dta.base.home import Home
 from dta.base.keystore_config import KeystoreConfig
@@ -109,7 +110,7 @@ class LocalLedger:
         return leaf.read(self.view.get(leaf.key))
 
     def identity(self, id_: bytes, at_least: int = 0) -> Any:
-        leaf = leaves.identity(id_)
+        leaf = leaves.of(IDENTITIES, id_)
         return leaf.found(self.find(leaf))
 
     def send(self, signer: Signer, message: Message) -> Any:

@@ -135,7 +135,7 @@ def test_belief_in_genesis_leads_through_admissions_and_removals(world: VotingWo
     by_key = {actions.validator_key(f"new-{number}").verify_key.encode() for number in range(4)}
     assert {bytes(key.verify_key) for key, _ in world.chain.group} == by_key
     ledger = world.ledger()
-    assert ledger.get(leaves.fiduciary(world.founders[0])).power == 10  # proved from genesis at one go
+    assert ledger.get(leaves.of(FIDUCIARIES, world.founders[0])).power == 10  # proved from genesis at one go
     assert {validator.public_key for validator in ledger.trust.newest.validators.validators} == by_key
     for height in heights[:-1]:  # and from a trust file at each stage
         assert world.ledger(height).params().max_fiduciaries == 64

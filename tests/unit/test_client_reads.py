@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from abci_app.pb.dta.v1 import custody_pb2, identity_pb2
-from abci_app.state.records import VAULT_KEYS, VAULTS
+from abci_app.state.records import ORDERS, VAULT_KEYS, VAULTS
 from dta.base.errors import BadAnswer, NotFound, NotVerified, TimedOut
 from dta.client.ledger import leaves
 from dta.client.ledger.faces import operation
@@ -79,7 +79,7 @@ def test_an_honest_node_s_vault_keys_are_read_and_a_missing_key_is_proved_missin
 
 def test_a_leaf_that_is_not_there_is_not_found_by_proof() -> None:
     ledger = ledger_of(Node(chain_with_vault()))
-    assert ledger.find(leaves.order(b"n" * 32)) is None
+    assert ledger.find(leaves.of(ORDERS, b"n" * 32)) is None
     with pytest.raises(NotFound) as caught:
         ledger.order(b"n" * 32)
     assert caught.value.hint
@@ -338,7 +338,7 @@ def test_what_blocks_is_the_same_when_it_is_awaited(monkeypatch: pytest.MonkeyPa
             ledger = AsyncLedger(rpc, chain.trust_file(GID))
             with pytest.raises(NotFound):
                 await ledger.order(VAULT)
-            leaf = leaves.vault(VAULT)
+            leaf = leaves.of(VAULTS, VAULT)
             found, got = await ledger.find(leaf), await ledger.get(leaf)
             return found, got, await ledger.vault(VAULT), await ledger.vault_keys(VAULT, at_least=2)
 

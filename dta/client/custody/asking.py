@@ -15,6 +15,7 @@ from abci_app.crypto.curve import G1
 from abci_app.custody import policy as rules
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import envelope_pb2, extraction_pb2, tx_pb2
+from abci_app.state.records import DECISIONS
 from dta.base.errors import RpcError, UsageError
 from dta.client.custody import keyfile
 from dta.client.custody.errors import ContentDiffers, WouldBeRefused
@@ -233,7 +234,7 @@ def content(session: Session, request: bytes, view: RequestView | None = None) -
     approved: list[bytes] = []
     vetoed: list[bytes] = []
     for party in dict.fromkeys([*parties, *vetoers]):
-        decision = session.ledger.find(leaves.decision(request, party), at_least=view.height)
+        decision = session.ledger.find(leaves.of(DECISIONS, request, party), at_least=view.height)
         if decision is not None:
             (vetoed if decision.veto else approved).append(party)
     me = session.party.identity

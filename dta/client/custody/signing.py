@@ -13,6 +13,7 @@ from abci_app.crypto import statements
 from abci_app.crypto.bls import verify_min_sig
 from abci_app.custody.orders import signed_bytes
 from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, extraction_pb2
+from abci_app.state.records import AUTHORITIES, SIGNINGS
 from dta.base.errors import NotFound, UsageError
 from dta.client.custody.errors import RequestEnded, WouldBeRefused
 from dta.client.custody.receiving import status_name
@@ -63,7 +64,7 @@ def place(
 
     The view may be of a request that others have to approve still. Raises WouldBeRefused, RefusedByLedger, UsageError.
     """
-    record = session.ledger.get(leaves.authority(authority))
+    record = session.ledger.get(leaves.of(AUTHORITIES, authority))
     if record.purpose != authority_pb2.PURPOSE_SIGNING:
         raise WouldBeRefused(Code.WRONG_PURPOSE, authority.hex())
     nonce = secrets.token_bytes(limits.NONCE_BYTES)
@@ -87,12 +88,12 @@ def view(ledger: Ledger, request: bytes, at_least: int = 0) -> SigningView:
     """The signing order of ``request``. Raises NotFound, also for a request of another kind."""
     found = ledger.request_view(request, at_least)
     # Of that state or a later one: a request that is complete there has its signature here.
-    record = ledger.get(leaves.signing(request), found.height)
+    record = ledger.get(leaves.of(SIGNINGS, request), found.height)
     if record.signed_height > found.height:
         found = ledger.request_view(request, record.signed_height)
     if found.order.identity or found.order.authority != record.authority:
         raise NotFound(f"{request.hex()} is not a signing order")
-    return SigningView(record, found, ledger.get(leaves.authority(record.authority), at_least), ledger.trust.gid)
+    return SigningView(record, found, ledger.get(leaves.of(AUTHORITIES, record.authority), at_least), ledger.trust.gid)
 
 
 def wait(session: Session, request: bytes, wait_s: float) -> SigningView:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from abci_app.cid import cid_of
 from abci_app.codes import Code
 from abci_app.pb.dta.v1 import identity_pb2, tx_pb2
+from abci_app.state.records import IDENTITIES
 from dta.base.errors import RefusedByLedger, UsageError
 from dta.base.home import Home
 from dta.base.keystore_config import KeystoreConfig
@@ -60,7 +61,7 @@ def register(ledger: Ledger, signer: Signer, identity: bytes, block: bytes, publ
 
     ``signer`` is the subject or a fiduciary's operator. Raises RefusedByLedger and what reads and submitting raise.
     """
-    if ledger.find(leaves.identity(identity)) is not None:
+    if ledger.find(leaves.of(IDENTITIES, identity)) is not None:
         return Outcome(identity, None)
     publish(block)
     try:

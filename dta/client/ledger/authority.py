@@ -10,7 +10,7 @@ from abci_app.authority import record as record_of
 from abci_app.limits import MAX_AUTHORITY_MEMBERS, NONCE_BYTES
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.pb.dta.v1 import governance_pb2
-from abci_app.state.records import AUTHORITY_NUMBERS
+from abci_app.state.records import AUTHORITIES, AUTHORITY_NUMBERS, CEREMONIES, CEREMONY_PARTIES, EPOCHS, MEMBERS
 from dta.base.errors import InternalError
 from dta.client.ledger import leaves
 from dta.client.ledger.flow import Flow
@@ -136,7 +136,7 @@ def every(ledger: Ledger) -> list[pb.AuthorityRecord]:
         found = []
         for number in range(1, 1 + int.from_bytes(counted or b"", "big")):
             id_ = (yield from flows.reader.get_at(head, AUTHORITY_NUMBERS.key(number))).value
-            leaf = leaves.authority(_there(id_))
+            leaf = leaves.of(AUTHORITIES, _there(id_))
             found.append(leaf.found((yield from flows.reader.find_at(head, leaf))))
         return found
 
@@ -145,7 +145,7 @@ def every(ledger: Ledger) -> list[pb.AuthorityRecord]:
 
 def _view(flows: LedgerFlows, authority: bytes, at_least: int) -> Flow[AuthorityView]:
     head = yield from flows.reader.head(at_least)
-    leaf = leaves.authority(authority)
+    leaf = leaves.of(AUTHORITIES, authority)
     record = leaf.found((yield from flows.reader.find_at(head, leaf)))
     epoch = (yield from _epoch(flows, head, record)) if record.epoch else None
     latest = record.ceremony or record.last_ceremony
@@ -160,24 +160,24 @@ def _view(flows: LedgerFlows, authority: bytes, at_least: int) -> Flow[Authority
 
 
 def _epoch(flows: LedgerFlows, head: Head, authority: pb.AuthorityRecord) -> Flow[EpochView]:
-    leaf = leaves.epoch(authority.id, authority.epoch)
+    leaf = leaves.of(EPOCHS, authority.id, authority.epoch)
     record = leaf.found((yield from flows.reader.find_at(head, leaf)))
     members: list[pb.MemberRecord] = []
     for index in range(1, MAX_AUTHORITY_MEMBERS + 1):
         if len(members) == record.members:
             break
-        member = yield from flows.reader.find_at(head, leaves.member(authority.id, authority.epoch, index))
+        member = yield from flows.reader.find_at(head, leaves.of(MEMBERS, authority.id, authority.epoch, index))
         if member is not None:
             members.append(member)
     return EpochView(record, members)
 
 
 def _ceremony(flows: LedgerFlows, head: Head, ceremony: bytes) -> Flow[CeremonyView]:
-    leaf = leaves.ceremony(ceremony)
+    leaf = leaves.of(CEREMONIES, ceremony)
     record = leaf.found((yield from flows.reader.find_at(head, leaf)))
     parties = []
     for position in range(1, record.parties + 1):
-        party = leaves.ceremony_party(ceremony, position)
+        party = leaves.of(CEREMONY_PARTIES, ceremony, position)
         parties.append(party.found((yield from flows.reader.find_at(head, party))))
     return CeremonyView(record, parties)
 

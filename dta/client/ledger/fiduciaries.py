@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from abci_app.pb.dta.v1 import identity_pb2
-from abci_app.state.records import VALIDATOR_ADDRESSES, validator_address
+from abci_app.state.records import FIDUCIARIES, VALIDATOR_ADDRESSES, validator_address
 from dta.client.ledger import leaves
 from dta.client.ledger.ledger import Ledger
 
@@ -29,6 +29,6 @@ def current(ledger: Ledger, founders: Iterable[bytes]) -> dict[bytes, identity_p
 
 
 def _add(ledger: Ledger, found: dict[bytes, identity_pb2.FiduciaryRecord], id_: bytes) -> None:
-    record = ledger.find(leaves.fiduciary(id_))
+    record = ledger.find(leaves.of(FIDUCIARIES, id_))
     if record is not None and record.status == identity_pb2.FIDUCIARY_STATUS_ACTIVE:
         found[id_] = record

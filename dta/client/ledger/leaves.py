@@ -11,7 +11,6 @@ from typing import Generic, TypeVar, TypeVarTuple
 
 from google.protobuf.message import DecodeError, Message
 
-from abci_app.state import records
 from abci_app.state.collection import Records
 from dta.base.errors import InternalError, NotFound
 
@@ -49,45 +48,3 @@ class Leaf(Generic[M]):
 def of(collection: Records[M, *Ts], *parts: *Ts) -> Leaf[M]:
     """The leaf of ``collection`` whose key has these parts."""
     return Leaf(collection.name(*parts), collection.key(*parts), collection.parse)
-
-
-def maker(collection: Records[M, *Ts]) -> Callable[[*Ts], Leaf[M]]:
-    """Makes the leaves of a collection."""
-
-    def make(*parts: *Ts) -> Leaf[M]:
-        return of(collection, *parts)
-
-    return make
-
-
-chain = maker(records.CHAIN)
-params = maker(records.PARAMS)
-identity = maker(records.IDENTITIES)
-identity_history = maker(records.IDENTITY_HISTORY)
-fiduciary = maker(records.FIDUCIARIES)
-counter = maker(records.COUNTERS)
-vault = maker(records.VAULTS)
-vault_key = maker(records.VAULT_KEYS)
-order = maker(records.ORDERS)
-fulfilment = maker(records.FULFILMENTS)
-request = maker(records.REQUESTS)
-decision = maker(records.DECISIONS)
-answer = maker(records.ANSWERS)
-authority = maker(records.AUTHORITIES)
-epoch = maker(records.EPOCHS)
-member = maker(records.MEMBERS)
-ceremony = maker(records.CEREMONIES)
-ceremony_party = maker(records.CEREMONY_PARTIES)
-extraction = maker(records.EXTRACTIONS)
-extraction_item = maker(records.EXTRACTION_ITEMS)
-partial = maker(records.PARTIALS)
-realm = maker(records.REALMS)
-realm_server = maker(records.REALM_SERVERS)
-realm_client = maker(records.REALM_CLIENTS)
-realm_client_number = maker(records.REALM_CLIENT_NUMBERS)
-permit = maker(records.PERMITS)
-signing = maker(records.SIGNINGS)
-signing_policy = maker(records.SIGNING_POLICIES)
-proposal = maker(records.PROPOSALS)
-vote = maker(records.VOTES)
-upgrade = maker(records.UPGRADES)

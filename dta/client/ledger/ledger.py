@@ -16,6 +16,23 @@ from google.protobuf.message import Message
 
 from abci_app.limits import SALT_BYTES
 from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, extraction_pb2, identity_pb2, params_pb2
+from abci_app.state.records import (
+    ANSWERS,
+    AUTHORITIES,
+    EPOCHS,
+    EXTRACTION_ITEMS,
+    EXTRACTIONS,
+    FIDUCIARIES,
+    FULFILMENTS,
+    IDENTITIES,
+    MEMBERS,
+    ORDERS,
+    PARAMS,
+    PARTIALS,
+    REQUESTS,
+    VAULT_KEYS,
+    VAULTS,
+)
 from dta.client.ledger import leaves, requests
 from dta.client.ledger.faces import Awaiting, Blocking, operation
 from dta.client.ledger.flow import Flow, call
@@ -112,32 +129,32 @@ class Operations:
     @operation
     def identity(self, id_: bytes, at_least: int = 0) -> Flow[identity_pb2.IdentityRecord]:
         """An identity."""
-        return self.reader.record(leaves.identity(id_), at_least)
+        return self.reader.record(leaves.of(IDENTITIES, id_), at_least)
 
     @operation
     def fiduciary(self, id_: bytes, at_least: int = 0) -> Flow[identity_pb2.FiduciaryRecord]:
         """A fiduciary."""
-        return self.reader.record(leaves.fiduciary(id_), at_least)
+        return self.reader.record(leaves.of(FIDUCIARIES, id_), at_least)
 
     @operation
     def vault(self, id_: bytes, at_least: int = 0) -> Flow[custody_pb2.VaultRecord]:
         """A vault."""
-        return self.reader.record(leaves.vault(id_), at_least)
+        return self.reader.record(leaves.of(VAULTS, id_), at_least)
 
     @operation
     def order(self, id_: bytes, at_least: int = 0) -> Flow[custody_pb2.OrderRecord]:
         """An order."""
-        return self.reader.record(leaves.order(id_), at_least)
+        return self.reader.record(leaves.of(ORDERS, id_), at_least)
 
     @operation
     def request(self, id_: bytes, at_least: int = 0) -> Flow[custody_pb2.RequestRecord]:
         """A request."""
-        return self.reader.record(leaves.request(id_), at_least)
+        return self.reader.record(leaves.of(REQUESTS, id_), at_least)
 
     @operation
     def params(self) -> Flow[params_pb2.Params]:
         """The consensus parameters."""
-        return self.reader.record(leaves.params())
+        return self.reader.record(leaves.of(PARAMS))
 
     @operation
     def status(self) -> Flow[requests.Status]:
@@ -155,35 +172,35 @@ class Operations:
     def vault_keys(self, id_: bytes, at_least: int = 0) -> Flow[VaultView]:
         """A vault with its keys."""
         head = yield from self.reader.head(at_least)
-        leaf = leaves.vault(id_)
+        leaf = leaves.of(VAULTS, id_)
         record = leaf.found((yield from self.reader.find_at(head, leaf)))
         found: dict[bytes, custody_pb2.VaultKeyRecord | None] = {}
         for fiduciary in record.fiduciaries:
-            found[fiduciary] = yield from self.reader.find_at(head, leaves.vault_key(id_, fiduciary))
+            found[fiduciary] = yield from self.reader.find_at(head, leaves.of(VAULT_KEYS, id_, fiduciary))
         return VaultView(record, found, head.height)
 
     @operation
     def order_view(self, id_: bytes, at_least: int = 0) -> Flow[OrderView]:
         """An order with its fulfilments and rejections."""
         head = yield from self.reader.head(at_least)
-        leaf = leaves.order(id_)
+        leaf = leaves.of(ORDERS, id_)
         record = leaf.found((yield from self.reader.find_at(head, leaf)))
         found: dict[bytes, custody_pb2.FulfilmentRecord | None] = {}
         for fiduciary in record.fiduciaries:
-            found[fiduciary] = yield from self.reader.find_at(head, leaves.fulfilment(id_, fiduciary))
+            found[fiduciary] = yield from self.reader.find_at(head, leaves.of(FULFILMENTS, id_, fiduciary))
         return OrderView(record, found, head.height)
 
     @operation
     def request_view(self, id_: bytes, at_least: int = 0) -> Flow[RequestView]:
         """A request with its order and answers."""
         head = yield from self.reader.head(at_least)
-        leaf = leaves.request(id_)
+        leaf = leaves.of(REQUESTS, id_)
         record = leaf.found((yield from self.reader.find_at(head, leaf)))
-        order_leaf = leaves.order(record.order)
+        order_leaf = leaves.of(ORDERS, record.order)
         order = order_leaf.found((yield from self.reader.find_at(head, order_leaf)))
         found: dict[bytes, custody_pb2.AnswerRecord | None] = {}
         for fiduciary in order.fiduciaries:
-            found[fiduciary] = yield from self.reader.find_at(head, leaves.answer(id_, fiduciary))
+            found[fiduciary] = yield from self.reader.find_at(head, leaves.of(ANSWERS, id_, fiduciary))
         if not order.authority:
             return RequestView(record, order, found, head.height)
         extraction = yield from self._extraction(head, id_)
@@ -197,29 +214,29 @@ class Operations:
 
     def _extraction(self, head: Head, id_: bytes) -> Flow[ExtractionView | None]:
         """The extraction of a request, with its one item; None where it was not granted."""
-        record = yield from self.reader.find_at(head, leaves.extraction(id_))
+        record = yield from self.reader.find_at(head, leaves.of(EXTRACTIONS, id_))
         if record is None:
             return None
-        authority_leaf, item_leaf = leaves.authority(record.authority), leaves.extraction_item(id_, 0)
+        authority_leaf, item_leaf = leaves.of(AUTHORITIES, record.authority), leaves.of(EXTRACTION_ITEMS, id_, 0)
         authority = authority_leaf.found((yield from self.reader.find_at(head, authority_leaf)))
         item = item_leaf.found((yield from self.reader.find_at(head, item_leaf)))
         members = yield from self.members_at(head, record.authority, record.epoch)
         partials = {}
         for fiduciary in members:
-            partial = yield from self.reader.find_at(head, leaves.partial(id_, 0, record.epoch, fiduciary))
+            partial = yield from self.reader.find_at(head, leaves.of(PARTIALS, id_, 0, record.epoch, fiduciary))
             if partial is not None:
                 partials[fiduciary] = partial
         return ExtractionView(authority, record, item, members, partials)
 
     def members_at(self, head: Head, authority: bytes, epoch: int) -> Flow[dict[bytes, authority_pb2.MemberRecord]]:
         """Who holds a share of that epoch, by fiduciary, in the state of ``head``."""
-        leaf = leaves.epoch(authority, epoch)
+        leaf = leaves.of(EPOCHS, authority, epoch)
         record = leaf.found((yield from self.reader.find_at(head, leaf)))
         found: dict[bytes, authority_pb2.MemberRecord] = {}
         for index in range(1, MAX_MEMBERS + 1):
             if len(found) == record.members:
                 break
-            member = yield from self.reader.find_at(head, leaves.member(authority, epoch, index))
+            member = yield from self.reader.find_at(head, leaves.of(MEMBERS, authority, epoch, index))
             if member is not None:
                 found[member.fiduciary] = member
         return found
@@ -228,7 +245,7 @@ class Operations:
     def authority_members(self, authority: bytes, at_least: int = 0) -> Flow[AuthorityMembers]:
         """A key and the members of its epoch in force, of one state."""
         head = yield from self.reader.head(at_least)
-        leaf = leaves.authority(authority)
+        leaf = leaves.of(AUTHORITIES, authority)
         record = leaf.found((yield from self.reader.find_at(head, leaf)))
         members = (yield from self.members_at(head, authority, record.epoch)) if record.epoch else {}
         return AuthorityMembers(record, members)

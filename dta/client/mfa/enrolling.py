@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from abci_app.crypto.curve import G1
 from abci_app.mfa import points
 from abci_app.pb.dta.v1 import mfa_pb2
+from abci_app.state.records import EXTRACTION_ITEMS, REALM_CLIENTS
 from dta.base.errors import UsageError
 from dta.client.custody.session import Progress, Session, Step, silent
 from dta.client.ledger import leaves
@@ -81,10 +82,10 @@ def open_secret(flows: LedgerFlows, ticket: Ticket) -> Flow[ClientSecret]:
     found = yield from view_flow(flows, enrolment.realm)
     facts = found.facts(gid)
     head = yield from flows.reader.head(found.height)
-    record = yield from flows.reader.find_at(head, leaves.realm_client(enrolment.realm, enrolment.client))
+    record = yield from flows.reader.find_at(head, leaves.of(REALM_CLIENTS, enrolment.realm, enrolment.client))
     if record is None:
         raise _not_authorised(enrolment)
-    item = yield from flows.reader.find_at(head, leaves.extraction_item(record.request, record.item))
+    item = yield from flows.reader.find_at(head, leaves.of(EXTRACTION_ITEMS, record.request, record.item))
     if item is None or item.transport != enrolment.message.transport_key:
         raise _not_authorised(enrolment)
     answer = yield from issued.find_at(flows, head, record.request, record.item)

@@ -14,6 +14,7 @@ from abci_app.authority.proofs import answerer, asked
 from abci_app.crypto.curve import G1, G2
 from abci_app.crypto.extraction import Answerer, Asked, Blinded, Unblinded
 from abci_app.pb.dta.v1 import authority_pb2, extraction_pb2
+from abci_app.state.records import EPOCHS, EXTRACTION_ITEMS, EXTRACTIONS, MEMBERS, PARTIALS
 from dta.base.errors import EXIT_NOT_FOUND, DtaError, JsonValue, NotVerified
 from dta.client.custody import session
 from dta.client.custody.session import Progress, Step, silent
@@ -73,23 +74,23 @@ class Issued:
 
 def find_at(flows: LedgerFlows, head: Head, request: bytes, number: int) -> Flow[Issued]:
     """Item ``number`` of ``request`` in the state of ``head``. Raises NotFound, and NotIssued while it is not ready."""
-    leaf = leaves.extraction(request)
+    leaf = leaves.of(EXTRACTIONS, request)
     record = leaf.found((yield from flows.reader.find_at(head, leaf)))
     _require_complete(record)
-    item_leaf = leaves.extraction_item(request, number)
+    item_leaf = leaves.of(EXTRACTION_ITEMS, request, number)
     item = item_leaf.found((yield from flows.reader.find_at(head, item_leaf)))
-    epoch_leaf = leaves.epoch(record.authority, record.epoch)
+    epoch_leaf = leaves.of(EPOCHS, record.authority, record.epoch)
     epoch = epoch_leaf.found((yield from flows.reader.find_at(head, epoch_leaf)))
     answers: list[Answer] = []
     members = 0
     for index in range(1, _MAX_INDEX + 1):
         if members == epoch.members or len(answers) == record.threshold:
             break
-        member = yield from flows.reader.find_at(head, leaves.member(record.authority, record.epoch, index))
+        member = yield from flows.reader.find_at(head, leaves.of(MEMBERS, record.authority, record.epoch, index))
         if member is None:
             continue  # a seat that was lost in the ceremony
         members += 1
-        place = leaves.partial(request, number, record.epoch, member.fiduciary)
+        place = leaves.of(PARTIALS, request, number, record.epoch, member.fiduciary)
         partial = yield from flows.reader.find_at(head, place)
         if partial is not None:
             answers.append(Answer(member, partial))

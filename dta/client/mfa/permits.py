@@ -8,6 +8,7 @@ from abci_app.codes import Code
 from abci_app.crypto.curve import G1
 from abci_app.mfa import points
 from abci_app.pb.dta.v1 import mfa_pb2
+from abci_app.state.records import EXTRACTIONS, PERMITS, REALM_CLIENTS, REALMS
 from dta.base.errors import NotFound, RefusedByLedger
 from dta.client.custody.session import Session, Step
 from dta.client.ledger import leaves
@@ -32,7 +33,7 @@ def issue(session: Session, realm: bytes, day: int) -> Asked:
     Clients that are revoked, or have theirs, are left out by the ledger: it can be run again at any time. Raises
     RefusedByLedger.
     """
-    record = session.ledger.get(leaves.realm(realm))
+    record = session.ledger.get(leaves.of(REALMS, realm))
     most = session.ledger.params().max_extraction_items
     sent, asked = 0, 0
     for first in range(0, record.clients, most):
@@ -45,13 +46,13 @@ def issue(session: Session, realm: bytes, day: int) -> Asked:
                 raise
             continue
         sent += 1
-        asked += session.ledger.get(leaves.extraction(committed.data), at_least=committed.height).items
+        asked += session.ledger.get(leaves.of(EXTRACTIONS, committed.data), at_least=committed.height).items
     return Asked(sent, asked)
 
 
 def issue_one(session: Session, realm: bytes, client: bytes, day: int) -> Committed | None:
     """Ask for one client's permit; None where it has one, or is revoked. Raises NotFound, RefusedByLedger."""
-    record = session.ledger.get(leaves.realm_client(realm, client))
+    record = session.ledger.get(leaves.of(REALM_CLIENTS, realm, client))
     try:
         return session.send(mfa_pb2.IssuePermits(realm=realm, day=day, first=record.number, count=1))
     except RefusedByLedger as error:
@@ -63,7 +64,7 @@ def issue_one(session: Session, realm: bytes, client: bytes, day: int) -> Commit
 def find(flows: LedgerFlows, facts: RealmFacts, client: bytes, day: int) -> Flow[G1]:
     """The permit s*D, from verified partials. Raises NotFound (proved: none was asked for), NotIssued, NotVerified."""
     head = yield from flows.reader.head()
-    leaf = leaves.permit(facts.realm, day, client)
+    leaf = leaves.of(PERMITS, facts.realm, day, client)
     record = yield from flows.reader.find_at(head, leaf)
     if record is None:
         raise NotFound(

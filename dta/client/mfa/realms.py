@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from abci_app.pb.dta.v1 import authority_pb2, mfa_pb2
+from abci_app.state.records import AUTHORITIES, REALM_CLIENT_NUMBERS, REALM_CLIENTS, REALMS
 from dta.base.errors import NotFound
 from dta.client.ledger import authority, leaves
 from dta.client.ledger.flow import Flow
@@ -52,9 +53,9 @@ class RealmView:
 def view_flow(flows: LedgerFlows, realm: bytes, at_least: int = 0) -> Flow[RealmView]:
     """A realm and its key. Raises NotFound."""
     head = yield from flows.reader.head(at_least)
-    leaf = leaves.realm(realm)
+    leaf = leaves.of(REALMS, realm)
     record = leaf.found((yield from flows.reader.find_at(head, leaf)))
-    key = leaves.authority(record.authority)
+    key = leaves.of(AUTHORITIES, record.authority)
     return RealmView(record, key.found((yield from flows.reader.find_at(head, key))), head.height)
 
 
@@ -71,8 +72,8 @@ def known(ledger: Ledger) -> list[bytes]:
 def clients(ledger: Ledger, record: mfa_pb2.RealmRecord) -> Iterator[mfa_pb2.MfaClientRecord]:
     """Every client of the realm by its number, as it is now; each read is proved."""
     for number in range(record.clients):
-        named = ledger.get(leaves.realm_client_number(record.id, number))
-        yield ledger.get(leaves.realm_client(record.id, named.client))
+        named = ledger.get(leaves.of(REALM_CLIENT_NUMBERS, record.id, number))
+        yield ledger.get(leaves.of(REALM_CLIENTS, record.id, named.client))
 
 
 def status_name(record: mfa_pb2.MfaClientRecord) -> str:

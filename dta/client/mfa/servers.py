@@ -12,6 +12,7 @@ from abci_app.crypto.curve import G1, G2
 from abci_app.limits import NONCE_BYTES
 from abci_app.mfa import issuing, points
 from abci_app.pb.dta.v1 import extraction_pb2, mfa_pb2
+from abci_app.state.records import REALM_SERVERS
 from dta.base.errors import NotFound, NotVerified
 from dta.client.custody.session import Session
 from dta.client.ledger import leaves
@@ -62,7 +63,7 @@ def open_secret(session: Session, realm: bytes, wait_s: float, at_least: int = 0
     Raises NotFound (never asked), NotIssued, NotVerified, RealmNotReady.
     """
     server = session.party.identity
-    record = session.ledger.find(leaves.realm_server(realm, server), at_least)
+    record = session.ledger.find(leaves.of(REALM_SERVERS, realm, server), at_least)
     if record is None or not record.latest_request:
         raise NotFound("this server has not asked for its secret", hint="`dta mfa server request-secret` does")
     found = realms.view(session.ledger, realm, at_least)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from abci_app.pb.dta.v1 import mfa_pb2
+from abci_app.state.records import REALM_CLIENTS, REALMS
 from dta.base.errors import NotFound
 from dta.client.ledger import leaves
 from dta.client.ledger.ledger import Ledger
@@ -42,12 +43,12 @@ class LedgerRealm:
     def server_registered(self, server: bytes) -> bool:
         """See :class:`dta.mpin.realm.RealmSource`."""
         with self._lock:
-            return server in self._ledger.get(leaves.realm(self._realm)).servers
+            return server in self._ledger.get(leaves.of(REALMS, self._realm)).servers
 
     def client_status(self, client: bytes) -> ClientStatus:
         """See :class:`dta.mpin.realm.RealmSource`."""
         with self._lock:
-            record = self._ledger.find(leaves.realm_client(self._realm, client))
+            record = self._ledger.find(leaves.of(REALM_CLIENTS, self._realm, client))
         return ClientStatus.UNKNOWN if record is None else _STATUS[record.status]
 
     def permit(self, client: bytes, day: int) -> bytes | None:

@@ -23,7 +23,9 @@ from abci_app.state.records import (
     FULFILMENTS,
     IDENTITIES,
     IDENTITY_HISTORY,
+    ORDERS,
     PARTIALS,
+    REQUESTS,
     SIGNINGS,
 )
 from dta.base.errors import BadAnswer, NotFound, NotVerified, TimedOut, UsageError
@@ -259,7 +261,7 @@ def identity_receipt(
 ) -> Flow[Collected]:
     """The receipt of an identity's record; with ``at_height``, of what the identity was then too."""
     state = _State((yield from _newest_provable(at_height or 1, wait_s)))
-    record = leaves.identity(identity).read((yield from state.get(IDENTITIES.key(identity))))
+    record = leaves.of(IDENTITIES, identity).read((yield from state.get(IDENTITIES.key(identity))))
     if record is not None and at_height is not None and record.registered_height <= at_height < record.updated_height:
         yield from _history(state, record, at_height)
     return (yield from _assemble("state", trust, state, {}))
@@ -271,7 +273,7 @@ def _history(state: _State, record: identity_pb2.IdentityRecord, at_height: int)
     kept: set[int] = set()
     while last - first > 1:
         middle = (first + last) // 2
-        leaf = leaves.identity_history(record.id, middle)
+        leaf = leaves.of(IDENTITY_HISTORY, record.id, middle)
         entry = leaf.found(leaf.read((yield from state.get(leaf.key))))
         first, last = (middle, last) if entry.height <= at_height else (first, middle)
     for sequence in (first, last):
@@ -290,7 +292,7 @@ def order_receipt(
     ``scan``: look through every block since the order was placed, and not only where the node's index points to.
     """
     state = _State((yield from _newest_provable(1, wait_s)))
-    leaf = leaves.order(order)
+    leaf = leaves.of(ORDERS, order)
     record = leaf.found(leaf.read((yield from state.get(leaf.key))))
     for fiduciary in record.fiduciaries:
         yield from state.get(FULFILMENTS.key(order, fiduciary))
@@ -364,7 +366,7 @@ def _requests(gid: bytes, state: _State, order: bytes, found: list[_Candidate]) 
             continue
         assert isinstance(message, PlaceSigningOrder | tx_pb2.RequestSecret)
         id_ = request_id(gid, order, one.read.signer, message.nonce)
-        leaf = leaves.request(id_)
+        leaf = leaves.of(REQUESTS, id_)
         if (yield from state.get(leaf.key)) is None:
             del state.leaves[leaf.key]  # it was refused
         else:
@@ -393,7 +395,7 @@ def _about_extraction(
     """What the members of the key's epoch answered, and what a signing order signs."""
     if not order.identity:
         yield from state.get(SIGNINGS.key(request))
-    leaf = leaves.extraction(request)
+    leaf = leaves.of(EXTRACTIONS, request)
     record = leaf.read((yield from state.get(leaf.key)))
     if record is None:
         return

@@ -12,6 +12,7 @@ import httpx
 
 from abci_app.crypto import statements
 from abci_app.pb.dta.v1 import identity_pb2
+from abci_app.state.records import IDENTITIES
 from dta.blocks.auth import PutSigner
 from dta.blocks.peers import Uploader, UploadResult
 from dta.client.genesis.genesis_file import GenesisFile
@@ -30,7 +31,7 @@ def founding_ids(genesis: GenesisFile) -> list[bytes]:
 def fiduciaries(ledger: Ledger, genesis: GenesisFile) -> dict[bytes, identity_pb2.IdentityRecord]:
     """The active fiduciaries' identities as the ledger has them now, proved. Raises what a verified read raises."""
     active = fiduciaries_now.current(ledger, founding_ids(genesis))
-    return {identity: ledger.get(leaves.identity(identity)) for identity in active}
+    return {identity: ledger.get(leaves.of(IDENTITIES, identity)) for identity in active}
 
 
 def gateways_of(records: Mapping[bytes, identity_pb2.IdentityRecord]) -> list[str]:
