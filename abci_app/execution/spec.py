@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 
 from abci_app.codes import Code
 from abci_app.errors import Refusal
+from abci_app.events import Emitted
 from abci_app.execution.context import Context
 from abci_app.pb.dta.v1 import identity_pb2
 from abci_app.state.collection import AnyCollection
@@ -32,7 +33,7 @@ class MessageSpec(Generic[M]):
 
     ``validate`` sees the message alone, ``execute`` sees state and returns the result's data. ``cost(message)`` is
     about the microseconds that a node spends on it. ``writes`` is what it may touch of state, ``codes`` those
-    it may be refused with once authenticated, ``events`` the kinds it emits; tests hold it to all three.
+    it may be refused with once authenticated, ``events`` what it emits; tests hold it to all three.
     ``due`` says what a result answers, so that results are admitted only when they are owed. ``signing_key``
     overrides whose key must have signed (registration, rotation, revocation).
     """
@@ -45,7 +46,7 @@ class MessageSpec(Generic[M]):
     execute: Callable[[Context, M], bytes]
     writes: tuple[AnyCollection, ...]
     codes: tuple[Code, ...]
-    events: tuple[str, ...]
+    events: tuple[Emitted, ...]
     due: Callable[[M], tuple[DueKind, bytes]] | None = None
     signing_key: Callable[[bytes, identity_pb2.IdentityRecord | None, M], bytes] | None = None
 

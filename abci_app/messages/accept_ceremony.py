@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import limits
+from abci_app import events, limits
 from abci_app.authority import ceremonies, checks, parties, points
 from abci_app.codes import Code
 from abci_app.crypto.curve import G1_BYTES
@@ -56,5 +56,5 @@ SPEC = MessageSpec(
         Code.FIELD_INVALID, Code.UNKNOWN_CEREMONY, Code.WRONG_PHASE, Code.NOT_IN_CEREMONY, Code.ALREADY_DONE,
         Code.NOT_FIDUCIARY, Code.BAD_CURVE_POINT, Code.ACCEPT_PROOF, Code.POINT_USED,
     ),
-    events=("ceremony", "fiduciary"),
+    events=(events.CEREMONY_BY, events.CEREMONY),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import limits
+from abci_app import events, limits
 from abci_app.authority import extractions
 from abci_app.codes import Code
 from abci_app.custody import orders, policy
@@ -47,5 +47,5 @@ SPEC = MessageSpec(
         Code.NOT_A_PARTY, Code.CONTENT_MISMATCH, Code.ALREADY_DONE, Code.POLICY_NOT_IN_FORCE,
         *extractions.START_CODES,
     ),
-    events=("order", "request", "extraction"),
+    events=(events.REQUEST_OF_ORDER, events.REQUEST, events.EXTRACTION),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import limits
+from abci_app import events, limits
 from abci_app.codes import Code
 from abci_app.custody import lifecycle, vaults
 from abci_app.execution.context import Context
@@ -44,5 +44,5 @@ SPEC = MessageSpec(
     execute=_execute,
     writes=(VAULTS, DUE, DEADLINE_TIME, DEADLINE_HEIGHT),
     codes=(Code.FIELD_INVALID, Code.UNKNOWN_VAULT, Code.NOT_PRINCIPAL, Code.VAULT_NOT_CLOSING),
-    events=("vault",),
+    events=(events.VAULT,),
 )

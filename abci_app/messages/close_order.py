@@ -5,7 +5,7 @@ Of an order that has expired it records just that, where the sweep has not yet.
 
 from __future__ import annotations
 
-from abci_app import limits
+from abci_app import events, limits
 from abci_app.authority import extractions
 from abci_app.codes import Code
 from abci_app.custody import orders
@@ -43,5 +43,5 @@ SPEC = MessageSpec(
     ),
     codes=(Code.FIELD_INVALID, Code.UNKNOWN_ORDER, Code.ORDER_NOT_OPEN, Code.NOT_PRINCIPAL,
            Code.ORDER_HAS_GRANTED_REQUEST),
-    events=("order", "request", "extraction"),
+    events=(events.ORDER, events.REQUEST_OF_ORDER, events.REQUEST, events.EXTRACTION),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import limits
+from abci_app import events, limits
 from abci_app.authority import ceremonies, checks, parties
 from abci_app.codes import Code
 from abci_app.errors import Refusal
@@ -68,5 +68,5 @@ SPEC = MessageSpec(
         Code.FIELD_INVALID, Code.UNKNOWN_CEREMONY, Code.WRONG_PHASE, Code.NOT_IN_CEREMONY, Code.ALREADY_DONE,
         Code.PARTY_EXCLUDED, Code.CONFIRM_PROOF,
     ),
-    events=("ceremony", "fiduciary"),
+    events=(events.CEREMONY_BY, events.CEREMONY),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import limits
+from abci_app import events, limits
 from abci_app.codes import Code
 from abci_app.custody import vaults
 from abci_app.execution.context import Context
@@ -46,5 +46,5 @@ SPEC = MessageSpec(
         FIDUCIARY_VAULTS,
     ),
     codes=(Code.FIELD_INVALID, Code.UNKNOWN_VAULT, Code.NOT_NAMED, Code.ALREADY_DONE, Code.VAULT_NOT_CLOSED),
-    events=("vault", "fiduciary"),
+    events=(events.VAULT_KEY_BY, events.VAULT),
 )  # fmt: skip

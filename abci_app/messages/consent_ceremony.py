@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import limits
+from abci_app import events, limits
 from abci_app.authority import ceremonies, parties
 from abci_app.codes import Code
 from abci_app.execution.context import Context
@@ -48,5 +48,5 @@ SPEC = MessageSpec(
         Code.FIELD_INVALID, Code.UNKNOWN_CEREMONY, Code.WRONG_PHASE, Code.NOT_IN_CEREMONY, Code.ALREADY_DONE,
         Code.NOT_FIDUCIARY,
     ),
-    events=("ceremony", "fiduciary"),
+    events=(events.CEREMONY_BY, events.CEREMONY),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import limits
+from abci_app import events, limits
 from abci_app.authority import ceremonies, checks, parties, points
 from abci_app.codes import Code
 from abci_app.crypto.curve import G1_BYTES, G2_BYTES, SCALAR_BYTES
@@ -65,5 +65,5 @@ SPEC = MessageSpec(
         Code.PARTY_EXCLUDED, Code.DEALING_MALFORMED, Code.BAD_CURVE_POINT, Code.DEALING_CONSTANT, Code.DEALING_PROOF,
         Code.POINT_USED,
     ),
-    events=("ceremony", "fiduciary"),
+    events=(events.CEREMONY_BY, events.CEREMONY),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import limits
+from abci_app import events, limits
 from abci_app.authority import ceremonies, checks, parties
 from abci_app.codes import Code
 from abci_app.crypto.curve import G1_BYTES
@@ -78,5 +78,5 @@ SPEC = MessageSpec(
         Code.FIELD_INVALID, Code.UNKNOWN_CEREMONY, Code.WRONG_PHASE, Code.NOT_IN_CEREMONY, Code.ALREADY_DONE,
         Code.PARTY_EXCLUDED, Code.NO_DEALING, Code.BAD_CURVE_POINT, Code.ACCUSATION_PROOF,
     ),
-    events=("ceremony", "fiduciary"),
+    events=(events.CEREMONY_BY, events.CEREMONY_FAULT, events.CEREMONY, events.CEREMONY_JUDGED),
 )  # fmt: skip

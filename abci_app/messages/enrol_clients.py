@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abci_app import events
 from abci_app.codes import Code
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec
@@ -48,5 +49,5 @@ SPEC = MessageSpec(
         Code.FIELD_INVALID, Code.UNKNOWN_REALM, Code.NOT_REGISTRAR, Code.CLIENT_REVOKED, Code.CLIENT_ENROLLED,
         Code.TOO_MANY, *issuing.ASK_CODES,
     ),
-    events=("realm", *issuing.EVENTS),
+    events=(events.EXTRACTION, events.REALM_CLIENTS),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import limits
+from abci_app import events, limits
 from abci_app.codes import Code
 from abci_app.custody import orders
 from abci_app.execution.context import Context
@@ -29,5 +29,5 @@ SPEC = MessageSpec(
     due=lambda message: (DueKind.FULFIL_ORDER, message.order),
     writes=(ORDERS, FULFILMENTS, DUE),
     codes=(Code.FIELD_INVALID, Code.UNKNOWN_ORDER, Code.ORDER_NOT_OPEN, Code.NOT_NAMED, Code.ALREADY_DONE),
-    events=("order", "fiduciary"),
+    events=(events.ORDER_BY, events.ORDER),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import limits
+from abci_app import events, limits
 from abci_app.authority import answers, extractions
 from abci_app.codes import Code
 from abci_app.crypto import hpke
@@ -88,5 +88,5 @@ SPEC = MessageSpec(
         Code.WRONG_FORM, Code.UNKNOWN_EXTRACTION, Code.EXTRACTION_ENDED, Code.WRONG_EPOCH, Code.NOT_A_MEMBER,
         Code.BAD_PARTIAL,
     ),
-    events=("order", "request", "fiduciary", "extraction"),
+    events=(events.SECRET_BY, events.REQUEST_OF_ORDER, events.REQUEST, events.EXTRACTION),
 )  # fmt: skip

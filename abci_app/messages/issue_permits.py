@@ -6,7 +6,7 @@ same batch may be asked for again, by a job that runs every hour for instance, a
 
 from __future__ import annotations
 
-from abci_app import limits
+from abci_app import events, limits
 from abci_app.codes import Code
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
@@ -72,5 +72,5 @@ SPEC = MessageSpec(
         Code.FIELD_INVALID, Code.UNKNOWN_REALM, Code.NOT_REGISTRAR, Code.NO_PERMITS, Code.BAD_PERMIT_DAY,
         Code.ALREADY_DONE, *issuing.PERMIT_CODES,
     ),
-    events=("realm", *issuing.EVENTS),
+    events=(events.EXTRACTION, events.PERMITS_ASKED),
 )  # fmt: skip

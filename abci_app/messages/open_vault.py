@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import limits, text
+from abci_app import events, limits, text
 from abci_app.codes import Code
 from abci_app.crypto import statements
 from abci_app.custody import vaults
@@ -70,5 +70,5 @@ SPEC = MessageSpec(
         Code.FIELD_INVALID, Code.DUPLICATE, Code.UNKNOWN_CUSTODIAN, Code.UNKNOWN_FIDUCIARY,
         Code.FIDUCIARY_NOT_ACTIVE, Code.TOO_MANY,
     ),
-    events=("vault", "fiduciary"),
+    events=(events.NAMED, events.VAULT),
 )  # fmt: skip

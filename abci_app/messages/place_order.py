@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import cid, limits, text
+from abci_app import cid, events, limits, text
 from abci_app.authority import extractions
 from abci_app.codes import Code
 from abci_app.crypto import statements
@@ -144,5 +144,5 @@ SPEC = MessageSpec(
         Code.FIDUCIARY_WITHOUT_KEY, Code.TOO_MANY, Code.UNKNOWN_AUTHORITY, Code.AUTHORITY_NOT_ACTIVE,
         Code.WRONG_PURPOSE,
     ),
-    events=("order", "fiduciary"),
+    events=(events.NAMED, events.ORDER),
 )  # fmt: skip

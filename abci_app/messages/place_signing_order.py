@@ -6,7 +6,7 @@ of any request (ApproveRequest, VetoRequest).
 
 from __future__ import annotations
 
-from abci_app import limits, text
+from abci_app import events, limits, text
 from abci_app.authority import extractions
 from abci_app.codes import Code
 from abci_app.crypto import statements
@@ -86,5 +86,5 @@ SPEC = MessageSpec(
         Code.FIELD_INVALID, Code.BAD_SIGNING_ORDER, Code.BAD_POLICY, Code.BAD_RULE, Code.DUPLICATE,
         Code.RAW_NOT_ALLOWED, Code.TOO_MANY, Code.POLICY_NOT_IN_FORCE, *extractions.START_CODES,
     ),
-    events=("order", "request", "extraction"),
+    events=(events.ORDER, events.REQUEST_OF_ORDER, events.REQUEST, events.EXTRACTION),
 )  # fmt: skip

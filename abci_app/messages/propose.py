@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import limits
+from abci_app import events, limits
 from abci_app.codes import Code
 from abci_app.crypto import statements
 from abci_app.errors import Refusal
@@ -59,5 +59,5 @@ SPEC = MessageSpec(
             (Code.FIELD_INVALID, Code.NOT_FIDUCIARY, Code.DUPLICATE, Code.TOO_MANY_PROPOSALS, *actions.CODES)
         )
     ),
-    events=("proposal", "fiduciary"),
+    events=(events.VOTED, events.PROPOSAL),
 )

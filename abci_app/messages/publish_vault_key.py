@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import limits
+from abci_app import events, limits
 from abci_app.codes import Code
 from abci_app.crypto import hpke
 from abci_app.custody import vaults
@@ -51,5 +51,5 @@ SPEC = MessageSpec(
     writes=(VAULTS, VAULT_KEYS, DUE),
     codes=(Code.FIELD_INVALID, Code.BAD_HPKE_KEY, Code.UNKNOWN_VAULT, Code.NOT_NAMED, Code.ALREADY_DONE,
            Code.VAULT_NOT_OPEN),
-    events=("vault", "fiduciary"),
+    events=(events.VAULT_KEY_BY, events.VAULT),
 )  # fmt: skip

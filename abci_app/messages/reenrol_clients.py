@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abci_app import events
 from abci_app.codes import Code
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
@@ -47,5 +48,5 @@ SPEC = MessageSpec(
         Code.FIELD_INVALID, Code.UNKNOWN_REALM, Code.NOT_REGISTRAR, Code.CLIENT_REVOKED, Code.UNKNOWN_CLIENT,
         Code.TOO_MANY, *issuing.ASK_CODES,
     ),
-    events=("realm", *issuing.EVENTS),
+    events=(events.EXTRACTION, events.REALM_CLIENTS),
 )  # fmt: skip

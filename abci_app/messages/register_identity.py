@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import limits
+from abci_app import events, limits
 from abci_app.codes import Code
 from abci_app.crypto import statements
 from abci_app.errors import Refusal
@@ -61,5 +61,5 @@ SPEC = MessageSpec(
         Code.DOCUMENT_MALFORMED, Code.DOCUMENT_CHAIN, Code.SPONSOR_REQUIRED, Code.IDENTITY_EXISTS,
         Code.REGISTRATIONS_FULL, Code.DOCUMENT_NOT_VALID_NOW, Code.DOCUMENT_PROOF, Code.KEY_TAKEN,
     ),
-    events=("identity", "fiduciary"),
+    events=(events.IDENTITY, events.FIDUCIARY_IDENTITY, events.SPONSORED),
 )  # fmt: skip

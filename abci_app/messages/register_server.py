@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import limits
+from abci_app import events, limits
 from abci_app.codes import Code
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
@@ -47,5 +47,5 @@ SPEC = MessageSpec(
         Code.FIELD_INVALID, Code.UNKNOWN_REALM, Code.NOT_REGISTRAR, Code.UNKNOWN_SERVER, Code.ALREADY_DONE,
         Code.TOO_MANY,
     ),
-    events=("realm",),
+    events=(events.REALM_SERVERS,),
 )  # fmt: skip

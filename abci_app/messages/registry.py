@@ -1,9 +1,11 @@
-"""The registry: one line a transaction type."""
+"""The registry: one line a transaction type; and all that is declared, here and there, of state and of events."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Any, Final, TypeVar
 
+from abci_app import events
 from abci_app.execution.spec import MessageSpec
 from abci_app.messages import (
     accept_ceremony,
@@ -45,6 +47,10 @@ from abci_app.messages import (
     withdraw_proposal,
 )
 from abci_app.pb.dta.v1 import tx_pb2
+from abci_app.state import indexes, records
+from abci_app.state.collection import AnyIndex, AnyLeaves, Index, LeafCollection
+
+T = TypeVar("T")
 
 _ALL: Final[tuple[MessageSpec[Any], ...]] = (
     register_identity.SPEC,
@@ -94,4 +100,17 @@ def _by_field() -> dict[str, MessageSpec[Any]]:
     return table
 
 
+def _and_own(shared: Iterable[T], named: Iterable[T]) -> tuple[T, ...]:
+    """What is declared for all, then what messages declare for themselves, in the order of the registry."""
+    return tuple(dict.fromkeys([*shared, *named]))
+
+
 SPECS: Final[dict[str, MessageSpec[Any]]] = _by_field()
+
+LEAVES: Final[tuple[AnyLeaves, ...]] = _and_own(
+    records.LEAVES, (one for spec in _ALL for one in spec.writes if isinstance(one, LeafCollection))
+)
+INDEXES: Final[tuple[AnyIndex, ...]] = _and_own(
+    indexes.INDEXES, (one for spec in _ALL for one in spec.writes if isinstance(one, Index))
+)
+EVENTS: Final = _and_own(events.EVENTS, (one for spec in _ALL for one in spec.events))

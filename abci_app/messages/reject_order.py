@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import limits
+from abci_app import events, limits
 from abci_app.codes import Code
 from abci_app.custody import orders
 from abci_app.errors import Refusal
@@ -42,5 +42,5 @@ SPEC = MessageSpec(
         Code.FIELD_INVALID, Code.BAD_REJECTION, Code.UNKNOWN_ORDER, Code.ORDER_NOT_OPEN, Code.NOT_NAMED,
         Code.ALREADY_DONE,
     ),
-    events=("order", "fiduciary"),
+    events=(events.ORDER_BY, events.ORDER),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import limits
+from abci_app import events, limits
 from abci_app.codes import Code
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
@@ -39,5 +39,5 @@ SPEC = MessageSpec(
     execute=_execute,
     writes=(REALMS, REALM_SERVERS, *issuing.CANCEL_WRITES),
     codes=(Code.FIELD_INVALID, Code.UNKNOWN_REALM, Code.NOT_REGISTRAR, Code.UNKNOWN_SERVER),
-    events=("realm", *issuing.EVENTS),
+    events=(events.EXTRACTION, events.REALM_SERVERS),
 )

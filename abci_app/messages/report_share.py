@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import limits
+from abci_app import events, limits
 from abci_app.codes import Code
 from abci_app.crypto import hpke, statements
 from abci_app.custody import orders
@@ -75,5 +75,5 @@ SPEC = MessageSpec(
         Code.FIELD_INVALID, Code.UNKNOWN_REQUEST, Code.NOT_BENEFICIARY, Code.NOT_NAMED, Code.NO_ANSWER,
         Code.ALREADY_DONE, Code.REPORT_KEY_MISMATCH, Code.REPORT_UNFOUNDED,
     ),
-    events=("order", "request", "fiduciary"),
+    events=(events.SECRET_BY, events.REQUEST_OF_ORDER, events.REQUEST),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import cid, limits
+from abci_app import cid, events, limits
 from abci_app.authority import extractions
 from abci_app.authority.extractions import Item
 from abci_app.codes import Code
@@ -109,5 +109,5 @@ SPEC = MessageSpec(
         Code.ORDER_NOT_OPEN, Code.NOT_BENEFICIARY, Code.ORDER_NOT_ACTIVE, Code.POLICY_NOT_IN_FORCE, Code.TOO_MANY,
         Code.DUPLICATE, Code.NOT_ALLOWED, *extractions.START_CODES, *extractions.CLAIM_CODES,
     ),
-    events=("order", "request", "extraction"),
+    events=(events.REQUEST_OF_ORDER, events.REQUEST, events.EXTRACTION),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import limits
+from abci_app import events, limits
 from abci_app.codes import Code
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
@@ -41,5 +41,5 @@ SPEC = MessageSpec(
     execute=_execute,
     writes=(REALM_CLIENTS, *issuing.CANCEL_WRITES),
     codes=(Code.FIELD_INVALID, Code.UNKNOWN_REALM, Code.NOT_REGISTRAR, Code.UNKNOWN_CLIENT, Code.ALREADY_DONE),
-    events=("realm", *issuing.EVENTS),
+    events=(events.EXTRACTION, events.CLIENT_REVOKED),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import limits
+from abci_app import events, limits
 from abci_app.codes import Code
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
@@ -39,5 +39,5 @@ SPEC = MessageSpec(
     signing_key=_signing_key,
     writes=(IDENTITIES, IDENTITY_HISTORY),
     codes=(Code.NEXT_KEY_MISMATCH,),
-    events=("identity", "fiduciary"),
+    events=(events.IDENTITY, events.FIDUCIARY_IDENTITY),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import limits
+from abci_app import events, limits
 from abci_app.codes import Code
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
@@ -62,5 +62,5 @@ SPEC = MessageSpec(
         Code.DOCUMENT_MALFORMED, Code.NEXT_KEY_MISMATCH, Code.DOCUMENT_CHAIN, Code.DOCUMENT_NOT_VALID_NOW,
         Code.REGISTRATIONS_FULL, Code.DOCUMENT_PROOF, Code.KEY_TAKEN,
     ),
-    events=("identity", "fiduciary"),
+    events=(events.IDENTITY, events.FIDUCIARY_IDENTITY),
 )  # fmt: skip

@@ -6,6 +6,7 @@ uses the new key from two heights later on; the old one never counts again.
 
 from __future__ import annotations
 
+from abci_app import events
 from abci_app.codes import Code
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
@@ -49,5 +50,5 @@ SPEC = MessageSpec(
         Code.FIELD_INVALID, Code.NOT_FIDUCIARY, Code.VALIDATOR_KEY_USED, Code.VALIDATOR_KEY_PROOF,
         Code.VALIDATOR_CHANGE_TOO_SOON, Code.LAST_VALIDATOR,
     ),
-    events=("fiduciary",),
+    events=(events.VALIDATOR_KEY_ROTATED,),
 )  # fmt: skip

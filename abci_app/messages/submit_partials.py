@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import limits
+from abci_app import events, limits
 from abci_app.authority import answers, extractions
 from abci_app.codes import Code
 from abci_app.errors import Refusal
@@ -42,5 +42,5 @@ SPEC = MessageSpec(
     due=lambda message: (DueKind.SUBMIT_PARTIALS, message.request),
     writes=(*answers.WRITES, DUE, DEADLINE_TIME),
     codes=answers.CODES,
-    events=("extraction",),
+    events=(events.EXTRACTION,),
 )

@@ -5,7 +5,7 @@ Of a signature the ledger makes the sum once threshold-many are there, and check
 
 from __future__ import annotations
 
-from abci_app import limits
+from abci_app import events, limits
 from abci_app.authority import answers, extractions
 from abci_app.codes import Code
 from abci_app.errors import Refusal
@@ -47,5 +47,5 @@ SPEC = MessageSpec(
         VAULT_ORDERS, COUNTERS,
     ),
     codes=answers.CODES,
-    events=("extraction", "order", "request", "fiduciary"),
+    events=(events.ORDER, events.REQUEST_OF_ORDER, events.REQUEST, events.SIGNATURE_SHARE, events.EXTRACTION),
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abci_app import events
 from abci_app.codes import Code
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
@@ -29,5 +30,5 @@ SPEC = MessageSpec(
     execute=_execute,
     writes=(IDENTITIES, IDENTITY_HISTORY),
     codes=(),
-    events=("identity", "fiduciary"),
+    events=(events.IDENTITY, events.FIDUCIARY_IDENTITY),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import limits
+from abci_app import events, limits
 from abci_app.authority import extractions
 from abci_app.codes import Code
 from abci_app.custody import orders, policy
@@ -52,5 +52,5 @@ SPEC = MessageSpec(
         Code.FIELD_INVALID, Code.UNKNOWN_REQUEST, Code.ORDER_NOT_OPEN, Code.REQUEST_NOT_OPEN, Code.DEADLINE_PASSED,
         Code.NO_VETO_WINDOW, Code.NOT_A_PARTY, Code.CONTENT_MISMATCH, Code.VETO_TOO_LATE,
     ),
-    events=("order", "request", "extraction"),
+    events=(events.ORDER, events.REQUEST_OF_ORDER, events.REQUEST, events.EXTRACTION, events.VETO_CAST),
 )  # fmt: skip

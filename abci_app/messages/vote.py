@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import limits
+from abci_app import events, limits
 from abci_app.codes import Code
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
@@ -40,5 +40,5 @@ SPEC = MessageSpec(
         Code.FIELD_INVALID, Code.NOT_FIDUCIARY, Code.UNKNOWN_PROPOSAL, Code.PROPOSAL_NOT_OPEN,
         Code.DEADLINE_PASSED, Code.CONTENT_MISMATCH, Code.ALREADY_DONE,
     ),
-    events=("proposal", "fiduciary"),
+    events=(events.VOTED, events.PROPOSAL),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import limits
+from abci_app import events, limits
 from abci_app.codes import Code
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
@@ -31,5 +31,5 @@ SPEC = MessageSpec(
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_PROPOSAL, Code.PROPOSAL_NOT_OPEN, Code.DEADLINE_PASSED, Code.NOT_PROPOSER,
     ),
-    events=("proposal",),
+    events=(events.PROPOSAL,),
 )  # fmt: skip

@@ -31,8 +31,7 @@ def _as_it_is(value: bytes) -> bytes:
     return value
 
 
-def _u8(value: int) -> bytes:
-    return value.to_bytes(1, "big")
+_U8: Final = tuple(bytes([value]) for value in range(256))
 
 
 def _number(value: bytes) -> int:
@@ -72,7 +71,7 @@ class KeyShape(Generic[*Ts]):
 
     def u8(self, name: str) -> KeyShape[*Ts, int]:
         """A kind, in one byte."""
-        return KeyShape(self.prefix, (*self.parts, Part(name, (1,), name, _u8, _number)))
+        return KeyShape(self.prefix, (*self.parts, Part(name, (1,), name, _U8.__getitem__, _number)))
 
     def u32(self, name: str) -> KeyShape[*Ts, int]:
         """A number in 4 bytes."""
@@ -89,26 +88,23 @@ def at(prefix: str) -> KeyShape[()]:
 
 
 def _builder(prefix: bytes, parts: tuple[Part, ...]) -> Any:
-    """What makes a key of values: of the usual shapes as plainly as one would by hand, for every transaction does."""
+    """What makes a key of values. The shapes that there are go without a loop: every transaction makes many keys."""
     encoders = [part.encode for part in parts]
-    if not parts:
-        return lambda: prefix
-    if all(encode is _as_it_is for encode in encoders):
-        if len(parts) == 1:
-            return lambda a: prefix + a
-        if len(parts) == 2:
-            return lambda a, b: prefix + a + b
-    if len(parts) == 1:
-        first = encoders[0]
-        return lambda a: prefix + first(a)
-    if len(parts) == 2:
-        first, second = encoders
-        return lambda a, b: prefix + first(a) + second(b)
-    if len(parts) == 3:
-        first, second, third = encoders
-        return lambda a, b, c: prefix + first(a) + second(b) + third(c)
-    return lambda *values: prefix + b"".join(
-        encode(value) for encode, value in zip(encoders, values, strict=True)
+    first, second, third = (*encoders, *[_as_it_is] * 3)[:3]
+    shape = "".join("b" if encode is _as_it_is else "n" for encode in encoders)  # bytes as they are, or numbers
+    plain: dict[str, Callable[..., bytes]] = {
+        "": lambda: prefix,
+        "b": prefix.__add__,
+        "n": lambda a: prefix + first(a),
+        "bb": lambda a, b: prefix + a + b,
+        "bn": lambda a, b: prefix + a + second(b),
+        "nb": lambda a, b: prefix + first(a) + b,
+        "bnb": lambda a, b, c: prefix + a + second(b) + c,
+        "bnn": lambda a, b, c: prefix + a + second(b) + third(c),
+        "nnb": lambda a, b, c: prefix + first(a) + second(b) + c,
+    }
+    return plain.get(shape) or (
+        lambda *values: prefix + b"".join(encode(value) for encode, value in zip(encoders, values, strict=True))
     )
 
 

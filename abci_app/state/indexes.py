@@ -1,7 +1,8 @@
-"""Every index: one declaration each (docs/spec/state.md is generated from it).
+"""The indexes, one declaration each: the table of docs/spec/state.md is made of it.
 
 Indexes are not authenticated: each entry is a function of leaves (of the transactions in date, for ``seen/``), and is
-there so that a scan finds quickly what a leaf already says.
+there so that a scan finds quickly what a leaf already says. :data:`abci_app.messages.registry.INDEXES` has those too
+that a message declares for itself.
 """
 
 from __future__ import annotations

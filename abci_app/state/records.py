@@ -1,6 +1,7 @@
-"""Every kind of leaf that more than one message knows: one declaration each (docs/spec/state.md is generated from it).
+"""The kinds of leaf, one declaration each: the table of docs/spec/state.md is made of it.
 
-Leaves are authenticated: they enter the tree and so the app hash.
+Leaves are authenticated: they enter the tree and so the app hash. A record that one message alone writes may be
+declared in that message's module instead; :data:`abci_app.messages.registry.LEAVES` has them all.
 """
 
 from __future__ import annotations

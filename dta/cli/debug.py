@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from abci_app.state.records import LEAVES
 from dta.base.errors import EXIT_NOT_VERIFIED, UsageError
 from dta.cli.session import session_of
 from dta.client.ledger.reads import unverified_get
@@ -80,6 +79,8 @@ def state(
 def parse_key(text: str) -> bytes:
     """A state key: its prefix in ASCII, then the rest in hex. Raises UsageError."""
     prefix = text.partition("/")[0].encode("ascii", "replace") + b"/"
+    from abci_app.messages.registry import LEAVES  # all rules with it: slow to import, and few commands need it
+
     prefixes = [leaves.prefix for leaves in LEAVES]
     if prefix not in prefixes:
         known = ", ".join(name.decode("ascii") for name in prefixes)

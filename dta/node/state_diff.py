@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from abci_app.state.records import LEAVES
+from abci_app.messages.registry import LEAVES
 from abci_app.storage import diff
 from abci_app.storage.leveldb import LevelDbStore
 from abci_app.storage.statedb import StateDB, VersionPruned, VersionUnknown

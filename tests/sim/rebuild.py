@@ -11,6 +11,7 @@ from typing import TypeVar, TypeVarTuple
 from google.protobuf.message import Message
 
 from abci_app.hashing import u32, u64
+from abci_app.messages.registry import INDEXES, LEAVES
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import extraction_pb2
 from abci_app.state.collection import Records
@@ -202,6 +203,18 @@ def _wrong_counts(leaves: Leaves) -> list[str]:
     for id_ in {**leaves.loads, **pending}:
         want("open extractions", id_, leaves.loads[id_].open, pending[id_])
     return wrong
+
+
+def undeclared(view: StateView) -> list[bytes]:
+    """The keys that are none of what is declared."""
+    found = []
+    for declared, keys in ((LEAVES, view.scan(b"")), (INDEXES, view.index_scan(b""))):
+        by_prefix = {places.prefix: places for places in declared}
+        for key, _ in keys:
+            places = by_prefix.get(key.partition(b"/")[0] + b"/")
+            if places is None or not places.holds(key):
+                found.append(key)
+    return found
 
 
 def _wrong_seen(view: StateView) -> list[str]:

@@ -13,12 +13,14 @@ from random import Random
 
 from abci_app.block import Block, Event, Misbehaviour, Time
 from abci_app.codes import CODES
+from abci_app.events import SIGNED
+from abci_app.messages.registry import EVENTS, SPECS
 from abci_app.state import records
 from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME
 from tests.sim import ceremonies, governance
 from tests.sim.moves import Moves
 from tests.sim.prelude import VARIANTS, Prelude, prelude
-from tests.sim.rebuild import differences
+from tests.sim.rebuild import differences, undeclared
 from tests.sim.replica import Decided, Replica
 
 
@@ -65,6 +67,7 @@ class Schedule:
                 if node is self.nodes[0] or self.rng.random() < 0.8:
                     self._catch_up(node)
             self._require(not differences(self.nodes[0].view), "; ".join(differences(self.nodes[0].view)))
+            self._require(not undeclared(self.nodes[0].view), f"{undeclared(self.nodes[0].view)} are no declared keys")
         for node in self.nodes:
             self._catch_up(node)
         self.run_.app_hashes = [self.decided[block.height].app_hash for block in self.run_.blocks]
@@ -165,7 +168,10 @@ class Schedule:
 
     def _count(self, events: tuple[Event, ...]) -> None:
         for event in events:
-            self.run_.actions[f"{event.kind} {dict(event.attributes)['action']}"] += 1
+            action = dict(event.attributes)["action"]
+            self.run_.actions[f"{event.kind} {action}"] += 1
+            signed = event.kind == SIGNED.kind and action.replace("-", "_") in SPECS
+            self._require(signed or any(one.includes(event) for one in EVENTS), f"no such event is declared: {event}")
 
     def _require(self, condition: bool, what: str) -> None:
         if not condition:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -12,7 +13,7 @@ from abci_app.codes import info
 from abci_app.limits import ID_BYTES
 from abci_app.pb.dta.v1 import custody_pb2
 from abci_app.state.collection import Records
-from abci_app.state.records import CHAIN, LEAVES
+from abci_app.state.records import CHAIN
 from dta.base.errors import JsonValue
 from dta.client.receipt.identity import IdentityAnswer
 from dta.client.receipt.order import OrderLeaves
@@ -20,9 +21,13 @@ from dta.client.receipt.transactions import message_json
 from dta.client.receipt.verify import Verified, VerifiedTx, Vouching
 from dta.light.types import ValidatorSet
 
-_RECORDS: Mapping[bytes, Records[Any, *tuple[Any, ...]]] = {
-    leaves.prefix: leaves for leaves in LEAVES if isinstance(leaves, Records)
-}
+
+@cache
+def _records_of() -> Mapping[bytes, Records[Any, *tuple[Any, ...]]]:
+    """The records of this version, by prefix."""
+    from abci_app.messages.registry import LEAVES  # all rules with it: slow to import, and few commands need it
+
+    return {leaves.prefix: leaves for leaves in LEAVES if isinstance(leaves, Records)}
 
 
 def key_text(key: bytes) -> str:
@@ -34,7 +39,7 @@ def key_text(key: bytes) -> str:
 
 def record_json(key: bytes, value: bytes) -> JsonValue:
     """The record at a key, field by field; None where this version does not know what is there."""
-    records = _RECORDS.get(key.partition(b"/")[0] + b"/")
+    records = _records_of().get(key.partition(b"/")[0] + b"/")
     try:
         return None if records is None else message_json(records.parse(value))
     except DecodeError:

@@ -1,0 +1,134 @@
+"""The parts of docs/spec that say what the code declares: made of the declarations, between two marks on the page.
+
+    scripts/pages.sh            write them anew
+    scripts/pages.sh --check    fail where a page says something else
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from abci_app.codes import CODES
+from abci_app.execution.spec import MessageClass, MessageSpec
+from abci_app.messages.registry import EVENTS, INDEXES, LEAVES, SPECS
+from abci_app.state.collection import AnyCollection
+
+SPEC: Final = Path(__file__).resolve().parents[2] / "docs" / "spec"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], rule: str = "") -> list[str]:
+    """A Markdown table. ``rule``: the line under the heads, where not all columns stand to the left."""
+    lines = [f"| {' | '.join(cells)} |" for cells in (head, *rows)]
+    return [lines[0], rule or f"|{'---|' * len(head)}", *lines[1:]]
+
+
+def _key(places: AnyCollection) -> tuple[str, str]:
+    """The first two columns of what is in state."""
+    return f"`{places.prefix.decode('ascii')}`", ", ".join(part.text for part in places.parts)
+
+
+def leaves() -> list[str]:
+    """Every kind of leaf."""
+    rows = [(*_key(one), one.value, one.written_by) for one in LEAVES]
+    return table(("prefix", "then", "value", "written by"), rows)
+
+
+def indexes() -> list[str]:
+    """Every index."""
+    rows = [(*_key(one), one.value, one.one_for) for one in INDEXES]
+    return table(("prefix", "then", "value", "there is one for"), rows)
+
+
+def codes() -> list[str]:
+    """Every code."""
+    rows = [
+        (str(number), row.name, row.meaning, "yes" if row.retry else "no", row.hint)
+        for number, row in sorted(CODES.items())
+    ]
+    return table(("code", "name", "meaning", "retry", "hint"), rows, "|---:|---|---|---|---|")
+
+
+def events() -> list[str]:
+    """Every kind of event."""
+    rows = []
+    for one in EVENTS:
+        actions = ", ".join(f"`{action}`" for action in one.actions)
+        rows.append((f"`{one.kind}`", " ".join(filter(None, (actions, one.note))), one.attributes, one.source))
+    return table(("event", "`action`", "further attributes", "from"), rows)
+
+
+def messages() -> list[str]:
+    """Every type of transaction: what its module says of itself, and what it declares."""
+    return [line for spec in SPECS.values() for line in _message(spec)][:-1]
+
+
+def _message(spec: MessageSpec[Any]) -> Iterator[str]:
+    name = spec.message.DESCRIPTOR.name
+    yield f"## {name}"
+    yield ""
+    said = (inspect.getdoc(inspect.getmodule(spec.execute)) or "").removeprefix(f"{name}: ")
+    yield from (said[:1].upper() + said[1:]).split("\n")
+    yield ""
+    yield f"- signed by: {_signer(spec)}"
+    if spec.due is not None:
+        yield f"- owed as: {spec.due(spec.message())[0].name}"
+    yield f"- costs: {spec.cost(spec.message()):,} or more"
+    yield f"- writes: {', '.join(_key(one)[0] for one in spec.writes)}"
+    yield f"- emits: {', '.join(dict.fromkeys(f'`{one.kind}`' for one in spec.events))}"
+    yield f"- refused with: {', '.join(code.name for code in sorted(spec.codes)) or 'nothing of its own'}"
+    yield ""
+
+
+def _signer(spec: MessageSpec[Any]) -> str:
+    if spec.signing_key is not None:
+        return "a key that it names itself ([transactions.md](transactions.md))"
+    if spec.message_class is MessageClass.RESULT:
+        return "the fiduciary's node key or its operator key"
+    return "the signer's operator key"
+
+
+PARTS: Final[dict[tuple[str, str], Callable[[], list[str]]]] = {
+    ("state.md", "leaves"): leaves,
+    ("state.md", "indexes"): indexes,
+    ("codes.md", "codes"): codes,
+    ("events.md", "events"): events,
+    ("messages.md", "messages"): messages,
+}
+
+
+def made(page: str, text: str) -> str:
+    """``text`` of docs/spec/``page``, its made parts as they should be. Raises ValueError where marks are missing."""
+    for (of, part), lines in PARTS.items():
+        if of == page:
+            begin, end = f"<!-- made by scripts/pages.sh: {part} -->\n", f"<!-- end of {part} -->\n"
+            if text.count(begin) != 1 or text.count(end) != 1:
+                raise ValueError(f"docs/spec/{page} has not the two marks of {part}")
+            before, _, rest = text.partition(begin)
+            text = "".join((before, begin, "\n", *(f"{line}\n" for line in lines()), "\n", end, rest.partition(end)[2]))
+    return text
+
+
+def stale(directory: Path = SPEC) -> list[str]:
+    """The pages that do not say what the code declares."""
+    pages = dict.fromkeys(page for page, _ in PARTS)
+    return [page for page in pages if made(page, (directory / page).read_text()) != (directory / page).read_text()]
+
+
+def main() -> None:
+    """Write the pages, or check them."""
+    found = stale()
+    if "--check" in sys.argv[1:]:
+        if found:
+            sys.exit(f"docs/spec is not what the code declares: {', '.join(found)}; run scripts/pages.sh")
+        return
+    for page in found:
+        (SPEC / page).write_text(made(page, (SPEC / page).read_text()))
+        print(f"docs/spec/{page}")
+
+
+if __name__ == "__main__":
+    main()
