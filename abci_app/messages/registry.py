@@ -95,8 +95,10 @@ _ALL: Final[tuple[MessageSpec[Any], ...]] = (
 
 def _by_field() -> dict[str, MessageSpec[Any]]:
     table = {spec.field: spec for spec in _ALL}
-    if list(table) != [field.name for field in tx_pb2.TxBody.DESCRIPTOR.oneofs_by_name["message"].fields]:
-        raise AssertionError("the registry and TxBody's oneof must name the same messages, in the same order")
+    fields = [field.name for field in tx_pb2.TxBody.DESCRIPTOR.oneofs_by_name["message"].fields]
+    if list(table) != fields:
+        odd = [name for name in (*fields, *table) if (name in table) != (name in fields)]
+        raise AssertionError(f"the registry and TxBody's oneof must name the same, in the same order: {odd or fields}")
     return table
 
 

@@ -23,6 +23,7 @@ from abci_app.state.records import EXTRACTIONS, FIDUCIARIES, ORDERS, REQUESTS, V
 from abci_app.state.view import StateView
 from dta.crypto.extraction import make_transport
 from dta.crypto.scalar import SecretScalar
+from tests.sim import anything
 from tests.sim.ceremonies import CeremonyMoves
 from tests.sim.governance import GovernanceMoves
 from tests.sim.prelude import PRINCIPALS, Prelude, keys_of, vault_key
@@ -67,6 +68,8 @@ class Moves:
             (16, self._propose), (8, self._vote), (1, self._withdraw), (14, self._consent),
             (6, self._entrust), (6, self._sign), (4, self._bad_partial), (24, self._in_realm),
         ]  # fmt: skip
+        if anything.UNWRITTEN:  # else the schedules of a seed are what they were
+            self._makers.append((20, self._anything))
 
     def random(self, view: StateView, height: int, time_s: int) -> bytes | None:
         """One transaction of somebody, or nothing where nothing fits."""
@@ -199,6 +202,10 @@ class Moves:
     def _in_realm(self, view: StateView, height: int, time_s: int) -> bytes:
         signer, message = self.realms.random(view, time_s)
         return self._tx(signer, message, height)
+
+    def _anything(self, view: StateView, height: int, _: int) -> bytes:
+        signer = self._someone(self.rng.choice(self.principals))
+        return self._tx(signer, anything.message(self.rng, view), height)
 
     def _entrust(self, _: StateView, height: int, __: int) -> bytes:
         """An order under the custody key, or, wrongly, under the signing key."""
