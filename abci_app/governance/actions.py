@@ -9,8 +9,17 @@ from google.protobuf.message import Message
 from abci_app.codes import Code
 from abci_app.errors import Refusal
 from abci_app.execution.action import Action
-from abci_app.governance import admit, change_params, create_realm, remove, revoke, set_signing_policy, upgrade
-from abci_app.governance import authority_actions as authority
+from abci_app.governance import (
+    admit,
+    change_params,
+    create_authority,
+    create_realm,
+    remove,
+    reshare_authority,
+    revoke,
+    set_signing_policy,
+    upgrade,
+)
 from abci_app.pb.dta.v1 import governance_pb2 as pb
 
 _ALL: Final[tuple[Action[Any], ...]] = (
@@ -19,8 +28,8 @@ _ALL: Final[tuple[Action[Any], ...]] = (
     change_params.ACTION,
     revoke.ACTION,
     upgrade.ACTION,
-    authority.CREATE,
-    authority.RESHARE,
+    create_authority.ACTION,
+    reshare_authority.ACTION,
     set_signing_policy.ACTION,
     create_realm.ACTION,
 )

@@ -13,7 +13,7 @@ from abci_app.errors import Refusal
 from abci_app.execution.action import Action
 from abci_app.execution.context import Context
 from abci_app.execution.spec import need_bytes
-from abci_app.governance import authority_actions
+from abci_app.governance import create_authority
 from abci_app.identities import documents
 from abci_app.mfa import realms
 from abci_app.pb.dta.v1 import authority_pb2, identity_pb2, mfa_pb2
@@ -23,7 +23,7 @@ from abci_app.state.records import IDENTITIES, REALMS
 def _validate(message: mfa_pb2.CreateRealm) -> None:
     need_bytes(message.nonce, limits.NONCE_BYTES, "nonce")
     realms.check_terms(message.terms)
-    authority_actions.validate_key(
+    create_authority.validate_key(
         message.terms.name, message.members, message.threshold, message.refresh_interval_blocks
     )
 
@@ -35,7 +35,7 @@ def _check(context: Context, message: mfa_pb2.CreateRealm) -> None:
     active = registrar.status == identity_pb2.IDENTITY_STATUS_ACTIVE and documents.valid_at(registrar, context.time_s)
     context.require(active, Code.IDENTITY_NOT_ACTIVE, registrar.id.hex())
     authority = record.authority_id(context.gid, context.signer, message.nonce)
-    authority_actions.check_key(context, authority, message.members)
+    create_authority.check_key(context, authority, message.members)
 
 
 def _execute(context: Context, message: mfa_pb2.CreateRealm) -> None:
@@ -51,7 +51,7 @@ def _execute(context: Context, message: mfa_pb2.CreateRealm) -> None:
         id=authority, purpose=authority_pb2.PURPOSE_MFA, name=message.terms.name, realm=realm.id,
         refresh_interval_blocks=message.refresh_interval_blocks,
     )  # fmt: skip
-    authority_actions.create(context, key, message.members, message.threshold)
+    create_authority.create(context, key, message.members, message.threshold)
 
 
 ACTION = Action(
@@ -61,6 +61,6 @@ ACTION = Action(
     check=_check,
     execute=_execute,
     codes=(
-        *authority_actions.CREATE.codes, Code.BAD_REALM_TERMS, Code.UNKNOWN_IDENTITY, Code.IDENTITY_NOT_ACTIVE,
+        *create_authority.ACTION.codes, Code.BAD_REALM_TERMS, Code.UNKNOWN_IDENTITY, Code.IDENTITY_NOT_ACTIVE,
     ),
 )  # fmt: skip

@@ -17,7 +17,7 @@ from abci_app.codes import Code
 from abci_app.crypto.curve import G1, G2, BadPoint, pairing_check
 from abci_app.crypto.dealing import Dealing
 from abci_app.execution.context import BlockScratch, Context
-from abci_app.governance import authority_actions
+from abci_app.governance import create_authority
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.pb.dta.v1 import extraction_pb2, governance_pb2, tx_pb2
 from abci_app.state import records
@@ -304,7 +304,7 @@ def test_an_mfa_keys_ceremony_writes_no_point_of_g2(world: Consortium) -> None:
     )  # fmt: skip
     named = sorted(actor.identity for actor in world.chain.founders)
     new = pb.AuthorityRecord(id=bytes([7]) * 32, purpose=pb.PURPOSE_MFA, name="realm's", realm=bytes([8]) * 32)
-    authority_actions.create(context, new, named, 0)
+    create_authority.create(context, new, named, 0)
     world.chain.view.apply(state.changes())
     world.consent(new.id)
     liar = world.chain.founders[3]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.message_types import MessageType, declared, lacks
+from tests.support.kinds import MessageType, declared, lacks
 
 NOTE = MessageType("LeaveNote", "leave_note")
 WHOLE = {

@@ -1,11 +1,11 @@
-"""What governance does with authorities: create one, pass its key on."""
+"""A new authority, by vote: its form, its members, its first ceremony. A realm makes its own by the same steps."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from abci_app import limits, text
-from abci_app.authority import ceremonies, epochs, record, rules
+from abci_app.authority import ceremonies, record, rules
 from abci_app.codes import Code
 from abci_app.errors import Refusal
 from abci_app.execution.action import Action
@@ -14,10 +14,10 @@ from abci_app.execution.spec import need_bytes
 from abci_app.hashing import u32
 from abci_app.identities import documents
 from abci_app.pb.dta.v1 import authority_pb2 as pb
-from abci_app.state.records import AUTHORITIES, AUTHORITY_NUMBERS, CEREMONIES
+from abci_app.state.records import AUTHORITIES, AUTHORITY_NUMBERS
 
 
-def validate_create(message: pb.CreateAuthority) -> None:
+def _validate(message: pb.CreateAuthority) -> None:
     """The message's form: an authority of its own, without a realm."""
     need_bytes(message.nonce, limits.NONCE_BYTES, "nonce")
     if message.purpose not in rules.PUBLISHES_G2:
@@ -32,10 +32,11 @@ def validate_key(name: str, members: Sequence[bytes], threshold: int, refresh_in
     least, most = limits.MIN_REFRESH_INTERVAL_BLOCKS, limits.MAX_REFRESH_INTERVAL_BLOCKS
     if refresh_interval_blocks and not least <= refresh_interval_blocks <= most:
         raise Refusal(Code.BAD_AUTHORITY, f"refresh_interval_blocks: 0, or {least} to {most}")
-    _validate_members(members, threshold)
+    validate_members(members, threshold)
 
 
-def _validate_members(members: Sequence[bytes], threshold: int) -> None:
+def validate_members(members: Sequence[bytes], threshold: int) -> None:
+    """The form of who is to hold a key: refuses with BAD_MEMBERS, BAD_THRESHOLD. ``threshold`` 0: the default."""
     named = list(members)
     if not 1 <= len(named) <= limits.MAX_AUTHORITY_MEMBERS or named != sorted(dict.fromkeys(named)):
         raise Refusal(Code.BAD_MEMBERS, f"1 to {limits.MAX_AUTHORITY_MEMBERS}, sorted, each once")
@@ -45,7 +46,7 @@ def _validate_members(members: Sequence[bytes], threshold: int) -> None:
         raise Refusal(Code.BAD_THRESHOLD, f"{threshold} of {len(named)}")
 
 
-def check_create(context: Context, message: pb.CreateAuthority) -> None:
+def _check(context: Context, message: pb.CreateAuthority) -> None:
     """Whether it could be created now."""
     id_ = record.authority_id(context.gid, context.signer, message.nonce)
     check_key(context, id_, message.members)
@@ -54,20 +55,21 @@ def check_create(context: Context, message: pb.CreateAuthority) -> None:
 def check_key(context: Context, authority_id: bytes, members: Sequence[bytes]) -> None:
     """Whether an authority of this id could be created now, with these members."""
     context.require(AUTHORITIES.find(context.state, authority_id) is None, Code.DUPLICATE, authority_id.hex())
-    _check_members(context, members)
+    check_members(context, members)
     ceremonies.require_room(context)
 
 
-def _check_members(context: Context, members: Sequence[bytes]) -> None:
+def check_members(context: Context, members: Sequence[bytes]) -> None:
+    """Whether all of them are active fiduciaries, and not too many."""
     context.require(len(members) <= context.params.max_authority_members, Code.BAD_MEMBERS, "too many")
     for member in members:
         active = documents.is_active_fiduciary(context.state, member, context.time_s)
         context.require(active, Code.BAD_MEMBERS, member.hex())
 
 
-def execute_create(context: Context, message: pb.CreateAuthority) -> None:
+def _execute(context: Context, message: pb.CreateAuthority) -> None:
     """Create it, and begin its first ceremony."""
-    check_create(context, message)
+    _check(context, message)
     id_ = record.authority_id(context.gid, context.signer, message.nonce)
     create(
         context,
@@ -98,67 +100,14 @@ def _number(context: Context, authority: pb.AuthorityRecord) -> None:
     AUTHORITY_NUMBERS.put(context.state, authority.id, number)
 
 
-def validate_reshare(message: pb.ReshareAuthority) -> None:
-    """The message's form."""
-    need_bytes(message.authority, limits.ID_BYTES, "authority")
-    _validate_members(message.members, message.threshold)
-
-
-def check_reshare(context: Context, message: pb.ReshareAuthority) -> None:
-    """Whether it could begin now. A ceremony that only waits for consent gives way to it."""
-    authority = AUTHORITIES.find(context.state, message.authority)
-    if authority is None:
-        raise Refusal(Code.UNKNOWN_AUTHORITY, message.authority.hex())
-    context.require(authority.status == pb.AUTHORITY_STATUS_ACTIVE, Code.AUTHORITY_NOT_ACTIVE, authority.id.hex())
-    _check_members(context, message.members)
-    if not authority.ceremony:
-        ceremonies.require_room(context)
-        return
-    under_way = CEREMONIES.get(context.state, authority.ceremony)
-    waits = under_way.phase == pb.CEREMONY_PHASE_CONSENT
-    context.require(waits, Code.CEREMONY_UNDER_WAY, under_way.id.hex())
-
-
-def execute_reshare(context: Context, message: pb.ReshareAuthority) -> None:
-    """Begin it."""
-    check_reshare(context, message)
-    authority = AUTHORITIES.get(context.state, message.authority)
-    if authority.ceremony:
-        under_way = CEREMONIES.get(context.state, authority.ceremony)
-        ceremonies.fail(context, under_way, pb.FAILURE_SUPERSEDED)
-        authority = AUTHORITIES.get(context.state, message.authority)
-    found = epochs.current(context.state, authority.id)
-    assert found is not None, "an active authority has an epoch"
-    _, epoch = found
-    members = epochs.members(context.state, authority.id, authority.epoch)
-    threshold = message.threshold or rules.default_threshold(len(message.members))
-    same = list(message.members) == sorted(member.fiduciary for member in members)
-    is_refresh = same and threshold == epoch.threshold
-    kind = pb.CEREMONY_KIND_REFRESH if is_refresh else pb.CEREMONY_KIND_RESHARE
-    plan = ceremonies.Plan(kind, list(message.members), members, threshold, needs_consent=not is_refresh)
-    ceremonies.begin(context, authority, plan)
-
-
-CREATE = Action(
+ACTION = Action(
     field="create_authority",
     message=pb.CreateAuthority,
-    validate=validate_create,
-    check=check_create,
-    execute=execute_create,
+    validate=_validate,
+    check=_check,
+    execute=_execute,
     codes=(
         Code.FIELD_INVALID, Code.BAD_AUTHORITY, Code.BAD_MEMBERS, Code.BAD_THRESHOLD, Code.DUPLICATE,
         Code.TOO_MANY_CEREMONIES,
-    ),
-)  # fmt: skip
-
-RESHARE = Action(
-    field="reshare_authority",
-    message=pb.ReshareAuthority,
-    validate=validate_reshare,
-    check=check_reshare,
-    execute=execute_reshare,
-    codes=(
-        Code.FIELD_INVALID, Code.BAD_MEMBERS, Code.BAD_THRESHOLD, Code.UNKNOWN_AUTHORITY, Code.AUTHORITY_NOT_ACTIVE,
-        Code.CEREMONY_UNDER_WAY, Code.TOO_MANY_CEREMONIES,
     ),
 )  # fmt: skip
