@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 
 from abci_app.mfa import issuing, points
 from abci_app.pb.dta.v1 import mfa_pb2
+from abci_app.state.records import AUTHORITIES, EPOCHS, REALMS
 from dta.client.custody import session as sdk
 from dta.client.ledger import leaves
 from dta.client.mfa import enrolling, permits, tickets
@@ -116,9 +117,9 @@ class _Issuer:
         self._urls = rpc_urls(demo.net)
         self._processes = Processes(demo.net)
         self._clients, self._first = 0, b""
-        authority = session.ledger.get(leaves.realm(realm)).authority
-        epoch = session.ledger.get(leaves.authority(authority)).epoch
-        self.threshold = session.ledger.get(leaves.epoch(authority, epoch)).threshold
+        authority = session.ledger.get(leaves.of(REALMS, realm)).authority
+        epoch = session.ledger.get(leaves.of(AUTHORITIES, authority)).epoch
+        self.threshold = session.ledger.get(leaves.of(EPOCHS, authority, epoch)).threshold
 
     def one_by_one(self, count: int) -> Json:
         """Medians from handing a request over to the opened secret, each alone on the chain."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abci_app.block import Block, BlockResult, Time
 from abci_app.pb.dta.v1 import custody_pb2
-from abci_app.state import keys
-from abci_app.state.records import COUNTERS, ORDERS
+from abci_app.state.indexes import DUE, PRINCIPAL_ORDERS
+from abci_app.state.records import ANSWERS, COUNTERS, FULFILMENTS, ORDERS
 from tests.bench import existing
 from tests.sim.rebuild import differences
 from tests.support.custody import Custody, make_custody
@@ -29,14 +29,14 @@ def test_existing_orders_have_the_records_counters_and_indexes_of_real_ones() ->
     view = custody.chain.view
     assert [one.code for one in result.tx_results] == [0] * COUNT
     assert differences(view) == []
-    statuses = [ORDERS.get(view, key[-32:]).status for key, _ in view.index_scan(keys.PRINCIPAL_ORDERS)]
+    statuses = [ORDERS.get(view, order).status for _, order in PRINCIPAL_ORDERS.entries(view)]
     opened = sum(map(existing.is_open, range(COUNT)))
     assert statuses.count(custody_pb2.ORDER_STATUS_ACTIVE) == opened == 14
     assert statuses.count(custody_pb2.ORDER_STATUS_CLOSED) == COUNT - opened
     assert COUNTERS.get(view, custody.principal.identity).open_orders == opened
-    assert sum(1 for _ in view.scan(keys.FULFILMENT)) == 4 * COUNT
-    assert sum(1 for _ in view.scan(keys.ANSWER)) == 4 * 4
-    assert not [key for key, _ in view.index_scan(keys.DUE)]
+    assert sum(1 for _ in FULFILMENTS.all(view)) == 4 * COUNT
+    assert sum(1 for _ in ANSWERS.all(view)) == 4 * 4
+    assert not DUE.has_any(view)
 
 
 def test_a_block_without_markers_is_the_state_machines_own() -> None:

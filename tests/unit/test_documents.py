@@ -155,12 +155,9 @@ def test_the_changelog_begins_with_the_version_that_is_to_come() -> None:
 def test_the_kinds_of_proposal_and_their_modules_are_the_code_s() -> None:
     page = (ROOT / "docs/spec/governance.md").read_text()
     assert sorted(re.findall(r"^\| `([a-z_]+) \{", page, re.M)) == sorted(ACTIONS)
-    kinds_in: dict[str, set[str]] = {}
-    for kind, action in ACTIONS.items():
-        kinds_in.setdefault(action.execute.__module__, set()).add(kind)
-    shared = re.search(r"in a module of its own but for(.*?), which share one", page, re.S)
-    assert shared
-    assert [set(re.findall(r"`(\w+)`", shared[1]))] == [kinds for kinds in kinds_in.values() if len(kinds) > 1]
+    assert "in a module of its own" in page
+    modules = [action.execute.__module__ for action in ACTIONS.values()]
+    assert len(set(modules)) == len(modules)
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/howto/development.md"])
