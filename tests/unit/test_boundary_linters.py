@@ -70,6 +70,8 @@ def test_import_linter_accepts_the_code_as_it_is(tree: Path) -> None:
         ("dta/base/secret.py", "import abci_app.server", "only two modules"),
         ("dta/mpin/broken.py", "def ask():\n    import httpx", "reach no network"),
         ("dta/node/hooks/plan.py", "import subprocess", "reach no network"),
+        ("dta/login/server.py", "import dta.client.ledger.reads", "an authentication server knows neither"),
+        ("dta/login/broken.py", "def ask():\n    import dta.node.gateway", "an authentication server knows neither"),
         ("dta/node/doctor.py", "import pkcs11", "the token is the keystores' alone"),
         ("abci_app/state/broken.py", "import plyvel", "the database the storage's"),
     ],
