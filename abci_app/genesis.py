@@ -64,7 +64,7 @@ def genesis_id(
     state: params_pb2.GenesisState,
     documents: Sequence[identity_pb2.IdentityDocument] | None = None,
 ) -> bytes:
-    """``gid``: binds the chain and its genesis, founders' proofs and signatures left out (authority.md, Notation).
+    """``gid``: binds the chain and its genesis, founders' proofs and signatures left out (docs/spec/genesis.md).
 
     ``documents``: the founders', where the blocks in ``state`` are not signed yet and so can't be read; what
     ``state`` holds as their blocks then does not matter.

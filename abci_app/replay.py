@@ -1,4 +1,4 @@
-"""Replay protection: which bodies were included, kept until they expire (ledger.md, Transactions).
+"""Replay protection: which bodies were included, kept until they expire (docs/spec/transactions.md).
 
 The keys themselves are an index; one leaf for each expiry height holds their count and running hash.
 """

@@ -2,7 +2,7 @@
 
 Deadlines by time and by height take turns at going first, so that a flood of one kind does not starve the other.
 
-It only records what was already true: every message checks its deadlines itself (ledger.md, Time).
+It only records what was already true: every message checks its deadlines itself (docs/spec/state.md, A block).
 """
 
 from __future__ import annotations

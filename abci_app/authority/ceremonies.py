@@ -1,4 +1,4 @@
-"""How an attempt begins, ends and is followed by the next (authority.md, The ceremony)."""
+"""How an attempt begins, ends and is followed by the next (docs/spec/authority.md)."""
 
 from __future__ import annotations
 

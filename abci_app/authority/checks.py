@@ -1,4 +1,4 @@
-"""The proofs of a ceremony, held against its record: what each message is refused with (authority.md)."""
+"""The proofs of a ceremony, held against its record: what each message is refused with (docs/spec/authority.md)."""
 
 from __future__ import annotations
 

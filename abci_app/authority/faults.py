@@ -1,4 +1,4 @@
-"""What a party's fault costs it, for each kind of fault: one table (authority.md, The ceremony)."""
+"""What a party's fault costs it, for each kind of fault: one table (docs/spec/authority.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the dealings add up to: the public key and everybody's public share (authority.md, Finalise)."""
+"""What the dealings add up to: the public key and everybody's public share (docs/spec/authority.md)."""
 
 from __future__ import annotations
 

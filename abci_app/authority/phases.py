@@ -1,4 +1,4 @@
-"""The phase machine: what ceremonies do at the end of a block (authority.md, The ceremony).
+"""The phase machine: what ceremonies do at the end of a block (docs/spec/authority.md).
 
 A phase ends when everybody has acted, or with its window. Each ceremony stands alone: whatever goes wrong with one, a
 defect of ours too, fails that one.

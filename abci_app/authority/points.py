@@ -1,4 +1,4 @@
-"""One-time public keys: an ephemeral, a ceremony key or a transport key is used once, ever (authority.md)."""
+"""One-time public keys: an ephemeral, a ceremony key or a transport key is used once, ever (docs/spec/authority.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record of an attempt: what everything after it is hashed with (authority.md, The ceremony)."""
+"""The record of an attempt: what everything after it is hashed with (docs/spec/authority.md, Ceremony)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The numbers of a ceremony: thresholds, windows, confirmations (authority.md)."""
+"""The numbers of a ceremony: thresholds, windows, confirmations (docs/spec/authority.md)."""
 
 from __future__ import annotations
 

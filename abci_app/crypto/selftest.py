@@ -1,4 +1,4 @@
-"""Known answers that the pinned libraries must give before a node takes part (ledger.md, State and tree).
+"""Known answers that the pinned libraries must give before a node takes part.
 
 A library that is built, replaced or miscompiled into deciding otherwise would fork the chain: better not to start.
 Sources: Ed25519 RFC 8032 section 7.1 (test 2); SHA-256 FIPS 180-4 ("abc"); BLS the signature over 32 zero bytes of

@@ -1,7 +1,7 @@
 """Every statement that a signature, a commitment or a seal covers, written once (docs/spec).
 
 Provers (``dta``) and verifiers (the ledger) both build them here, so that a transcript exists in one place only.
-Everything is length-prefixed under a tag ``DTA-v1-...`` but the transaction's signed bytes, which ledger.md fixes.
+Everything is length-prefixed under a tag ``DTA-v1-...`` but the transaction's signed bytes (docs/spec/transactions.md).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PROOF_FIELDS = ("tx_key_proof", "node_key_proof", "bls_proof")
 
 
 def signed_tx_bytes(gid: bytes, signer: bytes, body: bytes) -> bytes:
-    """What a transaction's signature covers: ``tag | gid | len(signer) | signer | body`` (ledger.md, Transactions)."""
+    """What a transaction's signature covers, ``tag | gid | len(signer) | signer | body``: docs/spec/transactions.md."""
     return b"DTA-v1-tx" + gid + u32(len(signer)) + signer + body
 
 
@@ -75,7 +75,7 @@ def params_digest(params: params_pb2.Params) -> bytes:
 
 
 def bls_possession_statement(gid: bytes, identity: bytes, public_key: bytes) -> bytes:
-    """The message of a BLS proof of possession (authority.md, Identities' BLS keys)."""
+    """The message of a BLS proof of possession (docs/spec/identities.md, Document)."""
     return tagged("DTA-v1-bls-possession", gid, identity, public_key)
 
 
@@ -127,7 +127,7 @@ def key_commitment(context: bytes, key: bytes) -> bytes:
 
 
 def share_seal_info(context: bytes, index: int, commitment: bytes) -> bytes:
-    """HPKE ``info`` of share ``index`` sealed to a vault key (design.md, section 6)."""
+    """HPKE ``info`` of share ``index`` sealed to a vault key (docs/spec/custody.md, ``hsm-realm``)."""
     return tagged("DTA-v1-share-seal", context, u32(index), commitment)
 
 
@@ -154,7 +154,7 @@ def request_answers_digest(message: tx_pb2.RequestSecret) -> bytes:
 
 
 def custody_identity(gid: bytes, authority: bytes, principal: bytes, salt: bytes, policy: bytes) -> bytes:
-    """What a secret is encrypted to under a custody key (authority.md, Custody). 32 bytes.
+    """What a secret is encrypted to under a custody key (docs/spec/authority.md, Custody). 32 bytes.
 
     There is no CID in it, so it is known before the ciphertext; the salt is the order's nonce, which a principal uses
     once, so nobody else's order and no second one of hers has the same identity.

@@ -1,4 +1,4 @@
-"""Which transitions exist: one table for each thing that has a life (design.md, section 6)."""
+"""Which transitions exist: one table for each thing that has a life (docs/spec/custody.md)."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def complete(enum: Enum, table: Mapping[int, V], *, but: tuple[str, ...] = ()) -
 
 
 class Transitions(Mapping[int, tuple[int, ...]]):
-    """Which status may follow which (design.md, section 6). The first value of the enum, "unspecified", is none."""
+    """Which status may follow which (docs/spec/custody.md). The first value of the enum, "unspecified", is none."""
 
     def __init__(self, enum: Enum, table: Mapping[int, tuple[int, ...]]) -> None:
         names = {enum.Value(name): name for name in enum.keys()}  # noqa: SIM118

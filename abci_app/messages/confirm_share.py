@@ -1,4 +1,4 @@
-"""ConfirmShare: a member's hook proves that it holds a usable share (authority.md, Confirm)."""
+"""ConfirmShare: a member's hook proves that it holds a usable share (docs/spec/authority.md)."""
 
 from __future__ import annotations
 

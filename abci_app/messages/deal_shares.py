@@ -1,4 +1,4 @@
-"""DealShares: a dealer's commitments, its ephemeral, and a share for each member under a pad (authority.md, Deal)."""
+"""DealShares: a dealer's commitments, its ephemeral, a share for each member under a pad (docs/spec/authority.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The points of M-Pin, computed by the ledger from fields and never taken from a requester (authority.md, Extraction).
+"""The points of M-Pin, computed by the ledger from fields and never taken from a requester (docs/spec/mfa.md).
 
 What each point is of, in full: the suite, the chain (gid), the authority key, the realm, and the client, the server,
 or the client and the day. ``*_identity`` are the bytes that are hashed; in M-Pin's own words they *are* the identity.

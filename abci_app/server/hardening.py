@@ -1,4 +1,4 @@
-"""No core dumps of the application, and no debugger by other processes of the same user (design.md, section 10)."""
+"""No core dumps of the application, and no debugger by other processes of the same user (docs/spec/abci-server.md)."""
 
 from __future__ import annotations
 

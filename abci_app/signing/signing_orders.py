@@ -1,4 +1,4 @@
-"""Signing orders: who has to agree before a signing key signs, and what happens once it has (authority.md, Signing)."""
+"""Signing orders: who has to agree before a signing key signs, and what happens then (docs/spec/authority.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each fiduciary's node owes the ledger: the index that the hooks' planner scans (ledger.md, Hooks)."""
+"""What each fiduciary's node owes the ledger: the index that the hooks' planner scans (docs/spec/state.md)."""
 
 from __future__ import annotations
 

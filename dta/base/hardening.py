@@ -1,7 +1,7 @@
 """Nothing of a process's memory reaches a disk or a debugger: for every process of ours that may hold a secret.
 
-design.md, section 10. The limit on core dumps is inherited by what a process starts, CometBFT and Kubo among it; being
-not dumpable is not (exec(2) sets it anew), so each Python process says it for itself.
+The limit on core dumps is inherited by what a process starts, CometBFT and Kubo among it; being not dumpable is not
+(exec(2) sets it anew), so each Python process says it for itself.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``hsm-realm``: shares under keys that live in the fiduciaries' HSMs (design.md, section 6; docs/spec/custody.md).
+"""``hsm-realm``: shares under keys that live in the fiduciaries' HSMs (docs/spec/custody.md).
 
 The realm is one PRF key a vault and fiduciary; the vault's HPKE key is derived from it each time. An order's key is a
 random scalar, split t-of-n; each share is sealed to its fiduciary's vault key in the order's envelope. A fiduciary

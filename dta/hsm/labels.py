@@ -34,7 +34,7 @@ def vault(gid: bytes, vault_id: bytes) -> str:
 
 
 def receive(gid: bytes, attempt: bytes) -> str:
-    """The PRF key that receives shares in one attempt of a ceremony (authority.md, Derivation)."""
+    """The PRF key that receives shares in one attempt of a ceremony (docs/spec/authority.md)."""
     return _hashed("receive", gid, attempt)
 
 

@@ -1,4 +1,4 @@
-"""``dta start``: supervises the processes of a node (ledger.md, Processes), its own Kubo too where it has one.
+"""``dta start``: supervises a node's processes (docs/adr/0006-process-split.md), and its own Kubo where it has one.
 
 CometBFT and the application live and die together: losing an ABCI connection kills CometBFT, and an application that
 restarts must be asked for its height again. The agent is on its own: a PKCS#11 module that hangs or crashes takes

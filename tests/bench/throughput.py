@@ -1,7 +1,7 @@
 """Part ``throughput``: committed transactions a second of signed orders, as a ratio to CometBFT's own ``kvstore``.
 
-By ledger.md, Benchmark: hooks off, vaults opened beforehand; for both the same bytes a transaction, RPC method and
-batch, client, ``timeout_commit``, limits of mempool and block, recheck and indexer. Runs interleaved, medians.
+Hooks off, vaults opened beforehand; for both the same bytes a transaction, RPC method and batch, client,
+``timeout_commit``, limits of mempool and block, recheck and indexer. Runs interleaved, medians.
 """
 
 from __future__ import annotations

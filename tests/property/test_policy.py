@@ -98,7 +98,7 @@ def test_whatever_is_taken_is_a_tree_and_whatever_is_not_has_a_code(nodes: list[
         assert sorted(parents) == list(range(1, len(nodes)))
 
 
-# The cases that must work (design.md, section 6).
+# The cases that must work.
 A1, A2, A3, B1, B2, C1, C2, MANAGER = PEOPLE[:8]
 GROUP_A, GROUP_B, GROUP_C = (2, [A1, A2, A3]), (1, [B1, B2]), (2, [C1, C2])
 

@@ -6,8 +6,10 @@ Each rule is shown to fail on a page that breaks it.
 from __future__ import annotations
 
 import ast
+import io
 import re
 import subprocess
+import tokenize
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +27,7 @@ BASES = ("", "abci_app", "dta")
 
 NAMED_FILE = re.compile(r"(?<![\w./<>*-])((?:[\w.*-]+/)*[\w.*-]+\.(?:py|md|sh|proto|go|mod|template))(?![\w/-]|\.\w)")
 NAMED_PLACE = re.compile(r"`((?:abci_app|dta|docs|proto|scripts|tests|tools|config)/[\w./*-]*)`")
+NAMED_PAGE = re.compile(r"(?<![\w./-])((?:[\w-]+/)*[\w-]+\.md)\b")
 LINK = re.compile(r"\[[^\]]*\]\(([^)#:\s]+)(?:#[^)]*)?\)")
 NAMED_FUNCTION = re.compile(r"((?:[\w-]+/)*[\w-]+\.py):([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)")
 
@@ -50,6 +53,23 @@ def missing_places(root: Path) -> Iterator[str]:
         for name in dict.fromkeys(NAMED_FILE.findall(prose) + NAMED_PLACE.findall(prose)):
             if not found(root, page, name):
                 yield f"{page} names {name}"
+
+
+def said(source: str) -> str:
+    """Every string and comment of a module: docstrings, hints and what stands beside the code."""
+    # Since Python 3.12 the text of an f-string is a token of its own.
+    kinds = (tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", None))
+    return "\n".join(one.string for one in tokenize.generate_tokens(io.StringIO(source).readline) if one.type in kinds)
+
+
+def missing_pages(root: Path) -> Iterator[str]:
+    """Pages that a module of ours names, by their whole path, and the tree lacks."""
+    for module in tracked(root):
+        if module.suffix != ".py" or module.parts[0] not in ("abci_app", "dta"):
+            continue
+        for name in dict.fromkeys(NAMED_PAGE.findall(said((root / module).read_text()))):
+            if not (root / name).is_file():
+                yield f"{module} names {name}"
 
 
 def defined(path: Path) -> set[str]:
@@ -112,6 +132,12 @@ def test_every_file_that_a_page_names_is_there() -> None:
 
 def test_every_function_that_a_page_names_is_there() -> None:
     assert list(missing_functions(ROOT)) == []
+
+
+def test_every_page_that_a_module_names_is_there() -> None:
+    # The pages of others, named with where they are.
+    elsewhere = {"dta/blocks/daemon.py names docs/config.md"}
+    assert set(missing_pages(ROOT)) == elsewhere
 
 
 def test_the_picture_of_the_architecture_is_the_linter_s() -> None:
@@ -196,6 +222,12 @@ def test_a_function_that_is_gone_is_seen(tmp_path: Path) -> None:
     source = "C = 1\ndef f(): ...\nclass A:\n    x: int\n    async def g(self): ...\n"
     tree = repository(tmp_path, {"README.md": page, "dta/a.py": source})
     assert [line.split()[-1] for line in missing_functions(tree)] == ["a.py:h", "a.py:A.h", "b.py:f"]
+
+
+def test_a_page_that_a_module_names_and_that_is_gone_is_seen(tmp_path: Path) -> None:
+    source = '"""See docs/a.md, gone.md."""\nx = 1  # docs/gone.md, Part\nraise E(f"hint: docs/b/gone.md")\ny = a.md\n'
+    tree = repository(tmp_path, {"docs/a.md": "", "dta/a.py": source, "tests/a.py": "# gone.md"})
+    assert [line.split()[-1] for line in missing_pages(tree)] == ["gone.md", "docs/gone.md", "docs/b/gone.md"]
 
 
 def test_a_room_that_moved_is_seen() -> None:

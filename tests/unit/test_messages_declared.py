@@ -132,7 +132,7 @@ def test_the_page_of_parameters_is_the_table_of_parameters() -> None:
 
 
 def test_a_message_costs_one_module_and_one_line_of_the_registry() -> None:
-    """Cost of change (design.md, section 2): a module of its own, imported in one line and listed in one more."""
+    """Cost of change: a module of its own, imported in one line and listed in one more."""
     text = Path(registry.__file__).read_text()
     for name in SPECS:
         assert (Path(registry.__file__).parent / f"{name}.py").is_file()

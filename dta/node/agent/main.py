@@ -1,4 +1,4 @@
-"""The agent's process: ``python -m dta.node.agent.main --home DIR`` (ledger.md, Processes).
+"""The agent's process: ``python -m dta.node.agent.main --home DIR`` (docs/adr/0006-process-split.md).
 
 It alone has the HSM. It runs the hooks, keeps and serves blocks, and says every few seconds how it is
 (``run/agent-status.json``). SIGTERM and SIGINT end it in order; killed, it loses nothing.

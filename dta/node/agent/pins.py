@@ -1,4 +1,4 @@
-"""Which blocks a node keeps: a function of committed state (ledger.md, Envelopes)."""
+"""Which blocks a node keeps: a function of committed state (docs/spec/blocks.md, Pins follow state)."""
 
 from __future__ import annotations
 

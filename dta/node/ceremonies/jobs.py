@@ -1,4 +1,4 @@
-"""What a node's hook does in each phase of a ceremony (authority.md, The ceremony).
+"""What a node's hook does in each phase of a ceremony (docs/spec/authority.md).
 
 Each job reads committed state, and what it answers follows from it and the HSM alone, but for the proofs' randomness:
 a hook that forgot everything answers the same again.

@@ -1,4 +1,4 @@
-"""Destroys the HSM keys of ceremonies that are over (authority.md, Derivation): never too early, and surely at last.
+"""Destroys the HSM keys of ceremonies that are over (docs/spec/authority.md): never too early, and surely at last.
 
 A *deal* key goes once its dealing is committed: with it a dealer could derive its sub-dealing again and subtract back
 to its old share. A *receive* key goes when its attempt fails, or when a later epoch has taken over and this node has

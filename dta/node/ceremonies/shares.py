@@ -1,4 +1,4 @@
-"""This node's share of an epoch, opened from the ledger's dealings when it is needed: never on disk (authority.md)."""
+"""A node's share of an epoch, opened from the ledger's dealings when needed, never on disk (docs/spec/authority.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether this node is at the head of the chain: what it knows is what the others know (ledger.md, Hooks)."""
+"""Whether this node is at the head of the chain: what it knows is what the others know (docs/spec/custody.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is due from a fiduciary: a function of committed state and of nothing else (design.md, section 7)."""
+"""What is due from a fiduciary: a function of committed state and of nothing else (docs/spec/custody.md, The agent)."""
 
 from __future__ import annotations
 
