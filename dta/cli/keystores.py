@@ -12,7 +12,9 @@ from dta.base.keystore_config import KeystoreConfig
 from dta.client.identity.create import KeystorePlan
 from dta.client.identity.keys import place
 
-Hsm: TypeAlias = Annotated[str, typer.Option("--hsm", help="Where keys go: software, softhsm or pkcs11.")]
+Hsm: TypeAlias = Annotated[
+    str, typer.Option("--hsm", help="Where keys go: software, softhsm, pkcs11, or a kind that a package adds.")
+]
 Module: TypeAlias = Annotated[Path | None, typer.Option("--module", help="The token's PKCS#11 module.")]
 OwnModule: TypeAlias = Annotated[Path | None, typer.Option(help="Its PKCS#11 module.")]
 OwnToken: TypeAlias = Annotated[str, typer.Option(help="Its token's label.")]

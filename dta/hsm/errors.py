@@ -51,6 +51,13 @@ class BackendMissing(KeystoreError):
     default_hint = "kinds that ship: pkcs11, software; others come with the package that implements them"
 
 
+class BackendAmbiguous(KeystoreError):
+    """Several installed packages offer this kind of keystore: which one would get the keys is an accident."""
+
+    default_step = "configuration"
+    default_hint = "uninstall all but one of the packages that offer it (entry point group dta.keystores)"
+
+
 class ModuleMissing(KeystoreError):
     """There is no file at the module's path."""
 

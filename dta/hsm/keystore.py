@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol, cast
 
 from dta.base.keystore_config import KeystoreConfig
 from dta.base.secret import SecretBytes
-from dta.hsm.errors import BackendMissing, KeystoreError, LabelInvalid
+from dta.hsm.errors import BackendAmbiguous, BackendMissing, KeystoreError, LabelInvalid
 from dta.hsm.pin import Prompt, read_pin
 
 __all__ = [
@@ -105,8 +105,16 @@ def open_keystore(config: KeystoreConfig, *, prompt: Prompt | None = None, notic
 
 
 def backend(kind: str) -> Any:
-    """The class behind ``kind``. Raises BackendMissing."""
-    for entry in entry_points(group=ENTRY_POINT_GROUP):
-        if entry.name == kind:
-            return entry.load()
-    raise BackendMissing(f"there is no keystore of kind {kind!r}")
+    """The class behind ``kind``. Raises BackendMissing, or BackendAmbiguous where two packages claim the name."""
+    # One package may be seen twice (a checkout beside its installation): the same place is no second claim.
+    offered = {entry.value: entry for entry in entry_points(group=ENTRY_POINT_GROUP) if entry.name == kind}
+    if not offered:
+        raise BackendMissing(f"there is no keystore of kind {kind!r}")
+    if len(offered) > 1:
+        raise BackendAmbiguous(f"several packages offer keystores of kind {kind!r}: {', '.join(sorted(offered))}")
+    return offered.popitem()[1].load()
+
+
+def kinds() -> list[str]:
+    """The kinds of keystore that installed packages offer, sorted."""
+    return sorted({entry.name for entry in entry_points(group=ENTRY_POINT_GROUP)})

@@ -11,22 +11,30 @@ from dta.client.identity.document import KeyPlaces
 from dta.client.identity.keyring import Keyring, PromptFor
 from dta.hsm import labels, softhsm
 from dta.hsm.errors import PinFileMissing
-from dta.hsm.keystore import Keystore
+from dta.hsm.keystore import Keystore, kinds
 from dta.hsm.pin import read_pin
 from dta.hsm.sealed_file import DEFAULT_LOG2_N
 from dta.hsm.software import SoftwareKeystore
 
 KINDS = ("software", "pkcs11", "softhsm")
-"""How keystores are asked for. ``softhsm`` is ``pkcs11`` with SoftHSM2's module where distributions put it."""
+"""How keystores that ship are asked for, those of other packages by the names of their entry points. ``softhsm`` is
+``pkcs11`` with SoftHSM2's module where distributions put it."""
 
 
 def place(kind: str, *, path: Path, module: Path | None, token_label: str, pin_file: Path | None) -> KeystoreConfig:
-    """A keystore's configuration. ``path`` is a software keystore's, ``module`` and ``token_label`` a token's."""
+    """A keystore's configuration. ``path`` is a software keystore's, ``module`` and ``token_label`` a token's.
+
+    A back end of another package gets all of them and takes what it needs. Raises UsageError.
+    """
     pin_file = pin_file.expanduser().absolute() if pin_file is not None else None
     if kind == "software":
         return KeystoreConfig(kind, path=path.absolute(), pin_file=pin_file)
     if kind not in KINDS:
-        raise UsageError(f"there is no keystore of kind {kind!r}", hint="kinds: " + ", ".join(KINDS))
+        if kind not in (offered := kinds()):
+            hint = "kinds: " + ", ".join(dict.fromkeys([*KINDS, *offered]))
+            raise UsageError(f"there is no keystore of kind {kind!r}", hint=hint)
+        own_module = module.absolute() if module is not None else None
+        return KeystoreConfig(kind, path.absolute(), own_module, token_label, pin_file)
     found = module or (softhsm.find_module() if kind == "softhsm" else None)
     if found is None:
         hint = "install softhsm2, or give --module" if kind == "softhsm" else "give the token's PKCS#11 --module"
