@@ -1,1 +1,4 @@
-"""The M-Pin protocol, both sides, without any I/O (docs/spec/mfa.md): suites, PINs, tokens, agreement, refusals."""
+"""The M-Pin protocol, both sides (docs/spec/mfa.md): suites, PINs, tokens, agreement, refusals.
+
+There is no I/O here but that of ``python -m dta.mpin.vectors``, which reads the file that it is given.
+"""
