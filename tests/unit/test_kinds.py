@@ -1,15 +1,15 @@
-"""A type of transaction is whole, or one test says what is missing and where (CONTRIBUTING.md, A transaction type)."""
+"""A type of transaction, a kind of proposal is whole, or one test says what is missing and where (CONTRIBUTING.md)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.support.kinds import MessageType, declared, lacks
+from tests.support.kinds import ROOT, Kind, message_type_lacks, message_types, proposal_kind_lacks, proposal_kinds
 
-NOTE = MessageType("LeaveNote", "leave_note")
+NOTE = Kind("LeaveNote", "leave_note")
 WHOLE = {
     "proto/dta/v1/tx.proto": "message TxBody {\n  oneof message {\n    LeaveNote leave_note = 80;\n  }\n}\n",
     "abci_app/pb/dta/v1/tx_pb2.pyi": "class TxBody:\n    leave_note: LeaveNote\n",
@@ -24,12 +24,28 @@ WHOLE = {
 }
 
 
+MUTE = Kind("MuteByVote", "mute")
+WHOLE_PROPOSAL = {
+    "proto/dta/v1/governance.proto": "message Action {\n  oneof kind {\n    MuteByVote mute = 9;\n  }\n}\n",
+    "abci_app/pb/dta/v1/governance_pb2.pyi": "class Action:\n    mute: MuteByVote\n",
+    "abci_app/governance/actions.py": "_ALL = (mute.ACTION,)\n",
+    "abci_app/governance/mute.py": 'ACTION = Action(field="mute", message=pb.MuteByVote, codes=(Code.TOO_LOUD,))\n',
+    "abci_app/codes.py": '    TOO_LOUD = 129\n    Code.TOO_LOUD: ("too loud", False, "hush"),\n',
+    "docs/spec/governance.md": "| `mute { identity }` | it is loud | 129 TOO_LOUD |\n",
+    "tests/unit/test_mute.py": "assert propose(pb.MuteByVote()).code == Code.TOO_LOUD\n",
+}
+
+
 def missing_of(root: Path) -> list[str]:
-    return [sentence for kind in declared(root) for sentence in lacks(kind, root)]
+    return [sentence for kind in message_types(root) for sentence in message_type_lacks(kind, root)]
 
 
-def planted(root: Path, change: Callable[[dict[str, str]], object]) -> Path:
-    files = dict(WHOLE)
+def missing_of_proposals(root: Path) -> list[str]:
+    return [sentence for kind in proposal_kinds(root) for sentence in proposal_kind_lacks(kind, root)]
+
+
+def planted(root: Path, change: Callable[[dict[str, str]], object], whole: Mapping[str, str] = WHOLE) -> Path:
+    files = dict(whole)
     change(files)
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -45,15 +61,17 @@ def without(name: str, text: str) -> Callable[[dict[str, str]], object]:
     return change
 
 
-def test_no_message_type_lacks_anything() -> None:
-    root = Path(__file__).resolve().parents[2]
-    assert len(declared(root)) > 30
-    assert missing_of(root) == []
+def test_no_message_type_and_no_kind_of_proposal_lacks_anything() -> None:
+    assert len(message_types()) > 30
+    assert len(proposal_kinds()) > 8
+    assert [*missing_of(ROOT), *missing_of_proposals(ROOT)] == []
 
 
-def test_a_type_that_has_everything_lacks_nothing(tmp_path: Path) -> None:
-    assert declared(planted(tmp_path, lambda files: None)) == [NOTE]
-    assert missing_of(tmp_path) == []
+def test_what_has_everything_lacks_nothing(tmp_path: Path) -> None:
+    assert message_types(planted(tmp_path / "a", lambda files: None)) == [NOTE]
+    assert missing_of(tmp_path / "a") == []
+    assert proposal_kinds(planted(tmp_path / "b", lambda files: None, WHOLE_PROPOSAL)) == [MUTE]
+    assert missing_of_proposals(tmp_path / "b") == []
 
 
 @pytest.mark.parametrize(
@@ -94,3 +112,23 @@ def test_a_type_that_is_only_in_the_proto_is_told_all_that_it_takes(tmp_path: Pa
         "abci_app/pb", "abci_app/messages/registry.py", "abci_app/messages/registry.py",
         "tests/unit/test_leave_note.py", "abci_app/messages/leave_note.py",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("abci_app/pb/dta/v1/governance_pb2.pyi", "mute",
+         "abci_app/pb: does not know MuteByVote; run scripts/proto.sh"),
+        ("abci_app/governance/actions.py", "mute.ACTION,",
+         "abci_app/governance/actions.py: does not list mute.ACTION, at its place in Action's order"),
+        ("abci_app/governance/mute.py", 'field="mute"',
+         "abci_app/governance/mute.py: no module has the ACTION of mute"),
+        ("abci_app/codes.py", "    TOO_LOUD = 129\n", "abci_app/codes.py: TOO_LOUD has no number"),
+        ("docs/spec/governance.md", "mute {",
+         "docs/spec/governance.md: has no row of mute that says what is checked"),
+        ("tests/unit/test_mute.py", "pb.MuteByVote()", "tests/unit/test_mute.py: no test proposes a MuteByVote"),
+        ("tests/unit/test_mute.py", "Code.TOO_LOUD", "tests/unit/test_mute.py: no test is refused with TOO_LOUD"),
+    ],
+)  # fmt: skip
+def test_what_a_kind_of_proposal_lacks_is_named_with_its_file(tmp_path: Path, name: str, text: str, said: str) -> None:
+    assert missing_of_proposals(planted(tmp_path, without(name, text), WHOLE_PROPOSAL)) == [said]
