@@ -1,4 +1,4 @@
-"""docs/spec says what the code declares: state, codes, events and messages are made by scripts/pages.sh."""
+"""What says again what the code declares is made of it by scripts/pages.sh: parts of docs/spec, a file in Go."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import pytest
 from tests.support import pages
 
 
-def copied(directory: Path) -> Path:
-    for page, _ in pages.PARTS:
-        shutil.copy(pages.SPEC / page, directory / page)
-    return directory
+def copied(root: Path) -> Path:
+    for name in pages.wanted():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(pages.ROOT / name, root / name)
+    return root
 
 
 def test_the_pages_are_what_the_code_declares() -> None:
@@ -22,17 +23,23 @@ def test_the_pages_are_what_the_code_declares() -> None:
 
 @pytest.mark.parametrize(("page", "part"), pages.PARTS)
 def test_a_page_that_says_something_else_is_seen(tmp_path: Path, page: str, part: str) -> None:
-    directory = copied(tmp_path)
-    text = (directory / page).read_text()
+    place = copied(tmp_path) / "docs/spec" / page
     line = pages.PARTS[page, part]()[2]
-    assert text.count(line) >= 1
-    (directory / page).write_text(text.replace(line, line + " and more", 1))
-    assert pages.stale(directory) == [page]
+    assert line in place.read_text()
+    place.write_text(place.read_text().replace(line, line + " and more", 1))
+    assert pages.stale(tmp_path) == [f"docs/spec/{page}"]
+
+
+def test_a_verifier_in_go_that_knows_other_transactions_is_seen(tmp_path: Path) -> None:
+    place = copied(tmp_path) / pages.GO
+    assert "{33: 1, 34: 1, 35: 1, 40: 1}" in place.read_text()
+    place.write_text(place.read_text().replace("40: 1", "41: 1"))
+    assert pages.stale(tmp_path) == [pages.GO]
 
 
 @pytest.mark.parametrize("mark", ["<!-- made by scripts/pages.sh: codes -->\n", "<!-- end of codes -->\n"])
 def test_a_page_without_its_marks_is_refused(mark: str) -> None:
-    text = (pages.SPEC / "codes.md").read_text()
+    text = (pages.ROOT / "docs/spec/codes.md").read_text()
     for wrong in (text.replace(mark, ""), text + mark):
         with pytest.raises(ValueError, match="has not the two marks of codes"):
             pages.made("codes.md", wrong)

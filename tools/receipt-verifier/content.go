@@ -307,7 +307,7 @@ func (held *order) match(txs []verifiedTx) error {
 	return nil
 }
 
-// concerns: field 1 of the message is the order (fulfil, reject, request, close) or a request of it (the others).
+// concerns: the message names the order, or a request of it.
 func (held *order) concerns(tx []byte) bool {
 	signed, err := parse(tx)
 	if err != nil {
@@ -317,14 +317,14 @@ func (held *order) concerns(tx []byte) bool {
 	if err != nil {
 		return false
 	}
-	for _, number := range []protowire.Number{33, 34, 35, 40} {
-		if message, err := parse(body.blob(number)); err == nil && bytes.Equal(message.blob(1), held.id) {
+	for number, field := range aboutOrder {
+		if message, err := parse(body.blob(number)); err == nil && bytes.Equal(message.blob(field), held.id) {
 			return true
 		}
 	}
-	for _, number := range []protowire.Number{36, 37, 38, 39, 65} {
+	for number, field := range aboutRequest {
 		if message, err := parse(body.blob(number)); err == nil {
-			if _, shown := held.requests[string(message.blob(1))]; shown {
+			if _, shown := held.requests[string(message.blob(field))]; shown {
 				return true
 			}
 		}

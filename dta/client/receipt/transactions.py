@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Final
 
 from google.protobuf.message import Message
 
@@ -12,11 +13,22 @@ from abci_app.limits import ID_BYTES, MAX_TX_BYTES
 from abci_app.pb.dta.v1 import tx_pb2
 from dta.base.errors import JsonValue
 
-ABOUT_ORDER = ("fulfil_order", "reject_order", "request_secret", "close_order")
-"""Messages whose field ``order`` is the order they are about."""
 
-ABOUT_REQUEST = ("approve_request", "veto_request", "fulfil_secret", "report_share", "submit_unblinded")
-"""Messages whose field ``request`` is the request they are about."""
+def types_that_name(what: str) -> dict[int, int]:
+    """The types of transaction with a field of this name: their number in TxBody, and the field's number in them.
+
+    tools/receipt-verifier/about.go is made of it.
+    """
+    found = {}
+    for kind in tx_pb2.TxBody.DESCRIPTOR.oneofs_by_name["message"].fields:
+        field = kind.message_type.fields_by_name.get(what) if kind.message_type is not None else None
+        if field is not None:
+            found[kind.number] = field.number
+    return found
+
+
+ABOUT_ORDER: Final = types_that_name("order")
+ABOUT_REQUEST: Final = types_that_name("request")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +63,10 @@ def read_tx(tx: bytes) -> ReadTx | None:
 
 def concerns(read: ReadTx, order: bytes, requests: frozenset[bytes]) -> bool:
     """Whether a transaction names this order, or one of these requests of it."""
-    if read.kind in ABOUT_ORDER:
+    number = tx_pb2.TxBody.DESCRIPTOR.fields_by_name[read.kind].number
+    if number in ABOUT_ORDER:
         return bool(getattr(read.message, "order") == order)  # noqa: B009 - which message it is stands in ``kind``
-    return read.kind in ABOUT_REQUEST and getattr(read.message, "request") in requests  # noqa: B009
+    return number in ABOUT_REQUEST and getattr(read.message, "request") in requests  # noqa: B009
 
 
 def message_json(message: Message) -> dict[str, JsonValue]:
