@@ -34,7 +34,7 @@ from dta.client.ledger import requests
 from dta.client.ledger.rpc import Rpc
 from dta.hsm import softhsm
 from dta.localnet.actors import Demo
-from dta.localnet.network import DEFAULT_PORT_BASE, Network, Plan
+from dta.localnet.network import DEFAULT_PORT_BASE, Network, Plan, send_signal
 
 VICTIMS = ("application", "agent", "cometbft", "node")
 SECRET_BYTES = 64
@@ -193,7 +193,8 @@ class Chaos:
         pid = net.pid(node) if victim == "node" else net.child_pid(node, victim)
         if pid is None:
             return
-        os.kill(pid, signal.SIGKILL)
+        if not send_signal(pid, signal.SIGKILL):
+            return
         killed_at_s = time.monotonic()
         self.verdict.kills[victim] += 1
         if victim == "node":

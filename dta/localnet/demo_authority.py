@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -54,7 +53,7 @@ def ceremony(demo: Demo) -> Keys:
         for node in nodes:
             for key in (keys.custody, keys.signing, keys.mfa):
                 _by_node(demo, node, "authority", "accept", key, "--yes")
-        _kill(demo, killed)
+        demo.net.kill(killed)
         demo.tell.done(f"every operator consented, and fiduciary {killed} is gone (kill -9)")
         time.sleep(3.0)
         demo.net.start(killed)
@@ -144,14 +143,6 @@ def _vote(demo: Demo, proposal: str, voters: Sequence[int]) -> None:
         if _by_node(demo, node, "governance", "vote", proposal)["status"] != "open":
             return
     raise DemoFailed(f"proposal {proposal} is still open after every vote")
-
-
-def _kill(demo: Demo, node: int) -> None:
-    """kill -9 of a whole node: its supervisor and what that started, by their own pids."""
-    pids = [demo.net.pid(node), *(demo.net.child_pid(node, name) for name in ("agent", "cometbft", "application"))]
-    for pid in pids:
-        if pid is not None:
-            os.kill(pid, signal.SIGKILL)
 
 
 def start_again(demo: Demo, node: int) -> None:

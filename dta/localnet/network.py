@@ -278,11 +278,19 @@ class Network:
         pid = self.pid(node)
         if pid is None:
             return
-        os.kill(pid, signal.SIGTERM)
+        send_signal(pid, signal.SIGTERM)
         if not _gone_within(pid, timeout_s):
             self._say(f"node {node} did not stop in {timeout_s:.0f} s: killed")
-            os.kill(pid, signal.SIGKILL)
+            send_signal(pid, signal.SIGKILL)
             _gone_within(pid, 5.0)
+
+    def kill(self, node: int, *, supervisor: bool = True) -> None:
+        """kill -9 of a whole node, by its processes' own pids; without its ``supervisor`` they are started again."""
+        pids = [self.pid(node)] if supervisor else []
+        pids += [self.child_pid(node, name) for name in ("agent", "cometbft", "application")]
+        for pid in pids:
+            if pid is not None:
+                send_signal(pid, signal.SIGKILL)
 
     def pid(self, node: int) -> int | None:
         """The pid of a running node's supervisor, or None."""
@@ -311,7 +319,7 @@ class Network:
         pids = [(node, self.pid(node)) for node in self.nodes()]
         for _, pid in pids:
             if pid is not None:
-                os.kill(pid, signal.SIGTERM)
+                send_signal(pid, signal.SIGTERM)
         for node, pid in pids:
             if pid is not None and not _gone_within(pid, 30.0):
                 self.stop(node, timeout_s=0.0)
@@ -378,6 +386,15 @@ def _write_pin(path: Path) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_hex(8) + "\n")
+
+
+def send_signal(pid: int, number: signal.Signals) -> bool:
+    """Signal a process; False where it has gone by itself meanwhile, as children do with their supervisor."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _gone_within(pid: int, timeout_s: float) -> bool:

@@ -5,8 +5,6 @@ The tests depend on each other, in their order.
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -80,10 +78,7 @@ def test_four_make_a_custody_key_and_one_of_them_is_killed_in_each_phase(net: Ne
     assert len(waiting["last"]["waits_for"]) == 4
     consent(net, "safe")
     # Whatever phase it is in by then: the whole node dies, and forgets.
-    for process in ("agent", "application", "cometbft"):
-        pid = net.child_pid(KILLED, process)
-        if pid is not None:
-            os.kill(pid, signal.SIGKILL)
+    net.kill(KILLED, supervisor=False)
     made = wait_for(net, "safe", lambda shown: shown["status"] == "active")
     assert made["in_force"]["threshold"] == 3
     assert len(made["public_key_g2"]) == 192
