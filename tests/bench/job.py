@@ -120,10 +120,10 @@ class Job:
         }  # fmt: skip
 
     def _wanted(self, load: Load, words: Words) -> int:
-        """How many to prepare: one whole turn, what the time allows, and those that are under way at its end."""
-        per_s = min(self._per_s[words], load.under_way / self._turn_s[words])
-        count = 2 * load.under_way + int(self._plan.margin * per_s * (load.measure_s + load.warm_up_s))
-        return max(count, LEAST_PREPARED)
+        """How many to prepare: those that fly at first, a warm-up of one turn at least, and the same for measuring."""
+        per_s = self._plan.margin * min(self._per_s[words], load.under_way / self._turn_s[words])
+        parts = (max(load.under_way, int(per_s * seconds)) for seconds in (load.warm_up_s, load.measure_s))
+        return max(load.under_way + sum(parts), LEAST_PREPARED)
 
     def _burst(self, flights: Sequence[Flight], words: Words) -> float:
         began_s = time.monotonic()
