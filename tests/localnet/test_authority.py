@@ -89,7 +89,7 @@ def test_four_make_a_custody_key_and_one_of_them_is_killed_in_each_phase(net: Ne
     assert len(made["public_key_g2"]) == 192
     complete = wait_for(net, "safe", lambda shown: shown["in_force"]["confirmations"] == 4, 120)
     assert complete["in_force"]["margin"] == 1
-    assert complete["last"]["culprits"] == []
+    assert complete["last"]["faults"] == []
     for node in FOUNDERS:
         wait_until("the deal keys to be destroyed", lambda node=node: len(ceremony_labels(net, node)) == 1)
 

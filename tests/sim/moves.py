@@ -21,7 +21,7 @@ from abci_app.state.records import EXTRACTIONS, FIDUCIARIES, ORDERS, REQUESTS, V
 from abci_app.state.view import StateView
 from dta.crypto.extraction import make_transport
 from dta.crypto.scalar import SecretScalar
-from tests.sim.ceremonies import CeremonyMoves
+from tests.sim.ceremonies import CeremonyMoves, greatest_dispute
 from tests.sim.governance import GovernanceMoves
 from tests.sim.prelude import PRINCIPALS, Prelude, keys_of, vault_key
 from tests.sim.realms import RealmMoves
@@ -364,6 +364,7 @@ class Moves:
         message = self.rng.choice([
             tx_pb2.FulfilOrder(order=order or bytes(32)), tx_pb2.FulfilSecret(request=request or b"", sealed=SEALED),
             tx_pb2.ConfirmVaultErased(vault=bytes(32)), tx_pb2.RejectOrder(order=order or bytes(32), rejection=77),
+            greatest_dispute(self.rng),
         ])  # fmt: skip
         return self._tx(fiduciary, message, height, key=self.rng.choice([fiduciary.node_key, fiduciary.tx_key]))
 
