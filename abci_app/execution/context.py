@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from abci_app.block import Event, Time, ValidatorUpdate
 from abci_app.codes import Code
@@ -15,21 +16,36 @@ from abci_app.state.overlay import Overlay
 
 @dataclass(slots=True)
 class BlockScratch:
-    """What a block counts while it executes: in no leaf, gone at its end."""
+    """What a block counts while it executes: in no leaf, gone at its end.
+
+    What a transaction that fails has cost, and that its signer sent one, stays counted; the rest is undone with it.
+    """
 
     cost: int = 0
+    txs_of: dict[bytes, int] = field(default_factory=dict)
     registrations: list[bytes] = field(default_factory=list)
     """Those that succeeded: each one's sponsor, empty where it registered itself."""
     rotated: list[bytes] = field(default_factory=list)
-    txs_of: dict[bytes, int] = field(default_factory=dict)
     validator_updates: list[ValidatorUpdate] = field(default_factory=list)
     voted: dict[bytes, bytes] = field(default_factory=dict)
     """Proposals to count at the block's end, in order, and the last transaction that voted on each."""
 
 
+class Mark(NamedTuple):
+    """What :meth:`Context.undo` goes back to."""
+
+    events: int
+    registrations: int
+    rotated: int
+    validator_updates: int
+
+
 @dataclass(slots=True)
 class Context:
-    """One transaction, authenticated, in one block. ``identity`` is the signer's record, None while it registers."""
+    """One transaction, authenticated, in one block. ``identity`` is the signer's record, None while it registers.
+
+    ``item``: which result of a bundle it is, from 0; records name it beside the transaction.
+    """
 
     state: Overlay
     params: params_pb2.Params
@@ -40,12 +56,30 @@ class Context:
     signer: bytes = b""
     identity: identity_pb2.IdentityRecord | None = None
     tx_hash: bytes = b""
+    item: int = 0
     events: list[Event] = field(default_factory=list)
 
     @property
     def time_s(self) -> int:
         """Block time in whole seconds: what every deadline is compared with."""
         return self.time.seconds
+
+    def mark(self) -> Mark:
+        """From here on :meth:`undo` undoes: writes, events, what the block counts. One mark at a time."""
+        scratch = self.scratch
+        self.state.checkpoint()
+        return Mark(
+            len(self.events), len(scratch.registrations), len(scratch.rotated), len(scratch.validator_updates)
+        )
+
+    def undo(self, mark: Mark) -> None:
+        """Everything is as it was at ``mark``, the last one made."""
+        scratch = self.scratch
+        self.state.rollback()
+        del self.events[mark.events :]
+        del scratch.registrations[mark.registrations :]
+        del scratch.rotated[mark.rotated :]
+        del scratch.validator_updates[mark.validator_updates :]
 
     def emit(self, kind: str, id_: bytes, action: str, **attributes: bytes | int | str) -> None:
         """Add an event; see :func:`abci_app.events.event`."""

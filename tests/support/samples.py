@@ -152,4 +152,8 @@ def samples() -> list[Message]:
         ),
         mfa_pb2.IssuePermits(realm=ID, day=1, first=0, count=2),
         mfa_pb2.RevokeClient(realm=ID, client=OTHER),
+        tx_pb2.SubmitResults(results=[
+            tx_pb2.Result(fulfil_order=tx_pb2.FulfilOrder(order=ID)),
+            tx_pb2.Result(fulfil_secret=tx_pb2.FulfilSecret(request=OTHER, sealed=seal)),
+        ]),
     ]  # fmt: skip
