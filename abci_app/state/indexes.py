@@ -25,7 +25,8 @@ DEADLINE_TIME = _TABLE.index(
 )
 DEADLINE_HEIGHT = _TABLE.index(
     at("deadline-height/").u64("height").u8("kind").id("subject"),
-    one_for="an open order with an expiry height (the height after it); a closing vault that waits for its height",
+    one_for="an open order with an expiry height (the height after it); a closing vault that waits for its height;"
+    " a proposal that waits for its height",
 )
 SEEN = _TABLE.index(
     at("seen/").u64("expiry height").id("replay key"),
