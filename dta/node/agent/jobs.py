@@ -65,15 +65,23 @@ def _publish_vault_key(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> M
 
 def _erase_vault(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Message:
     del blocks
-    with tools.pin() as now:
+    with tools.pin_proven() as now:
         require_due(job, tools, now)
         vault = _find_vault(job.subject, now)
-        # Nothing undoes what follows: state must say it twice.
+        # Nothing undoes what follows: state must say it twice. The vault's record is proved, what is due is not.
         has_orders = any(True for _ in now.view.index_scan(keys.vault_orders(vault.id), limit=1))
-        if vault.status == custody_pb2.VAULT_STATUS_OPEN or has_orders:
+        if not _is_closed(vault, now) or has_orders:
             raise CannotAnswer("state says both that the vault is in use and that its key is to be destroyed")
     _custodian(tools, vault.custodian).erase(_context(tools), vault)
     return tx_pb2.ConfirmVaultErased(vault=vault.id)
+
+
+def _is_closed(vault: custody_pb2.VaultRecord, now: Pinned) -> bool:
+    """Whether the next block finds the vault's closing delay over, recorded by the sweep or not yet."""
+    is_over = now.time_s >= vault.closes_at_time_s and now.height + 1 >= vault.closes_at_height
+    return vault.status == custody_pb2.VAULT_STATUS_CLOSED or (
+        vault.status == custody_pb2.VAULT_STATUS_CLOSING and is_over
+    )
 
 
 def _fulfil_order(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Message:
@@ -99,8 +107,9 @@ def _fulfil_secret(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Messa
     receiver_key = _receiver_key(tools, request, order, blocks[request.keys_cid])
     custodian = _custodian(tools, order.custodian)
     context = _context(tools)
-    # A share that was sealed is out, whatever the ledger says to the transaction: so state is read again now.
-    with tools.pin() as now:
+    # A share that was sealed is out, whatever the ledger says to the transaction: so state is read again now,
+    # and believed only where it is proved.
+    with tools.pin_proven() as now:
         request, order = _releasable(job, tools, now)
         entrusted = _entrusted(order, now, blocks)
         try:

@@ -33,15 +33,15 @@ def perform(job: Job, tools: Tools, require: Require = require_due) -> Message:
     """The answer that ``job`` (SUBMIT_PARTIALS, SUBMIT_UNBLINDED, or FULFIL_SECRET under an authority key) owes.
 
     ``require`` raises NotDue unless the state of now still wants it, each time that state is read.
-    The share is opened first, which takes a while. Then state is read again and the partials are made from that: one
-    that was made is out, whatever the ledger says to the transaction. Raises NotDue, CannotAnswer, and what opening
-    the share raises.
+    The share is opened first, which takes a while. Then state is read again, proved, and the partials are made from
+    that: one that was made is out, whatever the ledger says to the transaction. Raises NotDue, CannotAnswer, and what
+    opening the share raises.
     """
     with tools.pin() as now:
         record, _ = _pending(job, tools, now, require)
         epoch = record.epoch
         share = tools.share_of(now.view, record.authority, epoch)
-    with tools.pin() as now:
+    with tools.pin_proven() as now:
         record, member = _pending(job, tools, now, require)
         if record.epoch != epoch:
             raise NotDue(str(job))  # another epoch took over meanwhile: planned again, with its share

@@ -1,7 +1,7 @@
 """What a node's hook does in each phase of a ceremony (authority.md, The ceremony).
 
-Each job reads committed state, and what it answers follows from it and the HSM alone, but for the proofs' randomness:
-a hook that forgot everything answers the same again.
+Each job reads committed state, proved, and what it answers follows from it and the HSM alone, but for the randomness of
+its proofs: a hook that forgot everything answers the same again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from dta.node.hooks.tools import Pinned, Tools, require_due
 def accept(job: Job, tools: Tools, random_bytes: RandomBytes = secrets.token_bytes) -> Message:
     """A key in the HSM for this attempt, and the public key of it that shares are encrypted to."""
     keystore = tools.keystore()
-    with KEYS, tools.pin() as now:
+    with KEYS, tools.pin_proven() as now:
         found = _load(job, tools, now)
         if found.record.kind != pb.CEREMONY_KIND_REFRESH and not found.me.consent_height:
             raise CannotAnswer("only a refresh is accepted without the operator's consent")
@@ -47,7 +47,7 @@ def deal(job: Job, tools: Tools, random_bytes: RandomBytes = secrets.token_bytes
     keystore = tools.keystore()
     # The deal key goes once the dealing is committed, and must never be made anew then: state is read, the key made
     # and used under the lock that the reaper takes.
-    with KEYS, tools.pin() as now:
+    with KEYS, tools.pin_proven() as now:
         found = _load(job, tools, now)
         _require_unchanged(found, now)
         record = found.record
@@ -72,7 +72,7 @@ def deal(job: Job, tools: Tools, random_bytes: RandomBytes = secrets.token_bytes
 
 def dispute(job: Job, tools: Tools, random_bytes: RandomBytes = secrets.token_bytes) -> Message:
     """Every share dealt to this node, opened; an accusation of each dealer whose share is wrong."""
-    with tools.pin() as now:
+    with tools.pin_proven() as now:
         found = _load(job, tools, now)
         _require_unchanged(found, now)
         dealt = [
@@ -107,7 +107,7 @@ def accuse(
 
 def confirm(job: Job, tools: Tools, random_bytes: RandomBytes = secrets.token_bytes) -> Message:
     """The proof that this node's share opens and is the one that the ledger published."""
-    with tools.pin() as now:
+    with tools.pin_proven() as now:
         found = _load(job, tools, now)
         try:
             share = shares.share_in(tools.keystore(), now.view, found)
