@@ -32,7 +32,7 @@ def test_a_page_that_says_something_else_is_seen(tmp_path: Path, page: str, part
 
 def test_a_verifier_in_go_that_knows_other_transactions_is_seen(tmp_path: Path) -> None:
     place = copied(tmp_path) / pages.GO
-    assert "{33: 1, 34: 1, 35: 1, 40: 1}" in place.read_text()
+    assert "{33: 1, 34: 1, 35: 1, 40: 1" in place.read_text()
     place.write_text(place.read_text().replace("40: 1", "41: 1"))
     assert pages.stale(tmp_path) == [pages.GO]
 
