@@ -36,6 +36,7 @@ class DecodedTx:
     body: bytes
     chain_id: str
     expires_at_height: int
+    made_at_height: int
     cost: int
     tx_hash: bytes
 
@@ -110,10 +111,14 @@ def _parse(tx: bytes, chain_id: str) -> DecodedTx:
     field = body.WhichOneof("message")
     if field is None:
         raise Refusal(Code.MALFORMED, "no message")
-    message = getattr(body, field)
+    message, spec = getattr(body, field), SPECS[field]
+    is_result = spec.message_class is MessageClass.RESULT
+    if body.made_at_height and not (is_result and body.made_at_height < body.expires_at_height):
+        raise Refusal(Code.MALFORMED, "made_at_height is of a result, and before its expiry")
     return DecodedTx(
         field=field, message=message, signer=signer, signature=signature, body=body_bytes, chain_id=body.chain_id,
-        expires_at_height=body.expires_at_height, cost=SPECS[field].cost(message), tx_hash=sha256(tx).digest(),
+        expires_at_height=body.expires_at_height, made_at_height=body.made_at_height, cost=spec.cost(message),
+        tx_hash=sha256(tx).digest(),
     )  # fmt: skip
 
 
@@ -166,8 +171,7 @@ def _check_newcomer(view: StateView, tx: DecodedTx) -> None:
 def _check_status(record: identity_pb2.IdentityRecord, tx: DecodedTx, time_s: int) -> None:
     if record.status == identity_pb2.IDENTITY_STATUS_REVOKED:
         raise Refusal(Code.SIGNER_REVOKED)
-    by_next_key = tx.spec.field in ("rotate_identity", "revoke_identity")
-    if by_next_key:
+    if tx.spec.by_next_key:
         return  # a rotation lifts a suspension and mends a document that ran out
     if record.status == identity_pb2.IDENTITY_STATUS_SUSPENDED:
         raise Refusal(Code.SIGNER_SUSPENDED)

@@ -18,7 +18,9 @@ class BlockScratch:
     """What a block counts while it executes: in no leaf, gone at its end."""
 
     cost: int = 0
-    registrations: int = 0
+    registrations: list[bytes] = field(default_factory=list)
+    """Those that succeeded: each one's sponsor, empty where it registered itself."""
+    rotated: list[bytes] = field(default_factory=list)
     txs_of: dict[bytes, int] = field(default_factory=dict)
     validator_updates: list[ValidatorUpdate] = field(default_factory=list)
     voted: dict[bytes, bytes] = field(default_factory=dict)

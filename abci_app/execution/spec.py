@@ -16,6 +16,7 @@ from abci_app.execution.context import Context
 from abci_app.pb.dta.v1 import identity_pb2
 from abci_app.state.collection import AnyCollection
 from abci_app.state.due import DueKind
+from abci_app.state.view import StateView
 
 M = TypeVar("M", bound=Message)
 
@@ -35,7 +36,9 @@ class MessageSpec(Generic[M]):
     about the microseconds that a node spends on it. ``writes`` is what it may touch of state, ``codes`` those
     it may be refused with once authenticated, ``events`` what it emits; tests hold it to all three.
     ``due`` says what a result answers, so that results are admitted only when they are owed. ``signing_key``
-    overrides whose key must have signed (registration, rotation, revocation).
+    overrides whose key must have signed (registration, rotation, revocation); ``by_next_key``: it is the one that the
+    signer's document commits to, which lifts a suspension. ``decides(view, signer, message)`` says of a decision what
+    it decides, by an id or nothing, where state names the signer for it, else None: no flood holds it up.
     """
 
     field: str
@@ -49,6 +52,8 @@ class MessageSpec(Generic[M]):
     events: tuple[Emitted, ...]
     due: Callable[[M], tuple[DueKind, bytes]] | None = None
     signing_key: Callable[[bytes, identity_pb2.IdentityRecord | None, M], bytes] | None = None
+    by_next_key: bool = False
+    decides: Callable[[StateView, bytes, M], bytes | None] | None = None
 
 
 def need_bytes(value: bytes, length: int, name: str) -> None:

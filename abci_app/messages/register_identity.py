@@ -10,12 +10,13 @@ from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec
 from abci_app.identities import documents
 from abci_app.pb.dta.v1 import identity_pb2, tx_pb2
-from abci_app.state.records import BLS_KEY_OWNERS, IDENTITIES, IDENTITY_HISTORY, TX_KEY_OWNERS
+from abci_app.state.records import BLS_KEY_OWNERS, FIDUCIARIES, IDENTITIES, IDENTITY_HISTORY, TX_KEY_OWNERS
 
 
 def _validate(message: tx_pb2.RegisterIdentity) -> None:
     if not 0 < len(message.envelope) <= limits.MAX_IDENTITY_ENVELOPE_BYTES:
         raise Refusal(Code.DOCUMENT_MALFORMED, f"envelope: 1 to {limits.MAX_IDENTITY_ENVELOPE_BYTES} bytes")
+    documents.read(message.envelope)
 
 
 def _signing_key(_gid: bytes, record: identity_pb2.IdentityRecord | None, message: tx_pb2.RegisterIdentity) -> bytes:
@@ -35,17 +36,29 @@ def _execute(context: Context, message: tx_pb2.RegisterIdentity) -> bytes:
         context.require(active, Code.SPONSOR_REQUIRED, "the sponsor is no active fiduciary")
     known = IDENTITIES.find(context.state, identity) is not None
     context.require(not known, Code.IDENTITY_EXISTS, identity.hex())
-    context.require(
-        context.scratch.registrations < context.params.max_registrations, Code.REGISTRATIONS_FULL
-    )
+    sponsor = context.signer if sponsored else b""
+    _require_room(context, sponsor)
     context.require(documents.valid_at(document, context.time_s), Code.DOCUMENT_NOT_VALID_NOW)
-    context.scratch.registrations += 1
     documents.check_proofs(context.gid, identity, read)
     documents.take_keys(context.state, identity, document)
     documents.write(context, identity, read, identity_pb2.IDENTITY_CHANGE_REGISTERED, founding=False)
     if sponsored:
         context.emit("fiduciary", context.signer, "sponsored", identity=identity)
+    context.scratch.registrations.append(sponsor)
     return identity
+
+
+def _require_room(context: Context, sponsor: bytes) -> None:
+    """Those that succeeded count. A sponsor has a part of its own, which nobody else takes; who registers itself has
+    room while the block holds fewer registrations than ``max_registrations``, of either kind.
+    """
+    done, most = context.scratch.registrations, context.params.max_registrations
+    if not sponsor:
+        context.require(len(done) < most, Code.REGISTRATIONS_FULL)
+        return
+    active = sum(record.status == identity_pb2.FIDUCIARY_STATUS_ACTIVE for record in FIDUCIARIES.all(context.state))
+    own = max(1, most // active)
+    context.require(done.count(sponsor) < own, Code.REGISTRATIONS_FULL, f"{own} of one sponsor")
 
 
 SPEC = MessageSpec(

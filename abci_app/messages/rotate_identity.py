@@ -15,6 +15,7 @@ from abci_app.state.records import BLS_KEY_OWNERS, IDENTITIES, IDENTITY_HISTORY,
 def _validate(message: tx_pb2.RotateIdentity) -> None:
     if not 0 < len(message.envelope) <= limits.MAX_IDENTITY_ENVELOPE_BYTES:
         raise Refusal(Code.DOCUMENT_MALFORMED, f"envelope: 1 to {limits.MAX_IDENTITY_ENVELOPE_BYTES} bytes")
+    documents.read(message.envelope)
 
 
 def _signing_key(gid: bytes, record: identity_pb2.IdentityRecord | None, message: tx_pb2.RotateIdentity) -> bytes:
@@ -39,13 +40,11 @@ def _execute(context: Context, message: tx_pb2.RotateIdentity) -> bytes:
     was_fiduciary = identity_pb2.ROLE_FIDUCIARY in record.roles
     is_fiduciary = identity_pb2.ROLE_FIDUCIARY in document.roles
     context.require(was_fiduciary == is_fiduciary, Code.DOCUMENT_CHAIN, "the fiduciary role can't be gained or lost")
-    context.require(
-        context.scratch.registrations < context.params.max_registrations, Code.REGISTRATIONS_FULL
-    )
-    context.scratch.registrations += 1
+    context.require(record.id not in context.scratch.rotated, Code.TOO_MANY, "one rotation a block")
     documents.check_proofs(context.gid, record.id, read)
     documents.take_keys(context.state, record.id, document)
     documents.write(context, record.id, read, identity_pb2.IDENTITY_CHANGE_ROTATED, founding=False)
+    context.scratch.rotated.append(record.id)
     return record.id
 
 
@@ -57,10 +56,12 @@ SPEC = MessageSpec(
     validate=_validate,
     execute=_execute,
     signing_key=_signing_key,
+    by_next_key=True,
+    decides=lambda _view, _signer, _message: b"",
     writes=(IDENTITIES, IDENTITY_HISTORY, TX_KEY_OWNERS, BLS_KEY_OWNERS),
     codes=(
         Code.DOCUMENT_MALFORMED, Code.NEXT_KEY_MISMATCH, Code.DOCUMENT_CHAIN, Code.DOCUMENT_NOT_VALID_NOW,
-        Code.REGISTRATIONS_FULL, Code.DOCUMENT_PROOF, Code.KEY_TAKEN,
+        Code.TOO_MANY, Code.DOCUMENT_PROOF, Code.KEY_TAKEN,
     ),
     events=(events.IDENTITY, events.FIDUCIARY_IDENTITY),
 )  # fmt: skip

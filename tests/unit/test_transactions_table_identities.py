@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from abci_app.codes import Code
-from abci_app.pb.dta.v1 import tx_pb2
+from abci_app.pb.dta.v1 import params_pb2, tx_pb2
 from tests.support.actors import Actor
 from tests.support.custody import Custody
 from tests.support.table import Table, by_principal, check_consumed
@@ -89,14 +89,9 @@ def an_identity_that_exists(custody: Custody) -> bytes:
 
 @case(Code.REGISTRATIONS_FULL)
 def more_registrations_than_a_block_takes(custody: Custody) -> bytes:
-    set_params(custody.chain, max_registrations=0)
-    return sponsored(custody, Actor("eve").enrol(custody.chain.gid))
-
-
-@case(Code.REGISTRATIONS_FULL)
-def more_rotations_than_a_block_takes(custody: Custody) -> bytes:
-    set_params(custody.chain, max_registrations=0)
-    return rotation(custody, custody.principal.next_document(custody.chain.gid))
+    set_params(custody.chain, max_registrations=0, registration=params_pb2.REGISTRATION_OPEN)
+    eve = Actor("eve")
+    return custody.chain.tx(eve, tx_pb2.RegisterIdentity(envelope=eve.enrol(custody.chain.gid)))
 
 
 @case(Code.DOCUMENT_NOT_VALID_NOW)
