@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final, TypeVar
 
 from abci_app.crypto import proofs, scalars
-from abci_app.crypto.curve import G1, G2, BadPoint, Point
+from abci_app.crypto.curve import G1, G1_BYTES, G2, SCALAR_BYTES, BadPoint, Point
 from abci_app.crypto.proofs import Equation, Statement
 from abci_app.hashing import u32
 
@@ -20,6 +20,19 @@ P = TypeVar("P", G1, G2)
 
 KNOWN_POINTS: Final = 1_024
 """How many points out of state stay decoded: an item's base is met once for each member."""
+
+
+UNBLINDED_PROOF_BYTES: Final = 2 * G1_BYTES + SCALAR_BYTES
+
+
+def possession_bytes(group: type[Point]) -> int:
+    """How long a proof of possession of a transport key in ``group`` is."""
+    return group.BYTES + SCALAR_BYTES
+
+
+def blinded_proof_bytes(group: type[Point]) -> int:
+    """How long the proof of a blinded partial in ``group`` is: an equation in G1, two in ``group``, two witnesses."""
+    return G1_BYTES + 2 * group.BYTES + 2 * SCALAR_BYTES
 
 
 @dataclass(frozen=True, slots=True)

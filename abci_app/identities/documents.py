@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from abci_app import canonical, envelope, limits, text
+from abci_app import canonical, cid, envelope, limits, text
 from abci_app.codes import Code
 from abci_app.crypto import bls, ed25519, hpke, statements
 from abci_app.errors import Refusal, StateBroken
@@ -58,14 +58,18 @@ def _check_form(document: identity_pb2.IdentityDocument) -> None:
     if is_fiduciary:
         need(ed25519.valid_public_key(document.node_key) and document.node_key != document.tx_key, "node_key")
     else:
-        need(not document.node_key and not document.node_key_proof, "node_key")
+        need(not document.node_key, "node_key")
     need(len(document.endpoints) <= limits.MAX_ENDPOINTS, "endpoints")
     for endpoint in document.endpoints:
         need(endpoint.kind == "gateway" and text.is_url(endpoint.url, limits.MAX_URL_CHARS), "endpoints")
     need(max(document.not_before_s, document.not_after_s) <= limits.MAX_TIME_S, "not_after_s")
     need(not document.not_after_s or document.not_before_s < document.not_after_s, "not_after_s")
     need(len(document.identity) in (0, limits.ID_BYTES), "identity")
-    need(bool(document.identity) == bool(document.previous_cid), "previous_cid")
+    need(cid.is_cid(document.previous_cid) if document.identity else not document.previous_cid, "previous_cid")
+    # What no key has signed yet; a length that is wrong is no proof of anything, and would be paid by everybody.
+    need(len(document.tx_key_proof) == limits.ED25519_SIGNATURE_BYTES, "tx_key_proof")
+    need(len(document.node_key_proof) == (limits.ED25519_SIGNATURE_BYTES if is_fiduciary else 0), "node_key_proof")
+    need(len(document.bls_proof) == limits.BLS_SIGNATURE_BYTES, "bls_proof")
 
 
 def check_proofs(gid: bytes, identity: bytes, read_document: ReadDocument) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from abci_app import events, limits
 from abci_app.authority import answers, extractions
+from abci_app.authority.proofs import check_blinded_form
 from abci_app.codes import Code
 from abci_app.crypto import hpke
+from abci_app.crypto.curve import G1
 from abci_app.custody import orders
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
@@ -69,6 +71,10 @@ def _validate(message: tx_pb2.FulfilSecret) -> None:
     need_bytes(message.request, limits.ID_BYTES, "request")
     if message.sealed and message.HasField("partial"):
         raise Refusal(Code.FIELD_INVALID, "a sealed share or a partial, not both")
+    if len(message.sealed) > limits.MAX_SEALED_ANSWER_BYTES:
+        raise Refusal(Code.FIELD_INVALID, f"sealed: at most {limits.MAX_SEALED_ANSWER_BYTES} bytes")
+    if message.HasField("partial"):
+        check_blinded_form(G1, message.partial)
 
 
 SPEC = MessageSpec(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from abci_app import cid, events, limits
 from abci_app.authority import extractions
 from abci_app.authority.extractions import Item
+from abci_app.authority.proofs import check_transport_form
 from abci_app.codes import Code
 from abci_app.crypto import ed25519, statements
+from abci_app.crypto.curve import G1
 from abci_app.custody import orders, policy
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
@@ -35,6 +37,7 @@ def _validate(message: tx_pb2.RequestSecret) -> None:
     if message.transport_key:
         if message.key_digests or message.keys_cid:
             raise Refusal(Code.BAD_REQUEST_KEYS, "a transport key, or keys for each fiduciary")
+        check_transport_form(G1, message.transport_key, message.possession)
         return
     if message.possession:
         raise Refusal(Code.BAD_REQUEST_KEYS, "possession of no transport key")

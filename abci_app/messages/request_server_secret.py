@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abci_app import events, limits
+from abci_app.authority.proofs import check_transport_form
 from abci_app.codes import Code
+from abci_app.crypto.curve import G2
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.mfa import issuing, realms
@@ -14,6 +16,7 @@ from abci_app.state.records import REALM_SERVERS
 def _validate(message: mfa_pb2.RequestServerSecret) -> None:
     need_bytes(message.realm, limits.ID_BYTES, "realm")
     need_bytes(message.nonce, limits.NONCE_BYTES, "nonce")
+    check_transport_form(G2, message.transport_key, message.proof)
 
 
 def _execute(context: Context, message: mfa_pb2.RequestServerSecret) -> bytes:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from abci_app import events, limits
 from abci_app.authority import answers, extractions
+from abci_app.authority.proofs import check_blinded_form
 from abci_app.codes import Code
+from abci_app.crypto.curve import G1, G1_BYTES, G2
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
@@ -17,13 +19,19 @@ def _validate(message: extraction_pb2.SubmitPartials) -> None:
     need_bytes(message.request, limits.ID_BYTES, "request")
     if not 1 <= len(message.partials) <= limits.MAX_EXTRACTION_ITEMS:
         raise Refusal(Code.BAD_ITEMS, f"1 to {limits.MAX_EXTRACTION_ITEMS}")
+    for partial in message.partials:
+        check_blinded_form(_group(partial), partial)
+
+
+def _group(partial: extraction_pb2.BlindedPartial) -> type[G1] | type[G2]:
+    """The group that c1 is in, as its length says."""
+    return G2 if len(partial.c1) > G1_BYTES else G1
 
 
 def _cost(message: extraction_pb2.SubmitPartials) -> int:
-    """By the group that c1 is in, as its length says: a partial of another length costs a refusal only."""
     cost = 300
     for partial in message.partials:
-        cost += extractions.BLINDED_COST_G2 if len(partial.c1) > limits.BLS_KEY_BYTES else extractions.BLINDED_COST_G1
+        cost += extractions.BLINDED_COST_G1 if _group(partial) is G1 else extractions.BLINDED_COST_G2
     return cost
 
 

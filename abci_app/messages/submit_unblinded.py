@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abci_app import events, limits
 from abci_app.authority import answers, extractions
+from abci_app.authority.proofs import check_unblinded_form
 from abci_app.codes import Code
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
@@ -22,6 +23,8 @@ def _validate(message: extraction_pb2.SubmitUnblinded) -> None:
     need_bytes(message.request, limits.ID_BYTES, "request")
     if not 1 <= len(message.partials) <= limits.MAX_EXTRACTION_ITEMS:
         raise Refusal(Code.BAD_ITEMS, f"1 to {limits.MAX_EXTRACTION_ITEMS}")
+    for partial in message.partials:
+        check_unblinded_form(partial)
 
 
 def _execute(context: Context, message: extraction_pb2.SubmitUnblinded) -> bytes:

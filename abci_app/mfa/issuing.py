@@ -11,7 +11,9 @@ from typing import Final
 
 from abci_app import limits
 from abci_app.authority import extractions
+from abci_app.authority.proofs import check_transport_form
 from abci_app.codes import Code
+from abci_app.crypto.curve import G1
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.execution.spec import need_bytes
@@ -58,6 +60,7 @@ def check_enrolments(realm: bytes, clients: Sequence[mfa_pb2.ClientEnrolment]) -
     for enrolment in clients:
         need_bytes(enrolment.client, limits.ID_BYTES, "client")
         need_bytes(enrolment.nonce, limits.NONCE_BYTES, "nonce")
+        check_transport_form(G1, enrolment.transport_key, enrolment.proof)
     if len({enrolment.client: True for enrolment in clients}) != len(clients):
         raise Refusal(Code.FIELD_INVALID, "a client is named twice")
 

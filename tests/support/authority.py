@@ -19,6 +19,7 @@ from abci_app.authority import extractions, proofs
 from abci_app.block import Changes, Time, TxResult
 from abci_app.crypto import scalars
 from abci_app.crypto.curve import G1, G2, ORDER
+from abci_app.crypto.extraction import UNBLINDED_PROOF_BYTES, blinded_proof_bytes
 from abci_app.execution.context import BlockScratch, Context
 from abci_app.pb.dta.v1 import authority_pb2, extraction_pb2, tx_pb2
 from abci_app.state.overlay import Overlay
@@ -34,6 +35,9 @@ from tests.support.chain import Chain
 MFA = authority_pb2.PURPOSE_MFA
 CUSTODY = authority_pb2.PURPOSE_CUSTODY
 SIGNING = authority_pb2.PURPOSE_SIGNING
+UNPROVED = extraction_pb2.UnblindedPartial(share=bytes(48), proof=bytes(UNBLINDED_PROOF_BYTES))
+UNPROVED_BLINDED = extraction_pb2.BlindedPartial(c1=bytes(48), c3=bytes(48), proof=bytes(blinded_proof_bytes(G1)))
+"""Partials of the right form that nobody made."""
 
 
 def scalar(*parts: object) -> int:

@@ -34,7 +34,7 @@ from dta.custodians.plugin import Extracted, PreparedOrder, PrepareInput, Recove
 from dta.node.ceremonies import extracting
 from dta.node.hooks.errors import CannotAnswer, NotDue
 from tests.support.actors import Actor, seeded
-from tests.support.authority import MFA, context_over, deal, install, open_mfa
+from tests.support.authority import MFA, UNPROVED, context_over, deal, install, open_mfa
 from tests.support.ceremonies import Consortium, consortium
 from tests.support.chain import Chain
 from tests.support.custody import single
@@ -278,5 +278,5 @@ def test_a_signature_by_three_of_four_under_a_key_from_a_ceremony() -> None:
     assert verify_min_sig(group.authority(key).public_key_g2, message, signed.signature)
     late = group.chain.founders[3]
     assert group.jobs(late) == [], "what is complete is owed by nobody"
-    stale = pb.SubmitUnblinded(request=request, epoch=1, partials=[pb.UnblindedPartial()])
+    stale = pb.SubmitUnblinded(request=request, epoch=1, partials=[UNPROVED])
     assert group.chain.result(late, stale).code == Code.EXTRACTION_ENDED

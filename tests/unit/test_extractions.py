@@ -29,6 +29,7 @@ from tests.support.authority import (
     CUSTODY,
     MFA,
     SIGNING,
+    UNPROVED,
     Dealt,
     answer,
     context_over,
@@ -241,7 +242,7 @@ def test_who_holds_no_share_or_answers_by_the_wrong_message_is_refused(world: Wo
     reshare(world.chain, world.dealt, [member.identity for member in world.members[:3]], 2)
     message = world.message(0)
     assert world.send(3, message) == Code.NOT_A_MEMBER
-    unblinded = pb.SubmitUnblinded(request=world.request, epoch=message.epoch, partials=[pb.UnblindedPartial()] * 2)
+    unblinded = pb.SubmitUnblinded(request=world.request, epoch=message.epoch, partials=[UNPROVED] * 2)
     assert world.send(0, unblinded) == Code.WRONG_FORM
     message.request = bytes(32)
     assert world.send(0, message) == Code.UNKNOWN_EXTRACTION

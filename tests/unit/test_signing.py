@@ -24,7 +24,7 @@ from abci_app.signing import signing_orders
 from abci_app.state.records import AUTHORITIES, COUNTERS, EXTRACTIONS, ORDERS, REQUESTS, SIGNINGS
 from tests.support import governance
 from tests.support.actors import Actor, seeded
-from tests.support.authority import CUSTODY, SIGNING, answer, install_new, message_of
+from tests.support.authority import CUSTODY, SIGNING, UNPROVED_BLINDED, answer, install_new, message_of
 from tests.support.chain import Chain
 from tests.support.custody import k_of, single
 
@@ -197,7 +197,8 @@ def test_a_signing_order_has_its_one_request(world: World) -> None:
     request = world.place()
     order = REQUESTS.get(world.chain.view, request).order
     message = tx_pb2.RequestSecret(
-        order=order, nonce=seeded("x"), beneficiary=world.alice.identity, transport_key=bytes(48)
+        order=order, nonce=seeded("x"), beneficiary=world.alice.identity, transport_key=bytes(48),
+        possession=bytes(80),
     )
     assert world.chain.run(world.alice, message).code == Code.NOT_ALLOWED
 
@@ -211,9 +212,9 @@ def test_a_share_that_is_wrong_or_blinded_or_of_another_request_never_counts(wor
     elsewhere: Any = message_of(world.chain.view, world.chain.gid, world.dealt, one, other)
     elsewhere.request = request
     assert world.chain.result(one, elsewhere).code == Code.BAD_PARTIAL
-    blinded = tx_pb2.FulfilSecret(request=request, epoch=1, partial=pb.BlindedPartial(c1=b"1"))
+    blinded = tx_pb2.FulfilSecret(request=request, epoch=1, partial=UNPROVED_BLINDED)
     assert world.chain.result(one, blinded).code == Code.WRONG_FORM
-    partials = pb.SubmitPartials(request=request, epoch=1, partials=[pb.BlindedPartial(c1=b"1")])
+    partials = pb.SubmitPartials(request=request, epoch=1, partials=[UNPROVED_BLINDED])
     assert world.chain.result(one, partials).code == Code.WRONG_FORM
     assert world.chain.result(one, right).code == Code.OK
     assert world.chain.result(one, right).code == Code.ALREADY_DONE
