@@ -1,57 +1,137 @@
 """What one node's mempool holds, as far as CheckTx must know. Not consensus: limits are enforced again in execution.
 
-CometBFT does not say when it drops a transaction, so the count is rebuilt at every recheck.
+CometBFT bounds its mempool by bytes and by count, and takes whatever comes first. So that nobody fills it for
+everybody, every transaction waits in one of three lanes, each with a share of the bytes (ledger.md, Proposals and
+mempool). CometBFT does not say when it drops a transaction: what waits is counted anew at every recheck.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
 
 from abci_app.block import Time
 from abci_app.codes import Code
 from abci_app.errors import Refusal
 
-DEFAULT_CAPACITY = 20_000
+MAX_TXS_BYTES: Final = 6 * 1024 * 1024
+MAX_TXS: Final = 20_000
+"""``max_txs_bytes`` and ``size`` of CometBFT's mempool (config/tendermint/config.toml.template)."""
+LEAST_FIDUCIARY_BYTES: Final = 64 * 1024
+MAX_DECISIONS_PER_IDENTITY: Final = 8
+
+
+class Lane(Enum):
+    """Which share a transaction waits in. Proposals take them in this order."""
+
+    DECISION = "decision"
+    RESULT = "result"
+    USER = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One transaction as its lane sees it.
+
+    ``subject``: what a decision decides, its kind included. ``is_counted``: whether it is one of the so many decisions
+    of its signer's current key. Both are of a decision only.
+    """
+
+    lane: Lane
+    signer: bytes
+    size_bytes: int
+    subject: bytes = b""
+    is_counted: bool = True
+
+
+class Decisions:
+    """The decisions among what waits: one for each identity and subject, so many of one identity."""
+
+    def __init__(self) -> None:
+        self._subjects: dict[tuple[bytes, bytes], bool] = {}
+        self._count_of: dict[bytes, int] = {}
+
+    def takes(self, one: Waiting) -> bool:
+        """Whether it still counts as a decision; a user's transaction otherwise."""
+        if (one.signer, one.subject) in self._subjects:
+            return False
+        return not one.is_counted or self._count_of.get(one.signer, 0) < MAX_DECISIONS_PER_IDENTITY
+
+    def add(self, one: Waiting) -> None:
+        """Count it."""
+        self._subjects[one.signer, one.subject] = True
+        if one.is_counted:
+            self._count_of[one.signer] = self._count_of.get(one.signer, 0) + 1
 
 
 class Mempool:
-    """Pending transactions by replay key, and how many each identity has.
+    """What waits, by replay key, and how much of each lane it takes up, in all and for each identity.
 
-    ``height`` and ``time`` are those of the last committed block. Users are refused with BUSY from three quarters
-    of the capacity on, so that hooks' results always find a place.
+    ``height`` and ``time`` are those of the last committed block. Of ``max_txs_bytes`` users have half, one of them a
+    sixteenth of the whole, decisions an eighth; the rest is for results, in equal parts for the active fiduciaries and
+    no part smaller than 64 KiB. A small transaction counts as the bytes that one of ``MAX_TXS`` may have: so a share of
+    the bytes is the same share of the count.
     """
 
-    def __init__(self, capacity: int = DEFAULT_CAPACITY) -> None:
-        self.capacity = capacity
+    def __init__(self, max_txs_bytes: int = MAX_TXS_BYTES) -> None:
         self.height = 0
         self.time = Time(0)
-        self._pending: dict[bytes, bytes] = {}
-        self._count_of: dict[bytes, int] = {}
-        self._answering: dict[bytes, bytes] = {}
+        self._least_bytes = -(-MAX_TXS_BYTES // MAX_TXS)
+        self._identity_bytes = max_txs_bytes // 16
+        users, decisions = max_txs_bytes // 2, max_txs_bytes // 8
+        self._most = {
+            Lane.DECISION: decisions, Lane.RESULT: max_txs_bytes - users - decisions, Lane.USER: users,
+        }  # fmt: skip
+        self._clear()
+
+    def _clear(self) -> None:
+        self._pending: dict[bytes, bool] = {}
+        self._taken = dict.fromkeys(Lane, 0)
+        self._taken_by: dict[tuple[Lane, bytes], int] = {}
+        self._decisions = Decisions()
+        self._fiduciaries: dict[bytes, bool] | None = None
 
     def begin_recheck(self, height: int, time: Time) -> None:
         """A block was committed: CometBFT now rechecks what is left, and the count begins anew."""
         self.height = height
         self.time = time
-        self._pending.clear()
-        self._count_of.clear()
-        self._answering.clear()
+        self._clear()
 
-    def admit(self, replay_key: bytes, signer: bytes, *, answers: bytes, is_recheck: bool) -> None:
-        """Count the transaction, or raise :class:`Refusal` (BUSY, TOO_MANY). Idempotent by replay key.
+    def fiduciary_bytes(self, fiduciary: bytes, active: Callable[[], Sequence[bytes]], owes: Callable[[], bool]) -> int:
+        """How many bytes of results may wait of this signer. ``active``: the active fiduciaries, asked once a height.
 
-        ``answers``: the state key of what a hook's result is due for, empty for users. One result for each waits:
-        since results are always admitted, a fiduciary could fill every mempool with answers to one question.
+        One that was removed and still owes something has the least; whoever is no fiduciary, nothing.
+        """
+        if self._fiduciaries is None:
+            self._fiduciaries = dict.fromkeys(active(), True)
+        if fiduciary in self._fiduciaries:
+            return max(LEAST_FIDUCIARY_BYTES, self._most[Lane.RESULT] // len(self._fiduciaries))
+        return LEAST_FIDUCIARY_BYTES if owes() else 0
+
+    def admit(self, replay_key: bytes, one: Waiting, most_bytes: int, *, is_recheck: bool) -> None:
+        """Count the transaction, or raise :class:`Refusal` (BUSY). Idempotent by replay key.
+
+        ``most_bytes``: of a result, what may wait of this fiduciary's. What was admitted stays at a recheck.
         """
         if replay_key in self._pending:
             return
-        count = self._count_of.get(signer, 0)
-        if answers:
-            if answers in self._answering:
-                raise Refusal(Code.TOO_MANY, "a result for it is pending")
-            self._answering[answers] = replay_key
-        elif not is_recheck:
-            if len(self._pending) >= self.capacity * 3 // 4:
-                raise Refusal(Code.BUSY)
-            if count >= self.capacity // 2:
-                raise Refusal(Code.TOO_MANY, "pending transactions")
-        self._pending[replay_key] = signer
-        self._count_of[signer] = count + 1
+        size_bytes = max(one.size_bytes, self._least_bytes)
+        lane = one.lane
+        if lane is Lane.DECISION:
+            has_room = is_recheck or self._taken[lane] + size_bytes <= self._most[lane]
+            if has_room and self._decisions.takes(one):
+                self._decisions.add(one)
+            else:
+                lane = Lane.USER
+        taken_by = self._taken_by.get((lane, one.signer), 0)
+        if not is_recheck and lane is not Lane.DECISION:
+            own = most_bytes if lane is Lane.RESULT else self._identity_bytes
+            if taken_by + size_bytes > own:
+                raise Refusal(Code.BUSY, f"{own} bytes of one signer's {lane.value}s may wait")
+            if self._taken[lane] + size_bytes > self._most[lane]:
+                raise Refusal(Code.BUSY, f"{self._most[lane]} bytes of {lane.value}s may wait")
+        self._pending[replay_key] = True
+        self._taken[lane] += size_bytes
+        self._taken_by[lane, one.signer] = taken_by + size_bytes

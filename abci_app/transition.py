@@ -10,19 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from abci_app import end_of_block, replay, signed
+from abci_app import admission, end_of_block, replay, signed
 from abci_app.block import Block, BlockResult, Time, TxResult
 from abci_app.codes import Code
 from abci_app.crypto import statements
 from abci_app.crypto.ed25519 import SignatureMemo
 from abci_app.errors import Refusal, StateBroken, UpgradeNeeded
 from abci_app.execution.context import BlockScratch, Context
-from abci_app.execution.spec import MessageClass
 from abci_app.genesis import init_chain
-from abci_app.mempool import Mempool
+from abci_app.mempool import Lane, Mempool
 from abci_app.params import PROTOCOL_VERSIONS
-from abci_app.state import due, records
-from abci_app.state.indexes import DUE
+from abci_app.state import records
 from abci_app.state.overlay import Overlay
 from abci_app.state.records import VALIDATOR_ADDRESSES
 from abci_app.state.view import StateView
@@ -57,8 +55,7 @@ def check_tx(view: StateView, tx: bytes, mempool: Mempool, *, recheck: bool) -> 
         _validate(tx, decoded)
         signed.authenticate(view, decoded, chain.gid, mempool.time.seconds, _MEMO)
         _DECODED.keep(tx, decoded)
-        answers = _require_due(view, decoded, mempool.time.seconds, mempool.height + 1)
-        mempool.admit(replay_key, decoded.signer, answers=answers, is_recheck=recheck)
+        admission.admit(view, mempool, decoded, replay_key, len(tx), is_recheck=recheck)
     except Refusal as refusal:
         return _refused(refusal, cost)
     return TxResult(code=Code.OK, gas_wanted=cost)
@@ -67,14 +64,14 @@ def check_tx(view: StateView, tx: bytes, mempool: Mempool, *, recheck: bool) -> 
 def prepare_proposal(
     view: StateView, txs: Sequence[bytes], *, max_tx_bytes: int, height: int, time: Time
 ) -> list[bytes]:
-    """The block to propose out of the mempool: hooks' results first, then users' in order, within bytes and cost."""
-    del time
+    """The block to propose out of the mempool: decisions first, then hooks' results, then users', within its bounds.
+
+    A result that is not due in this block is left out; so is what a block holds already.
+    """
     require_version(view)
     params, chain = records.params(view), records.chain(view)
-    results: list[tuple[bytes, int]] = []
-    users: list[tuple[bytes, int]] = []
+    candidates: list[admission.Candidate] = []
     taken: dict[bytes, bool] = {}
-    count_of: dict[bytes, int] = {}
     for tx in txs:
         try:
             decoded = signed.decode(tx, params, chain.chain_id, height, _DECODED)
@@ -83,22 +80,13 @@ def prepare_proposal(
         replay_key = statements.replay_key(chain.gid, decoded.signer, decoded.body)
         if replay_key in taken or signed.is_seen(view, decoded, replay_key):
             continue
-        count = count_of.get(decoded.signer, 0)
-        if count >= params.max_txs_per_identity:
-            continue
         taken[replay_key] = True
-        count_of[decoded.signer] = count + 1
-        queue = results if decoded.spec.message_class is MessageClass.RESULT else users
-        queue.append((tx, decoded.cost))
-    chosen: list[bytes] = []
-    bytes_left, cost_left = max_tx_bytes, params.max_block_cost
-    for tx, cost in results + users:
-        size_bytes = _size_in_block(tx)
-        if size_bytes <= bytes_left and cost <= cost_left:
-            chosen.append(tx)
-            bytes_left -= size_bytes
-            cost_left -= cost
-    return chosen
+        waiting = admission.waiting(view, decoded, _size_in_block(tx))
+        if waiting.lane is not Lane.RESULT or admission.is_due(view, decoded, time.seconds, height):
+            candidates.append(admission.Candidate(tx, decoded.cost, waiting))
+    return admission.choose(
+        candidates, max_bytes=max_tx_bytes, max_cost=params.max_block_cost, max_of_one=params.max_txs_per_identity
+    )
 
 
 def process_proposal(view: StateView, txs: Sequence[bytes], *, height: int, time: Time) -> bool:
@@ -201,16 +189,6 @@ def _count(context: Context, tx: signed.DecodedTx) -> None:
     count = context.scratch.txs_of.get(tx.signer, 0) + 1
     context.scratch.txs_of[tx.signer] = count
     context.require(count <= context.params.max_txs_per_identity, Code.TOO_MANY)
-
-
-def _require_due(view: StateView, tx: signed.DecodedTx, time_s: int, height: int) -> bytes:
-    """The key of what a result is due for, refused with NOT_DUE where nothing is; empty for users' transactions."""
-    if tx.spec.due is None:
-        return b""
-    kind, subject = tx.spec.due(tx.message)
-    if not due.is_due(view, tx.signer, kind, subject, time_s, height):
-        raise Refusal(Code.NOT_DUE, kind.name.lower())
-    return DUE.key(tx.signer, kind, subject)
 
 
 def _record_misbehaviour(context: Context, block: Block) -> None:

@@ -10,6 +10,7 @@ from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
 from abci_app.state.records import DECISIONS, ORDERS, REQUESTS
+from abci_app.state.view import StateView
 
 
 def _validate(message: tx_pb2.ApproveRequest) -> None:
@@ -34,6 +35,15 @@ def _execute(context: Context, message: tx_pb2.ApproveRequest) -> bytes:
     return b""
 
 
+def _decides(view: StateView, signer: bytes, message: tx_pb2.ApproveRequest) -> bytes | None:
+    request = REQUESTS.read(view, message.request)
+    if request is None or request.status != custody_pb2.REQUEST_STATUS_PENDING:
+        return None
+    order = ORDERS.read(view, request.order)
+    named = order is not None and signer in policy.parties(order.policy)
+    return request.id if named and not DECISIONS.exists(view, request.id, signer) else None
+
+
 SPEC = MessageSpec(
     field="approve_request",
     message=tx_pb2.ApproveRequest,
@@ -41,6 +51,7 @@ SPEC = MessageSpec(
     cost=lambda _: 400,
     validate=_validate,
     execute=_execute,
+    decides=_decides,
     writes=(ORDERS, REQUESTS, DECISIONS, *extractions.START_WRITES),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_REQUEST, Code.ORDER_NOT_OPEN, Code.REQUEST_NOT_OPEN, Code.DEADLINE_PASSED,

@@ -12,6 +12,7 @@ from abci_app.state import due
 from abci_app.state.due import DueKind
 from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, DUE
 from abci_app.state.records import VAULT_KEYS, VAULTS
+from abci_app.state.view import StateView
 
 
 def _execute(context: Context, message: tx_pb2.CancelCloseVault) -> bytes:
@@ -35,6 +36,12 @@ def _execute(context: Context, message: tx_pb2.CancelCloseVault) -> bytes:
     return b""
 
 
+def _decides(view: StateView, signer: bytes, message: tx_pb2.CancelCloseVault) -> bytes | None:
+    vault = VAULTS.read(view, message.vault)
+    named = vault is not None and vault.principal == signer and vault.status == custody_pb2.VAULT_STATUS_CLOSING
+    return vault.id if vault is not None and named else None
+
+
 SPEC = MessageSpec(
     field="cancel_close_vault",
     message=tx_pb2.CancelCloseVault,
@@ -42,6 +49,7 @@ SPEC = MessageSpec(
     cost=lambda _: 500,
     validate=lambda message: need_bytes(message.vault, limits.ID_BYTES, "vault"),
     execute=_execute,
+    decides=_decides,
     writes=(VAULTS, DUE, DEADLINE_TIME, DEADLINE_HEIGHT),
     codes=(Code.FIELD_INVALID, Code.UNKNOWN_VAULT, Code.NOT_PRINCIPAL, Code.VAULT_NOT_CLOSING),
     events=(events.VAULT,),

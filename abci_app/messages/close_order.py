@@ -14,6 +14,7 @@ from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
 from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, DUE, OPEN_REQUESTS, VAULT_ORDERS
 from abci_app.state.records import COUNTERS, ORDERS, REQUESTS
+from abci_app.state.view import StateView
 
 
 def _execute(context: Context, message: tx_pb2.CloseOrder) -> bytes:
@@ -30,6 +31,12 @@ def _execute(context: Context, message: tx_pb2.CloseOrder) -> bytes:
     return b""
 
 
+def _decides(view: StateView, signer: bytes, message: tx_pb2.CloseOrder) -> bytes | None:
+    order = ORDERS.read(view, message.order)
+    open_ = (custody_pb2.ORDER_STATUS_PLACED, custody_pb2.ORDER_STATUS_ACTIVE)
+    return order.id if order is not None and order.principal == signer and order.status in open_ else None
+
+
 SPEC = MessageSpec(
     field="close_order",
     message=tx_pb2.CloseOrder,
@@ -37,6 +44,7 @@ SPEC = MessageSpec(
     cost=lambda _: 600,
     validate=lambda message: need_bytes(message.order, limits.ID_BYTES, "order"),
     execute=_execute,
+    decides=_decides,
     writes=(
         ORDERS, REQUESTS, COUNTERS, DUE, DEADLINE_TIME, DEADLINE_HEIGHT,
         OPEN_REQUESTS, VAULT_ORDERS, *extractions.END_WRITES,

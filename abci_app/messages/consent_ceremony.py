@@ -10,6 +10,7 @@ from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.identities import documents
 from abci_app.pb.dta.v1 import authority_pb2
 from abci_app.state.records import CEREMONIES, CEREMONY_PARTIES
+from abci_app.state.view import StateView
 
 
 def _validate(message: authority_pb2.ConsentCeremony) -> None:
@@ -36,6 +37,15 @@ def _execute(context: Context, message: authority_pb2.ConsentCeremony) -> bytes:
     return b""
 
 
+def _decides(view: StateView, signer: bytes, message: authority_pb2.ConsentCeremony) -> bytes | None:
+    ceremony = CEREMONIES.read(view, message.ceremony)
+    if ceremony is None or ceremony.phase != authority_pb2.CEREMONY_PHASE_CONSENT:
+        return None
+    party = parties.find(view, ceremony.id, signer)
+    waited_for = party is not None and not party.consent_height and not party.declined
+    return ceremony.id if waited_for else None
+
+
 SPEC = MessageSpec(
     field="consent_ceremony",
     message=authority_pb2.ConsentCeremony,
@@ -43,6 +53,7 @@ SPEC = MessageSpec(
     cost=lambda _: 200,
     validate=_validate,
     execute=_execute,
+    decides=_decides,
     writes=(CEREMONIES, CEREMONY_PARTIES),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_CEREMONY, Code.WRONG_PHASE, Code.NOT_IN_CEREMONY, Code.ALREADY_DONE,

@@ -9,7 +9,8 @@ from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.mfa import issuing, realms
 from abci_app.pb.dta.v1 import mfa_pb2
-from abci_app.state.records import REALM_CLIENTS
+from abci_app.state.records import REALM_CLIENTS, REALMS
+from abci_app.state.view import StateView
 
 
 def _validate(message: mfa_pb2.RevokeClient) -> None:
@@ -32,6 +33,15 @@ def _execute(context: Context, message: mfa_pb2.RevokeClient) -> bytes:
     return b""
 
 
+def _decides(view: StateView, signer: bytes, message: mfa_pb2.RevokeClient) -> bytes | None:
+    realm = REALMS.read(view, message.realm)
+    if realm is None or realm.terms.registrar != signer:
+        return None
+    client = REALM_CLIENTS.read(view, realm.id, message.client)
+    enrolled = client is not None and client.status == mfa_pb2.MFA_CLIENT_STATUS_ENROLLED
+    return realm.id + message.client if enrolled else None
+
+
 SPEC = MessageSpec(
     field="revoke_client",
     message=mfa_pb2.RevokeClient,
@@ -39,6 +49,7 @@ SPEC = MessageSpec(
     cost=lambda _: 400,
     validate=_validate,
     execute=_execute,
+    decides=_decides,
     writes=(REALM_CLIENTS, *issuing.CANCEL_WRITES),
     codes=(Code.FIELD_INVALID, Code.UNKNOWN_REALM, Code.NOT_REGISTRAR, Code.UNKNOWN_CLIENT, Code.ALREADY_DONE),
     events=(events.EXTRACTION, events.CLIENT_REVOKED),

@@ -14,6 +14,7 @@ from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.governance import proposals, validators
 from abci_app.pb.dta.v1 import identity_pb2, tx_pb2
 from abci_app.state.records import FIDUCIARIES, VALIDATOR_ADDRESSES, VALIDATOR_CHANGES, VALIDATOR_KEY_OWNERS
+from abci_app.state.view import StateView
 
 
 def _validate(message: tx_pb2.RotateValidatorKey) -> None:
@@ -38,6 +39,12 @@ def _execute(context: Context, message: tx_pb2.RotateValidatorKey) -> bytes:
     return message.key
 
 
+def _decides(view: StateView, signer: bytes, _message: tx_pb2.RotateValidatorKey) -> bytes | None:
+    fiduciary = FIDUCIARIES.read(view, signer)
+    active = fiduciary is not None and fiduciary.status == identity_pb2.FIDUCIARY_STATUS_ACTIVE
+    return b"" if active else None
+
+
 SPEC = MessageSpec(
     field="rotate_validator_key",
     message=tx_pb2.RotateValidatorKey,
@@ -45,6 +52,7 @@ SPEC = MessageSpec(
     cost=lambda _: 2_000,
     validate=_validate,
     execute=_execute,
+    decides=_decides,
     writes=(FIDUCIARIES, VALIDATOR_KEY_OWNERS, VALIDATOR_ADDRESSES, VALIDATOR_CHANGES),
     codes=(
         Code.FIELD_INVALID, Code.NOT_FIDUCIARY, Code.VALIDATOR_KEY_USED, Code.VALIDATOR_KEY_PROOF,

@@ -28,6 +28,7 @@ SPEC = MessageSpec(
     cost=lambda _: 200,
     validate=lambda _: None,
     execute=_execute,
+    decides=lambda _view, _signer, _message: b"",
     writes=(IDENTITIES, IDENTITY_HISTORY),
     codes=(),
     events=(events.IDENTITY, events.FIDUCIARY_IDENTITY),

@@ -11,6 +11,7 @@ from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
 from abci_app.state.indexes import DEADLINE_TIME, DUE, OPEN_REQUESTS, VAULT_ORDERS
 from abci_app.state.records import COUNTERS, DECISIONS, ORDERS, REQUESTS
+from abci_app.state.view import StateView
 
 
 def _validate(message: tx_pb2.VetoRequest) -> None:
@@ -37,6 +38,16 @@ def _execute(context: Context, message: tx_pb2.VetoRequest) -> bytes:
     return b""
 
 
+def _decides(view: StateView, signer: bytes, message: tx_pb2.VetoRequest) -> bytes | None:
+    request = REQUESTS.read(view, message.request)
+    stoppable = (custody_pb2.REQUEST_STATUS_PENDING, custody_pb2.REQUEST_STATUS_GRANTED)
+    if request is None or request.status not in stoppable:
+        return None
+    order = ORDERS.read(view, request.order)
+    named = order is not None and signer in policy.vetoers(order.policy, order.principal)
+    return request.id if named else None
+
+
 SPEC = MessageSpec(
     field="veto_request",
     message=tx_pb2.VetoRequest,
@@ -44,6 +55,7 @@ SPEC = MessageSpec(
     cost=lambda _: 400,
     validate=_validate,
     execute=_execute,
+    decides=_decides,
     writes=(
         ORDERS, REQUESTS, DECISIONS, DUE, DEADLINE_TIME, OPEN_REQUESTS, VAULT_ORDERS,
         COUNTERS, *extractions.END_WRITES,

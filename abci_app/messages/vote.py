@@ -8,8 +8,9 @@ from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.governance import proposals
 from abci_app.identities import documents
-from abci_app.pb.dta.v1 import governance_pb2
-from abci_app.state.records import PROPOSALS, VOTES
+from abci_app.pb.dta.v1 import governance_pb2, identity_pb2
+from abci_app.state.records import FIDUCIARIES, PROPOSALS, VOTES
+from abci_app.state.view import StateView
 
 
 def _validate(message: governance_pb2.Vote) -> None:
@@ -28,6 +29,15 @@ def _execute(context: Context, message: governance_pb2.Vote) -> bytes:
     return b""
 
 
+def _decides(view: StateView, signer: bytes, message: governance_pb2.Vote) -> bytes | None:
+    proposal, voter = PROPOSALS.read(view, message.proposal), FIDUCIARIES.read(view, signer)
+    if proposal is None or proposal.status != governance_pb2.PROPOSAL_STATUS_OPEN:
+        return None
+    if voter is None or voter.status != identity_pb2.FIDUCIARY_STATUS_ACTIVE:
+        return None
+    return None if VOTES.exists(view, proposal.id, signer) else proposal.id
+
+
 SPEC = MessageSpec(
     field="vote",
     message=governance_pb2.Vote,
@@ -35,6 +45,7 @@ SPEC = MessageSpec(
     cost=lambda _: 3_000,
     validate=_validate,
     execute=_execute,
+    decides=_decides,
     writes=(PROPOSALS, VOTES),
     codes=(
         Code.FIELD_INVALID, Code.NOT_FIDUCIARY, Code.UNKNOWN_PROPOSAL, Code.PROPOSAL_NOT_OPEN,

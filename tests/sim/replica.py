@@ -53,7 +53,7 @@ class Replica:
         """Cold caches: no remembered signature or transaction, no pending counts."""
         self._memo = SignatureMemo(max_entries=5)
         self._decoded = TxMemo(max_bytes=4_000)
-        self._mempool = Mempool(capacity=24)
+        self._mempool = Mempool(max_txs_bytes=40_000)
         self._mempool.begin_recheck(self._state.height, self._time)
 
     def _my_memo(self) -> None:

@@ -129,9 +129,13 @@ class Actor:
         return self.sealed_document(gid, document, self.generation + 1)
 
 
-def body_bytes(chain_id: str, message: Message, expires_at_height: int, salt: bytes) -> bytes:
+def body_bytes(
+    chain_id: str, message: Message, expires_at_height: int, salt: bytes, made_at_height: int = 0
+) -> bytes:
     """A transaction's body around ``message``."""
-    body = tx_pb2.TxBody(chain_id=chain_id, expires_at_height=expires_at_height, salt=salt)
+    body = tx_pb2.TxBody(
+        chain_id=chain_id, expires_at_height=expires_at_height, salt=salt, made_at_height=made_at_height
+    )
     for oneof_field in tx_pb2.TxBody.DESCRIPTOR.oneofs_by_name["message"].fields:
         if oneof_field.message_type is message.DESCRIPTOR:
             getattr(body, oneof_field.name).CopyFrom(message)

@@ -1,59 +1,177 @@
-"""What waits in a node's mempool: who finds a place, and who can't take it from others."""
+"""What waits in a node's mempool: three lanes, each with its share of the bytes, and who finds a place in which."""
 
 from __future__ import annotations
+
+import tomllib
+from itertools import count
 
 import pytest
 
 from abci_app.block import Time
 from abci_app.codes import Code
 from abci_app.errors import Refusal
-from abci_app.mempool import Mempool
-from abci_app.pb.dta.v1 import tx_pb2
+from abci_app.mempool import (
+    LEAST_FIDUCIARY_BYTES,
+    MAX_DECISIONS_PER_IDENTITY,
+    MAX_TXS,
+    MAX_TXS_BYTES,
+    Lane,
+    Mempool,
+    Waiting,
+)
+from dta.node.tendermint_config import load_template
 from tests.support.world import fresh_custody, nonce
 
-
-def admitted(mempool: Mempool, tag: object, signer: bytes = b"a", answers: bytes = b"", recheck: bool = False) -> int:
-    try:
-        mempool.admit(nonce(tag), signer, answers=answers, is_recheck=recheck)
-    except Refusal as refusal:
-        return int(refusal.code)
-    return 0
+KIB = 1024
+SIXTEENTH = MAX_TXS_BYTES // 16
+REST = MAX_TXS_BYTES - MAX_TXS_BYTES // 2 - MAX_TXS_BYTES // 8
+_TAGS = count()
 
 
-def test_users_are_refused_from_three_quarters_on_and_results_are_not() -> None:
-    mempool = Mempool(capacity=8)
-    codes = [admitted(mempool, n, bytes([n])) for n in range(8)]
-    assert codes == [Code.OK] * 6 + [Code.BUSY] * 2
-    assert [admitted(mempool, ("r", n), bytes([n]), answers=bytes([n])) for n in range(20)] == [Code.OK] * 20
-    assert admitted(mempool, 0) == Code.OK, "what is pending is pending"
+class Pool:
+    """A mempool, and codes instead of exceptions."""
+
+    def __init__(self, max_txs_bytes: int = MAX_TXS_BYTES) -> None:
+        self.mempool = Mempool(max_txs_bytes)
+
+    def _admit(self, tag: object, one: Waiting, most_bytes: int = 0, recheck: bool = False) -> int:
+        try:
+            self.mempool.admit(nonce(tag), one, most_bytes, is_recheck=recheck)
+        except Refusal as refusal:
+            return int(refusal.code)
+        return 0
+
+    def user(self, signer: bytes, size_bytes: int, tag: object = None, recheck: bool = False) -> int:
+        waiting = Waiting(Lane.USER, signer, size_bytes)
+        return self._admit(next(_TAGS) if tag is None else tag, waiting, recheck=recheck)
+
+    def decision(self, signer: bytes, subject: bytes, size_bytes: int = 400, counted: bool = True) -> int:
+        return self._admit(next(_TAGS), Waiting(Lane.DECISION, signer, size_bytes, subject, counted))
+
+    def result(self, signer: bytes, size_bytes: int, active: list[bytes], owes: bool = True) -> int:
+        most = self.mempool.fiduciary_bytes(signer, lambda: active, lambda: owes)
+        return self._admit(next(_TAGS), Waiting(Lane.RESULT, signer, size_bytes), most)
+
+    def full_of_users(self) -> Pool:
+        """Nine identities hold the users' half: not even a small transaction finds a place."""
+        for size_bytes in (48 * KIB, 1):
+            for signer in range(9):
+                while self.user(bytes([signer]) * 32, size_bytes) == Code.OK:
+                    pass
+        assert self.user(b"z" * 32, 1) == Code.BUSY
+        return self
 
 
-def test_one_identity_holds_half_of_the_places_at_most() -> None:
-    mempool = Mempool(capacity=8)
-    assert [admitted(mempool, n) for n in range(5)] == [Code.OK] * 4 + [Code.TOO_MANY]
+def test_the_sizes_are_those_of_cometbfts_configuration() -> None:
+    text = load_template()
+    section = tomllib.loads(text[text.index("[mempool]") : text.index("[statesync]")])["mempool"]
+    assert (section["max_txs_bytes"], section["size"]) == (MAX_TXS_BYTES, MAX_TXS)
 
 
-def test_a_recheck_counts_what_is_left_and_refuses_no_user() -> None:
-    mempool = Mempool(capacity=4)
-    for n in range(3):
-        admitted(mempool, n, bytes([n]))
-    assert admitted(mempool, 3, b"d") == Code.BUSY
-    mempool.begin_recheck(5, Time(9))
-    assert (mempool.height, mempool.time) == (5, Time(9))
-    assert [admitted(mempool, n, bytes([n]), recheck=True) for n in range(6)] == [Code.OK] * 6
-    assert admitted(mempool, 9, b"d") == Code.BUSY
+def test_one_identity_holds_a_sixteenth_of_the_bytes() -> None:
+    pool = Pool()
+    codes = [pool.user(b"a", 24 * KIB) for _ in range(17)]
+    assert codes == [Code.OK] * 16 + [Code.BUSY]
+    assert pool.user(b"b", 24 * KIB) == Code.OK
 
 
-def test_a_fiduciary_cannot_fill_the_mempool_with_answers_to_one_question() -> None:
-    custody = fresh_custody()
-    order = custody.place(fulfil=False)
-    chain, founder = custody.chain, custody.chain.founders[0]
-    answers = [chain.tx(founder, tx_pb2.FulfilOrder(order=order), key=founder.node_key) for _ in range(3)]
-    answers.append(chain.tx(founder, tx_pb2.RejectOrder(order=order, rejection=1), key=founder.node_key))
-    assert [chain.check(tx).code for tx in answers] == [Code.OK] + [Code.TOO_MANY] * 3
-    assert chain.check(answers[0]).code == Code.OK
-    chain.block()
-    assert chain.check(answers[1]).code == Code.OK, "the first was dropped; the next one may wait"
+def test_one_identity_holds_a_sixteenth_of_the_count_however_small_its_transactions() -> None:
+    pool = Pool()
+    codes = [pool.user(b"a", 1) for _ in range(MAX_TXS // 16 + 5)]
+    assert MAX_TXS // 16 - 5 <= codes.count(Code.OK) <= MAX_TXS // 16
+
+
+def test_users_hold_half_of_bytes_and_count_and_no_more() -> None:
+    for size_bytes in (1, 700, 60_000):
+        pool = Pool()
+        taken, bytes_ = 0, 0
+        for signer in range(40):
+            while pool.user(bytes([signer]), size_bytes) == Code.OK:
+                taken, bytes_ = taken + 1, bytes_ + size_bytes
+        assert taken <= MAX_TXS // 2
+        assert bytes_ <= MAX_TXS_BYTES // 2
+        assert taken > MAX_TXS * 0.49 or bytes_ > MAX_TXS_BYTES * 0.48
+
+
+def test_what_is_pending_is_pending_though_there_is_no_room_for_more() -> None:
+    pool = Pool()
+    assert pool.user(b"a", 60_000, tag="first") == Code.OK
+    pool.full_of_users()
+    assert pool.user(b"a", 60_000, tag="first") == Code.OK
+    assert pool.user(b"a", 60_000, tag="second") == Code.BUSY
+
+
+@pytest.mark.parametrize("number", [1, 4, 24, 36, 64])
+def test_each_active_fiduciary_has_an_equal_part_of_the_rest_and_64_kib_at_least(number: int) -> None:
+    pool = Pool().full_of_users()
+    active = [bytes([one]) * 32 for one in range(number)]
+    part = max(LEAST_FIDUCIARY_BYTES, REST // number)
+    for fiduciary in active[: REST // part]:
+        taken = 0
+        while pool.result(fiduciary, 8 * KIB, active) == Code.OK:
+            taken += 8 * KIB
+        assert part - 8 * KIB < taken <= part
+    if REST // part < number:
+        left = [pool.result(fiduciary, 8 * KIB, active) for fiduciary in active[REST // part :]]
+        assert Code.BUSY in left, "the rest is full"
+
+
+def test_a_removed_fiduciary_that_still_owes_has_64_kib_and_a_stranger_nothing() -> None:
+    pool = Pool()
+    codes = [pool.result(b"gone", 16 * KIB, [b"a", b"b"]) for _ in range(5)]
+    assert codes == [Code.OK] * 4 + [Code.BUSY]
+    assert pool.mempool.fiduciary_bytes(b"stranger", lambda: [b"a"], lambda: False) == 0
+
+
+def test_results_fill_their_part_and_take_none_of_the_users() -> None:
+    pool = Pool()
+    while pool.result(b"one", 32 * KIB, [b"one"]) == Code.OK:
+        pass
+    assert pool.result(b"gone", 32 * KIB, [b"one"]) == Code.BUSY
+    pool.full_of_users()
+
+
+def test_a_decision_finds_a_place_whatever_users_and_results_hold() -> None:
+    pool = Pool().full_of_users()
+    while pool.result(b"one", 32 * KIB, [b"one"]) == Code.OK:
+        pass
+    assert pool.user(b"bob", 400) == Code.BUSY
+    assert pool.decision(b"bob", b"veto/1") == Code.OK
+
+
+def test_one_decision_waits_for_each_identity_and_subject() -> None:
+    pool = Pool().full_of_users()
+    assert pool.decision(b"bob", b"veto/1") == Code.OK
+    assert pool.decision(b"bob", b"veto/1") == Code.BUSY, "the second counts as a user's, and those have no room"
+    assert pool.decision(b"bob", b"veto/2") == Code.OK
+    assert pool.decision(b"eve", b"veto/1") == Code.OK
+
+
+def test_eight_decisions_of_one_identity_count_and_more_are_a_users() -> None:
+    pool = Pool().full_of_users()
+    codes = [pool.decision(b"bob", b"veto/%d" % number) for number in range(MAX_DECISIONS_PER_IDENTITY + 1)]
+    assert codes == [Code.OK] * 8 + [Code.BUSY]
+    assert pool.decision(b"bob", b"rotate/", counted=False) == Code.OK, "who has the key can't keep the next key out"
+    roomy = Pool()
+    assert {roomy.decision(b"bob", b"veto/%d" % number) for number in range(20)} == {Code.OK}
+
+
+def test_when_the_decisions_eighth_is_full_they_wait_among_the_users() -> None:
+    pool, signers = Pool(), count()
+    for _ in range(MAX_TXS_BYTES // 8 // (16 * KIB)):
+        assert pool.decision(b"signer %d" % next(signers), b"rotate/", 16 * KIB) == Code.OK
+    assert pool.decision(b"bob", b"veto/1") == Code.OK
+    pool.full_of_users()
+    assert pool.decision(b"eve", b"veto/1") == Code.BUSY
+
+
+def test_a_recheck_counts_what_is_left_and_refuses_nothing_for_want_of_room() -> None:
+    pool = Pool().full_of_users()
+    pool.mempool.begin_recheck(5, Time(9))
+    assert (pool.mempool.height, pool.mempool.time) == (5, Time(9))
+    codes = [pool.user(b"a", 60_000, tag=("left", number), recheck=True) for number in range(60)]
+    assert codes == [Code.OK] * 60
+    assert pool.user(b"b", 60_000) == Code.BUSY
 
 
 @pytest.mark.parametrize("recheck", [False, True])

@@ -9,7 +9,6 @@ import pytest
 from abci_app import transition
 from abci_app.block import Block, Changes, Time
 from abci_app.codes import Code
-from abci_app.mempool import Mempool
 from abci_app.messages.registry import SPECS
 from abci_app.pb.dta.v1 import tx_pb2
 from abci_app.state.records import ORDERS
@@ -64,30 +63,6 @@ def test_a_block_holds_to_its_cost_and_to_each_identitys_count() -> None:
     txs.append(custody.chain.tx(custody.beneficiary, tx_pb2.CloseVault(vault=bytes(32))))
     codes = [result.code for result in custody.chain.block(*txs).tx_results]
     assert codes == [Code.UNKNOWN_VAULT, Code.TOO_MANY, Code.UNKNOWN_VAULT]
-
-
-def test_users_find_a_full_mempool_busy_and_a_result_that_is_due_finds_a_place() -> None:
-    custody = fresh_custody()
-    order = custody.place(fulfil=False)
-    chain = custody.chain
-    chain.mempool = Mempool(capacity=4)
-    users = [chain.tx(actor, tx_pb2.CloseVault(vault=custody.vault))
-             for actor in (custody.principal, custody.beneficiary, *chain.founders[:2])]  # fmt: skip
-    codes = [chain.check(tx).code for tx in users]
-    assert codes == [Code.OK, Code.OK, Code.OK, Code.BUSY]
-    assert chain.check(users[0]).code == Code.OK, "the same bytes again are pending already"
-    for founder in chain.founders:
-        due = chain.tx(founder, tx_pb2.FulfilOrder(order=order), key=founder.node_key)
-        assert chain.check(due).code == Code.OK
-    chain.mempool.begin_recheck(chain.height, Time(chain.time_s))
-    assert chain.check(users[3]).code == Code.OK
-
-
-def test_one_identity_alone_cannot_fill_the_mempool() -> None:
-    custody = fresh_custody()
-    custody.chain.mempool = Mempool(capacity=20)
-    txs = [custody.chain.tx(custody.principal, close(custody)) for _ in range(11)]
-    assert [custody.chain.check(tx).code for tx in txs] == [Code.OK] * 10 + [Code.TOO_MANY]
 
 
 def test_a_result_that_is_not_due_is_not_admitted() -> None:
