@@ -1,8 +1,8 @@
 """What one node's mempool holds, as far as CheckTx must know. Not consensus: limits are enforced again in execution.
 
 CometBFT bounds its mempool by bytes and by count, and takes whatever comes first. So that nobody fills it for
-everybody, every transaction waits in one of three lanes, each with a share of the bytes (ledger.md, Proposals and
-mempool). CometBFT does not say when it drops a transaction: what waits is counted anew at every recheck.
+everybody, every transaction waits in one of three lanes, each with a share of the bytes (docs/spec/abci-server.md,
+The mempool). CometBFT does not say when it drops a transaction: what waits is counted anew at every recheck.
 """
 
 from __future__ import annotations

@@ -79,6 +79,8 @@ def _message(spec: MessageSpec[Any]) -> Iterator[str]:
     yield f"- signed by: {_signer(spec)}"
     if spec.due is not None:
         yield f"- owed as: {spec.due(spec.message())[0].name}"
+    if spec.decides is not None:
+        yield "- waits: among the decisions, where state names its signer ([abci-server.md](abci-server.md))"
     yield f"- costs: {spec.cost(spec.message()):,} or more"
     yield f"- writes: {', '.join(_key(one)[0] for one in spec.writes)}"
     yield f"- emits: {', '.join(dict.fromkeys(f'`{one.kind}`' for one in spec.events))}"

@@ -92,12 +92,14 @@ def _actions() -> list[governance_pb2.Action]:
 
 def samples() -> list[Message]:
     """At least one of each type, in no order."""
+    return [*_of_custody(), *_of_authorities(), *_of_realms()]
+
+
+def _of_custody() -> list[Message]:
+    """Identities, vaults, orders and requests."""
     digests = [seeded("digest", number) for number in range(2)]
     seal = bytes(hpke.SEALED_OVERHEAD_BYTES + 32)
-    accusation = authority_pb2.Accusation(dealer=ID, opened=bytes(G1_BYTES), proof=bytes(checks.EQUAL_LOGS_BYTES))
-    schnorr = bytes(checks.SCHNORR_BYTES)
     shares = [seeded("share", number) for number in range(2)]
-    unblinded = extraction_pb2.UnblindedPartial(share=bytes(G1_BYTES), proof=bytes(UNBLINDED_PROOF_BYTES))
     return [
         tx_pb2.RegisterIdentity(envelope=_document(rotated=False)),
         tx_pb2.RotateIdentity(envelope=_document(rotated=True)),
@@ -129,6 +131,15 @@ def samples() -> list[Message]:
         tx_pb2.FulfilSecret(request=ID, partial=_blinded(G1), epoch=1),
         tx_pb2.ReportShare(request=ID, fiduciary=OTHER, mlkem768_seed=bytes(64), x25519_private=bytes(32)),
         tx_pb2.CloseOrder(order=ID),
+    ]  # fmt: skip
+
+
+def _of_authorities() -> list[Message]:
+    """Proposals, ceremonies, extraction, signing."""
+    accusation = authority_pb2.Accusation(dealer=ID, opened=bytes(G1_BYTES), proof=bytes(checks.EQUAL_LOGS_BYTES))
+    schnorr = bytes(checks.SCHNORR_BYTES)
+    unblinded = extraction_pb2.UnblindedPartial(share=bytes(G1_BYTES), proof=bytes(UNBLINDED_PROOF_BYTES))
+    return [
         *(governance_pb2.Propose(nonce=ID, action=action) for action in _actions()),
         governance_pb2.Vote(proposal=ID, content_digest=OTHER),
         governance_pb2.WithdrawProposal(proposal=ID),
@@ -143,6 +154,11 @@ def samples() -> list[Message]:
         extraction_pb2.SubmitUnblinded(request=ID, epoch=1, partials=[unblinded] * 2),
         extraction_pb2.PlaceSigningOrder(nonce=ID, authority=OTHER, kind="release", message=b"m", policy=_policy()),
         extraction_pb2.PlaceSigningOrder(nonce=ID, authority=OTHER, kind="release", digest=THIRD),
+    ]  # fmt: skip
+
+
+def _of_realms() -> list[Message]:
+    return [
         mfa_pb2.RegisterServer(realm=ID, server=OTHER),
         mfa_pb2.RemoveServer(realm=ID, server=OTHER),
         mfa_pb2.EnrolClients(realm=ID, clients=[_enrolment()]),
