@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from abci_app.block import Time
+from abci_app.text import is_chain_id
 from dta.base.errors import BadAnswer, NotVerified, UsageError
 from dta.light import decode
 from dta.light.hashes import header_hash, validators_hash
 from dta.light.types import Header, LightBlock, Validator, ValidatorSet
 from dta.light.verify import (
+    MAX_TOTAL_POWER,
     TWO_THIRDS,
     Fraction,
     require_trusted,
@@ -132,9 +134,9 @@ class TrustFile:
     def from_json(text: str | bytes) -> TrustFile:
         """Strict: every field known, none missing but ``genesis_hash``. Raises UsageError naming the field."""
         try:
-            value = json.loads(text)
+            value = json.loads(text.decode("ascii") if isinstance(text, bytes) else text)
         except (ValueError, RecursionError) as error:
-            raise UsageError("the trust file is not JSON", hint=_RENEW) from error
+            raise UsageError("the trust file is not JSON in ASCII", hint=_RENEW) from error
         if not isinstance(value, dict) or not _FIELDS - {"genesis_hash"} <= set(value) <= _FIELDS:
             raise UsageError("the trust file's fields are not those of a trust file", hint=_RENEW)
         try:
@@ -179,7 +181,10 @@ def _iso(seconds: int) -> str:
 
 
 def _lower_hex(value: Any, where: str, lengths: tuple[int, ...]) -> bytes:
-    return decode.hex_bytes(value.upper() if isinstance(value, str) else value, where, lengths)
+    found = decode.hex_bytes(value.upper() if isinstance(value, str) else value, where, lengths)
+    if found.hex() != value:
+        raise decode.refuse(where, f"lower-case hex of {' or '.join(map(str, lengths))} bytes")
+    return found
 
 
 def _whole(value: Any, where: str, minimum: int) -> int:
@@ -188,26 +193,37 @@ def _whole(value: Any, where: str, minimum: int) -> int:
     return value
 
 
-def _from_object(value: dict[str, Any]) -> TrustFile:
+def _validators(value: Any) -> ValidatorSet:
+    """The set that is trusted: at least one, each key once, no more power than CometBFT allows."""
     validators = []
-    for entry in decode.items(value["validators"], "validators", decode.MAX_VALIDATORS):
-        key = decode.base64_bytes(decode.member(entry, "public_key"), "validators.public_key", 32)
-        if len(key) != 32 or set(entry) != {"public_key", "power"}:
+    for entry in decode.items(value, "validators", decode.MAX_VALIDATORS):
+        if not isinstance(entry, dict) or set(entry) != {"public_key", "power"}:
+            raise decode.refuse("validators", "public_key (32 bytes in base64) and power")
+        key = decode.base64_bytes(entry["public_key"], "validators.public_key", 32)
+        if len(key) != 32 or b64encode(key).decode() != entry["public_key"]:
             raise decode.refuse("validators", "public_key (32 bytes in base64) and power")
         validators.append(Validator(key, _whole(entry["power"], "validators.power", 1)))
-    if not validators:
-        raise decode.refuse("validators", "at least one validator")
-    chain_id = decode.text(value["chain_id"], "chain_id", decode.MAX_CHAIN_ID_CHARS)
-    if not chain_id:
+    held = ValidatorSet.ordered(tuple(validators))
+    if not validators or len(held.by_address) != len(validators) or held.total_power > MAX_TOTAL_POWER:
+        raise decode.refuse("validators", "at least one validator, each once, and no impossible power")
+    return held
+
+
+def _from_object(value: dict[str, Any]) -> TrustFile:
+    chain_id = value["chain_id"]
+    if not isinstance(chain_id, str) or not is_chain_id(chain_id, decode.MAX_CHAIN_ID_CHARS):
         raise decode.refuse("chain_id", "a chain id")
+    trusted_at = decode.time(value["trusted_at"], "trusted_at")
+    if trusted_at.seconds < 0:
+        raise decode.refuse("trusted_at", "a time from 1970 on")
     return TrustFile(
         chain_id=chain_id,
         gid=_lower_hex(value["gid"], "gid", (32,)),
         genesis_hash=_lower_hex(value.get("genesis_hash", ""), "genesis_hash", (0, 32)),
         height=_whole(value["height"], "height", 0),
         header_hash=_lower_hex(value["header_hash"], "header_hash", (0, 32)),
-        validators=ValidatorSet.ordered(tuple(validators)),
-        trusted_at_s=decode.time(value["trusted_at"], "trusted_at").seconds,
+        validators=_validators(value["validators"]),
+        trusted_at_s=trusted_at.seconds,
         trust_period_s=_whole(value["trust_period_s"], "trust_period_s", 1),
     )
 

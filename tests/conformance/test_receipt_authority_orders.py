@@ -78,15 +78,15 @@ def ours(trust: TrustFile, content: bytes) -> str:
 
 
 @pytest.mark.parametrize("name", ["order", "signing"])
-def test_both_verifiers_accept_it_and_neither_without_a_leaf(name: str, tmp_path: Path) -> None:
+def test_both_verifiers_accept_it_and_neither_without_a_leaf(name: str) -> None:
     trust, made = receipts()
     content = made[name]
-    (theirs,) = verdicts(trust, [content], NOW_S, tmp_path)
+    (theirs,) = verdicts(trust, [content], NOW_S)
     assert (ours(trust, content), theirs[:4]) == ("ok", "ok: ")
     count = len(leaves_of(content))
     without = [edited(content, lambda receipt, at=at: receipt["states"].pop(at)) for at in range(count)]
     assert [at for at, cut in enumerate(without) if ours(trust, cut) == "ok"] == []
-    assert [at for at, said in enumerate(verdicts(trust, without, NOW_S, tmp_path)) if said.startswith("ok")] == []
+    assert [at for at, said in enumerate(verdicts(trust, without, NOW_S)) if said.startswith("ok")] == []
 
 
 def leaves_of(content: bytes) -> list[Any]:

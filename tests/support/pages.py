@@ -1,5 +1,4 @@
-"""What says again what the code declares, made of the declarations: parts of docs/spec, between two marks on the page,
-and a file of the verifier in Go.
+"""What says again what the code declares, made of the declarations: parts of docs/spec, between two marks on the page.
 
     scripts/pages.sh            write them anew
     scripts/pages.sh --check    fail where a page says something else
@@ -17,10 +16,8 @@ from abci_app.codes import CODES
 from abci_app.execution.spec import MessageClass, MessageSpec
 from abci_app.messages.registry import EVENTS, INDEXES, LEAVES, SPECS
 from abci_app.state.collection import AnyCollection
-from dta.client.receipt.transactions import ABOUT_ORDER, ABOUT_REQUEST
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-GO: Final = "tools/receipt-verifier/about.go"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], rule: str = "") -> list[str]:
@@ -117,23 +114,10 @@ def made(page: str, text: str) -> str:
     return text
 
 
-def go_file() -> str:
-    """Which transactions are about an order, for the verifier that knows no descriptors."""
-    lines = [
-        "package main", "", 'import "google.golang.org/protobuf/encoding/protowire"', "",
-        "// Made by scripts/pages.sh: the types of transaction that name an order, or a request, by their number in",
-        "// TxBody, and the number of the field that does.", "",
-    ]  # fmt: skip
-    for name, types in (("aboutOrder", ABOUT_ORDER), ("aboutRequest", ABOUT_REQUEST)):
-        pairs = ", ".join(f"{number}: {field}" for number, field in types.items())
-        lines += [f"var {name} = map[protowire.Number]protowire.Number{{{pairs}}}", ""]
-    return "\n".join(lines[:-1]) + "\n"
-
-
 def wanted(root: Path = ROOT) -> dict[str, str]:
-    """Every file that is made, or has parts that are, as it should be."""
+    """Every page that has made parts, as it should be."""
     pages = [f"docs/spec/{page}" for page in dict.fromkeys(page for page, _ in PARTS)]
-    return {page: made(page.rpartition("/")[2], (root / page).read_text()) for page in pages} | {GO: go_file()}
+    return {page: made(page.rpartition("/")[2], (root / page).read_text()) for page in pages}
 
 
 def stale(root: Path = ROOT) -> list[str]:

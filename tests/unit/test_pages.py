@@ -1,4 +1,4 @@
-"""What says again what the code declares is made of it by scripts/pages.sh: parts of docs/spec, a file in Go."""
+"""What says again what the code declares is made of it by scripts/pages.sh: parts of docs/spec."""
 
 from __future__ import annotations
 
@@ -28,13 +28,6 @@ def test_a_page_that_says_something_else_is_seen(tmp_path: Path, page: str, part
     assert line in place.read_text()
     place.write_text(place.read_text().replace(line, line + " and more", 1))
     assert pages.stale(tmp_path) == [f"docs/spec/{page}"]
-
-
-def test_a_verifier_in_go_that_knows_other_transactions_is_seen(tmp_path: Path) -> None:
-    place = copied(tmp_path) / pages.GO
-    assert "{33: 1, 34: 1, 35: 1, 40: 1" in place.read_text()
-    place.write_text(place.read_text().replace("40: 1", "41: 1"))
-    assert pages.stale(tmp_path) == [pages.GO]
 
 
 @pytest.mark.parametrize("mark", ["<!-- made by scripts/pages.sh: codes -->\n", "<!-- end of codes -->\n"])

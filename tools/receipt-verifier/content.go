@@ -3,179 +3,285 @@ package main
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
-	"strings"
-
-	"google.golang.org/protobuf/encoding/protowire"
+	"slices"
 )
 
-// fields are those of a protobuf message of this ledger: numbers, and bytes or sub-messages in their order.
-type fields struct {
-	numbers map[protowire.Number]uint64
-	bytes   map[protowire.Number][][]byte
-}
-
-func parse(encoded []byte) (fields, error) {
-	found := fields{map[protowire.Number]uint64{}, map[protowire.Number][][]byte{}}
-	for len(encoded) > 0 {
-		number, kind, size := protowire.ConsumeTag(encoded)
-		if size < 0 {
-			return found, protowire.ParseError(size)
-		}
-		encoded = encoded[size:]
-		switch kind {
-		case protowire.VarintType:
-			value, size := protowire.ConsumeVarint(encoded)
-			if size < 0 {
-				return found, protowire.ParseError(size)
-			}
-			found.numbers[number] = value
-			encoded = encoded[size:]
-		case protowire.BytesType:
-			value, size := protowire.ConsumeBytes(encoded)
-			if size < 0 {
-				return found, protowire.ParseError(size)
-			}
-			found.bytes[number] = append(found.bytes[number], value)
-			encoded = encoded[size:]
-		default:
-			return found, fmt.Errorf("a field of kind %d", kind)
-		}
-	}
-	return found, nil
-}
-
-func (f fields) blob(number protowire.Number) []byte {
-	if values := f.bytes[number]; len(values) > 0 {
-		return values[len(values)-1]
-	}
-	return nil
-}
+const idBytes = 32
 
 // verifyContent is the chain's own record, and what belongs in a receipt of its kind.
-func verifyContent(read *receipt, txs []verifiedTx, states map[string][]byte) error {
-	record, err := parse(states["chain/"])
-	if err != nil || !bytes.Equal(record.blob(2), read.Gid) || string(record.blob(1)) != read.ChainID {
-		return refuse("gid", "the ledger's own record does not name this chain and genesis")
+func verifyContent(read *receipt, txs []verifiedTx, states map[string][]byte) (*order, error) {
+	chain, err := readRecord("ChainRecord", states["chain/"])
+	if err != nil || !bytes.Equal(chain.bytes("gid"), read.Gid) || chain.text("chain_id") != read.ChainID {
+		return nil, refuse("gid", "the ledger's own record does not name this chain and genesis")
 	}
 	switch read.Kind {
 	case "transaction":
 		if len(txs) != 1 || len(states) != 1 {
-			return refuse("content", "not one transaction and the chain's record")
+			return nil, refuse("content", "not one transaction and the chain's record")
 		}
-		return nil
+		return nil, nil
 	case "state":
 		if len(txs) != 0 {
-			return refuse("content", "a receipt of state has no transactions")
+			return nil, refuse("content", "a receipt of state has no transactions")
 		}
-		return nil
+		return nil, nil
 	}
-	return verifyOrder(txs, states)
+	held, err := orderOf(states)
+	if err != nil {
+		return nil, err
+	}
+	return held, held.match(txs)
 }
 
 // order collects what the records of an order name and count.
 type order struct {
 	id        []byte
-	record    fields
-	requests  map[string]fields
-	decisions map[string]bool
-	answers   map[string]uint64
-	extracted map[string]fields // under an authority key: request to its extraction
-	partials  map[string]bool   // keys after their prefix
-	signed    map[string]bool   // requests that a signing record is shown of
-	rejected  uint64
+	record    record
 	fulfilled uint64
-	needed    map[string]uint64 // transaction hash to height
+	rejected  uint64
+	requests  map[string]record
+	decisions map[string]bool // request and party
+	answers   map[string]uint64
+	extracted map[string]record // under an authority key: request to its extraction
+	partials  map[string]uint64
+	signed    map[string]bool // requests that a signing record is shown of
+	needed    map[named]bool
 }
 
-func verifyOrder(txs []verifiedTx, states map[string][]byte) error {
+// named is a transaction that a record names, with its height.
+type named struct {
+	hash   string
+	height uint64
+}
+
+func orderOf(states map[string][]byte) (*order, error) {
 	held := &order{
-		requests: map[string]fields{}, decisions: map[string]bool{}, answers: map[string]uint64{},
-		needed: map[string]uint64{}, extracted: map[string]fields{}, partials: map[string]bool{},
-		signed: map[string]bool{},
+		requests: map[string]record{}, decisions: map[string]bool{}, answers: map[string]uint64{},
+		extracted: map[string]record{}, partials: map[string]uint64{}, signed: map[string]bool{},
+		needed: map[named]bool{},
 	}
+	var keys []string
 	for key := range states {
+		keys = append(keys, key)
 		if bytes.HasPrefix([]byte(key), []byte("order/")) {
 			if held.id != nil {
-				return refuse("content", "it is about several orders")
+				return nil, refuse("content", "it is about several orders")
 			}
 			held.id = []byte(key)[len("order/"):]
 		}
 	}
-	if held.id == nil {
-		return refuse("content", "it is about no order")
+	if len(held.id) != idBytes {
+		return nil, refuse("content", "it is about no order")
 	}
-	for key, value := range states {
-		if err := held.take([]byte(key), value); err != nil {
-			return err
+	read, err := readRecord("OrderRecord", states["order/"+string(held.id)])
+	if err != nil || !bytes.Equal(read.bytes("id"), held.id) {
+		return nil, refuse("content", "the order's record can't be read, or is of another order")
+	}
+	held.record = read
+	held.need(read, "placed_tx", "placed_height")
+	held.need(read, "ended_tx", "ended_height")
+	slices.Sort(keys) // a request's extraction before its partials
+	for _, key := range keys {
+		if err := held.take([]byte(key), states[key]); err != nil {
+			return nil, err
 		}
 	}
-	if err := held.complete(); err != nil {
-		return err
-	}
-	return held.match(txs)
+	return held, held.complete()
 }
 
-func (held *order) need(record fields, hash, height protowire.Number) {
-	if named := record.blob(hash); len(named) > 0 {
-		held.needed[string(named)] = record.numbers[height]
+func (held *order) need(from record, hash, height string) {
+	if name := string(from.bytes(hash)); len(name) > 0 {
+		held.needed[named{name, from.number(height)}] = true
 	}
+}
+
+func (held *order) underKey() bool { return len(held.record.bytes("authority")) > 0 }
+
+// kind is how the leaves under a prefix are read: their record, and how many ids their key has.
+type kind struct {
+	record string
+	ids    int
+	take   func(held *order, rest []byte, read record) error
+}
+
+var kinds = map[string]kind{
+	"fulfilment": {"FulfilmentRecord", 2, (*order).takeFulfilment},
+	"request":    {"RequestRecord", 1, (*order).takeRequest},
+	"decision":   {"DecisionRecord", 2, (*order).takeDecision},
+	"answer":     {"AnswerRecord", 2, (*order).takeAnswer},
+}
+
+var kindsUnderKey = map[string]kind{
+	"extraction": {"ExtractionRecord", 1, (*order).takeExtraction},
+	"signing":    {"SigningRecord", 1, (*order).takeSigning},
 }
 
 func (held *order) take(key, value []byte) error {
 	prefix, rest, _ := bytes.Cut(key, []byte("/"))
-	record, err := parse(value)
-	if err != nil || (value == nil && string(prefix) != "decision") {
-		return refuse("content", "a leaf can't be read, or is absent")
+	name := string(prefix)
+	if string(key) == "chain/" || name == "order" {
+		return nil
 	}
-	switch string(prefix) {
-	case "chain":
-	case "order":
-		held.record = record
-		held.need(record, 20, 18)
-		held.need(record, 23, 22)
-		if !bytes.Equal(record.blob(1), rest) {
-			return refuse("content", "the order's record is of another order")
-		}
-	case "fulfilment":
-		if !bytes.HasPrefix(rest, held.id) {
-			return refuse("content", "a fulfilment of another order")
-		}
-		if record.numbers[1] != 0 {
-			held.rejected++
-		} else {
-			held.fulfilled++
-		}
-		held.need(record, 3, 2)
-	case "request":
-		if !bytes.Equal(record.blob(1), rest) || !bytes.Equal(record.blob(2), held.id) {
-			return refuse("content", "a request of another order")
-		}
-		held.requests[string(rest)] = record
-		held.need(record, 10, 8)
-		held.need(record, 13, 12)
-		held.need(record, 19, 18)
-	case "decision":
-		held.decisions[string(rest)] = true
-		held.need(record, 3, 2)
-	case "answer":
-		if len(rest) < 32 {
-			return refuse("content", "an answer to nothing")
-		}
-		held.answers[string(rest[:32])]++
-		held.need(record, 3, 2)
-		held.need(record, 5, 4)
-	case "extraction":
-		held.extracted[string(rest)] = record
-		held.need(record, 13, 11)
-		held.need(record, 18, 17)
-	case "partial":
-		held.partials[string(rest)] = true
-		held.need(record, 7, 6)
-	case "signing":
-		held.signed[string(rest)] = true
-	default:
+	if name == "partial" && held.underKey() {
+		return held.takePartial(rest, value)
+	}
+	how, known := kinds[name]
+	if !known && held.underKey() {
+		how, known = kindsUnderKey[name]
+	}
+	if !known || len(rest) != how.ids*idBytes {
 		return refuse("content", "a leaf does not belong to the order")
+	}
+	if value == nil && name == "decision" {
+		held.decisions[string(rest)] = true
+		return nil
+	}
+	read, err := readLeaf(how.record, value)
+	if err != nil {
+		return err
+	}
+	return how.take(held, rest, read)
+}
+
+func readLeaf(name string, value []byte) (record, error) {
+	if value == nil {
+		return record{}, refuse("content", "a leaf is shown to be absent")
+	}
+	read, err := readRecord(name, value)
+	if err != nil {
+		return record{}, refuse("content", "a leaf: %v", err)
+	}
+	return read, nil
+}
+
+func (held *order) takeFulfilment(rest []byte, read record) error {
+	if !bytes.HasPrefix(rest, held.id) {
+		return refuse("content", "a fulfilment of another order")
+	}
+	if read.enum("rejection") != 0 {
+		held.rejected++
+	} else {
+		held.fulfilled++
+	}
+	held.need(read, "tx_hash", "height")
+	return nil
+}
+
+func (held *order) takeRequest(rest []byte, read record) error {
+	if !bytes.Equal(read.bytes("id"), rest) || !bytes.Equal(read.bytes("order"), held.id) {
+		return refuse("content", "a request of another order")
+	}
+	held.requests[string(rest)] = read
+	held.need(read, "requested_tx", "requested_height")
+	held.need(read, "granted_tx", "granted_height")
+	held.need(read, "ended_tx", "ended_height")
+	return nil
+}
+
+func (held *order) takeDecision(rest []byte, read record) error {
+	held.decisions[string(rest)] = true
+	held.need(read, "tx_hash", "height")
+	return nil
+}
+
+func (held *order) takeAnswer(rest []byte, read record) error {
+	held.answers[string(rest[:idBytes])]++
+	held.need(read, "tx_hash", "height")
+	held.need(read, "reported_tx", "reported_height")
+	return nil
+}
+
+func (held *order) takeExtraction(rest []byte, read record) error {
+	held.extracted[string(rest)] = read
+	held.need(read, "opened_tx", "opened_height")
+	held.need(read, "ended_tx", "ended_height")
+	return nil
+}
+
+func (held *order) takeSigning(rest []byte, _ record) error {
+	held.signed[string(rest)] = true
+	return nil
+}
+
+// takePartial: one of item 0 and of the epoch that counts; those of an epoch before count for nothing any more.
+func (held *order) takePartial(rest, value []byte) error {
+	const length = idBytes + 4 + 4 + idBytes
+	if len(rest) != length {
+		return refuse("content", "a partial's key")
+	}
+	extraction, shown := held.extracted[string(rest[:idBytes])]
+	if !shown || binary.BigEndian.Uint32(rest[idBytes:]) != 0 ||
+		uint64(binary.BigEndian.Uint32(rest[idBytes+4:])) != extraction.number("epoch") {
+		return refuse("content", "a partial of nothing, or of an epoch that does not count")
+	}
+	read, err := readLeaf("PartialRecord", value)
+	if err != nil {
+		return err
+	}
+	held.partials[string(rest[:idBytes])]++
+	held.need(read, "tx_hash", "height")
+	return nil
+}
+
+// deciders are the policy's parties, and who may veto: those named, or the parties and the principal.
+func (held *order) deciders() map[string]bool {
+	found := map[string]bool{}
+	policy := held.record.record("policy")
+	for index, nodes := 0, policy.list("nodes"); index < nodes.Len(); index++ {
+		if identity := (record{nodes.Get(index).Message()}).bytes("identity"); len(identity) > 0 {
+			found[string(identity)] = true
+		}
+	}
+	if policy.number("veto_window_s") == 0 {
+		return found
+	}
+	vetoers := policy.list("vetoers")
+	for index := 0; index < vetoers.Len(); index++ {
+		found[string(vetoers.Get(index).Bytes())] = true
+	}
+	if vetoers.Len() == 0 {
+		found[string(held.record.bytes("principal"))] = true
+	}
+	return found
+}
+
+// complete: the records count what belongs to them.
+func (held *order) complete() error {
+	if held.fulfilled != held.record.number("fulfilled") || held.rejected != held.record.number("rejected") {
+		return refuse("content", "fulfilments are missing")
+	}
+	open := uint64(0)
+	for _, request := range held.requests {
+		if request.number("settled_height") == 0 {
+			open++
+		}
+	}
+	if open != held.record.number("open_requests") {
+		return refuse("content", "open requests are missing")
+	}
+	deciders := held.deciders()
+	for id := range held.requests {
+		for party := range deciders {
+			if !held.decisions[id+party] {
+				return refuse("content", "a decision is missing")
+			}
+		}
+	}
+	if len(held.decisions) != len(held.requests)*len(deciders) {
+		return refuse("content", "decisions of nobody")
+	}
+	if held.underKey() {
+		return held.completeExtractions()
+	}
+	for id, request := range held.requests {
+		if held.answers[id] != request.number("answers") {
+			return refuse("content", "answers are missing")
+		}
+	}
+	for id := range held.answers {
+		if _, shown := held.requests[id]; !shown {
+			return refuse("content", "an answer to a request that is not shown")
+		}
 	}
 	return nil
 }
@@ -186,148 +292,70 @@ func (held *order) completeExtractions() error {
 	if len(held.answers) > 0 {
 		return refuse("content", "sealed answers under an authority key")
 	}
-	granted := 0
+	granted, signs := 0, len(held.record.bytes("identity")) == 0
 	for id, request := range held.requests {
 		extraction, shown := held.extracted[id]
-		if shown != (request.numbers[12] != 0) {
+		if shown != (request.number("granted_height") != 0) {
 			return refuse("content", "an extraction is missing, or nobody granted it")
 		}
-		if held.signed[id] != (len(held.record.blob(27)) == 0) {
+		if held.signed[id] != signs {
 			return refuse("content", "what is signed is missing, or nothing is signed")
 		}
 		if !shown {
 			continue
 		}
 		granted++
-		counted := uint64(0)
-		epoch := binary.BigEndian.AppendUint32(nil, uint32(extraction.numbers[6]))
-		beginning := id + "\x00\x00\x00\x00" + string(epoch)
-		for key := range held.partials {
-			if strings.HasPrefix(key, beginning) {
-				counted++
-				delete(held.partials, key)
-			}
-		}
-		if counted != extraction.numbers[8] {
+		if held.partials[id] != extraction.number("answers") {
 			return refuse("content", "partials are missing")
 		}
 	}
-	if granted != len(held.extracted) || len(held.partials) > 0 || len(held.signed) > len(held.requests) {
+	if granted != len(held.extracted) || (signs && len(held.signed) != len(held.requests)) || (!signs && len(held.signed) > 0) {
 		return refuse("content", "a leaf does not belong to the order")
 	}
 	return nil
 }
 
-// deciders are the policy's parties, and who may veto: those named, or the parties and the principal.
-func (held *order) deciders() (map[string]bool, error) {
-	found := map[string]bool{}
-	policy, err := parse(held.record.blob(11))
-	if err != nil {
-		return nil, err
-	}
-	for _, node := range policy.bytes[1] {
-		party, err := parse(node)
-		if err != nil {
-			return nil, err
-		}
-		if identity := party.blob(1); len(identity) > 0 {
-			found[string(identity)] = true
-		}
-	}
-	if policy.numbers[4] == 0 {
-		return found, nil
-	}
-	for _, vetoer := range policy.bytes[5] {
-		found[string(vetoer)] = true
-	}
-	if len(policy.bytes[5]) == 0 {
-		found[string(held.record.blob(2))] = true
-	}
-	return found, nil
-}
-
-func (held *order) complete() error {
-	if held.fulfilled != held.record.numbers[14] || held.rejected != held.record.numbers[15] {
-		return refuse("content", "fulfilments are missing")
-	}
-	deciders, err := held.deciders()
-	if err != nil {
-		return refuse("content", "the policy can't be read")
-	}
-	underKey := len(held.record.blob(26)) > 0
-	if underKey {
-		if err := held.completeExtractions(); err != nil {
-			return err
-		}
-	} else if len(held.extracted)+len(held.partials)+len(held.signed) > 0 {
-		return refuse("content", "a leaf does not belong to the order")
-	}
-	open, wanted := uint64(0), 0
-	for id, request := range held.requests {
-		if request.numbers[20] == 0 {
-			open++
-		}
-		if !underKey && held.answers[id] != request.numbers[16] {
-			return refuse("content", "answers are missing")
-		}
-		for party := range deciders {
-			wanted++
-			if !held.decisions[id+party] {
-				return refuse("content", "a decision is missing")
-			}
-		}
-	}
-	for id := range held.answers {
-		if _, shown := held.requests[id]; !shown {
-			return refuse("content", "an answer to a request that is not shown")
-		}
-	}
-	if open != held.record.numbers[24] || wanted != len(held.decisions) {
-		return refuse("content", "requests are missing, or decisions are of nobody")
-	}
-	return nil
-}
-
+// match: the transactions are those that the records name, and others that name the order or a request of it.
 func (held *order) match(txs []verifiedTx) error {
-	shown := map[string]bool{}
+	shown := map[named]bool{}
+	for _, tx := range txs {
+		shown[named{string(tx.hash), tx.height}] = true
+	}
+	for one := range held.needed {
+		if !shown[one] {
+			return refuse("content", "the transaction %x of height %d is missing", one.hash, one.height)
+		}
+	}
 	for _, tx := range txs {
 		if tx.code != 0 {
 			return refuse("content", "a transaction was refused: nothing happened by it")
 		}
-		shown[fmt.Sprintf("%x %d", tx.hash, tx.height)] = true
-		if _, named := held.needed[string(tx.hash)]; !named && !held.concerns(tx.tx) {
+		if !held.needed[named{string(tx.hash), tx.height}] && !held.concerns(tx.tx) {
 			return refuse("content", "a transaction has nothing to do with the order")
-		}
-	}
-	for hash, height := range held.needed {
-		if !shown[fmt.Sprintf("%x %d", hash, height)] {
-			return refuse("content", "the transaction %x is missing", hash)
 		}
 	}
 	return nil
 }
 
-// concerns: the message names the order, or a request of it.
+// concerns: the message names the order, or a request of it. Which types of transaction do is read from their declaration.
 func (held *order) concerns(tx []byte) bool {
-	signed, err := parse(tx)
+	signed, err := readRecord("SignedTx", tx)
+	if err != nil || len(signed.bytes("signer")) != idBytes {
+		return false
+	}
+	body, err := readRecord("TxBody", signed.bytes("body"))
 	if err != nil {
 		return false
 	}
-	body, err := parse(signed.blob(1))
-	if err != nil {
+	message, chosen := body.chosen("message")
+	switch {
+	case !chosen:
 		return false
-	}
-	for number, field := range aboutOrder {
-		if message, err := parse(body.blob(number)); err == nil && bytes.Equal(message.blob(field), held.id) {
-			return true
-		}
-	}
-	for number, field := range aboutRequest {
-		if message, err := parse(body.blob(number)); err == nil {
-			if _, shown := held.requests[string(message.blob(field))]; shown {
-				return true
-			}
-		}
+	case message.has("order"):
+		return bytes.Equal(message.bytes("order"), held.id)
+	case message.has("request"):
+		_, shown := held.requests[string(message.bytes("request"))]
+		return shown
 	}
 	return false
 }

@@ -8,13 +8,32 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"time"
 )
 
+// The bounds of docs/spec/receipt.md.
 const (
 	maxReceiptBytes = 32 << 20
+	maxBlocks       = 4096
+	maxValidators   = 1000
+	maxTransactions = 4096
+	maxStates       = 4096
+	maxPath         = 32
+	maxTxBytes      = 65_536
+	maxDataBytes    = 65_536
+	maxKeyBytes     = 1024
+	maxValueBytes   = 4096
+	maxProofBytes   = 65_536
+	hashBytes       = 32
+	publicKeyBytes  = 32
+	addressBytes    = 20
+	signatureBytes  = 64
 	maxNumber       = 1<<53 - 1
+	maxSmall        = 1<<31 - 1
 	timeLayout      = "2006-01-02T15:04:05.000000000Z"
+	firstYear       = 1 // of a vote's time: what CometBFT's encoding holds begins there
+	formatName      = "dta-receipt-1"
 )
 
 // hexText is lower-case hex; base64Text standard base64; both refuse null.
@@ -175,14 +194,14 @@ func decodeReceipt(content []byte) (*receipt, error) {
 	return &read, nil
 }
 
-// checkForm is what the round trip leaves open: null lists, words, numbers, lengths.
+// checkForm is what the round trip leaves open: null lists, words, numbers, lengths, how many there may be.
 func checkForm(read *receipt) error {
 	kinds := map[string]bool{"transaction": true, "state": true, "order": true}
-	if read.Format != "dta-receipt-1" || !kinds[read.Kind] || !chainID.MatchString(read.ChainID) || len(read.Gid) != 32 {
+	if read.Format != formatName || !kinds[read.Kind] || !chainID.MatchString(read.ChainID) || len(read.Gid) != hashBytes {
 		return errors.New("format, kind, chain_id or gid")
 	}
-	if len(read.Blocks) == 0 || read.States == nil {
-		return errors.New("blocks or states are missing")
+	if len(read.Blocks) == 0 || len(read.Blocks) > maxBlocks || read.States == nil || len(read.States) > maxStates {
+		return errors.New("blocks or states are missing, or too many")
 	}
 	for index := range read.Blocks {
 		if err := checkBlock(&read.Blocks[index]); err != nil {
@@ -190,59 +209,120 @@ func checkForm(read *receipt) error {
 		}
 	}
 	for index, state := range read.States {
-		if len(state.Key) == 0 || (state.Value != nil && len(*state.Value) == 0) {
-			return fmt.Errorf("states[%d]: an empty key or value", index)
+		if err := checkLeaf(&state); err != nil {
+			return fmt.Errorf("states[%d]: %w", index, err)
 		}
 	}
 	return nil
 }
 
+func checkLeaf(state *leaf) error {
+	if len(state.Key) == 0 || len(state.Key) > maxKeyBytes || len(state.Proof) > maxProofBytes {
+		return errors.New("a key or a proof of this length")
+	}
+	if state.Value != nil && (len(*state.Value) == 0 || len(*state.Value) > maxValueBytes) {
+		return errors.New("a value of this length")
+	}
+	return nil
+}
+
 func checkBlock(one *block) error {
-	head := one.Header
-	numbers := []int64{
-		one.Commit.Round, one.Commit.Parts.Total, head.Height, head.LastBlockID.Parts.Total, head.Version.App,
-		head.Version.Block,
+	if err := checkHeader(&one.Header); err != nil {
+		return fmt.Errorf("header: %w", err)
 	}
-	hashes := []hexText{
-		one.Commit.Parts.Hash, head.AppHash, head.ConsensusHash, head.DataHash, head.EvidenceHash, head.LastBlockID.Hash,
-		head.LastBlockID.Parts.Hash, head.LastCommitHash, head.LastResultsHash, head.NextValidatorsHash,
-		head.ValidatorsHash,
+	if err := checkCommit(&one.Commit); err != nil {
+		return fmt.Errorf("commit: %w", err)
 	}
-	if one.Transactions == nil || len(one.Commit.Votes) == 0 || !chainID.MatchString(head.ChainID) {
-		return errors.New("transactions, votes or chain_id")
-	}
-	if one.Validators != nil && len(one.Validators) == 0 {
-		return errors.New("an empty validator set")
-	}
-	for _, cast := range one.Commit.Votes {
-		if cast != nil && ((cast.For != "block" && cast.For != "nil") || len(cast.Signature) != 64) {
-			return errors.New("a vote")
-		}
+	if one.Validators != nil && (len(one.Validators) == 0 || len(one.Validators) > maxValidators) {
+		return errors.New("validators: none, or too many")
 	}
 	for _, named := range one.Validators {
-		numbers = append(numbers, named.Power)
-		if len(named.PublicKey) != 32 {
-			return errors.New("a public key")
+		if named.Power < 1 || named.Power > maxNumber || len(named.PublicKey) != publicKeyBytes {
+			return errors.New("validators: a power or a public key")
 		}
 	}
-	for _, tx := range one.Transactions {
-		numbers = append(numbers, tx.Code, tx.GasUsed, tx.GasWanted)
-		if tx.Path == nil || len(tx.Path) > 32 {
-			return errors.New("a path")
-		}
-		for _, step := range tx.Path {
-			if (step.Side != "left" && step.Side != "right") || len(step.Tx) != 32 || len(step.Result) != 32 {
-				return errors.New("a turn")
-			}
+	if one.Transactions == nil || len(one.Transactions) > maxTransactions {
+		return errors.New("transactions: missing, or too many")
+	}
+	for index := range one.Transactions {
+		if err := checkIncluded(&one.Transactions[index]); err != nil {
+			return fmt.Errorf("transactions[%d]: %w", index, err)
 		}
 	}
+	return nil
+}
+
+func checkHeader(head *header) error {
+	if !chainID.MatchString(head.ChainID) || head.Height < 1 || len(head.ProposerAddress) != addressBytes {
+		return errors.New("chain_id, height or proposer_address")
+	}
+	if head.Time.Unix() < 0 {
+		return errors.New("a time before 1970")
+	}
+	if err := checkNumbers(maxNumber, head.Height, head.Version.App, head.Version.Block); err != nil {
+		return err
+	}
+	if err := checkNumbers(maxSmall, head.LastBlockID.Parts.Total); err != nil {
+		return err
+	}
+	return checkHashes(
+		head.AppHash, head.ConsensusHash, head.DataHash, head.EvidenceHash, head.LastBlockID.Hash,
+		head.LastBlockID.Parts.Hash, head.LastCommitHash, head.LastResultsHash, head.NextValidatorsHash,
+		head.ValidatorsHash,
+	)
+}
+
+func checkCommit(given *commit) error {
+	if err := checkNumbers(maxSmall, given.Round, given.Parts.Total); err != nil {
+		return err
+	}
+	if len(given.Votes) == 0 || len(given.Votes) > maxValidators {
+		return errors.New("votes: none, or too many")
+	}
+	for _, cast := range given.Votes {
+		if cast == nil {
+			continue
+		}
+		if (cast.For != "block" && cast.For != "nil") || len(cast.Signature) != signatureBytes {
+			return errors.New("a vote")
+		}
+		if cast.Time.Year() < firstYear {
+			return errors.New("a vote's time")
+		}
+	}
+	return checkHashes(given.Parts.Hash)
+}
+
+func checkIncluded(tx *included) error {
+	if len(tx.Tx) > maxTxBytes || len(tx.Data) > maxDataBytes {
+		return errors.New("tx or data is too long")
+	}
+	if tx.Path == nil || len(tx.Path) > maxPath {
+		return errors.New("a path is missing, or too long")
+	}
+	for _, step := range tx.Path {
+		if (step.Side != "left" && step.Side != "right") || len(step.Tx) != hashBytes || len(step.Result) != hashBytes {
+			return errors.New("a turn")
+		}
+	}
+	if err := checkNumbers(maxSmall, tx.Code); err != nil {
+		return err
+	}
+	return checkNumbers(maxNumber, tx.GasUsed, tx.GasWanted)
+}
+
+func checkNumbers(most int64, numbers ...int64) error {
 	for _, number := range numbers {
-		if number < 0 || number > maxNumber {
-			return errors.New("a number")
+		if number < 0 || number > most {
+			return errors.New("a number that is not 0 to " + strconv.FormatInt(most, 10))
 		}
 	}
+	return nil
+}
+
+func checkHashes(hashes ...hexText) error {
 	for _, hash := range hashes {
-		if len(hash) != 0 && len(hash) != 32 {
+		if len(hash) != 0 && len(hash) != hashBytes {
 			return errors.New("a hash")
 		}
 	}

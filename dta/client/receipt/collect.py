@@ -305,7 +305,7 @@ def order_receipt(
         state.drop_absent(prefix)
     held = OrderLeaves.of({key: one.value for key, one in state.leaves.items()})
     wanted: dict[int, set[bytes]] = {}
-    for named, height in held.txs().items():
+    for named, height in held.txs():
         wanted.setdefault(height, set()).add(named)
     for one in found:
         if concerns(one.read, order, frozenset(asked)):

@@ -10,7 +10,7 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from abci_app.block import Time
@@ -35,12 +35,17 @@ MAX_NUMBER = 2**53 - 1
 """Any JSON reader shows a number up to here as it is."""
 
 _HASH = (0, 32)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """A validator's precommit: for the block, or for nil. ``signature``: 64 bytes."""
+    """A validator's precommit: for the block, or for nil. ``signature``: 64 bytes.
+
+    ``time`` is the validator's own word: any that CometBFT's encoding holds, from the year 1 to 9999. One that lies
+    takes nothing away from the others' signatures, nor does its own become less good.
+    """
 
     for_block: bool
     time: Time
@@ -147,8 +152,9 @@ def _base64(value: bytes) -> str:
 
 
 def time_text(time: Time) -> str:
-    """RFC 3339 in UTC with nine digits after the point, always."""
-    return datetime.fromtimestamp(time.seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{time.nanos:09d}Z"
+    """RFC 3339 in UTC with nine digits after the point and four for the year, always. Years 1 to 9999."""
+    moment = (_EPOCH + timedelta(seconds=time.seconds)).replace(tzinfo=None)
+    return f"{moment.isoformat(timespec='seconds')}.{time.nanos:09d}Z"
 
 
 def _parts_json(parts: PartSetHeader) -> dict[str, Any]:
@@ -285,9 +291,13 @@ def _chain_id(value: Any, path: str) -> str:
 def _time(value: Any, path: str) -> Time:
     if not isinstance(value, str) or len(value) != len("2026-01-02T03:04:05.678901234Z"):
         raise decode.refuse(path, "a time such as 2026-01-02T03:04:05.678901234Z")
-    time = decode.time(value, path)
+    return decode.time(value, path)
+
+
+def _header_time(value: Any, path: str) -> Time:
+    time = _time(value, path)
     if time.seconds < 0:
-        raise decode.refuse(path, "a time after 1970")
+        raise decode.refuse(path, "a time from 1970 on")
     return time
 
 
@@ -307,7 +317,7 @@ def _header(value: Any, path: str) -> Header:
         ),
         chain_id=_chain_id(*_member(value, "chain_id", path)),
         height=_number(*_member(value, "height", path), least=1),
-        time=_time(*_member(value, "time", path)),
+        time=_header_time(*_member(value, "time", path)),
         last_block_id=BlockId(
             _hex(*_member(last, "hash", last_path), _HASH), _parts(*_member(last, "parts", last_path))
         ),

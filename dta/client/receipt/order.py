@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeVar, TypeVarTuple
 
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 
+from abci_app import canonical
 from abci_app.custody import policy
-from abci_app.limits import ID_BYTES
+from abci_app.limits import MAX_VALUE_BYTES
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import extraction_pb2
+from abci_app.state.collection import Collection, Records
 from abci_app.state.records import (
     ANSWERS,
     CHAIN,
@@ -30,6 +32,7 @@ from abci_app.state.records import (
 from dta.client.receipt.errors import ReceiptRefused
 
 M = TypeVar("M", bound=Message)
+Ts = TypeVarTuple("Ts")
 
 
 @dataclass
@@ -51,8 +54,8 @@ class OrderLeaves:
         orders = [key for key in states if key.startswith(ORDERS.prefix)]
         if len(orders) != 1:
             raise _refuse(f"it is about {len(orders)} orders, not one")
-        record = _read(pb.OrderRecord, orders[0], states)
-        if ORDERS.key(record.id) != orders[0]:
+        record = _read(ORDERS, orders[0], states)
+        if _parts(ORDERS, orders[0]) != (record.id,):
             raise _refuse("the order's record is of another order")
         found = OrderLeaves(record)
         for key in sorted(states):  # a request's extraction before its partials
@@ -61,38 +64,39 @@ class OrderLeaves:
         return found
 
     def _take(self, key: bytes, states: Mapping[bytes, bytes | None]) -> None:
-        fulfilment = FULFILMENTS.under(self.order.id)
         if key in (ORDERS.key(self.order.id), CHAIN.key()):
             return
-        if key.startswith(fulfilment):
-            self.fulfilments[key[len(fulfilment) :]] = _read(pb.FulfilmentRecord, key, states)
-        elif key.startswith(REQUESTS.prefix):
-            request = _read(pb.RequestRecord, key, states)
-            if REQUESTS.key(request.id) != key or request.order != self.order.id:
+        if FULFILMENTS.holds(key):
+            order, fiduciary = FULFILMENTS.split(key)
+            self.fulfilments[fiduciary] = _read(FULFILMENTS, key, states)
+            if order != self.order.id:
+                raise _refuse("a fulfilment is of another order")
+        elif REQUESTS.holds(key):
+            request = _read(REQUESTS, key, states)
+            if REQUESTS.split(key) != (request.id,) or request.order != self.order.id:
                 raise _refuse("a request is of another order")
             self.requests[request.id] = request
-        elif key.startswith(DECISIONS.prefix):
-            decision = None if states[key] is None else _read(pb.DecisionRecord, key, states)
-            self.decisions[_pair(key, DECISIONS.prefix)] = decision
-        elif key.startswith(ANSWERS.prefix):
-            self.answers[_pair(key, ANSWERS.prefix)] = _read(pb.AnswerRecord, key, states)
-        elif self.order.authority and key.startswith(EXTRACTIONS.prefix):
-            record = _read(extraction_pb2.ExtractionRecord, key, states)
-            self.extractions[key[len(EXTRACTIONS.prefix) :]] = record
-        elif self.order.authority and key.startswith(SIGNINGS.prefix):
-            self.signings[key[len(SIGNINGS.prefix) :]] = _read(extraction_pb2.SigningRecord, key, states)
-        elif self.order.authority and key.startswith(PARTIALS.prefix):
-            self._take_partial(key, states)
+        elif DECISIONS.holds(key):
+            self.decisions[DECISIONS.split(key)] = None if states[key] is None else _read(DECISIONS, key, states)
+        elif ANSWERS.holds(key):
+            self.answers[ANSWERS.split(key)] = _read(ANSWERS, key, states)
+        elif self.order.authority:
+            self._take_under_key(key, states)
         else:
             raise _refuse(f"the leaf {key.hex()} does not belong to the order")
 
-    def _take_partial(self, key: bytes, states: Mapping[bytes, bytes | None]) -> None:
-        """A partial of the epoch that counts: those of an epoch before count for nothing any more."""
-        request, fiduciary = key[len(PARTIALS.prefix) :][:ID_BYTES], key[-ID_BYTES:]
-        extraction = self.extractions.get(request)
-        if extraction is None or key != PARTIALS.key(request, 0, extraction.epoch, fiduciary):
-            raise _refuse(f"the leaf {key.hex()} does not belong to the order")
-        self.partials[request, fiduciary] = _read(extraction_pb2.PartialRecord, key, states)
+    def _take_under_key(self, key: bytes, states: Mapping[bytes, bytes | None]) -> None:
+        """What the members of an authority's epoch answered. Partials of an epoch before count for nothing any more."""
+        if EXTRACTIONS.holds(key):
+            self.extractions[_parts(EXTRACTIONS, key)[0]] = _read(EXTRACTIONS, key, states)
+        elif SIGNINGS.holds(key):
+            self.signings[_parts(SIGNINGS, key)[0]] = _read(SIGNINGS, key, states)
+        else:
+            request, item, epoch, fiduciary = _parts(PARTIALS, key)
+            extraction = self.extractions.get(request)
+            if extraction is None or (item, epoch) != (0, extraction.epoch):
+                raise _refuse(f"the leaf {key.hex()} does not belong to the order")
+            self.partials[request, fiduciary] = _read(PARTIALS, key, states)
 
     def deciders(self) -> list[bytes]:
         """Whose decision on a request there may be: the policy's parties and who may veto."""
@@ -133,8 +137,8 @@ class OrderLeaves:
             if answered != extraction.answers:
                 raise _refuse(f"it shows {answered} of {extraction.answers} answers to request {id_.hex()}")
 
-    def txs(self) -> dict[bytes, int]:
-        """The transactions that the records name, each with its height. What deadlines did has no transaction."""
+    def txs(self) -> frozenset[tuple[bytes, int]]:
+        """The transactions that the records name, hash and height. What deadlines did has no transaction."""
         order = self.order
         named = [(order.placed_tx, order.placed_height), (order.ended_tx, order.ended_height)]
         named += [(one.tx_hash, one.height) for one in self.fulfilments.values()]
@@ -148,23 +152,36 @@ class OrderLeaves:
         for extraction in self.extractions.values():
             named += [(extraction.opened_tx, extraction.opened_height), (extraction.ended_tx, extraction.ended_height)]
         named += [(partial.tx_hash, partial.height) for partial in self.partials.values()]
-        return {tx_hash: height for tx_hash, height in named if tx_hash}
+        return frozenset((tx_hash, height) for tx_hash, height in named if tx_hash)
+
+
+def read_record(record: type[M], value: bytes) -> M | None:
+    """The record in a leaf's value; None where the bytes are not its one canonical encoding.
+
+    A field that this version does not know may name or count what belongs into the receipt: then it is None too.
+    """
+    try:
+        return canonical.decode(record, value, MAX_VALUE_BYTES)
+    except canonical.NotCanonical:
+        return None
 
 
 def _refuse(reason: str) -> ReceiptRefused:
     return ReceiptRefused("content", reason, "states")
 
 
-def _pair(key: bytes, prefix: bytes) -> tuple[bytes, bytes]:
-    rest = key[len(prefix) :]
-    return rest[:ID_BYTES], rest[ID_BYTES:]
+def _parts(collection: Collection[*Ts], key: bytes) -> tuple[*Ts]:
+    try:
+        return collection.split(key)
+    except ValueError:
+        raise _refuse(f"the leaf {key.hex()} does not belong to the order") from None
 
 
-def _read(record: type[M], key: bytes, states: Mapping[bytes, bytes | None]) -> M:
+def _read(records: Records[M, *Ts], key: bytes, states: Mapping[bytes, bytes | None]) -> M:
     value = states[key]
     if value is None:
         raise _refuse(f"the leaf {key.hex()} is shown to be absent")
-    try:
-        return record.FromString(value)
-    except DecodeError:
-        raise _refuse(f"the leaf {key.hex()} can't be read by this version") from None
+    read = read_record(records.record, value)
+    if read is None:
+        raise _refuse(f"the leaf {key.hex()} can't be read by this version")
+    return read

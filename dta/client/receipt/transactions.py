@@ -15,10 +15,7 @@ from dta.base.errors import JsonValue
 
 
 def types_that_name(what: str) -> dict[int, int]:
-    """The types of transaction with a field of this name: their number in TxBody, and the field's number in them.
-
-    tools/receipt-verifier/about.go is made of it.
-    """
+    """The types of transaction with a field of this name: their number in TxBody, and the field's number in them."""
     found = {}
     for kind in tx_pb2.TxBody.DESCRIPTOR.oneofs_by_name["message"].fields:
         field = kind.message_type.fields_by_name.get(what) if kind.message_type is not None else None

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from google.protobuf.message import DecodeError
-
 from abci_app.codes import Code
 from abci_app.pb.dta.v1 import params_pb2
 from abci_app.state.proof import ProofRefused, verify_absence, verify_existence
@@ -18,7 +16,7 @@ from abci_app.state.records import CHAIN
 from dta.base.errors import NotVerified
 from dta.client.receipt.errors import ReceiptRefused
 from dta.client.receipt.format import IncludedTx, Receipt, ReceiptBlock, time_text
-from dta.client.receipt.order import OrderLeaves
+from dta.client.receipt.order import OrderLeaves, read_record
 from dta.client.receipt.transactions import ReadTx, concerns, read_tx
 from dta.light.hashes import ResultLeaf, header_hash, tx_hash, validators_hash, verify_result, verify_tx
 from dta.light.merkle import MerkleProof, leaf_hash
@@ -135,6 +133,9 @@ def _verify_path(receipt: Receipt, trust: TrustFile, now_s: int) -> tuple[Vouchi
         path = f"blocks[{index}]"
         held = _validators_of(block, held, path)
         light = _light_block(block, held, path)
+        if light.header.time.seconds > now_s + MAX_CLOCK_DRIFT_S:
+            reason = f"its header of {time_text(light.header.time)} is from the future"
+            raise ReceiptRefused("time", reason, f"{path}.header.time", hint="is this machine's clock right?")
         try:
             if light.header.height == state.height and state.header is None:
                 # The header that the trust file names: its validators have signed it, which is shown as for the others.
@@ -145,9 +146,6 @@ def _verify_path(receipt: Receipt, trust: TrustFile, now_s: int) -> tuple[Vouchi
                 power = _signed(light)
         except NotVerified as error:
             raise ReceiptRefused(error.step, error.message, path, hint=_hint(error, index)) from error
-        if light.header.time.seconds > now_s + MAX_CLOCK_DRIFT_S:
-            reason = f"its header of {time_text(light.header.time)} is from the future"
-            raise ReceiptRefused("time", reason, f"{path}.header.time", hint="is this machine's clock right?")
         vouching.append(Vouching(light.header, light.signed.commit.block_id.hash, held, power))
     return tuple(vouching)
 
@@ -238,11 +236,8 @@ def _verify_states(receipt: Receipt) -> dict[bytes, bytes | None]:
 
 def _verify_chain_record(receipt: Receipt, states: Mapping[bytes, bytes | None]) -> None:
     """The chain's own record names the genesis id: another genesis may have the same chain id and validators."""
-    try:
-        record = params_pb2.ChainRecord.FromString(states.get(CHAIN.key()) or b"")
-    except DecodeError:
-        record = params_pb2.ChainRecord()
-    if record.gid != receipt.gid or record.chain_id != receipt.chain_id:
+    record = read_record(params_pb2.ChainRecord, states.get(CHAIN.key()) or b"")
+    if record is None or record.gid != receipt.gid or record.chain_id != receipt.chain_id:
         reason = "the ledger's own record does not name this chain and genesis"
         raise ReceiptRefused("gid", reason, "states", hint=_OTHER_CHAIN)
 
@@ -260,17 +255,17 @@ def _verify_content(
             raise ReceiptRefused("content", "a receipt of state has no transactions")
         return None
     order = OrderLeaves.of(states)
-    shown = {(tx.tx_hash, tx.header.height) for tx in txs}
-    for named, height in order.txs().items():
-        if (named, height) not in shown:
-            reason = f"the transaction {named.hex()} of height {height} is missing"
-            raise ReceiptRefused("content", reason, "blocks")
+    named = order.txs()
+    missing = sorted(named - {(tx.tx_hash, tx.header.height) for tx in txs})
+    if missing:
+        reason = f"the transaction {missing[0][0].hex()} of height {missing[0][1]} is missing"
+        raise ReceiptRefused("content", reason, "blocks")
     named_requests = frozenset(order.requests)
     for tx in txs:
         if tx.included.code != Code.OK:
             raise ReceiptRefused("content", f"the transaction {tx.tx_hash.hex()} was refused: nothing happened by it")
         about = tx.read is not None and concerns(tx.read, order.order.id, named_requests)
-        if tx.tx_hash not in order.txs() and not about:
+        if (tx.tx_hash, tx.header.height) not in named and not about:
             raise ReceiptRefused("content", f"the transaction {tx.tx_hash.hex()} has nothing to do with the order")
     return order
 
