@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
@@ -22,6 +21,7 @@ from abci_app.storage.memory import MemoryStore
 from abci_app.storage.statedb import StateDB
 from dta.client.ledger.flow import Effect, Now, Request, Sleep
 from dta.client.ledger.rpc import Rpc
+from dta.client.receipt.format import time_text
 from dta.light import wire
 from dta.light.hashes import ResultLeaf, commit_hash, data_hash, header_hash, results_hash, validators_hash
 from dta.light.trust import TrustFile
@@ -62,9 +62,10 @@ def sign_commit(
     *,
     absent: Iterable[SigningKey] = (),
     nil: Iterable[SigningKey] = (),
+    times: Mapping[bytes, Time] = {},
     round_: int = 0,
 ) -> Commit:
-    """Everybody in ``group`` signs, but for those absent, and those that vote nil."""
+    """Everybody in ``group`` signs, but for those absent, and those that vote nil. ``times``: by public key."""
     block = BlockId(header_hash(header), PartSetHeader(1, sha256(b"parts").digest()))
     by_key = {bytes(key.verify_key): key for key, _ in group}
     absent_keys, nil_keys = {bytes(k) for k in absent}, {bytes(k) for k in nil}
@@ -75,7 +76,7 @@ def sign_commit(
             signatures.append(CommitSig(FLAG_ABSENT, b"", NO_TIME, b""))
             continue
         flag = FLAG_NIL if bytes(key) in nil_keys else FLAG_COMMIT
-        time = Time(header.time.seconds + 1, index)
+        time = times.get(validator.public_key, Time(header.time.seconds + 1, index))
         message = wire.precommit_sign_bytes(
             header.chain_id, header.height, round_, block if flag == FLAG_COMMIT else None, time
         )
@@ -112,8 +113,12 @@ class Chain:
         *,
         absent: Iterable[SigningKey] = (),
         next_group: Members | None = None,
+        commit: Callable[[Header, Members], Commit] | None = None,
     ) -> LightBlock:
-        """One more block, 5 seconds after the one before; ``next_group`` signs from the next one on."""
+        """One more block, 5 seconds after the one before; ``next_group`` signs from the next one on.
+
+        ``commit``: how it is signed, where not all sign for it as they should.
+        """
         height = self.height + 1
         last = self.blocks.get(height - 1)
         group, following = self.next_group, next_group or self.next_group
@@ -135,7 +140,8 @@ class Chain:
             evidence_hash=sha256(b"").digest(),
             proposer_address=set_of(group).validators[0].address,
         )
-        block = LightBlock(SignedHeader(header, sign_commit(header, group, absent=absent)), set_of(group))
+        signed = commit(header, group) if commit else sign_commit(header, group, absent=absent)
+        block = LightBlock(SignedHeader(header, signed), set_of(group))
         written = sorted([*(self._genesis if height == 1 else ()), *leaves])
         self.state.commit(self.state.stage(height, Changes(leaves=tuple(written))))
         self.blocks[height], self.txs[height] = block, tuple(txs)
@@ -153,9 +159,9 @@ def hexed(value: bytes) -> str:
 
 
 def time_json(time: Time) -> str:
-    if time == NO_TIME:
-        return "0001-01-01T00:00:00Z"
-    return datetime.fromtimestamp(time.seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{time.nanos:09d}Z"
+    """As Go writes it: no zeros at the end of a fraction."""
+    text = time_text(time).removesuffix("Z").rstrip("0")
+    return text.removesuffix(".") + "Z"
 
 
 def block_id_json(value: BlockId) -> dict[str, Any]:

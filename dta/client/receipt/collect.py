@@ -8,9 +8,10 @@ requests an order had, which no single record says.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from abci_app.block import Time
 from abci_app.codes import Code
 from abci_app.crypto.statements import order_id, request_id
 from abci_app.pb.dta.v1 import custody_pb2, identity_pb2, tx_pb2
@@ -40,13 +41,15 @@ from dta.client.receipt.verify import Verified, verify_receipt
 from dta.light.hashes import ResultLeaf, prove_result, prove_tx, validators_hash
 from dta.light.merkle import MerkleProof
 from dta.light.trust import TrustedState, TrustFile
-from dta.light.types import FLAG_ABSENT, FLAG_COMMIT, LightBlock, ValidatorSet
+from dta.light.types import FLAG_ABSENT, FLAG_COMMIT, CommitSig, LightBlock, ValidatorSet
+from dta.light.verify import TWO_THIRDS, trusted_power
 
 DEFAULT_WAIT_S = 30.0
 _POLL_S = 0.25
 _SEARCH_PAGE = 50
 _MAX_FOUND = 2_000
 _MAX_STEPS = 2_000
+_NOBODY = CommitSig(FLAG_ABSENT, b"", Time(0), b"")
 INDEX_LAG_BLOCKS = 10
 """CometBFT indexes a block some time after it: so many of the newest ones are looked through."""
 
@@ -113,12 +116,24 @@ def _receipt_block(block: LightBlock, held: ValidatorSet, txs: tuple[IncludedTx,
     commit = block.signed.commit
     votes = tuple(
         None if one.flag == FLAG_ABSENT else Vote(one.flag == FLAG_COMMIT, one.time, one.signature)
-        for one in commit.signatures
+        for one in _cast(block, held)
     )
     same = validators_hash(held) == block.header.validators_hash
     return ReceiptBlock(
         block.header, commit.round, commit.block_id.parts, votes, None if same else block.validators, txs
     )
+
+
+def _cast(block: LightBlock, held: ValidatorSet) -> tuple[CommitSig, ...]:
+    """The commit's entries. Votes from before 1970 are absent where they aren't needed: many readers can't hold them.
+
+    They are needed unless more than 2/3 of the block's own set, and of the set before it, signed without them.
+    """
+    commit = block.signed.commit
+    known = tuple(_NOBODY if one.time.seconds < 0 else one for one in commit.signatures)
+    without = replace(block, signed=replace(block.signed, commit=replace(commit, signatures=known)))
+    left = [trusted_power(without, one) for one in (block.validators, held)]
+    return known if all(TWO_THIRDS.exceeded_by(one.signed, one.total) for one in left) else commit.signatures
 
 
 # --- what is in a block and in the state ----------------------------------------------------------------------
