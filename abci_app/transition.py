@@ -15,7 +15,8 @@ from abci_app.block import Block, BlockResult, Time, TxResult
 from abci_app.codes import Code
 from abci_app.crypto import statements
 from abci_app.crypto.ed25519 import SignatureMemo
-from abci_app.errors import Refusal, StateBroken, UpgradeNeeded
+from abci_app.errors import Refusal, UpgradeNeeded
+from abci_app.execution import guard
 from abci_app.execution.context import BlockScratch, Context
 from abci_app.genesis import init_chain
 from abci_app.mempool import Lane, Mempool
@@ -138,7 +139,6 @@ def apply_block(view: StateView, block: Block, breathe: Callable[[], None] = lam
 
 def _deliver(context: Context, tx: bytes, chain_id: str) -> TxResult:
     """One transaction: decode, authenticate, consume, execute."""
-    context.state.checkpoint()
     cost = 0
     try:
         decoded = signed.decode(tx, context.params, chain_id, context.height, _DECODED)
@@ -149,13 +149,14 @@ def _deliver(context: Context, tx: bytes, chain_id: str) -> TxResult:
         context.identity = signed.authenticate(context.state, decoded, context.gid, context.time_s, _MEMO)
     except Refusal as refusal:
         return _refused(refusal, cost)
-    except (MemoryError, RecursionError, OSError, StateBroken):
+    except guard.FATAL:
         raise
     except Exception as error:
         return _failed(error, cost)
     # From here on it is authentic and in date: consumed, whether it succeeds or fails.
     replay.consume(context.state, decoded.expires_at_height, replay_key)
-    context.state.checkpoint()
+    context.state.settle()
+    mark = context.mark()
     context.signer = decoded.signer
     context.tx_hash = decoded.tx_hash
     try:
@@ -164,12 +165,12 @@ def _deliver(context: Context, tx: bytes, chain_id: str) -> TxResult:
         _DECODED.keep(tx, decoded)
         data = decoded.spec.execute(context, decoded.message)
     except Refusal as refusal:
-        context.state.rollback()
+        context.undo(mark)
         return _refused(refusal, cost)
-    except (MemoryError, RecursionError, OSError, StateBroken):
+    except guard.FATAL:
         raise
     except Exception as error:
-        context.state.rollback()
+        context.undo(mark)
         return _failed(error, cost)
     # So that a search by an identity finds all that it did, whatever the message says of itself.
     context.emit("identity", context.signer, decoded.spec.field.replace("_", "-"))

@@ -7,10 +7,11 @@ defect of ours too, fails that one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 from abci_app.authority import ceremonies, epochs, extractions, finalise, parties, record, rules
-from abci_app.errors import StateBroken
+from abci_app.execution import guard
 from abci_app.execution.context import Context
 from abci_app.execution.transitions import complete
 from abci_app.identities import documents
@@ -55,21 +56,17 @@ def begin_refresh(context: Context, authority: pb.AuthorityRecord) -> pb.Ceremon
 
 def _guarded(context: Context, ceremony: pb.CeremonyRecord) -> None:
     """One ceremony's step. An ordinary exception is the same on every node: it fails this ceremony alone."""
-    events = len(context.events)
-    context.state.checkpoint()
-    try:
-        if ceremony.phase != pb.CEREMONY_PHASE_CONSENT:
-            # In hashed state: so CometBFT makes the next block at once, and an idle chain goes through its phases.
-            ceremony.blocks += 1
-            ceremonies.put(context.state, ceremony)
-        _STEP[ceremony.phase](context, ceremony)
-    except (MemoryError, RecursionError, OSError, StateBroken):
-        raise
-    except Exception:
-        context.state.rollback()
-        del context.events[events:]
+    if guard.failure_of(context, partial(_step, context, ceremony)) is not None:
         broken = CEREMONIES.get(context.state, ceremony.id)
         ceremonies.fail(context, broken, pb.FAILURE_BROKEN)
+
+
+def _step(context: Context, ceremony: pb.CeremonyRecord) -> None:
+    if ceremony.phase != pb.CEREMONY_PHASE_CONSENT:
+        # In hashed state: so CometBFT makes the next block at once, and an idle chain goes through its phases.
+        ceremony.blocks += 1
+        ceremonies.put(context.state, ceremony)
+    _STEP[ceremony.phase](context, ceremony)
 
 
 def _consent(context: Context, ceremony: pb.CeremonyRecord) -> None:

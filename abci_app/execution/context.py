@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from abci_app.block import Event, Time, ValidatorUpdate
 from abci_app.codes import Code
@@ -15,16 +16,30 @@ from abci_app.state.overlay import Overlay
 
 @dataclass(slots=True)
 class BlockScratch:
-    """What a block counts while it executes: in no leaf, gone at its end."""
+    """What a block counts while it executes: in no leaf, gone at its end.
+
+    What a transaction that fails has cost, and that its signer sent one, stays counted; the rest is undone with it.
+    """
 
     cost: int = 0
+    txs_of: dict[bytes, int] = field(default_factory=dict)
     registrations: list[bytes] = field(default_factory=list)
     """Those that succeeded: each one's sponsor, empty where it registered itself."""
     rotated: list[bytes] = field(default_factory=list)
-    txs_of: dict[bytes, int] = field(default_factory=dict)
     validator_updates: list[ValidatorUpdate] = field(default_factory=list)
-    voted: dict[bytes, bytes] = field(default_factory=dict)
-    """Proposals to count at the block's end, in order, and the last transaction that voted on each."""
+    voted: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """(proposal, transaction) of each vote: proposals to count at the block's end, in their order."""
+
+
+class Mark(NamedTuple):
+    """What :meth:`Context.undo` goes back to."""
+
+    writes: int
+    events: int
+    registrations: int
+    rotated: int
+    validator_updates: int
+    voted: int
 
 
 @dataclass(slots=True)
@@ -46,6 +61,28 @@ class Context:
     def time_s(self) -> int:
         """Block time in whole seconds: what every deadline is compared with."""
         return self.time.seconds
+
+    def mark(self) -> Mark:
+        """From here on :meth:`undo` undoes: writes, events, what the block counts. A mark within another is no harm."""
+        scratch = self.scratch
+        return Mark(
+            writes=self.state.checkpoint(),
+            events=len(self.events),
+            registrations=len(scratch.registrations),
+            rotated=len(scratch.rotated),
+            validator_updates=len(scratch.validator_updates),
+            voted=len(scratch.voted),
+        )
+
+    def undo(self, mark: Mark) -> None:
+        """Everything is as it was at ``mark``."""
+        scratch = self.scratch
+        self.state.rollback(mark.writes)
+        del self.events[mark.events :]
+        del scratch.registrations[mark.registrations :]
+        del scratch.rotated[mark.rotated :]
+        del scratch.validator_updates[mark.validator_updates :]
+        del scratch.voted[mark.voted :]
 
     def emit(self, kind: str, id_: bytes, action: str, **attributes: bytes | int | str) -> None:
         """Add an event; see :func:`abci_app.events.event`."""

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from abci_app.codes import Code
-from abci_app.errors import Refusal, StateBroken
+from abci_app.errors import Refusal
+from abci_app.execution import guard
 from abci_app.execution.context import Context
 from abci_app.execution.transitions import Transitions
 from abci_app.governance import actions, validators
@@ -84,7 +86,7 @@ def cast(context: Context, proposal: pb.ProposalRecord, *, against: bool) -> Non
     VOTES.put(context.state, vote, proposal.id, context.signer)
     proposal.votes += 1
     PROPOSALS.put(context.state, proposal, proposal.id)
-    context.scratch.voted[proposal.id] = context.tx_hash
+    context.scratch.voted.append((proposal.id, context.tx_hash))
     emit(context, proposal, "voted", fiduciary=context.signer, vote="against" if against else "for")
     context.emit("fiduciary", context.signer, "voted", proposal=proposal.id)
 
@@ -127,7 +129,7 @@ def emit(context: Context, proposal: pb.ProposalRecord, action: str, **attribute
 
 def decide(context: Context) -> None:
     """Count each proposal on which somebody voted in this block."""
-    for proposal_id, tx_hash in context.scratch.voted.items():
+    for proposal_id, tx_hash in dict(context.scratch.voted).items():
         proposal = PROPOSALS.find(context.state, proposal_id)
         if proposal is None or proposal.status != pb.PROPOSAL_STATUS_OPEN:
             continue  # rolled back, or withdrawn in the same block
@@ -176,23 +178,11 @@ def is_a_validator_change_waiting(view: StateView) -> bool:
 def _try(context: Context, proposal: pb.ProposalRecord) -> Code:
     """Execute; what is refused, or fails, leaves nothing behind but its code."""
     action, message = actions.of(proposal.action)
-    scratch = context.scratch
-    events, updates = len(context.events), len(scratch.validator_updates)
-    context.state.checkpoint()
-    try:
-        acting = dataclasses.replace(context, signer=proposal.proposer, tx_hash=proposal.deciding_tx)
-        action.execute(acting, message)
+    acting = dataclasses.replace(context, signer=proposal.proposer, tx_hash=proposal.deciding_tx)
+    error = guard.failure_of(context, partial(action.execute, acting, message))
+    if error is None:
         return Code.OK
-    except Refusal as refusal:
-        code = refusal.code
-    except (MemoryError, RecursionError, OSError, StateBroken):
-        raise
-    except Exception:
-        code = Code.FAILED
-    context.state.rollback()
-    del context.events[events:]
-    del scratch.validator_updates[updates:]
-    return code
+    return error.code if isinstance(error, Refusal) else Code.FAILED
 
 
 def _move(proposal: pb.ProposalRecord, to: pb.ProposalStatus) -> None:

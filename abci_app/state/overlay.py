@@ -1,4 +1,4 @@
-"""A block in the making: writes over a committed view, with rollback of one transaction."""
+"""A block in the making: writes over a committed view, undone as far as a checkpoint."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ class _Table:
 class Overlay:
     """A :class:`StateView` that can be written. Reads see the writes.
 
-    ``checkpoint`` and ``rollback`` bracket one transaction: the journal keeps what each write replaced.
+    The journal keeps what each write replaced. ``checkpoint`` gives a place in it, ``rollback`` goes back to one; a
+    checkpoint within another leaves that one as it was. ``settle`` says that nothing before is undone any more.
     """
 
     def __init__(self, base: StateView) -> None:
@@ -108,19 +109,23 @@ class Overlay:
         """Delete an index entry."""
         self._write(False, key, None)
 
-    def checkpoint(self) -> None:
-        """From here on :meth:`rollback` undoes."""
+    def settle(self) -> None:
+        """What was written so far stays. No earlier checkpoint is good any more."""
         self._journal.clear()
 
-    def rollback(self) -> None:
-        """Undo every write since the last checkpoint."""
-        for leaf, key, written, value in reversed(self._journal):
+    def checkpoint(self) -> int:
+        """What :meth:`rollback` goes back to."""
+        return len(self._journal)
+
+    def rollback(self, checkpoint: int) -> None:
+        """Undo every write since ``checkpoint``, and those alone."""
+        for leaf, key, written, value in reversed(self._journal[checkpoint:]):
             table = self._leaves if leaf else self._index
             if written:
                 table.values[key] = value
             else:
                 table.forget(key)
-        self._journal.clear()
+        del self._journal[checkpoint:]
 
     def apply(self, changes: Changes) -> None:
         """Lay a block's (or genesis') changes over this view."""

@@ -77,7 +77,7 @@ class _Lives:
     def live(self, tx: bytes) -> TxResult:
         """One order's whole life."""
         self.tx, self.events = tx, []
-        self.overlay.checkpoint()
+        self.overlay.settle()
         number = int.from_bytes(tx[-8:], "big")
         vault = records.VAULTS.get(self.overlay, tx[len(MARK) : -8])
         me, fiduciaries = vault.principal, list(vault.fiduciaries)

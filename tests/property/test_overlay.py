@@ -73,13 +73,33 @@ def test_a_rollback_undoes_exactly_what_came_after_the_checkpoint(
 ) -> None:  # fmt: skip
     state, model = Overlay(base_of(leaves, index)), (dict(leaves), dict(index))
     write(state, model, kept)
-    state.checkpoint()
+    checkpoint = state.checkpoint()
     expected = state.changes()
     write(state, (dict(model[0]), dict(model[1])), undone)
-    state.rollback()
+    state.rollback(checkpoint)
     assert state.changes() == expected
     write(state, model, later)
     same(state, model, b"", b"", None)
+
+
+@given(PAIRS, PAIRS, WRITES, WRITES, WRITES)
+@settings(max_examples=300, deadline=None)
+def test_a_checkpoint_within_another_undoes_its_own_part_and_the_outer_one_all(
+    leaves: dict[bytes, bytes], index: dict[bytes, bytes], first: list[tuple[bool, bytes, bytes | None]],
+    second: list[tuple[bool, bytes, bytes | None]], third: list[tuple[bool, bytes, bytes | None]],
+) -> None:  # fmt: skip
+    state, model = Overlay(base_of(leaves, index)), (dict(leaves), dict(index))
+    write(state, model, first)
+    state.settle()
+    outer, at_outer = state.checkpoint(), state.changes()
+    write(state, model, second)
+    inner, at_inner = state.checkpoint(), state.changes()
+    write(state, model, third)
+    state.rollback(inner)
+    assert state.changes() == at_inner
+    write(state, model, third)
+    state.rollback(outer)
+    assert state.changes() == at_outer
 
 
 @given(PAIRS, PAIRS, WRITES)

@@ -41,13 +41,13 @@ def watched(spec: MessageSpec[Any], calls: dict[str, int]) -> MessageSpec[Any]:
 
     def execute(context: Context, message: Any) -> bytes:
         calls[spec.field] += 1
-        context.state.checkpoint()
+        before = context.state.checkpoint()
         try:
             data = spec.execute(context, message)
         except Refusal as refusal:
             refused(refusal)
             raise
-        for _, key, _, _ in context.state._journal:
+        for _, key, _, _ in context.state._journal[before:]:
             assert any(places.holds(key) for places in spec.writes), f"{spec.field} may not write {key!r}"
         for event in context.events:
             assert any(one.includes(event) for one in spec.events), f"{spec.field} may not emit {event}"

@@ -9,6 +9,7 @@ import pytest
 from abci_app import transition
 from abci_app.block import Block, Changes, Time
 from abci_app.codes import Code
+from abci_app.execution.context import Context
 from abci_app.messages.registry import SPECS
 from abci_app.pb.dta.v1 import tx_pb2
 from abci_app.state.records import ORDERS
@@ -84,8 +85,12 @@ def test_a_result_that_is_not_due_is_not_admitted() -> None:
 def test_a_defect_of_ours_costs_one_transaction(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
     custody = fresh_custody()
 
-    def fail(context: object, message: object) -> bytes:
-        context.state.put(ORDERS.key(bytes(32)), b"half done")  # type: ignore[attr-defined]
+    def fail(context: Context, message: object) -> bytes:
+        context.state.put(ORDERS.key(bytes(32)), b"half done")
+        context.emit("order", bytes(32), "half-done")
+        for counted in dataclasses.fields(context.scratch):
+            if isinstance(of := getattr(context.scratch, counted.name), list):
+                of.append(b"half done")
         raise error("secret detail")
 
     monkeypatch.setitem(SPECS, "close_vault", dataclasses.replace(SPECS["close_vault"], execute=fail))
@@ -93,6 +98,7 @@ def test_a_defect_of_ours_costs_one_transaction(monkeypatch: pytest.MonkeyPatch,
     result = custody.chain.block(tx)
     assert result.tx_results[0].code == Code.FAILED
     assert "secret detail" not in result.tx_results[0].log
+    assert (result.validator_updates, result.events, result.tx_results[0].events) == ((), (), ())
     assert only_consumed(result.changes, tx_expiry(tx))
 
 
