@@ -12,7 +12,7 @@ import pytest
 from abci_app.authority import extractions, proofs
 from abci_app.block import Changes
 from abci_app.codes import Code
-from abci_app.crypto.curve import G1, G2
+from abci_app.crypto.curve import G1, G2, ORDER
 from abci_app.crypto.extraction import Blinded
 from abci_app.errors import Refusal
 from abci_app.pb.dta.v1 import authority_pb2
@@ -350,7 +350,7 @@ def test_a_transport_key_is_taken_once_for_the_request_that_its_possession_names
     assert attempt(world, request=seeded("r2"), items=twice) == Code.POINT_USED
 
 
-def test_a_transport_key_that_is_a_registered_key_the_generator_or_no_point_is_refused(world: World) -> None:
+def test_a_transport_key_that_is_a_registered_key_or_no_point_is_refused(world: World) -> None:
     whom, person = seeded("whom"), Actor("alice")
     world.chain.register(person)
     secret = person.bls_key._scalar
@@ -361,9 +361,15 @@ def test_a_transport_key_that_is_a_registered_key_the_generator_or_no_point_is_r
     for secret in (world.dealt.secret, *shares):
         of_the_key = transport_of(world, seeded("r"), whom, secret)
         assert attempt(world, transport=of_the_key) == Code.POINT_USED, "(!) the key itself, a public share"
-    assert attempt(world, transport=transport_of(world, seeded("r"), whom, 1)) == Code.BAD_TRANSPORT_KEY
     for bad in (bytes([0xC0]) + bytes(47), b"", bytes(48), world.dealt_g2()):
         assert attempt(world, transport=Transport(SecretScalar(1), bad, bytes(80))) == Code.BAD_TRANSPORT_KEY
+
+
+def test_a_transport_key_of_a_scalar_that_can_be_guessed_is_its_makers_loss_alone(world: World) -> None:
+    """The generator, its negative: who makes such a T gives away its own secret, as by publishing x. All are taken."""
+    for number, weak in enumerate((1, ORDER - 1, 2)):
+        request = seeded("weak", number)
+        assert attempt(world, request=request, transport=transport_of(world, request, seeded("whom"), weak)) == Code.OK
 
 
 def test_a_request_is_for_a_key_in_force_of_the_right_purpose_and_within_bounds(world: World) -> None:
