@@ -132,6 +132,7 @@ class Code(IntEnum):
     PARTY_EXCLUDED = 235
     BAD_MEMBERS = 236
     BAD_AUTHORITY = 237
+    WRONG_TERMS = 238
     # 260..289: extraction and signing
     UNKNOWN_AUTHORITY = 260
     AUTHORITY_NOT_ACTIVE = 261
@@ -282,6 +283,10 @@ _ROWS: Final[dict[Code, tuple[str, bool, str]]] = {
     Code.QUERY_MALFORMED: ("the query is malformed", False, "see docs/spec/abci-server.md"),
     Code.UNKNOWN_CEREMONY: ("no such ceremony", False, "see `dta authority show`"),
     Code.CEREMONY_UNDER_WAY: ("a ceremony of this authority is under way", False, "wait until it ends"),
+    Code.WRONG_TERMS: (
+        "the ceremony that waits for consent has other terms", False,
+        "look at it again: `dta authority show`, then `dta authority accept`",
+    ),
     Code.WRONG_PHASE: ("the ceremony is not in the phase for this", False, "see `dta authority show`"),
     Code.NOT_IN_CEREMONY: ("the fiduciary has no such part in this ceremony", False, "only its parties may act"),
     Code.TOO_MANY_CEREMONIES: ("max_open_ceremonies are under way", False, "propose it again once one has ended"),

@@ -157,8 +157,9 @@ CEREMONY_PHASE = _emitted(
     attributes="`authority`, `epoch`, `attempt`, `phase`; `reason` for `failed`", source="the end of a block",
 )  # fmt: skip
 CULPRIT = _emitted(
-    "ceremony", "culprit", attributes="the same, `fiduciary`, `fault`", source="beside `failed`, one for each"
-)
+    "ceremony", "culprit", "seat-lost", note="(the latter: not active, or rotated)",
+    attributes="the same, `fiduciary`, `fault`", source="beside `failed`, one for each",
+)  # fmt: skip
 UPGRADE = _emitted(
     "upgrade", "begins", note="(`id` is the gid)",
     attributes="`height`, `version`", source="the end of the block before it",

@@ -44,16 +44,20 @@ PHASES: Final = Transitions(pb.CeremonyPhase, {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an attempt is to do. ``dealers``: the previous epoch's members who may deal; none for a first key."""
+    """What an attempt is to do.
+
+    ``dealers``: the previous epoch's members who may deal; none for a first key. ``after``: the attempt that it
+    retries.
+    """
 
     kind: pb.CeremonyKind
     candidates: Sequence[bytes]
     dealers: Sequence[pb.MemberRecord]
     threshold: int
     needs_consent: bool
-    retry: int = 0
+    after: pb.CeremonyRecord | None = None
     consents: Mapping[bytes, int] = field(default_factory=dict)
-    """Heights of the consents that an earlier attempt carries over to this one."""
+    """Heights of the consents that hold for this attempt too: those of an earlier one with the same terms."""
 
 
 def get(context: Context, ceremony_id: bytes, phase: pb.CeremonyPhase) -> pb.CeremonyRecord:
@@ -86,48 +90,94 @@ def require_room(context: Context) -> None:
 
 def begin(context: Context, authority: pb.AuthorityRecord, plan: Plan) -> pb.CeremonyRecord:
     """Begin an attempt of ``authority`` (which is put) after this block."""
-    epoch = authority.epoch + 1
     authority.attempts += 1
-    ceremony = pb.CeremonyRecord(
-        id=record.ceremony_id(context.gid, authority.id, epoch, authority.attempts), authority=authority.id,
-        purpose=authority.purpose, kind=plan.kind, epoch=epoch, attempt=authority.attempts, retry=plan.retry,
-        threshold=plan.threshold, proposed=len(plan.candidates), begun_height=context.height,
-    )  # fmt: skip
-    if plan.kind != pb.CEREMONY_KIND_KEY:
-        ceremony.previous_epoch = authority.epoch
-        ceremony.previous_threshold = EPOCHS.get(context.state, authority.id, authority.epoch).threshold
+    ceremony = _attempt(context, authority, plan)
     old = {member.fiduciary: member for member in plan.dealers}
     everybody = sorted(dict.fromkeys([*plan.candidates, *old]))
     for position, fiduciary in enumerate(everybody, start=1):
-        party = pb.CeremonyParty(
-            fiduciary=fiduciary, position=position, candidate=fiduciary in plan.candidates,
-            consent_height=plan.consents.get(fiduciary, 0),
-        )  # fmt: skip
+        party = pb.CeremonyParty(fiduciary=fiduciary, position=position, candidate=fiduciary in plan.candidates)
         if fiduciary in old:
             party.old_index = old[fiduciary].index
             party.old_share = old[fiduciary].public_share
+        if fiduciary in plan.consents:
+            count_consent(ceremony, party, plan.consents[fiduciary])
         parties.put(context.state, ceremony, party)
         FIDUCIARY_CEREMONIES.put(context.state, fiduciary, ceremony.id)
     ceremony.parties = len(everybody)
+    ceremony.old_members = len(old)
+    _keep_parameters(context, ceremony, plan.after)
     authority.ceremony = ceremony.id
     unschedule(context, authority)
     AUTHORITIES.put(context.state, authority, authority.id)
     OPEN_CEREMONIES.put(context.state, ceremony.id)
     if plan.needs_consent:
-        enter(context, ceremony, pb.CEREMONY_PHASE_CONSENT, context.params.ceremony_consent_blocks)
+        enter(context, ceremony, pb.CEREMONY_PHASE_CONSENT, ceremony.consent_blocks)
         context.emit_named(everybody, "consent-asked", ceremony=ceremony.id)
     else:
         open_accept(context, ceremony, parties.of(context.state, ceremony.id))
     return ceremony
 
 
+def _attempt(context: Context, authority: pb.AuthorityRecord, plan: Plan) -> pb.CeremonyRecord:
+    """The attempt's record as its plan alone makes it, with the terms that are consented to."""
+    epoch = authority.epoch + 1
+    ceremony = pb.CeremonyRecord(
+        id=record.ceremony_id(context.gid, authority.id, epoch, authority.attempts), authority=authority.id,
+        purpose=authority.purpose, kind=plan.kind, epoch=epoch, attempt=authority.attempts,
+        threshold=plan.threshold, candidates=len(plan.candidates), agreed=len(plan.candidates),
+        begun_height=context.height, with_terms=1, asks_consent=plan.needs_consent,
+    )  # fmt: skip
+    ceremony.first = ceremony.id
+    if plan.after is not None:
+        ceremony.first, ceremony.retry = plan.after.first, plan.after.retry + 1
+    old: list[bytes] = []
+    if plan.kind != pb.CEREMONY_KIND_KEY:
+        previous = EPOCHS.get(context.state, authority.id, authority.epoch)
+        ceremony.previous_epoch, ceremony.previous_threshold = previous.epoch, previous.threshold
+        old = sorted(one.fiduciary for one in epochs.members(context.state, authority.id, previous.epoch))
+        if not plan.needs_consent and plan.kind == pb.CEREMONY_KIND_REFRESH:
+            ceremony.agreed = previous.agreed
+    ceremony.terms = record.terms_digest(ceremony.first, plan.kind, plan.threshold, sorted(plan.candidates), old)
+    if plan.after is not None and plan.after.terms == ceremony.terms:
+        ceremony.with_terms = plan.after.with_terms + 1
+        ceremony.asks_consent, ceremony.agreed = plan.after.asks_consent, plan.after.agreed
+    return ceremony
+
+
+def _keep_parameters(context: Context, ceremony: pb.CeremonyRecord, after: pb.CeremonyRecord | None) -> None:
+    """Those in force now, for this attempt and all that retry it: a change of parameters can strand neither."""
+    if after is None:
+        ceremony.window_blocks = rules.window_blocks(context.params, ceremony.parties)
+        ceremony.consent_blocks = context.params.ceremony_consent_blocks
+        ceremony.max_attempts = context.params.max_ceremony_attempts
+    else:
+        ceremony.window_blocks = after.window_blocks
+        ceremony.consent_blocks = after.consent_blocks
+        ceremony.max_attempts = after.max_attempts
+
+
+def count_consent(ceremony: pb.CeremonyRecord, party: pb.CeremonyParty, height: int) -> None:
+    """The party consented at ``height``. The caller puts both."""
+    party.consent_height = height
+    ceremony.consented += 1
+    ceremony.candidates_consented += party.candidate
+    ceremony.old_consented += bool(party.old_index)
+
+
+def count_decline(ceremony: pb.CeremonyRecord, party: pb.CeremonyParty) -> None:
+    """The party declined. The caller puts both."""
+    party.declined = True
+    ceremony.declined += 1
+    ceremony.candidates_declined += party.candidate
+    ceremony.old_declined += bool(party.old_index)
+
+
 def open_accept(context: Context, ceremony: pb.CeremonyRecord, everybody: Sequence[pb.CeremonyParty]) -> None:
     """The record's known part stands: members may accept. ``everybody``: all parties; those with a fault are out."""
     taking_part = [party for party in everybody if party.fault == pb.FAULT_NONE]
     candidates = [party.fiduciary for party in taking_part if party.candidate]
-    ceremony.candidates = len(candidates)
     ceremony.known_digest = record.known_digest(context.gid, ceremony, taking_part)
-    enter(context, ceremony, pb.CEREMONY_PHASE_ACCEPT, _window(context, ceremony), candidates)
+    enter(context, ceremony, pb.CEREMONY_PHASE_ACCEPT, owing=candidates)
 
 
 def enter(
@@ -140,7 +190,7 @@ def enter(
     """From the next block on it is in ``phase``; ``owing`` are the fiduciaries whose hooks have something to do."""
     _move(ceremony, phase)
     ceremony.phase_height = context.height
-    ceremony.deadline_height = context.height + (_window(context, ceremony) if blocks is None else blocks)
+    ceremony.deadline_height = context.height + (ceremony.window_blocks if blocks is None else blocks)
     ceremony.blocks = 0
     put(context.state, ceremony)
     kind = DUE_OF[phase]
@@ -157,10 +207,6 @@ def _move(ceremony: pb.CeremonyRecord, to: pb.CeremonyPhase) -> None:
     else:
         PHASES.check(ceremony.phase, to)
     ceremony.phase = to
-
-
-def _window(context: Context, ceremony: pb.CeremonyRecord) -> int:
-    return rules.window_blocks(context.params, ceremony.parties)
 
 
 def clear_due(context: Context, ceremony: pb.CeremonyRecord, everybody: Sequence[pb.CeremonyParty]) -> None:
@@ -187,7 +233,7 @@ def finish(context: Context, ceremony: pb.CeremonyRecord) -> None:
 
 
 def fail(context: Context, ceremony: pb.CeremonyRecord, failure: pb.Failure) -> None:
-    """The attempt is over without an epoch. The next one leaves out those at fault, if enough are left and allowed."""
+    """The attempt is over without an epoch; the next one begins, where there is one."""
     everybody = parties.of(context.state, ceremony.id)
     clear_due(context, ceremony, everybody)
     OPEN_CEREMONIES.delete(context.state, ceremony.id)
@@ -196,9 +242,10 @@ def fail(context: Context, ceremony: pb.CeremonyRecord, failure: pb.Failure) -> 
     ceremony.ended_height = context.height
     emit(context, ceremony, "failed", reason=pb.Failure.Name(failure).removeprefix("FAILURE_").lower())
     for party in everybody:
-        if faults.is_culprit(ceremony, party):
+        if faults.is_named(ceremony, party):
             fault = pb.Fault.Name(party.fault).removeprefix("FAULT_").lower()
-            emit(context, ceremony, "culprit", fiduciary=party.fiduciary, fault=fault)
+            action = "culprit" if faults.is_culprit(party) else "seat-lost"
+            emit(context, ceremony, action, fiduciary=party.fiduciary, fault=fault)
     authority = AUTHORITIES.get(context.state, ceremony.authority)
     authority.ceremony = b""
     authority.last_ceremony = ceremony.id
@@ -223,46 +270,38 @@ def _next_plan(
     ceremony: pb.CeremonyRecord,
     everybody: Sequence[pb.CeremonyParty],
 ) -> Plan | None:
-    """The next attempt, with the same threshold and those who are left and active; None where there is none.
+    """The next attempt, with the same threshold; None where none is begun by itself.
 
-    It leaves out all culprits. Where too few would be left, those who were but silent are given another chance.
+    It is without those at fault, but who was only silent is given another chance, so often, and who lost its seat by
+    rotating is no culprit. Where nobody is left out the terms are the same, and so are the consents.
     """
     if ceremony.failure in (pb.FAILURE_SUPERSEDED, pb.FAILURE_BROKEN, pb.FAILURE_TOO_FEW_CONSENTED):
         return None
-    if ceremony.retry + 1 >= context.params.max_ceremony_attempts:
+    if ceremony.retry + 1 >= ceremony.max_attempts:
         return None
-    active = [
+    left = [
         party
         for party in everybody
-        if documents.is_active_fiduciary(context.state, party.fiduciary, context.time_s)
+        if not faults.is_left_out(ceremony, party)
+        and documents.is_active_fiduciary(context.state, party.fiduciary, context.time_s)
     ]
-    blameless = [party for party in active if not faults.is_culprit(ceremony, party)]
-    excused = [party for party in active if not faults.is_culprit(ceremony, party) or faults.was_silent(party)]
-    return _plan(context, authority, ceremony, blameless) or _plan(context, authority, ceremony, excused)
-
-
-def _plan(
-    context: Context, authority: pb.AuthorityRecord, ceremony: pb.CeremonyRecord, left: Sequence[pb.CeremonyParty]
-) -> Plan | None:
-    """An attempt after ``ceremony`` of those who are ``left``, where they are enough."""
     candidates = [party.fiduciary for party in left if party.candidate]
-    consents = {party.fiduciary: party.consent_height for party in left}
-    dropped = len(candidates) < ceremony.proposed
-    if not rules.valid_threshold(ceremony.threshold, len(candidates)):
+    dropped = len(candidates) < ceremony.candidates
+    if not dropped and ceremony.with_terms >= rules.MAX_WITH_TERMS:
         return None
+    # Every member would then be needed for ever: whether that is wanted, governance says, by a proposal of its own.
+    if dropped and len(candidates) <= ceremony.threshold:
+        return None
+    consents = {} if dropped else {party.fiduciary: party.consent_height for party in left if party.consent_height}
     if ceremony.kind == pb.CEREMONY_KIND_KEY:
-        kept = {} if dropped else consents
-        return Plan(ceremony.kind, candidates, (), ceremony.threshold, dropped, ceremony.retry + 1, kept)
+        return Plan(ceremony.kind, candidates, (), ceremony.threshold, dropped, ceremony, consents)
     dealing = [party.fiduciary for party in left if party.old_index]
-    members = epochs.members(context.state, authority.id, authority.epoch)
     if len(dealing) < ceremony.previous_threshold:
         return None
-    kind = _reshare_kind(ceremony, candidates, members)
+    members = epochs.members(context.state, authority.id, authority.epoch)
     dealers = [member for member in members if member.fiduciary in dealing]
-    # One that drops members needs consent again; a refresh never needed any.
-    consent = kind == pb.CEREMONY_KIND_RESHARE and (dropped or ceremony.kind == pb.CEREMONY_KIND_REFRESH)
-    kept = {} if consent else consents
-    return Plan(kind, candidates, dealers, ceremony.threshold, consent, ceremony.retry + 1, kept)
+    kind = _reshare_kind(ceremony, candidates, members)
+    return Plan(kind, candidates, dealers, ceremony.threshold, dropped, ceremony, consents)
 
 
 def _reshare_kind(

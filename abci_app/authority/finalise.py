@@ -34,14 +34,15 @@ def finalise(
         if len(used) < rules.dealings_needed(ceremony):
             return pb.FAILURE_TOO_FEW_DEALINGS
         seats = [party for party in everybody if parties.has_seat(party)]
-        if len(seats) < ceremony.threshold:
+        if len(seats) < rules.seats_needed(ceremony):
             return pb.FAILURE_TOO_FEW_SEATS
         combined = combine([points[party.position] for party in used], weights)
         shares = [public_share(combined, party.index) for party in seats]
         zero = [party for party, share in zip(seats, shares, strict=True) if share.is_identity]
         if not zero:
             break
-        # Only who knows what all the others dealt to a member can make its share zero: the member, dealing last.
+        # A dealer proves that it knows every coefficient. So only who knows what all the others dealt to a member can
+        # make its share zero: the member itself, dealing last.
         for party in zero:
             parties.blame(context, party, pb.FAULT_ZERO_SHARE)
             parties.put(context.state, ceremony, party)
@@ -58,9 +59,7 @@ def finalise(
         party.public_share = share.encode()
         parties.put(context.state, ceremony, party)
     ceremony.seats = len(seats)
-    ceremony.needed = rules.confirmations_needed(
-        ceremony.kind, len(seats), ceremony.members, ceremony.threshold
-    )
+    ceremony.needed = rules.seats_needed(ceremony)
     ceremony.finalised_height = context.height
     return pb.FAILURE_NONE
 

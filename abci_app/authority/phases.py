@@ -70,23 +70,26 @@ def _step(context: Context, ceremony: pb.CeremonyRecord) -> None:
 
 
 def _consent(context: Context, ceremony: pb.CeremonyRecord) -> None:
-    answered = ceremony.consented + ceremony.declined
-    if answered < ceremony.parties and context.height < ceremony.deadline_height:
+    """All candidates, and as many old members as it takes, consent to exactly what will run; or it does not run."""
+    all_candidates = ceremony.candidates_consented == ceremony.candidates
+    enough_old = ceremony.old_consented >= ceremony.previous_threshold
+    can_be = not ceremony.candidates_declined
+    can_be = can_be and ceremony.old_members - ceremony.old_declined >= ceremony.previous_threshold
+    is_over = context.height >= ceremony.deadline_height
+    if not (all_candidates and enough_old) and can_be and not is_over:
         return
     everybody = parties.of(context.state, ceremony.id)
     for party in everybody:
+        is_missing = not party.consent_height and (party.candidate or not enough_old)
         if party.declined:
             parties.blame(context, party, pb.FAULT_DECLINED)
-        elif not party.consent_height:
+        elif is_missing and can_be:  # the others of one that was declined had no time to answer
             parties.blame(context, party, pb.FAULT_NOT_CONSENTED)
         parties.put(context.state, ceremony, party)
-    willing = [party for party in everybody if party.consent_height]
-    candidates = sum(1 for party in willing if party.candidate)
-    dealers = candidates if ceremony.kind == pb.CEREMONY_KIND_KEY else sum(1 for party in willing if party.old_index)
-    if candidates < ceremony.threshold or dealers < rules.dealings_needed(ceremony):
+    if all_candidates and enough_old:
+        ceremonies.open_accept(context, ceremony, everybody)
+    else:
         ceremonies.fail(context, ceremony, pb.FAILURE_TOO_FEW_CONSENTED)
-        return
-    ceremonies.open_accept(context, ceremony, everybody)
 
 
 def _accept(context: Context, ceremony: pb.CeremonyRecord) -> None:
@@ -103,9 +106,8 @@ def _accept(context: Context, ceremony: pb.CeremonyRecord) -> None:
             parties.blame(context, party, pb.FAULT_SILENT_ACCEPT)
         parties.put(context.state, ceremony, party)
     members = [party for party in everybody if party.accepted_height and party.fault == pb.FAULT_NONE]
-    # Only the same set needs no consent: a refresh without one of its members is another ceremony.
-    incomplete = ceremony.kind == pb.CEREMONY_KIND_REFRESH and len(members) < ceremony.candidates
-    if len(members) < ceremony.threshold or incomplete:
+    # What was consented to has all candidates: without one of them it is another ceremony.
+    if len(members) < ceremony.candidates:
         ceremonies.fail(context, ceremony, pb.FAILURE_TOO_FEW_ACCEPTED)
         return
     _freeze(context, ceremony, everybody, members)
@@ -124,7 +126,7 @@ def _freeze(
     for party in everybody:
         if is_first:
             party.dealer_index = party.index
-        elif party.fault in (pb.FAULT_NONE, pb.FAULT_SILENT_ACCEPT):
+        elif party.fault == pb.FAULT_NONE:
             party.dealer_index = party.old_index
         if party.index or party.dealer_index:
             party.identity_version = parties.version(context.state, party)
@@ -177,7 +179,7 @@ def _dispute(context: Context, ceremony: pb.CeremonyRecord) -> None:
 def _confirm(context: Context, ceremony: pb.CeremonyRecord) -> None:
     authority = AUTHORITIES.get(context.state, ceremony.authority)
     in_force = authority.epoch == ceremony.epoch
-    if not in_force and ceremony.confirmed >= ceremony.needed:
+    if not in_force and _standing(context, ceremony) >= ceremony.needed:
         _take_over(context, authority, ceremony)
         in_force = True
     is_over = ceremony.confirmed == ceremony.seats or context.height >= ceremony.deadline_height
@@ -185,11 +187,19 @@ def _confirm(context: Context, ceremony: pb.CeremonyRecord) -> None:
         ceremonies.finish(context, ceremony)
     elif is_over and not in_force:
         for party in parties.of(context.state, ceremony.id):
-            if party.public_share and not party.confirmed_height:
-                itself = parties.is_itself(context, party)
+            itself = parties.is_itself(context, party)
+            if party.public_share and not (itself and party.confirmed_height):
                 parties.blame(context, party, pb.FAULT_SILENT_CONFIRM if itself else pb.FAULT_NOT_ACTIVE)
                 parties.put(context.state, ceremony, party)
         ceremonies.fail(context, ceremony, pb.FAILURE_TOO_FEW_CONFIRMED)
+
+
+def _standing(context: Context, ceremony: pb.CeremonyRecord) -> int:
+    """How many confirmed and still have their seat: who rotated, or was revoked, after its word is not there for it."""
+    if ceremony.confirmed < ceremony.needed:
+        return ceremony.confirmed
+    everybody = parties.of(context.state, ceremony.id)
+    return sum(1 for party in everybody if party.confirmed_height and parties.is_itself(context, party))
 
 
 def _take_over(context: Context, authority: pb.AuthorityRecord, ceremony: pb.CeremonyRecord) -> None:
@@ -206,7 +216,7 @@ def _take_over(context: Context, authority: pb.AuthorityRecord, ceremony: pb.Cer
     epoch = pb.EpochRecord(
         authority=authority.id, epoch=ceremony.epoch, threshold=ceremony.threshold, members=ceremony.seats,
         record_digest=ceremony.record_digest, active_height=context.height, confirmations=ceremony.confirmed,
-        ceremony=ceremony.id,
+        ceremony=ceremony.id, agreed=ceremony.agreed,
     )  # fmt: skip
     EPOCHS.put(context.state, epoch, authority.id, ceremony.epoch)
     authority.epoch = ceremony.epoch

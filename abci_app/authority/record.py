@@ -43,6 +43,19 @@ def known_digest(gid: bytes, ceremony: pb.CeremonyRecord, parties: Sequence[pb.C
     )
 
 
+def terms_digest(
+    first: bytes, kind: pb.CeremonyKind, threshold: int, candidates: Sequence[bytes], old_members: Sequence[bytes]
+) -> bytes:
+    """What is consented to. 32 bytes.
+
+    ``first``: the id of the first attempt. ``candidates`` and ``old_members`` (all members of the epoch in force, none
+    for a first key): identity ids, in their order.
+    """
+    return tagged_hash(
+        "DTA-v1-ceremony-terms", first, u32(kind), u32(threshold), b"".join(candidates), b"".join(old_members)
+    )
+
+
 def record_digest(known: bytes, parties: Sequence[pb.CeremonyParty]) -> bytes:
     """The frozen record: its known part, the members with their keys, the dealers. 32 bytes. ``parties`` by id."""
     members = [u32(party.index) + party.fiduciary + party.receive_key for party in parties if party.index]

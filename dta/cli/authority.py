@@ -11,7 +11,16 @@ from abci_app.authority import record, rules
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from dta.base.errors import UsageError
 from dta.cli import authorities
-from dta.cli.authority_view import authority_json, ceremony_json, ceremony_lines, view_json, view_lines
+from dta.cli.authority_view import (
+    authority_json,
+    ceremony_json,
+    ceremony_lines,
+    consent_lines,
+    terms_json,
+    terms_lines,
+    view_json,
+    view_lines,
+)
 from dta.cli.custody import Yes, table
 from dta.cli.session import Session, session_of
 from dta.client import governance
@@ -95,9 +104,10 @@ def accept(
     decline: Annotated[bool, typer.Option("--decline", help="This fiduciary takes no part.")] = False,
     yes: Yes = False,
 ) -> None:
-    """Consent, as a fiduciary's operator, to the ceremony that an authority waits with: look at it before.
+    """Consent, as a fiduciary's operator, to the ceremony that an authority waits with: to what is shown.
 
-    The node's hooks do the rest. A fiduciary that holds a share now passes it on by consenting.
+    It holds for every attempt with exactly these terms, and the node's hooks do the rest. A fiduciary that holds a
+    share now passes it on by consenting.
     """
     session = session_of(context)
     profile = session.profile()
@@ -107,17 +117,17 @@ def accept(
         ceremony = found.ceremony
         if ceremony is None or ceremony.record.phase != pb.CEREMONY_PHASE_CONSENT:
             raise UsageError("no ceremony of this authority waits for consent", hint="see `dta authority show`")
-        for line in ceremony_lines(ceremony, names):
+        terms = authority.terms_of(found)
+        for line in [*ceremony_lines(ceremony, names), "", *terms_lines(terms, names)]:
             session.talk(line)
         session.confirm("Take no part in it?" if decline else "Take part in it?", yes)
         with session.working("waiting until the ledger has it"):
-            after = authority.consent(ledger, ring.signer(profile), ceremony.record.id, decline=decline)
+            after = authority.consent(ledger, ring.signer(profile), found, decline=decline)
     said = "declined" if decline else "consented"
     session.show(
-        {**ceremony_json(after), "consent": said},
-        [f"ceremony  {after.record.id.hex()}", f"you       {said}", f"consents  {after.record.consented} of "
-         f"{after.record.parties}"],
-    )  # fmt: skip
+        {**ceremony_json(after), "consent": said, "signed": terms_json(terms)},
+        [f"ceremony  {after.record.id.hex()}", f"you       {said}", *consent_lines(after.record)],
+    )
 
 
 def list_authorities(context: typer.Context) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from dta.base.errors import JsonValue
 from dta.cli.custody import table
-from dta.client.ledger.authority import AuthorityView, CeremonyView, EpochView, waits_for
+from dta.client.ledger.authority import AuthorityView, CeremonyView, EpochView, Terms, waits_for
 from dta.client.names import NameBook
 
 
@@ -52,7 +54,8 @@ def epoch_json(epoch: EpochView) -> dict[str, JsonValue]:
     ]  # fmt: skip
     return {
         "epoch": record.epoch, "threshold": record.threshold, "members": members,
-        "confirmations": record.confirmations, "margin": epoch.margin, "active_height": record.active_height,
+        "agreed": record.agreed, "confirmations": record.confirmations, "margin": epoch.margin,
+        "active_height": record.active_height,
         "record_digest": record.record_digest.hex(), "ceremony": record.ceremony.hex(),
     }  # fmt: skip
 
@@ -72,7 +75,7 @@ def ceremony_json(ceremony: CeremonyView) -> dict[str, JsonValue]:
         for party in ceremony.parties
     ]  # fmt: skip
     waiting: list[JsonValue] = [party.fiduciary.hex() for party in ceremony.parties if waits_for(record, party)]
-    culprits: list[JsonValue] = [
+    faults: list[JsonValue] = [
         {"fiduciary": party.fiduciary.hex(), "reason": fault_name(party.fault)}
         for party in ceremony.parties
         if party.fault
@@ -80,13 +83,16 @@ def ceremony_json(ceremony: CeremonyView) -> dict[str, JsonValue]:
     return {
         "ceremony": record.id.hex(), "authority": record.authority.hex(),
         "kind": _name("CEREMONY_KIND", pb.CeremonyKind.Name(record.kind)), "epoch": record.epoch,
-        "attempt": record.attempt, "phase": phase_name(record.phase), "threshold": record.threshold,
+        "attempt": record.attempt, "retry": record.retry, "max_attempts": record.max_attempts,
+        "candidates": record.candidates, "phase": phase_name(record.phase), "threshold": record.threshold,
         "phase_height": record.phase_height, "deadline_height": record.deadline_height,
         "consented": record.consented, "accepted": record.accepted, "members": record.members,
         "dealers": record.dealers, "dealt": record.dealt, "disputed": record.disputed, "seats": record.seats,
         "confirmed": record.confirmed, "needed": record.needed, "record_digest": record.record_digest.hex(),
         "failure": failure_name(record.failure), "next": record.next.hex(), "waits_for": waiting,
-        "culprits": culprits, "parties": parties,
+        "faults": faults, "first": record.first.hex(), "terms": record.terms.hex(),
+        "with_terms": record.with_terms, "asks_consent": record.asks_consent, "agreed": record.agreed,
+        "parties": parties,
     }  # fmt: skip
 
 
@@ -125,11 +131,11 @@ def view_lines(view: AuthorityView, names: NameBook) -> list[str]:
     if view.ceremony is not None:
         lines += ["", *ceremony_lines(view.ceremony, names)]
     for one in view.earlier:
-        lines += ["", f"attempt {one.record.attempt} {_stand(one.record)}", *_culprit_lines(one, names)]
+        lines += ["", f"attempt {one.record.attempt} {_stand(one.record)}", *_fault_lines(one, names)]
     return lines
 
 
-def _culprit_lines(ceremony: CeremonyView, names: NameBook) -> list[str]:
+def _fault_lines(ceremony: CeremonyView, names: NameBook) -> list[str]:
     return [
         f"  {names.name_of(party.fiduciary)}: {fault_name(party.fault)}" for party in ceremony.parties if party.fault
     ]
@@ -154,17 +160,15 @@ def _epoch_lines(epoch: EpochView, names: NameBook) -> list[str]:
 def ceremony_lines(ceremony: CeremonyView, names: NameBook) -> list[str]:
     """An attempt for people: what it is to do, where it stands, who is missing, who is at fault and why."""
     record = ceremony.record
-    kind = {
-        pb.CEREMONY_KIND_KEY: "makes the key",
-        pb.CEREMONY_KIND_RESHARE: "passes the key on",
-        pb.CEREMONY_KIND_REFRESH: "makes new shares",
-    }.get(record.kind, "")
+    kind = _DOES.get(record.kind, "")
     lines = [
         f"ceremony {record.id.hex()}",
         f"attempt {record.attempt} for epoch {record.epoch} {kind}: {record.threshold} of "
-        f"{record.seats or record.members or record.proposed}",
+        f"{record.seats or record.candidates}",
         _stand(record),
     ]
+    if record.phase == pb.CEREMONY_PHASE_CONSENT:
+        lines += consent_lines(record)
     waiting = [names.name_of(party.fiduciary) for party in ceremony.parties if waits_for(record, party)]
     if waiting:
         lines.append(f"waits for {', '.join(waiting)}")
@@ -179,6 +183,50 @@ def ceremony_lines(ceremony: CeremonyView, names: NameBook) -> list[str]:
         for party in ceremony.parties
     ]  # fmt: skip
     return [*lines, *table(rows)]
+
+
+_DOES = {
+    pb.CEREMONY_KIND_KEY: "makes the key",
+    pb.CEREMONY_KIND_RESHARE: "passes the key on",
+    pb.CEREMONY_KIND_REFRESH: "makes new shares",
+}
+
+
+def consent_lines(record: pb.CeremonyRecord) -> list[str]:
+    """How many consents there are, and how many it takes."""
+    lines = [f"consents  {record.candidates_consented} of {record.candidates} that will hold a share, all needed"]
+    if record.previous_epoch:
+        lines.append(
+            f"          {record.old_consented} of {record.old_members} that hold one now, "
+            f"{record.previous_threshold} needed"
+        )
+    return lines
+
+
+def terms_json(terms: Terms) -> dict[str, JsonValue]:
+    """What a consent signs."""
+    return {
+        "first": terms.first.hex(), "kind": _name("CEREMONY_KIND", pb.CeremonyKind.Name(terms.kind)),
+        "threshold": terms.threshold, "candidates": [one.hex() for one in terms.candidates],
+        "old_members": [one.hex() for one in terms.old_members], "digest": terms.digest.hex(),
+    }  # fmt: skip
+
+
+def terms_lines(terms: Terms, names: NameBook) -> list[str]:
+    """What a consent signs, for people."""
+    lines = [
+        "you sign, for this attempt and every other with the same terms:",
+        f"  it {_DOES.get(terms.kind, '')}, first attempt {terms.first.hex()}",
+        f"  {terms.threshold} of {len(terms.candidates)} use the key together",
+        f"  a share for   {_named(terms.candidates, names)}",
+    ]
+    if terms.old_members:
+        lines.append(f"  a share from  {_named(terms.old_members, names)}")
+    return lines
+
+
+def _named(fiduciaries: Sequence[bytes], names: NameBook) -> str:
+    return ", ".join(names.name_of(one) for one in fiduciaries)
 
 
 def _part(party: pb.CeremonyParty) -> str:

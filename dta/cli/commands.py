@@ -264,7 +264,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
         "reshare": Command("authority:reshare", "Propose that a key passes to other members or another threshold."),
         "accept": Command(
             "authority:accept",
-            "Consent, as a fiduciary's operator, to the ceremony that an authority waits with: look at it before.",
+            "Consent, as a fiduciary's operator, to the ceremony that an authority waits with: to what is shown.",
         ),
         "list": Command("authority:list_authorities", "List all authorities, proved."),
         "show": Command(

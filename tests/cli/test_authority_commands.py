@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 
 from abci_app.pb.dta.v1 import authority_pb2, governance_pb2
 from abci_app.state.due import DueKind
-from abci_app.state.records import AUTHORITIES, PROPOSALS
+from abci_app.state.records import AUTHORITIES, CEREMONIES, PROPOSALS
 from dta.cli.main import run
 from dta.client.ledger import authority as sdk
 from tests.cli.order_transcript import play
@@ -62,8 +62,9 @@ class Keys:
     def make(self, authority: bytes) -> None:
         """All consent, and the hooks answer until the key is there."""
         ceremony = AUTHORITIES.get(self.live.replica.view, authority).ceremony
+        asked = CEREMONIES.get(self.live.replica.view, ceremony)
         for founder in self.founders:
-            self.run(founder, authority_pb2.ConsentCeremony(ceremony=ceremony))
+            self.run(founder, authority_pb2.ConsentCeremony(first=asked.first, terms=asked.terms))
         for _ in range(160):
             for actor in self.founders:
                 for job in self.hooks.jobs(actor):
@@ -108,7 +109,7 @@ def test_authorities_are_shown_as_the_transcript_says(
     _, out, _ = typed("alice", ["--json", "authority", "show", "seal"])
     shown: Any = json.loads(out)
     liar = keys.founders[3].identity.hex()
-    assert shown["last"]["culprits"] == [{"fiduciary": liar, "reason": "wrong-share"}]
+    assert shown["last"]["faults"] == [{"fiduciary": liar, "reason": "wrong-share"}]
     assert [one["failure"] for one in shown["earlier"]] == ["too-few-dealings"]
     assert shown["in_force"]["margin"] == 0
     assert liar not in [member["fiduciary"] for member in shown["in_force"]["members"]]

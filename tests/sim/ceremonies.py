@@ -9,8 +9,10 @@ from random import Random
 from google.protobuf.message import Message
 
 from abci_app.authority import checks, parties
+from abci_app.crypto.curve import G1_BYTES
 from abci_app.crypto.dealing import Dealing
 from abci_app.hashing import u64
+from abci_app.limits import MAX_AUTHORITY_MEMBERS
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.pb.dta.v1 import governance_pb2
 from abci_app.state.due import Due, DueKind
@@ -90,7 +92,9 @@ class CeremonyMoves:
             and not (party.consent_height or party.declined)
         ]
         who = self.rng.choice(asked or self.fiduciaries)
-        return who, pb.ConsentCeremony(ceremony=chosen, decline=self.rng.random() < 0.05)
+        asked = CEREMONIES.get(view, chosen)
+        terms = asked.terms if self.rng.random() < 0.95 else asked.known_digest or bytes(32)
+        return who, pb.ConsentCeremony(first=asked.first, terms=terms, decline=self.rng.random() < 0.05)
 
     def answer(self, fiduciary: Actor, owed: Due, view: StateView) -> Message | None:
         """What the fiduciary's hook says; None where it can't say anything any more, or all are silent."""
@@ -177,6 +181,15 @@ class CeremonyMoves:
         return replace(made, proof=self._spoilt(made.proof))
 
 
+def greatest_dispute(rng: Random) -> pb.DisputeDealings:
+    """Of no ceremony: two of them fill a small block."""
+    dealers = sorted(rng.randbytes(32) for _ in range(MAX_AUTHORITY_MEMBERS))
+    accusations = [
+        pb.Accusation(dealer=dealer, opened=bytes(G1_BYTES), proof=bytes(checks.EQUAL_LOGS_BYTES)) for dealer in dealers
+    ]
+    return pb.DisputeDealings(ceremony=rng.randbytes(32), accusations=accusations)
+
+
 def may_act(view: StateView, height: int) -> bool:
     """Whether a block with nothing in it changes something: a ceremony is under way, or a refresh begins."""
     if OPEN_CEREMONIES.has_any(view):
@@ -224,6 +237,13 @@ def wrong_counts(view: StateView) -> list[str]:
         did: Counter[str] = Counter()
         for party in everybody:
             did["declined"] += party.declined
+            did["consented"] += bool(party.consent_height)
+            did["candidates"] += party.candidate
+            did["candidates_consented"] += party.candidate and bool(party.consent_height)
+            did["candidates_declined"] += party.candidate and party.declined
+            did["old_members"] += bool(party.old_index)
+            did["old_consented"] += bool(party.old_index and party.consent_height)
+            did["old_declined"] += bool(party.old_index and party.declined)
             did["accepted"] += bool(party.accepted_height)
             did["members"] += bool(party.index)
             did["dealers"] += bool(party.dealer_index)

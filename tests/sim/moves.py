@@ -24,7 +24,7 @@ from abci_app.state.view import StateView
 from dta.crypto.extraction import make_transport
 from dta.crypto.scalar import SecretScalar
 from tests.sim import anything
-from tests.sim.ceremonies import CeremonyMoves
+from tests.sim.ceremonies import CeremonyMoves, greatest_dispute
 from tests.sim.governance import GovernanceMoves
 from tests.sim.prelude import PRINCIPALS, Prelude, keys_of, vault_key
 from tests.sim.realms import RealmMoves
@@ -65,7 +65,7 @@ class Moves:
             (6, self._open_vault), (4, self._close_vault), (5, self._cancel_close), (16, self._report),
             (1, self._suspend), (3, self._rotate), (2, self._register), (1, self._revoke), (10, self._again),
             (8, self._garbage), (6, self._stray_result), (3, self._rotate_validator_key),
-            (16, self._propose), (8, self._vote), (1, self._withdraw), (14, self._consent),
+            (16, self._propose), (8, self._vote), (3, self._withdraw), (14, self._consent),
             (6, self._entrust), (6, self._sign), (4, self._bad_partial), (24, self._in_realm),
         ]  # fmt: skip
         if anything.UNWRITTEN:  # else the schedules of a seed are what they were
@@ -373,6 +373,7 @@ class Moves:
         message = self.rng.choice([
             tx_pb2.FulfilOrder(order=order or bytes(32)), tx_pb2.FulfilSecret(request=request or b"", sealed=SEALED),
             tx_pb2.ConfirmVaultErased(vault=bytes(32)), tx_pb2.RejectOrder(order=order or bytes(32), rejection=77),
+            greatest_dispute(self.rng),
         ])  # fmt: skip
         return self._tx(fiduciary, message, height, key=self.rng.choice([fiduciary.node_key, fiduciary.tx_key]))
 

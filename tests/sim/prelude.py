@@ -9,7 +9,7 @@ from functools import cache
 from abci_app import transition
 from abci_app.block import Block, BlockResult, Changes, Genesis, Time
 from abci_app.crypto import hpke
-from abci_app.params import ACCUSATION_COST, DISPUTE_COST, default_params
+from abci_app.params import MIN_BLOCK_COST, default_params
 from abci_app.pb.dta.v1 import extraction_pb2, params_pb2, tx_pb2
 from abci_app.state.overlay import Overlay
 from abci_app.state.records import FIDUCIARIES, SIGNING_POLICIES
@@ -47,7 +47,7 @@ def variant_params(variant: int) -> params_pb2.Params:
         params.max_open_vaults_per_identity = 2
         params.max_registrations = 1
         params.max_authority_members = 5
-        params.max_block_cost = DISPUTE_COST + 5 * ACCUSATION_COST
+        params.max_block_cost = MIN_BLOCK_COST
     if variant == 2:
         params.registration = params_pb2.REGISTRATION_OPEN
     return params

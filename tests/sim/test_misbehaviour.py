@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 from google.protobuf.message import Message
 
+from abci_app.authority import rules
 from abci_app.codes import Code
 from abci_app.crypto.curve import G1
 from abci_app.crypto.dealing import Dealing
@@ -73,31 +74,45 @@ def consented(case: Case) -> Case:
 
 
 # --- silence ------------------------------------------------------------------------------------------------------
-def test_without_the_operators_consent_a_fiduciary_has_no_seat_and_the_others_go_on(case: Case) -> None:
+def test_without_an_operators_consent_it_does_not_begin_and_a_proposal_without_it_makes_the_key(case: Case) -> None:
     case.world.consent(case.authority, *case.honest)
-    assert case.world.ceremony(case.world.authority(case.authority).ceremony).phase == pb.CEREMONY_PHASE_CONSENT
-    case.world.chain.block()
-    case.world.chain.block()
-    ceremony = case.run()
-    case.check_key(ceremony, confirmed=3)
-    assert case.world.faults(ceremony) == {case.liar.name: pb.FAULT_NOT_CONSENTED}
-    assert not case.world.keystores[case.liar.identity].made
+    waiting = case.world.ceremony(case.world.authority(case.authority).ceremony)
+    assert waiting.phase == pb.CEREMONY_PHASE_CONSENT
+    while case.world.authority(case.authority).ceremony:
+        case.world.step()
+    failed = case.world.ceremony(waiting.id)
+    assert (failed.failure, failed.next) == (pb.FAILURE_TOO_FEW_CONSENTED, b"")
+    assert case.world.faults(failed) == {case.liar.name: pb.FAULT_NOT_CONSENTED}
+    assert case.world.authority(case.authority).status == pb.AUTHORITY_STATUS_FAILED
+    assert not any(store.made for store in case.world.keystores.values()), "no hook did anything"
+    case.authority = case.world.make(*case.honest, threshold=2)
+    assert case.world.opens(case.authority, *case.honest[:2])
 
 
-def test_an_operator_that_declines_is_not_waited_for(case: Case) -> None:
-    case.world.consent(case.authority, *case.honest)
+def test_an_operator_that_declines_ends_it_at_once_and_alone_is_named(case: Case) -> None:
+    case.world.consent(case.authority, case.honest[0])
     case.world.consent(case.authority, case.liar, decline=True)
-    ceremony = case.run()
-    case.check_key(ceremony, confirmed=3)
-    assert case.world.faults(ceremony) == {case.liar.name: pb.FAULT_DECLINED}
+    failed = case.world.ceremony(case.world.authority(case.authority).last_ceremony)
+    assert (failed.phase, failed.failure) == (pb.CEREMONY_PHASE_FAILED, pb.FAILURE_TOO_FEW_CONSENTED)
+    assert case.world.faults(failed) == {case.liar.name: pb.FAULT_DECLINED}, "the others had no time to answer"
 
 
-def test_silent_in_accept_it_is_no_member(case: Case) -> None:
+def test_silent_in_accept_the_same_are_tried_so_often_and_then_it_is_named(case: Case) -> None:
     consented(case).world.behave = only(case.liar, DueKind.ACCEPT_CEREMONY, lambda _: None)
-    ceremony = case.run()
-    case.check_key(ceremony, confirmed=3)
-    assert (ceremony.members, ceremony.seats) == (3, 3)
-    assert case.world.faults(ceremony) == {case.liar.name: pb.FAULT_SILENT_ACCEPT}
+    last = case.run()
+    tried = case.world.attempts(case.authority)
+    assert [one.failure for one in tried] == [pb.FAILURE_TOO_FEW_ACCEPTED] * rules.MAX_WITH_TERMS
+    assert [one.with_terms for one in tried] == [1, 2, 3]
+    for one in tried:
+        assert one.terms == tried[0].terms
+        assert case.world.faults(one) == {case.liar.name: pb.FAULT_SILENT_ACCEPT}
+    # Three that need three: that is not begun by itself.
+    assert (last.id, last.next) == (tried[-1].id, b"")
+    assert case.world.authority(case.authority).status == pb.AUTHORITY_STATUS_FAILED
+    assert all(store.labels() == [] for store in case.world.keystores.values())
+    case.world.behave = honest
+    case.authority = case.world.make(*case.honest, threshold=2)
+    assert case.world.opens(case.authority, *case.honest[1:])
 
 
 def test_silent_in_deal_it_keeps_its_seat_without_a_dealing(case: Case) -> None:
@@ -142,13 +157,23 @@ def test_two_silent_dealers_of_four_fail_the_attempt_by_name_and_have_another_ch
     case.check_key(second, confirmed=4)
 
 
-def test_attempts_are_bounded(case: Case) -> None:
+def test_attempts_with_the_same_terms_are_bounded(case: Case) -> None:
     world = consented(case).world
     world.behave = lambda _actor, job, said: None if job.kind is DueKind.DEAL_SHARES else said
     last = world.run(case.authority, blocks=400)
-    assert (last.attempt, last.next) == (5, b"")
+    assert (last.attempt, last.with_terms, last.next) == (3, 3, b"")
     assert world.authority(case.authority).status == pb.AUTHORITY_STATUS_FAILED
     assert all(store.labels() == [] for store in world.keystores.values()), "keys of failed attempts are destroyed"
+
+
+def test_attempts_are_bounded() -> None:
+    world = consortium(4, max_ceremony_attempts=2)
+    authority = world.create()
+    world.consent(authority)
+    world.behave = lambda _actor, job, said: None if job.kind is DueKind.DEAL_SHARES else said
+    last = world.run(authority)
+    assert (last.attempt, last.max_attempts, last.next) == (2, 2, b"")
+    assert world.authority(authority).status == pb.AUTHORITY_STATUS_FAILED
 
 
 # --- wrong shares -------------------------------------------------------------------------------------------------
@@ -266,10 +291,12 @@ def test_a_receive_key_that_is_no_point_is_refused(case: Case, point: bytes) -> 
         return changed
 
     consented(case).world.behave = only(case.liar, DueKind.ACCEPT_CEREMONY, bad)
-    ceremony = case.run()
+    while not (failed := case.world.authority(case.authority).last_ceremony):
+        case.world.step()
     assert Code.BAD_CURVE_POINT in case.world.codes(pb.AcceptCeremony)
-    case.check_key(ceremony, confirmed=3)
-    assert case.world.faults(ceremony) == {case.liar.name: pb.FAULT_SILENT_ACCEPT}
+    assert case.world.faults(case.world.ceremony(failed)) == {case.liar.name: pb.FAULT_SILENT_ACCEPT}
+    case.world.behave = honest
+    case.check_key(case.run(), confirmed=4)
 
 
 # --- accusations --------------------------------------------------------------------------------------------------

@@ -10,15 +10,16 @@ from itertools import count
 from google.protobuf.message import Message
 
 from abci_app.authority import epochs, parties, record
-from abci_app.block import TxResult
+from abci_app.block import Changes, TxResult
+from abci_app.cid import cid_of
 from abci_app.codes import Code
 from abci_app.crypto import scalars
 from abci_app.crypto.curve import G1
 from abci_app.params import default_params
 from abci_app.pb.dta.v1 import authority_pb2 as pb
-from abci_app.pb.dta.v1 import governance_pb2, params_pb2
+from abci_app.pb.dta.v1 import governance_pb2, params_pb2, tx_pb2
 from abci_app.state.due import DueKind
-from abci_app.state.records import AUTHORITIES, CEREMONIES
+from abci_app.state.records import AUTHORITIES, CEREMONIES, IDENTITIES
 from abci_app.state.view import StateView
 from dta.crypto.proofs import RandomBytes
 from dta.crypto.scalar import SecretScalar
@@ -26,7 +27,7 @@ from dta.custodians.registry import Loaded
 from dta.node.agent.jobs import perform
 from dta.node.ceremonies import jobs, shares
 from dta.node.ceremonies.reaper import Reaper
-from dta.node.hooks.errors import NotAtHead
+from dta.node.hooks.errors import CannotAnswer, NotAtHead, NotDue
 from dta.node.hooks.plan import Job, plan
 from dta.node.hooks.tools import Pinned, Tools
 from tests.support import governance
@@ -100,7 +101,11 @@ class Consortium:
             if actor in self.down:
                 continue
             for job in self.jobs(actor):
-                message = self.behave(actor, job, self.answer(actor, job))
+                try:
+                    honest_message = self.answer(actor, job)
+                except (NotDue, CannotAnswer):
+                    continue  # it rotated since the record was frozen, or what it was dealt does not open
+                message = self.behave(actor, job, honest_message)
                 if message is not None:
                     said.append((actor, message))
         results = self.chain.block(*[self.chain.tx(one, message, key=one.node_key) for one, message in said]).tx_results
@@ -157,7 +162,8 @@ class Consortium:
         ceremony = self.authority(authority).ceremony
         named = [party.fiduciary for party in parties.of(self.chain.view, ceremony)]
         willing = actors or [one for one in self.chain.founders if one.identity in named and one not in self.down]
-        message = pb.ConsentCeremony(ceremony=ceremony, decline=decline)
+        asked = self.ceremony(ceremony)
+        message = pb.ConsentCeremony(first=asked.first, terms=asked.terms, decline=decline)
         return list(self.chain.block(*[self.chain.tx(one, message) for one in willing]).tx_results)
 
     def make(self, *members: Actor, **given: object) -> bytes:
@@ -166,6 +172,28 @@ class Consortium:
         self.consent(authority)
         self.run(authority)
         return authority
+
+    # --- what happens to identities -----------------------------------------------------------------------------
+    def rotate(self, actor: Actor) -> None:
+        """``actor`` gets its next keys: it is active, and not the one that a frozen record names."""
+        actor.previous_cid = cid_of(actor.block)
+        actor.block = actor.next_document(self.chain.gid)
+        message = tx_pb2.RotateIdentity(envelope=actor.block)
+        result = self.chain.run(actor, message, key=actor.key(actor.generation + 1))
+        assert result.code == Code.OK, result
+        actor.generation += 1
+
+    def suspend(self, actor: Actor) -> None:
+        """``actor`` stops its own identity, until it rotates."""
+        result = self.chain.run(actor, tx_pb2.SuspendIdentity())
+        assert result.code == Code.OK, result
+
+    def expire(self, actor: Actor) -> None:
+        """``actor``'s document is out of date from the next block on."""
+        record = IDENTITIES.get(self.chain.view, actor.identity)
+        record.not_after_s = self.chain.time_s
+        leaf = (IDENTITIES.key(actor.identity), record.SerializeToString(deterministic=True))
+        self.chain.view.apply(Changes(leaves=(leaf,)))
 
     # --- what is there ------------------------------------------------------------------------------------------
     def authority(self, authority: bytes) -> pb.AuthorityRecord:
@@ -178,6 +206,16 @@ class Consortium:
         found = parties.find(self.chain.view, ceremony.id, actor.identity)
         assert found is not None
         return found
+
+    def candidates(self, ceremony: pb.CeremonyRecord) -> list[bytes]:
+        """Who is to hold a share, by id."""
+        return [party.fiduciary for party in parties.of(self.chain.view, ceremony.id) if party.candidate]
+
+    def attempts(self, authority: bytes) -> list[pb.CeremonyRecord]:
+        """All attempts of the authority, in their order."""
+        records = [pb.CeremonyRecord.FromString(value) for _, value in self.chain.view.scan(CEREMONIES.prefix)]
+        mine = [one for one in records if one.authority == authority]
+        return sorted(mine, key=lambda one: (one.epoch, one.attempt))
 
     def faults(self, ceremony: pb.CeremonyRecord) -> dict[str, pb.Fault]:
         """Who is at fault, by name."""
@@ -193,6 +231,17 @@ class Consortium:
         number = self.authority(authority).epoch if epoch is None else epoch
         store = self.keystores[actor.identity]
         return shares.share_of(store, self.chain.view, self.chain.gid, actor.identity, authority, number)
+
+    def holders(self, authority: bytes, epoch: int, *actors: Actor) -> list[Actor]:
+        """Those of ``actors`` who can open their share of that epoch, whether or not it is still in force."""
+        held = []
+        for actor in actors:
+            try:
+                self.share(authority, actor, epoch)
+            except shares.ShareUnusable:
+                continue
+            held.append(actor)
+        return held
 
     def opens(self, authority: bytes, *actors: Actor) -> bool:
         """Whether the shares of these add up to the key."""

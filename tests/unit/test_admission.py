@@ -24,7 +24,7 @@ from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, governance_pb2, ident
 from abci_app.state import due
 from abci_app.state.due import DueKind
 from abci_app.state.overlay import Overlay
-from abci_app.state.records import CEREMONIES, CEREMONY_PARTIES, FIDUCIARIES, REALM_CLIENTS, REALMS
+from abci_app.state.records import AUTHORITIES, CEREMONIES, CEREMONY_PARTIES, FIDUCIARIES, REALM_CLIENTS, REALMS
 from tests.support import governance
 from tests.support.actors import Actor, body_bytes, seeded, signed_tx
 from tests.support.chain import CHAIN_ID
@@ -32,6 +32,7 @@ from tests.support.custody import SEALED, Custody, k_of, make_custody
 from tests.support.world import nonce, set_params
 
 CEREMONY, REALM, CLIENT = seeded("ceremony"), seeded("realm"), seeded("client")
+AUTHORITY, FIRST, TERMS = seeded("authority"), seeded("first"), seeded("terms")
 
 
 @dataclass
@@ -78,9 +79,13 @@ def _make() -> World:
     action = governance.change_params(chain, max_open_proposals=9)
     proposal = chain.run(chain.founders[0], governance_pb2.Propose(nonce=nonce("p"), action=action)).data
     state = Overlay(chain.view)
+    waiting = authority_pb2.CEREMONY_PHASE_CONSENT
+    CEREMONIES.put(state, authority_pb2.CeremonyRecord(id=FIRST, authority=AUTHORITY), FIRST)
     CEREMONIES.put(
-        state, authority_pb2.CeremonyRecord(id=CEREMONY, phase=authority_pb2.CEREMONY_PHASE_CONSENT), CEREMONY
-    )
+        state, authority_pb2.CeremonyRecord(id=CEREMONY, authority=AUTHORITY, phase=waiting, first=FIRST, terms=TERMS),
+        CEREMONY,
+    )  # fmt: skip
+    AUTHORITIES.put(state, authority_pb2.AuthorityRecord(id=AUTHORITY, ceremony=CEREMONY), AUTHORITY)
     party = authority_pb2.CeremonyParty(fiduciary=chain.founders[1].identity, position=1, candidate=True)
     CEREMONY_PARTIES.put(state, party, CEREMONY, 1)
     terms = mfa_pb2.RealmTerms(name="web", registrar=alice.identity)
@@ -143,11 +148,15 @@ def _decision(kind: type[Message]) -> Callable[[World, Actor, bytes], tuple[Acto
     return lambda world, who, request: (who, kind(request=request, content_digest=world.digest(request)), None)
 
 
+def _consent(first: bytes | None = None, terms: bytes | None = None) -> Message:
+    return authority_pb2.ConsentCeremony(first=first or FIRST, terms=terms or TERMS)
+
+
 _approve, _veto = _decision(tx_pb2.ApproveRequest), _decision(tx_pb2.VetoRequest)
 
 NAMED: dict[str, list[Make]] = {
     "vote": [lambda w: _vote(w, w.fiduciary)],
-    "consent_ceremony": [lambda w: (w.fiduciary, authority_pb2.ConsentCeremony(ceremony=CEREMONY), None)],
+    "consent_ceremony": [lambda w: (w.fiduciary, _consent(), None)],
     "approve_request": [lambda w: _approve(w, w.alice, w.pending)],
     "veto_request": [lambda w: _veto(w, w.alice, w.pending), lambda w: _veto(w, w.alice, w.granted)],
     "rotate_identity": [_rotation],
@@ -165,8 +174,10 @@ NOT_NAMED: dict[str, list[Make]] = {
         lambda w: (w.fiduciary, governance_pb2.Vote(proposal=bytes(32), content_digest=bytes(32)), None),
     ],
     "consent_ceremony": [
-        lambda w: (w.custody.chain.founders[2], authority_pb2.ConsentCeremony(ceremony=CEREMONY), None),
-        lambda w: (w.fiduciary, authority_pb2.ConsentCeremony(ceremony=bytes(32)), None),
+        lambda w: (w.custody.chain.founders[2], _consent(), None),
+        lambda w: (w.fiduciary, _consent(first=bytes(32)), None),
+        lambda w: (w.fiduciary, _consent(first=CEREMONY), None),
+        lambda w: (w.fiduciary, _consent(terms=bytes(32)), None),
     ],
     "approve_request": [lambda w: _approve(w, w.mallory, w.pending), lambda w: _approve(w, w.alice, w.granted)],
     "veto_request": [

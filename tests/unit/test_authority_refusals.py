@@ -110,9 +110,12 @@ def test_what_comes_from_whom_it_should_not_or_when_it_should_not_is_refused() -
     outsider, insiders = chain.founders[3], chain.founders[:3]
     authority = here.create(*insiders)
     ceremony = here.authority(authority).ceremony
-    consent = pb.ConsentCeremony(ceremony=ceremony)
+    asked = here.ceremony(ceremony)
+    consent = pb.ConsentCeremony(first=asked.first, terms=asked.terms)
     assert chain.run(outsider, consent).code == Code.NOT_IN_CEREMONY
-    assert chain.run(insiders[0], pb.ConsentCeremony(ceremony=bytes(32))).code == Code.UNKNOWN_CEREMONY
+    assert chain.run(insiders[0], pb.ConsentCeremony(first=bytes(32), terms=asked.terms)).code == Code.UNKNOWN_CEREMONY
+    other = pb.ConsentCeremony(first=asked.first, terms=bytes(32))
+    assert chain.run(insiders[0], other).code == Code.WRONG_TERMS
     assert chain.run(insiders[0], consent, key=insiders[0].node_key).code == Code.NOT_ALLOWED
     assert chain.run(insiders[0], consent).code == Code.OK
     assert chain.run(insiders[0], consent).code == Code.ALREADY_DONE

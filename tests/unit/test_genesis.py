@@ -14,8 +14,7 @@ from abci_app import transition
 from abci_app.block import Genesis, Time, ValidatorUpdate
 from abci_app.errors import GenesisRefused
 from abci_app.genesis import genesis_id, parse_app_state
-from abci_app.messages import dispute_dealings
-from abci_app.pb.dta.v1 import authority_pb2 as pb
+from abci_app.params import MIN_BLOCK_COST
 from tests.support.actors import Actor
 from tests.support.chain import make_genesis
 
@@ -120,25 +119,14 @@ def test_a_chain_id_is_plain(chain_id: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("maxTxBytes", 1), ("maxSweep", 0), ("maxExpiryBlocks", 1_000_000), ("protocolVersion", 2), ("registration", 0),
+    [("maxTxBytes", 1), ("maxBlockCost", MIN_BLOCK_COST - 1), ("maxSweep", 0), ("maxExpiryBlocks", 1_000_000),
+     ("protocolVersion", 2), ("registration", 0),
      ("custodians", []), ("custodians", [{"name": "B", "contributionBytes": 32, "verifier": 1}])],
 )  # fmt: skip
 def test_a_parameter_out_of_bounds_is_named(name: str, value: object) -> None:
     field = refused(with_state(lambda s: s["params"].update({name: value})))
     assert field.startswith("params.")
     assert field.removeprefix("params.").replace("_", "") == name.lower()
-
-
-def test_the_greatest_dispute_fits_into_a_block() -> None:
-    members = 3
-    greatest = dispute_dealings.SPEC.cost(pb.DisputeDealings(accusations=[pb.Accusation()] * members))
-
-    def bounded(cost: int) -> Genesis:
-        return with_state(lambda s: s["params"].update({"maxAuthorityMembers": members, "maxBlockCost": cost}))
-
-    assert refused(bounded(greatest - 1)) == "params.max_block_cost"
-    # Past the parameters: what is refused next is the founders' proofs, which are of other ones.
-    assert refused(bounded(greatest)) == "fiduciaries[0]"
 
 
 def test_cometbfts_validators_must_be_those_of_the_state() -> None:

@@ -10,6 +10,7 @@ from nacl.signing import SigningKey
 from abci_app.block import Changes, ValidatorUpdate
 from abci_app.codes import Code
 from abci_app.crypto import statements
+from abci_app.params import MIN_BLOCK_COST
 from abci_app.pb.dta.v1 import governance_pb2 as pb
 from abci_app.pb.dta.v1 import identity_pb2, params_pb2, tx_pb2
 from abci_app.state import records
@@ -309,7 +310,7 @@ def test_changed_parameters_are_in_force_from_the_next_block_on(chain: Chain) ->
     ("change", "code"),
     [
         (lambda p: setattr(p, "max_sweep", 0), Code.PARAMS_REFUSED),
-        (lambda p: setattr(p, "max_block_cost", 640_299), Code.PARAMS_REFUSED),
+        (lambda p: setattr(p, "max_block_cost", MIN_BLOCK_COST - 1), Code.PARAMS_REFUSED),
         (lambda p: setattr(p, "protocol_version", 2), Code.PARAMS_REFUSED),
         (lambda p: p.ClearField("custodians"), Code.PARAMS_REFUSED),
         (lambda p: setattr(p.custodians[0], "contribution_bytes", 33), Code.PARAMS_REFUSED),

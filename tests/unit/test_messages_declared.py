@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.message import Message
 
-from abci_app import params
+from abci_app import limits, params
 from abci_app.codes import CODES, Code
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec
 from abci_app.messages import registry
 from abci_app.messages.registry import EVENTS, INDEXES, LEAVES, SPECS
-from abci_app.pb.dta.v1 import tx_pb2
+from abci_app.pb.dta.v1 import authority_pb2, extraction_pb2, tx_pb2
 from abci_app.state.due import DueKind
 from tests.sim.schedule import run_schedule
 from tests.support.messages import busy_custody, sensible_messages
@@ -94,6 +95,30 @@ def test_a_cost_grows_with_what_it_is_for_and_never_past_a_block() -> None:
     for _, message, _ in sensible_messages(custody, ids):
         name = next(name for name, spec in SPECS.items() if isinstance(message, spec.message))
         assert SPECS[name].cost(message) >= SPECS[name].cost(SPECS[name].message())
+
+
+def greatest(name: str) -> Message:
+    """A result with as much in it as its form allows."""
+    members, items = limits.MAX_AUTHORITY_MEMBERS, limits.MAX_EXTRACTION_ITEMS
+    dealing = authority_pb2.Dealing(
+        commitments=[bytes(48)] * members, shares=[bytes(32)] * members, constant_g2=bytes(96)
+    )
+    partials = [extraction_pb2.BlindedPartial(c1=bytes(96), c3=bytes(96))] * items
+    return {
+        "deal_shares": authority_pb2.DealShares(dealing=dealing),
+        "dispute_dealings": authority_pb2.DisputeDealings(accusations=[authority_pb2.Accusation()] * members),
+        "submit_partials": extraction_pb2.SubmitPartials(partials=partials),
+        "submit_unblinded": extraction_pb2.SubmitUnblinded(partials=[extraction_pb2.UnblindedPartial()] * items),
+    }.get(name, SPECS[name].message())
+
+
+@pytest.mark.parametrize("name", [name for name, spec in SPECS.items() if spec.message_class is MessageClass.RESULT])
+def test_the_smallest_block_has_room_for_the_greatest_result(name: str) -> None:
+    """Whatever governance changes meanwhile, what a fiduciary owes is never too dear to be sent."""
+    message = greatest(name)
+    has_items = [one for one in message.DESCRIPTOR.fields if one.is_repeated]
+    assert not [one.name for one in has_items if not getattr(message, one.name)], "say what the greatest one is"
+    assert SPECS[name].cost(message) <= params.MIN_BLOCK_COST
 
 
 def table_rows(page: str, first_heading: str) -> list[list[str]]:

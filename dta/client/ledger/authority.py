@@ -11,7 +11,7 @@ from abci_app.limits import MAX_AUTHORITY_MEMBERS, NONCE_BYTES
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.pb.dta.v1 import governance_pb2
 from abci_app.state.records import AUTHORITIES, AUTHORITY_NUMBERS, CEREMONIES, CEREMONY_PARTIES, EPOCHS, MEMBERS
-from dta.base.errors import InternalError
+from dta.base.errors import InternalError, NotVerified
 from dta.client.ledger import leaves
 from dta.client.ledger.flow import Flow
 from dta.client.ledger.ledger import Ledger, LedgerFlows
@@ -54,6 +54,22 @@ class AuthorityView:
     ceremony: CeremonyView | None
     earlier: Sequence[CeremonyView]
     height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a ceremony's operators consent to. Identities by id: ``old_members`` hold the key now, all of them."""
+
+    first: bytes
+    kind: pb.CeremonyKind
+    threshold: int
+    candidates: Sequence[bytes]
+    old_members: Sequence[bytes]
+
+    @property
+    def digest(self) -> bytes:
+        """What a consent signs. 32 bytes."""
+        return record_of.terms_digest(self.first, self.kind, self.threshold, self.candidates, self.old_members)
 
 
 def waits_for(ceremony: pb.CeremonyRecord, party: pb.CeremonyParty) -> bool:
@@ -102,13 +118,36 @@ def reshare_action(now: EpochView, members: Iterable[bytes] = (), *, threshold: 
     return governance_pb2.Action(reshare_authority=message)
 
 
-def consent(ledger: Ledger, signer: Signer, ceremony: bytes, *, decline: bool = False) -> CeremonyView:
-    """Say that one's fiduciary takes part in a ceremony, or that it does not; the ceremony as it is proved then.
+def terms_of(shown: AuthorityView) -> Terms:
+    """What the ceremony under way asks its operators to consent to, as everything in ``shown`` says.
 
-    Raises RefusedByLedger and what reads and submitting raise.
+    Raises NotVerified where the ledger's digest of it is another: what would be signed is not what is shown.
     """
-    sent = ledger.send(signer, pb.ConsentCeremony(ceremony=ceremony, decline=decline))
-    return ceremony_view(ledger, ceremony, sent.height)
+    if shown.ceremony is None:
+        raise InternalError("no ceremony is shown", hint="report it")
+    record, parties = shown.ceremony.record, shown.ceremony.parties
+    held = () if shown.epoch is None else sorted(member.fiduciary for member in shown.epoch.members)
+    terms = Terms(
+        record.first, record.kind, record.threshold, [party.fiduciary for party in parties if party.candidate], held
+    )
+    if terms.digest != record.terms:
+        raise NotVerified(
+            "terms", "the ledger's digest of the ceremony's terms is not that of what is shown",
+            hint="do not consent; this program and the ledger may be of different versions",
+        )  # fmt: skip
+    return terms
+
+
+def consent(ledger: Ledger, signer: Signer, shown: AuthorityView, *, decline: bool = False) -> CeremonyView:
+    """Say that one's fiduciary takes part in what was ``shown``, or that it does not; the ceremony as proved then.
+
+    It holds for every attempt with the same terms. Raises RefusedByLedger, NotVerified and what reads and submitting
+    raise.
+    """
+    terms = terms_of(shown)
+    sent = ledger.send(signer, pb.ConsentCeremony(first=terms.first, terms=terms.digest, decline=decline))
+    asked = shown.record.ceremony
+    return ceremony_view(ledger, asked, sent.height)
 
 
 def view(ledger: Ledger, authority: bytes, at_least: int = 0) -> AuthorityView:

@@ -12,11 +12,11 @@ from typing import Final, Protocol
 
 from google.protobuf.message import Message
 
-from abci_app.authority import checks, parties
+from abci_app.authority import checks, epochs, parties
 from abci_app.crypto.dealing import BadShare
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.state.due import DueKind
-from abci_app.state.records import IDENTITIES
+from abci_app.state.records import EPOCHS, IDENTITIES
 from dta.crypto import dealing
 from dta.crypto.proofs import RandomBytes
 from dta.crypto.scalar import SecretScalar
@@ -34,7 +34,7 @@ def accept(job: Job, tools: Tools, random_bytes: RandomBytes = secrets.token_byt
     keystore = tools.keystore()
     with KEYS, tools.pin() as now:
         found = _load(job, tools, now)
-        if found.record.kind != pb.CEREMONY_KIND_REFRESH and not found.me.consent_height:
+        if not found.me.consent_height and not _changes_nothing(found, now):
             raise CannotAnswer("only a refresh is accepted without the operator's consent")
         keystore.ensure_prf_key(labels.receive(tools.gid, found.record.id))
         key = found.receive_scalar(keystore)
@@ -120,6 +120,20 @@ def confirm(job: Job, tools: Tools, random_bytes: RandomBytes = secrets.token_by
 def _load(job: Job, tools: Tools, now: Pinned) -> Attempt:
     require_due(job, tools, now)
     return attempt.load(now.view, tools.gid, job.subject, tools.identity)
+
+
+def _changes_nothing(found: Attempt, now: Pinned) -> bool:
+    """Whether the same members get other shares with the same threshold, and nobody was to be asked: seen for oneself.
+
+    A refresh that is left of a reshare without one of its candidates takes consent.
+    """
+    record = found.record
+    if record.kind != pb.CEREMONY_KIND_REFRESH or record.asks_consent:
+        return False
+    epoch = EPOCHS.get(now.view, record.authority, record.previous_epoch)
+    held = sorted(member.fiduciary for member in epochs.members(now.view, record.authority, record.previous_epoch))
+    candidates = [party.fiduciary for party in found.parties if party.candidate]
+    return (candidates, record.threshold) == (held, epoch.threshold)
 
 
 def _require_unchanged(found: Attempt, now: Pinned) -> None:

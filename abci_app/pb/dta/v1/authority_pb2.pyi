@@ -138,7 +138,7 @@ class AuthorityRecord(_message.Message):
     def __init__(self, id: _Optional[bytes] = ..., purpose: _Optional[_Union[Purpose, str]] = ..., status: _Optional[_Union[AuthorityStatus, str]] = ..., name: _Optional[str] = ..., public_key_g1: _Optional[bytes] = ..., public_key_g2: _Optional[bytes] = ..., epoch: _Optional[int] = ..., ceremony: _Optional[bytes] = ..., realm: _Optional[bytes] = ..., refresh_interval_blocks: _Optional[int] = ..., created_height: _Optional[int] = ..., attempts: _Optional[int] = ..., refresh_height: _Optional[int] = ..., last_ceremony: _Optional[bytes] = ...) -> None: ...
 
 class EpochRecord(_message.Message):
-    __slots__ = ("authority", "epoch", "threshold", "members", "record_digest", "active_height", "confirmations", "ceremony", "replaced_height")
+    __slots__ = ("authority", "epoch", "threshold", "members", "record_digest", "active_height", "confirmations", "ceremony", "replaced_height", "agreed")
     AUTHORITY_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     THRESHOLD_FIELD_NUMBER: _ClassVar[int]
@@ -148,6 +148,7 @@ class EpochRecord(_message.Message):
     CONFIRMATIONS_FIELD_NUMBER: _ClassVar[int]
     CEREMONY_FIELD_NUMBER: _ClassVar[int]
     REPLACED_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    AGREED_FIELD_NUMBER: _ClassVar[int]
     authority: bytes
     epoch: int
     threshold: int
@@ -157,7 +158,8 @@ class EpochRecord(_message.Message):
     confirmations: int
     ceremony: bytes
     replaced_height: int
-    def __init__(self, authority: _Optional[bytes] = ..., epoch: _Optional[int] = ..., threshold: _Optional[int] = ..., members: _Optional[int] = ..., record_digest: _Optional[bytes] = ..., active_height: _Optional[int] = ..., confirmations: _Optional[int] = ..., ceremony: _Optional[bytes] = ..., replaced_height: _Optional[int] = ...) -> None: ...
+    agreed: int
+    def __init__(self, authority: _Optional[bytes] = ..., epoch: _Optional[int] = ..., threshold: _Optional[int] = ..., members: _Optional[int] = ..., record_digest: _Optional[bytes] = ..., active_height: _Optional[int] = ..., confirmations: _Optional[int] = ..., ceremony: _Optional[bytes] = ..., replaced_height: _Optional[int] = ..., agreed: _Optional[int] = ...) -> None: ...
 
 class MemberRecord(_message.Message):
     __slots__ = ("fiduciary", "index", "public_share", "confirmed_height")
@@ -172,7 +174,7 @@ class MemberRecord(_message.Message):
     def __init__(self, fiduciary: _Optional[bytes] = ..., index: _Optional[int] = ..., public_share: _Optional[bytes] = ..., confirmed_height: _Optional[int] = ...) -> None: ...
 
 class CeremonyRecord(_message.Message):
-    __slots__ = ("id", "authority", "purpose", "kind", "epoch", "attempt", "retry", "threshold", "previous_epoch", "previous_threshold", "phase", "phase_height", "deadline_height", "blocks", "candidates", "members", "dealers", "seats", "consented", "accepted", "dealt", "disputed", "confirmed", "needed", "known_digest", "record_digest", "public_key_g1", "public_key_g2", "failure", "next", "begun_height", "ended_height", "finalised_height", "parties", "declined", "proposed")
+    __slots__ = ("id", "authority", "purpose", "kind", "epoch", "attempt", "retry", "threshold", "previous_epoch", "previous_threshold", "phase", "phase_height", "deadline_height", "blocks", "candidates", "members", "dealers", "seats", "consented", "accepted", "dealt", "disputed", "confirmed", "needed", "known_digest", "record_digest", "public_key_g1", "public_key_g2", "failure", "next", "begun_height", "ended_height", "finalised_height", "parties", "declined", "first", "terms", "with_terms", "asks_consent", "agreed", "candidates_consented", "candidates_declined", "old_consented", "old_declined", "old_members", "window_blocks", "consent_blocks", "max_attempts")
     ID_FIELD_NUMBER: _ClassVar[int]
     AUTHORITY_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
@@ -208,7 +210,19 @@ class CeremonyRecord(_message.Message):
     FINALISED_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     PARTIES_FIELD_NUMBER: _ClassVar[int]
     DECLINED_FIELD_NUMBER: _ClassVar[int]
-    PROPOSED_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    TERMS_FIELD_NUMBER: _ClassVar[int]
+    WITH_TERMS_FIELD_NUMBER: _ClassVar[int]
+    ASKS_CONSENT_FIELD_NUMBER: _ClassVar[int]
+    AGREED_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_CONSENTED_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_DECLINED_FIELD_NUMBER: _ClassVar[int]
+    OLD_CONSENTED_FIELD_NUMBER: _ClassVar[int]
+    OLD_DECLINED_FIELD_NUMBER: _ClassVar[int]
+    OLD_MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    CONSENT_BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    MAX_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     id: bytes
     authority: bytes
     purpose: Purpose
@@ -244,8 +258,20 @@ class CeremonyRecord(_message.Message):
     finalised_height: int
     parties: int
     declined: int
-    proposed: int
-    def __init__(self, id: _Optional[bytes] = ..., authority: _Optional[bytes] = ..., purpose: _Optional[_Union[Purpose, str]] = ..., kind: _Optional[_Union[CeremonyKind, str]] = ..., epoch: _Optional[int] = ..., attempt: _Optional[int] = ..., retry: _Optional[int] = ..., threshold: _Optional[int] = ..., previous_epoch: _Optional[int] = ..., previous_threshold: _Optional[int] = ..., phase: _Optional[_Union[CeremonyPhase, str]] = ..., phase_height: _Optional[int] = ..., deadline_height: _Optional[int] = ..., blocks: _Optional[int] = ..., candidates: _Optional[int] = ..., members: _Optional[int] = ..., dealers: _Optional[int] = ..., seats: _Optional[int] = ..., consented: _Optional[int] = ..., accepted: _Optional[int] = ..., dealt: _Optional[int] = ..., disputed: _Optional[int] = ..., confirmed: _Optional[int] = ..., needed: _Optional[int] = ..., known_digest: _Optional[bytes] = ..., record_digest: _Optional[bytes] = ..., public_key_g1: _Optional[bytes] = ..., public_key_g2: _Optional[bytes] = ..., failure: _Optional[_Union[Failure, str]] = ..., next: _Optional[bytes] = ..., begun_height: _Optional[int] = ..., ended_height: _Optional[int] = ..., finalised_height: _Optional[int] = ..., parties: _Optional[int] = ..., declined: _Optional[int] = ..., proposed: _Optional[int] = ...) -> None: ...
+    first: bytes
+    terms: bytes
+    with_terms: int
+    asks_consent: bool
+    agreed: int
+    candidates_consented: int
+    candidates_declined: int
+    old_consented: int
+    old_declined: int
+    old_members: int
+    window_blocks: int
+    consent_blocks: int
+    max_attempts: int
+    def __init__(self, id: _Optional[bytes] = ..., authority: _Optional[bytes] = ..., purpose: _Optional[_Union[Purpose, str]] = ..., kind: _Optional[_Union[CeremonyKind, str]] = ..., epoch: _Optional[int] = ..., attempt: _Optional[int] = ..., retry: _Optional[int] = ..., threshold: _Optional[int] = ..., previous_epoch: _Optional[int] = ..., previous_threshold: _Optional[int] = ..., phase: _Optional[_Union[CeremonyPhase, str]] = ..., phase_height: _Optional[int] = ..., deadline_height: _Optional[int] = ..., blocks: _Optional[int] = ..., candidates: _Optional[int] = ..., members: _Optional[int] = ..., dealers: _Optional[int] = ..., seats: _Optional[int] = ..., consented: _Optional[int] = ..., accepted: _Optional[int] = ..., dealt: _Optional[int] = ..., disputed: _Optional[int] = ..., confirmed: _Optional[int] = ..., needed: _Optional[int] = ..., known_digest: _Optional[bytes] = ..., record_digest: _Optional[bytes] = ..., public_key_g1: _Optional[bytes] = ..., public_key_g2: _Optional[bytes] = ..., failure: _Optional[_Union[Failure, str]] = ..., next: _Optional[bytes] = ..., begun_height: _Optional[int] = ..., ended_height: _Optional[int] = ..., finalised_height: _Optional[int] = ..., parties: _Optional[int] = ..., declined: _Optional[int] = ..., first: _Optional[bytes] = ..., terms: _Optional[bytes] = ..., with_terms: _Optional[int] = ..., asks_consent: _Optional[bool] = ..., agreed: _Optional[int] = ..., candidates_consented: _Optional[int] = ..., candidates_declined: _Optional[int] = ..., old_consented: _Optional[int] = ..., old_declined: _Optional[int] = ..., old_members: _Optional[int] = ..., window_blocks: _Optional[int] = ..., consent_blocks: _Optional[int] = ..., max_attempts: _Optional[int] = ...) -> None: ...
 
 class CeremonyParty(_message.Message):
     __slots__ = ("fiduciary", "candidate", "old_index", "old_share", "consent_height", "declined", "accepted_height", "receive_key", "index", "dealer_index", "identity_version", "dealt_height", "dealing_digest", "dealing_chunks", "disputed_height", "confirmed_height", "public_share", "fault", "fault_height", "fault_other", "position")
@@ -308,12 +334,14 @@ class Dealing(_message.Message):
     def __init__(self, commitments: _Optional[_Iterable[bytes]] = ..., ephemeral: _Optional[bytes] = ..., shares: _Optional[_Iterable[bytes]] = ..., constant_g2: _Optional[bytes] = ..., proof: _Optional[bytes] = ...) -> None: ...
 
 class ConsentCeremony(_message.Message):
-    __slots__ = ("ceremony", "decline")
-    CEREMONY_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("first", "terms", "decline")
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    TERMS_FIELD_NUMBER: _ClassVar[int]
     DECLINE_FIELD_NUMBER: _ClassVar[int]
-    ceremony: bytes
+    first: bytes
+    terms: bytes
     decline: bool
-    def __init__(self, ceremony: _Optional[bytes] = ..., decline: _Optional[bool] = ...) -> None: ...
+    def __init__(self, first: _Optional[bytes] = ..., terms: _Optional[bytes] = ..., decline: _Optional[bool] = ...) -> None: ...
 
 class AcceptCeremony(_message.Message):
     __slots__ = ("ceremony", "receive_key", "proof")
