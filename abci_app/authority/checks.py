@@ -13,7 +13,6 @@ from abci_app.errors import Refusal
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 
 SCHNORR_BYTES: Final = G1_BYTES + SCALAR_BYTES
-DEALING_PROOF_BYTES: Final = 2 * G1_BYTES + 2 * SCALAR_BYTES
 EQUAL_LOGS_BYTES: Final = 2 * G1_BYTES + SCALAR_BYTES
 
 _CODE_OF: Final = {
@@ -22,6 +21,11 @@ _CODE_OF: Final = {
     DealingFault.PROOF: Code.DEALING_PROOF,
     DealingFault.CONSTANT_G2: Code.DEALING_CONSTANT,
 }
+
+
+def dealing_proof_bytes(commitments: int) -> int:
+    """How long the proof of a dealing with so many commitments is: a Schnorr proof for each, and of the ephemeral."""
+    return (commitments + 1) * SCHNORR_BYTES
 
 
 def member(party: pb.CeremonyParty) -> Party:

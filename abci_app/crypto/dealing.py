@@ -45,7 +45,7 @@ class DealingFault(Enum):
 
     FORM = "the dealing has not the numbers and lengths that the record asks for"
     POINT = "a point of the dealing is malformed, outside the subgroup, or the identity"
-    PROOF = "the proof of a_0 and e does not hold"
+    PROOF = "the proof of the coefficients and of e does not hold"
     CONSTANT_G2 = "a_0*g2 is not that of the first commitment"
 
 
@@ -84,10 +84,14 @@ def accept_holds(known: bytes, fiduciary: bytes, key: bytes, proof: bytes) -> bo
 # --- deal -------------------------------------------------------------------------------------------------------
 
 
-def dealing_statement(record: bytes, dealer: Party, dealing: Dealing, constant: G1, ephemeral: G1) -> Statement:
-    """That the dealer knows both a_0 of C_0 = ``constant`` and e of E = ``ephemeral``.
+def dealing_statement(
+    record: bytes, dealer: Party, dealing: Dealing, commitments: Sequence[G1], ephemeral: G1
+) -> Statement:
+    """That the dealer knows every coefficient a_k of C_k = ``commitments[k]``, and e of E = ``ephemeral``.
 
-    The challenge covers everything that the dealer sends, so that neither E nor any part can be another's.
+    The challenge covers everything that the dealer sends, so that neither E nor any part can be another's. All of the
+    polynomial is proved: with a_0 alone, the other commitments could be chosen in the exponent so that somebody
+    else's public share comes out as the identity.
     """
     context = (
         record,
@@ -100,7 +104,9 @@ def dealing_statement(record: bytes, dealer: Party, dealing: Dealing, constant: 
         dealing.constant_g2,
     )
     g1 = G1.generator()
-    return Statement("DTA-v1-proof-dealing", context, (Equation(constant, ((g1, 0),)), Equation(ephemeral, ((g1, 1),))))
+    images = (*commitments, ephemeral)
+    equations = tuple(Equation(image, ((g1, number),)) for number, image in enumerate(images))
+    return Statement("DTA-v1-proof-dealing", context, equations)
 
 
 def dealing_fault(
@@ -121,7 +127,7 @@ def dealing_fault(
         constant_g2 = G2.decode(dealing.constant_g2) if publishes_g2 else None
     except BadPoint:
         return DealingFault.POINT
-    if not proofs.holds(dealing_statement(record, dealer, dealing, commitments[0], ephemeral), dealing.proof):
+    if not proofs.holds(dealing_statement(record, dealer, dealing, commitments, ephemeral), dealing.proof):
         return DealingFault.PROOF
     if constant_g2 is not None and not same_scalar(commitments[0], constant_g2):
         return DealingFault.CONSTANT_G2

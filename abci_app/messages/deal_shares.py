@@ -28,7 +28,7 @@ def _validate(message: authority_pb2.DealShares) -> None:
         raise Refusal(Code.DEALING_MALFORMED, "shares")
     if len(dealing.ephemeral) != G1_BYTES or len(dealing.constant_g2) not in (0, G2_BYTES):
         raise Refusal(Code.DEALING_MALFORMED, "ephemeral, constant_g2")
-    if len(dealing.proof) != checks.DEALING_PROOF_BYTES:
+    if len(dealing.proof) != checks.dealing_proof_bytes(len(dealing.commitments)):
         raise Refusal(Code.DEALING_MALFORMED, "proof")
 
 
@@ -51,11 +51,17 @@ def _execute(context: Context, message: authority_pb2.DealShares) -> bytes:
     return b""
 
 
+def _cost(message: authority_pb2.DealShares) -> int:
+    """Each commitment is decoded and its proof verified; the constant in G2 takes two pairings."""
+    dealing = message.dealing
+    return 900 + 300 * len(dealing.commitments) + 10 * len(dealing.shares) + (1_200 if dealing.constant_g2 else 0)
+
+
 SPEC = MessageSpec(
     field="deal_shares",
     message=authority_pb2.DealShares,
     message_class=MessageClass.RESULT,
-    cost=lambda message: 4_000 + 150 * len(message.dealing.commitments) + 50 * len(message.dealing.shares),
+    cost=_cost,
     validate=_validate,
     execute=_execute,
     due=lambda message: (DueKind.DEAL_SHARES, message.ceremony),

@@ -87,8 +87,8 @@ def deal(
         constant_g2=(G2.generator() * values[0]).encode() if publishes_g2 else b"",
         proof=b"",
     )
-    statement = dealing.dealing_statement(record, dealer, unproved, commitments[0], point)
-    return replace(unproved, proof=prove(statement, [coefficients[0], ephemeral], random_bytes))
+    statement = dealing.dealing_statement(record, dealer, unproved, commitments, point)
+    return replace(unproved, proof=prove(statement, [*coefficients, ephemeral], random_bytes))
 
 
 def open_share(

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from abci_app.crypto import bls
+from abci_app.crypto import bls, dealing
 from abci_app.crypto.curve import G1, G2
 from abci_app.crypto.extraction import Answerer, Asked
+from abci_app.crypto.proofs import Equation, Statement
 from dta.crypto import extraction
+from dta.crypto.proofs import prove
 from tests.support.ceremony_crypto import ceremony
 from tests.support.curve_backends import BACKENDS, Backend
 from tests.support.go_tools import built_tool
+from tests.vectors.authority import generate
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 MESSAGE = b"a message that three of four sign"
@@ -97,3 +100,18 @@ def test_a_changed_proof_or_statement_does_not_verify_in_go(tmp_path: Path) -> N
     code, said = in_go("proofs", path)
     assert code == 1
     assert all(verdict.endswith("invalid: an equation does not hold") for verdict in said)
+
+
+def test_a_dealing_that_proves_its_first_coefficient_alone_does_not_verify_in_go(tmp_path: Path) -> None:
+    """(!) As it was once enough: everything else holds, and the other commitments can be of no known coefficients."""
+    made = generate.dealings()[0]
+    dealer, images = generate.MEMBERS[0], [G1.decode(one) for one in (made.commitments[0], made.ephemeral)]
+    whole = dealing.dealing_statement(
+        generate.RECORD, dealer, made, [G1.decode(one) for one in made.commitments], images[1]
+    )
+    equations = tuple(Equation(image, ((G1.generator(), number),)) for number, image in enumerate(images))
+    short = Statement(whole.tag, whole.context, equations)
+    witnesses = [generate.scalar("a_1_0"), generate.scalar("e_1")]
+    path = tmp_path / "proofs.json"
+    path.write_text(json.dumps({"cases": [generate.proof_case("short", {}, short, prove(short, witnesses))]}))
+    assert in_go("proofs", path) == (1, ["short: invalid: not every coefficient is proved"])

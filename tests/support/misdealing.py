@@ -60,9 +60,10 @@ def dealt(
     made = dealing.deal(record.record_digest, dealer, members, chosen, e, checks.publishes_g2(record))
     changed = change(made)
     try:
-        points = G1.decode(changed.commitments[0]), G1.decode(changed.ephemeral)
-        statement = statements.dealing_statement(record.record_digest, dealer, changed, *points)
-        changed = replace(changed, proof=prove(statement, [chosen[0], e]))
+        points = [G1.decode(one) for one in changed.commitments]
+        ephemeral_point = G1.decode(changed.ephemeral)
+        statement = statements.dealing_statement(record.record_digest, dealer, changed, points, ephemeral_point)
+        changed = replace(changed, proof=prove(statement, [*chosen, e]))
     except ValueError:
         pass  # no point: there is nothing to prove
     return message_of(ceremony, changed)

@@ -61,7 +61,7 @@ def _blinded(group: type[G1] | type[G2]) -> extraction_pb2.BlindedPartial:
 
 
 def _dealing() -> authority_pb2.Dealing:
-    proof = bytes(checks.DEALING_PROOF_BYTES)
+    proof = bytes(checks.dealing_proof_bytes(2))
     return authority_pb2.Dealing(
         commitments=[bytes(G1_BYTES)] * 2, ephemeral=bytes(G1_BYTES), shares=[bytes(SCALAR_BYTES)] * 3,
         constant_g2=bytes(G2_BYTES), proof=proof,
@@ -143,7 +143,7 @@ def _of_authorities() -> list[Message]:
         *(governance_pb2.Propose(nonce=ID, action=action) for action in _actions()),
         governance_pb2.Vote(proposal=ID, content_digest=OTHER),
         governance_pb2.WithdrawProposal(proposal=ID),
-        authority_pb2.ConsentCeremony(ceremony=ID),
+        authority_pb2.ConsentCeremony(first=ID, terms=ID),
         authority_pb2.AcceptCeremony(ceremony=ID, receive_key=bytes(G1_BYTES), proof=schnorr),
         authority_pb2.DealShares(ceremony=ID, dealing=_dealing()),
         authority_pb2.DisputeDealings(ceremony=ID, accusations=[accusation]),

@@ -12,6 +12,7 @@ import pytest
 from abci_app.crypto import dealing, scalars
 from abci_app.crypto.curve import G1, G2, ORDER
 from abci_app.crypto.dealing import BadShare, Dealing, DealingFault, Party, ShareFault
+from abci_app.crypto.proofs import Statement
 from dta.base.secret import SecretBytes
 from dta.crypto import dealing as prover
 from dta.crypto.proofs import prove
@@ -31,6 +32,12 @@ def fault(dealt: Dealing, dealer: Party = DEALER, record: bytes = RECORD, g2: bo
 
 
 # --- accept and confirm -----------------------------------------------------------------------------------------
+
+
+def statement_of(dealt: Dealing) -> Statement:
+    """What the first dealer proves of it."""
+    commitments = [G1.decode(commitment) for commitment in dealt.commitments]
+    return dealing.dealing_statement(RECORD, DEALER, dealt, commitments, G1.decode(dealt.ephemeral))
 
 
 def test_an_encryption_key_is_accepted_by_its_maker_in_its_attempt_alone() -> None:
@@ -151,15 +158,13 @@ def test_a_copied_ephemeral_does_not_make_a_decryption_oracle() -> None:
         constant_g2=b"",
         proof=b"",
     )
-    first, ephemeral = G1.decode(copied.commitments[0]), G1.decode(victim.ephemeral)
-    statement = dealing.dealing_statement(RECORD, DEALER, copied, first, ephemeral)
-    size = G1.BYTES
+    statement = statement_of(copied)
+    at = 3 * G1.BYTES  # where E's announcement stands, behind those of the coefficients
+    own = prove(statement, [*mine, mine[0]])
     attempts = {
-        "the e of another": prove(statement, [mine[0], scalar("not e")]),
+        "the e of another": prove(statement, [*mine, scalar("not e")]),
         "the victim's proof": victim.proof,
-        "half of each": (
-            lambda own: own[:size] + victim.proof[size : 2 * size] + own[2 * size : -32] + victim.proof[-32:]
-        )(prove(statement, [mine[0], mine[0]])),
+        "half of each": own[:at] + victim.proof[at : at + G1.BYTES] + own[at + G1.BYTES : -32] + victim.proof[-32:],
     }
     for what, proof in attempts.items():
         assert fault(replace(copied, proof=proof)) is DealingFault.PROOF, what
@@ -215,10 +220,7 @@ def test_a_first_key_that_is_published_in_g2_carries_the_same_scalar_there() -> 
     assert fault(replace(good, constant_g2=b"\xc0" + bytes(95)), g2=True) is DealingFault.POINT
     # Another scalar in G2, everything else honest: the proof is made over it, so only the pairing can tell.
     wrong = replace(good, constant_g2=(G2.generator() * 7).encode())
-    statement = dealing.dealing_statement(
-        RECORD, DEALER, wrong, G1.decode(wrong.commitments[0]), G1.decode(wrong.ephemeral)
-    )
-    proof = prove(statement, [world.polynomials[0][0], scalar(f"{RECORD.hex()}/e/1")])
+    proof = prove(statement_of(wrong), [*world.polynomials[0], scalar(f"{RECORD.hex()}/e/1")])
     assert fault(replace(wrong, proof=proof), g2=True) is DealingFault.CONSTANT_G2
     total = G2.sum(G2.decode(dealt.constant_g2) for dealt in world.dealings)
     assert dealing.same_scalar(world.commitments()[0], total)
@@ -236,10 +238,7 @@ def dealing_with(share: bytes, place: int = 1) -> Dealing:
     )
     shares = [*GOOD.shares[:place], dealing.apply_pad(share, hidden), *GOOD.shares[place + 1 :]]
     unproved = replace(GOOD, shares=tuple(shares))
-    statement = dealing.dealing_statement(
-        RECORD, DEALER, unproved, G1.decode(GOOD.commitments[0]), G1.decode(GOOD.ephemeral)
-    )
-    return replace(unproved, proof=prove(statement, [WORLD.polynomials[0][0], ephemeral]))
+    return replace(unproved, proof=prove(statement_of(unproved), [*WORLD.polynomials[0], ephemeral]))
 
 
 def true_share(place: int = 1) -> int:

@@ -94,6 +94,17 @@ def test_a_second_verifier_takes_every_proof(name: str) -> None:
         assert left == group.decode(announcement) + group.decode(bytes.fromhex(equation["image"])) * c
 
 
+def test_a_dealing_proves_every_coefficient_and_its_ephemeral_each_by_a_response_of_its_own() -> None:
+    dealt, case = load("dealing.json")["dealings"][0], CASES["dealing"]
+    images = [*dealt["commitments"], dealt["ephemeral"]]
+    assert [equation["image"] for equation in case["equations"]] == images
+    g1 = ArkG1.generator().encode().hex()
+    terms = [equation["terms"] for equation in case["equations"]]
+    assert terms == [[{"base": g1, "witness": number}] for number in range(len(images))]
+    assert len(bytes.fromhex(dealt["proof"])) == len(images) * (48 + 32)
+    assert dealt["proof"] == case["proof"]
+
+
 def test_blinded_partials_open_to_the_share_times_the_base() -> None:
     for name in ("blinded in G1", "blinded in G2"):
         fields, group = CASES[name]["fields"], GROUPS[name[-2:]]

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"math/big"
 
@@ -59,6 +60,32 @@ func (c proofCase) verify() error {
 	for i, each := range c.Equations {
 		if err := each.holds(announcements[i], responses, ch); err != nil {
 			return err
+		}
+	}
+	if c.Tag == dealingTag {
+		return c.provesTheDealing(len(responses))
+	}
+	return nil
+}
+
+const dealingTag = "DTA-v1-proof-dealing"
+
+// provesTheDealing checks that the equations are those of the dealing in the context: of every commitment and of E, each
+// with a response of its own.
+func (c proofCase) provesTheDealing(responses int) error {
+	const fixed = 4 // record, dealer, u32(dealer's index), u32(t); then C_0 to C_{t-1}, E
+	if len(c.Context) < fixed || len(c.Context[fixed-1]) != 4 {
+		return errors.New("no dealing in the context")
+	}
+	proved := int(binary.BigEndian.Uint32(c.Context[fixed-1])) + 1
+	if len(c.Context) < fixed+proved || len(c.Equations) != proved || responses != proved {
+		return errors.New("not every coefficient is proved")
+	}
+	g1 := generator("G1").encode()
+	for i, each := range c.Equations {
+		own := len(each.Terms) == 1 && each.Terms[0].Witness == i && bytes.Equal(each.Terms[0].Base, g1)
+		if !own || each.Group != "G1" || !bytes.Equal(each.Image, c.Context[fixed+i]) {
+			return errors.New("not every coefficient is proved")
 		}
 	}
 	return nil

@@ -147,14 +147,14 @@ def ceremony_proofs() -> list[dict[str, Any]]:
     point, accept_proof = dealer_side.accept(KNOWN, party.fiduciary, key, fixed)
     dealt = dealings()[0]
     dealer, ephemeral = MEMBERS[0], G1.decode(dealt.ephemeral)
+    commitments = [G1.decode(one) for one in dealt.commitments]
     opened, accusation = dealer_side.accuse(RECORD, dealer, party, key, dealt, fixed)
     share = scalar("share")
     return [
         proof_case("accept", {"known": KNOWN, "fiduciary": party.fiduciary, "x": key},
                    dealing.accept_statement(KNOWN, party.fiduciary, G1.decode(point)), accept_proof),
         proof_case("dealing", {"record": RECORD, "dealer": dealer.fiduciary, "dealer_index": 1},
-                   dealing.dealing_statement(RECORD, dealer, dealt, G1.decode(dealt.commitments[0]), ephemeral),
-                   dealt.proof),
+                   dealing.dealing_statement(RECORD, dealer, dealt, commitments, ephemeral), dealt.proof),
         proof_case("accusation", {"record": RECORD, "dealer": dealer.fiduciary, "dealer_index": 1,
                                   "accuser": party.fiduciary, "accuser_index": 2, "opened": opened},
                    dealing.accusation_statement(RECORD, dealer, party, G1.decode(point), ephemeral,
