@@ -142,10 +142,13 @@ def readable(content: bytes) -> bool:
 def test_whatever_a_line_of_a_batch_is_it_is_answered_by_one_line() -> None:
     _, trust, whole = changing()
     two_lines = edited(whole.content, lambda value: value.update(chain_id="a\nb"))
+    many_lines = trust.to_json().replace('"height": 0', '"height": [\n0]')
+    held = b64encode(whole.content)
+    trusted, untrusted = (b"trust " + b64encode(one.encode()) for one in (trust.to_json(), many_lines))
     lines = [
-        b64encode(whole.content), b"trust " + b64encode(trust.to_json().encode()), b"", b"!", b"trust", b"trust ",
-        b"A" * 7, b64encode(b"\xe2\x80\xa8\n{}"), b64encode(two_lines), b"A" * 70_000_000, b64encode(whole.content),
+        held, untrusted, trusted, b"", b"!", b"trust", b"trust ", b"A" * 7, b64encode(b"\xe2\x80\xa8\n{}"),
+        b64encode(two_lines), b"A" * 70_000_000, held,
     ]  # fmt: skip
     said = answers_to(lines, NOW_S)
-    assert [line.split(":")[0] for line in said] == ["refused", "ok", *["refused"] * 8, "ok"]
+    assert [line.split(":")[0] for line in said] == ["refused", "refused", "ok", *["refused"] * 8, "ok"]
     assert step_of(said[0]) == "trust"
