@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, NoReturn
 from abci_app.codes import Code
 from abci_app.errors import UpgradeNeeded
 from abci_app.server.application import Application, StateMachine
+from abci_app.server.checking import Checker
 from abci_app.server.connection import serve_connection
 from abci_app.server.dispatch import Dispatcher
 from abci_app.server.framing import DEFAULT_MAX_FRAME_BYTES
@@ -31,7 +32,9 @@ from abci_app.server.intake import Intake
 from abci_app.server.listener import Listener, ListenRefused, UnixAddress, bind, parse_address
 from abci_app.server.pruning import Pruner
 from abci_app.server.statesocket import MAX_REQUEST_BYTES, StateReader
-from abci_app.storage.kv import StoreCorrupt
+from abci_app.storage.check import LeafCheck
+from abci_app.storage.files import failure_of
+from abci_app.storage.kv import StorageFailure, StoreCorrupt
 from abci_app.storage.leveldb import LevelDbStore, move_aside
 from abci_app.storage.statedb import StateDB
 
@@ -50,6 +53,7 @@ MAX_STATE_CONNECTIONS = 16
 WORKER_THREADS = 4
 STATE_DIRECTORY = "state"
 CORRUPT_MARKER = "state-is-corrupt"
+_HINT = "see docs/spec/abci-server.md, What ends the process"
 
 
 def log(line: str) -> None:
@@ -68,7 +72,8 @@ class StateHome:
     def open(self) -> StateDB:
         """The state; a corrupt one is moved aside, never repaired: CometBFT replays every block into an empty one.
 
-        Raises OSError (the store's StorageFailure is one) when it can't be opened (another process holds it).
+        Raises OSError (the store's StorageFailure is one) when it can't be opened: another process holds it, this user
+        may not, the disk is full.
         """
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._marker.exists():
@@ -92,7 +97,8 @@ class StateHome:
         with contextlib.suppress(OSError):
             print("".join(traceback.format_exception(error)), file=sys.stderr)
             print(f"error: the application ends itself: {type(error).__name__}: {error}", file=sys.stderr)
-            print("hint: see docs/spec/abci-server.md, What ends the process", file=sys.stderr, flush=True)
+            hint = error.hint if isinstance(error, StorageFailure) else _HINT
+            print(f"hint: {hint}", file=sys.stderr, flush=True)
         os._exit(EXIT_FATAL)
 
     def _move_aside(self, reason: str) -> None:
@@ -125,6 +131,8 @@ async def serve(
         breathe=intake.drain, on_last_block=linger,
     )  # fmt: skip
     pruner = Pruner(database, application.write_lock, executor, home.die)
+    check = LeafCheck(database)
+    checker = Checker(check, executor, home.die)
     dispatcher = Dispatcher(application, internal_code=Code.INTERNAL, executor=executor, die=home.die, log=log)
 
     async def serve_abci(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -133,7 +141,7 @@ async def serve(
         )
 
     async def serve_state(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        state = StateReader(database, executor, home.die, log)
+        state = StateReader(database, executor, home.die, log, lambda: check.checked)
         try:
             await serve_connection(
                 reader, writer, state.answer, max_frame_bytes=MAX_REQUEST_BYTES, log=log, name="state socket"
@@ -147,6 +155,7 @@ async def serve(
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(executor.shutdown)
         stack.push_async_callback(pruner.stop)
+        stack.push_async_callback(checker.stop)
         where = []
         state_address = UnixAddress(arguments.state_socket.absolute())
         for address, served, name, cap, drained in (
@@ -159,6 +168,7 @@ async def serve(
             stack.push_async_callback(listener.stop)
             await listener.start()
         log(f"at height {database.height}, {', '.join(where)}")
+        checker.start()
         await stop.wait()
 
 
@@ -176,8 +186,9 @@ def main(machine: StateMachine, mempool: Mempool, argv: Sequence[str] | None = N
     try:
         database = home.open()
     except OSError as error:
-        print(f"error: the state in {arguments.home} can't be opened: {error}", file=sys.stderr)
-        print("hint: is another application running on this home?", file=sys.stderr)
+        failure = failure_of(error, arguments.home)
+        print(f"error: the state in {arguments.home} can't be opened: {failure}", file=sys.stderr)
+        print(f"hint: {failure.hint}", file=sys.stderr)
         return EXIT_STATE
     try:
         asyncio.run(serve(home, database, machine, mempool, arguments))

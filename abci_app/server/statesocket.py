@@ -7,7 +7,7 @@ height, and pins again. Nothing can be written here.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from threading import Lock
 from typing import Any
@@ -19,7 +19,8 @@ from abci_app.server.application import TIME_META
 from abci_app.server.connection import Log, Replies
 from abci_app.server.convert import decode_time
 from abci_app.server.dispatch import FATAL, Die
-from abci_app.storage.statedb import MAX_KEY_BYTES, SnapshotView, StateDB
+from abci_app.storage.check import Checked
+from abci_app.storage.statedb import MAX_KEY_BYTES, SnapshotView, StateDB, TreeEmpty, VersionUnknown
 
 MAX_REQUEST_BYTES = 4096
 MAX_ENTRIES = 256
@@ -30,8 +31,11 @@ MAX_ANSWER_BYTES = 1 << 20
 class StateReader:
     """Serves one connection: ``answer`` for the frames, ``close`` when the peer is gone."""
 
-    def __init__(self, database: StateDB, executor: Executor, die: Die, log: Log) -> None:
+    def __init__(
+        self, database: StateDB, executor: Executor, die: Die, log: Log, checked: Callable[[], Checked] = Checked
+    ) -> None:
         self._database = database
+        self._checked = checked
         self._executor = executor
         self._die = die
         self._log = log
@@ -83,10 +87,17 @@ class StateReader:
             return _refusal(pb.StateRefusal.REASON_MALFORMED, "the request is of no known kind")
         if kind == "pin":
             return self._pin()
+        if kind == "check":
+            now = self._checked()
+            return pb.StateResponse(
+                checked=pb.StateChecked(leaves=now.leaves, passes=now.passes, whole_at_height=now.whole_at_height)
+            )
         if self._snapshot is None:
             return _refusal(pb.StateRefusal.REASON_NOT_PINNED, "pin a height first")
         if kind in ("get", "index_get"):
             return self._get(self._snapshot, getattr(request, kind), leaf=kind == "get")
+        if kind == "prove":
+            return self._prove(self._snapshot, request.prove)
         return self._scan(self._snapshot, getattr(request, kind), leaf=kind == "scan")
 
     def _pin(self) -> pb.StateResponse:
@@ -103,10 +114,20 @@ class StateReader:
 
     @staticmethod
     def _get(snapshot: SnapshotView, request: pb.StateGet, *, leaf: bool) -> pb.StateResponse:
-        if not 1 <= len(request.key) <= MAX_KEY_BYTES:
-            return _refusal(pb.StateRefusal.REASON_MALFORMED, f"a key has 1 to {MAX_KEY_BYTES} bytes")
+        if not _is_key(request.key):
+            return _WRONG_KEY
         value = snapshot.get(request.key) if leaf else snapshot.index_get(request.key)
         return pb.StateResponse(value=pb.StateValue(value=value))
+
+    @staticmethod
+    def _prove(snapshot: SnapshotView, request: pb.StateGet) -> pb.StateResponse:
+        if not _is_key(request.key):
+            return _WRONG_KEY
+        try:
+            proved = snapshot.prove_newest(request.key)
+        except (TreeEmpty, VersionUnknown):  # no leaf, or no block
+            return pb.StateResponse(proved=pb.StateProved())
+        return pb.StateResponse(proved=pb.StateProved(value=proved.value, proof=proved.proof))
 
     @staticmethod
     def _scan(snapshot: SnapshotView, request: pb.StateScan, *, leaf: bool) -> pb.StateResponse:
@@ -117,6 +138,10 @@ class StateReader:
         scan = snapshot.scan if leaf else snapshot.index_scan
         # One more than asked for tells whether there is a rest.
         return pb.StateResponse(entries=_entries(scan(request.prefix, request.after, request.limit + 1), request.limit))
+
+
+def _is_key(key: bytes) -> bool:
+    return 1 <= len(key) <= MAX_KEY_BYTES
 
 
 def _entries(found: Iterator[tuple[bytes, bytes]], limit: int) -> pb.StateEntries:
@@ -133,3 +158,6 @@ def _entries(found: Iterator[tuple[bytes, bytes]], limit: int) -> pb.StateEntrie
 
 def _refusal(reason: Any, message: str) -> pb.StateResponse:
     return pb.StateResponse(refusal=pb.StateRefusal(reason=reason, message=message))
+
+
+_WRONG_KEY = _refusal(pb.StateRefusal.REASON_MALFORMED, f"a key has 1 to {MAX_KEY_BYTES} bytes")

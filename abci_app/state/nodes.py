@@ -75,6 +75,18 @@ def nibble(key_hash: bytes, index: int) -> int:
 
 def unpack_branch(stored: bytes) -> bytes:
     """A branch as it is in memory, from its stored bytes. Raises TreeCorrupt on a wrong length."""
+    return _unpacked(stored)[0]
+
+
+def unpack_checked_branch(stored: bytes, ref: Ref) -> bytes:
+    """As :func:`unpack_branch`; raises TreeCorrupt unless the branch has the hash that ``ref`` says."""
+    packed, value = _unpacked(stored)
+    if value != ref_hash(ref):
+        raise TreeCorrupt(f"a branch of version {int.from_bytes(ref[1:9], 'big')} has another hash than its reference")
+    return packed
+
+
+def _unpacked(stored: bytes) -> tuple[bytes, bytes]:
     if len(stored) != STORED_BRANCH_BYTES:
         raise TreeCorrupt(f"a branch has {len(stored)} bytes")
     packed = bytearray(_BLANK)
@@ -82,8 +94,20 @@ def unpack_branch(stored: bytes) -> bytes:
     present = [n for n in range(FANOUT) if packed[_KINDS + n]]
     for child in present:
         packed[_WEIGHTS + FANOUT + child] = min(packed[_KINDS + child], 2)
-    _rehash(packed, present)
-    return bytes(packed)
+    value = _rehash(packed, present)
+    return bytes(packed), value
+
+
+def stored_child_ref(stored: bytes, child: int) -> Ref:
+    """The reference to child 0 to 15 of a branch as it lies in the store: no hash is computed."""
+    if len(stored) != STORED_BRANCH_BYTES:
+        raise TreeCorrupt(f"a branch has {len(stored)} bytes")
+    kind = stored[_KINDS - _CHILD_HASHES + child]
+    if not kind:
+        return NO_REF
+    at_version = _VERSIONS - _CHILD_HASHES + child * VERSION_BYTES
+    at_hash = child * HASH_BYTES
+    return bytes((kind,)) + stored[at_version : at_version + 8] + stored[at_hash : at_hash + HASH_BYTES]
 
 
 def stored_branch(packed: bytes) -> bytes:

@@ -11,15 +11,18 @@ from abci_app.state.nodes import (
     FANOUT,
     HASH_BYTES,
     Ref,
+    TreeCorrupt,
     branch_steps,
     child_ref,
     children_of,
     nibble,
     node_key,
     ref_hash,
+    stored_child_ref,
     unpack_branch,
+    unpack_checked_branch,
 )
-from abci_app.state.pages import page_entries, page_steps
+from abci_app.state.pages import find_entry, pack_page, page_entries, page_steps
 from abci_app.state.tree import NodeReader
 
 
@@ -48,6 +51,42 @@ def find_leaf(read: NodeReader, root: Ref, key_hash: bytes) -> LeafPath | None:
         if entry[:HASH_BYTES] == key_hash:
             return LeafPath(entry, (*steps, *page_steps(entries, index, 4 * len(path))))
     return None
+
+
+def entry_of(read: NodeReader, root: Ref, key_hash: bytes) -> bytes | None:
+    """The entry of ``key_hash`` under ``root``, or None. No hash is computed: see :func:`checked_pages`."""
+    ref, path = root, b""
+    while ref and ref[0] == BRANCH:
+        child = nibble(key_hash, len(path))
+        ref = stored_child_ref(read(node_key(ref, path)), child)
+        path += bytes((child,))
+    if not ref:
+        return None
+    page = read(node_key(ref, path))
+    entries = page_entries(page, ref)
+    index = find_entry(page, len(entries), key_hash)
+    return entries[index] if index >= 0 else None
+
+
+def checked_pages(read: NodeReader, root: Ref, start: bytes, path: bytes = b"") -> Iterator[list[bytes]]:
+    """The entries from the key hash ``start`` on, page by page, in the order of key hashes; no page is empty.
+
+    Raises TreeCorrupt where a node that is read, from the root down, has not the hash that its reference says.
+    """
+    if not root:
+        return
+    stored = read(node_key(root, path))
+    if root[0] != BRANCH:
+        entries = page_entries(stored, root)
+        if pack_page(entries, 4 * len(path))[1] != ref_hash(root):
+            raise TreeCorrupt(f"the page at {path.hex()} has another hash than its reference")
+        if entries[-1] >= start:
+            yield entries[bisect_left(entries, start) :]
+        return
+    packed = unpack_checked_branch(stored, root)
+    on_the_way = path == bytes(nibble(start, depth) for depth in range(len(path)))
+    for child in range(nibble(start, len(path)) if on_the_way else 0, FANOUT):
+        yield from checked_pages(read, child_ref(packed, child), start, path + bytes((child,)))
 
 
 def neighbour(read: NodeReader, root: Ref, key_hash: bytes, *, before: bool) -> LeafPath | None:

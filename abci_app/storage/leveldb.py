@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import plyvel
 
-from abci_app.storage.kv import StorageFailure, StoreCorrupt, prefix_end
+from abci_app.storage.files import (
+    DirectoryLock,
+    damaged_tables,
+    failure_of,
+    has_files_of_a_store,
+    is_named_list_there,
+    unexplained_failure,
+)
+from abci_app.storage.kv import StorageFailure, StoreCorrupt, StoreMissing, prefix_end
 
 # Tables are mapped into memory while they are open, so (open files x table size) bounds what a large store adds to
 # the process. Hashes do not compress.
@@ -19,32 +27,34 @@ TABLE_BYTES = 2 << 20
 MAX_OPEN_FILES = 64
 BLOOM_BITS = 10
 
+_TABLES = b"leveldb.sstables"
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """LevelDB's errors as ours; a closed database raises plain RuntimeError."""
-    try:
-        yield
-    except plyvel.CorruptionError as error:
-        raise StoreCorrupt(str(error)) from error
-    except (plyvel.Error, RuntimeError) as error:
-        raise StorageFailure(str(error)) from error
+# What plyvel raises: its own errors, and RuntimeError for a database that is closed.
+_ERRORS = (plyvel.Error, RuntimeError)
+Explain = Callable[[Exception], StorageFailure]
 
 
 class _Reader:
     """Reads from a database or from a snapshot of one: plyvel gives both the same methods."""
 
-    def __init__(self, source: Any) -> None:
+    def __init__(self, source: Any, explain: Explain) -> None:
         self._source = source
+        self._explain = explain
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """plyvel's errors as ours."""
+        try:
+            yield
+        except _ERRORS as error:
+            raise self._explain(error) from error
 
     def get(self, key: bytes) -> bytes | None:
         """See KvReader."""
         try:
             value: bytes | None = self._source.get(key, verify_checksums=True)
-        except plyvel.CorruptionError as error:
-            raise StoreCorrupt(str(error)) from error
-        except (plyvel.Error, RuntimeError) as error:
-            raise StorageFailure(str(error)) from error
+        except _ERRORS as error:
+            raise self._explain(error) from error
         return value
 
     def scan(self, prefix: bytes, after: bytes = b"", limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
@@ -54,7 +64,7 @@ class _Reader:
             return
         past = after >= prefix
         with (
-            _translated(),
+            self._translated(),
             self._source.iterator(
                 start=after if past else prefix,
                 include_start=not past,
@@ -78,7 +88,7 @@ class _Reader:
         end = prefix_end(prefix)
         inside = end is None or key < end
         with (
-            _translated(),
+            self._translated(),
             self._source.iterator(
                 start=prefix,
                 stop=key if inside else end,
@@ -103,31 +113,66 @@ class LevelDbSnapshot(_Reader):
 class LevelDbStore(_Reader):
     """A KvStore in the directory ``path``, which one process may open at a time.
 
-    Raises StoreCorrupt when LevelDB finds the store damaged, StorageFailure when it is locked, missing (with
-    ``create=False``) or unreadable.
+    Raises StoreCorrupt when LevelDB, or the length of a file, says that the store is damaged; StoreInUse, StoreMissing
+    (with ``create=False``), StoreDenied, StoreFull and, where nothing explains it, StorageFailure.
     """
 
     def __init__(self, path: Path, *, create: bool = True) -> None:
-        if not create and not (path / "CURRENT").exists():
-            raise StorageFailure(f"there is no store at {path}")
-        with _translated():
-            super().__init__(
-                plyvel.DB(
-                    str(path),
-                    create_if_missing=create,
-                    paranoid_checks=True,
-                    write_buffer_size=WRITE_BUFFER_BYTES,
-                    lru_cache_size=BLOCK_CACHE_BYTES,
-                    max_open_files=MAX_OPEN_FILES,
-                    max_file_size=TABLE_BYTES,
-                    bloom_filter_bits=BLOOM_BITS,
-                    compression=None,
-                )
+        self._path = path
+        try:
+            if create:
+                path.mkdir(mode=0o700, exist_ok=True)
+            has_store = (path / "CURRENT").exists()
+        except OSError as error:
+            raise failure_of(error, path) from error
+        if not create and not has_store:
+            raise StoreMissing(path)
+        with ExitStack() as undo:
+            self._lock = DirectoryLock(path)
+            undo.callback(self._lock.close)
+            # LevelDB would make a new store here, and delete what is left of the one that was.
+            if not has_store and has_files_of_a_store(path):
+                raise StoreCorrupt(f"{path} has files of a store, but CURRENT is missing")
+            if has_store and not is_named_list_there(path):
+                raise StoreCorrupt(f"{path} has a CURRENT that names no list of tables that is there")
+            super().__init__(self._opened(create), self._explained)
+            undo.callback(self._source.close)
+            self.check_files()
+            undo.pop_all()
+
+    def _opened(self, create: bool) -> Any:
+        try:
+            return plyvel.DB(
+                str(self._path),
+                create_if_missing=create,
+                paranoid_checks=True,
+                write_buffer_size=WRITE_BUFFER_BYTES,
+                lru_cache_size=BLOCK_CACHE_BYTES,
+                max_open_files=MAX_OPEN_FILES,
+                max_file_size=TABLE_BYTES,
+                bloom_filter_bits=BLOOM_BITS,
+                compression=None,
             )
+        except plyvel.Error as error:
+            raise self._failure(error) from error
+
+    @property
+    def buffer_bytes(self) -> int:
+        """See KvStore."""
+        return WRITE_BUFFER_BYTES
+
+    def check_files(self) -> None:
+        """See KvStore. A table that is gone reads as if its keys did not exist: LevelDB does not say so."""
+        with self._translated():
+            listed = self._tables()
+            for number, wrong in damaged_tables(self._path, listed):
+                # One that was merged into others meanwhile is gone by right. What is listed now was so all along.
+                if number in (still for still, _ in damaged_tables(self._path, self._tables())):
+                    raise StoreCorrupt(f"the table {number} in {self._path} {wrong}")
 
     def write(self, batch: Sequence[tuple[bytes, bytes | None]], *, sync: bool) -> None:
         """See KvStore."""
-        with _translated(), self._source.write_batch(transaction=True, sync=sync) as writes:
+        with self._translated(), self._source.write_batch(transaction=True, sync=sync) as writes:
             for key, value in batch:
                 if value is None:
                     writes.delete(key)
@@ -136,17 +181,53 @@ class LevelDbStore(_Reader):
 
     def snapshot(self) -> LevelDbSnapshot:
         """See KvStore."""
-        with _translated():
-            return LevelDbSnapshot(self._source.snapshot())
+        with self._translated():
+            return LevelDbSnapshot(self._source.snapshot(), self._explained)
+
+    def close(self) -> None:
+        """See KvStore."""
+        self._source.close()
+        self._lock.close()
+
+    def _tables(self) -> bytes:
+        listing: bytes | None = self._source.get_property(_TABLES)
+        return listing or b""
+
+    def _explained(self, error: Exception) -> StorageFailure:
+        """What a read or a write met. A table that was cut short is an I/O error to LevelDB, but it is damage."""
+        if isinstance(error, plyvel.Error) and not isinstance(error, plyvel.CorruptionError):
+            for number, wrong in damaged_tables(self._path, self._tables()):
+                return StoreCorrupt(f"the table {number} in {self._path} {wrong}: {_said(error)}")
+        return self._failure(error)
+
+    def _failure(self, error: Exception) -> StorageFailure:
+        if isinstance(error, plyvel.CorruptionError):
+            return StoreCorrupt(_said(error))
+        if not isinstance(error, plyvel.Error):
+            return StorageFailure(str(error))
+        return unexplained_failure(self._path, _said(error), WRITE_BUFFER_BYTES + TABLE_BYTES)
+
+
+def _said(error: Exception) -> str:
+    """LevelDB's own text, which plyvel gives as bytes."""
+    text = error.args[0] if error.args else b""
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
 
 
 def move_aside(path: Path) -> Path:
     """Rename a damaged store to ``<path>.corrupt-N``, N the first free number; returns the new path.
 
-    The store must be closed. It is never repaired: what LevelDB can repair it may repair to another state.
+    It is never repaired: what LevelDB can repair it may repair to another state. Raises StoreInUse where the store is
+    open, StorageFailure where it can't be moved.
     """
     number = 1
     while (target := path.with_name(f"{path.name}.corrupt-{number}")).exists():
         number += 1
-    path.rename(target)
+    lock = DirectoryLock(path)
+    try:
+        path.rename(target)
+    except OSError as error:
+        raise failure_of(error, path) from error
+    finally:
+        lock.close()
     return target

@@ -74,8 +74,14 @@ class MemorySnapshot(_Reader):
 class MemoryStore(_Reader):
     """A KvStore in memory. Contents that a snapshot or a scan holds are copied before the next write."""
 
+    # There are no logs and no tables.
+    buffer_bytes = 1
+
     def __init__(self) -> None:
         super().__init__(_Contents({}, []))
+
+    def check_files(self) -> None:
+        """See KvStore; there are none."""
 
     def write(self, batch: Sequence[tuple[bytes, bytes | None]], *, sync: bool) -> None:  # noqa: ARG002
         """See KvStore; ``sync`` makes no difference in memory."""

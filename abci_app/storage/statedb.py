@@ -10,6 +10,7 @@ Tables, by the first byte of the key (docs/spec/state-tree.md):
 ``r``  height at which the root changed       the reference of the root
 ``s``  height | chunk number                  what no root from that height on refers to
 ``m``  name                                   what the caller keeps beside the state
+``b``  height                                 that a block's batch was written: batches.py
 ``h``  (nothing)                              the last committed height, where its root is from, its reference
 ``p``  (nothing)                              the lowest height that pruning left whole
 ``f``  (nothing)                              the number of this format
@@ -28,9 +29,10 @@ from abci_app.state.nodes import NO_REF, REF_BYTES, Ref, TreeCorrupt, ref_hash
 from abci_app.state.proof import ProvedLeaf, encode_absence, encode_existence
 from abci_app.state.tree import NodeCache, TreeUpdate, changes_of, update_tree
 from abci_app.state.walk import LeafPath, entries_of, find_leaf, neighbour
-from abci_app.storage.kv import KvReader, KvSnapshot, KvStore, StorageFailure, StoreCorrupt
+from abci_app.storage.batches import next_batch, read_batches
+from abci_app.storage.kv import KvReader, KvSnapshot, KvStore, StoreCorrupt, StoreOfAnotherFormat
 
-FORMAT = b"dta-state-1"
+FORMAT = b"dta-state-2"
 MAX_KEY_BYTES = 1024
 MAX_VALUE_BYTES = 4096
 MIN_KEEP_VERSIONS = 100
@@ -80,6 +82,16 @@ class Proved:
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """The last committed height, the height at which its root came about, the oldest batch entry, the root."""
+
+    height: int
+    root_since: int
+    oldest_batch: int
+    root: Ref
+
+
+@dataclass(frozen=True, slots=True)
 class Staged:
     """A block's changes with their tree, ready to be committed or dropped. ``app_hash`` is 32 bytes."""
 
@@ -122,16 +134,17 @@ class KvView:
 
     def committed_height(self) -> int:
         """The height of the last committed block, 0 before the first."""
-        return self.head()[0]
+        return self.head().height
 
-    def head(self) -> tuple[int, int, Ref]:
-        """The last committed height, the height at which its root came about, and the root's reference."""
+    def head(self) -> Head:
+        """Of the last committed block."""
         stored = self._kv.get(HEAD)
         if stored is None:
-            return 0, 0, NO_REF
-        if len(stored) not in (16, 16 + REF_BYTES):
+            return Head(0, 0, 0, NO_REF)
+        if len(stored) not in (24, 24 + REF_BYTES):
             raise StoreCorrupt(f"the head has {len(stored)} bytes")
-        return int.from_bytes(stored[:8], "big"), int.from_bytes(stored[8:16], "big"), stored[16:]
+        height, since, oldest = (int.from_bytes(stored[at : at + 8], "big") for at in (0, 8, 16))
+        return Head(height, since, oldest, stored[24:])
 
     def oldest_height(self) -> int:
         """The lowest height whose tree is promised to be whole."""
@@ -141,14 +154,15 @@ class KvView:
 
     def root_at(self, height: int) -> Ref:
         """The reference of the root at ``height``. Raises VersionPruned and VersionUnknown."""
-        latest, since, root = self.head()
+        head = self.head()
+        latest = head.height
         if height > latest or height < 1:
             raise VersionUnknown(height, latest)
         oldest = self.oldest_height()
         if height < oldest:
             raise VersionPruned(height, oldest)
-        if height >= since:
-            return root
+        if height >= head.root_since:
+            return head.root
         found = self._kv.last_at_or_before(ROOTS, ROOTS + u64(height))
         if found is None:
             raise VersionUnknown(height, latest)
@@ -208,8 +222,16 @@ class SnapshotView(KvView):
     def __init__(self, kv: KvSnapshot, keep_versions: int) -> None:
         super().__init__(kv, keep_versions)
         self._snapshot = kv
-        self.height, _, root = self.head()
-        self.app_hash = ref_hash(root)
+        head = self.head()
+        self.height = head.height
+        self.app_hash = ref_hash(head.root)
+
+    def prove_newest(self, key: bytes) -> Proved:
+        """As ``prove`` at ``height``. Raises StoreCorrupt too where the leaf table says otherwise than the tree."""
+        proved = self.prove(key, self.height)
+        if self.get(key) != proved.value:
+            raise leaf_differs(key, self.height, "the leaf has another value than the tree, or is missing")
+        return proved
 
     def close(self) -> None:
         """Let the snapshot go. Reading afterwards raises StorageFailure."""
@@ -238,12 +260,14 @@ class StateDB:
         self._cache = cache if cache is not None else NodeCache()
         self._view = KvView(kv, keep_versions)
         found = kv.get(FORMAT_KEY)
-        self.height, self._root_since, self._root = self._view.head()
-        if (found is None) != (self.height == 0):
+        if found is not None and found != FORMAT:
+            raise StoreOfAnotherFormat(found, FORMAT)
+        head = self._view.head()
+        if (found is None) != (head.height == 0):
             raise StoreCorrupt("the store has a format but no height, or a height but no format")
-        if found not in (None, FORMAT):
-            raise StorageFailure(f"the store's format is {found!r}; this program reads {FORMAT!r}")
+        self.height, self._root_since, self._root = head.height, head.root_since, head.root
         self.app_hash = ref_hash(self._root)
+        self._batches = read_batches(kv, self.height, head.oldest_batch, self.app_hash)
 
     def meta(self, name: str) -> bytes | None:
         """What was committed under ``name``, or None."""
@@ -256,6 +280,10 @@ class StateDB:
     def snapshot(self) -> SnapshotView:
         """The committed state as it is now; usable from another thread."""
         return SnapshotView(self._kv.snapshot(), self._keep_versions)
+
+    def check_files(self) -> None:
+        """Whether the store's files are as they were written. Raises StoreCorrupt."""
+        self._kv.check_files()
 
     def stage(self, height: int, changes: Changes, meta: Mapping[str, bytes] | None = None) -> Staged:
         """The block ``height`` with ``changes``: computes the tree and writes nothing, so it can be dropped.
@@ -286,7 +314,12 @@ class StateDB:
         root_since = self._root_since
         if staged.tree.root != self._root or not self.height:
             root_since = staged.height
-        self._kv.write(self._batch(staged, root_since), sync=True)
+        batch = self._batch(staged, root_since)
+        size_bytes = sum(len(key) + len(value or b"") for key, value in batch) + len(HEAD) + 24 + len(staged.tree.root)
+        rows, batches = next_batch(self._kv, self._batches, staged.height, staged.app_hash, size_bytes)
+        head = b"".join(map(u64, (staged.height, root_since, batches.oldest))) + staged.tree.root
+        self._kv.write([*batch, *rows, (HEAD, head)], sync=True)
+        self._batches = batches
         self._cache.replace(staged.tree)
         self._root, self._root_since = staged.tree.root, root_since
         self.app_hash = staged.app_hash
@@ -351,10 +384,14 @@ class StateDB:
             chunk = (start // STALE_CHUNK_KEYS).to_bytes(4, "big")
             batch.append((STALE + height + chunk, _pack_keys(stale[start : start + STALE_CHUNK_KEYS])))
         batch += [(META + name.encode("ascii"), staged.meta[name]) for name in sorted(staged.meta)]
-        batch.append((HEAD, height + u64(root_since) + tree.root))
         if not self.height:
             batch.append((FORMAT_KEY, FORMAT))
         return batch
+
+
+def leaf_differs(key: bytes, height: int, what: str) -> StoreCorrupt:
+    """The failure that a leaf which is not what the tree says stands for."""
+    return StoreCorrupt(f"leaf {key.hex()} at height {height}: {what}")
 
 
 def _check_changes(changes: Changes) -> None:

@@ -15,6 +15,7 @@ from dta.base.config import NodeConfig, load_node_config
 from dta.base.errors import DtaError, UsageError
 from dta.base.home import Home
 from dta.cli.session import session_of
+from dta.node.doctor import check_text
 from dta.node.running import START_ABOVE_FREE_BYTES, STOP_BELOW_FREE_BYTES, is_running
 
 HEALTHY = 0
@@ -52,6 +53,8 @@ class NodeStatus:
         if ledger is not None:
             catching = ", catching up" if ledger["catching_up"] else ""
             lines.append(f"ledger      height {ledger['height']}, {ledger['age_s']} s old{catching}")
+        if (checked := (self.data["agent"] or {}).get("state_check")) is not None:
+            lines.append(f"state       {check_text(checked)}")
         return lines + [f"trouble     {sentence}" for sentence in self.trouble]
 
 

@@ -50,6 +50,7 @@ def examine(
         yield _pinned(agent)
     for url in gateways:
         yield _gateway(url, now_s)
+    yield _state(config.home, agent, running)
     yield _hooks(agent, running)
 
 
@@ -188,6 +189,24 @@ def _gateway(url: str, now_s: float) -> CheckStep:
     if abs(skew_s) > CLOCK_TOLERANCE_S:
         return CheckStep(name, "warning", f"its clock and ours are {abs(skew_s)} s apart", "one of them needs NTP")
     return CheckStep(name, "ok", "answers, and our clocks agree")
+
+
+def check_text(checked: dict[str, Any]) -> str:
+    """How far the application's check of its leaves is (``state_check`` of the agent's status), for a person."""
+    whole = checked.get("whole_at_height", 0)
+    before = f"the last whole pass ended at height {whole}" if whole else "no pass is whole yet"
+    return f"{checked.get('leaves', 0)} leaves of this pass checked, {before}"
+
+
+def _state(home: Path, agent: dict[str, Any] | None, running: bool) -> CheckStep:
+    damaged = sorted(path.name for path in home.glob("state.corrupt-*"))
+    if damaged:
+        detail = f"a damaged state was moved aside: {', '.join(damaged)}"
+        return CheckStep("state", "warning", detail, "look at the disk, then delete it: docs/runbooks/damaged-state.md")
+    checked = (agent or {}).get("state_check") if running else None
+    if checked is None:
+        return CheckStep("state", "ok", "none was found damaged; its check runs when the node does")
+    return CheckStep("state", "ok", check_text(checked))
 
 
 def _hooks(agent: dict[str, Any] | None, running: bool) -> CheckStep:

@@ -180,12 +180,21 @@ def take_committed(files: KeyFiles) -> bool:
 
 
 def require_sign_state(files: KeyFiles) -> None:
-    """Raise UsageError where a key stands without its sign-state: CometBFT would sign a height twice."""
-    if files.key.exists() and not files.sign_state.exists() and not files.committed.exists():
-        raise UsageError(
-            "there is a consensus key but no sign-state: starting could sign a height twice",
-            hint="the key is lost with its sign-state: see docs/runbooks/restore-a-vote.md",
-        )
+    """Raise UsageError where a key stands without its sign-state, or one that says nothing: it would sign twice."""
+    if not files.key.exists() or files.committed.exists():
+        return
+    try:
+        tendermint_config.double_sign_check_height_blocks(files.sign_state)
+    except FileNotFoundError:
+        problem = "no sign-state"
+    except (ValueError, LookupError, TypeError):
+        problem = "a sign-state that is damaged"
+    else:
+        return
+    raise UsageError(
+        f"there is a consensus key but {problem}: starting could sign a height twice",
+        hint="the key is lost with its sign-state: see docs/runbooks/restore-a-vote.md",
+    )
 
 
 def _sync(directory: Path) -> None:

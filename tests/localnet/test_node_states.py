@@ -46,7 +46,7 @@ def test_status_and_doctor_say_by_their_exit_codes_how_the_node_is(net: Network,
     others = {f"gateway http://127.0.0.1:{net.gateway_port(node)}" for node in net.nodes() if node != VICTIM}
     wanted = {
         "disk", "CometBFT", "ABCI", "p2p port", "rpc port", "gateway port", "application", "peers", "catching up",
-        "clock", "login", "signs", "PRF", "block store", "blocks", "hooks",
+        "clock", "login", "signs", "PRF", "block store", "blocks", "state", "hooks",
     }  # fmt: skip
     assert wanted | others <= set(checks)
     assert {check["status"] for check in checks.values()} <= {"ok", "warning"}
@@ -97,6 +97,29 @@ def test_a_corrupt_store_is_moved_aside_and_made_again_by_replay(net: Network, p
     assert "CometBFT replays the blocks" in said(net, VICTIM, "application")
     same_app_hash(net)
     all_fulfil(people)
+
+
+def test_a_backup_copied_over_the_state_is_found_by_the_blocks_that_are_missing(net: Network, people: People) -> None:
+    """The older list of tables opens, the newest log follows it, and what was between them is gone."""
+    state = net.home(VICTIM) / "state"
+    aside = len(list(state.parent.glob("state.corrupt-*")))
+    backup = state.with_name("backup")
+    shutil.copytree(state, backup)
+    net.wait_for_height(net.height(VICTIM) + 2)
+    net.stop(VICTIM)
+    net.start(VICTIM)  # LevelDB begins a new log
+    net.wait_for_height(max(net.height(node) for node in net.nodes()) + 2)
+    net.stop(VICTIM)
+    shutil.copytree(backup, state, dirs_exist_ok=True)
+    shutil.rmtree(backup)
+    net.start(VICTIM)
+    net.wait_for_height(max(net.height(node) for node in net.nodes()))
+    assert state.with_name(f"state.corrupt-{aside + 1}").is_dir()
+    assert "are missing; the head is" in said(net, VICTIM, "application")
+    same_app_hash(net)
+    all_fulfil(people)
+    doctor = net.dta(["doctor"], home=net.home(VICTIM), accept=(0, 1))
+    assert f"state.corrupt-{aside + 1}" in (doctor.stdout + doctor.stderr).decode()
 
 
 def test_a_full_disk_ends_the_processes_before_they_can_lie_and_room_starts_them(net: Network, people: People) -> None:

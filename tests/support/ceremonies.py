@@ -67,7 +67,7 @@ class Consortium:
     def pin(self) -> Iterator[Pinned]:
         if not self.at_head:
             raise NotAtHead("cut off")
-        yield Pinned(self.chain.view, self.chain.height, self.chain.time_s)
+        yield Pinned(self.chain.view, self.chain.height, self.chain.time_s, self.chain.view)
 
     def tools(self, actor: Actor) -> Tools:
         store = self.keystores[actor.identity]

@@ -174,7 +174,7 @@ class Agent:
     @contextmanager
     def _pin(self) -> Iterator[Pinned]:
         replica = self.chain.replica
-        yield Pinned(replica.view, replica.height, replica.time_s)
+        yield Pinned(replica.view, replica.height, replica.time_s, replica.view)
 
     def _share_of(self, view: StateView, authority: bytes, epoch: int) -> SecretScalar:
         dealt = self.chain.dealt[authority]

@@ -112,7 +112,7 @@ class World:
 
     @property
     def now(self) -> Pinned:
-        return Pinned(self.chain.view, self.chain.height, self.chain.time_s)
+        return Pinned(self.chain.view, self.chain.height, self.chain.time_s, self.chain.view)
 
     # --- what fiduciaries do ------------------------------------------------------------------------------------
     def jobs(self, fiduciary: Actor) -> list[Job]:

@@ -149,7 +149,7 @@ def test_a_deadline_that_the_sweep_has_not_recorded_yet_counts(world: World) -> 
 
     class Late:
         def __enter__(self) -> Pinned:
-            return Pinned(world.chain.view, world.chain.height, deadline_s)
+            return replace(world.now, time_s=deadline_s)
 
         def __exit__(self, *_: object) -> None:
             pass
@@ -222,7 +222,7 @@ def test_a_vault_with_open_orders_is_never_erased(world: World) -> None:
 
     class Broken:
         def __enter__(self) -> Pinned:
-            return Pinned(state, world.chain.height, world.chain.time_s)
+            return Pinned(state, world.chain.height, world.chain.time_s, state)
 
         def __exit__(self, *_: object) -> None:
             pass

@@ -99,6 +99,31 @@ def test_what_the_agent_complains_of_is_passed_on(
     assert ("the gateway does not listen yet" in trouble) == (change == {"gateway": ""})
 
 
+@pytest.mark.parametrize(
+    ("whole_at_height", "said"), [(0, "no pass is whole yet"), (120, "the last whole pass ended at height 120")]
+)
+def test_how_far_the_check_of_the_state_is_is_shown(
+    config: NodeConfig, monkeypatch: pytest.MonkeyPatch, whole_at_height: int, said: str
+) -> None:
+    monkeypatch.setattr(nodestatus, "is_running", lambda _: True)
+    agent = WELL | {"state_check": {"leaves": 48, "passes": 3, "whole_at_height": whole_at_height}}
+    pretend_running(config, agent)
+    line = f"48 leaves of this pass checked, {said}"
+    assert f"state       {line}" in nodestatus.look(config, NOW_S).lines()
+    found = steps(config, running=True, agent=agent)["state"]
+    assert (found.status, found.detail) == ("ok", line)
+
+
+def test_the_doctor_names_a_state_that_was_moved_aside(config: NodeConfig) -> None:
+    assert steps(config)["state"].status == "ok"
+    for number in (1, 2):
+        (config.home / f"state.corrupt-{number}").mkdir()
+    found = steps(config)["state"]
+    assert found.status == "warning"
+    assert "state.corrupt-1, state.corrupt-2" in found.detail
+    assert "damaged-state.md" in found.advice
+
+
 def test_a_half_written_status_file_is_none(tmp_path: Path) -> None:
     path = tmp_path / "status.json"
     assert nodestatus.read_status_file(path) is None

@@ -10,8 +10,11 @@ from threading import Lock
 import pytest
 from server_harness import Died, die
 
+from abci_app.server import checking
+from abci_app.server.checking import Checker
 from abci_app.server.listener import ListenRefused, TcpAddress, UnixAddress, bind, parse_address
 from abci_app.server.pruning import Pruner
+from abci_app.storage.kv import StoreCorrupt
 
 
 @pytest.mark.parametrize(
@@ -116,4 +119,72 @@ def test_a_failure_while_pruning_ends_the_process() -> None:
         await pruner._task
 
     with pytest.raises(Died, match="disk"):
+        asyncio.run(run())
+
+
+class CountedCheck:
+    """A check whose passes are of three pieces each."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def piece(self, leaves: int) -> bool:
+        assert leaves == checking.PIECE_LEAVES
+        self.done.append("piece")
+        return self.done.count("piece") % 3 == 0
+
+    def check_files(self) -> None:
+        self.done.append("files")
+
+
+def test_the_state_is_checked_piece_by_piece_and_its_files_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checking, "PAUSE_S", 0.0)
+    monkeypatch.setattr(checking, "PAUSE_AFTER_PASS_S", 0.0)
+    monkeypatch.setattr(checking, "FILES_EVERY_PIECES", 4)
+    check = CountedCheck()
+
+    async def run() -> None:
+        checker = Checker(check, ThreadPoolExecutor(1), die)
+        checker.start()
+        while len(check.done) < 20:
+            await asyncio.sleep(0)
+        await checker.stop()
+
+    asyncio.run(run())
+    assert check.done[:10] == ["files", *["piece"] * 4, "files", *["piece"] * 4]
+
+
+def test_after_a_whole_pass_the_check_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checking, "PAUSE_S", 0.0)
+    check = CountedCheck()
+
+    async def run() -> None:
+        checker = Checker(check, ThreadPoolExecutor(1), die)
+        checker.start()
+        while check.done.count("piece") < 3:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.05)
+        await checker.stop()
+
+    asyncio.run(run())
+    assert check.done.count("piece") == 3
+
+
+@pytest.mark.parametrize("method", ["piece", "check_files"])
+def test_what_the_check_finds_ends_the_process(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    monkeypatch.setattr(checking, "PAUSE_S", 0.0)
+    check = CountedCheck()
+
+    def broken(*_: object) -> bool:
+        raise StoreCorrupt("leaf 61 at height 7")
+
+    monkeypatch.setattr(check, method, broken)
+
+    async def run() -> None:
+        checker = Checker(check, ThreadPoolExecutor(1), die)
+        checker.start()
+        assert checker._task is not None
+        await checker._task
+
+    with pytest.raises(Died, match="leaf 61"):
         asyncio.run(run())

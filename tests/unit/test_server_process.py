@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -13,6 +14,9 @@ import pytest
 
 from abci_app.pb.dta.abci.v1 import abci_pb2 as pb
 from abci_app.server.framing import FrameBuffer, frame
+from abci_app.storage.kv import StoreInUse, StoreOfAnotherFormat
+from abci_app.storage.leveldb import LevelDbStore
+from tests.support.damage import log_records
 
 PROGRAM = Path(__file__).with_name("server_process.py")
 TIME = pb.Timestamp(seconds=1_800_000_000)
@@ -155,6 +159,63 @@ def test_a_state_found_corrupt_is_moved_aside_and_the_blocks_replayed_into_an_em
     assert "moved" not in process.ready()
 
 
+def test_a_leaf_that_differs_from_the_tree_ends_the_process_and_the_next_start_replays(process: Process) -> None:
+    process.ready()
+    blocks = (INIT, finalize(1, b"a=1"), COMMIT)
+    before = process.ask(*blocks)
+    process.end()
+    store = LevelDbStore(process.home / "state")
+    store.write([(b"la", b"2")], sync=True)
+    store.close()
+    process.start()
+    code, errors = process.wait()
+    assert code == 70
+    assert f"error: the application ends itself: StoreCorrupt: leaf {b'a'.hex()} at height 1" in errors
+    assert "while checking the state in the background" in errors
+    assert "hint: start again" in errors
+    assert "docs/runbooks/damaged-state.md" in errors
+    lines = process.ready()
+    assert "state.corrupt-1: the process before this one found it corrupt" in lines
+    assert process.ask(*blocks)[1].finalize_block.app_hash == before[1].finalize_block.app_hash
+
+
+def test_a_truncated_table_is_moved_aside_and_not_taken_for_another_application(process: Process) -> None:
+    process.ready()
+    process.ask(INIT, finalize(1, b"a=1"), COMMIT)
+    process.end()
+    LevelDbStore(process.home / "state").close()  # which makes a table of the log
+    (table,) = (process.home / "state").glob("*.ldb")
+    os.truncate(table, table.stat().st_size - 1)
+    lines = process.ready()
+    assert "state.corrupt-1: the table" in lines
+    assert "another application" not in lines
+
+
+def test_a_state_whose_last_block_is_lost_goes_on_from_the_one_before(process: Process) -> None:
+    process.ready()
+    answers = process.ask(INIT, finalize(1, b"a=1"), COMMIT, finalize(2, b"b=2"), COMMIT)
+    process.end(signal.SIGKILL)
+    (log,) = (process.home / "state").glob("*.log")
+    os.truncate(log, log_records(log)[-2])
+    assert "at height 1" in process.ready()
+    again = process.ask(finalize(2, b"b=2"), COMMIT)
+    assert again[0].finalize_block.app_hash == answers[3].finalize_block.app_hash
+
+
+def test_a_state_of_another_format_is_refused_with_what_to_do(process: Process) -> None:
+    process.ready()
+    process.ask(INIT, finalize(1, b"a=1"), COMMIT)
+    process.end()
+    store = LevelDbStore(process.home / "state")
+    store.write([(b"f", b"dta-state-1")], sync=True)
+    store.close()
+    process.start()
+    code, errors = process.wait()
+    assert code == 73
+    assert "dta-state-1" in errors
+    assert f"hint: {StoreOfAnotherFormat.hint}" in errors
+
+
 def test_a_home_in_use_is_refused_with_a_hint(process: Process) -> None:
     process.ready()
     second = Process(process.home)
@@ -162,7 +223,7 @@ def test_a_home_in_use_is_refused_with_a_hint(process: Process) -> None:
     code, errors = second.wait()
     assert code == 73
     assert errors.startswith("error: ")
-    assert "hint: " in errors
+    assert f"hint: {StoreInUse.hint}" in errors
 
 
 @pytest.mark.parametrize("address", ["tcp://0.0.0.0:26658", "unix://relative", "nonsense"])

@@ -14,6 +14,9 @@ from abci_app.pb.dta.v1 import statesocket_pb2 as pb
 from abci_app.server.application import TIME_META
 from abci_app.server.convert import encode_time
 from abci_app.server.statesocket import MAX_ANSWER_BYTES, MAX_ENTRIES, MAX_REQUEST_BYTES, StateReader
+from abci_app.state.nodes import EMPTY_HASH
+from abci_app.state.proof import verify_absence, verify_existence
+from abci_app.storage.check import Checked
 from abci_app.storage.kv import StorageFailure
 from abci_app.storage.memory import MemoryStore
 from abci_app.storage.statedb import StateDB
@@ -159,3 +162,51 @@ def test_a_failure_of_the_store_ends_the_process(database: StateDB) -> None:
     database.close()
     with pytest.raises(Died, match=StorageFailure.__name__):
         ask(state, PIN)
+
+
+def prove(key: bytes) -> pb.StateRequest:
+    return pb.StateRequest(prove=pb.StateGet(key=key))
+
+
+def test_a_leaf_is_proved_under_the_hash_that_the_pin_named(database: StateDB) -> None:
+    commit(database, 1, {b"a": b"1", b"b": b"2"})
+    state = reader(database)
+    (pinned,) = ask(state, PIN)
+    commit(database, 2, {b"a": b"later"})
+    present, absent = ask(state, prove(b"a"), prove(b"none"))
+    assert present.proved.value == b"1"
+    verify_existence(pinned.pinned.app_hash, b"a", b"1", present.proved.proof)
+    assert not absent.proved.HasField("value")
+    verify_absence(pinned.pinned.app_hash, b"none", absent.proved.proof)
+    for key in (b"", bytes(1_025)):
+        (refused,) = ask(state, prove(key))
+        assert refused.refusal.reason == pb.StateRefusal.REASON_MALFORMED
+
+
+def test_where_there_is_no_leaf_nothing_is_proved(database: StateDB) -> None:
+    state = reader(database)
+    (_, before) = ask(state, PIN, prove(b"a"))
+    assert before.proved == pb.StateProved()
+    commit(database, 1, {})
+    (pinned, empty) = ask(state, PIN, prove(b"a"))
+    assert (pinned.pinned.app_hash, empty.proved) == (EMPTY_HASH, pb.StateProved())
+
+
+@pytest.mark.parametrize("older", [b"0", None])
+def test_a_leaf_that_reads_otherwise_than_the_tree_ends_the_process_when_it_is_to_be_proved(
+    older: bytes | None,
+) -> None:
+    store = MemoryStore()
+    database = StateDB(store)
+    commit(database, 1, {b"a": b"1"})
+    store.write([(b"la", older)], sync=True)
+    state = reader(database)
+    ask(state, PIN)
+    with pytest.raises(Died, match="StoreCorrupt"):
+        ask(state, prove(b"a"))
+
+
+def test_how_far_the_check_is_can_be_asked_before_the_first_block(database: StateDB) -> None:
+    state = StateReader(database, ThreadPoolExecutor(1), die, [].append, lambda: Checked(12, 3, 77))
+    (answer,) = ask(state, pb.StateRequest(check=pb.StateCheck()))
+    assert answer.checked == pb.StateChecked(leaves=12, passes=3, whole_at_height=77)

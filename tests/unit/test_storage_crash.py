@@ -22,6 +22,8 @@ from tests.support.tree import changes, plain_root
 class _FailingStore:
     """A store whose next write fails before or after it took place."""
 
+    buffer_bytes = 1
+
     def __init__(self) -> None:
         self.inner = MemoryStore()
         self.fails: str | None = None
@@ -41,6 +43,9 @@ class _FailingStore:
 
     def last_at_or_before(self, prefix: bytes, key: bytes) -> tuple[bytes, bytes] | None:
         return self.inner.last_at_or_before(prefix, key)
+
+    def check_files(self) -> None:
+        self.inner.check_files()
 
     def snapshot(self) -> KvSnapshot:
         return self.inner.snapshot()

@@ -44,6 +44,7 @@ STATUS_EVERY_S = 2.0
 PINS_EVERY_S = 10.0
 DELETE_EVERY_S = 600.0
 KEYS_EVERY_S = 10.0
+CHECKED_EVERY_S = 10.0
 HEALTH_EVERY_S = 60.0
 HUNG_FOR_S = 30.0
 SILENT_FOR_S = 300.0
@@ -71,6 +72,7 @@ class Agent:
         self._health: list[JsonValue] = []
         self._missing_blocks: list[JsonValue] = []
         self._pinned_blocks = 0
+        self._checked: dict[str, JsonValue] | None = None
 
     async def run(self, stop: asyncio.Event) -> bool:
         """Until ``stop`` is set, or every HSM thread hangs (then True). Raises UsageError for a wrong configuration."""
@@ -123,6 +125,7 @@ class Agent:
                     group.create_task(self._every(PINS_EVERY_S, "pins", lambda: self._follow_state(rpc)))
                     group.create_task(self._every(DELETE_EVERY_S, "blocks", self._delete_unpinned))
                     group.create_task(self._every(KEYS_EVERY_S, "ceremony keys", self._destroy_old_keys))
+                    group.create_task(self._every(CHECKED_EVERY_S, "state", self._ask_how_far_the_check_is))
                     group.create_task(self._health_forever())
             finally:
                 await gateway.stop()
@@ -229,6 +232,13 @@ class Agent:
         if self._reaper.trouble:
             raise KeystoreFailure(self._reaper.trouble)
 
+    async def _ask_how_far_the_check_is(self) -> None:
+        """The application checks its leaves against the tree; only it can say how far it is."""
+        found = await asyncio.to_thread(self._ledger.client.checked)
+        self._checked = {
+            "leaves": found.leaves, "passes": found.passes, "whole_at_height": found.whole_at_height,
+        }  # fmt: skip
+
     async def _health_forever(self) -> None:
         """Ask the custodians how they are, in a thread of its own: an HSM that hangs holds up nothing else."""
         threads = ThreadPoolExecutor(1, thread_name_prefix="health")
@@ -322,6 +332,7 @@ class Agent:
                 "loaded": [*self._custodians.custodians], "failures": failures, "health": self._health,
             },
             "hooks": self._runner.status() if self._runner is not None else None,
+            "state_check": self._checked,
             "trouble": trouble,
         }  # fmt: skip
 

@@ -46,6 +46,15 @@ def perform(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Message:
     return _PERFORM[job.kind](job, tools, blocks)
 
 
+def require_owed(job: Job, tools: Tools) -> None:
+    """Raise :class:`NotDue` unless proved state wants the answer now: for one that was made before and not sent.
+
+    A share that was sealed and stays here is not out. Raises what :func:`perform` raises, but for the keystore's.
+    """
+    with tools.pin_proven() as now:
+        _REQUIRE.get(job.kind, require_due)(job, tools, now)
+
+
 def reject_unavailable(job: Job, now: Pinned, wait_s: int) -> Message | None:
     """What to send for an order whose envelope nobody has: a rejection, once ``wait_s`` of block time have passed."""
     order = _find_order(job.subject, now)
@@ -65,15 +74,23 @@ def _publish_vault_key(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> M
 
 def _erase_vault(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Message:
     del blocks
-    with tools.pin() as now:
+    with tools.pin_proven() as now:
         require_due(job, tools, now)
         vault = _find_vault(job.subject, now)
-        # Nothing undoes what follows: state must say it twice.
+        # Nothing undoes what follows: state must say it twice. The vault's record is proved, what is due is not.
         has_orders = VAULT_ORDERS.has_any(now.view, vault.id)
-        if vault.status == custody_pb2.VAULT_STATUS_OPEN or has_orders:
+        if not _is_closed(vault, now) or has_orders:
             raise CannotAnswer("state says both that the vault is in use and that its key is to be destroyed")
     _custodian(tools, vault.custodian).erase(_context(tools), vault)
     return tx_pb2.ConfirmVaultErased(vault=vault.id)
+
+
+def _is_closed(vault: custody_pb2.VaultRecord, now: Pinned) -> bool:
+    """Whether the next block finds the vault's closing delay over, recorded by the sweep or not yet."""
+    is_over = now.time_s >= vault.closes_at_time_s and now.height + 1 >= vault.closes_at_height
+    return vault.status == custody_pb2.VAULT_STATUS_CLOSED or (
+        vault.status == custody_pb2.VAULT_STATUS_CLOSING and is_over
+    )
 
 
 def _fulfil_order(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Message:
@@ -96,12 +113,13 @@ def _fulfil_secret(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Messa
         request, order = _releasable(job, tools, now)
     if order.authority:
         return extracting.perform(job, tools, _releasable)
-    receiver_key = _receiver_key(tools, request, order, blocks[request.keys_cid])
     custodian = _custodian(tools, order.custodian)
     context = _context(tools)
-    # A share that was sealed is out, whatever the ledger says to the transaction: so state is read again now.
-    with tools.pin() as now:
+    # A share that was sealed is out, whatever the ledger says to the transaction: so state is read again now,
+    # and believed only where it is proved. What the share is sealed to is of that state as well.
+    with tools.pin_proven() as now:
         request, order = _releasable(job, tools, now)
+        receiver_key = _receiver_key(tools, request, order, _block(blocks, request.keys_cid))
         entrusted = _entrusted(order, now, blocks)
         try:
             sealed = custodian.release(context, entrusted, request, receiver_key)
@@ -132,6 +150,12 @@ def _releasable(
     return request, order
 
 
+def _require_answer(job: Job, tools: Tools, now: Pinned) -> None:
+    _, order = _releasable(job, tools, now)
+    if order.authority:
+        extracting.require_pending(job, tools, now, _releasable)
+
+
 def _receiver_key(
     tools: Tools, request: custody_pb2.RequestRecord, order: custody_pb2.OrderRecord, block: bytes
 ) -> HpkeKey:
@@ -157,8 +181,16 @@ def _entrusted(order: custody_pb2.OrderRecord, now: Pinned, blocks: Mapping[str,
         order=order,
         vault=_find_vault(order.vault, now),
         principal=IDENTITIES.get(now.view, order.principal),
-        envelope_block=blocks[order.envelope_cid],
+        envelope_block=_block(blocks, order.envelope_cid),
     )
+
+
+def _block(blocks: Mapping[str, bytes], cid: str) -> bytes:
+    """The block, which was fetched by what state said before. Raises NotDue where it says another one by now."""
+    found = blocks.get(cid)
+    if found is None:
+        raise NotDue(f"the block {cid}")
+    return found
 
 
 def _context(tools: Tools) -> CustodyContext:
@@ -202,4 +234,11 @@ _PERFORM: Mapping[DueKind, Callable[[Job, Tools, Mapping[str, bytes]], Message]]
     DueKind.ERASE_VAULT: _erase_vault,
     **{kind: _without_blocks(work) for kind, work in ceremony_jobs.PERFORM.items()},
     **{kind: _without_blocks(work) for kind, work in extracting.PERFORM.items()},
+}
+
+# Of the other kinds nothing that was made is more than the ledger's own word: that a key is there, or is gone.
+_REQUIRE: Mapping[DueKind, Callable[[Job, Tools, Pinned], object]] = {
+    DueKind.FULFIL_SECRET: _require_answer,
+    **dict.fromkeys(ceremony_jobs.PERFORM, ceremony_jobs.load_owed),
+    **dict.fromkeys(extracting.PERFORM, extracting.require_pending),
 }

@@ -54,7 +54,7 @@ class AgentLedger:
 
     def _read_gid(self) -> bytes:
         with self.client.pin() as now:
-            record = chain(now.view)
+            record = chain(now.proven)
             if record.chain_id != self._config.chain_id:
                 raise UsageError(
                     f"the application is of the chain {record.chain_id}, this node of {self._config.chain_id}",

@@ -27,7 +27,7 @@ from dta.blocks.errors import BlockError, BlockUnavailable
 from dta.client.ledger.tx import SignedBytes, build_tx
 from dta.hsm import labels
 from dta.hsm.errors import KeystoreError
-from dta.node.agent.jobs import perform, reject_unavailable, wanted_blocks
+from dta.node.agent.jobs import perform, reject_unavailable, require_owed, wanted_blocks
 from dta.node.hooks.errors import CannotAnswer, NotDue, Retry
 from dta.node.hooks.head import Head
 from dta.node.hooks.outbox import Outbox
@@ -296,11 +296,18 @@ class Runner:
         state.error = reason
 
     async def _do(self, state: _State) -> None:
-        tx = await asyncio.to_thread(self._outbox.load, state.job, self._seen.height)
+        tx = await asyncio.to_thread(self._kept, state)
         if tx is None:
             state.sent = False
             tx = await self._make(state)
         await self._send(state, tx)
+
+    def _kept(self, state: _State) -> SignedBytes | None:
+        """What waits in the outbox. What this process did not send may never have left: state is asked once more."""
+        tx = self._outbox.load(state.job, self._seen.height)
+        if tx is not None and not state.sent:
+            require_owed(state.job, self._tools)
+        return tx
 
     async def _make(self, state: _State) -> SignedBytes:
         """The signed result, in the outbox by then."""

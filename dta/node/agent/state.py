@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 
 from abci_app.pb.dta.v1 import statesocket_pb2 as pb
 from dta.base.errors import Unreachable
+from dta.node.agent.proving import ProvenView
 from dta.node.hooks.tools import Pinned
 
 DEFAULT_TIMEOUT_S = 10.0
@@ -62,6 +63,20 @@ class SocketView:
     def index_get(self, key: bytes) -> bytes | None:
         """See :class:`abci_app.state.view.StateView`."""
         return self._value(pb.StateRequest(index_get=pb.StateGet(key=key)))
+
+    def prove(self, key: bytes) -> tuple[bytes | None, bytes]:
+        """The leaf at ``key`` by the tree (None: there is none), and the proof of that: not checked here."""
+        answer = self._ask(pb.StateRequest(prove=pb.StateGet(key=key)))
+        if answer.WhichOneof("kind") != "proved":
+            raise _unexpected(answer)
+        return (answer.proved.value if answer.proved.HasField("value") else None), answer.proved.proof
+
+    def checked(self) -> pb.StateChecked:
+        """How far the application's check of its leaves is."""
+        answer = self._ask(pb.StateRequest(check=pb.StateCheck()))
+        if answer.WhichOneof("kind") != "checked":
+            raise _unexpected(answer)
+        return answer.checked
 
     def scan(self, prefix: bytes, after: bytes = b"", limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
         """See :class:`abci_app.state.view.StateView`. Pages are asked for as they are needed."""
@@ -151,7 +166,8 @@ class StateClient:
                 view.close()
                 raise StateUnavailable("there is no block yet")
             try:
-                yield Pinned(view, pinned.height, pinned.time_seconds)
+                proven = ProvenView(view, pinned.app_hash, pinned.height)
+                yield Pinned(view, pinned.height, pinned.time_seconds, proven)
             except StateUnavailable:
                 view.close()
                 raise
@@ -159,6 +175,18 @@ class StateClient:
                 self._give_back(view)
                 raise
             self._give_back(view)
+
+    def checked(self) -> pb.StateChecked:
+        """See :meth:`SocketView.checked`; also before the first block. Raises StateUnavailable."""
+        with self._slots:
+            view, _ = self._pinned_view()
+            try:
+                found = view.checked()
+            except StateUnavailable:
+                view.close()
+                raise
+            self._give_back(view)
+            return found
 
     def close(self) -> None:
         """Close the connections that are not in use."""

@@ -33,16 +33,16 @@ def perform(job: Job, tools: Tools, require: Require = require_due) -> Message:
     """The answer that ``job`` (SUBMIT_PARTIALS, SUBMIT_UNBLINDED, or FULFIL_SECRET under an authority key) owes.
 
     ``require`` raises NotDue unless the state of now still wants it, each time that state is read.
-    The share is opened first, which takes a while. Then state is read again and the partials are made from that: one
-    that was made is out, whatever the ledger says to the transaction. Raises NotDue, CannotAnswer, and what opening
-    the share raises.
+    The share is opened first, which takes a while. Then state is read again, proved, and the partials are made from
+    that: one that was made is out, whatever the ledger says to the transaction. Raises NotDue, CannotAnswer, and what
+    opening the share raises.
     """
     with tools.pin() as now:
-        record, _ = _pending(job, tools, now, require)
+        record, _ = require_pending(job, tools, now, require)
         epoch = record.epoch
         share = tools.share_of(now.view, record.authority, epoch)
-    with tools.pin() as now:
-        record, member = _pending(job, tools, now, require)
+    with tools.pin_proven() as now:
+        record, member = require_pending(job, tools, now, require)
         if record.epoch != epoch:
             raise NotDue(str(job))  # another epoch took over meanwhile: planned again, with its share
         return answer(now.view, tools.gid, record, member, share)
@@ -52,13 +52,16 @@ PERFORM: Final = {DueKind.SUBMIT_PARTIALS: perform, DueKind.SUBMIT_UNBLINDED: pe
 """This module's jobs, for the runner's table."""
 
 
-def _pending(
-    job: Job, tools: Tools, now: Pinned, require: Require
+def require_pending(
+    job: Job, tools: Tools, now: Pinned, require: Require = require_due
 ) -> tuple[pb.ExtractionRecord, authority_pb2.MemberRecord]:
     """The request and our seat, where it is still owed by the state of now. Raises NotDue."""
     require(job, tools, now)
     record = EXTRACTIONS.find(now.view, job.subject)
     if record is None or record.status != pb.EXTRACTION_STATUS_PENDING or now.time_s >= record.deadline_time_s:
+        raise NotDue(str(job))
+    # The index said so too, but no proof is of an index.
+    if now.time_s < record.from_time_s or now.height + 1 < record.from_height:
         raise NotDue(str(job))
     member = epochs.member_of(now.view, record.authority, record.epoch, tools.identity)
     if member is None:

@@ -1,7 +1,7 @@
 """What a node's hook does in each phase of a ceremony (docs/spec/authority.md).
 
-Each job reads committed state, and what it answers follows from it and the HSM alone, but for the proofs' randomness:
-a hook that forgot everything answers the same again.
+Each job reads committed state, proved, and what it answers follows from it and the HSM alone, but for the randomness of
+its proofs: a hook that forgot everything answers the same again.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from google.protobuf.message import Message
 
 from abci_app.authority import checks, epochs, parties
+from abci_app.authority.ceremonies import DUE_OF
 from abci_app.crypto.dealing import BadShare
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.state.due import DueKind
@@ -32,8 +33,8 @@ from dta.node.hooks.tools import Pinned, Tools, require_due
 def accept(job: Job, tools: Tools, random_bytes: RandomBytes = secrets.token_bytes) -> Message:
     """A key in the HSM for this attempt, and the public key of it that shares are encrypted to."""
     keystore = tools.keystore()
-    with KEYS, tools.pin() as now:
-        found = _load(job, tools, now)
+    with KEYS, tools.pin_proven() as now:
+        found = load_owed(job, tools, now)
         if not found.me.consent_height and not _changes_nothing(found, now):
             raise CannotAnswer("only a refresh is accepted without the operator's consent")
         keystore.ensure_prf_key(labels.receive(tools.gid, found.record.id))
@@ -47,10 +48,12 @@ def deal(job: Job, tools: Tools, random_bytes: RandomBytes = secrets.token_bytes
     keystore = tools.keystore()
     # The deal key goes once the dealing is committed, and must never be made anew then: state is read, the key made
     # and used under the lock that the reaper takes.
-    with KEYS, tools.pin() as now:
-        found = _load(job, tools, now)
+    with KEYS, tools.pin_proven() as now:
+        found = load_owed(job, tools, now)
         _require_unchanged(found, now)
         record = found.record
+        if found.me.dealt_height:
+            raise NotDue(str(job))
         label = labels.deal(tools.gid, record.id)
         old_share = _old_share(tools, found, now)
         keystore.ensure_prf_key(label)
@@ -72,8 +75,8 @@ def deal(job: Job, tools: Tools, random_bytes: RandomBytes = secrets.token_bytes
 
 def dispute(job: Job, tools: Tools, random_bytes: RandomBytes = secrets.token_bytes) -> Message:
     """Every share dealt to this node, opened; an accusation of each dealer whose share is wrong."""
-    with tools.pin() as now:
-        found = _load(job, tools, now)
+    with tools.pin_proven() as now:
+        found = load_owed(job, tools, now)
         _require_unchanged(found, now)
         dealt = [
             (party, parties.dealing_of(now.view, found.record.id, party))
@@ -107,8 +110,8 @@ def accuse(
 
 def confirm(job: Job, tools: Tools, random_bytes: RandomBytes = secrets.token_bytes) -> Message:
     """The proof that this node's share opens and is the one that the ledger published."""
-    with tools.pin() as now:
-        found = _load(job, tools, now)
+    with tools.pin_proven() as now:
+        found = load_owed(job, tools, now)
         try:
             share = shares.share_in(tools.keystore(), now.view, found)
         except shares.ShareUnusable as error:
@@ -117,9 +120,16 @@ def confirm(job: Job, tools: Tools, random_bytes: RandomBytes = secrets.token_by
     return pb.ConfirmShare(ceremony=found.record.id, proof=proof)
 
 
-def _load(job: Job, tools: Tools, now: Pinned) -> Attempt:
+def load_owed(job: Job, tools: Tools, now: Pinned) -> Attempt:
+    """The attempt, where it is in the phase in which ``job`` is owed: its record says so, not only the index.
+
+    Raises NotDue, and CannotAnswer where state contradicts itself.
+    """
     require_due(job, tools, now)
-    return attempt.load(now.view, tools.gid, job.subject, tools.identity)
+    found = attempt.load(now.view, tools.gid, job.subject, tools.identity)
+    if DUE_OF[found.record.phase] is not job.kind:
+        raise NotDue(str(job))
+    return found
 
 
 def _changes_nothing(found: Attempt, now: Pinned) -> bool:

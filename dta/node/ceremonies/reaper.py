@@ -40,7 +40,7 @@ class Reaper:
     def reap(self, keystore: Keystore) -> list[str]:
         """Destroy what is not wanted any more: its labels. ``trouble`` says which old keys stay, and why.
 
-        Raises NotAtHead, StateUnavailable, KeystoreError.
+        Raises NotAtHead, StateUnavailable, StateNotProved, KeystoreError.
         """
         held = [label for label in keystore.labels() if label.startswith(("receive-", "deal-"))]
         if not held:
@@ -50,7 +50,13 @@ class Reaper:
         with KEYS, self.pin() as now:
             self._learn_names(now.view)
             self.trouble = ""
-            gone = [label for label in held if label in self._names and self._is_over(keystore, now.view, label)]
+            # What seems to be over is looked at once more, proved: a key that is gone is gone for good.
+            gone = [
+                label
+                for label in held
+                if label in self._names
+                and all(self._is_over(keystore, view, label) for view in (now.view, now.proven))
+            ]
             for label in gone:
                 keystore.destroy(label)
         return gone

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 
 from abci_app.state import due
 from abci_app.state.view import StateView
@@ -17,11 +17,16 @@ from dta.node.hooks.plan import Job
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """Committed state at one height, and the time of that block (Unix seconds)."""
+    """Committed state at one height, and the time of that block (Unix seconds).
+
+    ``proven`` is the same state, each leaf of it proved against the root of that height before it is given: what is
+    read there is what the ledger decided, whatever the store under the application has lost.
+    """
 
     view: StateView
     height: int
     time_s: int
+    proven: StateView
 
 
 ShareOf = Callable[[StateView, bytes, int], SecretScalar]
@@ -48,6 +53,12 @@ class Tools:
     keystore: Callable[[], Keystore]
     pin: Callable[[], AbstractContextManager[Pinned]]
     share_of: ShareOf = _no_shares
+
+    @contextmanager
+    def pin_proven(self) -> Iterator[Pinned]:
+        """As ``pin``, for what releases or destroys something: ``view`` is the proven one."""
+        with self.pin() as now:
+            yield replace(now, view=now.proven)
 
 
 def require_due(job: Job, tools: Tools, now: Pinned) -> None:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x64ta/v1/statesocket.proto\x12\x06\x64ta.v1\"\xcb\x01\n\x0cStateRequest\x12\x1f\n\x03pin\x18\x01 \x01(\x0b\x32\x10.dta.v1.StatePinH\x00\x12\x1f\n\x03get\x18\x02 \x01(\x0b\x32\x10.dta.v1.StateGetH\x00\x12%\n\tindex_get\x18\x03 \x01(\x0b\x32\x10.dta.v1.StateGetH\x00\x12!\n\x04scan\x18\x04 \x01(\x0b\x32\x11.dta.v1.StateScanH\x00\x12\'\n\nindex_scan\x18\x05 \x01(\x0b\x32\x11.dta.v1.StateScanH\x00\x42\x06\n\x04kind\"\n\n\x08StatePin\"\x17\n\x08StateGet\x12\x0b\n\x03key\x18\x01 \x01(\x0c\"9\n\tStateScan\x12\x0e\n\x06prefix\x18\x01 \x01(\x0c\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x0c\x12\r\n\x05limit\x18\x03 \x01(\r\"\xb5\x01\n\rStateResponse\x12%\n\x06pinned\x18\x01 \x01(\x0b\x32\x13.dta.v1.StatePinnedH\x00\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x12.dta.v1.StateValueH\x00\x12\'\n\x07\x65ntries\x18\x03 \x01(\x0b\x32\x14.dta.v1.StateEntriesH\x00\x12\'\n\x07refusal\x18\x04 \x01(\x0b\x32\x14.dta.v1.StateRefusalH\x00\x42\x06\n\x04kind\"Y\n\x0bStatePinned\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12\x10\n\x08\x61pp_hash\x18\x02 \x01(\x0c\x12\x14\n\x0ctime_seconds\x18\x03 \x01(\x04\x12\x12\n\ntime_nanos\x18\x04 \x01(\r\"*\n\nStateValue\x12\x12\n\x05value\x18\x01 \x01(\x0cH\x00\x88\x01\x01\x42\x08\n\x06_value\"(\n\nStateEntry\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\"A\n\x0cStateEntries\x12#\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x12.dta.v1.StateEntry\x12\x0c\n\x04more\x18\x02 \x01(\x08\"\x9b\x01\n\x0cStateRefusal\x12+\n\x06reason\x18\x01 \x01(\x0e\x32\x1b.dta.v1.StateRefusal.Reason\x12\x0f\n\x07message\x18\x02 \x01(\t\"M\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x15\n\x11REASON_NOT_PINNED\x10\x01\x12\x14\n\x10REASON_MALFORMED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x64ta/v1/statesocket.proto\x12\x06\x64ta.v1\"\x93\x02\n\x0cStateRequest\x12\x1f\n\x03pin\x18\x01 \x01(\x0b\x32\x10.dta.v1.StatePinH\x00\x12\x1f\n\x03get\x18\x02 \x01(\x0b\x32\x10.dta.v1.StateGetH\x00\x12%\n\tindex_get\x18\x03 \x01(\x0b\x32\x10.dta.v1.StateGetH\x00\x12!\n\x04scan\x18\x04 \x01(\x0b\x32\x11.dta.v1.StateScanH\x00\x12\'\n\nindex_scan\x18\x05 \x01(\x0b\x32\x11.dta.v1.StateScanH\x00\x12!\n\x05prove\x18\x06 \x01(\x0b\x32\x10.dta.v1.StateGetH\x00\x12#\n\x05\x63heck\x18\x07 \x01(\x0b\x32\x12.dta.v1.StateCheckH\x00\x42\x06\n\x04kind\"\n\n\x08StatePin\"\x17\n\x08StateGet\x12\x0b\n\x03key\x18\x01 \x01(\x0c\"\x0c\n\nStateCheck\"9\n\tStateScan\x12\x0e\n\x06prefix\x18\x01 \x01(\x0c\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x0c\x12\r\n\x05limit\x18\x03 \x01(\r\"\x85\x02\n\rStateResponse\x12%\n\x06pinned\x18\x01 \x01(\x0b\x32\x13.dta.v1.StatePinnedH\x00\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x12.dta.v1.StateValueH\x00\x12\'\n\x07\x65ntries\x18\x03 \x01(\x0b\x32\x14.dta.v1.StateEntriesH\x00\x12\'\n\x07refusal\x18\x04 \x01(\x0b\x32\x14.dta.v1.StateRefusalH\x00\x12%\n\x06proved\x18\x05 \x01(\x0b\x32\x13.dta.v1.StateProvedH\x00\x12\'\n\x07\x63hecked\x18\x06 \x01(\x0b\x32\x14.dta.v1.StateCheckedH\x00\x42\x06\n\x04kind\"Y\n\x0bStatePinned\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12\x10\n\x08\x61pp_hash\x18\x02 \x01(\x0c\x12\x14\n\x0ctime_seconds\x18\x03 \x01(\x04\x12\x12\n\ntime_nanos\x18\x04 \x01(\r\"*\n\nStateValue\x12\x12\n\x05value\x18\x01 \x01(\x0cH\x00\x88\x01\x01\x42\x08\n\x06_value\":\n\x0bStateProved\x12\x12\n\x05value\x18\x01 \x01(\x0cH\x00\x88\x01\x01\x12\r\n\x05proof\x18\x02 \x01(\x0c\x42\x08\n\x06_value\"G\n\x0cStateChecked\x12\x0e\n\x06leaves\x18\x01 \x01(\x04\x12\x0e\n\x06passes\x18\x02 \x01(\x04\x12\x17\n\x0fwhole_at_height\x18\x03 \x01(\x04\"(\n\nStateEntry\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\"A\n\x0cStateEntries\x12#\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x12.dta.v1.StateEntry\x12\x0c\n\x04more\x18\x02 \x01(\x08\"\x9b\x01\n\x0cStateRefusal\x12+\n\x06reason\x18\x01 \x01(\x0e\x32\x1b.dta.v1.StateRefusal.Reason\x12\x0f\n\x07message\x18\x02 \x01(\t\"M\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x15\n\x11REASON_NOT_PINNED\x10\x01\x12\x14\n\x10REASON_MALFORMED\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,25 +32,31 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dta.v1.statesocket_pb2', _g
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_STATEREQUEST']._serialized_start=37
-  _globals['_STATEREQUEST']._serialized_end=240
-  _globals['_STATEPIN']._serialized_start=242
-  _globals['_STATEPIN']._serialized_end=252
-  _globals['_STATEGET']._serialized_start=254
-  _globals['_STATEGET']._serialized_end=277
-  _globals['_STATESCAN']._serialized_start=279
-  _globals['_STATESCAN']._serialized_end=336
-  _globals['_STATERESPONSE']._serialized_start=339
-  _globals['_STATERESPONSE']._serialized_end=520
-  _globals['_STATEPINNED']._serialized_start=522
-  _globals['_STATEPINNED']._serialized_end=611
-  _globals['_STATEVALUE']._serialized_start=613
-  _globals['_STATEVALUE']._serialized_end=655
-  _globals['_STATEENTRY']._serialized_start=657
-  _globals['_STATEENTRY']._serialized_end=697
-  _globals['_STATEENTRIES']._serialized_start=699
-  _globals['_STATEENTRIES']._serialized_end=764
-  _globals['_STATEREFUSAL']._serialized_start=767
-  _globals['_STATEREFUSAL']._serialized_end=922
-  _globals['_STATEREFUSAL_REASON']._serialized_start=845
-  _globals['_STATEREFUSAL_REASON']._serialized_end=922
+  _globals['_STATEREQUEST']._serialized_end=312
+  _globals['_STATEPIN']._serialized_start=314
+  _globals['_STATEPIN']._serialized_end=324
+  _globals['_STATEGET']._serialized_start=326
+  _globals['_STATEGET']._serialized_end=349
+  _globals['_STATECHECK']._serialized_start=351
+  _globals['_STATECHECK']._serialized_end=363
+  _globals['_STATESCAN']._serialized_start=365
+  _globals['_STATESCAN']._serialized_end=422
+  _globals['_STATERESPONSE']._serialized_start=425
+  _globals['_STATERESPONSE']._serialized_end=686
+  _globals['_STATEPINNED']._serialized_start=688
+  _globals['_STATEPINNED']._serialized_end=777
+  _globals['_STATEVALUE']._serialized_start=779
+  _globals['_STATEVALUE']._serialized_end=821
+  _globals['_STATEPROVED']._serialized_start=823
+  _globals['_STATEPROVED']._serialized_end=881
+  _globals['_STATECHECKED']._serialized_start=883
+  _globals['_STATECHECKED']._serialized_end=954
+  _globals['_STATEENTRY']._serialized_start=956
+  _globals['_STATEENTRY']._serialized_end=996
+  _globals['_STATEENTRIES']._serialized_start=998
+  _globals['_STATEENTRIES']._serialized_end=1063
+  _globals['_STATEREFUSAL']._serialized_start=1066
+  _globals['_STATEREFUSAL']._serialized_end=1221
+  _globals['_STATEREFUSAL_REASON']._serialized_start=1144
+  _globals['_STATEREFUSAL_REASON']._serialized_end=1221
 # @@protoc_insertion_point(module_scope)

@@ -8,18 +8,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class StateRequest(_message.Message):
-    __slots__ = ("pin", "get", "index_get", "scan", "index_scan")
+    __slots__ = ("pin", "get", "index_get", "scan", "index_scan", "prove", "check")
     PIN_FIELD_NUMBER: _ClassVar[int]
     GET_FIELD_NUMBER: _ClassVar[int]
     INDEX_GET_FIELD_NUMBER: _ClassVar[int]
     SCAN_FIELD_NUMBER: _ClassVar[int]
     INDEX_SCAN_FIELD_NUMBER: _ClassVar[int]
+    PROVE_FIELD_NUMBER: _ClassVar[int]
+    CHECK_FIELD_NUMBER: _ClassVar[int]
     pin: StatePin
     get: StateGet
     index_get: StateGet
     scan: StateScan
     index_scan: StateScan
-    def __init__(self, pin: _Optional[_Union[StatePin, _Mapping]] = ..., get: _Optional[_Union[StateGet, _Mapping]] = ..., index_get: _Optional[_Union[StateGet, _Mapping]] = ..., scan: _Optional[_Union[StateScan, _Mapping]] = ..., index_scan: _Optional[_Union[StateScan, _Mapping]] = ...) -> None: ...
+    prove: StateGet
+    check: StateCheck
+    def __init__(self, pin: _Optional[_Union[StatePin, _Mapping]] = ..., get: _Optional[_Union[StateGet, _Mapping]] = ..., index_get: _Optional[_Union[StateGet, _Mapping]] = ..., scan: _Optional[_Union[StateScan, _Mapping]] = ..., index_scan: _Optional[_Union[StateScan, _Mapping]] = ..., prove: _Optional[_Union[StateGet, _Mapping]] = ..., check: _Optional[_Union[StateCheck, _Mapping]] = ...) -> None: ...
 
 class StatePin(_message.Message):
     __slots__ = ()
@@ -30,6 +34,10 @@ class StateGet(_message.Message):
     KEY_FIELD_NUMBER: _ClassVar[int]
     key: bytes
     def __init__(self, key: _Optional[bytes] = ...) -> None: ...
+
+class StateCheck(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class StateScan(_message.Message):
     __slots__ = ("prefix", "after", "limit")
@@ -42,16 +50,20 @@ class StateScan(_message.Message):
     def __init__(self, prefix: _Optional[bytes] = ..., after: _Optional[bytes] = ..., limit: _Optional[int] = ...) -> None: ...
 
 class StateResponse(_message.Message):
-    __slots__ = ("pinned", "value", "entries", "refusal")
+    __slots__ = ("pinned", "value", "entries", "refusal", "proved", "checked")
     PINNED_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    PROVED_FIELD_NUMBER: _ClassVar[int]
+    CHECKED_FIELD_NUMBER: _ClassVar[int]
     pinned: StatePinned
     value: StateValue
     entries: StateEntries
     refusal: StateRefusal
-    def __init__(self, pinned: _Optional[_Union[StatePinned, _Mapping]] = ..., value: _Optional[_Union[StateValue, _Mapping]] = ..., entries: _Optional[_Union[StateEntries, _Mapping]] = ..., refusal: _Optional[_Union[StateRefusal, _Mapping]] = ...) -> None: ...
+    proved: StateProved
+    checked: StateChecked
+    def __init__(self, pinned: _Optional[_Union[StatePinned, _Mapping]] = ..., value: _Optional[_Union[StateValue, _Mapping]] = ..., entries: _Optional[_Union[StateEntries, _Mapping]] = ..., refusal: _Optional[_Union[StateRefusal, _Mapping]] = ..., proved: _Optional[_Union[StateProved, _Mapping]] = ..., checked: _Optional[_Union[StateChecked, _Mapping]] = ...) -> None: ...
 
 class StatePinned(_message.Message):
     __slots__ = ("height", "app_hash", "time_seconds", "time_nanos")
@@ -70,6 +82,24 @@ class StateValue(_message.Message):
     VALUE_FIELD_NUMBER: _ClassVar[int]
     value: bytes
     def __init__(self, value: _Optional[bytes] = ...) -> None: ...
+
+class StateProved(_message.Message):
+    __slots__ = ("value", "proof")
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
+    value: bytes
+    proof: bytes
+    def __init__(self, value: _Optional[bytes] = ..., proof: _Optional[bytes] = ...) -> None: ...
+
+class StateChecked(_message.Message):
+    __slots__ = ("leaves", "passes", "whole_at_height")
+    LEAVES_FIELD_NUMBER: _ClassVar[int]
+    PASSES_FIELD_NUMBER: _ClassVar[int]
+    WHOLE_AT_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    leaves: int
+    passes: int
+    whole_at_height: int
+    def __init__(self, leaves: _Optional[int] = ..., passes: _Optional[int] = ..., whole_at_height: _Optional[int] = ...) -> None: ...
 
 class StateEntry(_message.Message):
     __slots__ = ("key", "value")

@@ -1,0 +1,80 @@
+"""Leaves that are proved before they are believed: what an agent reads before it releases or destroys something.
+
+The application's store may have lost a part of what it wrote, and say old things
+(docs/adr/0021-a-hole-in-the-history.md). The root that it pinned is the one that FinalizeBlock answered, and other
+nodes agreed to that: a leaf that is proved against it is what the ledger decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from abci_app.state.proof import ProofRefused, verify_absence, verify_existence
+from abci_app.state.view import StateView
+from dta.base.errors import NotVerified
+
+
+class StateNotProved(NotVerified):
+    """The application says a thing of its state that does not follow from the root. ``key`` is the leaf's."""
+
+    def __init__(self, key: bytes, height: int, reason: str) -> None:
+        super().__init__(
+            "proof", f"the application does not prove the leaf {key.hex()} at height {height}: {reason}",
+            hint="its state is damaged: docs/runbooks/damaged-state.md", data={"key": key.hex(), "height": height},
+        )  # fmt: skip
+        self.key = key
+        self.height = height
+
+
+class Prover(StateView, Protocol):
+    """A view that can prove its leaves."""
+
+    def prove(self, key: bytes) -> tuple[bytes | None, bytes]:
+        """The leaf at ``key`` by the tree (None: there is none), and the proof of that."""
+
+
+class ProvenView:
+    """A StateView over one pin of ``prover``: what it gives of leaves is proved under ``root`` (32 bytes).
+
+    A scan proves each leaf that it gives; that none is missing it can't. Index entries are not in the tree: they say
+    where to look, never what is so. Raises StateNotProved, and what the prover raises.
+    """
+
+    def __init__(self, prover: Prover, root: bytes, height: int) -> None:
+        self._prover = prover
+        self._root = root
+        self._height = height
+        self._proved: dict[bytes, bytes | None] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        """See :class:`abci_app.state.view.StateView`."""
+        if key not in self._proved:
+            self._proved[key] = self._prove(key)
+        return self._proved[key]
+
+    def _prove(self, key: bytes) -> bytes | None:
+        value, proof = self._prover.prove(key)
+        try:
+            if value is None:
+                verify_absence(self._root, key, proof)
+            else:
+                verify_existence(self._root, key, value, proof)
+        except ProofRefused as error:
+            raise StateNotProved(key, self._height, error.reason) from None
+        return value
+
+    def scan(self, prefix: bytes, after: bytes = b"", limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """See :class:`abci_app.state.view.StateView`."""
+        for key, value in self._prover.scan(prefix, after, limit):
+            if self.get(key) != value:
+                raise StateNotProved(key, self._height, "the leaf has another value than the tree")
+            yield key, value
+
+    def index_get(self, key: bytes) -> bytes | None:
+        """See :class:`abci_app.state.view.StateView`."""
+        return self._prover.index_get(key)
+
+    def index_scan(self, prefix: bytes, after: bytes = b"", limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """See :class:`abci_app.state.view.StateView`."""
+        return self._prover.index_scan(prefix, after, limit)
