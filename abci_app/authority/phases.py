@@ -169,6 +169,8 @@ def _dispute(context: Context, ceremony: pb.CeremonyRecord) -> None:
             parties.put(context.state, ceremony, party)
     authority = AUTHORITIES.get(context.state, ceremony.authority)
     failure = finalise.finalise(context, authority, ceremony, everybody)
+    if failure is None:
+        return
     if failure != pb.FAILURE_NONE:
         ceremonies.fail(context, ceremony, failure)
         return

@@ -70,6 +70,24 @@ def test_a_zero_share_of_a_first_key_costs_whoever_made_it_its_seat_and_nobody_t
     assert on_the_ledger(world, secret_scalars(world, last.id, honest)) == []
 
 
+def test_zero_shares_are_found_with_one_sum_a_block_and_nobody_says_anything_meanwhile(world: Consortium) -> None:
+    """As many liars as may be could each show its own after the one before is gone: 22 sums of 0.2 s in one block."""
+    authority = world.create()
+    world.consent(authority)
+    liar = world.chain.founders[3]
+    attempt = world.to_phase(authority, pb.CEREMONY_PHASE_DEAL)
+    deal_zero(world, liar, attempt)
+    while not world.party(world.ceremony(attempt.id), liar).fault:
+        world.step()
+    found = world.ceremony(attempt.id)
+    assert (found.phase, found.disputed, found.finalised_height) == (pb.CEREMONY_PHASE_DISPUTE, 4, 0)
+    assert [world.jobs(actor) for actor in world.chain.founders] == [[], [], [], []]
+    again = world.chain.result(liar, pb.DisputeDealings(ceremony=attempt.id))
+    assert again.code == Code.ALREADY_DONE
+    found = world.ceremony(attempt.id)
+    assert (found.phase, found.finalised_height) == (pb.CEREMONY_PHASE_CONFIRM, world.chain.height)
+
+
 def lowest(world: Consortium, authority: bytes) -> Actor:
     """The member of the lowest index: its dealing is always among those that a reshare uses."""
     first = min(world.members(authority), key=lambda member: member.index).fiduciary
