@@ -89,6 +89,8 @@ class Code(IntEnum):
     BAD_REJECTION = 125
     BAD_REQUEST_KEYS = 126
     NO_VETO_WINDOW = 127
+    ORDER_REQUESTS_SPENT = 128
+    KEY_REQUESTS_SPENT = 129
     # 150..169: validators
     NOT_FIDUCIARY = 150
     VALIDATOR_KEY_USED = 151
@@ -245,6 +247,14 @@ _ROWS: Final[dict[Code, tuple[str, bool, str]]] = {
     Code.BAD_REJECTION: ("the rejection's reason is unknown", False, "use one of the enumerated reasons"),
     Code.BAD_REQUEST_KEYS: ("one key digest a fiduciary of the order is needed", False, "make one fresh key for each"),
     Code.NO_VETO_WINDOW: ("the order's policy has no veto window", False, "only a policy with one can be vetoed"),
+    Code.ORDER_REQUESTS_SPENT: (
+        "the order had as many requests and answers as its receipt may hold, or those open may make it so", False,
+        "wait until an open one is settled, or have the principal place another order",
+    ),
+    Code.KEY_REQUESTS_SPENT: (
+        "the key that signs has made half of the requests that the other keys left", False,
+        "rotate the identity: another key has half of what is left",
+    ),
     Code.NOT_FIDUCIARY: ("the signer is not an active fiduciary", False, "only an active fiduciary may do this"),
     Code.VALIDATOR_KEY_USED: ("this consensus key was used before, or is malformed", False, "make a new one"),
     Code.VALIDATOR_KEY_PROOF: ("the new consensus key did not sign for this fiduciary and key", False, "sign it again"),

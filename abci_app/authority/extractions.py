@@ -283,7 +283,9 @@ def cancel(context: Context, request: bytes) -> None:
 def restart(context: Context, authority: bytes) -> None:
     """Another epoch of ``authority`` took over: its pending requests start again, owed by the new members.
 
-    Partials count for the epoch that they were made in only. Call it once the authority's record names the epoch.
+    Partials count for the epoch that they were made in only. An order's request that was answered in
+    ``MAX_ANSWERED_EPOCHS`` epochs does not start again: a receipt of the order shows all its answers. Call it once the
+    authority's record names the epoch.
     """
     found = epochs.current(context.state, authority)
     if found is None:
@@ -292,6 +294,11 @@ def restart(context: Context, authority: bytes) -> None:
     for _, request in list(OPEN_EXTRACTIONS.entries(context.state, authority)):
         record = EXTRACTIONS.get(context.state, request)
         if record.epoch == epoch.epoch:
+            continue
+        if record.answers:
+            record.answered_epochs += 1
+        if record.use in _OF_ORDERS and record.answered_epochs == limits.MAX_ANSWERED_EPOCHS:
+            end(context, record, pb.EXTRACTION_STATUS_EXPIRED)
             continue
         _forget_due(context, record)
         record.epoch, record.threshold, record.answers = epoch.epoch, epoch.threshold, 0

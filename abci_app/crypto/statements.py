@@ -141,9 +141,13 @@ def request_keys_digest(key_digests: list[bytes]) -> bytes:
     return tagged_hash("DTA-v1-request-keys", *key_digests)
 
 
-def authorisation_statement(gid: bytes, order: bytes, beneficiary: bytes, keys_digest: bytes) -> bytes:
-    """What a principal signs to let ``beneficiary`` receive, where the rule leaves the beneficiary open."""
-    return tagged("DTA-v1-authorisation", gid, order, beneficiary, keys_digest)
+def authorisation_statement(gid: bytes, request: bytes, message: tx_pb2.RequestSecret) -> bytes:
+    """What a principal signs to let the beneficiary receive by this one request, where the rule leaves it open.
+
+    It names the request, whose id counts once: so it lets in no second one.
+    """
+    answers = request_answers_digest(message)
+    return tagged("DTA-v1-authorisation", gid, message.order, request, message.beneficiary, answers)
 
 
 def request_answers_digest(message: tx_pb2.RequestSecret) -> bytes:

@@ -7,7 +7,7 @@ from abci_app.authority.bases import CUSTODY_SUITE, SIGNING_SUITE, custody_point
 from abci_app.authority.extractions import Item
 from abci_app.codes import Code
 from abci_app.crypto import statements
-from abci_app.custody import lifecycle, policy
+from abci_app.custody import allowance, lifecycle, policy
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.pb.dta.v1 import custody_pb2 as pb
@@ -15,8 +15,17 @@ from abci_app.pb.dta.v1 import extraction_pb2
 from abci_app.state import due
 from abci_app.state.deadlines import DeadlineKind
 from abci_app.state.due import DueKind
-from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, OPEN_REQUESTS, ORDER_REQUESTS, VAULT_ORDERS
-from abci_app.state.records import COUNTERS, DECISIONS, FULFILMENTS, ORDERS, REQUESTS, SIGNINGS
+from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, OPEN_REQUESTS, ORDER_ANSWERERS, VAULT_ORDERS
+from abci_app.state.records import (
+    COUNTERS,
+    DECISIONS,
+    FULFILMENTS,
+    IDENTITIES,
+    ORDERS,
+    REQUEST_NUMBERS,
+    REQUESTS,
+    SIGNINGS,
+)
 
 
 def is_open(order: pb.OrderRecord, context: Context) -> bool:
@@ -154,10 +163,36 @@ def end_request(context: Context, order: pb.OrderRecord, request: pb.RequestReco
             if to == pb.REQUEST_STATUS_CANCELLED:
                 to = pb.REQUEST_STATUS_EXPIRED
         lifecycle.move_request(request, to)
+        _count_outcome(order, to)
         request.ended_height = context.height
         request.ended_tx = context.tx_hash
         emit_request(context, request, pb.RequestStatus.Name(to).removeprefix("REQUEST_STATUS_").lower())
     REQUESTS.put(context.state, request, request.id)
+
+
+def _count_outcome(order: pb.OrderRecord, to: pb.RequestStatus) -> None:
+    if to == pb.REQUEST_STATUS_COMPLETED:
+        order.completed_requests += 1
+    elif to == pb.REQUEST_STATUS_VETOED:
+        order.vetoed_requests += 1
+    elif to == pb.REQUEST_STATUS_EXPIRED:
+        order.expired_requests += 1
+    else:
+        order.cancelled_requests += 1
+
+
+def count_answer(context: Context, order: pb.OrderRecord, threshold: int) -> None:
+    """The signer's answer to a request of the order was taken, under this threshold. The caller puts the order.
+
+    Answers to different requests combine, so they are counted for all of them together, and nothing resets it.
+    """
+    if not order.answers:
+        order.first_answer_height = context.height
+    order.answer_threshold = min(order.answer_threshold, threshold) if order.answers else threshold
+    order.answers += 1
+    if not ORDER_ANSWERERS.exists(context.state, order.id, context.signer):
+        ORDER_ANSWERERS.put(context.state, order.id, context.signer)
+        order.answerers += 1
 
 
 def forget_open(context: Context, order: pb.OrderRecord, request: pb.RequestRecord) -> None:
@@ -175,6 +210,7 @@ def forget_open(context: Context, order: pb.OrderRecord, request: pb.RequestReco
 def complete_request(context: Context, order: pb.OrderRecord, request: pb.RequestRecord) -> None:
     """Threshold-many have answered a GRANTED request. The caller puts both records."""
     lifecycle.move_request(request, pb.REQUEST_STATUS_COMPLETED)
+    _count_outcome(order, pb.REQUEST_STATUS_COMPLETED)
     request.ended_height = context.height
     request.ended_tx = context.tx_hash
     order.granted_requests -= 1
@@ -270,7 +306,11 @@ def open_request(context: Context, order: pb.OrderRecord, request: pb.RequestRec
     request.deadline_time_s = context.time_s + context.params.request_ttl_s
     context.require(policy.in_force(order.policy, context.time_s), Code.POLICY_NOT_IN_FORCE)
     order.open_requests += 1
-    ORDER_REQUESTS.put(context.state, order.id, request.id)
+    order.requests += 1
+    request.number = order.requests
+    request.requester_key = IDENTITIES.get(context.state, context.signer).tx_key
+    REQUEST_NUMBERS.put(context.state, request.id, order.id, request.number)
+    allowance.count_request(context, order, request.requester_key)
     OPEN_REQUESTS.put(context.state, order.id, request.id)
     DEADLINE_TIME.put(context.state, request.deadline_time_s, DeadlineKind.REQUEST, request.id)
     emit_request(context, request, "requested")

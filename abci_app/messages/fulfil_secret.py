@@ -16,7 +16,7 @@ from abci_app.params import find_custodian
 from abci_app.pb.dta.v1 import custody_pb2, extraction_pb2, tx_pb2
 from abci_app.state import due
 from abci_app.state.due import DueKind
-from abci_app.state.indexes import DEADLINE_TIME, DUE, OPEN_REQUESTS
+from abci_app.state.indexes import DEADLINE_TIME, DUE, OPEN_REQUESTS, ORDER_ANSWERERS
 from abci_app.state.records import ANSWERS, ORDERS, REQUESTS
 
 
@@ -42,6 +42,7 @@ def _execute(context: Context, message: tx_pb2.FulfilSecret) -> bytes:
     ANSWERS.put(context.state, answer, request.id, context.signer)
     due.remove(context.state, context.signer, DueKind.FULFIL_SECRET, request.id)
     request.answers += 1
+    orders.count_answer(context, order, order.threshold)
     if request.status == custody_pb2.REQUEST_STATUS_GRANTED and request.answers >= order.threshold:
         orders.complete_request(context, order, request)
     if request.answers == len(order.fiduciaries):
@@ -60,6 +61,8 @@ def _fulfil_by_partial(
     context.require(message.HasField("partial"), Code.WRONG_FORM, "the answer is a blinded partial")
     context.require(request.status != custody_pb2.REQUEST_STATUS_PENDING, Code.NOT_GRANTED)
     record = answers.submit(context, message.request, DueKind.FULFIL_SECRET, message.epoch, [message.partial])
+    orders.count_answer(context, order, record.threshold)
+    ORDERS.put(context.state, order, order.id)
     orders.emit_request(context, request, "answered", fiduciary=context.signer)
     context.emit("fiduciary", context.signer, "secret-fulfilled", request=request.id, order=order.id)
     if record.status == extraction_pb2.EXTRACTION_STATUS_COMPLETED:
@@ -86,7 +89,7 @@ SPEC = MessageSpec(
     execute=_execute,
     due=lambda message: (DueKind.FULFIL_SECRET, message.request),
     writes=(
-        ORDERS, REQUESTS, ANSWERS, DUE, DEADLINE_TIME, OPEN_REQUESTS, *answers.WRITES,
+        ORDERS, REQUESTS, ANSWERS, DUE, DEADLINE_TIME, OPEN_REQUESTS, ORDER_ANSWERERS, *answers.WRITES,
     ),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_REQUEST, Code.ORDER_NOT_OPEN, Code.REQUEST_NOT_OPEN, Code.DEADLINE_PASSED,

@@ -16,8 +16,8 @@ from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, extraction_pb2
 from abci_app.signing import signing_orders
-from abci_app.state.indexes import OPEN_REQUESTS, ORDER_REQUESTS, PRINCIPAL_ORDERS, VAULT_ORDERS
-from abci_app.state.records import COUNTERS, DECISIONS, ORDERS, REQUESTS, SIGNINGS
+from abci_app.state.indexes import OPEN_REQUESTS, ORDER_KEYS, PRINCIPAL_ORDERS, VAULT_ORDERS
+from abci_app.state.records import COUNTERS, DECISIONS, ORDERS, REQUEST_NUMBERS, REQUESTS, SIGNINGS
 
 
 def _validate(message: extraction_pb2.PlaceSigningOrder) -> None:
@@ -79,8 +79,8 @@ SPEC = MessageSpec(
     validate=_validate,
     execute=_execute,
     writes=(
-        ORDERS, REQUESTS, DECISIONS, COUNTERS, SIGNINGS, VAULT_ORDERS, PRINCIPAL_ORDERS,
-        ORDER_REQUESTS, OPEN_REQUESTS, *extractions.START_WRITES,
+        ORDERS, REQUESTS, REQUEST_NUMBERS, DECISIONS, COUNTERS, SIGNINGS, VAULT_ORDERS, PRINCIPAL_ORDERS,
+        ORDER_KEYS, OPEN_REQUESTS, *extractions.START_WRITES,
     ),
     codes=(
         Code.FIELD_INVALID, Code.BAD_SIGNING_ORDER, Code.BAD_POLICY, Code.BAD_RULE, Code.DUPLICATE,

@@ -9,13 +9,13 @@ from abci_app.authority.proofs import check_transport_form
 from abci_app.codes import Code
 from abci_app.crypto import ed25519, statements
 from abci_app.crypto.curve import G1
-from abci_app.custody import orders, policy
+from abci_app.custody import allowance, orders, policy
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.identities import documents
 from abci_app.pb.dta.v1 import custody_pb2, extraction_pb2, identity_pb2, tx_pb2
-from abci_app.state.indexes import DEADLINE_TIME, DUE, OPEN_EXTRACTIONS, OPEN_REQUESTS, ORDER_REQUESTS
+from abci_app.state.indexes import DEADLINE_TIME, DUE, OPEN_EXTRACTIONS, OPEN_REQUESTS, ORDER_KEYS
 from abci_app.state.records import (
     DECISIONS,
     EXTRACTION_ITEMS,
@@ -23,6 +23,7 @@ from abci_app.state.records import (
     EXTRACTIONS,
     IDENTITIES,
     ORDERS,
+    REQUEST_NUMBERS,
     REQUESTS,
     USED_POINTS,
 )
@@ -53,7 +54,9 @@ def _validate(message: tx_pb2.RequestSecret) -> None:
         raise Refusal(Code.BAD_CID, str(error)) from None
 
 
-def _check_beneficiary(context: Context, order: custody_pb2.OrderRecord, message: tx_pb2.RequestSecret) -> None:
+def _check_beneficiary(
+    context: Context, order: custody_pb2.OrderRecord, request: bytes, message: tx_pb2.RequestSecret
+) -> None:
     context.require(message.beneficiary == context.signer, Code.NOT_BENEFICIARY, "the beneficiary signs the request")
     if order.rule.identity:
         context.require(order.rule.identity == context.signer, Code.NOT_BENEFICIARY, context.signer.hex())
@@ -62,8 +65,7 @@ def _check_beneficiary(context: Context, order: custody_pb2.OrderRecord, message
         return
     principal = IDENTITIES.get(context.state, order.principal)
     active = principal.status == identity_pb2.IDENTITY_STATUS_ACTIVE and documents.valid_at(principal, context.time_s)
-    keys_digest = statements.request_answers_digest(message)
-    statement = statements.authorisation_statement(context.gid, order.id, message.beneficiary, keys_digest)
+    statement = statements.authorisation_statement(context.gid, request, message)
     authorised = active and ed25519.verify(principal.tx_key, statement, message.authorisation)
     context.require(authorised, Code.AUTHORISATION_INVALID, order.principal.hex())
 
@@ -71,15 +73,16 @@ def _check_beneficiary(context: Context, order: custody_pb2.OrderRecord, message
 def _execute(context: Context, message: tx_pb2.RequestSecret) -> bytes:
     order = orders.get_open(context, message.order)
     context.require(not orders.is_signing(order), Code.NOT_ALLOWED, "a signing order has its one request")
-    _check_beneficiary(context, order, message)
+    request_id = statements.request_id(context.gid, order.id, context.signer, message.nonce)
+    _check_beneficiary(context, order, request_id, message)
     context.require(order.status == custody_pb2.ORDER_STATUS_ACTIVE, Code.ORDER_NOT_ACTIVE, order.id.hex())
     named = len(message.key_digests) == len(order.fiduciaries) and bool(message.transport_key) == bool(order.authority)
     context.require(named, Code.BAD_REQUEST_KEYS)
     context.require(policy.in_force(order.policy, context.time_s), Code.POLICY_NOT_IN_FORCE)
     most = context.params.max_open_requests_per_order
     context.require(order.open_requests < most, Code.TOO_MANY, f"an order has at most {most} open requests")
-    request_id = statements.request_id(context.gid, order.id, context.signer, message.nonce)
     context.require(REQUESTS.find(context.state, request_id) is None, Code.DUPLICATE, request_id.hex())
+    allowance.require_room(context, order)
     if order.authority:
         item = Item(b"", context.signer, message.transport_key, message.possession)
         extractions.claim_transport(
@@ -103,14 +106,15 @@ SPEC = MessageSpec(
     validate=_validate,
     execute=_execute,
     writes=(
-        ORDERS, REQUESTS, DECISIONS, DUE, DEADLINE_TIME, ORDER_REQUESTS,
+        ORDERS, REQUESTS, REQUEST_NUMBERS, DECISIONS, DUE, DEADLINE_TIME, ORDER_KEYS,
         OPEN_REQUESTS, USED_POINTS, EXTRACTIONS, EXTRACTION_ITEMS, EXTRACTION_LOADS,
         OPEN_EXTRACTIONS,
     ),
     codes=(
         Code.FIELD_INVALID, Code.BAD_REQUEST_KEYS, Code.AUTHORISATION_INVALID, Code.BAD_CID, Code.UNKNOWN_ORDER,
         Code.ORDER_NOT_OPEN, Code.NOT_BENEFICIARY, Code.ORDER_NOT_ACTIVE, Code.POLICY_NOT_IN_FORCE, Code.TOO_MANY,
-        Code.DUPLICATE, Code.NOT_ALLOWED, *extractions.START_CODES, *extractions.CLAIM_CODES,
+        Code.DUPLICATE, Code.NOT_ALLOWED, Code.ORDER_REQUESTS_SPENT, Code.KEY_REQUESTS_SPENT,
+        *extractions.START_CODES, *extractions.CLAIM_CODES,
     ),
     events=(events.REQUEST_OF_ORDER, events.REQUEST, events.EXTRACTION),
 )  # fmt: skip

@@ -15,7 +15,7 @@ from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import extraction_pb2
 from abci_app.signing import signing_orders
 from abci_app.state.due import DueKind
-from abci_app.state.indexes import DEADLINE_TIME, DUE, OPEN_REQUESTS, VAULT_ORDERS
+from abci_app.state.indexes import DEADLINE_TIME, DUE, OPEN_REQUESTS, ORDER_ANSWERERS, VAULT_ORDERS
 from abci_app.state.records import COUNTERS, ORDERS, REQUESTS, SIGNINGS
 
 
@@ -47,7 +47,7 @@ SPEC = MessageSpec(
     due=lambda message: (DueKind.SUBMIT_UNBLINDED, message.request),
     writes=(
         *answers.WRITES, DUE, DEADLINE_TIME, ORDERS, REQUESTS, OPEN_REQUESTS, SIGNINGS,
-        VAULT_ORDERS, COUNTERS,
+        ORDER_ANSWERERS, VAULT_ORDERS, COUNTERS,
     ),
     codes=answers.CODES,
     events=(events.ORDER, events.REQUEST_OF_ORDER, events.REQUEST, events.SIGNATURE_SHARE, events.EXTRACTION),

@@ -60,6 +60,8 @@ def answered(context: Context, record: pb.ExtractionRecord) -> None:
     """A member's share of a signature was taken: an event, and the signature once it is complete."""
     request = REQUESTS.get(context.state, record.id)
     order = ORDERS.get(context.state, request.order)
+    orders.count_answer(context, order, record.threshold)
+    ORDERS.put(context.state, order, order.id)
     orders.emit_request(context, request, "answered", fiduciary=context.signer)
     context.emit("fiduciary", context.signer, "signature-share", request=request.id, order=order.id)
     if record.status != pb.EXTRACTION_STATUS_COMPLETED:

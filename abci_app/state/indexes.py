@@ -35,7 +35,14 @@ SEEN = _TABLE.index(
 VAULT_ORDERS = _TABLE.index(
     at("vault-orders/").id("vault", text="vault (or authority)").id("order"), one_for="an open order"
 )
-ORDER_REQUESTS = _TABLE.index(at("order-requests/").id("order").id("request"), one_for="a request")
+ORDER_KEYS = _TABLE.index(
+    at("order-keys/").id("order").id("Ed25519 key"),
+    value="u32 how many",
+    one_for="a key that signed requests of the order",
+)
+ORDER_ANSWERERS = _TABLE.index(
+    at("order-answerers/").id("order").id("fiduciary"), one_for="a fiduciary that answered a request of the order"
+)
 OPEN_REQUESTS = _TABLE.index(
     at("open-requests/").id("order").id("request"), one_for="a request that is not settled"
 )

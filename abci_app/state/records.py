@@ -124,6 +124,12 @@ REQUESTS = _TABLE.records(
     label="request {request}",
     written_by="requests, the sweep",
 )
+REQUEST_NUMBERS = _TABLE.values(
+    at("request-number/").id("order").u32("number"),
+    label="request number {number} of order {order}",
+    value="the id of the order's request of this number, from 1",
+    written_by="RequestSecret, PlaceSigningOrder",
+)
 DECISIONS = _TABLE.records(
     custody_pb2.DecisionRecord,
     at("decision/").id("request").id("party"),

@@ -246,9 +246,8 @@ class Moves:
             key_digests=digests,
         )  # fmt: skip
         if not order.rule.identity and self.rng.random() < 0.7:
-            statement = statements.authorisation_statement(
-                self.gid, id_, signer.identity, statements.request_keys_digest(digests)
-            )
+            request = statements.request_id(self.gid, id_, signer.identity, message.nonce)
+            statement = statements.authorisation_statement(self.gid, request, message)
             message.authorisation = self._by_id[order.principal].tx_key.sign(statement).signature
         return self._tx(signer, message, height)
 

@@ -25,6 +25,7 @@ from abci_app.state.records import (
     MEMBERS,
     ORDERS,
     PARTIALS,
+    REQUEST_NUMBERS,
     REQUESTS,
     SEEN_BUCKETS,
     VAULT_KEYS,
@@ -62,6 +63,7 @@ class Leaves:
         self.orders = _all(view, ORDERS)
         self.fulfilments = _all(view, FULFILMENTS)
         self.requests = _all(view, REQUESTS)
+        self.numbers = {key[len(REQUEST_NUMBERS.prefix) :]: value for key, value in view.scan(REQUEST_NUMBERS.prefix)}
         self.answers = _all(view, ANSWERS)
         self.members = {key: member.fiduciary for key, member in _all(view, MEMBERS).items()}
         self.extractions = _all(view, EXTRACTIONS)
@@ -80,14 +82,29 @@ def rebuild_index(leaves: Leaves) -> dict[bytes, bytes]:
         index[b"principal-orders/" + order.principal + id_] = b"\x01"
         if order.status in _OPEN_ORDER:
             _open_order(leaves, index, id_, order)
+    asked = Counter(request.order + request.requester_key for request in leaves.requests.values())
+    for who, count in asked.items():
+        index[b"order-keys/" + who] = u32(count)
+    for order_id, fiduciary, _ in _given(leaves):
+        index[b"order-answerers/" + order_id + fiduciary] = b"\x01"
     for id_, request in leaves.requests.items():
-        index[b"order-requests/" + request.order + id_] = b"\x01"
         if not request.settled_height:
             _open_request(leaves, index, id_, request)
     for id_, extraction in leaves.extractions.items():
         if extraction.status == extraction_pb2.EXTRACTION_STATUS_PENDING:
             _pending_extraction(leaves, index, id_, extraction)
     return index
+
+
+def _given(leaves: Leaves) -> list[tuple[bytes, bytes, int]]:
+    """(order, who answered a request of it, at which height) for each answer that was ever taken."""
+    found = [
+        (leaves.requests[key[:_ID]].order, key[_ID:], answer.height) for key, answer in leaves.answers.items()
+    ]
+    for key, partial in leaves.partials.items():
+        if key[:_ID] in leaves.requests and key[_ID : _ID + 4] == u32(0):
+            found.append((leaves.requests[key[:_ID]].order, key[-_ID:], partial.height))
+    return found
 
 
 def _pending_extraction(
@@ -185,6 +202,7 @@ def _wrong_counts(leaves: Leaves) -> list[str]:
         want("rejected", id_, order.rejected, rejected[id_])
         want("open_requests", id_, order.open_requests, waiting[id_])
         want("granted_requests", id_, order.granted_requests, granted[id_])
+    wrong += _wrong_order_counts(leaves)
     answers = Counter(key[:_ID] for key in leaves.answers)
     bad = Counter(key[:_ID] for key, answer in leaves.answers.items() if answer.reported_height)
     for id_, request in leaves.requests.items():
@@ -202,6 +220,35 @@ def _wrong_counts(leaves: Leaves) -> list[str]:
     pending.update(one.authority + one.holder for one in open_ones if one.holder)
     for id_ in {**leaves.loads, **pending}:
         want("open extractions", id_, leaves.loads[id_].open, pending[id_])
+    return wrong
+
+
+def _wrong_order_counts(leaves: Leaves) -> list[str]:
+    """What an order's record counts of its requests and answers, and their numbers."""
+    wrong, given, requests = [], _given(leaves), list(leaves.requests.values())
+    for id_, order in leaves.orders.items():
+        own = [request for request in requests if request.order == id_]
+        outcomes = Counter(request.status for request in own)
+        heights = [height for of, _, height in given if of == id_]
+        counted = pb.OrderRecord(
+            requests=len(own), completed_requests=outcomes[pb.REQUEST_STATUS_COMPLETED],
+            vetoed_requests=outcomes[pb.REQUEST_STATUS_VETOED],
+            expired_requests=outcomes[pb.REQUEST_STATUS_EXPIRED],
+            cancelled_requests=outcomes[pb.REQUEST_STATUS_CANCELLED],
+            answers=len(heights), answerers=len({who for of, who, _ in given if of == id_}),
+            first_answer_height=min(heights, default=0),
+        )  # fmt: skip
+        for field, _ in (*counted.ListFields(), *order.ListFields()):
+            if 28 <= field.number != 35 and getattr(order, field.name) != getattr(counted, field.name):
+                wrong.append(f"{field.name} of {id_.hex()} is {getattr(order, field.name)}")
+        numbers = {request.number: request.id for request in own}
+        if set(numbers) != set(range(1, len(own) + 1)):
+            wrong.append(f"the requests of {id_.hex()} are numbered {sorted(numbers)}")
+        for number, request_id in numbers.items():
+            if leaves.numbers.get(id_ + u32(number)) != request_id:
+                wrong.append(f"request number {number} of {id_.hex()} is another one")
+    if len(leaves.numbers) != len(requests):
+        wrong.append(f"{len(leaves.numbers)} numbers of {len(requests)} requests")
     return wrong
 
 

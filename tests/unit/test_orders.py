@@ -88,8 +88,8 @@ def test_an_open_beneficiary_needs_the_principals_authorisation(custody: Custody
     custody.chain.register(carol)
     message = custody.request_message(order, signer=carol)
     assert custody.chain.run(carol, message).code == Code.AUTHORISATION_INVALID
-    digest = statements.request_keys_digest(list(message.key_digests))
-    statement = statements.authorisation_statement(custody.chain.gid, order, carol.identity, digest)
+    asked = statements.request_id(custody.chain.gid, order, carol.identity, message.nonce)
+    statement = statements.authorisation_statement(custody.chain.gid, asked, message)
     message.authorisation = custody.principal.tx_key.sign(statement).signature
     result = custody.chain.run(carol, message)
     assert result.code == Code.OK

@@ -11,9 +11,11 @@ import test_transactions_table_identities as identities
 from abci_app.block import Changes
 from abci_app.codes import Code
 from abci_app.crypto import hpke, statements
+from abci_app.hashing import u32
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import tx_pb2
-from abci_app.state.records import IDENTITIES
+from abci_app.state.indexes import ORDER_KEYS
+from abci_app.state.records import IDENTITIES, ORDERS
 from tests.support.custody import SEALED, Custody, k_of, request_key, single
 from tests.support.table import Table, by_node, by_principal, check_consumed, ok
 from tests.support.world import fresh_custody, nonce, set_params
@@ -109,6 +111,24 @@ def one_request_too_many(custody: Custody) -> bytes:
     custody.request(order)
     set_params(custody.chain, max_open_requests_per_order=1)
     return custody.chain.tx(custody.beneficiary, custody.request_message(order, nonce("second")))
+
+
+@case(Code.ORDER_REQUESTS_SPENT)
+def a_request_that_the_order_s_receipt_might_not_hold(custody: Custody) -> bytes:
+    order = custody.place()
+    record = custody.order(order)
+    record.requests = record.expired_requests = (512 - 2 - 4 - 10) // 2 + 1  # so many fit beside one more of 10 acts
+    leaf = (ORDERS.key(order), record.SerializeToString(deterministic=True))
+    custody.chain.view.apply(Changes(leaves=(leaf,)))
+    return custody.chain.tx(custody.beneficiary, custody.request_message(order))
+
+
+@case(Code.KEY_REQUESTS_SPENT)
+def more_requests_of_one_key_than_half(custody: Custody) -> bytes:
+    order = custody.place()
+    entry = (ORDER_KEYS.key(order, bytes(custody.beneficiary.tx_key.verify_key)), u32(50))
+    custody.chain.view.apply(Changes(index=(entry,)))
+    return custody.chain.tx(custody.beneficiary, custody.request_message(order))
 
 
 @case(Code.NOT_NAMED)
@@ -290,8 +310,8 @@ def a_request_that_nobody_authorised(custody: Custody) -> bytes:
 def an_authorisation_of_a_principal_that_is_suspended(custody: Custody) -> bytes:
     order = custody.place(rule=pb.BeneficiaryRule())
     message = custody.request_message(order)
-    digest = statements.request_keys_digest(list(message.key_digests))
-    statement = statements.authorisation_statement(custody.chain.gid, order, message.beneficiary, digest)
+    asked = statements.request_id(custody.chain.gid, order, message.beneficiary, message.nonce)
+    statement = statements.authorisation_statement(custody.chain.gid, asked, message)
     message.authorisation = custody.principal.tx_key.sign(statement).signature
     ok(custody, by_principal(custody, tx_pb2.SuspendIdentity()))
     return custody.chain.tx(custody.beneficiary, message)
@@ -301,8 +321,8 @@ def an_authorisation_of_a_principal_that_is_suspended(custody: Custody) -> bytes
 def an_authorisation_of_a_principal_whose_document_ran_out(custody: Custody) -> bytes:
     order = custody.place(rule=pb.BeneficiaryRule())
     message = custody.request_message(order)
-    digest = statements.request_keys_digest(list(message.key_digests))
-    statement = statements.authorisation_statement(custody.chain.gid, order, message.beneficiary, digest)
+    asked = statements.request_id(custody.chain.gid, order, message.beneficiary, message.nonce)
+    statement = statements.authorisation_statement(custody.chain.gid, asked, message)
     message.authorisation = custody.principal.tx_key.sign(statement).signature
     record = IDENTITIES.get(custody.chain.view, custody.principal.identity)
     record.not_after_s = custody.chain.time_s

@@ -144,8 +144,8 @@ def authorise(session: Session, draft: Draft) -> Draft:
 
 
 def _authorisation(gid: bytes, message: tx_pb2.RequestSecret) -> bytes:
-    digest = statements.request_answers_digest(message)
-    return statements.authorisation_statement(gid, message.order, message.beneficiary, digest)
+    request = statements.request_id(gid, message.order, message.beneficiary, message.nonce)
+    return statements.authorisation_statement(gid, request, message)
 
 
 def submit(session: Session, opened: OpenRequest, *, allow_missing: int | None = None) -> RequestView:

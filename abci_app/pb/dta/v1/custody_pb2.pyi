@@ -153,7 +153,7 @@ class VaultKeyRecord(_message.Message):
     def __init__(self, key: _Optional[_Union[_identity_pb2.HpkeKey, _Mapping]] = ..., published_height: _Optional[int] = ..., published_tx: _Optional[bytes] = ..., erased_height: _Optional[int] = ..., erased_tx: _Optional[bytes] = ...) -> None: ...
 
 class OrderRecord(_message.Message):
-    __slots__ = ("id", "principal", "custodian", "vault", "fiduciaries", "threshold", "share_commitments", "key_commitment", "envelope_cid", "salt", "policy", "rule", "status", "fulfilled", "rejected", "expires_at_time_s", "expires_at_height", "placed_height", "placed_time_s", "placed_tx", "active_height", "ended_height", "ended_tx", "open_requests", "granted_requests", "authority", "identity")
+    __slots__ = ("id", "principal", "custodian", "vault", "fiduciaries", "threshold", "share_commitments", "key_commitment", "envelope_cid", "salt", "policy", "rule", "status", "fulfilled", "rejected", "expires_at_time_s", "expires_at_height", "placed_height", "placed_time_s", "placed_tx", "active_height", "ended_height", "ended_tx", "open_requests", "granted_requests", "authority", "identity", "requests", "completed_requests", "vetoed_requests", "expired_requests", "cancelled_requests", "answers", "answerers", "answer_threshold", "first_answer_height")
     ID_FIELD_NUMBER: _ClassVar[int]
     PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
     CUSTODIAN_FIELD_NUMBER: _ClassVar[int]
@@ -181,6 +181,15 @@ class OrderRecord(_message.Message):
     GRANTED_REQUESTS_FIELD_NUMBER: _ClassVar[int]
     AUTHORITY_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    COMPLETED_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    VETOED_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    EXPIRED_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    CANCELLED_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    ANSWERERS_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    FIRST_ANSWER_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     id: bytes
     principal: bytes
     custodian: str
@@ -208,7 +217,16 @@ class OrderRecord(_message.Message):
     granted_requests: int
     authority: bytes
     identity: bytes
-    def __init__(self, id: _Optional[bytes] = ..., principal: _Optional[bytes] = ..., custodian: _Optional[str] = ..., vault: _Optional[bytes] = ..., fiduciaries: _Optional[_Iterable[bytes]] = ..., threshold: _Optional[int] = ..., share_commitments: _Optional[_Iterable[bytes]] = ..., key_commitment: _Optional[bytes] = ..., envelope_cid: _Optional[str] = ..., salt: _Optional[bytes] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., rule: _Optional[_Union[BeneficiaryRule, _Mapping]] = ..., status: _Optional[_Union[OrderStatus, str]] = ..., fulfilled: _Optional[int] = ..., rejected: _Optional[int] = ..., expires_at_time_s: _Optional[int] = ..., expires_at_height: _Optional[int] = ..., placed_height: _Optional[int] = ..., placed_time_s: _Optional[int] = ..., placed_tx: _Optional[bytes] = ..., active_height: _Optional[int] = ..., ended_height: _Optional[int] = ..., ended_tx: _Optional[bytes] = ..., open_requests: _Optional[int] = ..., granted_requests: _Optional[int] = ..., authority: _Optional[bytes] = ..., identity: _Optional[bytes] = ...) -> None: ...
+    requests: int
+    completed_requests: int
+    vetoed_requests: int
+    expired_requests: int
+    cancelled_requests: int
+    answers: int
+    answerers: int
+    answer_threshold: int
+    first_answer_height: int
+    def __init__(self, id: _Optional[bytes] = ..., principal: _Optional[bytes] = ..., custodian: _Optional[str] = ..., vault: _Optional[bytes] = ..., fiduciaries: _Optional[_Iterable[bytes]] = ..., threshold: _Optional[int] = ..., share_commitments: _Optional[_Iterable[bytes]] = ..., key_commitment: _Optional[bytes] = ..., envelope_cid: _Optional[str] = ..., salt: _Optional[bytes] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., rule: _Optional[_Union[BeneficiaryRule, _Mapping]] = ..., status: _Optional[_Union[OrderStatus, str]] = ..., fulfilled: _Optional[int] = ..., rejected: _Optional[int] = ..., expires_at_time_s: _Optional[int] = ..., expires_at_height: _Optional[int] = ..., placed_height: _Optional[int] = ..., placed_time_s: _Optional[int] = ..., placed_tx: _Optional[bytes] = ..., active_height: _Optional[int] = ..., ended_height: _Optional[int] = ..., ended_tx: _Optional[bytes] = ..., open_requests: _Optional[int] = ..., granted_requests: _Optional[int] = ..., authority: _Optional[bytes] = ..., identity: _Optional[bytes] = ..., requests: _Optional[int] = ..., completed_requests: _Optional[int] = ..., vetoed_requests: _Optional[int] = ..., expired_requests: _Optional[int] = ..., cancelled_requests: _Optional[int] = ..., answers: _Optional[int] = ..., answerers: _Optional[int] = ..., answer_threshold: _Optional[int] = ..., first_answer_height: _Optional[int] = ...) -> None: ...
 
 class FulfilmentRecord(_message.Message):
     __slots__ = ("rejection", "height", "tx_hash")
@@ -221,7 +239,7 @@ class FulfilmentRecord(_message.Message):
     def __init__(self, rejection: _Optional[_Union[Rejection, str]] = ..., height: _Optional[int] = ..., tx_hash: _Optional[bytes] = ...) -> None: ...
 
 class RequestRecord(_message.Message):
-    __slots__ = ("id", "order", "beneficiary", "keys_cid", "key_digests", "content_digest", "status", "requested_height", "requested_time_s", "requested_tx", "deadline_time_s", "granted_height", "granted_tx", "release_time_s", "release_height", "answers", "bad_answers", "ended_height", "ended_tx", "settled_height", "transport_key")
+    __slots__ = ("id", "order", "beneficiary", "keys_cid", "key_digests", "content_digest", "status", "requested_height", "requested_time_s", "requested_tx", "deadline_time_s", "granted_height", "granted_tx", "release_time_s", "release_height", "answers", "bad_answers", "ended_height", "ended_tx", "settled_height", "transport_key", "number", "requester_key")
     ID_FIELD_NUMBER: _ClassVar[int]
     ORDER_FIELD_NUMBER: _ClassVar[int]
     BENEFICIARY_FIELD_NUMBER: _ClassVar[int]
@@ -243,6 +261,8 @@ class RequestRecord(_message.Message):
     ENDED_TX_FIELD_NUMBER: _ClassVar[int]
     SETTLED_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     TRANSPORT_KEY_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REQUESTER_KEY_FIELD_NUMBER: _ClassVar[int]
     id: bytes
     order: bytes
     beneficiary: bytes
@@ -264,7 +284,9 @@ class RequestRecord(_message.Message):
     ended_tx: bytes
     settled_height: int
     transport_key: bytes
-    def __init__(self, id: _Optional[bytes] = ..., order: _Optional[bytes] = ..., beneficiary: _Optional[bytes] = ..., keys_cid: _Optional[str] = ..., key_digests: _Optional[_Iterable[bytes]] = ..., content_digest: _Optional[bytes] = ..., status: _Optional[_Union[RequestStatus, str]] = ..., requested_height: _Optional[int] = ..., requested_time_s: _Optional[int] = ..., requested_tx: _Optional[bytes] = ..., deadline_time_s: _Optional[int] = ..., granted_height: _Optional[int] = ..., granted_tx: _Optional[bytes] = ..., release_time_s: _Optional[int] = ..., release_height: _Optional[int] = ..., answers: _Optional[int] = ..., bad_answers: _Optional[int] = ..., ended_height: _Optional[int] = ..., ended_tx: _Optional[bytes] = ..., settled_height: _Optional[int] = ..., transport_key: _Optional[bytes] = ...) -> None: ...
+    number: int
+    requester_key: bytes
+    def __init__(self, id: _Optional[bytes] = ..., order: _Optional[bytes] = ..., beneficiary: _Optional[bytes] = ..., keys_cid: _Optional[str] = ..., key_digests: _Optional[_Iterable[bytes]] = ..., content_digest: _Optional[bytes] = ..., status: _Optional[_Union[RequestStatus, str]] = ..., requested_height: _Optional[int] = ..., requested_time_s: _Optional[int] = ..., requested_tx: _Optional[bytes] = ..., deadline_time_s: _Optional[int] = ..., granted_height: _Optional[int] = ..., granted_tx: _Optional[bytes] = ..., release_time_s: _Optional[int] = ..., release_height: _Optional[int] = ..., answers: _Optional[int] = ..., bad_answers: _Optional[int] = ..., ended_height: _Optional[int] = ..., ended_tx: _Optional[bytes] = ..., settled_height: _Optional[int] = ..., transport_key: _Optional[bytes] = ..., number: _Optional[int] = ..., requester_key: _Optional[bytes] = ...) -> None: ...
 
 class DecisionRecord(_message.Message):
     __slots__ = ("veto", "height", "tx_hash")

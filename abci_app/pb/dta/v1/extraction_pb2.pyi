@@ -37,7 +37,7 @@ EXTRACTION_STATUS_EXPIRED: ExtractionStatus
 EXTRACTION_STATUS_CANCELLED: ExtractionStatus
 
 class ExtractionRecord(_message.Message):
-    __slots__ = ("id", "authority", "use", "items", "status", "epoch", "threshold", "answers", "requester", "subject", "opened_height", "opened_time_s", "opened_tx", "from_time_s", "from_height", "deadline_time_s", "ended_height", "ended_tx", "restarts", "suite", "holder")
+    __slots__ = ("id", "authority", "use", "items", "status", "epoch", "threshold", "answers", "requester", "subject", "opened_height", "opened_time_s", "opened_tx", "from_time_s", "from_height", "deadline_time_s", "ended_height", "ended_tx", "restarts", "suite", "holder", "answered_epochs")
     ID_FIELD_NUMBER: _ClassVar[int]
     AUTHORITY_FIELD_NUMBER: _ClassVar[int]
     USE_FIELD_NUMBER: _ClassVar[int]
@@ -59,6 +59,7 @@ class ExtractionRecord(_message.Message):
     RESTARTS_FIELD_NUMBER: _ClassVar[int]
     SUITE_FIELD_NUMBER: _ClassVar[int]
     HOLDER_FIELD_NUMBER: _ClassVar[int]
+    ANSWERED_EPOCHS_FIELD_NUMBER: _ClassVar[int]
     id: bytes
     authority: bytes
     use: Use
@@ -80,7 +81,8 @@ class ExtractionRecord(_message.Message):
     restarts: int
     suite: str
     holder: bytes
-    def __init__(self, id: _Optional[bytes] = ..., authority: _Optional[bytes] = ..., use: _Optional[_Union[Use, str]] = ..., items: _Optional[int] = ..., status: _Optional[_Union[ExtractionStatus, str]] = ..., epoch: _Optional[int] = ..., threshold: _Optional[int] = ..., answers: _Optional[int] = ..., requester: _Optional[bytes] = ..., subject: _Optional[bytes] = ..., opened_height: _Optional[int] = ..., opened_time_s: _Optional[int] = ..., opened_tx: _Optional[bytes] = ..., from_time_s: _Optional[int] = ..., from_height: _Optional[int] = ..., deadline_time_s: _Optional[int] = ..., ended_height: _Optional[int] = ..., ended_tx: _Optional[bytes] = ..., restarts: _Optional[int] = ..., suite: _Optional[str] = ..., holder: _Optional[bytes] = ...) -> None: ...
+    answered_epochs: int
+    def __init__(self, id: _Optional[bytes] = ..., authority: _Optional[bytes] = ..., use: _Optional[_Union[Use, str]] = ..., items: _Optional[int] = ..., status: _Optional[_Union[ExtractionStatus, str]] = ..., epoch: _Optional[int] = ..., threshold: _Optional[int] = ..., answers: _Optional[int] = ..., requester: _Optional[bytes] = ..., subject: _Optional[bytes] = ..., opened_height: _Optional[int] = ..., opened_time_s: _Optional[int] = ..., opened_tx: _Optional[bytes] = ..., from_time_s: _Optional[int] = ..., from_height: _Optional[int] = ..., deadline_time_s: _Optional[int] = ..., ended_height: _Optional[int] = ..., ended_tx: _Optional[bytes] = ..., restarts: _Optional[int] = ..., suite: _Optional[str] = ..., holder: _Optional[bytes] = ..., answered_epochs: _Optional[int] = ...) -> None: ...
 
 class ExtractionItem(_message.Message):
     __slots__ = ("base", "transport", "subject")
