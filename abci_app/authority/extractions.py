@@ -295,12 +295,13 @@ def restart(context: Context, authority: bytes) -> None:
         record = EXTRACTIONS.get(context.state, request)
         if record.epoch == epoch.epoch:
             continue
-        if record.answers:
-            record.answered_epochs += 1
-        if record.use in _OF_ORDERS and record.answered_epochs == limits.MAX_ANSWERED_EPOCHS:
+        answered = 1 if record.answers else 0
+        if record.use in _OF_ORDERS and record.answered_epochs + answered == limits.MAX_ANSWERED_EPOCHS:
             end(context, record, pb.EXTRACTION_STATUS_EXPIRED)
             continue
         _forget_due(context, record)
+        record.answered_epochs += answered
+        record.earlier_answers += record.answers
         record.epoch, record.threshold, record.answers = epoch.epoch, epoch.threshold, 0
         record.restarts += 1
         _make_due(context, record)

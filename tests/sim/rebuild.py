@@ -213,6 +213,9 @@ def _wrong_counts(leaves: Leaves) -> list[str]:
     given = Counter((key[:_ID], key[_ID + 4 : _ID + 8]) for key in leaves.partials if key[_ID : _ID + 4] == u32(0))
     for id_, extraction in leaves.extractions.items():
         want("partials", id_, extraction.answers, given[id_, u32(extraction.epoch)])
+        earlier = [count for (of, epoch), count in given.items() if of == id_ and epoch != u32(extraction.epoch)]
+        want("earlier answers", id_, extraction.earlier_answers, sum(earlier))
+        want("answered epochs", id_, extraction.answered_epochs, len(earlier))
     open_ones = [
         one for one in leaves.extractions.values() if one.status == extraction_pb2.EXTRACTION_STATUS_PENDING
     ]

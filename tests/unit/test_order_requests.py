@@ -130,7 +130,8 @@ def test_a_request_that_two_epochs_answered_does_not_start_again_in_a_third(cust
         assert answer(custody.chain, key, founders[0], request).code == Code.OK
         reshare(custody.chain, key, ids, 3)
     record = EXTRACTIONS.get(custody.chain.view, request)
-    assert (record.status, record.answered_epochs) == (extraction_pb2.EXTRACTION_STATUS_EXPIRED, 2)
+    assert (record.status, record.epoch) == (extraction_pb2.EXTRACTION_STATUS_EXPIRED, 3)
+    assert (record.answers, record.answered_epochs, record.earlier_answers) == (1, 1, 1)
     assert custody.order(order).answers == 2
     custody.chain.block(seconds=2 * 86_400)
     assert REQUESTS.get(custody.chain.view, request).status == pb.REQUEST_STATUS_EXPIRED
