@@ -111,6 +111,7 @@ class Code(IntEnum):
     PARAMS_REFUSED = 180
     PARAMS_STALE = 181
     BAD_UPGRADE = 182
+    NOTHING_SET_ASIDE = 183
     # 200..219: queries
     QUERY_UNKNOWN_PATH = 200
     QUERY_BEFORE_FIRST_BLOCK = 201
@@ -287,6 +288,7 @@ _ROWS: Final[dict[Code, tuple[str, bool, str]]] = {
     Code.PARAMS_REFUSED: ("the parameters are not acceptable", False, "see docs/spec/parameters.md for the bounds"),
     Code.PARAMS_STALE: ("other parameters are in force than those it was built on", False, "propose it on those"),
     Code.BAD_UPGRADE: ("the upgrade's height or version can't be", False, "a later height, and a version to come"),
+    Code.NOTHING_SET_ASIDE: ("nothing was set aside", False, "there is nothing to try again"),
     Code.QUERY_UNKNOWN_PATH: ("no such query path", False, "use /store or /app/height"),
     Code.QUERY_BEFORE_FIRST_BLOCK: ("there is no block yet", True, "wait for block 1"),
     Code.QUERY_HEIGHT_PRUNED: ("state of that height is not kept (or not there yet)", False, "ask for a recent height"),

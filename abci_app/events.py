@@ -57,6 +57,13 @@ MISBEHAVED = _emitted(
     "fiduciary", "misbehaved",
     attributes="`evidence` (1 duplicate vote, 2 light client attack), `height`", source="CometBFT's evidence",
 )  # fmt: skip
+MISBEHAVIOUR_UNRECORDED = _emitted(
+    "fiduciary", "misbehaved-unrecorded", attributes="`error`", source="the same, where recording it failed"
+)
+SET_ASIDE = _emitted(
+    "upkeep", "set-aside",
+    attributes="`of` (the kind in `set-aside/`), `error`", source="a deadline or a step that failed, a defect of ours",
+)  # fmt: skip
 VOTED = _emitted("fiduciary", "voted", attributes="`proposal`", source="Propose, Vote")
 ADMITTED = _emitted(
     "fiduciary", "admitted", attributes="`key`, `power`", source="the end of the block that admits it"

@@ -49,7 +49,7 @@ def parse_app_state(app_state: bytes) -> params_pb2.GenesisState:
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # Protobuf's JSON has two spellings of each name: max_sweep and maxSweep.
+    # Protobuf's JSON has two spellings of each name: max_upkeep_cost and maxUpkeepCost.
     if len(dict.fromkeys(name.replace("_", "").lower() for name, _ in pairs)) != len(pairs):
         raise ValueError("a name stands twice in one object")
     return dict(pairs)

@@ -24,7 +24,7 @@ _BOUNDS: Final[dict[str, tuple[int, int, int]]] = {
     "max_block_cost": (4_000_000, MIN_BLOCK_COST, 1_000_000_000),
     "max_txs_per_identity": (1_000, 1, 1_000_000),
     "max_registrations": (50, 1, 1_000),
-    "max_sweep": (200, 1, 10_000),
+    "max_upkeep_cost": (500_000, 1, 1_000_000_000),
     "max_envelope_bytes": (limits.MAX_ENVELOPE_BYTES, 65_536, limits.MAX_ENVELOPE_BYTES),
     "max_open_orders_per_identity": (100_000, 1, 100_000_000),
     "max_open_vaults_per_identity": (100, 1, 10_000),

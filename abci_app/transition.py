@@ -9,9 +9,10 @@ the process, for a code would fork the chain. So does :class:`UpgradeNeeded`, be
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from abci_app import admission, end_of_block, replay, signed
-from abci_app.block import Block, BlockResult, Time, TxResult
+from abci_app.block import Block, BlockResult, Misbehaviour, Time, TxResult
 from abci_app.codes import Code
 from abci_app.crypto import statements
 from abci_app.crypto.ed25519 import SignatureMemo
@@ -198,10 +199,16 @@ def _record_misbehaviour(context: Context, block: Block) -> None:
         owner = context.state.get(VALIDATOR_ADDRESSES.prefix + evidence.address)
         if owner is None:
             continue
-        record = records.FIDUCIARIES.get(context.state, owner)
-        record.misbehaviour_count += 1
-        records.FIDUCIARIES.put(context.state, record, owner)
-        context.emit("fiduciary", owner, "misbehaved", evidence=evidence.kind, height=evidence.height)
+        error = guard.failure_of(context, partial(_count_misbehaviour, context, owner, evidence))
+        if error is not None:
+            context.emit("fiduciary", owner, "misbehaved-unrecorded", error=type(error).__name__)
+
+
+def _count_misbehaviour(context: Context, owner: bytes, evidence: Misbehaviour) -> None:
+    record = records.FIDUCIARIES.get(context.state, owner)
+    record.misbehaviour_count += 1
+    records.FIDUCIARIES.put(context.state, record, owner)
+    context.emit("fiduciary", owner, "misbehaved", evidence=evidence.kind, height=evidence.height)
 
 
 def _refused(refusal: Refusal, cost: int) -> TxResult:

@@ -13,12 +13,9 @@ from abci_app.execution.context import Context
 from abci_app.pb.dta.v1 import extraction_pb2 as pb
 from abci_app.state import due
 from abci_app.state.due import DueKind
-from abci_app.state.indexes import OPEN_EXTRACTIONS
-from abci_app.state.records import EXTRACTION_ITEMS, EXTRACTION_LOADS, EXTRACTIONS, PARTIALS
+from abci_app.state.records import EXTRACTION_ITEMS, EXTRACTIONS, PARTIALS
 
-WRITES: Final = (
-    EXTRACTIONS, EXTRACTION_LOADS, OPEN_EXTRACTIONS, PARTIALS,
-)  # fmt: skip
+WRITES: Final = (*extractions.END_WRITES, PARTIALS)
 """What :func:`submit` writes besides ``due/`` and ``deadline-time/``."""
 
 CODES: Final = (
@@ -42,7 +39,9 @@ def submit(
     context.require(context.time_s < record.deadline_time_s, Code.DEADLINE_PASSED, request.hex())
     released = context.time_s >= record.from_time_s and context.height >= record.from_height
     context.require(released, Code.NOT_RELEASED_YET, request.hex())
-    context.require(epoch == record.epoch, Code.WRONG_EPOCH, f"{epoch}, {record.epoch} is in force")
+    context.require(epoch == record.epoch, Code.WRONG_EPOCH, f"{epoch}, it is asked of {record.epoch}")
+    in_force = extractions.is_of_epoch_in_force(context.state, record)
+    context.require(in_force, Code.WRONG_EPOCH, f"{epoch} is not in force any more")
     member = epochs.member_of(context.state, record.authority, record.epoch, context.signer)
     if member is None:
         raise Refusal(Code.NOT_A_MEMBER, context.signer.hex())

@@ -264,6 +264,17 @@ def fail(context: Context, ceremony: pb.CeremonyRecord, failure: pb.Failure) -> 
     put(context.state, ceremony)
 
 
+def drop(context: Context, ceremony: pb.CeremonyRecord) -> None:
+    """End an attempt that can't even be failed: its status, and what says that it is under way. No other follows."""
+    OPEN_CEREMONIES.delete(context.state, ceremony.id)
+    ceremony.phase, ceremony.failure = pb.CEREMONY_PHASE_FAILED, pb.FAILURE_BROKEN
+    ceremony.ended_height = context.height
+    put(context.state, ceremony)
+    authority = AUTHORITIES.get(context.state, ceremony.authority)
+    authority.ceremony, authority.last_ceremony = b"", ceremony.id
+    AUTHORITIES.put(context.state, authority, authority.id)
+
+
 def _next_plan(
     context: Context,
     authority: pb.AuthorityRecord,

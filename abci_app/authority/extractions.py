@@ -25,7 +25,7 @@ from abci_app.pb.dta.v1 import extraction_pb2 as pb
 from abci_app.state import due
 from abci_app.state.deadlines import DeadlineKind
 from abci_app.state.due import DueKind
-from abci_app.state.indexes import DEADLINE_TIME, DUE, OPEN_EXTRACTIONS
+from abci_app.state.indexes import DEADLINE_TIME, DUE, OPEN_EXTRACTIONS, RESTARTS
 from abci_app.state.records import (
     AUTHORITIES,
     BLS_KEY_OWNERS,
@@ -34,6 +34,7 @@ from abci_app.state.records import (
     EXTRACTIONS,
     USED_POINTS,
 )
+from abci_app.state.view import StateView
 
 PURPOSE: Final[Mapping[int, authority_pb2.Purpose]] = complete(pb.Use, {
     pb.USE_CLIENT: authority_pb2.PURPOSE_MFA,
@@ -127,7 +128,7 @@ def open_request(
     )  # fmt: skip
 
 
-END_WRITES: Final = (EXTRACTIONS, EXTRACTION_LOADS, OPEN_EXTRACTIONS)
+END_WRITES: Final = (EXTRACTIONS, EXTRACTION_LOADS, OPEN_EXTRACTIONS, RESTARTS)
 """What :func:`cancel` writes besides ``due/`` and ``deadline-time/``."""
 
 START_WRITES: Final = (
@@ -259,6 +260,8 @@ def end(context: Context, record: pb.ExtractionRecord, to: pb.ExtractionStatus) 
     record.ended_tx = context.tx_hash
     _forget_due(context, record)
     OPEN_EXTRACTIONS.delete(context.state, record.authority, record.id)
+    if RESTARTS.exists(context.state, record.id):
+        RESTARTS.delete(context.state, record.id)
     if record.use not in _OF_ORDERS:
         DEADLINE_TIME.delete(context.state, record.deadline_time_s, DeadlineKind.EXTRACTION, record.id)
     _unload(context, record.authority, b"")
@@ -266,6 +269,11 @@ def end(context: Context, record: pb.ExtractionRecord, to: pb.ExtractionStatus) 
         _unload(context, record.authority, record.holder)
     EXTRACTIONS.put(context.state, record, record.id)
     emit(context, record, pb.ExtractionStatus.Name(to).removeprefix("EXTRACTION_STATUS_").lower())
+
+
+def deadlines(record: pb.ExtractionRecord) -> list[bytes]:
+    """The index entry by which the sweep finds when a pending request of a realm ends; those of orders have none."""
+    return [DEADLINE_TIME.key(record.deadline_time_s, DeadlineKind.EXTRACTION, record.id)]
 
 
 def expire(context: Context, request: bytes) -> None:
@@ -280,33 +288,37 @@ def cancel(context: Context, request: bytes) -> None:
         end(context, record, pb.EXTRACTION_STATUS_CANCELLED)
 
 
-def restart(context: Context, authority: bytes) -> None:
-    """Another epoch of ``authority`` took over: its pending requests start again, owed by the new members.
+def restart(context: Context, request: bytes) -> None:
+    """Another epoch took over: the pending request starts again in it, owed by the new members.
 
-    Partials count for the epoch that they were made in only. An order's request that was answered in
-    ``MAX_ANSWERED_EPOCHS`` epochs does not start again: a receipt of the order shows all its answers. Call it once the
-    authority's record names the epoch.
+    Partials count for the epoch that they were made in only; until it starts again none are taken
+    (:func:`is_of_epoch_in_force`). An order's request that was answered in ``MAX_ANSWERED_EPOCHS`` epochs does not
+    start again: a receipt of the order shows all its answers.
     """
-    found = epochs.current(context.state, authority)
-    if found is None:
+    RESTARTS.delete(context.state, request)
+    record = EXTRACTIONS.get(context.state, request)
+    found = epochs.current(context.state, record.authority)
+    if found is None or record.status != pb.EXTRACTION_STATUS_PENDING:
         return
     _, epoch = found
-    for _, request in list(OPEN_EXTRACTIONS.entries(context.state, authority)):
-        record = EXTRACTIONS.get(context.state, request)
-        if record.epoch == epoch.epoch:
-            continue
-        answered = 1 if record.answers else 0
-        if record.use in _OF_ORDERS and record.answered_epochs + answered == limits.MAX_ANSWERED_EPOCHS:
-            end(context, record, pb.EXTRACTION_STATUS_EXPIRED)
-            continue
-        _forget_due(context, record)
-        record.answered_epochs += answered
-        record.earlier_answers += record.answers
-        record.epoch, record.threshold, record.answers = epoch.epoch, epoch.threshold, 0
-        record.restarts += 1
-        _make_due(context, record)
-        EXTRACTIONS.put(context.state, record, record.id)
-        emit(context, record, "restarted")
+    answered = 1 if record.answers else 0
+    if record.use in _OF_ORDERS and record.answered_epochs + answered == limits.MAX_ANSWERED_EPOCHS:
+        end(context, record, pb.EXTRACTION_STATUS_EXPIRED)
+        return
+    _forget_due(context, record)
+    record.answered_epochs += answered
+    record.earlier_answers += record.answers
+    record.epoch, record.threshold, record.answers = epoch.epoch, epoch.threshold, 0
+    record.restarts += 1
+    _make_due(context, record)
+    EXTRACTIONS.put(context.state, record, record.id)
+    emit(context, record, "restarted")
+
+
+def is_of_epoch_in_force(view: StateView, record: pb.ExtractionRecord) -> bool:
+    """Whether the request is asked of the members of the epoch in force: not so while it waits to start again."""
+    authority = AUTHORITIES.read(view, record.authority)
+    return authority is not None and authority.epoch == record.epoch
 
 
 def emit(context: Context, record: pb.ExtractionRecord, action: str, **attributes: bytes | int | str) -> None:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
-from abci_app.authority import ceremonies, epochs, extractions, finalise, parties, record, rules
-from abci_app.execution import guard
+from abci_app.authority import ceremonies, epochs, finalise, parties, record, restarts, rules
+from abci_app.execution import guard, upkeep
 from abci_app.execution.context import Context
 from abci_app.execution.transitions import complete
 from abci_app.identities import documents
@@ -19,30 +19,71 @@ from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.state import due
 from abci_app.state.due import DueKind
 from abci_app.state.indexes import OPEN_CEREMONIES, REFRESH
-from abci_app.state.records import AUTHORITIES, CEREMONIES, EPOCHS, MEMBERS
+from abci_app.state.records import AUTHORITIES, CEREMONIES, CURSORS, EPOCHS, MEMBERS
 
-MAX_REFRESHES_BEGUN: Final = 16
-"""In one block."""
+# About the microseconds of a ceremony's step: while it waits, and for each party where a phase ends.
+WAITING_COST: Final = 60
+END_COST: Final = 150
 
 
 def advance(context: Context) -> None:
-    """Take every ceremony that is under way one block further."""
-    for (id_,) in list(OPEN_CEREMONIES.entries(context.state)):
+    """Take the ceremonies that are under way one block further, within the budget, from where the last block ended."""
+    after = CURSORS.find(context.state, upkeep.Queue.CEREMONIES) or b""
+    under_way = [ceremony for (ceremony,) in OPEN_CEREMONIES.entries(context.state)]
+    waiting = sorted(under_way, key=lambda ceremony: (ceremony <= after, ceremony))
+    first, last = True, b""
+    for id_ in waiting:
         ceremony = CEREMONIES.get(context.state, id_)
-        if ceremony.phase_height < context.height:
-            _guarded(context, ceremony)
+        if ceremony.phase_height >= context.height:
+            continue
+        if not upkeep.affords(context, _cost(context, ceremony), first=first):
+            CURSORS.put(context.state, last, upkeep.Queue.CEREMONIES)
+            return
+        first, last = False, id_
+        _guarded(context, id_)
+    if after:
+        CURSORS.delete(context.state, upkeep.Queue.CEREMONIES)
+
+
+def _cost(context: Context, ceremony: pb.CeremonyRecord) -> int:
+    """About the microseconds of its step in this block: little while it waits, and what a phase's end takes."""
+    done, wanted = {
+        pb.CEREMONY_PHASE_CONSENT: (ceremony.candidates_consented + ceremony.declined, ceremony.candidates),
+        pb.CEREMONY_PHASE_ACCEPT: (ceremony.accepted, ceremony.candidates),
+        pb.CEREMONY_PHASE_DEAL: (ceremony.dealt, ceremony.dealers),
+        pb.CEREMONY_PHASE_DISPUTE: (ceremony.disputed, ceremony.members),
+        pb.CEREMONY_PHASE_CONFIRM: (ceremony.confirmed, ceremony.needed),
+    }[ceremony.phase]
+    if done < wanted and context.height < ceremony.deadline_height:
+        return WAITING_COST
+    cost = END_COST * ceremony.parties
+    if ceremony.phase == pb.CEREMONY_PHASE_DISPUTE:
+        cost += finalise.cost(ceremony)
+    elif ceremony.phase == pb.CEREMONY_PHASE_CONFIRM:
+        cost += restarts.note_cost(context, ceremony.authority)
+    return cost
 
 
 def begin_refreshes(context: Context) -> None:
-    """Begin the refreshes that are scheduled for this height, so many in a block; the others wait for the next."""
+    """Begin the refreshes that are scheduled for this height, within the budget; the others wait for the next."""
     under_way = sum(1 for _ in OPEN_CEREMONIES.entries(context.state))
-    room = min(MAX_REFRESHES_BEGUN, context.params.max_open_ceremonies - under_way)
+    room = context.params.max_open_ceremonies - under_way
     if room <= 0:
         return
-    for height, authority in list(REFRESH.entries(context.state, limit=room)):
+    first = True
+    for height, id_ in list(REFRESH.entries(context.state, limit=room)):
         if height > context.height:
             break
-        begin_refresh(context, AUTHORITIES.get(context.state, authority))
+        authority = AUTHORITIES.get(context.state, id_)
+        if authority.refresh_height != height:
+            REFRESH.delete(context.state, height, id_)  # set aside, then overtaken by another ceremony, and put back
+            continue
+        members = EPOCHS.get(context.state, id_, authority.epoch).members
+        if not upkeep.affords(context, END_COST * members, first=first):
+            break
+        first = False
+        entry = REFRESH.key(height, id_)
+        upkeep.run_or_set_aside(context, upkeep.Aside.REFRESH, id_, entry, partial(begin_refresh, context, authority))
 
 
 def begin_refresh(context: Context, authority: pb.AuthorityRecord) -> pb.CeremonyRecord:
@@ -54,14 +95,20 @@ def begin_refresh(context: Context, authority: pb.AuthorityRecord) -> pb.Ceremon
     return ceremonies.begin(context, authority, plan)
 
 
-def _guarded(context: Context, ceremony: pb.CeremonyRecord) -> None:
-    """One ceremony's step. An ordinary exception is the same on every node: it fails this ceremony alone."""
-    if guard.failure_of(context, partial(_step, context, ceremony)) is not None:
-        broken = CEREMONIES.get(context.state, ceremony.id)
-        ceremonies.fail(context, broken, pb.FAILURE_BROKEN)
+def _guarded(context: Context, id_: bytes) -> None:
+    """One ceremony's step. An ordinary exception is the same on every node: it fails this ceremony alone, for good.
+
+    Where failing it fails too, only that it has ended is written.
+    """
+    if guard.failure_of(context, partial(_step, context, id_)) is None:
+        return
+    broken = partial(ceremonies.fail, context, CEREMONIES.get(context.state, id_), pb.FAILURE_BROKEN)
+    if guard.failure_of(context, broken) is not None:
+        ceremonies.drop(context, CEREMONIES.get(context.state, id_))
 
 
-def _step(context: Context, ceremony: pb.CeremonyRecord) -> None:
+def _step(context: Context, id_: bytes) -> None:
+    ceremony = CEREMONIES.get(context.state, id_)
     if ceremony.phase != pb.CEREMONY_PHASE_CONSENT:
         # In hashed state: so CometBFT makes the next block at once, and an idle chain goes through its phases.
         ceremony.blocks += 1
@@ -226,7 +273,7 @@ def _take_over(context: Context, authority: pb.AuthorityRecord, ceremony: pb.Cer
     authority.public_key_g1 = ceremony.public_key_g1
     authority.public_key_g2 = ceremony.public_key_g2
     AUTHORITIES.put(context.state, authority, authority.id)
-    extractions.restart(context, authority.id)
+    restarts.note(context, authority.id)
     action = "active" if ceremony.kind == pb.CEREMONY_KIND_KEY else "reshared"
     context.emit("authority", authority.id, action, epoch=ceremony.epoch, ceremony=ceremony.id)
 

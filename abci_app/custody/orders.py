@@ -91,20 +91,31 @@ def end(context: Context, order: pb.OrderRecord, to: pb.OrderStatus, action: str
     emit(context, order, action)
 
 
+def deadlines(order: pb.OrderRecord) -> list[bytes]:
+    """The index entries by which the sweep finds when an open order expires."""
+    found = []
+    if order.expires_at_time_s:
+        found.append(DEADLINE_TIME.key(order.expires_at_time_s, DeadlineKind.ORDER, order.id))
+    if order.expires_at_height:
+        found.append(DEADLINE_HEIGHT.key(order.expires_at_height + 1, DeadlineKind.ORDER, order.id))
+    return found
+
+
+def request_deadlines(request: pb.RequestRecord) -> list[bytes]:
+    """The same for a request that is not settled."""
+    return [DEADLINE_TIME.key(request.deadline_time_s, DeadlineKind.REQUEST, request.id)]
+
+
 def remember_deadlines(context: Context, order: pb.OrderRecord) -> None:
     """Index when the order expires, for the sweep."""
-    if order.expires_at_time_s:
-        DEADLINE_TIME.put(context.state, order.expires_at_time_s, DeadlineKind.ORDER, order.id)
-    if order.expires_at_height:
-        DEADLINE_HEIGHT.put(context.state, order.expires_at_height + 1, DeadlineKind.ORDER, order.id)
+    for entry in deadlines(order):
+        context.state.index_put(entry)
 
 
 def forget_deadlines(context: Context, order: pb.OrderRecord) -> None:
     """The order ended: nothing of it is left to sweep."""
-    if order.expires_at_time_s:
-        DEADLINE_TIME.delete(context.state, order.expires_at_time_s, DeadlineKind.ORDER, order.id)
-    if order.expires_at_height:
-        DEADLINE_HEIGHT.delete(context.state, order.expires_at_height + 1, DeadlineKind.ORDER, order.id)
+    for entry in deadlines(order):
+        context.state.index_delete(entry)
 
 
 def record_expired(context: Context, order_id: bytes) -> None:

@@ -53,6 +53,13 @@ def record_due(context: Context, vault_id: bytes) -> None:
         DEADLINE_HEIGHT.put(context.state, vault.closes_at_height, DeadlineKind.VAULT, vault.id)
 
 
+def deadlines(vault: pb.VaultRecord) -> list[bytes]:
+    """The index entry by which the sweep finds when a closing vault is closed: by time first, then by height."""
+    if vault.waits_for_height:
+        return [DEADLINE_HEIGHT.key(vault.closes_at_height, DeadlineKind.VAULT, vault.id)]
+    return [DEADLINE_TIME.key(vault.closes_at_time_s, DeadlineKind.VAULT, vault.id)]
+
+
 def remember_deadline(context: Context, vault: pb.VaultRecord) -> None:
     """Index when the closing delay ends. It wants time *and* height: by time first, then by height."""
     DEADLINE_TIME.put(context.state, vault.closes_at_time_s, DeadlineKind.VAULT, vault.id)

@@ -27,7 +27,8 @@ class Action(Generic[M]):
     be), and ``execute`` begins by calling it again, for state may have changed. ``execute`` runs at the end of the
     block in which the proposal passed, with ``tx_hash`` the deciding vote's and ``signer`` the proposer. What either
     refuses is rolled back; the refusal's code becomes the proposal's ``failure_code``. ``note`` adds to a new
-    proposal's record what voters should know. ``codes`` are those that ``validate`` and ``check`` may refuse with.
+    proposal's record what voters should know. ``urgent``: it is executed first, outside a block's budget for upkeep, in
+    which others cost about ``cost`` microseconds. ``codes`` are those that ``validate`` and ``check`` may refuse with.
     """
 
     field: str
@@ -37,4 +38,6 @@ class Action(Generic[M]):
     execute: Callable[[Context, M], None]
     codes: tuple[Code, ...]
     changes_validators: bool = False
+    urgent: bool = False
+    cost: int = 2_000
     note: Callable[[Context, M, pb.ProposalRecord], None] = _no_note

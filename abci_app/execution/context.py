@@ -22,6 +22,7 @@ class BlockScratch:
     """
 
     cost: int = 0
+    upkeep_cost: int = 0
     txs_of: dict[bytes, int] = field(default_factory=dict)
     registrations: list[bytes] = field(default_factory=list)
     """Those that succeeded: each one's sponsor, empty where it registered itself."""

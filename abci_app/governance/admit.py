@@ -60,4 +60,5 @@ ACTION = Action(
         Code.VALIDATOR_CHANGE_TOO_LARGE,
     ),
     changes_validators=True,
+    urgent=True,
 )  # fmt: skip

@@ -45,5 +45,6 @@ ACTION = Action(
     validate=_validate,
     check=_check,
     execute=_execute,
+    urgent=True,
     codes=(Code.FIELD_INVALID, Code.PARAMS_STALE, Code.PARAMS_REFUSED),
 )

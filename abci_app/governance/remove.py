@@ -95,5 +95,6 @@ ACTION = Action(
         Code.VALIDATOR_CHANGE_TOO_LARGE,
     ),
     changes_validators=True,
+    urgent=True,
     note=_note,
 )  # fmt: skip

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from abci_app import limits
 from abci_app.codes import Code
 from abci_app.errors import Refusal
+from abci_app.execution import guard, upkeep
 from abci_app.execution.action import Action
 from abci_app.execution.context import Context
 from abci_app.pb.dta.v1 import governance_pb2, params_pb2
@@ -50,6 +53,7 @@ def begin_if_due(context: Context) -> None:
     changed.CopyFrom(records.params(context.state))
     changed.protocol_version = plan.protocol_version
     PARAMS.put(context.state, changed)
+    guard.failure_of(context, partial(upkeep.retry_all, context))  # whatever becomes of that, the upgrade begins
     context.emit("upgrade", context.gid, "begins", height=plan.height, version=plan.protocol_version)
 
 
@@ -59,5 +63,6 @@ ACTION = Action(
     validate=_validate,
     check=_check,
     execute=_execute,
+    urgent=True,
     codes=(Code.FIELD_INVALID, Code.BAD_UPGRADE),
 )

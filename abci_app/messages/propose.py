@@ -37,6 +37,7 @@ def _execute(context: Context, message: governance_pb2.Propose) -> bytes:
         id=proposal_id, proposer=context.signer, action=message.action,
         content_digest=statements.action_digest(context.gid, proposal_id, message.action),
         status=governance_pb2.PROPOSAL_STATUS_OPEN, deadline_time_s=context.time_s + context.params.proposal_ttl_s,
+        deadline_height=proposals.deadline_height(context),
         proposed_height=context.height, proposed_time_s=context.time_s, proposed_tx=context.tx_hash,
     )  # fmt: skip
     action.note(context, proposed, record)

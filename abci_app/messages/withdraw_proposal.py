@@ -8,7 +8,7 @@ from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.governance import proposals
 from abci_app.pb.dta.v1 import governance_pb2
-from abci_app.state.indexes import DEADLINE_TIME, OPEN_PROPOSALS
+from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, OPEN_PROPOSALS
 from abci_app.state.records import PROPOSALS
 
 
@@ -27,7 +27,7 @@ SPEC = MessageSpec(
     cost=lambda _: 200,
     validate=lambda message: need_bytes(message.proposal, limits.ID_BYTES, "proposal"),
     execute=_execute,
-    writes=(PROPOSALS, OPEN_PROPOSALS, DEADLINE_TIME),
+    writes=(PROPOSALS, OPEN_PROPOSALS, DEADLINE_TIME, DEADLINE_HEIGHT),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_PROPOSAL, Code.PROPOSAL_NOT_OPEN, Code.DEADLINE_PASSED, Code.NOT_PROPOSER,
     ),

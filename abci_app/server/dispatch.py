@@ -18,7 +18,7 @@ from typing import Any, NoReturn, Protocol
 
 from google.protobuf.message import DecodeError
 
-from abci_app.errors import StateBroken, UpgradeNeeded
+from abci_app.execution import guard
 from abci_app.pb.dta.abci.v1 import abci_pb2 as pb
 from abci_app.server.connection import Log, Replies
 from abci_app.server.framing import encode_varint, frame
@@ -26,7 +26,7 @@ from abci_app.server.framing import encode_varint, frame
 CODESPACE = "dta"
 # Turning one of the first three into an answer would make this node's result depend on its memory, its stack or its
 # disk, and so fork it from the others; the last two say that this binary must not go on.
-FATAL: tuple[type[Exception], ...] = (MemoryError, RecursionError, OSError, StateBroken, UpgradeNeeded)
+FATAL: tuple[type[Exception], ...] = guard.FATAL
 THREADED = frozenset({"query"})
 # A fault is reported once a place: whoever finds one must not be able to fill the log with it.
 MAX_REPORTED_FAULTS = 256

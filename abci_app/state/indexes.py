@@ -25,7 +25,8 @@ DEADLINE_TIME = _TABLE.index(
 )
 DEADLINE_HEIGHT = _TABLE.index(
     at("deadline-height/").u64("height").u8("kind").id("subject"),
-    one_for="an open order with an expiry height (the height after it); a closing vault that waits for its height",
+    one_for="an open order with an expiry height (the height after it); a closing vault that waits for its height;"
+    " a proposal that waits for its height",
 )
 SEEN = _TABLE.index(
     at("seen/").u64("expiry height").id("replay key"),
@@ -64,6 +65,10 @@ FIDUCIARY_CEREMONIES = _TABLE.index(
 )
 REFRESH = _TABLE.index(
     at("refresh/").u64("height").id("authority"), one_for="an authority's next scheduled refresh"
+)
+RESTARTS = _TABLE.index(
+    at("restarts/").id("request"),
+    one_for="a pending extraction request of an epoch that is not in force any more: it starts again",
 )
 OPEN_EXTRACTIONS = _TABLE.index(
     at("open-extractions/").id("authority").id("request"), one_for="an extraction request that is pending"

@@ -83,6 +83,21 @@ VALIDATOR_CHANGES = _TABLE.records(
     written_by="RotateValidatorKey, admission, removal",
 )
 
+# --- what a block does besides its transactions ----------------------------------------------------------------
+CURSORS = _TABLE.values(
+    at("cursor/").u8("queue"),
+    label="where queue {queue} goes on",
+    value="id of the item after which the queue goes on in the next block; absent: from its beginning",
+    written_by="the end of a block",
+)
+SET_ASIDE = _TABLE.records(
+    governance_pb2.SetAside,
+    at("set-aside/").u8("kind").id("subject"),
+    label="item {subject} of kind {kind} that was set aside",
+    note="a deadline or a step that failed, until it is tried again",
+    written_by="the sweep, the end of a block",
+)
+
 # --- vaults, orders, requests ---------------------------------------------------------------------------------
 COUNTERS = _TABLE.records(
     custody_pb2.CounterRecord,

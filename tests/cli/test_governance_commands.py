@@ -98,9 +98,10 @@ def test_the_commands_do_what_their_transcript_says(world: ServedWorld, dta: Ope
 
 
 def test_programs_get_one_json_value_with_all_of_it(world: ServedWorld, dta: Operators) -> None:
-    made = dta.json("alice", "governance", "propose", "params", "--set", "max_sweep=7", "--set", "registration=open")
+    settings = ["--set", "max_upkeep_cost=7", "--set", "registration=open"]
+    made = dta.json("alice", "governance", "propose", "params", *settings)
     assert (made["status"], made["proposes"], made["votes"], made["power_for"]) == ("open", "change-params", 1, 10)
-    assert made["action"]["params"]["max_sweep"] == 7
+    assert made["action"]["params"]["max_upkeep_cost"] == 7
     assert made["action"]["params"]["registration"] == "registration_open"
     shown = dta.json("alice", "governance", "show", made["proposal"])
     assert {one["vote"] for one in shown["votes_cast"]} <= {"for", None}

@@ -126,28 +126,28 @@ def test_one_is_removed_once_there_is_room_and_answers_what_it_owes(net: Network
 
 def test_parameters_change_by_vote(net: Network, people: People) -> None:
     del people
-    settings = ["--set", "max_sweep=150", "--set", "request_ttl_s=500"]
+    settings = ["--set", "max_upkeep_cost=150", "--set", "request_ttl_s=500"]
     proposal = governance(net, 1, "propose", "params", *settings)["proposal"]
     said = net.dta(["governance", "show", proposal], home=net.home(0)).stdout.decode()
-    assert "200 -> 150" in said
+    assert "500000 -> 150" in said
     governance(net, 0, "vote", proposal)
     assert governance(net, 2, "vote", proposal)["status"] == "executed"
     refused = net.dta(
-        ["--json", "governance", "propose", "params", "--set", "max_sweep=0"], home=net.home(1), accept=(3,)
+        ["--json", "governance", "propose", "params", "--set", "max_upkeep_cost=0"], home=net.home(1), accept=(3,)
     )
     error = json.loads(refused.stdout)["error"]
     assert "PARAMS_REFUSED" in error["message"]
-    assert "max_sweep" in error["message"]
+    assert "max_upkeep_cost" in error["message"]
 
 
 def test_a_proposal_that_a_third_is_against_is_rejected_and_one_can_be_withdrawn(net: Network) -> None:
-    proposal = governance(net, 0, "propose", "params", "--set", "max_sweep=1")["proposal"]
+    proposal = governance(net, 0, "propose", "params", "--set", "max_upkeep_cost=1")["proposal"]
     assert governance(net, 1, "vote", proposal, "--against")["status"] == "open"
     rejected = governance(net, 2, "vote", proposal, "--against")
     assert (rejected["status"], rejected["power_against"]) == ("rejected", 20)
     late = net.dta(["--json", "governance", "vote", proposal], home=net.home(FIFTH), accept=(3,))
     assert "PROPOSAL_NOT_OPEN" in json.loads(late.stdout)["error"]["message"]
-    other = governance(net, 0, "propose", "params", "--set", "max_sweep=2")["proposal"]
+    other = governance(net, 0, "propose", "params", "--set", "max_upkeep_cost=2")["proposal"]
     assert governance(net, 0, "withdraw", other)["status"] == "withdrawn"
     assert governance(net, 0, "list")["proposals"] == []
 

@@ -41,7 +41,7 @@ class Life(RuleBasedStateMachine):
         self.custody = copy.deepcopy(busy_custody()[0])
         self.chain = self.custody.chain
         set_params(
-            self.chain, request_ttl_s=100, close_vault_delay_s=50, close_vault_delay_blocks=2, max_sweep=3,
+            self.chain, request_ttl_s=100, close_vault_delay_s=50, close_vault_delay_blocks=2, max_upkeep_cost=3,
             max_open_requests_per_order=3,
         )  # fmt: skip
         self.approver = self.chain.founders[3]

@@ -127,7 +127,9 @@ def rebuild(view: StateView) -> dict[bytes, bytes]:
     for key, value in view.scan(b"proposal/"):
         record, id_ = governance_pb2.ProposalRecord.FromString(value), key[len(b"proposal/") :]
         if record.status == governance_pb2.PROPOSAL_STATUS_OPEN:
-            index[b"deadline-time/" + record.deadline_time_s.to_bytes(8, "big") + b"\x0a" + id_] = b"\x01"
+            by_time = b"deadline-time/" + record.deadline_time_s.to_bytes(8, "big")
+            by_height = b"deadline-height/" + (record.deadline_height + 1).to_bytes(8, "big")
+            index[(by_height if record.waits_for_height else by_time) + b"\x0a" + id_] = b"\x01"
         elif record.status == governance_pb2.PROPOSAL_STATUS_PASSED:
             index[b"waiting-proposals/" + record.passed_height.to_bytes(8, "big") + id_] = b"\x01"
         else:

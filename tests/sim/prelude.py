@@ -40,7 +40,7 @@ def variant_params(variant: int) -> params_pb2.Params:
     params.proposal_ttl_s = 60
     params.validator_change_window_blocks = 4
     if variant == 1:
-        params.max_sweep = 2
+        params.max_upkeep_cost = 2_000
         params.max_open_requests_per_order = 2
         params.max_txs_per_identity = 3
         params.max_open_orders_per_identity = 4

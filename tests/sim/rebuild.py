@@ -18,6 +18,7 @@ from abci_app.state.collection import Records
 from abci_app.state.indexes import SEEN
 from abci_app.state.records import (
     ANSWERS,
+    AUTHORITIES,
     COUNTERS,
     EXTRACTION_LOADS,
     EXTRACTIONS,
@@ -28,6 +29,7 @@ from abci_app.state.records import (
     REQUEST_NUMBERS,
     REQUESTS,
     SEEN_BUCKETS,
+    SET_ASIDE,
     VAULT_KEYS,
     VAULTS,
 )
@@ -70,6 +72,7 @@ class Leaves:
         self.partials = _all(view, PARTIALS)
         self.loads = _all(view, EXTRACTION_LOADS)
         self.counters = _all(view, COUNTERS)
+        self.epochs = {one.id: one.epoch for one in AUTHORITIES.all(view)}
 
 
 def rebuild_index(leaves: Leaves) -> dict[bytes, bytes]:
@@ -93,7 +96,8 @@ def rebuild_index(leaves: Leaves) -> dict[bytes, bytes]:
     for id_, extraction in leaves.extractions.items():
         if extraction.status == extraction_pb2.EXTRACTION_STATUS_PENDING:
             _pending_extraction(leaves, index, id_, extraction)
-    return index
+    aside = [one.entry for one in SET_ASIDE.all(leaves.view)]
+    return {key: value for key, value in index.items() if key not in aside}
 
 
 def _given(leaves: Leaves) -> list[tuple[bytes, bytes, int]]:
@@ -111,6 +115,8 @@ def _pending_extraction(
     leaves: Leaves, index: dict[bytes, bytes], id_: bytes, record: extraction_pb2.ExtractionRecord
 ) -> None:
     index[b"open-extractions/" + record.authority + id_] = b"\x01"
+    if record.epoch != leaves.epochs[record.authority]:
+        index[b"restarts/" + id_] = b"\x01"
     of_order = record.use in (extraction_pb2.USE_CUSTODY, extraction_pb2.USE_SIGN)
     if not of_order:
         index[b"deadline-time/" + u64(record.deadline_time_s) + EXTRACTION + id_] = b"\x01"

@@ -316,7 +316,7 @@ def test_nothing_of_one_chain_counts_on_another_of_the_same_id(world: Consortium
 
 def _other_params() -> params_pb2.Params:
     changed = default_params()
-    changed.max_sweep += 1  # anything in genesis makes another gid
+    changed.max_upkeep_cost += 1  # anything in genesis makes another gid
     return changed
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from abci_app.authority import extractions, proofs
+from abci_app.authority import extractions, proofs, restarts
 from abci_app.block import Changes, Time, TxResult
 from abci_app.crypto import scalars
 from abci_app.crypto.curve import G1, G2, ORDER
@@ -139,13 +139,18 @@ def install_new(
 
 
 def reshare(chain: Chain, dealt: Dealt, fiduciaries: Sequence[bytes], threshold: int) -> None:
-    """The key moves to these members in a new epoch, its public key unchanged; what is pending starts again."""
+    """The key moves to these members in a new epoch, its public key unchanged; what is pending starts again.
+
+    As far as a block's budget for upkeep goes: the rest at the ends of those that follow.
+    """
     dealt.old.append(dealt.shares)
     dealt.epoch, dealt.threshold = dealt.epoch + 1, threshold
     dealt.shares = _split(dealt.secret, threshold, fiduciaries, ("epoch", dealt.id, dealt.epoch))
     state = Overlay(chain.view)
     state.apply(Changes(leaves=tuple(sorted(dealt.leaves().items()))))
-    extractions.restart(context_over(state, chain.gid, chain.height, chain.time_s), dealt.id)
+    context = context_over(state, chain.gid, chain.height, chain.time_s)
+    restarts.note(context, dealt.id)
+    restarts.start_again(context)
     chain.view.apply(state.changes())
 
 

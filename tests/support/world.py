@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from functools import cache
 
+import pytest
 from google.protobuf.message import Message
 from nacl.signing import SigningKey
 
@@ -25,6 +26,11 @@ def _made(fiduciaries: int) -> Custody:
 def fresh_custody(fiduciaries: int = 4) -> Custody:
     """A copy of a world with a principal, a beneficiary and an open vault: registrations are slow, copies are not."""
     return copy.deepcopy(_made(fiduciaries))
+
+
+def without_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No deadline is recorded until it is undone: as in a block whose budget others have used up."""
+    monkeypatch.setattr("abci_app.transition.sweep", lambda _: None)
 
 
 def set_params(chain: Chain, **changes: int) -> None:

@@ -40,7 +40,7 @@ def blocks(world: VotingWorld, count: int) -> None:
 
 def test_operators_propose_look_and_vote(world: VotingWorld) -> None:
     ledger, founders = world.ledger(), world.founders
-    action = governance.changed_params(ledger, {"max_sweep": 7})
+    action = governance.changed_params(ledger, {"max_upkeep_cost": 7})
     proposed = governance.propose(ledger, world.signer(0), action)
     assert proposed.record.status == pb.PROPOSAL_STATUS_OPEN
     id_ = proposed.record.id
@@ -52,14 +52,14 @@ def test_operators_propose_look_and_vote(world: VotingWorld) -> None:
     governance.vote(ledger, world.signer(2), id_, against=False)
     done = governance.vote(ledger, world.signer(3), id_, against=False)
     assert done.record.status == pb.PROPOSAL_STATUS_EXECUTED
-    assert ledger.params().max_sweep == 7
+    assert ledger.params().max_upkeep_cost == 7
 
 
 def test_proposals_are_found_by_the_index_and_read_by_proof_the_newest_first(world: VotingWorld) -> None:
     ledger = world.ledger()
     made = [
-        governance.propose(ledger, world.signer(0), governance.changed_params(ledger, {"max_sweep": number})).record.id
-        for number in (7, 8)
+        governance.propose(ledger, world.signer(0), governance.changed_params(ledger, change)).record.id
+        for change in ({"max_upkeep_cost": 7}, {"max_upkeep_cost": 8})
     ]
     assert [record.id for record in governance.search(ledger)] == made[::-1]
     assert governance.withdraw(ledger, world.signer(0), made[0]).record.status == pb.PROPOSAL_STATUS_WITHDRAWN
@@ -70,13 +70,13 @@ def test_what_can_not_be_is_said_with_its_code(world: VotingWorld) -> None:
     with pytest.raises(NotFound):
         governance.vote(ledger, world.signer(0), bytes(32), against=False)
     with pytest.raises(RefusedByLedger) as refused:
-        governance.propose(ledger, world.signer(0), governance.changed_params(ledger, {"max_sweep": 0}))
+        governance.propose(ledger, world.signer(0), governance.changed_params(ledger, {"max_upkeep_cost": 0}))
     assert refused.value.code == Code.PARAMS_REFUSED
-    assert "max_sweep" in refused.value.message
+    assert "max_upkeep_cost" in refused.value.message
     with pytest.raises(UsageError, match="parameters in force"):
-        governance.changed_params(ledger, {"max_sweep": ledger.params().max_sweep})
+        governance.changed_params(ledger, {"max_upkeep_cost": ledger.params().max_upkeep_cost})
     with pytest.raises(UsageError, match="can't be"):
-        governance.changed_params(ledger, {"max_sweep": 2**40})
+        governance.changed_params(ledger, {"max_upkeep_cost": 2**64})
 
 
 def test_a_removal_lists_the_orders_that_it_leaves_below_their_threshold(world: VotingWorld) -> None:

@@ -39,7 +39,7 @@ from tests.support.ceremonies import Consortium, consortium
 from tests.support.chain import Chain
 from tests.support.custody import single
 from tests.support.transcript import Partial, Transcript, leaks
-from tests.support.world import set_params
+from tests.support.world import without_sweep
 
 SECRET = SecretBytes(b"the treasure is under the oak")
 
@@ -225,8 +225,10 @@ def test_a_hook_answers_what_is_granted_by_the_state_of_now_and_no_more(safe: Sa
     assert REQUESTS.get(safe.chain.view, request).status == custody_pb2.REQUEST_STATUS_EXPIRED
 
 
-def test_a_hook_answers_no_order_that_expired_though_the_sweep_is_behind(safe: Safe) -> None:
-    set_params(safe.chain, max_sweep=0)
+def test_a_hook_answers_no_order_that_expired_though_the_sweep_is_behind(
+    safe: Safe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_sweep(monkeypatch)
     order, _ = safe.place(safe.chain.time_s + 100)
     request, _ = safe.ask(order)
     founder = safe.chain.founders[0]

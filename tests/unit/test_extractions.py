@@ -41,7 +41,7 @@ from tests.support.authority import (
     spoilt,
 )
 from tests.support.chain import Chain
-from tests.support.world import only_consumed, set_params
+from tests.support.world import only_consumed, set_params, without_sweep
 
 TTL_S = 100
 
@@ -248,13 +248,15 @@ def test_who_holds_no_share_or_answers_by_the_wrong_message_is_refused(world: Wo
     assert world.send(0, message) == Code.UNKNOWN_EXTRACTION
 
 
-def test_a_request_expires_by_block_time_before_the_sweep_says_so(world: World) -> None:
+def test_a_request_expires_by_block_time_before_the_sweep_says_so(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     message = world.message(0)
-    set_params(world.chain, max_sweep=0)
+    without_sweep(monkeypatch)
     world.chain.block(seconds=TTL_S)
     assert world.send(0, message) == Code.DEADLINE_PASSED
     assert world.record.status == pb.EXTRACTION_STATUS_PENDING
-    set_params(world.chain, max_sweep=10)
+    monkeypatch.undo()
     world.chain.block()
     assert world.record.status == pb.EXTRACTION_STATUS_EXPIRED
     assert owed(world, DueKind.SUBMIT_PARTIALS) == []

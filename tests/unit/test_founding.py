@@ -136,15 +136,17 @@ def test_founders_who_disagree_on_the_pace_are_told(four: Consortium) -> None:
         drafts.make_draft(CHAIN_ID, TIME_S, four.draft.params, [four.cards[0], hasty])
 
 
-@pytest.mark.parametrize("setting", ["nonsense=1", "registration=maybe", "max_sweep", "max_sweep=-1", "custodians=1"])
+@pytest.mark.parametrize(
+    "setting", ["nonsense=1", "registration=maybe", "max_upkeep_cost", "max_upkeep_cost=-1", "custodians=1"]
+)
 def test_a_parameter_that_is_none_is_refused(setting: str) -> None:
     with pytest.raises(UsageError):
         drafts.params_with([setting])
 
 
 def test_a_parameter_out_of_bounds_is_refused(four: Consortium) -> None:
-    with pytest.raises(UsageError, match="max_sweep"):
-        drafts.make_draft(CHAIN_ID, TIME_S, drafts.params_with(["max_sweep=0"]), four.cards)
+    with pytest.raises(UsageError, match="max_upkeep_cost"):
+        drafts.make_draft(CHAIN_ID, TIME_S, drafts.params_with(["max_upkeep_cost=0"]), four.cards)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +207,7 @@ def test_an_edited_genesis_is_refused(one: Consortium) -> None:
         ("genesis_time", "2026-01-01T00:00:00Z"),
         ("app_hash", "00"),
         ("consensus_params", {**value["consensus_params"], "block": {"max_bytes": "1", "max_gas": "-1"}}),
-        ("app_state", {**value["app_state"], "params": {**value["app_state"]["params"], "maxSweep": 7}}),
+        ("app_state", {**value["app_state"], "params": {**value["app_state"]["params"], "maxUpkeepCost": 7}}),
         ("initial_height", "2"),
     ]
     for field, changed in edits:

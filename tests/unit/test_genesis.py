@@ -71,21 +71,21 @@ def test_what_names_the_chain_is_in_its_id_and_so_in_every_proof(change: Callabl
 
 
 def test_changing_a_parameter_breaks_the_founders_proofs() -> None:
-    assert refused(with_state(lambda s: s["params"].update(maxSweep=199))) == "fiduciaries[0]"
+    assert refused(with_state(lambda s: s["params"].update(maxTxBytes=40_000))) == "fiduciaries[0]"
 
 
 TRICKS: dict[str, Callable[[bytes], bytes]] = {
     "a name twice": lambda text: text.replace(b'{"params":', b'{"params": {}, "params":', 1),
-    "a name deep inside twice": lambda text: text.replace(b'"maxSweep":', b'"maxSweep": 1, "maxSweep":', 1),
-    "two spellings of one name": lambda text: text.replace(b'"maxSweep":', b'"max_sweep": 1, "maxSweep":', 1),
+    "a name deep inside twice": lambda text: text.replace(b'"maxTxBytes":', b'"maxTxBytes": 1, "maxTxBytes":', 1),
+    "two spellings of one name": lambda text: text.replace(b'"maxTxBytes":', b'"max_tx_bytes": 1, "maxTxBytes":', 1),
     "an unknown name": lambda text: text.replace(b'{"params":', b'{"more": 1, "params":', 1),
-    "a fraction": lambda text: text.replace(b'"maxSweep": 200', b'"maxSweep": 200.0', 1),
-    "an exponent": lambda text: text.replace(b'"maxSweep": 200', b'"maxSweep": 2e2', 1),
-    "not a number": lambda text: text.replace(b'"maxSweep": 200', b'"maxSweep": NaN', 1),
-    "infinity": lambda text: text.replace(b'"maxSweep": 200', b'"maxSweep": Infinity', 1),
-    "true": lambda text: text.replace(b'"maxSweep": 200', b'"maxSweep": true', 1),
-    "a number below nothing": lambda text: text.replace(b'"maxSweep": 200', b'"maxSweep": -1', 1),
-    "more than fits": lambda text: text.replace(b'"maxSweep": 200', b'"maxSweep": 4294967296', 1),
+    "a fraction": lambda text: text.replace(b'"maxTxBytes": 65536', b'"maxTxBytes": 65536.0', 1),
+    "an exponent": lambda text: text.replace(b'"maxTxBytes": 65536', b'"maxTxBytes": 6e4', 1),
+    "not a number": lambda text: text.replace(b'"maxTxBytes": 65536', b'"maxTxBytes": NaN', 1),
+    "infinity": lambda text: text.replace(b'"maxTxBytes": 65536', b'"maxTxBytes": Infinity', 1),
+    "true": lambda text: text.replace(b'"maxTxBytes": 65536', b'"maxTxBytes": true', 1),
+    "a number below nothing": lambda text: text.replace(b'"maxTxBytes": 65536', b'"maxTxBytes": -1', 1),
+    "more than fits": lambda text: text.replace(b'"maxTxBytes": 65536', b'"maxTxBytes": 4294967296', 1),
     "a list": lambda _: b"[]",
     "null": lambda _: b"null",
     "a string": lambda _: b'"params"',
@@ -95,7 +95,7 @@ TRICKS: dict[str, Callable[[bytes], bytes]] = {
     "null in the place of an object": lambda text: text.replace(b'"params": {', b'"params": null, "x": {', 1),
     "nesting without end": lambda _: b'{"a":' * 100_000,
     "half a character": lambda text: text.replace(b'"fiduciaries": [', b'"fiduciaries": ["\\ud800",', 1),
-    "thousands of digits": lambda text: text.replace(b'"maxSweep": 200', b'"maxSweep": ' + b"9" * 5_000, 1),
+    "thousands of digits": lambda text: text.replace(b'"maxTxBytes": 65536', b'"maxTxBytes": ' + b"9" * 5_000, 1),
 }
 
 
@@ -119,7 +119,7 @@ def test_a_chain_id_is_plain(chain_id: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("maxTxBytes", 1), ("maxBlockCost", MIN_BLOCK_COST - 1), ("maxSweep", 0), ("maxExpiryBlocks", 1_000_000),
+    [("maxTxBytes", 1), ("maxBlockCost", MIN_BLOCK_COST - 1), ("maxUpkeepCost", 0), ("maxExpiryBlocks", 1_000_000),
      ("protocolVersion", 2), ("registration", 0),
      ("custodians", []), ("custodians", [{"name": "B", "contributionBytes": 32, "verifier": 1}])],
 )  # fmt: skip

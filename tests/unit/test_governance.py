@@ -9,11 +9,11 @@ from abci_app.block import ValidatorUpdate
 from abci_app.codes import Code
 from abci_app.crypto import statements
 from abci_app.execution.context import Context
-from abci_app.governance import actions, proposals
+from abci_app.governance import actions, proposals, upgrade
 from abci_app.pb.dta.v1 import governance_pb2 as pb
 from abci_app.pb.dta.v1 import identity_pb2, tx_pb2
 from abci_app.state import records
-from abci_app.state.indexes import DEADLINE_TIME, OPEN_PROPOSALS
+from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, OPEN_PROPOSALS
 from abci_app.state.records import FIDUCIARIES, IDENTITIES, UPGRADES, VALIDATOR_CHANGES
 from tests.support import governance
 from tests.support.actors import Actor
@@ -63,7 +63,7 @@ def test_three_of_four_admit_a_fifth_in_the_block_of_the_third_vote(chain: Chain
 def test_exactly_two_thirds_do_not_pass() -> None:
     chain = Chain(3)
     one, two, three = chain.founders
-    proposal = propose(chain, one, governance.change_params(chain, max_sweep=7))
+    proposal = propose(chain, one, governance.change_params(chain, max_upkeep_cost=7))
     vote(chain, two, proposal)
     assert status(chain, proposal) == pb.PROPOSAL_STATUS_OPEN
     vote(chain, three, proposal)
@@ -72,23 +72,23 @@ def test_exactly_two_thirds_do_not_pass() -> None:
 
 def test_a_single_fiduciary_decides_by_proposing() -> None:
     chain = Chain(1)
-    proposal = propose(chain, chain.founders[0], governance.change_params(chain, max_sweep=7))
+    proposal = propose(chain, chain.founders[0], governance.change_params(chain, max_upkeep_cost=7))
     assert status(chain, proposal) == pb.PROPOSAL_STATUS_EXECUTED
 
 
 def test_a_third_against_rejects_at_once(chain: Chain) -> None:
-    proposal = propose(chain, chain.founders[0], governance.change_params(chain, max_sweep=7))
+    proposal = propose(chain, chain.founders[0], governance.change_params(chain, max_upkeep_cost=7))
     vote(chain, chain.founders[1], proposal, against=True)
     assert status(chain, proposal) == pb.PROPOSAL_STATUS_OPEN
     vote(chain, chain.founders[2], proposal, against=True)
     made = record(chain, proposal)
     assert (made.status, made.power_against) == (pb.PROPOSAL_STATUS_REJECTED, 20)
-    assert records.params(chain.view).max_sweep != 7
+    assert records.params(chain.view).max_upkeep_cost != 7
 
 
 def test_votes_in_one_block_are_counted_together(chain: Chain) -> None:
     one, two, three, four = chain.founders
-    message = proposing(governance.change_params(chain, max_sweep=7))
+    message = proposing(governance.change_params(chain, max_upkeep_cost=7))
     proposal = statements.proposal_id(chain.gid, one.identity, message.nonce)
     digest = statements.action_digest(chain.gid, proposal, message.action)
     result = chain.block(
@@ -100,7 +100,7 @@ def test_votes_in_one_block_are_counted_together(chain: Chain) -> None:
 
 
 def test_a_suspended_fiduciary_keeps_its_power_and_its_vote_does_not_count(chain: Chain) -> None:
-    proposal = propose(chain, chain.founders[0], governance.change_params(chain, max_sweep=7))
+    proposal = propose(chain, chain.founders[0], governance.change_params(chain, max_upkeep_cost=7))
     assert chain.run(chain.founders[0], tx_pb2.SuspendIdentity()).code == Code.OK
     for voter in chain.founders[1:3]:
         vote(chain, voter, proposal)
@@ -112,7 +112,7 @@ def test_a_suspended_fiduciary_keeps_its_power_and_its_vote_does_not_count(chain
 
 def test_a_rotation_makes_a_suspended_ones_vote_count_again(chain: Chain) -> None:
     one, two, three = chain.founders[:3]
-    proposal = propose(chain, one, governance.change_params(chain, max_sweep=7))
+    proposal = propose(chain, one, governance.change_params(chain, max_upkeep_cost=7))
     assert chain.run(one, tx_pb2.SuspendIdentity()).code == Code.OK
     vote(chain, two, proposal)
     one.previous_cid = IDENTITIES.get(chain.view, one.identity).document_cid
@@ -124,7 +124,7 @@ def test_a_rotation_makes_a_suspended_ones_vote_count_again(chain: Chain) -> Non
 
 def test_a_removed_fiduciarys_vote_does_not_count_and_its_power_is_gone(chain: Chain) -> None:
     one, two, _, four = chain.founders
-    proposal = propose(chain, four, governance.change_params(chain, max_sweep=7))
+    proposal = propose(chain, four, governance.change_params(chain, max_upkeep_cost=7))
     pass_(chain, remove(four))
     vote(chain, one, proposal)
     vote(chain, two, proposal)
@@ -133,7 +133,7 @@ def test_a_removed_fiduciarys_vote_does_not_count_and_its_power_is_gone(chain: C
 
 
 def test_an_admitted_one_votes_on_what_was_open_before(chain: Chain, fifth: Actor) -> None:
-    proposal = propose(chain, chain.founders[0], governance.change_params(chain, max_sweep=7))
+    proposal = propose(chain, chain.founders[0], governance.change_params(chain, max_upkeep_cost=7))
     pass_(chain, admit(chain, fifth), "admission")
     for voter in (chain.founders[1], chain.founders[2]):
         vote(chain, voter, proposal)
@@ -146,18 +146,27 @@ def test_an_admitted_one_votes_on_what_was_open_before(chain: Chain, fifth: Acto
 
 
 def test_a_proposal_expires_at_its_deadline_by_the_sweep(chain: Chain) -> None:
-    proposal = propose(chain, chain.founders[0], governance.change_params(chain, max_sweep=7))
+    proposal = propose(chain, chain.founders[0], governance.change_params(chain, max_upkeep_cost=7))
+    made = record(chain, proposal)
+    assert made.deadline_height == made.proposed_height + 2 * len(chain.founders) + 10
     chain.block(seconds=records.params(chain.view).proposal_ttl_s)
+    while chain.height < made.deadline_height:
+        assert status(chain, proposal) == pb.PROPOSAL_STATUS_OPEN
+        chain.block()
+    chain.block()
     made = record(chain, proposal)
     assert (made.status, made.ended_height) == (pb.PROPOSAL_STATUS_EXPIRED, chain.height)
+    assert not DEADLINE_HEIGHT.has_any(chain.view)
     assert not OPEN_PROPOSALS.has_any(chain.view)
     assert not DEADLINE_TIME.has_any(chain.view)
 
 
 def test_a_vote_at_the_deadline_is_too_late_though_nothing_swept_it(chain: Chain) -> None:
     for n in range(3):
-        propose(chain, chain.founders[0], governance.change_params(chain, max_sweep=7 + n), tag=n)
-    set_params(chain, max_sweep=1)
+        propose(chain, chain.founders[0], governance.change_params(chain, max_upkeep_cost=7 + n), tag=n)
+    for _ in range(30):
+        chain.block()
+    set_params(chain, max_upkeep_cost=1)
     ids = [id_ for _, id_ in OPEN_PROPOSALS.entries(chain.view)]
     digests = [record(chain, id_).content_digest for id_ in ids]
     votes = [
@@ -171,7 +180,7 @@ def test_a_vote_at_the_deadline_is_too_late_though_nothing_swept_it(chain: Chain
 
 def test_its_proposer_withdraws_it_and_no_other(chain: Chain) -> None:
     one, two = chain.founders[:2]
-    proposal = propose(chain, one, governance.change_params(chain, max_sweep=7))
+    proposal = propose(chain, one, governance.change_params(chain, max_upkeep_cost=7))
     assert code_of(chain, two, pb.WithdrawProposal(proposal=proposal)) == Code.NOT_PROPOSER
     result = chain.run(one, pb.WithdrawProposal(proposal=proposal))
     assert result.code == Code.OK
@@ -183,22 +192,22 @@ def test_its_proposer_withdraws_it_and_no_other(chain: Chain) -> None:
 
 def test_what_is_withdrawn_in_the_block_of_the_last_vote_is_not_executed(chain: Chain) -> None:
     one, two, three = chain.founders[:3]
-    proposal = propose(chain, one, governance.change_params(chain, max_sweep=7))
+    proposal = propose(chain, one, governance.change_params(chain, max_upkeep_cost=7))
     vote(chain, two, proposal)
     digest = record(chain, proposal).content_digest
     last = chain.tx(three, pb.Vote(proposal=proposal, content_digest=digest))
     result = chain.block(last, chain.tx(one, pb.WithdrawProposal(proposal=proposal)))
     assert [tx.code for tx in result.tx_results] == [Code.OK, Code.OK]
     assert status(chain, proposal) == pb.PROPOSAL_STATUS_WITHDRAWN
-    assert records.params(chain.view).max_sweep != 7
+    assert records.params(chain.view).max_upkeep_cost != 7
 
 
 def test_only_so_many_are_open_and_an_ended_one_makes_room(chain: Chain) -> None:
     set_params(chain, max_open_proposals=2)
     one = chain.founders[0]
-    first = propose(chain, one, governance.change_params(chain, max_sweep=7), tag=1)
-    propose(chain, one, governance.change_params(chain, max_sweep=8), tag=2)
-    third = proposing(governance.change_params(chain, max_sweep=9))
+    first = propose(chain, one, governance.change_params(chain, max_upkeep_cost=7), tag=1)
+    propose(chain, one, governance.change_params(chain, max_upkeep_cost=8), tag=2)
+    third = proposing(governance.change_params(chain, max_upkeep_cost=9))
     assert code_of(chain, one, third) == Code.TOO_MANY_PROPOSALS
     assert chain.run(chain.founders[1], third).code == Code.OK
     assert chain.run(one, pb.WithdrawProposal(proposal=first)).code == Code.OK
@@ -211,10 +220,10 @@ def test_only_so_many_are_open_and_an_ended_one_makes_room(chain: Chain) -> None
 def test_only_active_fiduciaries_propose_and_vote_by_their_operators_key(chain: Chain) -> None:
     alice, one = Actor("alice"), chain.founders[0]
     chain.register(alice)
-    message = proposing(governance.change_params(chain, max_sweep=7))
+    message = proposing(governance.change_params(chain, max_upkeep_cost=7))
     assert code_of(chain, alice, message) == Code.NOT_FIDUCIARY
     assert chain.run(one, message, key=one.node_key).code == Code.NOT_ALLOWED
-    proposal = propose(chain, one, governance.change_params(chain, max_sweep=8))
+    proposal = propose(chain, one, governance.change_params(chain, max_upkeep_cost=8))
     ballot = pb.Vote(proposal=proposal, content_digest=record(chain, proposal).content_digest)
     assert code_of(chain, alice, ballot) == Code.NOT_FIDUCIARY
     two = chain.founders[1]
@@ -223,7 +232,7 @@ def test_only_active_fiduciaries_propose_and_vote_by_their_operators_key(chain: 
 
 def test_a_vote_is_cast_once_for_the_content_that_it_names(chain: Chain) -> None:
     one, two = chain.founders[:2]
-    proposal = propose(chain, one, governance.change_params(chain, max_sweep=7))
+    proposal = propose(chain, one, governance.change_params(chain, max_upkeep_cost=7))
     digest = record(chain, proposal).content_digest
     assert code_of(chain, one, pb.Vote(proposal=proposal, content_digest=digest)) == Code.ALREADY_DONE
     assert code_of(chain, two, pb.Vote(proposal=proposal, content_digest=bytes(32))) == Code.CONTENT_MISMATCH
@@ -234,7 +243,7 @@ def test_a_vote_is_cast_once_for_the_content_that_it_names(chain: Chain) -> None
 
 def test_the_same_nonce_is_the_same_proposal(chain: Chain) -> None:
     one = chain.founders[0]
-    message = proposing(governance.change_params(chain, max_sweep=7))
+    message = proposing(governance.change_params(chain, max_upkeep_cost=7))
     assert chain.run(one, message).code == Code.OK
     assert code_of(chain, one, message) == Code.DUPLICATE
 
@@ -273,7 +282,7 @@ def test_an_execution_that_fails_half_way_leaves_nothing_behind(chain: Chain, mo
     monkeypatch.setitem(actions.ACTIONS, "change_params", type(row)(
         field=row.field, message=row.message, validate=row.validate, check=row.check, execute=half, codes=row.codes
     ))  # fmt: skip
-    proposal = propose(chain, chain.founders[0], governance.change_params(chain, max_sweep=7))
+    proposal = propose(chain, chain.founders[0], governance.change_params(chain, max_upkeep_cost=7))
     vote(chain, chain.founders[1], proposal)
     result = vote(chain, chain.founders[2], proposal)
     assert record(chain, proposal).failure_code == Code.FAILED
@@ -283,7 +292,8 @@ def test_an_execution_that_fails_half_way_leaves_nothing_behind(chain: Chain, mo
 
 
 def test_the_steps_at_the_end_of_a_block_keep_their_order() -> None:
-    assert end_of_block.STEPS[:2] == (proposals.decide, proposals.execute_passed)
+    first = (proposals.decide, proposals.execute_urgent, upgrade.begin_if_due, proposals.execute_passed)
+    assert end_of_block.STEPS[:4] == first
 
 
 def test_every_action_is_declared_once_in_the_order_of_the_message() -> None:

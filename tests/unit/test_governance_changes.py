@@ -131,7 +131,7 @@ def test_a_removed_fiduciary_has_no_vote_and_gets_nothing_new_but_answers_what_i
     fiduciary = FIDUCIARIES.get(chain.view, removed.identity)
     assert fiduciary.status == identity_pb2.FIDUCIARY_STATUS_REMOVED
     assert fiduciary.removed_height == chain.height
-    assert chain.run(removed, proposing(governance.change_params(chain, max_sweep=7))).code == Code.NOT_FIDUCIARY
+    assert chain.run(removed, proposing(governance.change_params(chain, max_upkeep_cost=7))).code == Code.NOT_FIDUCIARY
     opening = tx_pb2.OpenVault(nonce=seeded("v"), custodian="hsm-realm", fiduciaries=[removed.identity])
     assert chain.run(custody.principal, opening).code == Code.FIDUCIARY_NOT_ACTIVE
     placing = custody.order_message(seeded("o"))
@@ -272,7 +272,7 @@ def test_what_waits_for_room_holds_up_nothing_else(chain: Chain, fifth: Actor) -
     pass_(chain, admit(chain, fifth))
     removal = pass_(chain, remove(chain.founders[3]), "r", [*chain.founders[:3], fifth])
     assert status(chain, removal) == pb.PROPOSAL_STATUS_PASSED
-    change = pass_(chain, governance.change_params(chain, max_sweep=7), "p", [*chain.founders[:3], fifth])
+    change = pass_(chain, governance.change_params(chain, max_upkeep_cost=7), "p", [*chain.founders[:3], fifth])
     assert status(chain, change) == pb.PROPOSAL_STATUS_EXECUTED
 
 
@@ -294,7 +294,7 @@ def test_changed_parameters_are_in_force_from_the_next_block_on(chain: Chain) ->
     proposal = propose(chain, one, governance.change_params(chain, max_txs_per_identity=1))
     vote(chain, two, proposal)
     digest = record(chain, proposal).content_digest
-    other = propose(chain, two, governance.change_params(chain, max_sweep=9), "other")
+    other = propose(chain, two, governance.change_params(chain, max_upkeep_cost=9), "other")
     votes = [
         pb.Vote(proposal=proposal, content_digest=digest),
         pb.Vote(proposal=other, content_digest=record(chain, other).content_digest),
@@ -309,7 +309,7 @@ def test_changed_parameters_are_in_force_from_the_next_block_on(chain: Chain) ->
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        (lambda p: setattr(p, "max_sweep", 0), Code.PARAMS_REFUSED),
+        (lambda p: setattr(p, "max_upkeep_cost", 0), Code.PARAMS_REFUSED),
         (lambda p: setattr(p, "max_block_cost", MIN_BLOCK_COST - 1), Code.PARAMS_REFUSED),
         (lambda p: setattr(p, "protocol_version", 2), Code.PARAMS_REFUSED),
         (lambda p: p.ClearField("custodians"), Code.PARAMS_REFUSED),
@@ -337,7 +337,7 @@ def test_a_custodian_can_be_added(chain: Chain) -> None:
 
 
 def test_a_change_built_on_other_parameters_undoes_nothing(chain: Chain) -> None:
-    stale = propose(chain, chain.founders[0], governance.change_params(chain, max_sweep=7), "stale")
+    stale = propose(chain, chain.founders[0], governance.change_params(chain, max_upkeep_cost=7), "stale")
     pass_(chain, governance.change_params(chain, max_open_proposals=9))
     vote(chain, chain.founders[1], stale)
     vote(chain, chain.founders[2], stale)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from abci_app import replay
+from abci_app import replay, sweep
 from abci_app.codes import Code
 from abci_app.crypto import statements
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import tx_pb2
+from abci_app.state.deadlines import DeadlineKind
 from abci_app.state.indexes import DEADLINE_TIME, DUE, SEEN
 from abci_app.state.memory_view import MemoryView
 from abci_app.state.overlay import Overlay
@@ -16,13 +17,13 @@ from abci_app.state.records import COUNTERS, SEEN_BUCKETS, VAULTS
 from tests.sim.rebuild import differences
 from tests.support.actors import Actor
 from tests.support.custody import SEALED, k_of
-from tests.support.world import fresh_custody, nonce, set_params
+from tests.support.world import fresh_custody, nonce, set_params, without_sweep
 
 
 def test_a_flood_of_expiries_by_time_does_not_starve_those_by_height() -> None:
     custody = fresh_custody()
     chain = custody.chain
-    set_params(chain, max_sweep=1)
+    set_params(chain, max_upkeep_cost=1)
     victim = custody.place(nonce("victim"), fulfil=False, expires_at_height=chain.height + 12)
     for number in range(8):
         custody.place(nonce(number), fulfil=False, expires_at_time_s=chain.time_s + 20)
@@ -40,7 +41,7 @@ def test_a_block_records_no_more_expiries_than_it_may() -> None:
     custody = fresh_custody()
     chain = custody.chain
     orders = [custody.place(nonce(n), fulfil=False, expires_at_time_s=chain.time_s + 50) for n in range(7)]
-    set_params(chain, max_sweep=3)
+    set_params(chain, max_upkeep_cost=3 * sweep.RECORD[DeadlineKind.ORDER].cost(custody.order(orders[0])))
     chain.block(seconds=1_000)
     expired = []
     for _ in range(3):
@@ -54,7 +55,7 @@ def test_what_is_left_of_a_blocks_expiries_goes_to_the_other_kind() -> None:
     chain = custody.chain
     orders = [custody.place(nonce(n), fulfil=False, expires_at_time_s=chain.time_s + 50) for n in range(2)]
     orders.append(custody.place(nonce(2), fulfil=False, expires_at_height=chain.height + 1))
-    set_params(chain, max_sweep=3)
+    set_params(chain, max_upkeep_cost=3 * sweep.RECORD[DeadlineKind.ORDER].cost(custody.order(orders[0])))
     chain.block(seconds=1_000)
     assert [custody.order(order).status for order in orders] == [pb.ORDER_STATUS_EXPIRED] * 3
 
@@ -71,12 +72,12 @@ def test_an_order_and_its_requests_that_expire_in_one_block_are_counted_once() -
     assert differences(chain.view) == []
 
 
-def test_a_principal_need_not_wait_for_the_sweep_to_end_an_expired_order() -> None:
+def test_a_principal_need_not_wait_for_the_sweep_to_end_an_expired_order(monkeypatch: pytest.MonkeyPatch) -> None:
     custody = fresh_custody()
     chain = custody.chain
     order = custody.place(expires_at_time_s=chain.time_s + 100)
     custody.request(order)
-    set_params(chain, max_sweep=0)
+    without_sweep(monkeypatch)
     chain.block(seconds=200)
     assert custody.order(order).status == pb.ORDER_STATUS_ACTIVE
     assert chain.run(custody.beneficiary, tx_pb2.CloseOrder(order=order)).code == Code.NOT_PRINCIPAL

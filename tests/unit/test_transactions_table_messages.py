@@ -18,7 +18,7 @@ from abci_app.state.indexes import ORDER_KEYS
 from abci_app.state.records import IDENTITIES, ORDERS
 from tests.support.custody import SEALED, Custody, k_of, request_key, single
 from tests.support.table import Table, by_node, by_principal, check_consumed, ok
-from tests.support.world import fresh_custody, nonce, set_params
+from tests.support.world import fresh_custody, nonce, set_params, without_sweep
 
 TABLE = Table()
 case = TABLE.case
@@ -454,10 +454,10 @@ def test_a_refused_message_consumes_its_body_and_changes_nothing_else(name: str)
     check_consumed(TABLE, name)
 
 
-def test_a_request_past_its_deadline_is_over_before_the_sweep_reaches_it() -> None:
+def test_a_request_past_its_deadline_is_over_before_the_sweep_reaches_it(monkeypatch: pytest.MonkeyPatch) -> None:
     custody = fresh_custody()
     request, digest = pending(custody)
-    set_params(custody.chain, max_sweep=0)
+    without_sweep(monkeypatch)
     tx = by_principal(custody, tx_pb2.ApproveRequest(request=request, content_digest=digest))
     result = custody.chain.block(tx, seconds=90_000)
     assert result.tx_results[0].code == Code.DEADLINE_PASSED

@@ -115,9 +115,9 @@ def test_a_planned_upgrade_is_moved_or_called_off_by_another_decision(chain: Cha
 def test_parameters_voted_on_before_an_upgrade_do_not_take_it_back(chain: Chain) -> None:
     at = chain.height + 9
     pass_(chain, upgrade(at, 2), "upgrade")
-    change = governance.propose(chain, chain.founders[0], governance.change_params(chain, max_sweep=7), "p")
+    change = governance.propose(chain, chain.founders[0], governance.change_params(chain, max_upkeep_cost=7), "p")
     governance.vote(chain, chain.founders[1], change)
     up_to(chain, at - 1)
     governance.vote(chain, chain.founders[2], change)  # in the block that ends with the new version
     assert record(chain, change).status == pb.PROPOSAL_STATUS_EXECUTED
-    assert (version(chain), records.params(chain.view).max_sweep) == (2, 7)
+    assert (version(chain), records.params(chain.view).max_upkeep_cost) == (2, 7)

@@ -63,6 +63,8 @@ def require_pending(
     # The index said so too, but no proof is of an index.
     if now.time_s < record.from_time_s or now.height + 1 < record.from_height:
         raise NotDue(str(job))
+    if not extractions.is_of_epoch_in_force(now.view, record):
+        raise NotDue(str(job))  # another took over: due again, from its members, once it is started in that one
     member = epochs.member_of(now.view, record.authority, record.epoch, tools.identity)
     if member is None:
         raise NotDue(str(job))

@@ -28,39 +28,43 @@ from abci_app.pb.dta.v1 import mfa_pb2 as dta_dot_v1_dot_mfa__pb2
 from abci_app.pb.dta.v1 import params_pb2 as dta_dot_v1_dot_params__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x64ta/v1/governance.proto\x12\x06\x64ta.v1\x1a\x16\x64ta/v1/authority.proto\x1a\x17\x64ta/v1/extraction.proto\x1a\x10\x64ta/v1/mfa.proto\x1a\x13\x64ta/v1/params.proto\"\xd1\x03\n\x06\x41\x63tion\x12\x31\n\x0f\x61\x64mit_fiduciary\x18\x01 \x01(\x0b\x32\x16.dta.v1.AdmitFiduciaryH\x00\x12\x33\n\x10remove_fiduciary\x18\x02 \x01(\x0b\x32\x17.dta.v1.RemoveFiduciaryH\x00\x12-\n\rchange_params\x18\x03 \x01(\x0b\x32\x14.dta.v1.ChangeParamsH\x00\x12/\n\x0frevoke_identity\x18\x04 \x01(\x0b\x32\x14.dta.v1.RevokeByVoteH\x00\x12&\n\x07upgrade\x18\x05 \x01(\x0b\x32\x13.dta.v1.PlanUpgradeH\x00\x12\x33\n\x10\x63reate_authority\x18\n \x01(\x0b\x32\x17.dta.v1.CreateAuthorityH\x00\x12\x35\n\x11reshare_authority\x18\x0b \x01(\x0b\x32\x18.dta.v1.ReshareAuthorityH\x00\x12\x36\n\x12set_signing_policy\x18\x13 \x01(\x0b\x32\x18.dta.v1.SetSigningPolicyH\x00\x12+\n\x0c\x63reate_realm\x18\x14 \x01(\x0b\x32\x13.dta.v1.CreateRealmH\x00\x42\x06\n\x04kind\"W\n\x0e\x41\x64mitFiduciary\x12\x10\n\x08identity\x18\x01 \x01(\x0c\x12\x15\n\rvalidator_key\x18\x02 \x01(\x0c\x12\r\n\x05proof\x18\x03 \x01(\x0c\x12\r\n\x05power\x18\x04 \x01(\x04\"#\n\x0fRemoveFiduciary\x12\x10\n\x08identity\x18\x01 \x01(\x0c\"C\n\x0c\x43hangeParams\x12\x1e\n\x06params\x18\x01 \x01(\x0b\x32\x0e.dta.v1.Params\x12\x13\n\x0b\x62\x61se_digest\x18\x02 \x01(\x0c\" \n\x0cRevokeByVote\x12\x10\n\x08identity\x18\x01 \x01(\x0c\"7\n\x0bPlanUpgrade\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12\x18\n\x10protocol_version\x18\x02 \x01(\r\"8\n\x07Propose\x12\r\n\x05nonce\x18\x01 \x01(\x0c\x12\x1e\n\x06\x61\x63tion\x18\x02 \x01(\x0b\x32\x0e.dta.v1.Action\"A\n\x04Vote\x12\x10\n\x08proposal\x18\x01 \x01(\x0c\x12\x16\n\x0e\x63ontent_digest\x18\x02 \x01(\x0c\x12\x0f\n\x07\x61gainst\x18\x03 \x01(\x08\"$\n\x10WithdrawProposal\x12\x10\n\x08proposal\x18\x01 \x01(\x0c\"\xe5\x03\n\x0eProposalRecord\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x10\n\x08proposer\x18\x02 \x01(\x0c\x12\x1e\n\x06\x61\x63tion\x18\x03 \x01(\x0b\x32\x0e.dta.v1.Action\x12\x16\n\x0e\x63ontent_digest\x18\x04 \x01(\x0c\x12&\n\x06status\x18\x05 \x01(\x0e\x32\x16.dta.v1.ProposalStatus\x12\x17\n\x0f\x64\x65\x61\x64line_time_s\x18\x06 \x01(\x04\x12\x17\n\x0fproposed_height\x18\x07 \x01(\x04\x12\x17\n\x0fproposed_time_s\x18\x08 \x01(\x04\x12\x13\n\x0bproposed_tx\x18\t \x01(\x0c\x12\r\n\x05votes\x18\n \x01(\r\x12\x16\n\x0e\x63ounted_height\x18\x0b \x01(\x04\x12\x11\n\tpower_for\x18\x0c \x01(\x04\x12\x15\n\rpower_against\x18\r \x01(\x04\x12\x13\n\x0bpower_total\x18\x0e \x01(\x04\x12\x15\n\rpassed_height\x18\x0f \x01(\x04\x12\x13\n\x0b\x64\x65\x63iding_tx\x18\x10 \x01(\x0c\x12\x14\n\x0c\x65nded_height\x18\x11 \x01(\x04\x12\x10\n\x08\x65nded_tx\x18\x12 \x01(\x0c\x12\x14\n\x0c\x66\x61ilure_code\x18\x13 \x01(\r\x12%\n\x06impact\x18\x14 \x01(\x0b\x32\x15.dta.v1.RemovalImpact\"K\n\rRemovalImpact\x12\x13\n\x0bopen_orders\x18\x01 \x01(\r\x12\x17\n\x0f\x62\x65low_threshold\x18\x02 \x01(\r\x12\x0c\n\x04more\x18\x03 \x01(\x08\">\n\nVoteRecord\x12\x0f\n\x07\x61gainst\x18\x01 \x01(\x08\x12\x0e\n\x06height\x18\x02 \x01(\x04\x12\x0f\n\x07tx_hash\x18\x03 \x01(\x0c\"v\n\rUpgradeRecord\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12\x18\n\x10protocol_version\x18\x02 \x01(\r\x12\x16\n\x0e\x64\x65\x63ided_height\x18\x03 \x01(\x04\x12\x12\n\ndecided_tx\x18\x04 \x01(\x0c\x12\x0f\n\x07settled\x18\x05 \x01(\x08*\xfb\x01\n\x0eProposalStatus\x12\x1f\n\x1bPROPOSAL_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14PROPOSAL_STATUS_OPEN\x10\x01\x12\x1a\n\x16PROPOSAL_STATUS_PASSED\x10\x02\x12\x1c\n\x18PROPOSAL_STATUS_EXECUTED\x10\x03\x12\x1a\n\x16PROPOSAL_STATUS_FAILED\x10\x04\x12\x1c\n\x18PROPOSAL_STATUS_REJECTED\x10\x05\x12\x1b\n\x17PROPOSAL_STATUS_EXPIRED\x10\x06\x12\x1d\n\x19PROPOSAL_STATUS_WITHDRAWN\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x64ta/v1/governance.proto\x12\x06\x64ta.v1\x1a\x16\x64ta/v1/authority.proto\x1a\x17\x64ta/v1/extraction.proto\x1a\x10\x64ta/v1/mfa.proto\x1a\x13\x64ta/v1/params.proto\"\x83\x04\n\x06\x41\x63tion\x12\x31\n\x0f\x61\x64mit_fiduciary\x18\x01 \x01(\x0b\x32\x16.dta.v1.AdmitFiduciaryH\x00\x12\x33\n\x10remove_fiduciary\x18\x02 \x01(\x0b\x32\x17.dta.v1.RemoveFiduciaryH\x00\x12-\n\rchange_params\x18\x03 \x01(\x0b\x32\x14.dta.v1.ChangeParamsH\x00\x12/\n\x0frevoke_identity\x18\x04 \x01(\x0b\x32\x14.dta.v1.RevokeByVoteH\x00\x12&\n\x07upgrade\x18\x05 \x01(\x0b\x32\x13.dta.v1.PlanUpgradeH\x00\x12\x30\n\x0fretry_set_aside\x18\x06 \x01(\x0b\x32\x15.dta.v1.RetrySetAsideH\x00\x12\x33\n\x10\x63reate_authority\x18\n \x01(\x0b\x32\x17.dta.v1.CreateAuthorityH\x00\x12\x35\n\x11reshare_authority\x18\x0b \x01(\x0b\x32\x18.dta.v1.ReshareAuthorityH\x00\x12\x36\n\x12set_signing_policy\x18\x13 \x01(\x0b\x32\x18.dta.v1.SetSigningPolicyH\x00\x12+\n\x0c\x63reate_realm\x18\x14 \x01(\x0b\x32\x13.dta.v1.CreateRealmH\x00\x42\x06\n\x04kind\"\x0f\n\rRetrySetAside\"W\n\x0e\x41\x64mitFiduciary\x12\x10\n\x08identity\x18\x01 \x01(\x0c\x12\x15\n\rvalidator_key\x18\x02 \x01(\x0c\x12\r\n\x05proof\x18\x03 \x01(\x0c\x12\r\n\x05power\x18\x04 \x01(\x04\"#\n\x0fRemoveFiduciary\x12\x10\n\x08identity\x18\x01 \x01(\x0c\"C\n\x0c\x43hangeParams\x12\x1e\n\x06params\x18\x01 \x01(\x0b\x32\x0e.dta.v1.Params\x12\x13\n\x0b\x62\x61se_digest\x18\x02 \x01(\x0c\" \n\x0cRevokeByVote\x12\x10\n\x08identity\x18\x01 \x01(\x0c\"7\n\x0bPlanUpgrade\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12\x18\n\x10protocol_version\x18\x02 \x01(\r\"8\n\x07Propose\x12\r\n\x05nonce\x18\x01 \x01(\x0c\x12\x1e\n\x06\x61\x63tion\x18\x02 \x01(\x0b\x32\x0e.dta.v1.Action\"A\n\x04Vote\x12\x10\n\x08proposal\x18\x01 \x01(\x0c\x12\x16\n\x0e\x63ontent_digest\x18\x02 \x01(\x0c\x12\x0f\n\x07\x61gainst\x18\x03 \x01(\x08\"$\n\x10WithdrawProposal\x12\x10\n\x08proposal\x18\x01 \x01(\x0c\"\x98\x04\n\x0eProposalRecord\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x10\n\x08proposer\x18\x02 \x01(\x0c\x12\x1e\n\x06\x61\x63tion\x18\x03 \x01(\x0b\x32\x0e.dta.v1.Action\x12\x16\n\x0e\x63ontent_digest\x18\x04 \x01(\x0c\x12&\n\x06status\x18\x05 \x01(\x0e\x32\x16.dta.v1.ProposalStatus\x12\x17\n\x0f\x64\x65\x61\x64line_time_s\x18\x06 \x01(\x04\x12\x17\n\x0fproposed_height\x18\x07 \x01(\x04\x12\x17\n\x0fproposed_time_s\x18\x08 \x01(\x04\x12\x13\n\x0bproposed_tx\x18\t \x01(\x0c\x12\r\n\x05votes\x18\n \x01(\r\x12\x16\n\x0e\x63ounted_height\x18\x0b \x01(\x04\x12\x11\n\tpower_for\x18\x0c \x01(\x04\x12\x15\n\rpower_against\x18\r \x01(\x04\x12\x13\n\x0bpower_total\x18\x0e \x01(\x04\x12\x15\n\rpassed_height\x18\x0f \x01(\x04\x12\x13\n\x0b\x64\x65\x63iding_tx\x18\x10 \x01(\x0c\x12\x14\n\x0c\x65nded_height\x18\x11 \x01(\x04\x12\x10\n\x08\x65nded_tx\x18\x12 \x01(\x0c\x12\x14\n\x0c\x66\x61ilure_code\x18\x13 \x01(\r\x12%\n\x06impact\x18\x14 \x01(\x0b\x32\x15.dta.v1.RemovalImpact\x12\x17\n\x0f\x64\x65\x61\x64line_height\x18\x15 \x01(\x04\x12\x18\n\x10waits_for_height\x18\x16 \x01(\x08\"K\n\rRemovalImpact\x12\x13\n\x0bopen_orders\x18\x01 \x01(\r\x12\x17\n\x0f\x62\x65low_threshold\x18\x02 \x01(\r\x12\x0c\n\x04more\x18\x03 \x01(\x08\">\n\nVoteRecord\x12\x0f\n\x07\x61gainst\x18\x01 \x01(\x08\x12\x0e\n\x06height\x18\x02 \x01(\x04\x12\x0f\n\x07tx_hash\x18\x03 \x01(\x0c\"v\n\rUpgradeRecord\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12\x18\n\x10protocol_version\x18\x02 \x01(\r\x12\x16\n\x0e\x64\x65\x63ided_height\x18\x03 \x01(\x04\x12\x12\n\ndecided_tx\x18\x04 \x01(\x0c\x12\x0f\n\x07settled\x18\x05 \x01(\x08\"Y\n\x08SetAside\x12\x0c\n\x04kind\x18\x01 \x01(\r\x12\x0f\n\x07subject\x18\x02 \x01(\x0c\x12\r\n\x05\x65ntry\x18\x03 \x01(\x0c\x12\x0e\n\x06height\x18\x04 \x01(\x04\x12\x0f\n\x07retries\x18\x05 \x01(\r*\xfb\x01\n\x0eProposalStatus\x12\x1f\n\x1bPROPOSAL_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14PROPOSAL_STATUS_OPEN\x10\x01\x12\x1a\n\x16PROPOSAL_STATUS_PASSED\x10\x02\x12\x1c\n\x18PROPOSAL_STATUS_EXECUTED\x10\x03\x12\x1a\n\x16PROPOSAL_STATUS_FAILED\x10\x04\x12\x1c\n\x18PROPOSAL_STATUS_REJECTED\x10\x05\x12\x1b\n\x17PROPOSAL_STATUS_EXPIRED\x10\x06\x12\x1d\n\x19PROPOSAL_STATUS_WITHDRAWN\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dta.v1.governance_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PROPOSALSTATUS']._serialized_start=1790
-  _globals['_PROPOSALSTATUS']._serialized_end=2041
+  _globals['_PROPOSALSTATUS']._serialized_start=1999
+  _globals['_PROPOSALSTATUS']._serialized_end=2250
   _globals['_ACTION']._serialized_start=124
-  _globals['_ACTION']._serialized_end=589
-  _globals['_ADMITFIDUCIARY']._serialized_start=591
-  _globals['_ADMITFIDUCIARY']._serialized_end=678
-  _globals['_REMOVEFIDUCIARY']._serialized_start=680
-  _globals['_REMOVEFIDUCIARY']._serialized_end=715
-  _globals['_CHANGEPARAMS']._serialized_start=717
-  _globals['_CHANGEPARAMS']._serialized_end=784
-  _globals['_REVOKEBYVOTE']._serialized_start=786
-  _globals['_REVOKEBYVOTE']._serialized_end=818
-  _globals['_PLANUPGRADE']._serialized_start=820
-  _globals['_PLANUPGRADE']._serialized_end=875
-  _globals['_PROPOSE']._serialized_start=877
-  _globals['_PROPOSE']._serialized_end=933
-  _globals['_VOTE']._serialized_start=935
-  _globals['_VOTE']._serialized_end=1000
-  _globals['_WITHDRAWPROPOSAL']._serialized_start=1002
-  _globals['_WITHDRAWPROPOSAL']._serialized_end=1038
-  _globals['_PROPOSALRECORD']._serialized_start=1041
-  _globals['_PROPOSALRECORD']._serialized_end=1526
-  _globals['_REMOVALIMPACT']._serialized_start=1528
-  _globals['_REMOVALIMPACT']._serialized_end=1603
-  _globals['_VOTERECORD']._serialized_start=1605
-  _globals['_VOTERECORD']._serialized_end=1667
-  _globals['_UPGRADERECORD']._serialized_start=1669
-  _globals['_UPGRADERECORD']._serialized_end=1787
+  _globals['_ACTION']._serialized_end=639
+  _globals['_RETRYSETASIDE']._serialized_start=641
+  _globals['_RETRYSETASIDE']._serialized_end=656
+  _globals['_ADMITFIDUCIARY']._serialized_start=658
+  _globals['_ADMITFIDUCIARY']._serialized_end=745
+  _globals['_REMOVEFIDUCIARY']._serialized_start=747
+  _globals['_REMOVEFIDUCIARY']._serialized_end=782
+  _globals['_CHANGEPARAMS']._serialized_start=784
+  _globals['_CHANGEPARAMS']._serialized_end=851
+  _globals['_REVOKEBYVOTE']._serialized_start=853
+  _globals['_REVOKEBYVOTE']._serialized_end=885
+  _globals['_PLANUPGRADE']._serialized_start=887
+  _globals['_PLANUPGRADE']._serialized_end=942
+  _globals['_PROPOSE']._serialized_start=944
+  _globals['_PROPOSE']._serialized_end=1000
+  _globals['_VOTE']._serialized_start=1002
+  _globals['_VOTE']._serialized_end=1067
+  _globals['_WITHDRAWPROPOSAL']._serialized_start=1069
+  _globals['_WITHDRAWPROPOSAL']._serialized_end=1105
+  _globals['_PROPOSALRECORD']._serialized_start=1108
+  _globals['_PROPOSALRECORD']._serialized_end=1644
+  _globals['_REMOVALIMPACT']._serialized_start=1646
+  _globals['_REMOVALIMPACT']._serialized_end=1721
+  _globals['_VOTERECORD']._serialized_start=1723
+  _globals['_VOTERECORD']._serialized_end=1785
+  _globals['_UPGRADERECORD']._serialized_start=1787
+  _globals['_UPGRADERECORD']._serialized_end=1905
+  _globals['_SETASIDE']._serialized_start=1907
+  _globals['_SETASIDE']._serialized_end=1996
 # @@protoc_insertion_point(module_scope)

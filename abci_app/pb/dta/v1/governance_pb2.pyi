@@ -30,12 +30,13 @@ PROPOSAL_STATUS_EXPIRED: ProposalStatus
 PROPOSAL_STATUS_WITHDRAWN: ProposalStatus
 
 class Action(_message.Message):
-    __slots__ = ("admit_fiduciary", "remove_fiduciary", "change_params", "revoke_identity", "upgrade", "create_authority", "reshare_authority", "set_signing_policy", "create_realm")
+    __slots__ = ("admit_fiduciary", "remove_fiduciary", "change_params", "revoke_identity", "upgrade", "retry_set_aside", "create_authority", "reshare_authority", "set_signing_policy", "create_realm")
     ADMIT_FIDUCIARY_FIELD_NUMBER: _ClassVar[int]
     REMOVE_FIDUCIARY_FIELD_NUMBER: _ClassVar[int]
     CHANGE_PARAMS_FIELD_NUMBER: _ClassVar[int]
     REVOKE_IDENTITY_FIELD_NUMBER: _ClassVar[int]
     UPGRADE_FIELD_NUMBER: _ClassVar[int]
+    RETRY_SET_ASIDE_FIELD_NUMBER: _ClassVar[int]
     CREATE_AUTHORITY_FIELD_NUMBER: _ClassVar[int]
     RESHARE_AUTHORITY_FIELD_NUMBER: _ClassVar[int]
     SET_SIGNING_POLICY_FIELD_NUMBER: _ClassVar[int]
@@ -45,11 +46,16 @@ class Action(_message.Message):
     change_params: ChangeParams
     revoke_identity: RevokeByVote
     upgrade: PlanUpgrade
+    retry_set_aside: RetrySetAside
     create_authority: _authority_pb2.CreateAuthority
     reshare_authority: _authority_pb2.ReshareAuthority
     set_signing_policy: _extraction_pb2.SetSigningPolicy
     create_realm: _mfa_pb2.CreateRealm
-    def __init__(self, admit_fiduciary: _Optional[_Union[AdmitFiduciary, _Mapping]] = ..., remove_fiduciary: _Optional[_Union[RemoveFiduciary, _Mapping]] = ..., change_params: _Optional[_Union[ChangeParams, _Mapping]] = ..., revoke_identity: _Optional[_Union[RevokeByVote, _Mapping]] = ..., upgrade: _Optional[_Union[PlanUpgrade, _Mapping]] = ..., create_authority: _Optional[_Union[_authority_pb2.CreateAuthority, _Mapping]] = ..., reshare_authority: _Optional[_Union[_authority_pb2.ReshareAuthority, _Mapping]] = ..., set_signing_policy: _Optional[_Union[_extraction_pb2.SetSigningPolicy, _Mapping]] = ..., create_realm: _Optional[_Union[_mfa_pb2.CreateRealm, _Mapping]] = ...) -> None: ...
+    def __init__(self, admit_fiduciary: _Optional[_Union[AdmitFiduciary, _Mapping]] = ..., remove_fiduciary: _Optional[_Union[RemoveFiduciary, _Mapping]] = ..., change_params: _Optional[_Union[ChangeParams, _Mapping]] = ..., revoke_identity: _Optional[_Union[RevokeByVote, _Mapping]] = ..., upgrade: _Optional[_Union[PlanUpgrade, _Mapping]] = ..., retry_set_aside: _Optional[_Union[RetrySetAside, _Mapping]] = ..., create_authority: _Optional[_Union[_authority_pb2.CreateAuthority, _Mapping]] = ..., reshare_authority: _Optional[_Union[_authority_pb2.ReshareAuthority, _Mapping]] = ..., set_signing_policy: _Optional[_Union[_extraction_pb2.SetSigningPolicy, _Mapping]] = ..., create_realm: _Optional[_Union[_mfa_pb2.CreateRealm, _Mapping]] = ...) -> None: ...
+
+class RetrySetAside(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class AdmitFiduciary(_message.Message):
     __slots__ = ("identity", "validator_key", "proof", "power")
@@ -116,7 +122,7 @@ class WithdrawProposal(_message.Message):
     def __init__(self, proposal: _Optional[bytes] = ...) -> None: ...
 
 class ProposalRecord(_message.Message):
-    __slots__ = ("id", "proposer", "action", "content_digest", "status", "deadline_time_s", "proposed_height", "proposed_time_s", "proposed_tx", "votes", "counted_height", "power_for", "power_against", "power_total", "passed_height", "deciding_tx", "ended_height", "ended_tx", "failure_code", "impact")
+    __slots__ = ("id", "proposer", "action", "content_digest", "status", "deadline_time_s", "proposed_height", "proposed_time_s", "proposed_tx", "votes", "counted_height", "power_for", "power_against", "power_total", "passed_height", "deciding_tx", "ended_height", "ended_tx", "failure_code", "impact", "deadline_height", "waits_for_height")
     ID_FIELD_NUMBER: _ClassVar[int]
     PROPOSER_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
@@ -137,6 +143,8 @@ class ProposalRecord(_message.Message):
     ENDED_TX_FIELD_NUMBER: _ClassVar[int]
     FAILURE_CODE_FIELD_NUMBER: _ClassVar[int]
     IMPACT_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FOR_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     id: bytes
     proposer: bytes
     action: Action
@@ -157,7 +165,9 @@ class ProposalRecord(_message.Message):
     ended_tx: bytes
     failure_code: int
     impact: RemovalImpact
-    def __init__(self, id: _Optional[bytes] = ..., proposer: _Optional[bytes] = ..., action: _Optional[_Union[Action, _Mapping]] = ..., content_digest: _Optional[bytes] = ..., status: _Optional[_Union[ProposalStatus, str]] = ..., deadline_time_s: _Optional[int] = ..., proposed_height: _Optional[int] = ..., proposed_time_s: _Optional[int] = ..., proposed_tx: _Optional[bytes] = ..., votes: _Optional[int] = ..., counted_height: _Optional[int] = ..., power_for: _Optional[int] = ..., power_against: _Optional[int] = ..., power_total: _Optional[int] = ..., passed_height: _Optional[int] = ..., deciding_tx: _Optional[bytes] = ..., ended_height: _Optional[int] = ..., ended_tx: _Optional[bytes] = ..., failure_code: _Optional[int] = ..., impact: _Optional[_Union[RemovalImpact, _Mapping]] = ...) -> None: ...
+    deadline_height: int
+    waits_for_height: bool
+    def __init__(self, id: _Optional[bytes] = ..., proposer: _Optional[bytes] = ..., action: _Optional[_Union[Action, _Mapping]] = ..., content_digest: _Optional[bytes] = ..., status: _Optional[_Union[ProposalStatus, str]] = ..., deadline_time_s: _Optional[int] = ..., proposed_height: _Optional[int] = ..., proposed_time_s: _Optional[int] = ..., proposed_tx: _Optional[bytes] = ..., votes: _Optional[int] = ..., counted_height: _Optional[int] = ..., power_for: _Optional[int] = ..., power_against: _Optional[int] = ..., power_total: _Optional[int] = ..., passed_height: _Optional[int] = ..., deciding_tx: _Optional[bytes] = ..., ended_height: _Optional[int] = ..., ended_tx: _Optional[bytes] = ..., failure_code: _Optional[int] = ..., impact: _Optional[_Union[RemovalImpact, _Mapping]] = ..., deadline_height: _Optional[int] = ..., waits_for_height: _Optional[bool] = ...) -> None: ...
 
 class RemovalImpact(_message.Message):
     __slots__ = ("open_orders", "below_threshold", "more")
@@ -192,3 +202,17 @@ class UpgradeRecord(_message.Message):
     decided_tx: bytes
     settled: bool
     def __init__(self, height: _Optional[int] = ..., protocol_version: _Optional[int] = ..., decided_height: _Optional[int] = ..., decided_tx: _Optional[bytes] = ..., settled: _Optional[bool] = ...) -> None: ...
+
+class SetAside(_message.Message):
+    __slots__ = ("kind", "subject", "entry", "height", "retries")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    RETRIES_FIELD_NUMBER: _ClassVar[int]
+    kind: int
+    subject: bytes
+    entry: bytes
+    height: int
+    retries: int
+    def __init__(self, kind: _Optional[int] = ..., subject: _Optional[bytes] = ..., entry: _Optional[bytes] = ..., height: _Optional[int] = ..., retries: _Optional[int] = ...) -> None: ...
