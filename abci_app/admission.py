@@ -39,11 +39,8 @@ def waiting(view: StateView, tx: DecodedTx, size_bytes: int) -> Waiting:
 
 
 def is_due(view: StateView, tx: DecodedTx, time_s: int, height: int) -> bool:
-    """Whether the ledger waits for this result at block time ``time_s`` and ``height``."""
-    if tx.spec.due is None:
-        return False
-    kind, subject = tx.spec.due(tx.message)
-    return due.is_due(view, tx.signer, kind, subject, time_s, height)
+    """Whether the ledger waits for this result, or any of a bundle, at block time ``time_s`` and ``height``."""
+    return any(due.is_due(view, tx.signer, kind, subject, time_s, height) for kind, subject in tx.answers)
 
 
 def admit(

@@ -15,19 +15,24 @@ from abci_app.crypto import ed25519, statements
 from abci_app.errors import Refusal
 from abci_app.execution.spec import MessageClass, MessageSpec
 from abci_app.identities import documents
+from abci_app.mempool import MAX_TXS_BYTES
 from abci_app.messages.registry import SPECS
 from abci_app.pb.dta.v1 import identity_pb2, params_pb2, tx_pb2
 from abci_app.state import records
+from abci_app.state.due import DueKind
 from abci_app.state.indexes import SEEN
 from abci_app.state.records import IDENTITIES
 from abci_app.state.view import StateView
 
-MEMO_BYTES: Final = 8 << 20  # a full mempool is 6 MiB
+MEMO_BYTES: Final = MAX_TXS_BYTES + (2 << 20)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedTx:
-    """A transaction that is well formed. Shared by all who have the same bytes: read only, ``message`` too."""
+    """A transaction that is well formed. Shared by all who have the same bytes: read only, ``message`` too.
+
+    ``answers``: what its results are due for, one each; a user's has none.
+    """
 
     field: str
     message: Message
@@ -37,6 +42,7 @@ class DecodedTx:
     chain_id: str
     expires_at_height: int
     made_at_height: int
+    answers: tuple[tuple[DueKind, bytes], ...]
     cost: int
     tx_hash: bytes
 
@@ -94,6 +100,9 @@ def decode(tx: bytes, params: params_pb2.Params, chain_id: str, height: int, mem
         raise Refusal(Code.EXPIRY_TOO_FAR, f"at most {params.max_expiry_blocks} blocks ahead")
     if decoded.cost > params.max_block_cost:
         raise Refusal(Code.TOO_COSTLY, f"{decoded.cost} of {params.max_block_cost}")
+    most = params.max_block_cost // limits.BUNDLE_COST_PART
+    if len(decoded.answers) > 1 and decoded.cost > most:
+        raise Refusal(Code.TOO_COSTLY, f"{decoded.cost}, and several results cost {most} at most")
     return decoded
 
 
@@ -115,11 +124,18 @@ def _parse(tx: bytes, chain_id: str) -> DecodedTx:
     is_result = spec.message_class is MessageClass.RESULT
     if body.made_at_height and not (is_result and body.made_at_height < body.expires_at_height):
         raise Refusal(Code.MALFORMED, "made_at_height is of a result, and before its expiry")
+    answers = _answers(spec, message)
     return DecodedTx(
         field=field, message=message, signer=signer, signature=signature, body=body_bytes, chain_id=body.chain_id,
-        expires_at_height=body.expires_at_height, made_at_height=body.made_at_height, cost=spec.cost(message),
-        tx_hash=sha256(tx).digest(),
+        expires_at_height=body.expires_at_height, made_at_height=body.made_at_height, answers=answers,
+        cost=spec.cost(message), tx_hash=sha256(tx).digest(),
     )  # fmt: skip
+
+
+def _answers(spec: MessageSpec[Any], message: Message) -> tuple[tuple[DueKind, bytes], ...]:
+    """What a message is due for, or each result in a bundle, whose shape is checked by this."""
+    parts = [(spec, message)] if spec.parts is None else spec.parts(message)
+    return tuple(one.due(part) for one, part in parts if one.due is not None)
 
 
 def _canonical(cls: type[Any], data: bytes, what: str) -> Any:

@@ -54,8 +54,9 @@ def submit(
         if not partial_holds(what, member, item, partial):
             raise Refusal(Code.BAD_PARTIAL, f"item {number}")
         leaf = pb.PartialRecord(
-            proof=partial.proof, index=member.index, height=context.height, tx_hash=context.tx_hash
-        )
+            proof=partial.proof, index=member.index, height=context.height, tx_hash=context.tx_hash,
+            tx_item=context.item,
+        )  # fmt: skip
         if isinstance(partial, pb.BlindedPartial):
             leaf.c1, leaf.c3 = partial.c1, partial.c3
         else:

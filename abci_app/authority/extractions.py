@@ -257,7 +257,7 @@ def end(context: Context, record: pb.ExtractionRecord, to: pb.ExtractionStatus) 
     TRANSITIONS.check(record.status, to)
     record.status = to
     record.ended_height = context.height
-    record.ended_tx = context.tx_hash
+    record.ended_tx, record.ended_tx_item = context.tx_hash, context.item
     _forget_due(context, record)
     OPEN_EXTRACTIONS.delete(context.state, record.authority, record.id)
     if RESTARTS.exists(context.state, record.id):

@@ -75,7 +75,7 @@ def end(context: Context, order: pb.OrderRecord, to: pb.OrderStatus, action: str
     """Close, expire or fail the order: its requests end, nothing of it is due any more."""
     lifecycle.move_order(order, to)
     order.ended_height = context.height
-    order.ended_tx = context.tx_hash
+    order.ended_tx, order.ended_tx_item = context.tx_hash, context.item
     request_end = pb.REQUEST_STATUS_CANCELLED if to == pb.ORDER_STATUS_CLOSED else pb.REQUEST_STATUS_EXPIRED
     for _, id_ in list(OPEN_REQUESTS.entries(context.state, order.id)):
         request = REQUESTS.get(context.state, id_)
@@ -137,7 +137,9 @@ def fulfilment_answered(context: Context, order: pb.OrderRecord, rejection: pb.R
     index_of(order, context.signer)
     if FULFILMENTS.find(context.state, order.id, context.signer) is not None:
         raise Refusal(Code.ALREADY_DONE, context.signer.hex())
-    record = pb.FulfilmentRecord(rejection=rejection, height=context.height, tx_hash=context.tx_hash)
+    record = pb.FulfilmentRecord(
+        rejection=rejection, height=context.height, tx_hash=context.tx_hash, tx_item=context.item
+    )
     FULFILMENTS.put(context.state, record, order.id, context.signer)
     due.remove(context.state, context.signer, DueKind.FULFIL_ORDER, order.id)
     if rejection == pb.REJECTION_UNSPECIFIED:
@@ -176,7 +178,7 @@ def end_request(context: Context, order: pb.OrderRecord, request: pb.RequestReco
         lifecycle.move_request(request, to)
         _count_outcome(order, to)
         request.ended_height = context.height
-        request.ended_tx = context.tx_hash
+        request.ended_tx, request.ended_tx_item = context.tx_hash, context.item
         emit_request(context, request, pb.RequestStatus.Name(to).removeprefix("REQUEST_STATUS_").lower())
     REQUESTS.put(context.state, request, request.id)
 
@@ -223,7 +225,7 @@ def complete_request(context: Context, order: pb.OrderRecord, request: pb.Reques
     lifecycle.move_request(request, pb.REQUEST_STATUS_COMPLETED)
     _count_outcome(order, pb.REQUEST_STATUS_COMPLETED)
     request.ended_height = context.height
-    request.ended_tx = context.tx_hash
+    request.ended_tx, request.ended_tx_item = context.tx_hash, context.item
     order.granted_requests -= 1
 
 

@@ -45,7 +45,10 @@ class Mark(NamedTuple):
 
 @dataclass(slots=True)
 class Context:
-    """One transaction, authenticated, in one block. ``identity`` is the signer's record, None while it registers."""
+    """One transaction, authenticated, in one block. ``identity`` is the signer's record, None while it registers.
+
+    ``item``: which result of a bundle it is, from 0; records name it beside the transaction.
+    """
 
     state: Overlay
     params: params_pb2.Params
@@ -56,6 +59,7 @@ class Context:
     signer: bytes = b""
     identity: identity_pb2.IdentityRecord | None = None
     tx_hash: bytes = b""
+    item: int = 0
     events: list[Event] = field(default_factory=list)
 
     @property

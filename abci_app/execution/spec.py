@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 
@@ -39,6 +39,8 @@ class MessageSpec(Generic[M]):
     overrides whose key must have signed (registration, rotation, revocation); ``by_next_key``: it is the one that the
     signer's document commits to, which lifts a suspension. ``decides(view, signer, message)`` says of a decision what
     it decides, by an id or nothing, where state names the signer for it, else None: no flood holds it up.
+
+    Of a bundle: ``parts`` are the types and messages in it; it refuses a bundle whose shape, number or size is wrong.
     """
 
     field: str
@@ -54,6 +56,7 @@ class MessageSpec(Generic[M]):
     signing_key: Callable[[bytes, identity_pb2.IdentityRecord | None, M], bytes] | None = None
     by_next_key: bool = False
     decides: Callable[[StateView, bytes, M], bytes | None] | None = None
+    parts: Callable[[M], list[tuple[MessageSpec[Any], Message]]] | None = None
 
 
 def need_bytes(value: bytes, length: int, name: str) -> None:

@@ -21,7 +21,7 @@ def _execute(context: Context, message: tx_pb2.ConfirmVaultErased) -> bytes:
     context.require(not record.erased_height, Code.ALREADY_DONE)
     context.require(vaults.is_closed(vault, context), Code.VAULT_NOT_CLOSED, vault.id.hex())
     record.erased_height = context.height
-    record.erased_tx = context.tx_hash
+    record.erased_tx, record.erased_tx_item = context.tx_hash, context.item
     VAULT_KEYS.put(context.state, record, vault.id, context.signer)
     vault.erased += 1
     if vault.status == custody_pb2.VAULT_STATUS_CLOSING:

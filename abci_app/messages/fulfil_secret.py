@@ -38,7 +38,9 @@ def _execute(context: Context, message: tx_pb2.FulfilSecret) -> bytes:
     context.require(request.status != custody_pb2.REQUEST_STATUS_PENDING, Code.NOT_GRANTED)
     context.require(orders.is_released(request, context), Code.NOT_RELEASED_YET)
     _check_size(context, order, message.sealed)
-    answer = custody_pb2.AnswerRecord(sealed=message.sealed, height=context.height, tx_hash=context.tx_hash)
+    answer = custody_pb2.AnswerRecord(
+        sealed=message.sealed, height=context.height, tx_hash=context.tx_hash, tx_item=context.item
+    )
     ANSWERS.put(context.state, answer, request.id, context.signer)
     due.remove(context.state, context.signer, DueKind.FULFIL_SECRET, request.id)
     request.answers += 1

@@ -29,8 +29,9 @@ def _execute(context: Context, message: tx_pb2.PublishVaultKey) -> bytes:
     context.require(not published, Code.ALREADY_DONE)
     context.require(vault.status == custody_pb2.VAULT_STATUS_OPEN, Code.VAULT_NOT_OPEN, vault.id.hex())
     record = custody_pb2.VaultKeyRecord(
-        key=message.key, published_height=context.height, published_tx=context.tx_hash
-    )
+        key=message.key, published_height=context.height, published_tx=context.tx_hash,
+        published_tx_item=context.item,
+    )  # fmt: skip
     VAULT_KEYS.put(context.state, record, vault.id, context.signer)
     vault.published += 1
     VAULTS.put(context.state, vault, vault.id)

@@ -40,6 +40,7 @@ from abci_app.messages import (
     rotate_identity,
     rotate_validator_key,
     submit_partials,
+    submit_results,
     submit_unblinded,
     suspend_identity,
     veto_request,
@@ -90,6 +91,7 @@ _ALL: Final[tuple[MessageSpec[Any], ...]] = (
     request_server_secret.SPEC,
     issue_permits.SPEC,
     revoke_client.SPEC,
+    submit_results.SPEC,
 )
 
 

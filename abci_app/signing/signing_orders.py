@@ -68,7 +68,7 @@ def answered(context: Context, record: pb.ExtractionRecord) -> None:
         return
     signed = SIGNINGS.get(context.state, record.id)
     signed.signature = _signature(context, record, orders.signed_bytes(context.gid, signed))
-    signed.signed_height, signed.signed_tx = context.height, context.tx_hash
+    signed.signed_height, signed.signed_tx, signed.signed_tx_item = context.height, context.tx_hash, context.item
     SIGNINGS.put(context.state, signed, record.id)
     orders.finish_extracted(context, order, request, record)
     orders.end_if_spent(context, order)

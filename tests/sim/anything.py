@@ -24,7 +24,7 @@ WRITTEN: Final = (
     "report_share", "close_order", "propose", "vote", "withdraw_proposal", "consent_ceremony", "accept_ceremony",
     "deal_shares", "dispute_dealings", "confirm_share", "submit_partials", "submit_unblinded",
     "place_signing_order", "register_server", "remove_server", "enrol_clients", "reenrol_clients",
-    "request_server_secret", "issue_permits", "revoke_client",
+    "request_server_secret", "issue_permits", "revoke_client", "submit_results",
 )  # fmt: skip
 UNWRITTEN: Final = tuple(spec.message for name, spec in SPECS.items() if name not in WRITTEN)
 

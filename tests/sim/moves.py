@@ -14,15 +14,16 @@ from nacl.signing import SigningKey
 from abci_app import cid
 from abci_app.crypto import hpke, statements
 from abci_app.crypto.curve import G1
-from abci_app.pb.dta.v1 import custody_pb2, extraction_pb2, identity_pb2, tx_pb2
+from abci_app.pb.dta.v1 import custody_pb2, extraction_pb2, identity_pb2, params_pb2, tx_pb2
 from abci_app.state import due
 from abci_app.state.collection import Records
 from abci_app.state.due import DueKind
 from abci_app.state.indexes import DUE, PRINCIPAL_VAULTS
-from abci_app.state.records import EXTRACTIONS, FIDUCIARIES, ORDERS, REQUESTS, VAULTS
+from abci_app.state.records import EXTRACTIONS, FIDUCIARIES, ORDERS, REQUESTS, VAULTS, params
 from abci_app.state.view import StateView
 from dta.crypto.extraction import make_transport
 from dta.crypto.scalar import SecretScalar
+from dta.node.hooks.bundle import bundles
 from tests.sim import anything
 from tests.sim.ceremonies import CeremonyMoves, greatest_dispute
 from tests.sim.governance import GovernanceMoves
@@ -38,6 +39,24 @@ from tests.support.custody import SEALED, k_of, single
 def _request_key(name: str, tag: int) -> tuple[bytes, bytes, identity_pb2.HpkeKey]:
     seed = seeded("sim-request-key", name, tag)
     return seed + seed, seed, hpke.public_key_of(seed + seed, seed)
+
+
+def spoilt_bundle(rng: Random, bundle: tx_pb2.SubmitResults) -> tx_pb2.SubmitResults:
+    """A result twice, in another order, of no kind, far too many, or one that nobody owes."""
+    results = list(bundle.results)
+    kind = rng.randrange(5)
+    if kind == 0:
+        results.append(rng.choice(results))
+    elif kind == 1:
+        rng.shuffle(results)
+    elif kind == 2:
+        results.insert(rng.randrange(len(results)), tx_pb2.Result())
+    elif kind == 3:
+        results *= 300 // len(results)
+    else:
+        stray = tx_pb2.Result(fulfil_order=tx_pb2.FulfilOrder(order=rng.randbytes(32)))
+        results.insert(rng.randrange(len(results)), stray)
+    return tx_pb2.SubmitResults(results=results)
 
 
 class Moves:
@@ -81,18 +100,28 @@ class Moves:
         return tx
 
     def results(self, view: StateView, height: int, time_s: int) -> list[bytes]:
-        """What the fiduciaries' hooks answer: most of what is due, some of it twice, some wrong."""
+        """What the fiduciaries' hooks answer: most of what is due, some of it twice, early or wrong, some together."""
         txs = []
         for fiduciary in self.fiduciaries:
+            answers = []
             for key, value in list(view.index_scan(DUE.under(fiduciary.identity))):
                 owed = due.parse(key, value)
                 ready = owed.from_time_s <= time_s and owed.from_height <= height
                 if (ready or self.rng.random() < 0.1) and self.rng.random() < 0.7:
                     message = self._answer(view, fiduciary, owed)
-                    if message is None:
-                        continue
-                    txs.append(self._tx(fiduciary, message, height, key=fiduciary.node_key))
+                    if message is not None:
+                        answers.append(message)
+            answers = self._together(answers, params(view)) if self.rng.random() < 0.6 else answers
+            txs += [self._tx(fiduciary, answer, height, key=fiduciary.node_key) for answer in answers]
         return txs
+
+    def _together(self, answers: list[Message], limits: params_pb2.Params) -> list[Message]:
+        """The answers in bundles; now and then one that is spoilt."""
+        rng, made = self.rng, bundles(answers, limits)
+        for number, one in enumerate(made):
+            if isinstance(one, tx_pb2.SubmitResults) and rng.random() < 0.2:
+                made[number] = spoilt_bundle(rng, one)
+        return made
 
     def votes(self, view: StateView, height: int) -> list[bytes]:
         """What the fiduciaries' operators vote on what is open."""
@@ -121,7 +150,11 @@ class Moves:
         return tx_pb2.FulfilOrder(order=owed.subject)
 
     def _tx(self, actor: Actor, message: Message, height: int, key: SigningKey | None = None) -> bytes:
-        body = body_bytes(CHAIN_ID, message, height + self.rng.randint(1, 12), self.rng.randbytes(16))
+        made_at_height = 0
+        if key is not None and key == actor.node_key and self.rng.random() < 0.7:
+            made_at_height = max(0, height + self.rng.choice([-1, 0, 0, 0, 1, 2, 3, 4, 20]))
+        expires_at_height = height + self.rng.randint(1, 12)
+        body = body_bytes(CHAIN_ID, message, expires_at_height, self.rng.randbytes(16), made_at_height)
         if self.rng.random() < 0.03:  # signed by somebody else, or in another's name
             key = self.rng.choice(self.people).tx_key
         return signed_tx(self.gid, actor.identity, key or actor.tx_key, body)

@@ -48,6 +48,8 @@ _EXTRACTION_DUE = {
 }  # fmt: skip
 _OPEN_ORDER = (pb.ORDER_STATUS_PLACED, pb.ORDER_STATUS_ACTIVE)
 _ID = 32
+_COUNTS = (28, 29, 30, 31, 32, 33, 34, 36)
+"""Of an order's record: what it counts of its requests and of their answers."""
 
 
 def _all(view: StateView, records: Records[M, *Ts]) -> dict[bytes, M]:
@@ -248,7 +250,7 @@ def _wrong_order_counts(leaves: Leaves) -> list[str]:
             first_answer_height=min(heights, default=0),
         )  # fmt: skip
         for field, _ in (*counted.ListFields(), *order.ListFields()):
-            if 28 <= field.number != 35 and getattr(order, field.name) != getattr(counted, field.name):
+            if field.number in _COUNTS and getattr(order, field.name) != getattr(counted, field.name):
                 wrong.append(f"{field.name} of {id_.hex()} is {getattr(order, field.name)}")
         numbers = {request.number: request.id for request in own}
         if set(numbers) != set(range(1, len(own) + 1)):

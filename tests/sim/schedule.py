@@ -11,10 +11,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 
-from abci_app.block import Block, Event, Misbehaviour, Time
+from abci_app.block import Block, Event, Misbehaviour, Time, TxResult
 from abci_app.codes import CODES
 from abci_app.events import SIGNED
 from abci_app.messages.registry import EVENTS, SPECS
+from abci_app.pb.dta.v1 import tx_pb2
 from abci_app.state import records
 from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME
 from tests.sim import ceremonies, governance
@@ -155,6 +156,8 @@ class Schedule:
         self._require(len(made.result.tx_results) == len(block.txs), "one result a transaction")
         unknown = [result.code for result in made.result.tx_results if result.code not in CODES]
         self._require(not unknown, f"codes {unknown} are in no table")
+        for result in made.result.tx_results:
+            self._count_outcomes(result)
         for tx, result in zip(block.txs, made.result.tx_results, strict=True):
             self.run_.codes[int(result.code)] += 1
             self._count(result.events)
@@ -165,6 +168,14 @@ class Schedule:
         if quiet:
             kept = [key for key, value in made.result.changes.leaves if value is not None]
             self._require(not kept, "a block with nothing in it and nothing due changed a leaf")
+
+    def _count_outcomes(self, result: TxResult) -> None:
+        """The codes of a bundle's results, each of which is in the table too."""
+        named = ("action", "submit-results")
+        if result.code == 0 and any(named in event.attributes for event in result.events):
+            for one in tx_pb2.ResultOutcomes.FromString(result.data).outcomes:
+                self._require(one.code in CODES, f"code {one.code} is in no table")
+                self.run_.codes[one.code] += 1
 
     def _count(self, events: tuple[Event, ...]) -> None:
         for event in events:

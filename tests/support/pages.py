@@ -78,7 +78,7 @@ def _message(spec: MessageSpec[Any]) -> Iterator[str]:
         yield f"- owed as: {spec.due(spec.message())[0].name}"
     if spec.decides is not None:
         yield "- waits: among the decisions, where state names its signer ([abci-server.md](abci-server.md))"
-    yield f"- costs: {spec.cost(spec.message()):,} or more"
+    yield f"- costs: {f'{spec.cost(spec.message()):,} or more' if spec.parts is None else 'what its results cost'}"
     yield f"- writes: {', '.join(_key(one)[0] for one in spec.writes)}"
     yield f"- emits: {', '.join(dict.fromkeys(f'`{one.kind}`' for one in spec.events))}"
     yield f"- refused with: {', '.join(code.name for code in sorted(spec.codes)) or 'nothing of its own'}"

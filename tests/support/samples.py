@@ -96,7 +96,7 @@ def samples() -> list[Message]:
 
 
 def _of_custody() -> list[Message]:
-    """Identities, vaults, orders and requests."""
+    """Identities, vaults, orders and requests; results together."""
     digests = [seeded("digest", number) for number in range(2)]
     seal = bytes(hpke.SEALED_OVERHEAD_BYTES + 32)
     shares = [seeded("share", number) for number in range(2)]
@@ -131,6 +131,10 @@ def _of_custody() -> list[Message]:
         tx_pb2.FulfilSecret(request=ID, partial=_blinded(G1), epoch=1),
         tx_pb2.ReportShare(request=ID, fiduciary=OTHER, mlkem768_seed=bytes(64), x25519_private=bytes(32)),
         tx_pb2.CloseOrder(order=ID),
+        tx_pb2.SubmitResults(results=[
+            tx_pb2.Result(fulfil_order=tx_pb2.FulfilOrder(order=ID)),
+            tx_pb2.Result(fulfil_secret=tx_pb2.FulfilSecret(request=OTHER, sealed=seal)),
+        ]),
     ]  # fmt: skip
 
 

@@ -30,12 +30,20 @@ class SignedBytes:
     """A signed transaction, exactly as it goes out each time: ``tx`` is never encoded again.
 
     ``tx_hash``: 32 bytes, how CometBFT names it. ``replay_key``: 32 bytes, what the ledger counts once.
+    ``made_at_height``: of a hook's result, the height that its maker had committed.
     """
 
     tx: bytes
     replay_key: bytes
     tx_hash: bytes
     expires_at_height: int
+    made_at_height: int = 0
+
+    def message(self) -> Message:
+        """What it says: one of TxBody's messages."""
+        body = tx_pb2.TxBody.FromString(tx_pb2.SignedTx.FromString(self.tx).body)
+        message: Message = getattr(body, body.WhichOneof("message") or "")
+        return message
 
     @staticmethod
     def parse(tx: bytes, gid: bytes) -> SignedBytes:
@@ -45,7 +53,10 @@ class SignedBytes:
             body = tx_pb2.TxBody.FromString(signed.body)
         except DecodeError as error:
             raise UsageError("these bytes are not a signed transaction") from error
-        return SignedBytes(tx, replay_key(gid, signed.signer, signed.body), sha256(tx).digest(), body.expires_at_height)
+        return SignedBytes(
+            tx, replay_key(gid, signed.signer, signed.body), sha256(tx).digest(), body.expires_at_height,
+            body.made_at_height,
+        )  # fmt: skip
 
 
 def _message_fields() -> dict[str, str]:
@@ -61,10 +72,17 @@ _FIELDS = _message_fields()
 
 
 def build_tx(
-    chain_id: str, gid: bytes, signer: Signer, message: Message, expires_at_height: int, salt: bytes
+    chain_id: str,
+    gid: bytes,
+    signer: Signer,
+    message: Message,
+    expires_at_height: int,
+    salt: bytes,
+    made_at_height: int = 0,
 ) -> SignedBytes:
     """Signs ``message`` (one of TxBody's) for this chain. ``salt``: 16 bytes, fresh for a new transaction only.
 
+    ``made_at_height``: of a hook's result, the height by which it is due; a node that is a little behind takes it.
     The same arguments give the same bytes (Ed25519 is deterministic), so a retry is no second transaction. Raises
     UsageError for what can't be a transaction, KeystoreFailure when the signer gives no signature.
     """
@@ -73,7 +91,9 @@ def build_tx(
         raise UsageError(f"{message.DESCRIPTOR.full_name} is not a message of a transaction")
     if len(salt) != SALT_BYTES or len(signer.identity) != ID_BYTES:
         raise UsageError(f"a transaction needs a salt of {SALT_BYTES} bytes and an identity of {ID_BYTES}")
-    body = tx_pb2.TxBody(chain_id=chain_id, expires_at_height=expires_at_height, salt=salt)
+    body = tx_pb2.TxBody(
+        chain_id=chain_id, expires_at_height=expires_at_height, salt=salt, made_at_height=made_at_height
+    )
     slot: Message = getattr(body, field)
     slot.SetInParent()
     slot.CopyFrom(message)
@@ -88,4 +108,6 @@ def build_tx(
             f"the transaction has {len(tx)} bytes; at most {MAX_TX_BYTES} are allowed",
             hint="large data goes into an envelope, whose CID goes on the ledger",
         )
-    return SignedBytes(tx, replay_key(gid, signer.identity, body_bytes), sha256(tx).digest(), expires_at_height)
+    return SignedBytes(
+        tx, replay_key(gid, signer.identity, body_bytes), sha256(tx).digest(), expires_at_height, made_at_height
+    )

@@ -36,9 +36,8 @@ from dta.node.hooks.tools import Tools, require_due
 
 _log = logging.getLogger(__name__)
 _MAX_ERRORS_SHOWN = 20
-# Answers that say no more than "not this, or not again": state decides what follows. TOO_MANY: another result of ours
-# for the same waits in the mempool, from before the outbox was lost.
-_HARMLESS = (Code.OK, Code.NOT_DUE, Code.ALREADY_DONE, Code.TOO_MANY)
+# Answers that say no more than "not this, or not again": state decides what follows.
+_HARMLESS = (Code.OK, Code.NOT_DUE, Code.ALREADY_DONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +47,8 @@ class RunnerConfig:
     An order whose envelope nobody has is rejected after ``envelope_wait_s`` of block time since it was placed and
     ``envelope_attempts`` tries of this process. A job that was first due ``late_s`` ago is shown as late.
 
-    A new job waits for one more block, at most ``settle_s``: a peer that has not committed the block that made it due
-    refuses the result, and a mempool gossips a transaction once.
+    A result that is in no block ``renew_blocks`` after the one that it was made by is signed anew with another salt: a
+    mempool gossips the same bytes once.
     """
 
     hsm_threads: int = 4
@@ -64,7 +63,7 @@ class RunnerConfig:
     envelope_wait_s: int = 3_600
     envelope_attempts: int = 5
     expiry_blocks: int = 200
-    settle_s: float = 1.0
+    renew_blocks: int = 10
 
 
 class Network(Protocol):
@@ -86,7 +85,6 @@ class _State:
 
     job: Job
     since_s: float
-    since_height: int
     ready_s: float
     attempts: int = 0
     unavailable: int = 0
@@ -189,7 +187,7 @@ class Runner:
         height, time_s, jobs = await asyncio.to_thread(self._plan)
         if jobs is not None:
             self._seen = _Seen(height, time_s, "", jobs)
-            self._take(jobs, now_s, height)
+            self._take(jobs, now_s)
             await asyncio.to_thread(self._outbox.keep_only, frozenset(jobs))
         self._seen.trouble = ""
         self._start_ready(now_s)
@@ -233,7 +231,7 @@ class Runner:
                 return now.height, now.time_s, None
             return now.height, now.time_s, plan(now.view, self._tools.identity, now.time_s, now.height + 1)
 
-    def _take(self, jobs: list[Job], now_s: float, height: int) -> None:
+    def _take(self, jobs: list[Job], now_s: float) -> None:
         """Remember new jobs, and forget those that are no longer due and no longer at work."""
         planned = frozenset(jobs)
         for job, state in list(self._states.items()):
@@ -241,7 +239,7 @@ class Runner:
                 del self._states[job]
         for job in jobs:
             if job not in self._states:
-                self._states[job] = _State(job, since_s=now_s, since_height=height, ready_s=now_s)
+                self._states[job] = _State(job, since_s=now_s, ready_s=now_s)
 
     def _start_ready(self, now_s: float) -> None:
         """Start what may start, what never failed first: a crowd of failing jobs must not hold up a fresh one."""
@@ -255,7 +253,6 @@ class Runner:
             if state.job in planned
             and not (state.is_running or state.has_thread or state.given_up)
             and state.ready_s <= now_s
-            and (self._seen.height > state.since_height or now_s - state.since_s >= self._config.settle_s)
         ]
         ready.sort(key=lambda state: (state.attempts, state.ready_s))
         for state in ready[:room]:
@@ -296,10 +293,14 @@ class Runner:
         state.error = reason
 
     async def _do(self, state: _State) -> None:
+        height = self._seen.height
         tx = await asyncio.to_thread(self._kept, state)
         if tx is None:
             state.sent = False
             tx = await self._make(state)
+        elif height > tx.made_at_height + self._config.renew_blocks:
+            message = tx.message()
+            tx = await self._in_thread(state, lambda: self._sign(state.job, message))
         await self._send(state, tx)
 
     def _kept(self, state: _State) -> SignedBytes | None:
@@ -345,10 +346,11 @@ class Runner:
 
     def _sign(self, job: Job, message: Message) -> SignedBytes:
         with self._tools.pin() as now:
+            require_due(job, self._tools, now)
             expires_at_height = now.height + min(params(now.view).max_expiry_blocks, self._config.expiry_blocks)
         tx = build_tx(
             self._chain_id, self._tools.gid, _Signer(self._tools), message, expires_at_height,
-            secrets.token_bytes(SALT_BYTES),
+            secrets.token_bytes(SALT_BYTES), made_at_height=now.height,
         )  # fmt: skip
         self._outbox.save(job, tx)
         return tx

@@ -139,21 +139,25 @@ class VaultRecord(_message.Message):
     def __init__(self, id: _Optional[bytes] = ..., principal: _Optional[bytes] = ..., custodian: _Optional[str] = ..., fiduciaries: _Optional[_Iterable[bytes]] = ..., status: _Optional[_Union[VaultStatus, str]] = ..., published: _Optional[int] = ..., erased: _Optional[int] = ..., opened_height: _Optional[int] = ..., opened_tx: _Optional[bytes] = ..., closes_at_time_s: _Optional[int] = ..., closes_at_height: _Optional[int] = ..., closing_height: _Optional[int] = ..., closing_tx: _Optional[bytes] = ..., closed_height: _Optional[int] = ..., waits_for_height: _Optional[bool] = ...) -> None: ...
 
 class VaultKeyRecord(_message.Message):
-    __slots__ = ("key", "published_height", "published_tx", "erased_height", "erased_tx")
+    __slots__ = ("key", "published_height", "published_tx", "erased_height", "erased_tx", "published_tx_item", "erased_tx_item")
     KEY_FIELD_NUMBER: _ClassVar[int]
     PUBLISHED_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     PUBLISHED_TX_FIELD_NUMBER: _ClassVar[int]
     ERASED_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     ERASED_TX_FIELD_NUMBER: _ClassVar[int]
+    PUBLISHED_TX_ITEM_FIELD_NUMBER: _ClassVar[int]
+    ERASED_TX_ITEM_FIELD_NUMBER: _ClassVar[int]
     key: _identity_pb2.HpkeKey
     published_height: int
     published_tx: bytes
     erased_height: int
     erased_tx: bytes
-    def __init__(self, key: _Optional[_Union[_identity_pb2.HpkeKey, _Mapping]] = ..., published_height: _Optional[int] = ..., published_tx: _Optional[bytes] = ..., erased_height: _Optional[int] = ..., erased_tx: _Optional[bytes] = ...) -> None: ...
+    published_tx_item: int
+    erased_tx_item: int
+    def __init__(self, key: _Optional[_Union[_identity_pb2.HpkeKey, _Mapping]] = ..., published_height: _Optional[int] = ..., published_tx: _Optional[bytes] = ..., erased_height: _Optional[int] = ..., erased_tx: _Optional[bytes] = ..., published_tx_item: _Optional[int] = ..., erased_tx_item: _Optional[int] = ...) -> None: ...
 
 class OrderRecord(_message.Message):
-    __slots__ = ("id", "principal", "custodian", "vault", "fiduciaries", "threshold", "share_commitments", "key_commitment", "envelope_cid", "salt", "policy", "rule", "status", "fulfilled", "rejected", "expires_at_time_s", "expires_at_height", "placed_height", "placed_time_s", "placed_tx", "active_height", "ended_height", "ended_tx", "open_requests", "granted_requests", "authority", "identity", "requests", "completed_requests", "vetoed_requests", "expired_requests", "cancelled_requests", "answers", "answerers", "answer_threshold", "first_answer_height")
+    __slots__ = ("id", "principal", "custodian", "vault", "fiduciaries", "threshold", "share_commitments", "key_commitment", "envelope_cid", "salt", "policy", "rule", "status", "fulfilled", "rejected", "expires_at_time_s", "expires_at_height", "placed_height", "placed_time_s", "placed_tx", "active_height", "ended_height", "ended_tx", "open_requests", "granted_requests", "authority", "identity", "requests", "completed_requests", "vetoed_requests", "expired_requests", "cancelled_requests", "answers", "answerers", "answer_threshold", "first_answer_height", "ended_tx_item")
     ID_FIELD_NUMBER: _ClassVar[int]
     PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
     CUSTODIAN_FIELD_NUMBER: _ClassVar[int]
@@ -190,6 +194,7 @@ class OrderRecord(_message.Message):
     ANSWERERS_FIELD_NUMBER: _ClassVar[int]
     ANSWER_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     FIRST_ANSWER_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    ENDED_TX_ITEM_FIELD_NUMBER: _ClassVar[int]
     id: bytes
     principal: bytes
     custodian: str
@@ -226,20 +231,23 @@ class OrderRecord(_message.Message):
     answerers: int
     answer_threshold: int
     first_answer_height: int
-    def __init__(self, id: _Optional[bytes] = ..., principal: _Optional[bytes] = ..., custodian: _Optional[str] = ..., vault: _Optional[bytes] = ..., fiduciaries: _Optional[_Iterable[bytes]] = ..., threshold: _Optional[int] = ..., share_commitments: _Optional[_Iterable[bytes]] = ..., key_commitment: _Optional[bytes] = ..., envelope_cid: _Optional[str] = ..., salt: _Optional[bytes] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., rule: _Optional[_Union[BeneficiaryRule, _Mapping]] = ..., status: _Optional[_Union[OrderStatus, str]] = ..., fulfilled: _Optional[int] = ..., rejected: _Optional[int] = ..., expires_at_time_s: _Optional[int] = ..., expires_at_height: _Optional[int] = ..., placed_height: _Optional[int] = ..., placed_time_s: _Optional[int] = ..., placed_tx: _Optional[bytes] = ..., active_height: _Optional[int] = ..., ended_height: _Optional[int] = ..., ended_tx: _Optional[bytes] = ..., open_requests: _Optional[int] = ..., granted_requests: _Optional[int] = ..., authority: _Optional[bytes] = ..., identity: _Optional[bytes] = ..., requests: _Optional[int] = ..., completed_requests: _Optional[int] = ..., vetoed_requests: _Optional[int] = ..., expired_requests: _Optional[int] = ..., cancelled_requests: _Optional[int] = ..., answers: _Optional[int] = ..., answerers: _Optional[int] = ..., answer_threshold: _Optional[int] = ..., first_answer_height: _Optional[int] = ...) -> None: ...
+    ended_tx_item: int
+    def __init__(self, id: _Optional[bytes] = ..., principal: _Optional[bytes] = ..., custodian: _Optional[str] = ..., vault: _Optional[bytes] = ..., fiduciaries: _Optional[_Iterable[bytes]] = ..., threshold: _Optional[int] = ..., share_commitments: _Optional[_Iterable[bytes]] = ..., key_commitment: _Optional[bytes] = ..., envelope_cid: _Optional[str] = ..., salt: _Optional[bytes] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., rule: _Optional[_Union[BeneficiaryRule, _Mapping]] = ..., status: _Optional[_Union[OrderStatus, str]] = ..., fulfilled: _Optional[int] = ..., rejected: _Optional[int] = ..., expires_at_time_s: _Optional[int] = ..., expires_at_height: _Optional[int] = ..., placed_height: _Optional[int] = ..., placed_time_s: _Optional[int] = ..., placed_tx: _Optional[bytes] = ..., active_height: _Optional[int] = ..., ended_height: _Optional[int] = ..., ended_tx: _Optional[bytes] = ..., open_requests: _Optional[int] = ..., granted_requests: _Optional[int] = ..., authority: _Optional[bytes] = ..., identity: _Optional[bytes] = ..., requests: _Optional[int] = ..., completed_requests: _Optional[int] = ..., vetoed_requests: _Optional[int] = ..., expired_requests: _Optional[int] = ..., cancelled_requests: _Optional[int] = ..., answers: _Optional[int] = ..., answerers: _Optional[int] = ..., answer_threshold: _Optional[int] = ..., first_answer_height: _Optional[int] = ..., ended_tx_item: _Optional[int] = ...) -> None: ...
 
 class FulfilmentRecord(_message.Message):
-    __slots__ = ("rejection", "height", "tx_hash")
+    __slots__ = ("rejection", "height", "tx_hash", "tx_item")
     REJECTION_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     TX_HASH_FIELD_NUMBER: _ClassVar[int]
+    TX_ITEM_FIELD_NUMBER: _ClassVar[int]
     rejection: Rejection
     height: int
     tx_hash: bytes
-    def __init__(self, rejection: _Optional[_Union[Rejection, str]] = ..., height: _Optional[int] = ..., tx_hash: _Optional[bytes] = ...) -> None: ...
+    tx_item: int
+    def __init__(self, rejection: _Optional[_Union[Rejection, str]] = ..., height: _Optional[int] = ..., tx_hash: _Optional[bytes] = ..., tx_item: _Optional[int] = ...) -> None: ...
 
 class RequestRecord(_message.Message):
-    __slots__ = ("id", "order", "beneficiary", "keys_cid", "key_digests", "content_digest", "status", "requested_height", "requested_time_s", "requested_tx", "deadline_time_s", "granted_height", "granted_tx", "release_time_s", "release_height", "answers", "bad_answers", "ended_height", "ended_tx", "settled_height", "transport_key", "number", "requester_key")
+    __slots__ = ("id", "order", "beneficiary", "keys_cid", "key_digests", "content_digest", "status", "requested_height", "requested_time_s", "requested_tx", "deadline_time_s", "granted_height", "granted_tx", "release_time_s", "release_height", "answers", "bad_answers", "ended_height", "ended_tx", "settled_height", "transport_key", "number", "requester_key", "ended_tx_item")
     ID_FIELD_NUMBER: _ClassVar[int]
     ORDER_FIELD_NUMBER: _ClassVar[int]
     BENEFICIARY_FIELD_NUMBER: _ClassVar[int]
@@ -263,6 +271,7 @@ class RequestRecord(_message.Message):
     TRANSPORT_KEY_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     REQUESTER_KEY_FIELD_NUMBER: _ClassVar[int]
+    ENDED_TX_ITEM_FIELD_NUMBER: _ClassVar[int]
     id: bytes
     order: bytes
     beneficiary: bytes
@@ -286,7 +295,8 @@ class RequestRecord(_message.Message):
     transport_key: bytes
     number: int
     requester_key: bytes
-    def __init__(self, id: _Optional[bytes] = ..., order: _Optional[bytes] = ..., beneficiary: _Optional[bytes] = ..., keys_cid: _Optional[str] = ..., key_digests: _Optional[_Iterable[bytes]] = ..., content_digest: _Optional[bytes] = ..., status: _Optional[_Union[RequestStatus, str]] = ..., requested_height: _Optional[int] = ..., requested_time_s: _Optional[int] = ..., requested_tx: _Optional[bytes] = ..., deadline_time_s: _Optional[int] = ..., granted_height: _Optional[int] = ..., granted_tx: _Optional[bytes] = ..., release_time_s: _Optional[int] = ..., release_height: _Optional[int] = ..., answers: _Optional[int] = ..., bad_answers: _Optional[int] = ..., ended_height: _Optional[int] = ..., ended_tx: _Optional[bytes] = ..., settled_height: _Optional[int] = ..., transport_key: _Optional[bytes] = ..., number: _Optional[int] = ..., requester_key: _Optional[bytes] = ...) -> None: ...
+    ended_tx_item: int
+    def __init__(self, id: _Optional[bytes] = ..., order: _Optional[bytes] = ..., beneficiary: _Optional[bytes] = ..., keys_cid: _Optional[str] = ..., key_digests: _Optional[_Iterable[bytes]] = ..., content_digest: _Optional[bytes] = ..., status: _Optional[_Union[RequestStatus, str]] = ..., requested_height: _Optional[int] = ..., requested_time_s: _Optional[int] = ..., requested_tx: _Optional[bytes] = ..., deadline_time_s: _Optional[int] = ..., granted_height: _Optional[int] = ..., granted_tx: _Optional[bytes] = ..., release_time_s: _Optional[int] = ..., release_height: _Optional[int] = ..., answers: _Optional[int] = ..., bad_answers: _Optional[int] = ..., ended_height: _Optional[int] = ..., ended_tx: _Optional[bytes] = ..., settled_height: _Optional[int] = ..., transport_key: _Optional[bytes] = ..., number: _Optional[int] = ..., requester_key: _Optional[bytes] = ..., ended_tx_item: _Optional[int] = ...) -> None: ...
 
 class DecisionRecord(_message.Message):
     __slots__ = ("veto", "height", "tx_hash")
@@ -299,18 +309,20 @@ class DecisionRecord(_message.Message):
     def __init__(self, veto: _Optional[bool] = ..., height: _Optional[int] = ..., tx_hash: _Optional[bytes] = ...) -> None: ...
 
 class AnswerRecord(_message.Message):
-    __slots__ = ("sealed", "height", "tx_hash", "reported_height", "reported_tx")
+    __slots__ = ("sealed", "height", "tx_hash", "reported_height", "reported_tx", "tx_item")
     SEALED_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     TX_HASH_FIELD_NUMBER: _ClassVar[int]
     REPORTED_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     REPORTED_TX_FIELD_NUMBER: _ClassVar[int]
+    TX_ITEM_FIELD_NUMBER: _ClassVar[int]
     sealed: bytes
     height: int
     tx_hash: bytes
     reported_height: int
     reported_tx: bytes
-    def __init__(self, sealed: _Optional[bytes] = ..., height: _Optional[int] = ..., tx_hash: _Optional[bytes] = ..., reported_height: _Optional[int] = ..., reported_tx: _Optional[bytes] = ...) -> None: ...
+    tx_item: int
+    def __init__(self, sealed: _Optional[bytes] = ..., height: _Optional[int] = ..., tx_hash: _Optional[bytes] = ..., reported_height: _Optional[int] = ..., reported_tx: _Optional[bytes] = ..., tx_item: _Optional[int] = ...) -> None: ...
 
 class CounterRecord(_message.Message):
     __slots__ = ("open_orders", "open_vaults", "principal")

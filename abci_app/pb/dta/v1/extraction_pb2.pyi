@@ -37,7 +37,7 @@ EXTRACTION_STATUS_EXPIRED: ExtractionStatus
 EXTRACTION_STATUS_CANCELLED: ExtractionStatus
 
 class ExtractionRecord(_message.Message):
-    __slots__ = ("id", "authority", "use", "items", "status", "epoch", "threshold", "answers", "requester", "subject", "opened_height", "opened_time_s", "opened_tx", "from_time_s", "from_height", "deadline_time_s", "ended_height", "ended_tx", "restarts", "suite", "holder", "answered_epochs", "earlier_answers")
+    __slots__ = ("id", "authority", "use", "items", "status", "epoch", "threshold", "answers", "requester", "subject", "opened_height", "opened_time_s", "opened_tx", "from_time_s", "from_height", "deadline_time_s", "ended_height", "ended_tx", "restarts", "suite", "holder", "answered_epochs", "earlier_answers", "ended_tx_item")
     ID_FIELD_NUMBER: _ClassVar[int]
     AUTHORITY_FIELD_NUMBER: _ClassVar[int]
     USE_FIELD_NUMBER: _ClassVar[int]
@@ -61,6 +61,7 @@ class ExtractionRecord(_message.Message):
     HOLDER_FIELD_NUMBER: _ClassVar[int]
     ANSWERED_EPOCHS_FIELD_NUMBER: _ClassVar[int]
     EARLIER_ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    ENDED_TX_ITEM_FIELD_NUMBER: _ClassVar[int]
     id: bytes
     authority: bytes
     use: Use
@@ -84,7 +85,8 @@ class ExtractionRecord(_message.Message):
     holder: bytes
     answered_epochs: int
     earlier_answers: int
-    def __init__(self, id: _Optional[bytes] = ..., authority: _Optional[bytes] = ..., use: _Optional[_Union[Use, str]] = ..., items: _Optional[int] = ..., status: _Optional[_Union[ExtractionStatus, str]] = ..., epoch: _Optional[int] = ..., threshold: _Optional[int] = ..., answers: _Optional[int] = ..., requester: _Optional[bytes] = ..., subject: _Optional[bytes] = ..., opened_height: _Optional[int] = ..., opened_time_s: _Optional[int] = ..., opened_tx: _Optional[bytes] = ..., from_time_s: _Optional[int] = ..., from_height: _Optional[int] = ..., deadline_time_s: _Optional[int] = ..., ended_height: _Optional[int] = ..., ended_tx: _Optional[bytes] = ..., restarts: _Optional[int] = ..., suite: _Optional[str] = ..., holder: _Optional[bytes] = ..., answered_epochs: _Optional[int] = ..., earlier_answers: _Optional[int] = ...) -> None: ...
+    ended_tx_item: int
+    def __init__(self, id: _Optional[bytes] = ..., authority: _Optional[bytes] = ..., use: _Optional[_Union[Use, str]] = ..., items: _Optional[int] = ..., status: _Optional[_Union[ExtractionStatus, str]] = ..., epoch: _Optional[int] = ..., threshold: _Optional[int] = ..., answers: _Optional[int] = ..., requester: _Optional[bytes] = ..., subject: _Optional[bytes] = ..., opened_height: _Optional[int] = ..., opened_time_s: _Optional[int] = ..., opened_tx: _Optional[bytes] = ..., from_time_s: _Optional[int] = ..., from_height: _Optional[int] = ..., deadline_time_s: _Optional[int] = ..., ended_height: _Optional[int] = ..., ended_tx: _Optional[bytes] = ..., restarts: _Optional[int] = ..., suite: _Optional[str] = ..., holder: _Optional[bytes] = ..., answered_epochs: _Optional[int] = ..., earlier_answers: _Optional[int] = ..., ended_tx_item: _Optional[int] = ...) -> None: ...
 
 class ExtractionItem(_message.Message):
     __slots__ = ("base", "transport", "subject")
@@ -97,7 +99,7 @@ class ExtractionItem(_message.Message):
     def __init__(self, base: _Optional[bytes] = ..., transport: _Optional[bytes] = ..., subject: _Optional[bytes] = ...) -> None: ...
 
 class PartialRecord(_message.Message):
-    __slots__ = ("c1", "c3", "share", "proof", "index", "height", "tx_hash")
+    __slots__ = ("c1", "c3", "share", "proof", "index", "height", "tx_hash", "tx_item")
     C1_FIELD_NUMBER: _ClassVar[int]
     C3_FIELD_NUMBER: _ClassVar[int]
     SHARE_FIELD_NUMBER: _ClassVar[int]
@@ -105,6 +107,7 @@ class PartialRecord(_message.Message):
     INDEX_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     TX_HASH_FIELD_NUMBER: _ClassVar[int]
+    TX_ITEM_FIELD_NUMBER: _ClassVar[int]
     c1: bytes
     c3: bytes
     share: bytes
@@ -112,7 +115,8 @@ class PartialRecord(_message.Message):
     index: int
     height: int
     tx_hash: bytes
-    def __init__(self, c1: _Optional[bytes] = ..., c3: _Optional[bytes] = ..., share: _Optional[bytes] = ..., proof: _Optional[bytes] = ..., index: _Optional[int] = ..., height: _Optional[int] = ..., tx_hash: _Optional[bytes] = ...) -> None: ...
+    tx_item: int
+    def __init__(self, c1: _Optional[bytes] = ..., c3: _Optional[bytes] = ..., share: _Optional[bytes] = ..., proof: _Optional[bytes] = ..., index: _Optional[int] = ..., height: _Optional[int] = ..., tx_hash: _Optional[bytes] = ..., tx_item: _Optional[int] = ...) -> None: ...
 
 class ExtractionLoad(_message.Message):
     __slots__ = ("authority", "open", "holder")
@@ -193,7 +197,7 @@ class SigningPolicy(_message.Message):
     def __init__(self, authority: _Optional[bytes] = ..., policy: _Optional[_Union[_custody_pb2.Policy, _Mapping]] = ..., raw_allowed: _Optional[bool] = ..., changed_height: _Optional[int] = ...) -> None: ...
 
 class SigningRecord(_message.Message):
-    __slots__ = ("request", "order", "authority", "kind", "message", "digest", "raw", "signature", "signed_height", "signed_tx")
+    __slots__ = ("request", "order", "authority", "kind", "message", "digest", "raw", "signature", "signed_height", "signed_tx", "signed_tx_item")
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     ORDER_FIELD_NUMBER: _ClassVar[int]
     AUTHORITY_FIELD_NUMBER: _ClassVar[int]
@@ -204,6 +208,7 @@ class SigningRecord(_message.Message):
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     SIGNED_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     SIGNED_TX_FIELD_NUMBER: _ClassVar[int]
+    SIGNED_TX_ITEM_FIELD_NUMBER: _ClassVar[int]
     request: bytes
     order: bytes
     authority: bytes
@@ -214,7 +219,8 @@ class SigningRecord(_message.Message):
     signature: bytes
     signed_height: int
     signed_tx: bytes
-    def __init__(self, request: _Optional[bytes] = ..., order: _Optional[bytes] = ..., authority: _Optional[bytes] = ..., kind: _Optional[str] = ..., message: _Optional[bytes] = ..., digest: _Optional[bytes] = ..., raw: _Optional[bool] = ..., signature: _Optional[bytes] = ..., signed_height: _Optional[int] = ..., signed_tx: _Optional[bytes] = ...) -> None: ...
+    signed_tx_item: int
+    def __init__(self, request: _Optional[bytes] = ..., order: _Optional[bytes] = ..., authority: _Optional[bytes] = ..., kind: _Optional[str] = ..., message: _Optional[bytes] = ..., digest: _Optional[bytes] = ..., raw: _Optional[bool] = ..., signature: _Optional[bytes] = ..., signed_height: _Optional[int] = ..., signed_tx: _Optional[bytes] = ..., signed_tx_item: _Optional[int] = ...) -> None: ...
 
 class SetSigningPolicy(_message.Message):
     __slots__ = ("authority", "policy", "raw_allowed")

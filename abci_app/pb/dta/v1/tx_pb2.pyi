@@ -23,7 +23,7 @@ class SignedTx(_message.Message):
     def __init__(self, body: _Optional[bytes] = ..., signer: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class TxBody(_message.Message):
-    __slots__ = ("chain_id", "expires_at_height", "salt", "made_at_height", "register_identity", "rotate_identity", "suspend_identity", "revoke_identity", "rotate_validator_key", "open_vault", "publish_vault_key", "close_vault", "cancel_close_vault", "confirm_vault_erased", "place_order", "fulfil_order", "reject_order", "request_secret", "approve_request", "veto_request", "fulfil_secret", "report_share", "close_order", "propose", "vote", "withdraw_proposal", "consent_ceremony", "accept_ceremony", "deal_shares", "dispute_dealings", "confirm_share", "submit_partials", "submit_unblinded", "place_signing_order", "register_server", "remove_server", "enrol_clients", "reenrol_clients", "request_server_secret", "issue_permits", "revoke_client")
+    __slots__ = ("chain_id", "expires_at_height", "salt", "made_at_height", "register_identity", "rotate_identity", "suspend_identity", "revoke_identity", "rotate_validator_key", "open_vault", "publish_vault_key", "close_vault", "cancel_close_vault", "confirm_vault_erased", "place_order", "fulfil_order", "reject_order", "request_secret", "approve_request", "veto_request", "fulfil_secret", "report_share", "close_order", "propose", "vote", "withdraw_proposal", "consent_ceremony", "accept_ceremony", "deal_shares", "dispute_dealings", "confirm_share", "submit_partials", "submit_unblinded", "place_signing_order", "register_server", "remove_server", "enrol_clients", "reenrol_clients", "request_server_secret", "issue_permits", "revoke_client", "submit_results")
     CHAIN_ID_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     SALT_FIELD_NUMBER: _ClassVar[int]
@@ -65,6 +65,7 @@ class TxBody(_message.Message):
     REQUEST_SERVER_SECRET_FIELD_NUMBER: _ClassVar[int]
     ISSUE_PERMITS_FIELD_NUMBER: _ClassVar[int]
     REVOKE_CLIENT_FIELD_NUMBER: _ClassVar[int]
+    SUBMIT_RESULTS_FIELD_NUMBER: _ClassVar[int]
     chain_id: str
     expires_at_height: int
     salt: bytes
@@ -106,7 +107,58 @@ class TxBody(_message.Message):
     request_server_secret: _mfa_pb2.RequestServerSecret
     issue_permits: _mfa_pb2.IssuePermits
     revoke_client: _mfa_pb2.RevokeClient
-    def __init__(self, chain_id: _Optional[str] = ..., expires_at_height: _Optional[int] = ..., salt: _Optional[bytes] = ..., made_at_height: _Optional[int] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., rotate_identity: _Optional[_Union[RotateIdentity, _Mapping]] = ..., suspend_identity: _Optional[_Union[SuspendIdentity, _Mapping]] = ..., revoke_identity: _Optional[_Union[RevokeIdentity, _Mapping]] = ..., rotate_validator_key: _Optional[_Union[RotateValidatorKey, _Mapping]] = ..., open_vault: _Optional[_Union[OpenVault, _Mapping]] = ..., publish_vault_key: _Optional[_Union[PublishVaultKey, _Mapping]] = ..., close_vault: _Optional[_Union[CloseVault, _Mapping]] = ..., cancel_close_vault: _Optional[_Union[CancelCloseVault, _Mapping]] = ..., confirm_vault_erased: _Optional[_Union[ConfirmVaultErased, _Mapping]] = ..., place_order: _Optional[_Union[PlaceOrder, _Mapping]] = ..., fulfil_order: _Optional[_Union[FulfilOrder, _Mapping]] = ..., reject_order: _Optional[_Union[RejectOrder, _Mapping]] = ..., request_secret: _Optional[_Union[RequestSecret, _Mapping]] = ..., approve_request: _Optional[_Union[ApproveRequest, _Mapping]] = ..., veto_request: _Optional[_Union[VetoRequest, _Mapping]] = ..., fulfil_secret: _Optional[_Union[FulfilSecret, _Mapping]] = ..., report_share: _Optional[_Union[ReportShare, _Mapping]] = ..., close_order: _Optional[_Union[CloseOrder, _Mapping]] = ..., propose: _Optional[_Union[_governance_pb2.Propose, _Mapping]] = ..., vote: _Optional[_Union[_governance_pb2.Vote, _Mapping]] = ..., withdraw_proposal: _Optional[_Union[_governance_pb2.WithdrawProposal, _Mapping]] = ..., consent_ceremony: _Optional[_Union[_authority_pb2.ConsentCeremony, _Mapping]] = ..., accept_ceremony: _Optional[_Union[_authority_pb2.AcceptCeremony, _Mapping]] = ..., deal_shares: _Optional[_Union[_authority_pb2.DealShares, _Mapping]] = ..., dispute_dealings: _Optional[_Union[_authority_pb2.DisputeDealings, _Mapping]] = ..., confirm_share: _Optional[_Union[_authority_pb2.ConfirmShare, _Mapping]] = ..., submit_partials: _Optional[_Union[_extraction_pb2.SubmitPartials, _Mapping]] = ..., submit_unblinded: _Optional[_Union[_extraction_pb2.SubmitUnblinded, _Mapping]] = ..., place_signing_order: _Optional[_Union[_extraction_pb2.PlaceSigningOrder, _Mapping]] = ..., register_server: _Optional[_Union[_mfa_pb2.RegisterServer, _Mapping]] = ..., remove_server: _Optional[_Union[_mfa_pb2.RemoveServer, _Mapping]] = ..., enrol_clients: _Optional[_Union[_mfa_pb2.EnrolClients, _Mapping]] = ..., reenrol_clients: _Optional[_Union[_mfa_pb2.ReenrolClients, _Mapping]] = ..., request_server_secret: _Optional[_Union[_mfa_pb2.RequestServerSecret, _Mapping]] = ..., issue_permits: _Optional[_Union[_mfa_pb2.IssuePermits, _Mapping]] = ..., revoke_client: _Optional[_Union[_mfa_pb2.RevokeClient, _Mapping]] = ...) -> None: ...
+    submit_results: SubmitResults
+    def __init__(self, chain_id: _Optional[str] = ..., expires_at_height: _Optional[int] = ..., salt: _Optional[bytes] = ..., made_at_height: _Optional[int] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., rotate_identity: _Optional[_Union[RotateIdentity, _Mapping]] = ..., suspend_identity: _Optional[_Union[SuspendIdentity, _Mapping]] = ..., revoke_identity: _Optional[_Union[RevokeIdentity, _Mapping]] = ..., rotate_validator_key: _Optional[_Union[RotateValidatorKey, _Mapping]] = ..., open_vault: _Optional[_Union[OpenVault, _Mapping]] = ..., publish_vault_key: _Optional[_Union[PublishVaultKey, _Mapping]] = ..., close_vault: _Optional[_Union[CloseVault, _Mapping]] = ..., cancel_close_vault: _Optional[_Union[CancelCloseVault, _Mapping]] = ..., confirm_vault_erased: _Optional[_Union[ConfirmVaultErased, _Mapping]] = ..., place_order: _Optional[_Union[PlaceOrder, _Mapping]] = ..., fulfil_order: _Optional[_Union[FulfilOrder, _Mapping]] = ..., reject_order: _Optional[_Union[RejectOrder, _Mapping]] = ..., request_secret: _Optional[_Union[RequestSecret, _Mapping]] = ..., approve_request: _Optional[_Union[ApproveRequest, _Mapping]] = ..., veto_request: _Optional[_Union[VetoRequest, _Mapping]] = ..., fulfil_secret: _Optional[_Union[FulfilSecret, _Mapping]] = ..., report_share: _Optional[_Union[ReportShare, _Mapping]] = ..., close_order: _Optional[_Union[CloseOrder, _Mapping]] = ..., propose: _Optional[_Union[_governance_pb2.Propose, _Mapping]] = ..., vote: _Optional[_Union[_governance_pb2.Vote, _Mapping]] = ..., withdraw_proposal: _Optional[_Union[_governance_pb2.WithdrawProposal, _Mapping]] = ..., consent_ceremony: _Optional[_Union[_authority_pb2.ConsentCeremony, _Mapping]] = ..., accept_ceremony: _Optional[_Union[_authority_pb2.AcceptCeremony, _Mapping]] = ..., deal_shares: _Optional[_Union[_authority_pb2.DealShares, _Mapping]] = ..., dispute_dealings: _Optional[_Union[_authority_pb2.DisputeDealings, _Mapping]] = ..., confirm_share: _Optional[_Union[_authority_pb2.ConfirmShare, _Mapping]] = ..., submit_partials: _Optional[_Union[_extraction_pb2.SubmitPartials, _Mapping]] = ..., submit_unblinded: _Optional[_Union[_extraction_pb2.SubmitUnblinded, _Mapping]] = ..., place_signing_order: _Optional[_Union[_extraction_pb2.PlaceSigningOrder, _Mapping]] = ..., register_server: _Optional[_Union[_mfa_pb2.RegisterServer, _Mapping]] = ..., remove_server: _Optional[_Union[_mfa_pb2.RemoveServer, _Mapping]] = ..., enrol_clients: _Optional[_Union[_mfa_pb2.EnrolClients, _Mapping]] = ..., reenrol_clients: _Optional[_Union[_mfa_pb2.ReenrolClients, _Mapping]] = ..., request_server_secret: _Optional[_Union[_mfa_pb2.RequestServerSecret, _Mapping]] = ..., issue_permits: _Optional[_Union[_mfa_pb2.IssuePermits, _Mapping]] = ..., revoke_client: _Optional[_Union[_mfa_pb2.RevokeClient, _Mapping]] = ..., submit_results: _Optional[_Union[SubmitResults, _Mapping]] = ...) -> None: ...
+
+class SubmitResults(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[Result]
+    def __init__(self, results: _Optional[_Iterable[_Union[Result, _Mapping]]] = ...) -> None: ...
+
+class Result(_message.Message):
+    __slots__ = ("publish_vault_key", "confirm_vault_erased", "fulfil_order", "reject_order", "fulfil_secret", "accept_ceremony", "deal_shares", "dispute_dealings", "confirm_share", "submit_partials", "submit_unblinded")
+    PUBLISH_VAULT_KEY_FIELD_NUMBER: _ClassVar[int]
+    CONFIRM_VAULT_ERASED_FIELD_NUMBER: _ClassVar[int]
+    FULFIL_ORDER_FIELD_NUMBER: _ClassVar[int]
+    REJECT_ORDER_FIELD_NUMBER: _ClassVar[int]
+    FULFIL_SECRET_FIELD_NUMBER: _ClassVar[int]
+    ACCEPT_CEREMONY_FIELD_NUMBER: _ClassVar[int]
+    DEAL_SHARES_FIELD_NUMBER: _ClassVar[int]
+    DISPUTE_DEALINGS_FIELD_NUMBER: _ClassVar[int]
+    CONFIRM_SHARE_FIELD_NUMBER: _ClassVar[int]
+    SUBMIT_PARTIALS_FIELD_NUMBER: _ClassVar[int]
+    SUBMIT_UNBLINDED_FIELD_NUMBER: _ClassVar[int]
+    publish_vault_key: PublishVaultKey
+    confirm_vault_erased: ConfirmVaultErased
+    fulfil_order: FulfilOrder
+    reject_order: RejectOrder
+    fulfil_secret: FulfilSecret
+    accept_ceremony: _authority_pb2.AcceptCeremony
+    deal_shares: _authority_pb2.DealShares
+    dispute_dealings: _authority_pb2.DisputeDealings
+    confirm_share: _authority_pb2.ConfirmShare
+    submit_partials: _extraction_pb2.SubmitPartials
+    submit_unblinded: _extraction_pb2.SubmitUnblinded
+    def __init__(self, publish_vault_key: _Optional[_Union[PublishVaultKey, _Mapping]] = ..., confirm_vault_erased: _Optional[_Union[ConfirmVaultErased, _Mapping]] = ..., fulfil_order: _Optional[_Union[FulfilOrder, _Mapping]] = ..., reject_order: _Optional[_Union[RejectOrder, _Mapping]] = ..., fulfil_secret: _Optional[_Union[FulfilSecret, _Mapping]] = ..., accept_ceremony: _Optional[_Union[_authority_pb2.AcceptCeremony, _Mapping]] = ..., deal_shares: _Optional[_Union[_authority_pb2.DealShares, _Mapping]] = ..., dispute_dealings: _Optional[_Union[_authority_pb2.DisputeDealings, _Mapping]] = ..., confirm_share: _Optional[_Union[_authority_pb2.ConfirmShare, _Mapping]] = ..., submit_partials: _Optional[_Union[_extraction_pb2.SubmitPartials, _Mapping]] = ..., submit_unblinded: _Optional[_Union[_extraction_pb2.SubmitUnblinded, _Mapping]] = ...) -> None: ...
+
+class ResultOutcomes(_message.Message):
+    __slots__ = ("outcomes",)
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    outcomes: _containers.RepeatedCompositeFieldContainer[ResultOutcome]
+    def __init__(self, outcomes: _Optional[_Iterable[_Union[ResultOutcome, _Mapping]]] = ...) -> None: ...
+
+class ResultOutcome(_message.Message):
+    __slots__ = ("kind", "subject", "code", "data")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    kind: int
+    subject: bytes
+    code: int
+    data: bytes
+    def __init__(self, kind: _Optional[int] = ..., subject: _Optional[bytes] = ..., code: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class RegisterIdentity(_message.Message):
     __slots__ = ("envelope",)
