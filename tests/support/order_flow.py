@@ -154,13 +154,15 @@ class LiveChain(LightChain):
 class Agent:
     """A fiduciary's node: the real plan and the real hooks. ``silent``: kinds that it leaves undone.
 
-    ``spoil`` changes what goes into an answer, as a fiduciary that cheats does.
+    ``spoil`` changes what goes into an answer, as a fiduciary that cheats does. ``together`` makes of a block's results
+    the messages that are sent.
     """
 
     chain: LiveChain
     founder: Actor
     silent: set[DueKind] = field(default_factory=set)
     spoil: Callable[[pb.RequestRecord], bytes | None] = lambda request: None
+    together: Callable[[list[Message]], list[Message]] = lambda results: results
     sent: set[Job] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -186,15 +188,15 @@ class Agent:
         replica = self.chain.replica
         owed = plan(replica.view, self.founder.identity, replica.time_s, replica.height + 1)
         self.sent &= {*owed}
-        txs = []
+        results = []
         for job in owed:
             if job.kind in self.silent or job in self.sent:
                 continue
             message = self._perform(job)
             if message is not None:
                 self.sent.add(job)
-                txs.append(replica.tx(self.founder, message, key=self.founder.node_key))
-        return txs
+                results.append(message)
+        return [replica.tx(self.founder, one, key=self.founder.node_key) for one in self.together(results)]
 
     def _perform(self, job: Job) -> Message | None:
         """None where it turns out not to be owed, or a block is not to be had yet: as the runner does."""

@@ -68,7 +68,7 @@ def test_an_order_s_receipt_tells_its_whole_life_in_order() -> None:
     assert len(verified.order.requests) == 2
     assert len(verified.order.answers) == 4
     # The approval that a veto replaced stands in no record any more; the receipt has it all the same.
-    named = verified.order.txs()
+    named = {(one.tx_hash, one.height) for one in verified.order.named()}
     replaced = [tx for tx in verified.txs if (tx.tx_hash, tx.header.height) not in named]
     assert [tx.read.kind for tx in replaced if tx.read is not None] == ["approve_request"]
 

@@ -175,7 +175,7 @@ def superseded(value: Any, path: tuple[Any, ...]) -> bool:
     assert path[2] == "transactions"
     made = story().receipts["order"].verified
     assert made.order is not None
-    named = {name for name, _ in made.order.txs()}
+    named = {one.tx_hash for one in made.order.named()}
     included = Receipt.decode(story().receipts["order"].content).blocks[path[1]].txs[path[3]]
     return tx_hash(included.tx) not in named
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"slices"
+	"strings"
 )
 
 const idBytes = 32
@@ -48,10 +49,11 @@ type order struct {
 	needed    map[named]bool
 }
 
-// named is a transaction that a record names, with its height.
+// named is what a record says that made it: a transaction, its height, and which part of it (0, but in a bundle).
 type named struct {
 	hash   string
 	height uint64
+	item   uint64
 }
 
 func orderOf(states map[string][]byte) (*order, error) {
@@ -89,10 +91,18 @@ func orderOf(states map[string][]byte) (*order, error) {
 	return held, held.complete()
 }
 
+// need: the record was made by the transaction in the field hash at the one in the field height. The part of it stands in
+// the field of the hash's name with "_item" (tx_hash: tx_item), where a result may have made the record.
 func (held *order) need(from record, hash, height string) {
-	if name := string(from.bytes(hash)); len(name) > 0 {
-		held.needed[named{name, from.number(height)}] = true
+	name := string(from.bytes(hash))
+	if len(name) == 0 {
+		return
 	}
+	item, field := uint64(0), strings.TrimSuffix(hash, "_hash")+"_item"
+	if from.has(field) {
+		item = from.number(field)
+	}
+	held.needed[named{name, from.number(height), item}] = true
 }
 
 func (held *order) underKey() bool { return len(held.record.bytes("authority")) > 0 }
@@ -315,42 +325,37 @@ func (held *order) completeExtractions() error {
 	return nil
 }
 
-// match: the transactions are those that the records name, and others that name the order or a request of it.
+// match: what the records name was done, and by each transaction something happened to the order. Done is a part whose
+// own code is 0.
 func (held *order) match(txs []verifiedTx) error {
-	shown := map[named]bool{}
-	for _, tx := range txs {
-		shown[named{string(tx.hash), tx.height}] = true
-	}
-	for one := range held.needed {
-		if !shown[one] {
-			return refuse("content", "the transaction %x of height %d is missing", one.hash, one.height)
-		}
-	}
+	done := map[named]bool{}
 	for _, tx := range txs {
 		if tx.code != 0 {
 			return refuse("content", "a transaction was refused: nothing happened by it")
 		}
-		if !held.needed[named{string(tx.hash), tx.height}] && !held.concerns(tx.tx) {
-			return refuse("content", "a transaction has nothing to do with the order")
+		about := false
+		for item, one := range tx.parts {
+			if one.code == 0 {
+				made := named{string(tx.hash), tx.height, uint64(item)}
+				done[made] = true
+				about = about || held.needed[made] || held.concerns(one.message)
+			}
+		}
+		if !about {
+			return refuse("content", "nothing happened to the order by a transaction")
+		}
+	}
+	for one := range held.needed {
+		if !done[one] {
+			return refuse("content", "part %d of the transaction %x of height %d is missing, or failed", one.item, one.hash, one.height)
 		}
 	}
 	return nil
 }
 
 // concerns: the message names the order, or a request of it. Which types of transaction do is read from their declaration.
-func (held *order) concerns(tx []byte) bool {
-	signed, err := readRecord("SignedTx", tx)
-	if err != nil || len(signed.bytes("signer")) != idBytes {
-		return false
-	}
-	body, err := readRecord("TxBody", signed.bytes("body"))
-	if err != nil {
-		return false
-	}
-	message, chosen := body.chosen("message")
+func (held *order) concerns(message record) bool {
 	switch {
-	case !chosen:
-		return false
 	case message.has("order"):
 		return bytes.Equal(message.bytes("order"), held.id)
 	case message.has("request"):

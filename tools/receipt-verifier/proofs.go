@@ -41,7 +41,7 @@ type verifiedTx struct {
 	hash   []byte
 	height uint64
 	code   int64
-	tx     []byte
+	parts  []part // none: its bytes are none of this ledger's
 }
 
 func verifyTxs(read *receipt) ([]verifiedTx, error) {
@@ -61,7 +61,11 @@ func verifyTxs(read *receipt) ([]verifiedTx, error) {
 				return nil, refuse("transaction", "blocks[%d]: not in the block's order", index)
 			}
 			before = position
-			found = append(found, verifiedTx{types.Tx(tx.Tx).Hash(), uint64(one.Header.Height), tx.Code, tx.Tx})
+			parts, err := partsOf(tx)
+			if err != nil {
+				return nil, err
+			}
+			found = append(found, verifiedTx{types.Tx(tx.Tx).Hash(), uint64(one.Header.Height), tx.Code, parts})
 		}
 	}
 	return found, nil

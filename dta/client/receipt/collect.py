@@ -36,7 +36,7 @@ from dta.client.ledger.reads import PROOF_TYPE, STORE_PATH
 from dta.client.ledger.rpc import Rpc
 from dta.client.receipt.format import IncludedTx, Receipt, ReceiptBlock, StateLeaf, Turn, Vote
 from dta.client.receipt.order import OrderLeaves
-from dta.client.receipt.transactions import ReadTx, concerns, read_tx, tx_hash
+from dta.client.receipt.transactions import ReadTx, concerns, outcomes, read_tx, tx_hash
 from dta.client.receipt.verify import Verified, verify_receipt
 from dta.light.hashes import ResultLeaf, prove_result, prove_tx, validators_hash
 from dta.light.merkle import MerkleProof
@@ -320,17 +320,29 @@ def order_receipt(
         state.drop_absent(prefix)
     held = OrderLeaves.of({key: one.value for key, one in state.leaves.items()})
     wanted: dict[int, set[bytes]] = {}
-    for named, height in held.txs():
-        wanted.setdefault(height, set()).add(named)
+    for named in held.named():
+        wanted.setdefault(named.height, set()).add(named.tx_hash)
+    requests_of = frozenset(asked)
     for one in found:
-        if concerns(one.read, order, frozenset(asked)):
-            wanted.setdefault(one.height, set()).add(one.tx_hash)
-    return (yield from _assemble("order", trust, state, {at: _done(hashes) for at, hashes in wanted.items()}))
+        if any(concerns(kind, message, order, requests_of) for kind, message in one.read.parts()):
+            wanted.setdefault(one.height, set())
+    matches = {at: _done(hashes, order, requests_of) for at, hashes in wanted.items()}
+    return (yield from _assemble("order", trust, state, matches))
 
 
-def _done(hashes: set[bytes]) -> Wanted:
-    """Those of these transactions that the ledger did not refuse: only they happened to the order."""
-    return lambda tx, result: result.code == Code.OK and tx_hash(tx) in hashes
+def _done(named: set[bytes], order: bytes, requests_of: frozenset[bytes]) -> Wanted:
+    """The transactions by which something happened to the order: those that its records name, and others about it."""
+
+    def matches(tx: bytes, result: ResultLeaf) -> bool:
+        read = read_tx(tx)
+        if result.code != Code.OK or read is None:
+            return False
+        each = outcomes(read, result.code, result.data) or ()
+        return tx_hash(tx) in named or any(
+            one.code == Code.OK and concerns(one.kind, one.message, order, requests_of) for one in each
+        )
+
+    return matches
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,12 +408,17 @@ def _about_request(
     for party in OrderLeaves(order).deciders():
         yield from state.get(DECISIONS.key(request, party))
     answering = dict.fromkeys(order.fiduciaries)
-    answering.update(dict.fromkeys(one.read.signer for one in found if one.read.kind == "fulfil_secret"))
+    answering.update(dict.fromkeys(_who_sent(found, "fulfil_secret")))
     if order.authority:
         yield from _about_extraction(state, order, request, found)
         return
     for fiduciary in answering:
         yield from state.get(ANSWERS.key(request, fiduciary))
+
+
+def _who_sent(found: list[_Candidate], *kinds: str) -> list[bytes]:
+    """The signers of these messages, alone or in a bundle."""
+    return [one.read.signer for one in found if any(kind in kinds for kind, _ in one.read.parts())]
 
 
 def _about_extraction(
@@ -414,8 +431,7 @@ def _about_extraction(
     record = leaf.read((yield from state.get(leaf.key)))
     if record is None:
         return
-    answering = [one.read.signer for one in found if one.read.kind in ("fulfil_secret", "submit_unblinded")]
-    for fiduciary in dict.fromkeys(answering):
+    for fiduciary in dict.fromkeys(_who_sent(found, "fulfil_secret", "submit_unblinded")):
         yield from state.get(PARTIALS.key(request, 0, record.epoch, fiduciary))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar, TypeVarTuple
+from typing import NamedTuple, TypeVar, TypeVarTuple
 
 from google.protobuf.message import Message
 
@@ -33,6 +33,14 @@ from dta.client.receipt.errors import ReceiptRefused
 
 M = TypeVar("M", bound=Message)
 Ts = TypeVarTuple("Ts")
+
+
+class Named(NamedTuple):
+    """What a record says that made it: a transaction, its height, and which part of it (0, but in a bundle)."""
+
+    tx_hash: bytes
+    height: int
+    item: int = 0
 
 
 @dataclass
@@ -137,22 +145,27 @@ class OrderLeaves:
             if answered != extraction.answers:
                 raise _refuse(f"it shows {answered} of {extraction.answers} answers to request {id_.hex()}")
 
-    def txs(self) -> frozenset[tuple[bytes, int]]:
-        """The transactions that the records name, hash and height. What deadlines did has no transaction."""
+    def named(self) -> frozenset[Named]:
+        """What the records say that they were made by. What deadlines did has no transaction."""
         order = self.order
-        named = [(order.placed_tx, order.placed_height), (order.ended_tx, order.ended_height)]
-        named += [(one.tx_hash, one.height) for one in self.fulfilments.values()]
+        found = [Named(order.placed_tx, order.placed_height), _ended(order)]
+        found += [Named(one.tx_hash, one.height, one.tx_item) for one in self.fulfilments.values()]
         for request in self.requests.values():
-            named.append((request.requested_tx, request.requested_height))
-            named.append((request.granted_tx, request.granted_height))
-            named.append((request.ended_tx, request.ended_height))
-        named += [(one.tx_hash, one.height) for one in self.decisions.values() if one is not None]
+            found.append(Named(request.requested_tx, request.requested_height))
+            found.append(Named(request.granted_tx, request.granted_height))
+            found.append(_ended(request))
+        found += [Named(one.tx_hash, one.height) for one in self.decisions.values() if one is not None]
         for answer in self.answers.values():
-            named += [(answer.tx_hash, answer.height), (answer.reported_tx, answer.reported_height)]
+            found.append(Named(answer.tx_hash, answer.height, answer.tx_item))
+            found.append(Named(answer.reported_tx, answer.reported_height))
         for extraction in self.extractions.values():
-            named += [(extraction.opened_tx, extraction.opened_height), (extraction.ended_tx, extraction.ended_height)]
-        named += [(partial.tx_hash, partial.height) for partial in self.partials.values()]
-        return frozenset((tx_hash, height) for tx_hash, height in named if tx_hash)
+            found += [Named(extraction.opened_tx, extraction.opened_height), _ended(extraction)]
+        found += [Named(partial.tx_hash, partial.height, partial.tx_item) for partial in self.partials.values()]
+        return frozenset(one for one in found if one.tx_hash)
+
+
+def _ended(record: pb.OrderRecord | pb.RequestRecord | extraction_pb2.ExtractionRecord) -> Named:
+    return Named(record.ended_tx, record.ended_height, record.ended_tx_item)
 
 
 def read_record(record: type[M], value: bytes) -> M | None:

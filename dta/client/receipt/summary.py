@@ -83,7 +83,12 @@ def _tx_json(tx: VerifiedTx) -> JsonValue:
         "data": included.data.hex(),
         "gas_wanted": included.gas_wanted,
         "gas_used": included.gas_used,
-    }
+        "parts": [
+            {"message": one.kind, "code": one.code, "code_name": info(one.code).name, "meaning": info(one.code).meaning,
+             "data": one.data.hex()}
+            for one in tx.outcomes
+        ],
+    }  # fmt: skip
 
 
 def answer_json(answer: IdentityAnswer) -> dict[str, JsonValue]:
@@ -156,11 +161,18 @@ def _vouching_lines(verified: Verified) -> list[str]:
 
 
 def _tx_lines(tx: VerifiedTx) -> list[str]:
-    code = tx.included.code
-    outcome = "done" if code == 0 else f"refused, {info(code).name} ({code}): {info(code).meaning}"
     what = f"{tx.read.kind} by {tx.read.signer.hex()}" if tx.read else "bytes that are no transaction of this ledger"
     when = f"  height {tx.header.height}, {_moment(tx.header.time.seconds)}"
-    return [f"{when}  {what}", f"      {outcome}; transaction {tx.tx_hash.hex()}"]
+    name = f"transaction {tx.tx_hash.hex()}"
+    if len(tx.outcomes) <= 1:
+        code = tx.outcomes[0].code if tx.outcomes else tx.included.code
+        return [f"{when}  {what}", f"      {_ended(code)}; {name}"]
+    parts = [f"      {item}: {one.kind} {_ended(one.code)}" for item, one in enumerate(tx.outcomes)]
+    return [f"{when}  {what}", f"      {name}, whose parts", *parts]
+
+
+def _ended(code: int) -> str:
+    return "done" if code == 0 else f"refused, {info(code).name} ({code}): {info(code).meaning}"
 
 
 def _order_lines(held: OrderLeaves) -> list[str]:

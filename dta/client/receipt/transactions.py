@@ -1,4 +1,4 @@
-"""Reading the transactions of a receipt: who signed what, as far as the bytes say."""
+"""Reading the transactions of a receipt: who signed what, as far as the bytes say, and what came of each part."""
 
 from __future__ import annotations
 
@@ -39,6 +39,23 @@ class ReadTx:
     kind: str
     message: Message
 
+    def parts(self) -> list[tuple[str, Message]]:
+        """What it says: the results of a bundle, each with its field in TxBody; otherwise its one message."""
+        if not isinstance(self.message, tx_pb2.SubmitResults):
+            return [(self.kind, self.message)]
+        chosen = [(one, one.WhichOneof("message") or "") for one in self.message.results]
+        return [(kind, getattr(one, kind)) for one, kind in chosen if kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one part of a transaction: of its message, or of one result of a bundle (its *item*, from 0)."""
+
+    kind: str
+    message: Message
+    code: int
+    data: bytes
+
 
 def tx_hash(tx: bytes) -> bytes:
     """The 32-byte name of a transaction: SHA-256 of its bytes."""
@@ -58,12 +75,32 @@ def read_tx(tx: bytes) -> ReadTx | None:
     return ReadTx(signed.signer, kind, getattr(body, kind))
 
 
-def concerns(read: ReadTx, order: bytes, requests: frozenset[bytes]) -> bool:
-    """Whether a transaction names this order, or one of these requests of it."""
-    number = tx_pb2.TxBody.DESCRIPTOR.fields_by_name[read.kind].number
+def outcomes(read: ReadTx, code: int, data: bytes) -> tuple[Outcome, ...] | None:
+    """What became of each part of a transaction that ended with ``code`` and ``data``.
+
+    A bundle's code is 0 whatever became of its results: ``data`` says that, one by one. A bundle that was refused did
+    nothing, and each part of it has its code. None where ``data`` does not say it of each.
+    """
+    parts = read.parts()
+    if code or not isinstance(read.message, tx_pb2.SubmitResults):
+        return tuple(Outcome(kind, message, code, data) for kind, message in parts)
+    try:
+        listed = canonical.decode(tx_pb2.ResultOutcomes, data, MAX_TX_BYTES).outcomes
+    except canonical.NotCanonical:
+        return None
+    if not len(listed) == len(parts) == len(read.message.results):
+        return None
+    return tuple(
+        Outcome(kind, message, one.code, one.data) for (kind, message), one in zip(parts, listed, strict=True)
+    )
+
+
+def concerns(kind: str, message: Message, order: bytes, requests: frozenset[bytes]) -> bool:
+    """Whether a message, in TxBody's field ``kind``, names this order, or one of these requests of it."""
+    number = tx_pb2.TxBody.DESCRIPTOR.fields_by_name[kind].number
     if number in ABOUT_ORDER:
-        return bool(getattr(read.message, "order") == order)  # noqa: B009 - which message it is stands in ``kind``
-    return number in ABOUT_REQUEST and getattr(read.message, "request") in requests  # noqa: B009
+        return bool(getattr(message, "order") == order)  # noqa: B009 - which message it is stands in ``kind``
+    return number in ABOUT_REQUEST and getattr(message, "request") in requests  # noqa: B009
 
 
 def message_json(message: Message) -> dict[str, JsonValue]:

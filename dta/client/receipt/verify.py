@@ -16,8 +16,8 @@ from abci_app.state.records import CHAIN
 from dta.base.errors import NotVerified
 from dta.client.receipt.errors import ReceiptRefused
 from dta.client.receipt.format import IncludedTx, Receipt, ReceiptBlock, time_text
-from dta.client.receipt.order import OrderLeaves, read_record
-from dta.client.receipt.transactions import ReadTx, concerns, read_tx
+from dta.client.receipt.order import Named, OrderLeaves, read_record
+from dta.client.receipt.transactions import Outcome, ReadTx, concerns, outcomes, read_tx
 from dta.light.hashes import ResultLeaf, header_hash, tx_hash, validators_hash, verify_result, verify_tx
 from dta.light.merkle import MerkleProof, leaf_hash
 from dta.light.trust import TrustedState, TrustFile
@@ -41,12 +41,16 @@ MAX_CLOCK_DRIFT_S = 60
 
 @dataclass(frozen=True, slots=True)
 class VerifiedTx:
-    """A transaction that was in the block of ``header``. ``read`` None: its bytes are none of this ledger's."""
+    """A transaction that was in the block of ``header``. ``read`` None: its bytes are none of this ledger's.
+
+    ``outcomes``: what became of each part of it, by its number; of what can't be read, nothing.
+    """
 
     tx_hash: bytes
     header: Header
     included: IncludedTx
     read: ReadTx | None
+    outcomes: tuple[Outcome, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +192,11 @@ def _verify_txs(receipt: Receipt) -> tuple[VerifiedTx, ...]:
             if before is not None and included.position <= before:
                 raise ReceiptRefused("transaction", "transactions of a block are not in its order", path)
             before = included.position
-            found.append(VerifiedTx(tx_hash(included.tx), block.header, included, read_tx(included.tx)))
+            read = read_tx(included.tx)
+            each = () if read is None else outcomes(read, included.code, included.data)
+            if each is None:
+                raise ReceiptRefused("result", "it does not say what became of each result", f"{path}.data")
+            found.append(VerifiedTx(tx_hash(included.tx), block.header, included, read, each))
     return tuple(found)
 
 
@@ -255,19 +263,31 @@ def _verify_content(
             raise ReceiptRefused("content", "a receipt of state has no transactions")
         return None
     order = OrderLeaves.of(states)
-    named = order.txs()
-    missing = sorted(named - {(tx.tx_hash, tx.header.height) for tx in txs})
-    if missing:
-        reason = f"the transaction {missing[0][0].hex()} of height {missing[0][1]} is missing"
-        raise ReceiptRefused("content", reason, "blocks")
-    named_requests = frozenset(order.requests)
+    _match(order, txs)
+    return order
+
+
+def _match(order: OrderLeaves, txs: tuple[VerifiedTx, ...]) -> None:
+    """What the records name was done; and nothing is there by which nothing happened to the order.
+
+    Done is a part of a transaction whose own code is 0: a bundle's code is 0 whatever became of its results.
+    """
+    named, requests = order.named(), frozenset(order.requests)
+    done: set[Named] = set()
     for tx in txs:
         if tx.included.code != Code.OK:
             raise ReceiptRefused("content", f"the transaction {tx.tx_hash.hex()} was refused: nothing happened by it")
-        about = tx.read is not None and concerns(tx.read, order.order.id, named_requests)
-        if (tx.tx_hash, tx.header.height) not in named and not about:
-            raise ReceiptRefused("content", f"the transaction {tx.tx_hash.hex()} has nothing to do with the order")
-    return order
+        about = False
+        for item, one in enumerate(tx.outcomes):
+            if one.code == Code.OK:
+                part = Named(tx.tx_hash, tx.header.height, item)
+                done.add(part)
+                about = about or part in named or concerns(one.kind, one.message, order.order.id, requests)
+        if not about:
+            raise ReceiptRefused("content", f"nothing happened to the order by the transaction {tx.tx_hash.hex()}")
+    for lacking in sorted(named - done):
+        part_of = f"part {lacking.item} of the transaction {lacking.tx_hash.hex()} of height {lacking.height}"
+        raise ReceiptRefused("content", f"{part_of} is missing, or failed", "blocks")
 
 
 def _warnings(trust: TrustFile, vouching: tuple[Vouching, ...], now_s: int) -> list[str]:
