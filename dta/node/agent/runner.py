@@ -11,23 +11,22 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from google.protobuf.message import Message
 
 from abci_app.codes import Code, info
-from abci_app.limits import SALT_BYTES
 from abci_app.state.due import DueKind
-from abci_app.state.records import params
 from dta.base.errors import DtaError, JsonValue
 from dta.blocks.errors import BlockError, BlockUnavailable
-from dta.client.ledger.tx import SignedBytes, build_tx
-from dta.hsm import labels
+from dta.client.ledger.tx import SignedBytes
 from dta.hsm.errors import KeystoreError
 from dta.node.agent.jobs import perform, reject_unavailable, require_owed, wanted_blocks
+from dta.node.agent.submission import Submission
+from dta.node.hooks.bundle import result_for
 from dta.node.hooks.errors import CannotAnswer, NotDue, Retry
 from dta.node.hooks.head import Head
 from dta.node.hooks.outbox import Outbox
@@ -48,7 +47,7 @@ class RunnerConfig:
     ``envelope_attempts`` tries of this process. A job that was first due ``late_s`` ago is shown as late.
 
     A result that is in no block ``renew_blocks`` after the one that it was made by is signed anew with another salt: a
-    mempool gossips the same bytes once.
+    mempool gossips the same bytes once. One that is ready waits at most ``gather_s`` for others that are being made.
     """
 
     hsm_threads: int = 4
@@ -63,7 +62,8 @@ class RunnerConfig:
     envelope_wait_s: int = 3_600
     envelope_attempts: int = 5
     expiry_blocks: int = 200
-    renew_blocks: int = 10
+    renew_blocks: int = 5
+    gather_s: float = 0.2
 
 
 class Network(Protocol):
@@ -91,8 +91,10 @@ class _State:
     error: str = ""
     sent: bool = False
     given_up: bool = False
+    is_alone: bool = False
+    """Its result goes by itself: one that it was together with may be why it was refused."""
     task: asyncio.Task[None] | None = None
-    thread: Future[SignedBytes] | None = None
+    thread: Future[Any] | None = None
 
     @property
     def is_running(self) -> bool:
@@ -102,20 +104,6 @@ class _State:
     def has_thread(self) -> bool:
         """Whether HSM work of it still runs, perhaps beyond its timeout."""
         return self.thread is not None and not self.thread.done()
-
-
-@dataclass(slots=True)
-class _Signer:
-    """A :class:`dta.client.ledger.tx.Signer` with the node key."""
-
-    tools: Tools
-
-    @property
-    def identity(self) -> bytes:
-        return self.tools.identity
-
-    def sign(self, message: bytes) -> bytes:
-        return self.tools.keystore().sign(labels.node_key(), message)
 
 
 @dataclass(slots=True)
@@ -155,6 +143,11 @@ class Runner:
         self._head_asked_s = float("-inf")
         # Reading state never waits behind an HSM that hangs.
         self._threads = ThreadPoolExecutor(self._config.hsm_threads, thread_name_prefix="hsm")
+        self._submission = Submission(
+            tools, outbox, self._threads, lambda tx: self._network.broadcast(tx), chain_id,
+            expiry_blocks=self._config.expiry_blocks, gather_s=self._config.gather_s,
+            repeat_s=self._config.resend_s / 2, monotonic_s=self._monotonic_s,
+        )  # fmt: skip
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop`` is set; then lets go of what runs. Threads in the HSM end by themselves."""
@@ -176,6 +169,7 @@ class Runner:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+            await self._submission.close()
             self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def tick(self) -> None:
@@ -195,8 +189,8 @@ class Runner:
     @property
     def is_hung(self) -> bool:
         """Whether every HSM thread is held by work that is past its timeout: only a new process helps."""
-        stuck = sum(1 for state in self._states.values() if state.has_thread and not state.is_running)
-        return stuck >= self._config.hsm_threads
+        stuck = {state.thread for state in self._states.values() if state.has_thread and not state.is_running}
+        return len(stuck) >= self._config.hsm_threads
 
     def status(self) -> dict[str, JsonValue]:
         """What is due, running, sent, late or failing, for ``dta status``. Holds no secret."""
@@ -293,15 +287,21 @@ class Runner:
         state.error = reason
 
     async def _do(self, state: _State) -> None:
-        height = self._seen.height
+        job, height = state.job, self._seen.height
         tx = await asyncio.to_thread(self._kept, state)
-        if tx is None:
+        if tx is not None and height <= tx.made_at_height + self._config.renew_blocks:
+            await self._send(state, tx)
+            return
+        message = None if tx is None else result_for(tx.message(), job.kind, job.subject)
+        if message is None:
             state.sent = False
-            tx = await self._make(state)
-        elif height > tx.made_at_height + self._config.renew_blocks:
-            message = tx.message()
-            tx = await self._in_thread(state, lambda: self._sign(state.job, message))
-        await self._send(state, tx)
+            with self._submission.making():
+                message = await self._make(state)
+
+        def hold(thread: Future[Any]) -> None:
+            state.thread = thread
+
+        await self._send(state, await self._submission.sign(job, message, hold, is_alone=state.is_alone))
 
     def _kept(self, state: _State) -> SignedBytes | None:
         """What waits in the outbox. What this process did not send may never have left: state is asked once more."""
@@ -310,8 +310,8 @@ class Runner:
             require_owed(state.job, self._tools)
         return tx
 
-    async def _make(self, state: _State) -> SignedBytes:
-        """The signed result, in the outbox by then."""
+    async def _make(self, state: _State) -> Message:
+        """The result, not signed yet."""
         job = state.job
         pin = job.kind is DueKind.FULFIL_ORDER
         try:
@@ -323,13 +323,11 @@ class Runner:
             message = await asyncio.to_thread(self._reject_unavailable, job)
             if message is None:
                 raise
-            return await self._in_thread(state, lambda: self._sign(job, message))
-        return await self._in_thread(state, lambda: self._answer(job, blocks))
-
-    async def _in_thread(self, state: _State, work: Callable[[], SignedBytes]) -> SignedBytes:
-        """Run ``work`` in an HSM thread, which can't be stopped: the job is not tried again while it runs."""
-        state.thread = self._threads.submit(work)
-        return await asyncio.wrap_future(state.thread)
+            return message
+        # In an HSM thread, which can't be stopped: the job is not tried again while it runs.
+        thread = self._threads.submit(perform, job, self._tools, blocks)
+        state.thread = thread
+        return await asyncio.wrap_future(thread)
 
     def _wanted(self, job: Job) -> list[str]:
         with self._tools.pin() as now:
@@ -341,22 +339,8 @@ class Runner:
             require_due(job, self._tools, now)
             return reject_unavailable(job, now, self._config.envelope_wait_s)
 
-    def _answer(self, job: Job, blocks: Mapping[str, bytes]) -> SignedBytes:
-        return self._sign(job, perform(job, self._tools, blocks))
-
-    def _sign(self, job: Job, message: Message) -> SignedBytes:
-        with self._tools.pin() as now:
-            require_due(job, self._tools, now)
-            expires_at_height = now.height + min(params(now.view).max_expiry_blocks, self._config.expiry_blocks)
-        tx = build_tx(
-            self._chain_id, self._tools.gid, _Signer(self._tools), message, expires_at_height,
-            secrets.token_bytes(SALT_BYTES), made_at_height=now.height,
-        )  # fmt: skip
-        self._outbox.save(job, tx)
-        return tx
-
     async def _send(self, state: _State, tx: SignedBytes) -> None:
-        code, log = await self._network.broadcast(tx.tx)
+        code, log = await self._submission.send(tx)
         if code == Code.REPLAYED:
             # These bytes are in a block. Where it is still owed they were refused there: only new ones can help.
             still_due = await asyncio.to_thread(self._is_due, state.job)
@@ -366,6 +350,7 @@ class Runner:
         elif code not in _HARMLESS:
             row = info(code)
             if not row.retry:
+                state.is_alone = True
                 await asyncio.to_thread(self._outbox.remove, state.job)
             raise Retry(f"the ledger refused the result: {row.name}: {log or row.meaning}")
         state.sent, state.attempts, state.error = True, 0, ""

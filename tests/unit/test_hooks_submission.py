@@ -1,0 +1,233 @@
+"""What is ready at the same time goes together; what state does not want any more when it is signed does not go."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from google.protobuf.message import Message
+from hooks_harness import World, make_world
+from test_hooks_runner import Node, body_of
+
+from abci_app.block import TxResult
+from abci_app.codes import Code
+from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
+from abci_app.state import due
+from abci_app.state.due import DueKind
+from abci_app.state.overlay import Overlay
+from abci_app.state.records import ANSWERS, ORDERS, REQUESTS
+from dta.custodians.hsm_realm import HsmRealm
+from dta.node.agent.runner import RunnerConfig
+from dta.node.hooks.bundle import parts_of
+from tests.support.custody import single
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return make_world(tmp_path, fiduciaries=1)
+
+
+def said(tx: bytes) -> list[Message]:
+    """The results in a transaction."""
+    body = body_of(tx)
+    return parts_of(getattr(body, body.WhichOneof("message") or ""))
+
+
+def place(world: World, count: int, window_s: int = 0) -> list[bytes]:
+    """Orders that nobody has answered yet, whose requests may be vetoed for so long."""
+    policy = single(world.beneficiary.identity)
+    policy.veto_window_s = window_s
+    salts = [bytes([number]) * 32 for number in range(1, count + 1)]
+    return [world.place(world.prepare(threshold=1, salt=salt, policy=policy)) for salt in salts]
+
+
+def released(world: World, count: int) -> list[bytes]:
+    """Requests of as many orders, all of them over their windows, none answered."""
+    orders = place(world, count, window_s=100)
+    world.settle()
+    requests = [world.request(order) for order in orders]
+    for _ in range(4):
+        world.chain.block(seconds=100)
+    return requests
+
+
+def veto(world: World, request: bytes) -> None:
+    """From now on state says that it was vetoed, where the one that was planned from lagged."""
+    state = Overlay(world.chain.view)
+    record = REQUESTS.get(state, request)
+    record.status = custody_pb2.REQUEST_STATUS_VETOED
+    REQUESTS.put(state, record, request)
+    due.remove(state, world.chain.founders[0].identity, DueKind.FULFIL_SECRET, request)
+    world.chain.view.apply(state.changes())
+
+
+def answered(world: World, request: bytes) -> bool:
+    return ANSWERS.find(world.chain.view, request, world.chain.founders[0].identity) is not None
+
+
+def test_what_is_ready_at_the_same_time_goes_in_one_transaction_that_is_sent_once(
+    world: World, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        node = Node(world, 0, tmp_path / "outbox")
+        world.open_vault()
+        orders = place(world, 5)
+        await node.tick()
+        assert len(node.sent) == 1
+        assert {one.order for one in said(node.sent[0])} == {*orders}  # type: ignore[attr-defined]
+        assert body_of(node.sent[0]).made_at_height == world.chain.height
+        assert len(list((tmp_path / "outbox").iterdir())) == 5, "each job knows its bytes"
+        await node.tick(6.0)
+        assert node.sent == [node.sent[0]] * 2, "once for all of it, again and again"
+        assert node.mine() == [Code.OK]
+        active = custody_pb2.ORDER_STATUS_ACTIVE
+        assert [ORDERS.get(world.chain.view, order).status for order in orders] == [active] * 5
+
+    asyncio.run(scenario())
+
+
+def test_one_that_is_being_made_holds_up_the_others_for_a_moment_only(world: World, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        node = Node(world, 0, tmp_path / "outbox", RunnerConfig(gather_s=0.01, job_timeout_s=0.5))
+        world.open_vault()
+        slow, fine = place(world, 2)
+        hanging = world.order(slow).envelope_cid
+
+        async def hang(cid: str) -> None:
+            if cid == hanging:
+                await asyncio.sleep(3600)
+
+        node.on_obtain = hang
+        await node.tick()
+        assert [[one.order for one in said(tx)] for tx in node.sent] == [[fine]]  # type: ignore[attr-defined]
+
+    asyncio.run(scenario())
+
+
+def test_a_veto_between_two_shares_of_one_planning_pass_keeps_the_second_unsealed(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed: list[bytes] = []
+    release = HsmRealm.release
+
+    def seal(self, context, order, request, key):  # type: ignore[no-untyped-def]
+        answer = release(self, context, order, request, key)
+        sealed.append(request.id)
+        if len(sealed) == 1:
+            veto(world, next(one for one in requests if one != request.id))
+        return answer
+
+    monkeypatch.setattr(HsmRealm, "release", seal)
+    world.open_vault()
+    requests = released(world, 2)
+
+    async def scenario() -> None:
+        node = Node(world, 0, tmp_path / "outbox", RunnerConfig(hsm_threads=1))
+        await node.tick()
+        assert len(sealed) == 1, "state was pinned again before the second was sealed"
+        assert [[one.request for one in said(tx)] for tx in node.sent] == [sealed]  # type: ignore[attr-defined]
+        assert node.mine() == [Code.OK]
+        assert [answered(world, one) for one in requests].count(True) == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_share_that_was_vetoed_after_it_was_sealed_stays_here_and_the_others_go(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed: list[bytes] = []
+    release = HsmRealm.release
+
+    def seal(self, context, order, request, key):  # type: ignore[no-untyped-def]
+        answer = release(self, context, order, request, key)
+        sealed.append(request.id)
+        if len(sealed) == 3:
+            veto(world, sealed[1])
+        return answer
+
+    monkeypatch.setattr(HsmRealm, "release", seal)
+    world.open_vault()
+    released(world, 3)
+
+    async def scenario() -> None:
+        node = Node(world, 0, tmp_path / "outbox", RunnerConfig(hsm_threads=1))
+        await node.tick()
+        gone = [one.request for tx in node.sent for one in said(tx)]  # type: ignore[attr-defined]
+        assert gone == [sealed[0], sealed[2]]
+        assert node.mine() == [Code.OK]
+        assert [answered(world, one) for one in sealed] == [True, False, True]
+
+    asyncio.run(scenario())
+
+
+def test_what_is_refused_together_goes_alone(world: World, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        node = Node(world, 0, tmp_path / "outbox")
+        world.open_vault()
+        orders = place(world, 3)
+        node.refuse = lambda tx: TxResult(Code.FIELD_INVALID) if len(said(tx)) > 1 else None
+        await node.tick()
+        assert node.mempool == []
+        await node.tick(6.0)
+        assert sorted(one.order for tx in node.mempool for one in said(tx)) == sorted(orders)  # type: ignore[attr-defined]
+        assert node.mine() == [Code.OK] * 3
+
+    asyncio.run(scenario())
+
+
+def test_of_a_bundle_that_is_in_a_block_what_is_still_owed_is_made_anew(world: World, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        node = Node(world, 0, tmp_path / "outbox")
+        world.open_vault()
+        done, failed = place(world, 2)
+        await node.tick()
+        node.mempool.clear()
+        # The block that has the bundle did the one and refused the other, as one that was not due yet.
+        world.chain.result(node.founder, tx_pb2.FulfilOrder(order=done))
+        node.refuse = lambda tx: TxResult(Code.REPLAYED) if tx == node.sent[0] else None
+        await node.tick(6.0)
+        await node.tick(6.0)
+        assert [one.order for one in said(node.sent[-1])] == [failed]  # type: ignore[attr-defined]
+        assert body_of(node.sent[-1]).salt != body_of(node.sent[0]).salt
+        assert node.mine() == [Code.OK]
+
+    asyncio.run(scenario())
+
+
+def test_a_bundle_that_is_in_no_block_after_a_few_is_signed_anew_with_the_same_shares(
+    world: World, tmp_path: Path
+) -> None:
+    world.open_vault()
+    requests = released(world, 3)
+
+    async def scenario() -> None:
+        node = Node(world, 0, tmp_path / "outbox", RunnerConfig(renew_blocks=2))
+        await node.tick()
+        for _ in range(3):
+            world.chain.block()
+        await node.tick(6.0)
+        first, last = said(node.sent[0]), said(node.sent[-1])
+        assert sorted(one.request for one in first) == sorted(requests)  # type: ignore[attr-defined]
+        assert sorted(map(str, first)) == sorted(map(str, last)), "no second seal"
+        assert body_of(node.sent[0]).salt != body_of(node.sent[-1]).salt
+        assert node.mine() == [Code.OK, Code.OK]
+
+    asyncio.run(scenario())
+
+
+def test_each_job_finds_its_own_part_of_what_was_kept(world: World, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        node = Node(world, 0, tmp_path / "outbox")
+        world.open_vault()
+        orders = place(world, 2)
+        await node.tick()
+        node.mempool.clear()
+        node.start()
+        await node.tick()
+        assert node.sent[0] == node.sent[1]
+        assert {job.kind for job in node.runner._seen.jobs} == {DueKind.FULFIL_ORDER}
+        assert node.mine() == [Code.OK]
+        assert all(ORDERS.get(world.chain.view, order).fulfilled == 1 for order in orders)
+
+    asyncio.run(scenario())
