@@ -1,4 +1,4 @@
-"""Undoing what failed: one transaction, one deadline, one step (docs/spec/state.md, A block).
+"""Undoing what failed: one transaction, one result of a bundle, one deadline, one step (docs/spec/state.md, A block).
 
 A refusal or an ordinary exception is the same on every node: all that the failed work did is undone, and the block
 goes on. What is in :data:`FATAL` may differ from node to node, or says that state is broken: it leaves, and ends the

@@ -119,7 +119,7 @@ class Moves:
         """The answers in bundles; now and then one that is spoilt."""
         rng, made = self.rng, bundles(answers, limits)
         for number, one in enumerate(made):
-            if isinstance(one, tx_pb2.SubmitResults) and rng.random() < 0.2:
+            if isinstance(one, tx_pb2.SubmitResults) and rng.random() < 0.35:
                 made[number] = spoilt_bundle(rng, one)
         return made
 
@@ -145,7 +145,7 @@ class Moves:
             return self._partials(view, fiduciary, owed.subject)
         if owed.kind == DueKind.FULFIL_SECRET:
             return tx_pb2.FulfilSecret(request=owed.subject, sealed=SEALED)
-        if self.rng.random() < 0.2:
+        if self.rng.random() < 0.35:
             return tx_pb2.RejectOrder(order=owed.subject, rejection=self.rng.randint(1, 8))
         return tx_pb2.FulfilOrder(order=owed.subject)
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from abci_app import transition
+from abci_app import admission, signed, transition
 from abci_app.block import Block, BlockResult, TxResult
 from abci_app.crypto.ed25519 import SignatureMemo
+from abci_app.execution.spec import MessageClass
 from abci_app.mempool import Mempool
+from abci_app.pb.dta.v1 import tx_pb2
 from abci_app.signed import TxMemo
+from abci_app.state import records
 from abci_app.state.view import StateView
 from abci_app.storage.statedb import Staged, StateDB
 from tests.sim.prelude import Prelude, finalize, last_time
@@ -30,6 +33,7 @@ class Replica:
         self.name = name
         self.pool: dict[bytes, bool] = {}
         self.behind: list[Block] = []
+        self.early = 0
         self._genesis = start.genesis
         self._store = start.store()
         self._state = StateDB(self._store)
@@ -66,7 +70,24 @@ class Replica:
         result = transition.check_tx(self.view, tx, self._mempool, recheck=False)
         if result.code == 0:
             self.pool[tx] = True
+            self.early += len(self.not_due([tx], self.height + 1, self.time_s))
         return result
+
+    def not_due(self, txs: list[bytes], height: int, time_s: int) -> list[bytes]:
+        """The results among these transactions that nobody waits for in the block of this height and time."""
+        params, chain_id, found = records.params(self.view), records.chain(self.view).chain_id, []
+        for tx in txs:
+            decoded = signed.decode(tx, params, chain_id, height, self._decoded)
+            is_result = decoded.spec.message_class is MessageClass.RESULT
+            if is_result and not admission.is_due(self.view, decoded, time_s, height):
+                found.append(tx)
+        return found
+
+    def waits_in_vain(self) -> list[bytes]:
+        """Results that are neither due nor early by a few blocks: a recheck leaves none."""
+        found = self.not_due(list(self.pool), self.height + 1, self.time_s)
+        made_at = [tx_pb2.TxBody.FromString(tx_pb2.SignedTx.FromString(tx).body).made_at_height for tx in found]
+        return [tx for tx, height in zip(found, made_at, strict=True) if not self.height < height <= self.height + 3]
 
     def propose(self, block: Block, max_tx_bytes: int) -> list[bytes]:
         """Choose the transactions for the next block."""
@@ -92,8 +113,8 @@ class Replica:
         self.pool.clear()
         self.forget()
 
-    def commit(self, rng: Random) -> None:
-        """Persist; then CometBFT rechecks what is left, if it does."""
+    def commit(self, rng: Random) -> bool:
+        """Persist; then CometBFT rechecks what is left, if it does: whether it did."""
         assert self._staged is not None
         block, staged = self._staged
         self._state.commit(staged)
@@ -102,8 +123,10 @@ class Replica:
         for tx in block.txs:
             self.pool.pop(tx, None)
         self._mempool.begin_recheck(block.height, block.time)
-        if rng.random() < 0.8:
-            self._my_memo()
-            for tx in list(self.pool):
-                if transition.check_tx(self.view, tx, self._mempool, recheck=True).code != 0:
-                    del self.pool[tx]
+        if rng.random() >= 0.8:
+            return False
+        self._my_memo()
+        for tx in list(self.pool):
+            if transition.check_tx(self.view, tx, self._mempool, recheck=True).code != 0:
+                del self.pool[tx]
+        return True

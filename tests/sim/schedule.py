@@ -11,8 +11,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 
+from google.protobuf.message import DecodeError
+
 from abci_app.block import Block, Event, Misbehaviour, Time, TxResult
-from abci_app.codes import CODES
+from abci_app.codes import CODES, Code
 from abci_app.events import SIGNED
 from abci_app.messages.registry import EVENTS, SPECS
 from abci_app.pb.dta.v1 import tx_pb2
@@ -31,7 +33,11 @@ class Divergence(AssertionError):
 
 @dataclass
 class Run:
-    """What a schedule did. ``codes`` counts results by code, ``actions`` events by kind and action."""
+    """What a schedule did. ``codes`` counts results by code, ``actions`` events by kind and action.
+
+    ``early``: results that a node admitted before they were due; ``partly``: bundles of which some results failed and
+    some did not; ``spoilt``: bundles that were refused for their shape.
+    """
 
     seed: int
     variant: int
@@ -40,6 +46,18 @@ class Run:
     codes: Counter[int] = field(default_factory=Counter)
     actions: Counter[str] = field(default_factory=Counter)
     crashes: int = 0
+    early: int = 0
+    partly: int = 0
+    spoilt: int = 0
+
+
+def bundle_in(tx: bytes) -> tx_pb2.SubmitResults | None:
+    """The bundle that a transaction is; None where it is something else, or no transaction."""
+    try:
+        body = tx_pb2.TxBody.FromString(tx_pb2.SignedTx.FromString(tx).body)
+    except DecodeError:
+        return None
+    return body.submit_results if body.HasField("submit_results") else None
 
 
 class Schedule:
@@ -71,6 +89,7 @@ class Schedule:
             self._require(not undeclared(self.nodes[0].view), f"{undeclared(self.nodes[0].view)} are no declared keys")
         for node in self.nodes:
             self._catch_up(node)
+        self.run_.early = sum(node.early for node in self.nodes)
         self.run_.app_hashes = [self.decided[block.height].app_hash for block in self.run_.blocks]
         return self.run_
 
@@ -103,6 +122,8 @@ class Schedule:
             return Block(self.height, self.time, tuple(self._lawless()), misbehaviour=self._misbehaviour())
         proposer = self.rng.choice([node for node in self.nodes if not node.behind])
         txs = proposer.propose(empty, self.rng.choice([2_000, 20_000, 1_000_000]))
+        early = proposer.not_due(txs, self.height, self.time.seconds)
+        self._require(not early, f"node {proposer.name} proposes {len(early)} results that are not due")
         block = Block(self.height, self.time, tuple(txs), misbehaviour=self._misbehaviour())
         for node in self.nodes:
             if not node.behind:
@@ -138,7 +159,9 @@ class Schedule:
                 records.PARAMS.forget_shared()
                 records.CHAIN.forget_shared()
             self._compare(node, block, made, quiet)
-            node.commit(self.rng)
+            if node.commit(self.rng):
+                kept = len(node.waits_in_vain())
+                self._require(not kept, f"{kept} results that nobody waits for survive a recheck of node {node.name}")
 
     def _is_anything_due(self, node: Replica, block: Block) -> bool:
         """Whether a deadline has come that the sweep of this block will record."""
@@ -156,10 +179,9 @@ class Schedule:
         self._require(len(made.result.tx_results) == len(block.txs), "one result a transaction")
         unknown = [result.code for result in made.result.tx_results if result.code not in CODES]
         self._require(not unknown, f"codes {unknown} are in no table")
-        for result in made.result.tx_results:
-            self._count_outcomes(result)
         for tx, result in zip(block.txs, made.result.tx_results, strict=True):
             self.run_.codes[int(result.code)] += 1
+            self._count_bundle(tx, result)
             self._count(result.events)
             if result.code == 0:
                 self.moves.committed(tx)
@@ -169,13 +191,22 @@ class Schedule:
             kept = [key for key, value in made.result.changes.leaves if value is not None]
             self._require(not kept, "a block with nothing in it and nothing due changed a leaf")
 
-    def _count_outcomes(self, result: TxResult) -> None:
-        """The codes of a bundle's results, each of which is in the table too."""
-        named = ("action", "submit-results")
-        if result.code == 0 and any(named in event.attributes for event in result.events):
-            for one in tx_pb2.ResultOutcomes.FromString(result.data).outcomes:
-                self._require(one.code in CODES, f"code {one.code} is in no table")
-                self.run_.codes[one.code] += 1
+    def _count_bundle(self, tx: bytes, result: TxResult) -> None:
+        """What became of each result in a bundle: its codes are in the table too, and each was charged."""
+        bundle = bundle_in(tx)
+        if bundle is None:
+            return
+        if result.code:
+            self._require(not result.events, "a bundle that was refused leaves no event")
+            self.run_.spoilt += result.code == Code.MALFORMED
+            return
+        outcomes = tx_pb2.ResultOutcomes.FromString(result.data).outcomes
+        self._require(len(outcomes) == len(bundle.results), "one outcome a result")
+        self._require(result.gas_used == SPECS["submit_results"].cost(bundle), "what failed in a bundle is charged too")
+        codes = [one.code for one in outcomes]
+        self._require(all(code in CODES for code in codes), f"codes {codes} are in no table")
+        self.run_.codes.update(codes)
+        self.run_.partly += 0 in codes and any(codes)
 
     def _count(self, events: tuple[Event, ...]) -> None:
         for event in events:

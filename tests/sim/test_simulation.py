@@ -58,9 +58,10 @@ def test_schedules_reach_what_can_happen() -> None:
     """A simulation in which little happens finds little."""
     actions: set[str] = set()
     codes: set[int] = set()
-    crashes = 0
+    crashes = early = partly = spoilt = 0
     for seed in range(2_000, 2_060):
         run = run_schedule(seed)
+        early, partly, spoilt = early + run.early, partly + run.partly, spoilt + run.spoilt
         actions |= run.actions.keys()
         codes |= run.codes.keys()
         crashes += run.crashes
@@ -74,6 +75,9 @@ def test_schedules_reach_what_can_happen() -> None:
         assert action in actions, action
     assert len(codes) > 30
     assert crashes > 50
+    assert early > 20, "results that came before they were due"
+    assert partly > 30, "bundles of which a part failed"
+    assert spoilt > 2, "bundles that were refused for their shape"
 
 
 def test_a_schedule_in_which_nodes_differ_fails_and_says_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
