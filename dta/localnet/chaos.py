@@ -32,6 +32,7 @@ from dta.base.hardening import harden
 from dta.cli import nodestatus
 from dta.client.ledger import requests
 from dta.client.ledger.rpc import Rpc
+from dta.client.receipt.transactions import Outcome, outcomes, read_tx
 from dta.hsm import softhsm
 from dta.localnet.actors import Demo
 from dta.localnet.network import DEFAULT_PORT_BASE, Network, Plan, send_signal
@@ -268,21 +269,23 @@ class _Counted:
                 txs = rpc.call(requests.block(height)).txs
                 results = rpc.call(requests.block_results(height)).tx_results if txs else ()
                 for tx, result in zip(txs, results, strict=True):
-                    if result.code == 0:
-                        self._count(tx, result.data)
+                    read = read_tx(tx)
+                    if read is not None:
+                        for part in outcomes(read, result.code, result.data) or ():
+                            self._count(read.signer, part)
 
-    def _count(self, tx: bytes, data: bytes) -> None:
-        signed = tx_pb2.SignedTx.FromString(tx)
-        body = tx_pb2.TxBody.FromString(signed.body)
-        kind = body.WhichOneof("message") or ""
-        if kind == "place_order":
-            self.placed.add(data.hex())
-        elif kind == "fulfil_order":
-            self._done[kind, body.fulfil_order.order.hex(), signed.signer.hex()] += 1
-        elif kind == "fulfil_secret":
-            self._done[kind, body.fulfil_secret.request.hex(), signed.signer.hex()] += 1
-        elif kind == "reject_order":
-            self.rejected.add(body.reject_order.order.hex())
+    def _count(self, signer: bytes, part: Outcome) -> None:
+        message = part.message
+        if part.code != 0:
+            return
+        if isinstance(message, tx_pb2.PlaceOrder):
+            self.placed.add(part.data.hex())
+        elif isinstance(message, tx_pb2.FulfilOrder):
+            self._done[part.kind, message.order.hex(), signer.hex()] += 1
+        elif isinstance(message, tx_pb2.FulfilSecret):
+            self._done[part.kind, message.request.hex(), signer.hex()] += 1
+        elif isinstance(message, tx_pb2.RejectOrder):
+            self.rejected.add(message.order.hex())
 
     def doubled(self) -> list[str]:
         return sorted(" ".join(what) for what, count in self._done.items() if count > 1)

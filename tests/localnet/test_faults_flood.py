@@ -28,6 +28,7 @@ from dta.client.identity.profile import load_profile
 from dta.client.ledger import requests
 from dta.client.ledger.rpc import Rpc
 from dta.client.ledger.tx import build_tx
+from dta.client.receipt.transactions import read_tx
 from dta.localnet.network import Network
 from tests.localnet.conftest import People, WiredNetwork
 from tests.localnet.faults import (
@@ -83,13 +84,14 @@ def flood(net: Network, node: int, txs: list[bytes]) -> Counter[int]:
 
 
 def committed(net: Network, after_height: int) -> dict[str, list[int]]:
-    """Kind of message -> the height of each that was committed since."""
+    """Kind of message, also of one in a bundle -> the height of each that was committed since."""
     found: dict[str, list[int]] = {}
     with Rpc(net.rpc_url(0)) as rpc:
         for height in range(after_height + 1, rpc.call(requests.status()).latest_height + 1):
             for tx in rpc.call(requests.block(height)).txs:
-                body = tx_pb2.TxBody.FromString(tx_pb2.SignedTx.FromString(tx).body)
-                found.setdefault(body.WhichOneof("message") or "", []).append(height)
+                read = read_tx(tx)
+                for kind, _ in read.parts() if read is not None else ():
+                    found.setdefault(kind, []).append(height)
     return found
 
 
