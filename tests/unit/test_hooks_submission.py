@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
 from google.protobuf.message import Message
-from hooks_harness import World, make_world
+from hooks_harness import ActorKeystore, World, make_world
 from test_hooks_runner import Node, body_of
 
 from abci_app.block import TxResult
@@ -229,5 +230,31 @@ def test_each_job_finds_its_own_part_of_what_was_kept(world: World, tmp_path: Pa
         assert {job.kind for job in node.runner._seen.jobs} == {DueKind.FULFIL_ORDER}
         assert node.mine() == [Code.OK]
         assert all(ORDERS.get(world.chain.view, order).fulfilled == 1 for order in orders)
+
+    asyncio.run(scenario())
+
+
+def test_jobs_that_wait_in_one_thread_that_hangs_are_one_thread(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+    sign = ActorKeystore.sign
+
+    def hang(self: ActorKeystore, label: str, message: bytes) -> bytes:
+        release.wait(30)
+        return sign(self, label, message)
+
+    async def scenario() -> None:
+        node = Node(world, 0, tmp_path / "outbox", RunnerConfig(hsm_threads=2, job_timeout_s=0.3))
+        world.open_vault()
+        place(world, 3)
+        monkeypatch.setattr(ActorKeystore, "sign", hang)
+        try:
+            await node.tick()
+            held = [state for state in node.runner._states.values() if state.has_thread and not state.is_running]
+            assert len(held) == 3
+            assert not node.runner.is_hung, "the other thread is free"
+        finally:
+            release.set()
 
     asyncio.run(scenario())
