@@ -162,6 +162,7 @@ class Code(IntEnum):
     NO_PERMITS = 296
     BAD_PERMIT_DAY = 297
     BAD_REALM_TERMS = 298
+    WRONG_SUITE = 299
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,6 +359,7 @@ _ROWS: Final[dict[Code, tuple[str, bool, str]]] = {
     Code.CLIENT_REVOKED: ("the client is revoked", False, "enrol the person anew, under another salt"),
     Code.NO_PERMITS: ("the realm's logins take no permits", False, "nothing to issue"),
     Code.BAD_PERMIT_DAY: ("no permit is issued for that day now", False, "take today; see permit_ahead_s"),
+    Code.WRONG_SUITE: ("the realm has another suite than the message says", False, "see `dta mfa realm show`"),
     Code.BAD_REALM_TERMS: ("the realm's terms are malformed", False, "see docs/spec/mfa.md, Realms"),
 }
 

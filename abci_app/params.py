@@ -15,7 +15,7 @@ PROTOCOL_VERSIONS: Final = (PROTOCOL_VERSION,)
 SHARE_BYTES: Final = 32
 MIN_BLOCK_COST: Final = 400_000
 """Room for the dearest result that there can be, whatever was begun under other parameters: a change strands nothing.
-The greatest dispute costs 192,150, the greatest answer 305,000."""
+The greatest dispute costs 288,250, the greatest answer 300,300."""
 
 # name: (default, least, most)
 _BOUNDS: Final[dict[str, tuple[int, int, int]]] = {
@@ -28,7 +28,7 @@ _BOUNDS: Final[dict[str, tuple[int, int, int]]] = {
     "max_envelope_bytes": (limits.MAX_ENVELOPE_BYTES, 65_536, limits.MAX_ENVELOPE_BYTES),
     "max_open_orders_per_identity": (100_000, 1, 100_000_000),
     "max_open_vaults_per_identity": (100, 1, 10_000),
-    "max_open_requests_per_order": (8, 1, 64),
+    "max_open_requests_per_order": (8, 1, 16),
     "max_order_fiduciaries": (limits.MAX_ORDER_FIDUCIARIES, 1, limits.MAX_ORDER_FIDUCIARIES),
     "max_policy_bytes": (1_024, 64, 1_024),
     "request_ttl_s": (86_400, 10, 10_000_000),
@@ -47,7 +47,7 @@ _BOUNDS: Final[dict[str, tuple[int, int, int]]] = {
     "max_open_extractions": (1_000, 1, 2_000),
     "max_extraction_items": (limits.MAX_EXTRACTION_ITEMS, 1, limits.MAX_EXTRACTION_ITEMS),
     "max_realm_servers": (16, 1, limits.MAX_REALM_SERVERS),
-    "permit_ahead_s": (21_600, 0, 604_800),
+    "permit_ahead_s": (21_600, 0, 172_800),
 }
 
 

@@ -48,7 +48,7 @@ _ORDER: Final = Recorder(
     records=ORDERS,
     waits=lambda order: order.status in (custody_pb2.ORDER_STATUS_PLACED, custody_pb2.ORDER_STATUS_ACTIVE),
     entries=orders.deadlines,
-    cost=lambda order: 300 + (1 + order.open_requests) * (100 + 10 * len(order.fiduciaries)),
+    cost=lambda order: 200 + (1 + order.open_requests) * (60 + 4 * len(order.fiduciaries)),
     record=orders.record_expired,
 )
 _REQUEST: Final = Recorder(

@@ -61,8 +61,8 @@ TRANSITIONS: Final = Transitions(pb.ExtractionStatus, {
 # About the microseconds of one partial when it is answered: points decoded, proof verified, leaves written.
 BLINDED_COST_G1: Final = 1_800
 BLINDED_COST_G2: Final = 3_000
-UNBLINDED_COST: Final = 1_200
-ANSWER_BASE_COST: Final = 5_000
+UNBLINDED_COST: Final = 700
+ANSWER_BASE_COST: Final = 300
 ANSWER_COST: Final[Mapping[int, int]] = complete(pb.Use, {
     pb.USE_CLIENT: BLINDED_COST_G1, pb.USE_SERVER: BLINDED_COST_G2, pb.USE_PERMIT: UNBLINDED_COST,
     pb.USE_CUSTODY: BLINDED_COST_G1, pb.USE_SIGN: UNBLINDED_COST,
@@ -143,9 +143,6 @@ WRITES: Final = (*START_WRITES, USED_POINTS)
 CLAIM_CODES: Final = (Code.BAD_TRANSPORT_KEY, Code.BAD_POSSESSION, Code.POINT_USED)
 CODES: Final = (*START_CODES, *CLAIM_CODES, Code.DUPLICATE)
 """The same for :func:`open_request`."""
-
-OPEN_COST: Final = {pb.USE_CLIENT: 1_200, pb.USE_SERVER: 3_000, pb.USE_PERMIT: 200}
-"""About the microseconds an item costs when a request for it is opened: T decoded, its possession verified, leaves."""
 
 
 def claim_transport(

@@ -15,6 +15,16 @@ from abci_app.pb.dta.v1 import governance_pb2 as pb
 M = TypeVar("M", bound=Message)
 
 
+def _executing(_message: Message) -> int:
+    """Most executions write a few records."""
+    return 500
+
+
+def _proposing(_message: Message) -> int:
+    """Most proposals look at a few records."""
+    return 400
+
+
 def _no_note(_context: Context, _message: Message, _record: pb.ProposalRecord) -> None:
     """Most proposals say all in their action."""
 
@@ -28,7 +38,8 @@ class Action(Generic[M]):
     block in which the proposal passed, with ``tx_hash`` the deciding vote's and ``signer`` the proposer. What either
     refuses is rolled back; the refusal's code becomes the proposal's ``failure_code``. ``note`` adds to a new
     proposal's record what voters should know. ``urgent``: it is executed first, outside a block's budget for upkeep, in
-    which others cost about ``cost`` microseconds. ``codes`` are those that ``validate`` and ``check`` may refuse with.
+    which others cost about ``cost(message)`` microseconds. ``proposing_cost(message)``: about those that proposing it
+    takes. ``codes`` are those that ``validate`` and ``check`` may refuse with.
     """
 
     field: str
@@ -39,5 +50,6 @@ class Action(Generic[M]):
     codes: tuple[Code, ...]
     changes_validators: bool = False
     urgent: bool = False
-    cost: int = 2_000
+    cost: Callable[[M], int] = _executing
+    proposing_cost: Callable[[M], int] = _proposing
     note: Callable[[Context, M, pb.ProposalRecord], None] = _no_note

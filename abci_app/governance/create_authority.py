@@ -14,6 +14,7 @@ from abci_app.execution.spec import need_bytes
 from abci_app.hashing import u32
 from abci_app.identities import documents
 from abci_app.pb.dta.v1 import authority_pb2 as pb
+from abci_app.pb.dta.v1 import mfa_pb2
 from abci_app.state.records import AUTHORITIES, AUTHORITY_NUMBERS
 
 
@@ -44,6 +45,16 @@ def validate_members(members: Sequence[bytes], threshold: int) -> None:
         raise Refusal(Code.BAD_MEMBERS, "an id has another length")
     if threshold and not rules.valid_threshold(threshold, len(named)):
         raise Refusal(Code.BAD_THRESHOLD, f"{threshold} of {len(named)}")
+
+
+def members_cost(message: pb.CreateAuthority | pb.ReshareAuthority | mfa_pb2.CreateRealm) -> int:
+    """About the microseconds that proposing it takes: each member is looked at."""
+    return 400 + 15 * len(message.members)
+
+
+def ceremony_cost(message: pb.CreateAuthority | pb.ReshareAuthority | mfa_pb2.CreateRealm) -> int:
+    """About the microseconds that executing it takes: each member becomes a party of a ceremony."""
+    return 500 + 60 * len(message.members)
 
 
 def _check(context: Context, message: pb.CreateAuthority) -> None:
@@ -106,6 +117,8 @@ ACTION = Action(
     validate=_validate,
     check=_check,
     execute=_execute,
+    cost=ceremony_cost,
+    proposing_cost=members_cost,
     codes=(
         Code.FIELD_INVALID, Code.BAD_AUTHORITY, Code.BAD_MEMBERS, Code.BAD_THRESHOLD, Code.DUPLICATE,
         Code.TOO_MANY_CEREMONIES,

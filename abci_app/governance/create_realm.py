@@ -60,6 +60,8 @@ ACTION = Action(
     validate=_validate,
     check=_check,
     execute=_execute,
+    cost=create_authority.ceremony_cost,
+    proposing_cost=create_authority.members_cost,
     codes=(
         *create_authority.ACTION.codes, Code.BAD_REALM_TERMS, Code.UNKNOWN_IDENTITY, Code.IDENTITY_NOT_ACTIVE,
     ),

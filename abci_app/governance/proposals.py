@@ -193,10 +193,10 @@ def execute_passed(context: Context) -> None:
     first = True
     for _, proposal_id in list(WAITING_PROPOSALS.entries(context.state)):
         proposal = PROPOSALS.get(context.state, proposal_id)
-        action, _ = actions.of(proposal.action)
+        action, message = actions.of(proposal.action)
         if action.urgent:
             continue  # it has no room yet
-        if not upkeep.affords(context, action.cost, first=first):
+        if not upkeep.affords(context, action.cost(message), first=first):
             return
         first = False
         _execute(context, proposal)

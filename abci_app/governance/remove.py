@@ -18,7 +18,7 @@ from abci_app.state.overlay import Overlay
 from abci_app.state.records import FIDUCIARIES, FULFILMENTS, ORDERS
 
 _MAX_STEPS: Final = 300
-"""How many open orders and vaults a proposal's count looks at, so that its cost has a bound."""
+"""How many vaults, open orders and answers to them a proposal's count looks at, so that its cost has a bound."""
 
 
 def _get(context: Context, identity: bytes) -> identity_pb2.FiduciaryRecord:
@@ -55,8 +55,10 @@ def impact(state: Overlay, fiduciary: bytes) -> governance_pb2.RemovalImpact:
     """The open orders that name ``fiduciary``, and those that its removal leaves below their threshold."""
     found = governance_pb2.RemovalImpact()
     active = [record.id for record in validators.active_fiduciaries(state)]
-    for steps, order in enumerate(_orders_of_its_vaults(state, fiduciary)):
-        if steps == _MAX_STEPS:
+    steps = 0
+    for order in _orders_of_its_vaults(state, fiduciary):
+        steps += 1 if order is None else 1 + len(order.fiduciaries)
+        if steps > _MAX_STEPS:
             found.more = True
             break
         if order is None or fiduciary not in order.fiduciaries:
@@ -97,4 +99,5 @@ ACTION = Action(
     changes_validators=True,
     urgent=True,
     note=_note,
+    proposing_cost=lambda _: 900,
 )  # fmt: skip

@@ -9,7 +9,7 @@ from abci_app.errors import Refusal
 from abci_app.execution.action import Action
 from abci_app.execution.context import Context
 from abci_app.execution.spec import need_bytes
-from abci_app.governance.create_authority import check_members, validate_members
+from abci_app.governance.create_authority import ceremony_cost, check_members, members_cost, validate_members
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.state.records import AUTHORITIES, CEREMONIES
 
@@ -61,6 +61,8 @@ ACTION = Action(
     validate=_validate,
     check=_check,
     execute=_execute,
+    cost=ceremony_cost,
+    proposing_cost=members_cost,
     codes=(
         Code.FIELD_INVALID, Code.BAD_MEMBERS, Code.BAD_THRESHOLD, Code.UNKNOWN_AUTHORITY, Code.AUTHORITY_NOT_ACTIVE,
         Code.CEREMONY_UNDER_WAY, Code.TOO_MANY_CEREMONIES,

@@ -30,5 +30,5 @@ ACTION = Action(
     check=_check,
     execute=_execute,
     codes=(Code.NOTHING_SET_ASIDE,),
-    cost=50_000,
+    cost=lambda _: 20_000,
 )

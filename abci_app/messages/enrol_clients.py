@@ -12,11 +12,12 @@ from abci_app.state.records import REALM_CLIENT_NUMBERS, REALM_CLIENTS, REALMS
 
 
 def _validate(message: mfa_pb2.EnrolClients) -> None:
-    issuing.check_enrolments(message.realm, message.clients)
+    issuing.check_enrolments(message)
 
 
 def _execute(context: Context, message: mfa_pb2.EnrolClients) -> bytes:
     realm = realms.get_as_registrar(context, message.realm)
+    realms.require_suite(context, realm, message.suite)
     for enrolment in message.clients:
         known = REALM_CLIENTS.find(context.state, realm.id, enrolment.client)
         revoked = known is not None and known.status == mfa_pb2.MFA_CLIENT_STATUS_REVOKED
@@ -41,13 +42,13 @@ SPEC = MessageSpec(
     field="enrol_clients",
     message=mfa_pb2.EnrolClients,
     message_class=MessageClass.USER,
-    cost=lambda message: 300 + issuing.ENROLMENT_COST * len(message.clients),
+    cost=issuing.enrolments_cost,
     validate=_validate,
     execute=_execute,
     writes=(REALMS, REALM_CLIENTS, REALM_CLIENT_NUMBERS, *issuing.ASK_WRITES),
     codes=(
-        Code.FIELD_INVALID, Code.UNKNOWN_REALM, Code.NOT_REGISTRAR, Code.CLIENT_REVOKED, Code.CLIENT_ENROLLED,
-        Code.TOO_MANY, *issuing.ASK_CODES,
+        Code.FIELD_INVALID, Code.UNKNOWN_REALM, Code.NOT_REGISTRAR, Code.WRONG_SUITE, Code.CLIENT_REVOKED,
+        Code.CLIENT_ENROLLED, Code.TOO_MANY, *issuing.ASK_CODES,
     ),
     events=(events.EXTRACTION, events.REALM_CLIENTS),
 )  # fmt: skip

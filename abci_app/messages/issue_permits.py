@@ -19,6 +19,7 @@ from abci_app.state.records import PERMITS, REALM_CLIENT_NUMBERS, REALM_CLIENTS
 
 def _validate(message: mfa_pb2.IssuePermits) -> None:
     need_bytes(message.realm, limits.ID_BYTES, "realm")
+    issuing.check_suite(message.suite)
     if not 1 <= message.count <= limits.MAX_EXTRACTION_ITEMS:
         raise Refusal(Code.FIELD_INVALID, f"count: 1 to {limits.MAX_EXTRACTION_ITEMS}")
 
@@ -48,6 +49,7 @@ def _execute(context: Context, message: mfa_pb2.IssuePermits) -> bytes:
     realm = realms.get(context, message.realm)
     may = context.signer == realm.terms.registrar or context.signer in realm.servers
     context.require(may, Code.NOT_REGISTRAR, "the registrar or a server asks for permits")
+    realms.require_suite(context, realm, message.suite)
     context.require(realm.terms.permits_required, Code.NO_PERMITS, realm.id.hex())
     _check_day(context, message.day)
     clients = _wanting(context, realm, message)
@@ -60,17 +62,22 @@ def _execute(context: Context, message: mfa_pb2.IssuePermits) -> bytes:
     return request
 
 
+def _cost(message: mfa_pb2.IssuePermits) -> int:
+    count = min(message.count, limits.MAX_EXTRACTION_ITEMS)
+    return issuing.BATCH_COST + issuing.PERMIT_COST.get(message.suite, 0) * count
+
+
 SPEC = MessageSpec(
     field="issue_permits",
     message=mfa_pb2.IssuePermits,
     message_class=MessageClass.USER,
-    cost=lambda message: 300 + issuing.PERMIT_COST * min(message.count, limits.MAX_EXTRACTION_ITEMS),
+    cost=_cost,
     validate=_validate,
     execute=_execute,
     writes=(PERMITS, *issuing.ASK_WRITES),
     codes=(
-        Code.FIELD_INVALID, Code.UNKNOWN_REALM, Code.NOT_REGISTRAR, Code.NO_PERMITS, Code.BAD_PERMIT_DAY,
-        Code.ALREADY_DONE, *issuing.PERMIT_CODES,
+        Code.FIELD_INVALID, Code.UNKNOWN_REALM, Code.NOT_REGISTRAR, Code.WRONG_SUITE, Code.NO_PERMITS,
+        Code.BAD_PERMIT_DAY, Code.ALREADY_DONE, *issuing.PERMIT_CODES,
     ),
     events=(events.EXTRACTION, events.PERMITS_ASKED),
 )  # fmt: skip

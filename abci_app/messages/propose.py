@@ -47,11 +47,19 @@ def _execute(context: Context, message: governance_pb2.Propose) -> bytes:
     return proposal_id
 
 
+def _cost(message: governance_pb2.Propose) -> int:
+    """It is asked before ``validate``, which refuses an action of no kind."""
+    if message.action.WhichOneof("kind") is None:
+        return 1
+    action, proposed = actions.of(message.action)
+    return action.proposing_cost(proposed)
+
+
 SPEC = MessageSpec(
     field="propose",
     message=governance_pb2.Propose,
     message_class=MessageClass.USER,
-    cost=lambda _: 15_000,
+    cost=_cost,
     validate=_validate,
     execute=_execute,
     writes=(PROPOSALS, VOTES, OPEN_PROPOSALS, DEADLINE_TIME),

@@ -13,11 +13,12 @@ from abci_app.state.records import REALM_CLIENTS
 
 
 def _validate(message: mfa_pb2.ReenrolClients) -> None:
-    issuing.check_enrolments(message.realm, message.clients)
+    issuing.check_enrolments(message)
 
 
 def _execute(context: Context, message: mfa_pb2.ReenrolClients) -> bytes:
     realm = realms.get_as_registrar(context, message.realm)
+    realms.require_suite(context, realm, message.suite)
     records = []
     for enrolment in message.clients:
         record = REALM_CLIENTS.find(context.state, realm.id, enrolment.client)
@@ -40,13 +41,13 @@ SPEC = MessageSpec(
     field="reenrol_clients",
     message=mfa_pb2.ReenrolClients,
     message_class=MessageClass.USER,
-    cost=lambda message: 300 + issuing.ENROLMENT_COST * len(message.clients),
+    cost=issuing.enrolments_cost,
     validate=_validate,
     execute=_execute,
     writes=(REALM_CLIENTS, *issuing.ASK_WRITES),
     codes=(
-        Code.FIELD_INVALID, Code.UNKNOWN_REALM, Code.NOT_REGISTRAR, Code.CLIENT_REVOKED, Code.UNKNOWN_CLIENT,
-        Code.TOO_MANY, *issuing.ASK_CODES,
+        Code.FIELD_INVALID, Code.UNKNOWN_REALM, Code.NOT_REGISTRAR, Code.WRONG_SUITE, Code.CLIENT_REVOKED,
+        Code.UNKNOWN_CLIENT, Code.TOO_MANY, *issuing.ASK_CODES,
     ),
     events=(events.EXTRACTION, events.REALM_CLIENTS),
 )  # fmt: skip

@@ -29,12 +29,27 @@ _LARGER_ROOT: Final = 0x20
 def curve_point(digest: bytes) -> tuple[int, int]:
     """The affine point that a SHA-256 digest (32 bytes) leads to: on the curve, not yet in the subgroup."""
     x = int.from_bytes(digest, "big") % FIELD
-    while True:
-        square = (x * x * x + 4) % FIELD
-        y = pow(square, (FIELD + 1) // 4, FIELD)
-        if y * y % FIELD == square:
-            return x, (y if y % 2 == 0 else FIELD - y)
+    while not _is_square((x * x * x + 4) % FIELD):
         x = (x + 1) % FIELD
+    y = pow((x * x * x + 4) % FIELD, (FIELD + 1) // 4, FIELD)
+    return x, (y if y % 2 == 0 else FIELD - y)
+
+
+def _is_square(value: int) -> bool:
+    """Whether ``value`` (0 included) has a root in the field: its Jacobi symbol by quadratic reciprocity is not -1.
+
+    Four times as fast as a power, so that a hash that was chosen for its many tries costs little more than others.
+    """
+    symbol, above, below = 1, value, FIELD
+    while above:
+        twos = (above & -above).bit_length() - 1
+        above >>= twos
+        if twos % 2 and below % 8 in (3, 5):
+            symbol = -symbol
+        if above % 4 == 3 and below % 4 == 3:
+            symbol = -symbol
+        above, below = below % above, above
+    return symbol == 1
 
 
 @lru_cache(maxsize=4_096)

@@ -28,8 +28,11 @@ ASK_CODES: Final = tuple(code for code in extractions.CODES if code != Code.WRON
 PERMIT_CODES: Final = (Code.AUTHORITY_NOT_ACTIVE, Code.AUTHORITY_BUSY, Code.BAD_ITEMS)
 CANCEL_WRITES: Final = (*extractions.END_WRITES, DUE, DEADLINE_TIME)
 EVENTS: Final = ("extraction",)
-ENROLMENT_COST: Final = extractions.OPEN_COST[extraction_pb2.USE_CLIENT] + 900
-PERMIT_COST: Final = extractions.OPEN_COST[extraction_pb2.USE_PERMIT] + 900
+SUITES: Final = (mfa_pb2.MFA_SUITE_RFC9380, mfa_pb2.MFA_SUITE_AMCL)
+# About the microseconds of one, by suite: AMCL's hash to the curve is in Python, and tries until it has found a point.
+ENROLMENT_COST: Final = {mfa_pb2.MFA_SUITE_RFC9380: 700, mfa_pb2.MFA_SUITE_AMCL: 1_900}
+PERMIT_COST: Final = {mfa_pb2.MFA_SUITE_RFC9380: 170, mfa_pb2.MFA_SUITE_AMCL: 1_300}
+BATCH_COST: Final = 300
 
 
 def ticket(gid: bytes, realm: bytes, client: bytes, nonce: bytes) -> bytes:
@@ -52,9 +55,11 @@ def permit_request(gid: bytes, realm: bytes, day: int, tx_hash: bytes) -> bytes:
     return tagged_hash("DTA-v1-mfa-permits", gid, realm, u32(day), tx_hash)
 
 
-def check_enrolments(realm: bytes, clients: Sequence[mfa_pb2.ClientEnrolment]) -> None:
-    """Refuse a batch that is malformed: sizes, and each client and transport key once."""
-    need_bytes(realm, limits.ID_BYTES, "realm")
+def check_enrolments(message: mfa_pb2.EnrolClients | mfa_pb2.ReenrolClients) -> None:
+    """Refuse a batch that is malformed: sizes, a suite, and each client and transport key once."""
+    need_bytes(message.realm, limits.ID_BYTES, "realm")
+    check_suite(message.suite)
+    clients = message.clients
     if not 1 <= len(clients) <= limits.MAX_EXTRACTION_ITEMS:
         raise Refusal(Code.FIELD_INVALID, f"clients: 1 to {limits.MAX_EXTRACTION_ITEMS}")
     for enrolment in clients:
@@ -63,6 +68,17 @@ def check_enrolments(realm: bytes, clients: Sequence[mfa_pb2.ClientEnrolment]) -
         check_transport_form(G1, enrolment.transport_key, enrolment.proof)
     if len({enrolment.client: True for enrolment in clients}) != len(clients):
         raise Refusal(Code.FIELD_INVALID, "a client is named twice")
+
+
+def check_suite(suite: mfa_pb2.MfaSuite) -> None:
+    """Refuse what is no suite: a message's cost depends on it, before any realm is looked at."""
+    if suite not in SUITES:
+        raise Refusal(Code.FIELD_INVALID, "suite")
+
+
+def enrolments_cost(message: mfa_pb2.EnrolClients | mfa_pb2.ReenrolClients) -> int:
+    """About the microseconds that the batch takes."""
+    return BATCH_COST + ENROLMENT_COST.get(message.suite, 0) * len(message.clients)
 
 
 def ask_client_secrets(

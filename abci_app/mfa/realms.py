@@ -50,6 +50,11 @@ def get_as_registrar(context: Context, realm: bytes) -> pb.RealmRecord:
     return record
 
 
+def require_suite(context: Context, realm: pb.RealmRecord, suite: pb.MfaSuite) -> None:
+    """Refuse with WRONG_SUITE a message that says another suite than the realm's."""
+    context.require(suite == realm.terms.suite, Code.WRONG_SUITE, realm.id.hex())
+
+
 def is_server(context: Context, realm: bytes, server: bytes) -> bool:
     """Whether ``server`` is registered in the realm now."""
     record = REALM_SERVERS.find(context.state, realm, server)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tests.bench import authority, figures, growth, hsm, issuing, job, report, stages, startup, throughput, tree
+from tests.bench import authority, costs, figures, growth, hsm, issuing, job, report, stages, startup, throughput, tree
 
 PORT_BASE = 25_000
 Say = Callable[[str], None]
@@ -72,6 +72,10 @@ def _secrets(quick: bool, arguments: argparse.Namespace, say: Say) -> dict[str, 
     return issuing.run(arguments.comet, arguments.port, say, issuing.QUICK if quick else issuing.Plan())
 
 
+def _costs(quick: bool, _: argparse.Namespace, say: Say) -> dict[str, Any]:
+    return costs.run(say, rounds=1, cases=costs.QUICK) if quick else costs.run(say)
+
+
 def _startup(quick: bool, _: argparse.Namespace, say: Say) -> dict[str, Any]:
     return startup.run(say, rounds=1) if quick else startup.run(say)
 
@@ -83,6 +87,7 @@ PARTS = (
     Part("stages", "what an order costs the application in each call", 15, _stages),
     Part("tree", "what a changed key costs at 10 thousand and a million keys, and memory", 240, _tree),
     Part("startup", "what starting the command line costs, beside a Python that does nothing", 45, _startup),
+    Part("costs", "what each message is declared to cost beside what it does, at its least and greatest", 240, _costs),
     Part("hsm", "rates of the keystores", 15, _hsm),
     Part("curve", "authority: partials and M-Pin's steps against the curve operations they need", 30, _curve),
     Part("keygen", "authority: key generation for 4, 16 and 64 fiduciaries", 240, _keygen),

@@ -49,6 +49,7 @@ class Plan:
     bare_rounds: int = 100
 
 
+SUITE = mfa_pb2.MFA_SUITE_RFC9380
 QUICK = Plan(
     singles=8, singles_under_way=2, batches=4, batch=3, batches_under_way=1, opened=1, warm_up_s=0.0, bare_rounds=3
 )  # fmt: skip
@@ -148,7 +149,7 @@ class _Issuer:
         flights = []
         for first in range(0, self._clients, batch):
             count = min(batch, self._clients - first)
-            tx = self._signed(mfa_pb2.IssuePermits(realm=self._realm, day=day, first=first, count=count))
+            tx = self._signed(self._asking(day, first, count))
             request = issuing.permit_request(gid, self._realm, day, sha256(tx).digest())
             flights.append(Flight(tx, request.hex(), count))
         run = self._fly(flights, len(flights), 0.0)
@@ -176,8 +177,11 @@ class _Issuer:
         clients = [ticket.enrolment.message for ticket in group]
         gid = self._session.gid
         names = [issuing.ticket(gid, self._realm, client.client, client.nonce) for client in clients]
-        tx = self._signed(mfa_pb2.EnrolClients(realm=self._realm, clients=clients))
+        tx = self._signed(mfa_pb2.EnrolClients(realm=self._realm, clients=clients, suite=SUITE))
         return Flight(tx, issuing.batch_request(gid, self._realm, names).hex(), len(group))
+
+    def _asking(self, day: int, first: int, count: int) -> mfa_pb2.IssuePermits:
+        return mfa_pb2.IssuePermits(realm=self._realm, day=day, first=first, count=count, suite=SUITE)
 
     def _signed(self, message: Message) -> bytes:
         return self._session.ledger.build(self._session.party.signer, message, EXPIRY_BLOCKS).tx

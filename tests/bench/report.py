@@ -126,6 +126,18 @@ def _startup(parts: Json) -> Iterator[str]:
     yield from table(["processor time of a process, s", "whole", "above a Python that does nothing", "aim"], rows)
 
 
+def _costs(parts: Json) -> Iterator[str]:
+    one = parts["costs"]
+    rows = [
+        [row["message"], row["case"], f"{row['declared']:,}", f"{row['measured_us']:,.0f}", f"{row['ratio']:.2f}",
+         "" if row["within"] else "**outside**"]
+        for row in one["rows"]
+    ]  # fmt: skip
+    yield from table(["message", "case", "declared", "measured, us", "times", ""], rows)
+    yield ""
+    yield f"Aim: at most {one['factor']:.0f} times too dear or too cheap."
+
+
 def _hsm(parts: Json) -> Iterator[str]:
     one = parts["hsm"]
     stores = [store for store in ("softhsm", "software") if f"{store}_sign_per_s" in one]
@@ -170,6 +182,7 @@ _TABLES = (
     (_stages, ("stages",)),
     (_tree, ("tree",)),
     (_startup, ("startup",)),
+    (_costs, ("costs",)),
     (_hsm, ("hsm",)),
     (_curve, ("curve",)),
     (_keygen, ("keygen",)),

@@ -18,7 +18,7 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_parts_without_a_network_measure_and_print_one_document(tmp_path: Path) -> None:
     out = tmp_path / "figures.json"
-    parts = ["stages", "tree", "startup", "hsm", "curve", "keygen"]
+    parts = ["stages", "tree", "startup", "costs", "hsm", "curve", "keygen"]
     done = bench(*parts, "--quick", "--json", "--out", str(out))
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
@@ -27,6 +27,7 @@ def test_the_parts_without_a_network_measure_and_print_one_document(tmp_path: Pa
     assert document["parts"]["stages"]["finalize_block_us"] > 0
     assert document["parts"]["tree"]["ratio"] > 0
     assert all(command["s"] > 0 for command in document["parts"]["startup"]["commands"])
+    assert {row["message"] for row in document["parts"]["costs"]["rows"]} >= {"register_identity", "rotate_identity"}
     assert document["parts"]["hsm"]["software_sign_per_s"] > 0
     assert document["parts"]["curve"]["verify_ratio"] > 0
     assert document["parts"]["keygen"]["4"]["bytes"] > 0

@@ -153,7 +153,7 @@ class ByteFlood:
 
     def _one(self, actor: Actor) -> bytes:
         """20 kB, well formed; for a realm that does not exist."""
-        message = mfa_pb2.EnrolClients(realm=secrets.token_bytes(32))
+        message = mfa_pb2.EnrolClients(realm=secrets.token_bytes(32), suite=mfa_pb2.MFA_SUITE_RFC9380)
         for _ in range(100):
             message.clients.add(
                 client=secrets.token_bytes(32), nonce=secrets.token_bytes(32), transport_key=secrets.token_bytes(48),

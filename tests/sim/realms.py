@@ -66,11 +66,13 @@ class RealmMoves:
         chosen = self.rng.sample(range(_CLIENTS), self.rng.randint(1, 2))
         return [_ticket(self.gid, realm, client, self.rng.randrange(_TAGS)) for client in chosen]
 
-    def _enrol(self, realm: bytes, _: StateView, __: int) -> tuple[Actor, Message]:
-        return self.people[0], mfa_pb2.EnrolClients(realm=realm, clients=self._tickets(realm))
+    def _enrol(self, realm: bytes, view: StateView, _: int) -> tuple[Actor, Message]:
+        suite = REALMS.get(view, realm).terms.suite
+        return self.people[0], mfa_pb2.EnrolClients(realm=realm, clients=self._tickets(realm), suite=suite)
 
-    def _enrol_again(self, realm: bytes, _: StateView, __: int) -> tuple[Actor, Message]:
-        return self.people[0], mfa_pb2.ReenrolClients(realm=realm, clients=self._tickets(realm))
+    def _enrol_again(self, realm: bytes, view: StateView, _: int) -> tuple[Actor, Message]:
+        suite = REALMS.get(view, realm).terms.suite
+        return self.people[0], mfa_pb2.ReenrolClients(realm=realm, clients=self._tickets(realm), suite=suite)
 
     def _secret(self, realm: bytes, view: StateView, _: int) -> tuple[Actor, Message]:
         servers = REALMS.get(view, realm).servers
@@ -78,10 +80,11 @@ class RealmMoves:
         server = self.rng.choice(likely or self.people)
         return server, server_request(self.gid, realm, server.identity, self.rng.randrange(_TAGS))
 
-    def _permits(self, realm: bytes, _: StateView, time_s: int) -> tuple[Actor, Message]:
+    def _permits(self, realm: bytes, view: StateView, time_s: int) -> tuple[Actor, Message]:
         day = points.day_of(time_s) + self.rng.choice([0, 0, 0, 1, -1])
         message = mfa_pb2.IssuePermits(
-            realm=realm, day=day, first=self.rng.randrange(3), count=self.rng.randint(1, 4)
+            realm=realm, day=day, first=self.rng.randrange(3), count=self.rng.randint(1, 4),
+            suite=REALMS.get(view, realm).terms.suite,
         )  # fmt: skip
         return self.rng.choice(self.people), message
 

@@ -84,14 +84,14 @@ class World:
         """EnrolClients or, for a further issue, ReenrolClients."""
         tickets = [enrolment(self.chain.gid, self.realm, client, tag) for client in clients]
         kind = mfa_pb2.ReenrolClients if again else mfa_pb2.EnrolClients
-        return kind(realm=self.realm, clients=tickets)
+        return kind(realm=self.realm, clients=tickets, suite=self.suite)
 
     def server_message(self, tag: object = 0, server: Actor | None = None) -> mfa_pb2.RequestServerSecret:
         """A server's request for its secret."""
         return server_request(self.chain.gid, self.realm, (server or self.server).identity, tag)
 
     def permits_message(self, day: int, first: int = 0, count: int = 10) -> mfa_pb2.IssuePermits:
-        return mfa_pb2.IssuePermits(realm=self.realm, day=day, first=first, count=count)
+        return mfa_pb2.IssuePermits(realm=self.realm, day=day, first=first, count=count, suite=self.suite)
 
     # --- what is done
     def do(self, signer: Actor, message: Message) -> bytes:

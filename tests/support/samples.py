@@ -165,11 +165,11 @@ def _of_realms() -> list[Message]:
     return [
         mfa_pb2.RegisterServer(realm=ID, server=OTHER),
         mfa_pb2.RemoveServer(realm=ID, server=OTHER),
-        mfa_pb2.EnrolClients(realm=ID, clients=[_enrolment()]),
-        mfa_pb2.ReenrolClients(realm=ID, clients=[_enrolment()]),
+        mfa_pb2.EnrolClients(realm=ID, clients=[_enrolment()], suite=mfa_pb2.MFA_SUITE_AMCL),
+        mfa_pb2.ReenrolClients(realm=ID, clients=[_enrolment()], suite=mfa_pb2.MFA_SUITE_AMCL),
         mfa_pb2.RequestServerSecret(
             realm=ID, nonce=OTHER, transport_key=bytes(G2_BYTES), proof=bytes(possession_bytes(G2))
         ),
-        mfa_pb2.IssuePermits(realm=ID, day=1, first=0, count=2),
+        mfa_pb2.IssuePermits(realm=ID, day=1, first=0, count=2, suite=mfa_pb2.MFA_SUITE_AMCL),
         mfa_pb2.RevokeClient(realm=ID, client=OTHER),
     ]  # fmt: skip

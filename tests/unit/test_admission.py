@@ -319,7 +319,7 @@ def test_results_of_one_identity_flooding_in_bytes_keep_no_hook_out(world: World
     chain.mempool = Mempool()
     taken = 0
     while True:
-        message = mfa_pb2.EnrolClients(realm=os.urandom(32))
+        message = mfa_pb2.EnrolClients(realm=os.urandom(32), suite=mfa_pb2.MFA_SUITE_RFC9380)
         for _ in range(100):
             message.clients.add(
                 client=os.urandom(32), nonce=os.urandom(32), transport_key=os.urandom(48), proof=os.urandom(80)

@@ -384,7 +384,7 @@ def test_a_request_is_for_a_key_in_force_of_the_right_purpose_and_within_bounds(
     )
     unblinded = [extractions.Item(G1.hash(b"a", b"T").encode(), seeded("whom"), G1.generator().encode())]
     assert attempt(world, use=pb.USE_PERMIT, items=unblinded) == Code.BAD_TRANSPORT_KEY
-    set_params(world.chain, max_block_cost=6_000)
+    set_params(world.chain, max_block_cost=2_000)
     assert attempt(world) == Code.BAD_ITEMS, "no answer to it could ever be in a block"
     set_params(world.chain, max_block_cost=4_000_000, max_open_extractions=1)
     assert attempt(world) == Code.AUTHORITY_BUSY

@@ -131,7 +131,8 @@ def test_before_its_ceremony_is_done_a_realm_enrols_nobody() -> None:
     chain, registrar, _ = make_chain()
     realm = created(Consortium(chain), registrar)
     ticket = support.enrolment(chain.gid, realm.id, client("alice"))
-    refused = chain.run(registrar, mfa_pb2.EnrolClients(realm=realm.id, clients=[ticket]))
+    enrolling = mfa_pb2.EnrolClients(realm=realm.id, clients=[ticket], suite=realm.terms.suite)
+    refused = chain.run(registrar, enrolling)
     assert refused.code == Code.AUTHORITY_NOT_ACTIVE
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from google.protobuf.message import Message
@@ -18,7 +19,7 @@ from abci_app.state.records import AUTHORITIES, REALM_CLIENT_NUMBERS
 from dta.crypto.extraction import make_transport
 from dta.crypto.scalar import SecretScalar
 from tests.support.actors import Actor, seeded
-from tests.support.realms import World, client, enrolment, fresh_world, transport
+from tests.support.realms import AMCL, RFC9380, World, client, enrolment, fresh_world, transport
 from tests.support.world import only_consumed, set_params
 
 Make = Callable[[World], tuple[Actor, Message]]
@@ -162,7 +163,7 @@ def without_key(world: World) -> None:
 # --- enrolment
 @case(Code.FIELD_INVALID)
 def an_empty_batch(world: World) -> tuple[Actor, Message]:
-    return world.registrar, mfa_pb2.EnrolClients(realm=world.realm)
+    return world.registrar, mfa_pb2.EnrolClients(realm=world.realm, suite=world.suite)
 
 
 @case(Code.FIELD_INVALID)
@@ -191,6 +192,45 @@ def a_permit_shaped_client_hash(world: World) -> tuple[Actor, Message]:
 def a_batch_over_the_parameter(world: World) -> tuple[Actor, Message]:
     set_params(world.chain, max_extraction_items=1)
     return world.registrar, world.enrol_message(ALICE, BOB)
+
+
+@case(Code.FIELD_INVALID)
+def a_batch_of_no_suite(world: World) -> tuple[Actor, Message]:
+    """Which would cost nothing."""
+    message = world.enrol_message(ALICE)
+    message.ClearField("suite")
+    return world.registrar, message
+
+
+def _cheaper(world: World, message: Any) -> tuple[Actor, Message]:
+    """As of a realm of the other suite, whose points are cheaper to come by."""
+    message.suite = RFC9380 if world.suite == AMCL else AMCL
+    return world.registrar, message
+
+
+@case(Code.WRONG_SUITE)
+def a_batch_that_says_another_suite(world: World) -> tuple[Actor, Message]:
+    return _cheaper(world, world.enrol_message(ALICE))
+
+
+@case(Code.WRONG_SUITE)
+def an_enrolment_again_that_says_another_suite(world: World) -> tuple[Actor, Message]:
+    world.enrol(ALICE)
+    return _cheaper(world, world.enrol_message(ALICE, tag="again", again=True))
+
+
+@case(Code.WRONG_SUITE)
+def permits_of_another_suite(world: World) -> tuple[Actor, Message]:
+    world.enrol(ALICE)
+    return _cheaper(world, world.permits_message(world.today))
+
+
+@case(Code.FIELD_INVALID)
+def permits_of_no_suite(world: World) -> tuple[Actor, Message]:
+    world.enrol(ALICE)
+    message = world.permits_message(world.today)
+    message.ClearField("suite")
+    return world.registrar, message
 
 
 @case(Code.NOT_REGISTRAR)
@@ -255,21 +295,22 @@ def a_ticket_under_another_clients_hash(world: World) -> tuple[Actor, Message]:
 @case(Code.BAD_POSSESSION)
 def a_ticket_of_another_realm(world: World) -> tuple[Actor, Message]:
     other = world.open_realm("other")
-    return world.registrar, mfa_pb2.EnrolClients(realm=world.realm, clients=other.enrol_message(ALICE).clients)
+    clients = other.enrol_message(ALICE).clients
+    return world.registrar, mfa_pb2.EnrolClients(realm=world.realm, clients=clients, suite=world.suite)
 
 
 @case(Code.POINT_USED)
 def a_client_key_seen_before(world: World) -> tuple[Actor, Message]:
     world.enrol(ALICE)
     used = enrolment(world.chain.gid, world.realm, BOB, x=transport(ALICE))
-    return world.registrar, mfa_pb2.EnrolClients(realm=world.realm, clients=[used])
+    return world.registrar, mfa_pb2.EnrolClients(realm=world.realm, clients=[used], suite=world.suite)
 
 
 @case(Code.POINT_USED)
 def one_client_key_for_two_clients(world: World) -> tuple[Actor, Message]:
     """Attack: one key, and what two clients are given can be compared."""
     both = [enrolment(world.chain.gid, world.realm, one, x=transport(ALICE)) for one in (ALICE, BOB)]
-    return world.registrar, mfa_pb2.EnrolClients(realm=world.realm, clients=both)
+    return world.registrar, mfa_pb2.EnrolClients(realm=world.realm, clients=both, suite=world.suite)
 
 
 @case(Code.POINT_USED)
@@ -277,7 +318,7 @@ def a_client_key_that_is_an_identitys_bls_key(world: World) -> tuple[Actor, Mess
     x = SecretScalar(world.stranger.bls_key._scalar)
     used = enrolment(world.chain.gid, world.realm, ALICE, x=x)
     assert used.transport_key == world.stranger.bls_key.public_key
-    return world.registrar, mfa_pb2.EnrolClients(realm=world.realm, clients=[used])
+    return world.registrar, mfa_pb2.EnrolClients(realm=world.realm, clients=[used], suite=world.suite)
 
 
 @case(Code.AUTHORITY_NOT_ACTIVE)

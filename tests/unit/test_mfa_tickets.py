@@ -12,6 +12,7 @@ import pytest
 
 from abci_app.crypto import scalars
 from abci_app.crypto.curve import G1
+from abci_app.pb.dta.v1 import mfa_pb2
 from dta.base.errors import NotFound, UsageError
 from dta.base.secret import SecretBytes
 from dta.client.mfa import registry, tickets
@@ -121,7 +122,8 @@ def test_a_further_ticket_is_for_the_same_client_under_another_key() -> None:
 
 def test_first_and_further_issues_go_in_messages_of_their_own_within_the_limit() -> None:
     made_now = [tickets.make(GID, REALM, f"client {n}", again=n % 2 == 1).enrolment for n in range(7)]
-    sent = list(batches(made_now, 3))
+    sent = list(batches(made_now, mfa_pb2.MFA_SUITE_AMCL, 3))
+    assert [message.suite for message in sent] == [mfa_pb2.MFA_SUITE_AMCL] * 3  # type: ignore[attr-defined]
     assert [(type(message).__name__, len(message.clients)) for message in sent] == [  # type: ignore[attr-defined]
         ("EnrolClients", 3), ("EnrolClients", 1), ("ReenrolClients", 3),
     ]  # fmt: skip

@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 from abci_app.crypto.curve import G1
 from abci_app.mfa import points
 from abci_app.pb.dta.v1 import mfa_pb2
-from abci_app.state.records import EXTRACTION_ITEMS, REALM_CLIENTS
+from abci_app.state.records import EXTRACTION_ITEMS, REALM_CLIENTS, REALMS
 from dta.base.errors import UsageError
 from dta.client.custody.session import Progress, Session, Step, silent
 from dta.client.ledger import leaves
@@ -54,23 +54,24 @@ def authorise(session: Session, enrolments: Sequence[Enrolment]) -> list[Committ
         raise UsageError("tickets of one realm at a time, and at least one")
     most = session.ledger.params().max_extraction_items
     done: list[Committed] = []
-    for message in batches(enrolments, most):
+    suite = session.ledger.get(leaves.of(REALMS, realms[0])).terms.suite
+    for message in batches(enrolments, suite, most):
         session.progress(Step("authorise", "enrolling", len(done)))
         done.append(session.send(message))
     return done
 
 
-def batches(enrolments: Sequence[Enrolment], most: int) -> Iterator[Message]:
-    """The messages that enrol all of them: first issues and further ones are messages of their own."""
+def batches(enrolments: Sequence[Enrolment], suite: mfa_pb2.MfaSuite, most: int) -> Iterator[Message]:
+    """The messages that enrol all of them in a realm of ``suite``; first issues and further ones are apart."""
     for again in (False, True):
         chosen = [enrolment.message for enrolment in enrolments if enrolment.again is again]
         realm = enrolments[0].realm
         for start in range(0, len(chosen), most):
             part = chosen[start : start + most]
             if again:
-                yield mfa_pb2.ReenrolClients(realm=realm, clients=part)
+                yield mfa_pb2.ReenrolClients(realm=realm, clients=part, suite=suite)
             else:
-                yield mfa_pb2.EnrolClients(realm=realm, clients=part)
+                yield mfa_pb2.EnrolClients(realm=realm, clients=part, suite=suite)
 
 
 def open_secret(flows: LedgerFlows, ticket: Ticket) -> Flow[ClientSecret]:

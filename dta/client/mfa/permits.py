@@ -38,7 +38,8 @@ def issue(session: Session, realm: bytes, day: int) -> Asked:
     sent, asked = 0, 0
     for first in range(0, record.clients, most):
         session.progress(Step("permits", "asking for permits", first, record.clients))
-        message = mfa_pb2.IssuePermits(realm=realm, day=day, first=first, count=min(most, record.clients - first))
+        count, suite = min(most, record.clients - first), record.terms.suite
+        message = mfa_pb2.IssuePermits(realm=realm, day=day, first=first, count=count, suite=suite)
         try:
             committed = session.send(message)
         except RefusedByLedger as error:
@@ -53,8 +54,9 @@ def issue(session: Session, realm: bytes, day: int) -> Asked:
 def issue_one(session: Session, realm: bytes, client: bytes, day: int) -> Committed | None:
     """Ask for one client's permit; None where it has one, or is revoked. Raises NotFound, RefusedByLedger."""
     record = session.ledger.get(leaves.of(REALM_CLIENTS, realm, client))
+    suite = session.ledger.get(leaves.of(REALMS, realm)).terms.suite
     try:
-        return session.send(mfa_pb2.IssuePermits(realm=realm, day=day, first=record.number, count=1))
+        return session.send(mfa_pb2.IssuePermits(realm=realm, day=day, first=record.number, count=1, suite=suite))
     except RefusedByLedger as error:
         if error.code != Code.ALREADY_DONE:
             raise

@@ -168,20 +168,24 @@ class RemoveServer(_message.Message):
     def __init__(self, realm: _Optional[bytes] = ..., server: _Optional[bytes] = ...) -> None: ...
 
 class EnrolClients(_message.Message):
-    __slots__ = ("realm", "clients")
+    __slots__ = ("realm", "clients", "suite")
     REALM_FIELD_NUMBER: _ClassVar[int]
     CLIENTS_FIELD_NUMBER: _ClassVar[int]
+    SUITE_FIELD_NUMBER: _ClassVar[int]
     realm: bytes
     clients: _containers.RepeatedCompositeFieldContainer[ClientEnrolment]
-    def __init__(self, realm: _Optional[bytes] = ..., clients: _Optional[_Iterable[_Union[ClientEnrolment, _Mapping]]] = ...) -> None: ...
+    suite: MfaSuite
+    def __init__(self, realm: _Optional[bytes] = ..., clients: _Optional[_Iterable[_Union[ClientEnrolment, _Mapping]]] = ..., suite: _Optional[_Union[MfaSuite, str]] = ...) -> None: ...
 
 class ReenrolClients(_message.Message):
-    __slots__ = ("realm", "clients")
+    __slots__ = ("realm", "clients", "suite")
     REALM_FIELD_NUMBER: _ClassVar[int]
     CLIENTS_FIELD_NUMBER: _ClassVar[int]
+    SUITE_FIELD_NUMBER: _ClassVar[int]
     realm: bytes
     clients: _containers.RepeatedCompositeFieldContainer[ClientEnrolment]
-    def __init__(self, realm: _Optional[bytes] = ..., clients: _Optional[_Iterable[_Union[ClientEnrolment, _Mapping]]] = ...) -> None: ...
+    suite: MfaSuite
+    def __init__(self, realm: _Optional[bytes] = ..., clients: _Optional[_Iterable[_Union[ClientEnrolment, _Mapping]]] = ..., suite: _Optional[_Union[MfaSuite, str]] = ...) -> None: ...
 
 class RequestServerSecret(_message.Message):
     __slots__ = ("realm", "nonce", "transport_key", "proof")
@@ -196,16 +200,18 @@ class RequestServerSecret(_message.Message):
     def __init__(self, realm: _Optional[bytes] = ..., nonce: _Optional[bytes] = ..., transport_key: _Optional[bytes] = ..., proof: _Optional[bytes] = ...) -> None: ...
 
 class IssuePermits(_message.Message):
-    __slots__ = ("realm", "day", "first", "count")
+    __slots__ = ("realm", "day", "first", "count", "suite")
     REALM_FIELD_NUMBER: _ClassVar[int]
     DAY_FIELD_NUMBER: _ClassVar[int]
     FIRST_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
+    SUITE_FIELD_NUMBER: _ClassVar[int]
     realm: bytes
     day: int
     first: int
     count: int
-    def __init__(self, realm: _Optional[bytes] = ..., day: _Optional[int] = ..., first: _Optional[int] = ..., count: _Optional[int] = ...) -> None: ...
+    suite: MfaSuite
+    def __init__(self, realm: _Optional[bytes] = ..., day: _Optional[int] = ..., first: _Optional[int] = ..., count: _Optional[int] = ..., suite: _Optional[_Union[MfaSuite, str]] = ...) -> None: ...
 
 class RevokeClient(_message.Message):
     __slots__ = ("realm", "client")
