@@ -152,6 +152,7 @@ class Code(IntEnum):
     AUTHORITY_BUSY = 272
     BAD_SIGNING_ORDER = 273
     RAW_NOT_ALLOWED = 274
+    TOO_FEW_NAMES = 275
     # 290..319: M-Pin realms
     UNKNOWN_REALM = 290
     NOT_REGISTRAR = 291
@@ -351,6 +352,10 @@ _ROWS: Final[dict[Code, tuple[str, bool, str]]] = {
     ),
     Code.BAD_SIGNING_ORDER: ("the signing order's kind, message or digest is malformed", False, "see `dta sign`"),
     Code.RAW_NOT_ALLOWED: ("the key's signing policy does not allow raw messages", False, "sign it under a kind"),
+    Code.TOO_FEW_NAMES: (
+        "the order names more identities than it says", False,
+        "the key's signing policy has changed: count again whom the order names",
+    ),
     Code.UNKNOWN_REALM: ("no such realm", False, "see `dta mfa realm list`"),
     Code.NOT_REGISTRAR: ("only the realm's registrar may do this", False, "sign as the registrar"),
     Code.UNKNOWN_SERVER: ("the identity is no server of the realm", False, "the registrar registers servers"),

@@ -11,8 +11,9 @@ from abci_app.codes import Code
 from abci_app.errors import Refusal, StateBroken
 from abci_app.execution.context import Context
 from abci_app.execution.transitions import Transitions, complete
-from abci_app.identities import documents
+from abci_app.identities import concerns, documents
 from abci_app.pb.dta.v1 import authority_pb2 as pb
+from abci_app.pb.dta.v1 import concern_pb2
 from abci_app.state import due
 from abci_app.state.due import DueKind
 from abci_app.state.indexes import FIDUCIARY_CEREMONIES, OPEN_CEREMONIES, REFRESH
@@ -112,6 +113,8 @@ def begin(context: Context, authority: pb.AuthorityRecord, plan: Plan) -> pb.Cer
     OPEN_CEREMONIES.put(context.state, ceremony.id)
     if plan.needs_consent:
         enter(context, ceremony, pb.CEREMONY_PHASE_CONSENT, ceremony.consent_blocks)
+        role = concern_pb2.CONCERN_ROLE_CEREMONY_PARTY
+        concerns.note(context, concern_pb2.CONCERN_KIND_CEREMONY, ceremony.id, role, *everybody)
         context.emit_named(everybody, "consent-asked", ceremony=ceremony.id)
     else:
         open_accept(context, ceremony, parties.of(context.state, ceremony.id))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -25,6 +25,11 @@ def _proposing(_message: Message) -> int:
     return 400
 
 
+def _nobody(_message: Message) -> Sequence[bytes]:
+    """Most proposals are about no identity."""
+    return ()
+
+
 def _no_note(_context: Context, _message: Message, _record: pb.ProposalRecord) -> None:
     """Most proposals say all in their action."""
 
@@ -39,7 +44,8 @@ class Action(Generic[M]):
     refuses is rolled back; the refusal's code becomes the proposal's ``failure_code``. ``note`` adds to a new
     proposal's record what voters should know. ``urgent``: it is executed first, outside a block's budget for upkeep, in
     which others cost about ``cost(message)`` microseconds. ``proposing_cost(message)``: about those that proposing it
-    takes. ``codes`` are those that ``validate`` and ``check`` may refuse with.
+    takes. ``codes`` are those that ``validate`` and ``check`` may refuse with. ``about``: the identities that it is
+    about, which learn of it when it is proposed, and for which it is charged besides (docs/spec/concerns.md).
     """
 
     field: str
@@ -53,3 +59,4 @@ class Action(Generic[M]):
     cost: Callable[[M], int] = _executing
     proposing_cost: Callable[[M], int] = _proposing
     note: Callable[[Context, M, pb.ProposalRecord], None] = _no_note
+    about: Callable[[M], Sequence[bytes]] = _nobody

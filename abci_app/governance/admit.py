@@ -54,6 +54,7 @@ ACTION = Action(
     validate=_validate,
     check=_check,
     execute=_execute,
+    about=lambda message: (message.identity,),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_IDENTITY, Code.NO_FIDUCIARY_ROLE, Code.IDENTITY_NOT_ACTIVE,
         Code.ALREADY_FIDUCIARY, Code.TOO_MANY_FIDUCIARIES, Code.VALIDATOR_KEY_USED, Code.VALIDATOR_KEY_PROOF,

@@ -12,7 +12,7 @@ from abci_app.execution.action import Action
 from abci_app.execution.context import Context
 from abci_app.execution.spec import need_bytes
 from abci_app.hashing import u32
-from abci_app.identities import documents
+from abci_app.identities import concerns, documents
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.pb.dta.v1 import mfa_pb2
 from abci_app.state.records import AUTHORITIES, AUTHORITY_NUMBERS
@@ -53,8 +53,8 @@ def members_cost(message: pb.CreateAuthority | pb.ReshareAuthority | mfa_pb2.Cre
 
 
 def ceremony_cost(message: pb.CreateAuthority | pb.ReshareAuthority | mfa_pb2.CreateRealm) -> int:
-    """About the microseconds that executing it takes: each member becomes a party of a ceremony."""
-    return 500 + 60 * len(message.members)
+    """About the microseconds that executing it takes: each member becomes a party of a ceremony, and is asked."""
+    return 500 + (60 + concerns.NAME_COST) * len(message.members)
 
 
 def _check(context: Context, message: pb.CreateAuthority) -> None:

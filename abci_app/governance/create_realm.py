@@ -14,9 +14,9 @@ from abci_app.execution.action import Action
 from abci_app.execution.context import Context
 from abci_app.execution.spec import need_bytes
 from abci_app.governance import create_authority
-from abci_app.identities import documents
+from abci_app.identities import concerns, documents
 from abci_app.mfa import realms
-from abci_app.pb.dta.v1 import authority_pb2, identity_pb2, mfa_pb2
+from abci_app.pb.dta.v1 import authority_pb2, concern_pb2, identity_pb2, mfa_pb2
 from abci_app.state.records import IDENTITIES, REALMS
 
 
@@ -46,7 +46,9 @@ def _execute(context: Context, message: mfa_pb2.CreateRealm) -> None:
         created_height=context.height, created_tx=context.tx_hash,
     )  # fmt: skip
     REALMS.put(context.state, realm, realm.id)
-    realms.emit(context, realm, "created", authority=authority, registrar=message.terms.registrar)
+    role, registrar = concern_pb2.CONCERN_ROLE_REGISTRAR, message.terms.registrar
+    concerns.note(context, concern_pb2.CONCERN_KIND_REALM, realm.id, role, registrar)
+    realms.emit(context, realm, "created", authority=authority, registrar=registrar)
     key = authority_pb2.AuthorityRecord(
         id=authority, purpose=authority_pb2.PURPOSE_MFA, name=message.terms.name, realm=realm.id,
         refresh_interval_blocks=message.refresh_interval_blocks,
@@ -60,7 +62,7 @@ ACTION = Action(
     validate=_validate,
     check=_check,
     execute=_execute,
-    cost=create_authority.ceremony_cost,
+    cost=lambda message: create_authority.ceremony_cost(message) + concerns.NAME_COST,
     proposing_cost=create_authority.members_cost,
     codes=(
         *create_authority.ACTION.codes, Code.BAD_REALM_TERMS, Code.UNKNOWN_IDENTITY, Code.IDENTITY_NOT_ACTIVE,

@@ -92,6 +92,7 @@ ACTION = Action(
     validate=lambda message: need_bytes(message.identity, limits.ID_BYTES, "identity"),
     check=_check,
     execute=_execute,
+    about=lambda message: (message.identity,),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_FIDUCIARY, Code.FIDUCIARY_NOT_ACTIVE, Code.LAST_VALIDATOR,
         Code.VALIDATOR_CHANGE_TOO_LARGE,

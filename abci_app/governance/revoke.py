@@ -54,5 +54,6 @@ ACTION = Action(
     validate=lambda message: need_bytes(message.identity, limits.ID_BYTES, "identity"),
     check=_check,
     execute=_execute,
+    about=lambda message: (message.identity,),
     codes=(Code.FIELD_INVALID, Code.UNKNOWN_IDENTITY, Code.ALREADY_DONE, Code.LAST_VALIDATOR),
 )

@@ -9,13 +9,13 @@ from abci_app.custody import vaults
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
-from abci_app.identities import documents
+from abci_app.identities import concerns, documents
 from abci_app.params import find_custodian
-from abci_app.pb.dta.v1 import custody_pb2, params_pb2, tx_pb2
+from abci_app.pb.dta.v1 import concern_pb2, custody_pb2, params_pb2, tx_pb2
 from abci_app.state import due
 from abci_app.state.due import DueKind
 from abci_app.state.indexes import DUE, FIDUCIARY_VAULTS, PRINCIPAL_VAULTS
-from abci_app.state.records import COUNTERS, FIDUCIARIES, VAULTS
+from abci_app.state.records import CONCERNS, COUNTERS, FIDUCIARIES, VAULTS
 
 
 def _validate(message: tx_pb2.OpenVault) -> None:
@@ -40,7 +40,7 @@ def _execute(context: Context, message: tx_pb2.OpenVault) -> bytes:
         context.require(known_fiduciary, Code.UNKNOWN_FIDUCIARY, fiduciary.hex())
         active = documents.is_active_fiduciary(context.state, fiduciary, context.time_s)
         context.require(active, Code.FIDUCIARY_NOT_ACTIVE, fiduciary.hex())
-    counter = COUNTERS.find(context.state, context.signer) or custody_pb2.CounterRecord(principal=context.signer)
+    counter = COUNTERS.find(context.state, context.signer) or custody_pb2.CounterRecord(identity=context.signer)
     context.require(counter.open_vaults < context.params.max_open_vaults_per_identity, Code.TOO_MANY, "open vaults")
     counter.open_vaults += 1
     COUNTERS.put(context.state, counter, context.signer)
@@ -53,6 +53,8 @@ def _execute(context: Context, message: tx_pb2.OpenVault) -> bytes:
     for fiduciary in message.fiduciaries:
         due.add(context.state, fiduciary, DueKind.PUBLISH_VAULT_KEY, vault_id)
         FIDUCIARY_VAULTS.put(context.state, fiduciary, vault_id)
+    role = concern_pb2.CONCERN_ROLE_PRINCIPAL
+    concerns.note(context, concern_pb2.CONCERN_KIND_VAULT, vault_id, role, vault.principal)
     vaults.emit(context, vault, "opened")
     context.emit_named(vault.fiduciaries, "vault-opened", vault=vault_id)
     return vault_id
@@ -62,10 +64,10 @@ SPEC = MessageSpec(
     field="open_vault",
     message=tx_pb2.OpenVault,
     message_class=MessageClass.USER,
-    cost=lambda message: 200 + 20 * len(message.fiduciaries),
+    cost=lambda message: 200 + 20 * len(message.fiduciaries) + concerns.NAME_COST,
     validate=_validate,
     execute=_execute,
-    writes=(VAULTS, COUNTERS, DUE, PRINCIPAL_VAULTS, FIDUCIARY_VAULTS),
+    writes=(VAULTS, COUNTERS, CONCERNS, DUE, PRINCIPAL_VAULTS, FIDUCIARY_VAULTS),
     codes=(
         Code.FIELD_INVALID, Code.DUPLICATE, Code.UNKNOWN_CUSTODIAN, Code.UNKNOWN_FIDUCIARY,
         Code.FIDUCIARY_NOT_ACTIVE, Code.TOO_MANY,

@@ -6,17 +6,17 @@ from abci_app import cid, events, limits, text
 from abci_app.authority import extractions
 from abci_app.codes import Code
 from abci_app.crypto import statements
-from abci_app.custody import orders, policy
+from abci_app.custody import naming, orders, policy
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
-from abci_app.identities import documents
+from abci_app.identities import concerns, documents
 from abci_app.params import find_custodian
 from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, params_pb2, tx_pb2
 from abci_app.state import due
 from abci_app.state.due import DueKind
 from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, DUE, PRINCIPAL_ORDERS, VAULT_ORDERS
-from abci_app.state.records import COUNTERS, FIDUCIARIES, ORDERS, VAULT_KEYS, VAULTS
+from abci_app.state.records import CONCERNS, COUNTERS, FIDUCIARIES, ORDERS, VAULT_KEYS, VAULTS
 
 
 def _validate(message: tx_pb2.PlaceOrder) -> None:
@@ -92,7 +92,7 @@ def _execute(context: Context, message: tx_pb2.PlaceOrder) -> bytes:
     context.require(len(message.fiduciaries) <= most, Code.FIELD_INVALID, f"fiduciaries: at most {most}")
     size_bytes = message.policy.ByteSize() + message.rule.ByteSize()
     context.require(size_bytes <= context.params.max_policy_bytes, Code.BAD_POLICY, f"{size_bytes} bytes")
-    counter = COUNTERS.find(context.state, context.signer) or custody_pb2.CounterRecord(principal=context.signer)
+    counter = COUNTERS.find(context.state, context.signer) or custody_pb2.CounterRecord(identity=context.signer)
     context.require(counter.open_orders < context.params.max_open_orders_per_identity, Code.TOO_MANY, "open orders")
     order = custody_pb2.OrderRecord(
         id=order_id, principal=context.signer, custodian=message.custodian, vault=message.vault,
@@ -113,6 +113,7 @@ def _execute(context: Context, message: tx_pb2.PlaceOrder) -> bytes:
     counter.open_orders += 1
     COUNTERS.put(context.state, counter, context.signer)
     ORDERS.put(context.state, order, order_id)
+    naming.note_order(context, order)
     orders.remember_deadlines(context, order)
     VAULT_ORDERS.put(context.state, order.vault or order.authority, order_id)
     PRINCIPAL_ORDERS.put(context.state, context.signer, order_id)
@@ -130,11 +131,13 @@ SPEC = MessageSpec(
     field="place_order",
     message=tx_pb2.PlaceOrder,
     message_class=MessageClass.USER,
-    cost=lambda message: 300 + 20 * len(message.fiduciaries),
+    cost=lambda message: (
+        300 + 20 * len(message.fiduciaries) + concerns.NAME_COST * naming.count(message.policy, message.rule)
+    ),
     validate=_validate,
     execute=_execute,
     writes=(
-        ORDERS, COUNTERS, DUE, DEADLINE_TIME, DEADLINE_HEIGHT, VAULT_ORDERS,
+        ORDERS, COUNTERS, CONCERNS, DUE, DEADLINE_TIME, DEADLINE_HEIGHT, VAULT_ORDERS,
         PRINCIPAL_ORDERS,
     ),
     codes=(

@@ -10,14 +10,15 @@ from abci_app import events, limits, text
 from abci_app.authority import extractions
 from abci_app.codes import Code
 from abci_app.crypto import statements
-from abci_app.custody import orders, policy
+from abci_app.custody import naming, orders, policy
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.identities import concerns
 from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, extraction_pb2
 from abci_app.signing import signing_orders
 from abci_app.state.indexes import OPEN_REQUESTS, ORDER_KEYS, PRINCIPAL_ORDERS, VAULT_ORDERS
-from abci_app.state.records import COUNTERS, DECISIONS, ORDERS, REQUEST_NUMBERS, REQUESTS, SIGNINGS
+from abci_app.state.records import CONCERNS, COUNTERS, DECISIONS, ORDERS, REQUEST_NUMBERS, REQUESTS, SIGNINGS
 
 
 def _validate(message: extraction_pb2.PlaceSigningOrder) -> None:
@@ -29,6 +30,8 @@ def _validate(message: extraction_pb2.PlaceSigningOrder) -> None:
         raise Refusal(Code.BAD_SIGNING_ORDER, "the message is too long: give its digest")
     if message.digest and (message.message or message.raw or len(message.digest) != 32):
         raise Refusal(Code.BAD_SIGNING_ORDER, "a digest has 32 bytes, stands for the message and is not signed raw")
+    if not 1 <= message.names <= limits.MAX_NAMED_IDENTITIES:
+        raise Refusal(Code.FIELD_INVALID, f"names: 1 to {limits.MAX_NAMED_IDENTITIES}")
     if message.HasField("policy"):
         policy.check_form(message.policy, custody_pb2.BeneficiaryRule())
 
@@ -43,7 +46,7 @@ def _execute(context: Context, message: extraction_pb2.PlaceSigningOrder) -> byt
         size_bytes = message.policy.ByteSize()
         context.require(size_bytes <= context.params.max_policy_bytes, Code.BAD_POLICY, f"{size_bytes} bytes")
         needed = signing_orders.both(needed, message.policy)
-    counter = COUNTERS.find(context.state, context.signer) or custody_pb2.CounterRecord(principal=context.signer)
+    counter = COUNTERS.find(context.state, context.signer) or custody_pb2.CounterRecord(identity=context.signer)
     context.require(counter.open_orders < context.params.max_open_orders_per_identity, Code.TOO_MANY, "open orders")
     order = custody_pb2.OrderRecord(
         id=order_id, principal=context.signer, authority=authority.id, salt=message.nonce, policy=needed,
@@ -51,8 +54,11 @@ def _execute(context: Context, message: extraction_pb2.PlaceSigningOrder) -> byt
         placed_height=context.height, placed_time_s=context.time_s, placed_tx=context.tx_hash,
         active_height=context.height,
     )  # fmt: skip
+    named = len(naming.of_order(order.principal, order.policy, order.rule))
+    context.require(named <= message.names, Code.TOO_FEW_NAMES, f"it names {named}")
     counter.open_orders += 1
     COUNTERS.put(context.state, counter, context.signer)
+    naming.note_order(context, order)
     VAULT_ORDERS.put(context.state, order.authority, order_id)
     PRINCIPAL_ORDERS.put(context.state, context.signer, order_id)
     orders.emit(context, order, "placed", authority=authority.id)
@@ -75,16 +81,16 @@ SPEC = MessageSpec(
     field="place_signing_order",
     message=extraction_pb2.PlaceSigningOrder,
     message_class=MessageClass.USER,
-    cost=lambda _: 1_000,
+    cost=lambda message: 1_000 + concerns.NAME_COST * message.names,
     validate=_validate,
     execute=_execute,
     writes=(
-        ORDERS, REQUESTS, REQUEST_NUMBERS, DECISIONS, COUNTERS, SIGNINGS, VAULT_ORDERS, PRINCIPAL_ORDERS,
-        ORDER_KEYS, OPEN_REQUESTS, *extractions.START_WRITES,
+        ORDERS, REQUESTS, REQUEST_NUMBERS, DECISIONS, COUNTERS, CONCERNS, SIGNINGS, VAULT_ORDERS,
+        PRINCIPAL_ORDERS, ORDER_KEYS, OPEN_REQUESTS, *extractions.START_WRITES,
     ),
     codes=(
         Code.FIELD_INVALID, Code.BAD_SIGNING_ORDER, Code.BAD_POLICY, Code.BAD_RULE, Code.DUPLICATE,
-        Code.RAW_NOT_ALLOWED, Code.TOO_MANY, Code.POLICY_NOT_IN_FORCE, *extractions.START_CODES,
+        Code.RAW_NOT_ALLOWED, Code.TOO_FEW_NAMES, Code.TOO_MANY, Code.POLICY_NOT_IN_FORCE, *extractions.START_CODES,
     ),
     events=(events.ORDER, events.REQUEST_OF_ORDER, events.REQUEST, events.EXTRACTION),
 )  # fmt: skip

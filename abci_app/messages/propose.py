@@ -9,10 +9,10 @@ from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.governance import actions, proposals
-from abci_app.identities import documents
-from abci_app.pb.dta.v1 import governance_pb2
+from abci_app.identities import concerns, documents
+from abci_app.pb.dta.v1 import concern_pb2, governance_pb2
 from abci_app.state.indexes import DEADLINE_TIME, OPEN_PROPOSALS
-from abci_app.state.records import PROPOSALS, VOTES
+from abci_app.state.records import CONCERNS, COUNTERS, PROPOSALS, VOTES
 
 
 def _validate(message: governance_pb2.Propose) -> None:
@@ -41,6 +41,8 @@ def _execute(context: Context, message: governance_pb2.Propose) -> bytes:
         proposed_height=context.height, proposed_time_s=context.time_s, proposed_tx=context.tx_hash,
     )  # fmt: skip
     action.note(context, proposed, record)
+    role = concern_pb2.CONCERN_ROLE_SUBJECT
+    concerns.note(context, concern_pb2.CONCERN_KIND_PROPOSAL, proposal_id, role, *action.about(proposed))
     proposals.remember(context, record)
     proposals.emit(context, record, "proposed")
     proposals.cast(context, record, against=False)
@@ -52,7 +54,7 @@ def _cost(message: governance_pb2.Propose) -> int:
     if message.action.WhichOneof("kind") is None:
         return 1
     action, proposed = actions.of(message.action)
-    return action.proposing_cost(proposed)
+    return action.proposing_cost(proposed) + concerns.NAME_COST * len(action.about(proposed))
 
 
 SPEC = MessageSpec(
@@ -62,7 +64,7 @@ SPEC = MessageSpec(
     cost=_cost,
     validate=_validate,
     execute=_execute,
-    writes=(PROPOSALS, VOTES, OPEN_PROPOSALS, DEADLINE_TIME),
+    writes=(PROPOSALS, VOTES, CONCERNS, COUNTERS, OPEN_PROPOSALS, DEADLINE_TIME),
     codes=tuple(
         dict.fromkeys(
             (Code.FIELD_INVALID, Code.NOT_FIDUCIARY, Code.DUPLICATE, Code.TOO_MANY_PROPOSALS, *actions.CODES)

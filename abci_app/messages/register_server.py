@@ -6,9 +6,10 @@ from abci_app import events, limits
 from abci_app.codes import Code
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
+from abci_app.identities import concerns
 from abci_app.mfa import realms
-from abci_app.pb.dta.v1 import identity_pb2, mfa_pb2
-from abci_app.state.records import IDENTITIES, REALM_SERVERS, REALMS
+from abci_app.pb.dta.v1 import concern_pb2, identity_pb2, mfa_pb2
+from abci_app.state.records import CONCERNS, COUNTERS, IDENTITIES, REALM_SERVERS, REALMS
 
 
 def _validate(message: mfa_pb2.RegisterServer) -> None:
@@ -25,7 +26,10 @@ def _execute(context: Context, message: mfa_pb2.RegisterServer) -> bytes:
     most = context.params.max_realm_servers
     context.require(len(realm.servers) < most, Code.TOO_MANY, f"a realm has at most {most} servers")
     record = REALM_SERVERS.find(context.state, realm.id, message.server)
-    record = record or mfa_pb2.MfaServerRecord(realm=realm.id, server=message.server)
+    if record is None:
+        record = mfa_pb2.MfaServerRecord(realm=realm.id, server=message.server)
+        role = concern_pb2.CONCERN_ROLE_SERVER
+        concerns.note(context, concern_pb2.CONCERN_KIND_REALM_SERVER, realm.id, role, message.server)
     record.registered_height, record.registered_tx = context.height, context.tx_hash
     record.removed_height, record.removed_tx = 0, b""
     REALM_SERVERS.put(context.state, record, realm.id, message.server)
@@ -39,10 +43,10 @@ SPEC = MessageSpec(
     field="register_server",
     message=mfa_pb2.RegisterServer,
     message_class=MessageClass.USER,
-    cost=lambda _: 250,
+    cost=lambda _: 250 + concerns.NAME_COST,
     validate=_validate,
     execute=_execute,
-    writes=(REALMS, REALM_SERVERS),
+    writes=(REALMS, REALM_SERVERS, CONCERNS, COUNTERS),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_REALM, Code.NOT_REGISTRAR, Code.UNKNOWN_SERVER, Code.ALREADY_DONE,
         Code.TOO_MANY,

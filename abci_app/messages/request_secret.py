@@ -9,14 +9,16 @@ from abci_app.authority.proofs import check_transport_form
 from abci_app.codes import Code
 from abci_app.crypto import ed25519, statements
 from abci_app.crypto.curve import G1
-from abci_app.custody import allowance, orders, policy
+from abci_app.custody import allowance, naming, orders, policy
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
-from abci_app.identities import documents
+from abci_app.identities import concerns, documents
 from abci_app.pb.dta.v1 import custody_pb2, extraction_pb2, identity_pb2, tx_pb2
 from abci_app.state.indexes import DEADLINE_TIME, DUE, OPEN_EXTRACTIONS, OPEN_REQUESTS, ORDER_KEYS
 from abci_app.state.records import (
+    CONCERNS,
+    COUNTERS,
     DECISIONS,
     EXTRACTION_ITEMS,
     EXTRACTION_LOADS,
@@ -94,6 +96,7 @@ def _execute(context: Context, message: tx_pb2.RequestSecret) -> bytes:
         content_digest=statements.request_content_digest(context.gid, request_id, message),
     )  # fmt: skip
     orders.open_request(context, order, request)
+    naming.note_receiver(context, order, request)
     ORDERS.put(context.state, order, order.id)
     return request_id
 
@@ -102,13 +105,16 @@ SPEC = MessageSpec(
     field="request_secret",
     message=tx_pb2.RequestSecret,
     message_class=MessageClass.USER,
-    cost=lambda message: 500 + 20 * len(message.key_digests) + (1_200 if message.transport_key else 0),
+    cost=lambda message: (
+        500 + 20 * len(message.key_digests) + (1_200 if message.transport_key else 0)
+        + (concerns.NAME_COST if message.authorisation else 0)
+    ),
     validate=_validate,
     execute=_execute,
     writes=(
         ORDERS, REQUESTS, REQUEST_NUMBERS, DECISIONS, DUE, DEADLINE_TIME, ORDER_KEYS,
         OPEN_REQUESTS, USED_POINTS, EXTRACTIONS, EXTRACTION_ITEMS, EXTRACTION_LOADS,
-        OPEN_EXTRACTIONS,
+        OPEN_EXTRACTIONS, CONCERNS, COUNTERS,
     ),
     codes=(
         Code.FIELD_INVALID, Code.BAD_REQUEST_KEYS, Code.AUTHORISATION_INVALID, Code.BAD_CID, Code.UNKNOWN_ORDER,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from abci_app.authority import epochs
 from abci_app.authority.proofs import combine_signature
 from abci_app.codes import Code
@@ -26,10 +28,14 @@ def policy_of(
     found = SIGNING_POLICIES.find(view, authority.id)
     if found is not None:
         return found.policy, found.raw_allowed
-    members = epochs.members(view, authority.id, epoch.epoch)
-    gate = custody_pb2.PolicyNode(threshold=epoch.threshold, children=range(1, len(members) + 1), group="members")
-    leaves = [custody_pb2.PolicyNode(identity=member.fiduciary) for member in members]
-    return custody_pb2.Policy(nodes=[gate, *leaves]), False
+    members = [member.fiduciary for member in epochs.members(view, authority.id, epoch.epoch)]
+    return default_policy(members, epoch.threshold), False
+
+
+def default_policy(members: Sequence[bytes], threshold: int) -> custody_pb2.Policy:
+    """So many of these members."""
+    gate = custody_pb2.PolicyNode(threshold=threshold, children=range(1, len(members) + 1), group="members")
+    return custody_pb2.Policy(nodes=[gate, *[custody_pb2.PolicyNode(identity=member) for member in members]])
 
 
 def both(first: custody_pb2.Policy, second: custody_pb2.Policy) -> custody_pb2.Policy:

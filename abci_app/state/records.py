@@ -13,6 +13,7 @@ from abci_app.errors import StateBroken
 from abci_app.limits import BLS_KEY_BYTES, ID_BYTES
 from abci_app.pb.dta.v1 import (
     authority_pb2,
+    concern_pb2,
     custody_pb2,
     extraction_pb2,
     governance_pb2,
@@ -101,10 +102,17 @@ SET_ASIDE = _TABLE.records(
 # --- vaults, orders, requests ---------------------------------------------------------------------------------
 COUNTERS = _TABLE.records(
     custody_pb2.CounterRecord,
-    at("counter/").id("principal"),
-    label="counter of {principal}",
-    note="open orders and vaults",
-    written_by="vaults, orders, the sweep",
+    at("counter/").id("identity"),
+    label="counters of {identity}",
+    note="open orders and vaults, entries of `concern/`",
+    written_by="vaults, orders, the sweep; whatever names an identity",
+)
+CONCERNS = _TABLE.records(
+    concern_pb2.ConcernRecord,
+    at("concern/").id("identity").u32("number"),
+    label="entry {number} of what concerns {identity}",
+    note="a record that names it (docs/spec/concerns.md)",
+    written_by="orders, requests, vaults, realms, ceremonies that ask for consent, proposals",
 )
 SEEN_BUCKETS = _TABLE.values(
     at("seen-bucket/").u64("expiry height"),

@@ -24,7 +24,7 @@ def signed() -> tuple[bytes, bytes, bytes]:
     chain = Chain(4)
     dealt = install_new(chain, SIGNING)
     message = extraction_pb2.PlaceSigningOrder(
-        nonce=seeded("n"), authority=dealt.id, kind="release", message=b"release 1.0"
+        nonce=seeded("n"), authority=dealt.id, kind="release", message=b"release 1.0", names=4
     )
     request = chain.run(chain.founders[0], message).data
     digest = REQUESTS.get(chain.view, request).content_digest

@@ -189,6 +189,8 @@ class Moves:
             k_of(1, *people, not_after_s=time_s + rng.randint(0, 40)),
         ])  # fmt: skip
         policy.veto_window_s = rng.choice([0, 0, 20])
+        if policy.veto_window_s and rng.random() < 0.5:
+            policy.vetoers.extend(actor.identity for actor in rng.sample(self.people, rng.randint(1, 2)))
         beneficiary = rng.choice(self.people).identity if rng.random() < 0.8 else b""
         vault = self._vault(view, principal)
         if rng.random() < 0.05:
@@ -256,7 +258,7 @@ class Moves:
         rng, who = self.rng, self._someone(self.rng.choice(self.fiduciaries))
         message = extraction_pb2.PlaceSigningOrder(
             nonce=self._nonce(), authority=rng.choice([self.signing.id] * 9 + [self.custody.id]), kind="test",
-            message=b"message", raw=rng.random() < 0.3,
+            message=b"message", raw=rng.random() < 0.3, names=rng.choice([6] * 9 + [3]),
         )  # fmt: skip
         if rng.random() < 0.5:
             message.policy.CopyFrom(single(rng.choice(self.people).identity))

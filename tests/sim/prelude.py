@@ -9,8 +9,9 @@ from functools import cache
 from abci_app import transition
 from abci_app.block import Block, BlockResult, Changes, Genesis, Time
 from abci_app.crypto import hpke
+from abci_app.identities import concerns
 from abci_app.params import MIN_BLOCK_COST, default_params
-from abci_app.pb.dta.v1 import extraction_pb2, params_pb2, tx_pb2
+from abci_app.pb.dta.v1 import concern_pb2, extraction_pb2, params_pb2, tx_pb2
 from abci_app.state.overlay import Overlay
 from abci_app.state.records import FIDUCIARIES, SIGNING_POLICIES
 from abci_app.state.records import chain as chain_record
@@ -109,8 +110,10 @@ def deal_keys(state: Overlay) -> None:
             policy = extraction_pb2.SigningPolicy(authority=dealt.id, policy=k_of(1, *fiduciaries), raw_allowed=True)
             SIGNING_POLICIES.put(state, policy, dealt.id)
         if dealt.purpose == MFA:
-            install_realm(state, dealt, Actor(PRINCIPALS[0]))
-            context = context_over(state, chain_record(state).gid, 0, GENESIS_TIME_S)
+            realm = install_realm(state, dealt, Actor(PRINCIPALS[0]))
+            context = context_over(state, chain_record(state).gid, 1, GENESIS_TIME_S)
+            role, registrar = concern_pb2.CONCERN_ROLE_REGISTRAR, realm.terms.registrar
+            concerns.note(context, concern_pb2.CONCERN_KIND_REALM, realm.id, role, registrar)
             for use in (extraction_pb2.USE_CLIENT, extraction_pb2.USE_SERVER, extraction_pb2.USE_PERMIT):
                 open_mfa(context, dealt, use, items=2, deadline_time_s=GENESIS_TIME_S + 100)
 

@@ -22,12 +22,13 @@ _CLIENTS = 5
 _TAGS = 4  # transport keys for each client: now and then one that was used before
 
 
-def install_realm(state: Overlay, dealt: Dealt, registrar: Actor) -> None:
+def install_realm(state: Overlay, dealt: Dealt, registrar: Actor) -> mfa_pb2.RealmRecord:
     """The realm of a key from the trusted dealer. ``registrar`` gets its id here, as it will be registered."""
     gid = chain_record(state).gid
     registrar.enrol(gid)
     record = realm_record(gid, dealt.id, registrar, permits_required=True)
     REALMS.put(state, record, record.id)
+    return record
 
 
 @cache

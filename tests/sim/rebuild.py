@@ -34,7 +34,7 @@ from abci_app.state.records import (
     VAULTS,
 )
 from abci_app.state.view import StateView
-from tests.sim import ceremonies, governance
+from tests.sim import ceremonies, concerns, governance
 
 M = TypeVar("M", bound=Message)
 Ts = TypeVarTuple("Ts")
@@ -178,7 +178,7 @@ def differences(view: StateView) -> list[str]:
     wrong = [f"index lacks {key!r}" for key in sorted(expected.keys() - found.keys())]
     wrong += [f"index has {key!r} for nothing" for key in sorted(found.keys() - expected.keys())]
     wrong += [f"{key!r} differs" for key in sorted(found.keys() & expected.keys()) if found[key] != expected[key]]
-    wrong += governance.wrong_counts(view) + ceremonies.wrong_counts(view)
+    wrong += governance.wrong_counts(view) + ceremonies.wrong_counts(view) + concerns.wrong(view)
     return wrong + _wrong_counts(leaves) + _wrong_seen(view)
 
 

@@ -325,7 +325,9 @@ def test_what_waits_for_a_signature_is_signed_with_the_new_shares(world: Consort
     """A request from before a reshare is answered after it: partials of the old epoch count no more."""
     authority = world.make()
     asker, members = world.chain.founders[0], world.chain.founders
-    message = extraction_pb2.PlaceSigningOrder(nonce=bytes(32), authority=authority, kind="note", message=b"hello")
+    message = extraction_pb2.PlaceSigningOrder(
+        nonce=bytes(32), authority=authority, kind="note", message=b"hello", names=4
+    )
     placed = world.chain.run(asker, message)
     assert placed.code == 0, placed
     request = REQUESTS.get(world.chain.view, placed.data)

@@ -35,7 +35,7 @@ class Case:
 
     def _granted(self, tag: str) -> bytes:
         chain = self.group.chain
-        order = pb.PlaceSigningOrder(nonce=seeded(tag), authority=self.key, kind="test", message=tag.encode())
+        order = pb.PlaceSigningOrder(nonce=seeded(tag), authority=self.key, kind="test", message=tag.encode(), names=8)
         request = chain.run(chain.founders[0], order).data
         digest = REQUESTS.get(chain.view, request).content_digest
         for founder in chain.founders[1:3]:

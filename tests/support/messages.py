@@ -82,7 +82,7 @@ def _request_under(custody: Custody, order: bytes, tag: str) -> tx_pb2.RequestSe
 
 
 def _signing(key: bytes, tag: str) -> extraction_pb2.PlaceSigningOrder:
-    return extraction_pb2.PlaceSigningOrder(nonce=nonce(tag), authority=key, kind="release", message=b"m")
+    return extraction_pb2.PlaceSigningOrder(nonce=nonce(tag), authority=key, kind="release", message=b"m", names=1)
 
 
 def _answer_of(custody: Custody, request: bytes, fiduciary: Actor) -> Message:

@@ -156,8 +156,10 @@ def _of_authorities() -> list[Message]:
             extraction_pb2.SubmitPartials(request=ID, epoch=1, partials=[_blinded(group)] * 2) for group in (G1, G2)
         ),
         extraction_pb2.SubmitUnblinded(request=ID, epoch=1, partials=[unblinded] * 2),
-        extraction_pb2.PlaceSigningOrder(nonce=ID, authority=OTHER, kind="release", message=b"m", policy=_policy()),
-        extraction_pb2.PlaceSigningOrder(nonce=ID, authority=OTHER, kind="release", digest=THIRD),
+        extraction_pb2.PlaceSigningOrder(
+            nonce=ID, authority=OTHER, kind="release", message=b"m", policy=_policy(), names=9
+        ),
+        extraction_pb2.PlaceSigningOrder(nonce=ID, authority=OTHER, kind="release", digest=THIRD, names=9),
     ]  # fmt: skip
 
 

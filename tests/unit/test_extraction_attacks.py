@@ -267,7 +267,7 @@ def test_threshold_less_one_partials_open_nothing_by_any_choice_of_weights(safe:
 def test_a_signature_by_three_of_four_under_a_key_from_a_ceremony() -> None:
     group = consortium(4)
     key = group.make(purpose=authority_pb2.PURPOSE_SIGNING)
-    order = pb.PlaceSigningOrder(nonce=seeded("n"), authority=key, kind="release", message=b"1.0")
+    order = pb.PlaceSigningOrder(nonce=seeded("n"), authority=key, kind="release", message=b"1.0", names=4)
     request = group.chain.run(group.chain.founders[0], order).data
     digest = REQUESTS.get(group.chain.view, request).content_digest
     for founder in group.chain.founders[1:3]:

@@ -244,7 +244,9 @@ def lying_tools(world: Consortium, number: int, job: Job) -> Tools:
 def test_an_index_that_says_too_early_that_a_partial_is_due_releases_none() -> None:
     world = consortium(3)
     authority = world.make()
-    signing = extraction_pb2.PlaceSigningOrder(nonce=bytes(32), authority=authority, kind="note", message=b"hello")
+    signing = extraction_pb2.PlaceSigningOrder(
+        nonce=bytes(32), authority=authority, kind="note", message=b"hello", names=4
+    )
     request = world.chain.run(world.chain.founders[0], signing).data
     for actor in world.chain.founders[1:]:
         asked = REQUESTS.get(world.chain.view, request)

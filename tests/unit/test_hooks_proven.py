@@ -226,7 +226,9 @@ def test_every_kind_of_job_that_releases_or_destroys_something_wants_its_leaves_
     authority = together.make()
     together.reshare(authority)
     together.run(authority)
-    signing = extraction_pb2.PlaceSigningOrder(nonce=bytes(32), authority=authority, kind="note", message=b"hello")
+    signing = extraction_pb2.PlaceSigningOrder(
+        nonce=bytes(32), authority=authority, kind="note", message=b"hello", names=4
+    )
     result = together.chain.run(together.chain.founders[0], signing)
     for actor in together.chain.founders[1:]:
         asked = REQUESTS.get(together.chain.view, result.data)

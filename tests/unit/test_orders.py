@@ -299,8 +299,3 @@ def test_placing_the_same_order_again_makes_no_second_one_and_harms_nothing(cust
     before = custody.order(order)
     assert custody.chain.run(custody.principal, custody.order_message()).code == Code.DUPLICATE
     assert custody.order(order) == before
-
-
-def test_placing_an_order_touches_three_leaves(custody: Custody) -> None:
-    tx = custody.chain.tx(custody.principal, custody.order_message())
-    assert len(custody.chain.block(tx).changes.leaves) == 3

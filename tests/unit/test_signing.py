@@ -39,7 +39,8 @@ class World:
         self.chain.register(self.alice, self.bob)
 
     def message(self, **changes: Any) -> pb.PlaceSigningOrder:
-        given = {"nonce": seeded("n"), "authority": self.dealt.id, "kind": "release", "message": b"v1.2.3", **changes}
+        given = {"nonce": seeded("n"), "authority": self.dealt.id, "kind": "release", "message": b"v1.2.3", "names": 10}
+        given |= changes
         return pb.PlaceSigningOrder(**given)
 
     def place(self, who: Actor | None = None, **changes: Any) -> bytes:

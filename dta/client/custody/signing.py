@@ -11,9 +11,11 @@ from abci_app.authority.bases import SIGNING_SUITE
 from abci_app.codes import Code
 from abci_app.crypto import statements
 from abci_app.crypto.bls import verify_min_sig
+from abci_app.custody import naming
 from abci_app.custody.orders import signed_bytes
 from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, extraction_pb2
-from abci_app.state.records import AUTHORITIES, SIGNINGS
+from abci_app.signing import signing_orders
+from abci_app.state.records import AUTHORITIES, SIGNING_POLICIES, SIGNINGS
 from dta.base.errors import NotFound, UsageError
 from dta.client.custody.errors import RequestEnded, WouldBeRefused
 from dta.client.custody.receiving import status_name
@@ -77,11 +79,26 @@ def place(
         message.digest = sha256(content).digest()
     if policy is not None:
         message.policy.CopyFrom(policy)
+    message.names = _names(session, record, message.policy)
     session.progress(Step("submit", "placing the signing order"))
     committed = session.send(message)
     me = session.party.identity
     order = statements.order_id(session.gid, me, nonce)
     return view(session.ledger, statements.request_id(session.gid, order, me, nonce), at_least=committed.height)
+
+
+def _names(session: Session, authority: authority_pb2.AuthorityRecord, added: custody_pb2.Policy) -> int:
+    """How many identities the order will name: who asks, and the parties and vetoers of both policies."""
+    found = session.ledger.find(leaves.of(SIGNING_POLICIES, authority.id))
+    if found is not None:
+        needed = found.policy
+    else:
+        members = session.ledger.authority_members(authority.id).members
+        needed = signing_orders.default_policy(list(members), threshold=1)
+    if added.nodes:
+        needed = signing_orders.both(needed, added)
+    me = session.party.identity
+    return len(naming.of_order(me, needed, custody_pb2.BeneficiaryRule(identity=me)))
 
 
 def view(ledger: Ledger, request: bytes, at_least: int = 0) -> SigningView:

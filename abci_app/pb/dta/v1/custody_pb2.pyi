@@ -325,14 +325,16 @@ class AnswerRecord(_message.Message):
     def __init__(self, sealed: _Optional[bytes] = ..., height: _Optional[int] = ..., tx_hash: _Optional[bytes] = ..., reported_height: _Optional[int] = ..., reported_tx: _Optional[bytes] = ..., tx_item: _Optional[int] = ...) -> None: ...
 
 class CounterRecord(_message.Message):
-    __slots__ = ("open_orders", "open_vaults", "principal")
+    __slots__ = ("open_orders", "open_vaults", "identity", "concerns")
     OPEN_ORDERS_FIELD_NUMBER: _ClassVar[int]
     OPEN_VAULTS_FIELD_NUMBER: _ClassVar[int]
-    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    CONCERNS_FIELD_NUMBER: _ClassVar[int]
     open_orders: int
     open_vaults: int
-    principal: bytes
-    def __init__(self, open_orders: _Optional[int] = ..., open_vaults: _Optional[int] = ..., principal: _Optional[bytes] = ...) -> None: ...
+    identity: bytes
+    concerns: int
+    def __init__(self, open_orders: _Optional[int] = ..., open_vaults: _Optional[int] = ..., identity: _Optional[bytes] = ..., concerns: _Optional[int] = ...) -> None: ...
 
 class RequestKeys(_message.Message):
     __slots__ = ("request", "keys")

@@ -167,7 +167,7 @@ class SubmitUnblinded(_message.Message):
     def __init__(self, request: _Optional[bytes] = ..., epoch: _Optional[int] = ..., partials: _Optional[_Iterable[_Union[UnblindedPartial, _Mapping]]] = ...) -> None: ...
 
 class PlaceSigningOrder(_message.Message):
-    __slots__ = ("nonce", "authority", "kind", "message", "digest", "raw", "policy")
+    __slots__ = ("nonce", "authority", "kind", "message", "digest", "raw", "policy", "names")
     NONCE_FIELD_NUMBER: _ClassVar[int]
     AUTHORITY_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -175,6 +175,7 @@ class PlaceSigningOrder(_message.Message):
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     RAW_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
     nonce: bytes
     authority: bytes
     kind: str
@@ -182,7 +183,8 @@ class PlaceSigningOrder(_message.Message):
     digest: bytes
     raw: bool
     policy: _custody_pb2.Policy
-    def __init__(self, nonce: _Optional[bytes] = ..., authority: _Optional[bytes] = ..., kind: _Optional[str] = ..., message: _Optional[bytes] = ..., digest: _Optional[bytes] = ..., raw: _Optional[bool] = ..., policy: _Optional[_Union[_custody_pb2.Policy, _Mapping]] = ...) -> None: ...
+    names: int
+    def __init__(self, nonce: _Optional[bytes] = ..., authority: _Optional[bytes] = ..., kind: _Optional[str] = ..., message: _Optional[bytes] = ..., digest: _Optional[bytes] = ..., raw: _Optional[bool] = ..., policy: _Optional[_Union[_custody_pb2.Policy, _Mapping]] = ..., names: _Optional[int] = ...) -> None: ...
 
 class SigningPolicy(_message.Message):
     __slots__ = ("authority", "policy", "raw_allowed", "changed_height")
