@@ -33,7 +33,8 @@ from abci_app.state.records import (
     VAULT_KEYS,
     VAULTS,
 )
-from dta.client.ledger import leaves, requests
+from dta.client.ledger import concerns, leaves, requests
+from dta.client.ledger.concerns import PAGE_ENTRIES, Concerns
 from dta.client.ledger.faces import Awaiting, Blocking, operation
 from dta.client.ledger.flow import Flow, call
 from dta.client.ledger.headers import Trust
@@ -150,6 +151,18 @@ class Operations:
     def request(self, id_: bytes, at_least: int = 0) -> Flow[custody_pb2.RequestRecord]:
         """A request."""
         return self.reader.record(leaves.of(REQUESTS, id_), at_least)
+
+    @operation
+    def concerns(self, identity: bytes, after: int = 0, at_least: int = 0) -> Flow[Concerns]:
+        """All records that name the identity, proved whole; see :func:`dta.client.ledger.concerns.whole`."""
+        return concerns.whole(self.reader, identity, after, at_least)
+
+    @operation
+    def concerns_page(
+        self, identity: bytes, after: int = 0, limit: int = PAGE_ENTRIES, at_least: int = 0
+    ) -> Flow[Concerns]:
+        """Some of them, without a gap; see :func:`dta.client.ledger.concerns.page`."""
+        return concerns.page(self.reader, identity, after, limit, at_least)
 
     @operation
     def params(self) -> Flow[params_pb2.Params]:
