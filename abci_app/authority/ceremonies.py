@@ -267,15 +267,43 @@ def fail(context: Context, ceremony: pb.CeremonyRecord, failure: pb.Failure) -> 
     put(context.state, ceremony)
 
 
+def break_off(context: Context, ceremony: pb.CeremonyRecord) -> None:
+    """Execution failed, by a defect of ours: the attempt has failed, unless its epoch is in force already.
+
+    A first key waits for more confirmations once it is in force. Were that attempt to fail, its key would be of no use
+    any more, and every node would destroy what its share opens with.
+    """
+    if _is_in_force(context, ceremony):
+        finish(context, ceremony)
+    else:
+        fail(context, ceremony, pb.FAILURE_BROKEN)
+
+
 def drop(context: Context, ceremony: pb.CeremonyRecord) -> None:
-    """End an attempt that can't even be failed: its status, and what says that it is under way. No other follows."""
+    """End an attempt that can't even be broken off: its status, and what says that it is under way. None follows it."""
     OPEN_CEREMONIES.delete(context.state, ceremony.id)
-    ceremony.phase, ceremony.failure = pb.CEREMONY_PHASE_FAILED, pb.FAILURE_BROKEN
+    authority = AUTHORITIES.get(context.state, ceremony.authority)
+    if _is_in_force(context, ceremony):
+        ceremony.phase = pb.CEREMONY_PHASE_DONE
+        authority.attempts = 0
+    else:
+        ceremony.phase, ceremony.failure = pb.CEREMONY_PHASE_FAILED, pb.FAILURE_BROKEN
+    if not authority.epoch:
+        authority.status = pb.AUTHORITY_STATUS_FAILED
     ceremony.ended_height = context.height
     put(context.state, ceremony)
-    authority = AUTHORITIES.get(context.state, ceremony.authority)
     authority.ceremony, authority.last_ceremony = b"", ceremony.id
     AUTHORITIES.put(context.state, authority, authority.id)
+
+
+def forget_due(context: Context, ceremony: pb.CeremonyRecord) -> None:
+    """Nothing is owed to an attempt that is about to be dropped; to an epoch in force, late confirmations are."""
+    if not _is_in_force(context, ceremony):
+        clear_due(context, ceremony, parties.of(context.state, ceremony.id))
+
+
+def _is_in_force(context: Context, ceremony: pb.CeremonyRecord) -> bool:
+    return AUTHORITIES.get(context.state, ceremony.authority).epoch == ceremony.epoch
 
 
 def _next_plan(

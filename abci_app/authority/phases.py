@@ -96,15 +96,16 @@ def begin_refresh(context: Context, authority: pb.AuthorityRecord) -> pb.Ceremon
 
 
 def _guarded(context: Context, id_: bytes) -> None:
-    """One ceremony's step. An ordinary exception is the same on every node: it fails this ceremony alone, for good.
+    """One ceremony's step. An ordinary exception is the same on every node: it ends this ceremony alone, for good.
 
-    Where failing it fails too, only that it has ended is written.
+    Where breaking it off fails too, only that it has ended is written.
     """
     if guard.failure_of(context, partial(_step, context, id_)) is None:
         return
-    broken = partial(ceremonies.fail, context, CEREMONIES.get(context.state, id_), pb.FAILURE_BROKEN)
-    if guard.failure_of(context, broken) is not None:
-        ceremonies.drop(context, CEREMONIES.get(context.state, id_))
+    if guard.failure_of(context, partial(ceremonies.break_off, context, CEREMONIES.get(context.state, id_))) is None:
+        return
+    guard.failure_of(context, partial(ceremonies.forget_due, context, CEREMONIES.get(context.state, id_)))
+    ceremonies.drop(context, CEREMONIES.get(context.state, id_))
 
 
 def _step(context: Context, id_: bytes) -> None:
@@ -120,6 +121,8 @@ def _consent(context: Context, ceremony: pb.CeremonyRecord) -> None:
     """All candidates, and as many old members as it takes, consent to exactly what will run; or it does not run."""
     all_candidates = ceremony.candidates_consented == ceremony.candidates
     enough_old = ceremony.old_consented >= ceremony.previous_threshold
+    if all_candidates and enough_old:
+        enough_old = _standing_consents(context, ceremony) >= ceremony.previous_threshold
     can_be = not ceremony.candidates_declined
     can_be = can_be and ceremony.old_members - ceremony.old_declined >= ceremony.previous_threshold
     is_over = context.height >= ceremony.deadline_height
@@ -130,13 +133,29 @@ def _consent(context: Context, ceremony: pb.CeremonyRecord) -> None:
         is_missing = not party.consent_height and (party.candidate or not enough_old)
         if party.declined:
             parties.blame(context, party, pb.FAULT_DECLINED)
-        elif is_missing and can_be:  # the others of one that was declined had no time to answer
+        elif can_be and is_missing:  # the others of one that was declined had no time to answer
             parties.blame(context, party, pb.FAULT_NOT_CONSENTED)
+        elif can_be and not enough_old and not _is_active(context, party):
+            parties.blame(context, party, pb.FAULT_NOT_ACTIVE)
         parties.put(context.state, ceremony, party)
     if all_candidates and enough_old:
         ceremonies.open_accept(context, ceremony, everybody)
     else:
         ceremonies.fail(context, ceremony, pb.FAILURE_TOO_FEW_CONSENTED)
+
+
+def _standing_consents(context: Context, ceremony: pb.CeremonyRecord) -> int:
+    """How many old members consented and are active: as a vote, their word counts while it is theirs to give.
+
+    Of the candidates, Accept asks the same.
+    """
+    everybody = parties.of(context.state, ceremony.id)
+    consented = [party for party in everybody if party.old_index and party.consent_height]
+    return sum(_is_active(context, party) for party in consented)
+
+
+def _is_active(context: Context, party: pb.CeremonyParty) -> bool:
+    return documents.is_active_fiduciary(context.state, party.fiduciary, context.time_s)
 
 
 def _accept(context: Context, ceremony: pb.CeremonyRecord) -> None:
@@ -147,7 +166,7 @@ def _accept(context: Context, ceremony: pb.CeremonyRecord) -> None:
     for party in everybody:
         if party.fault != pb.FAULT_NONE:
             continue
-        if not documents.is_active_fiduciary(context.state, party.fiduciary, context.time_s):
+        if not _is_active(context, party):
             parties.blame(context, party, pb.FAULT_NOT_ACTIVE)
         elif party.candidate and not party.accepted_height:
             parties.blame(context, party, pb.FAULT_SILENT_ACCEPT)

@@ -11,7 +11,7 @@ from abci_app.execution.context import Context
 from abci_app.execution.spec import need_bytes
 from abci_app.governance.create_authority import ceremony_cost, check_members, members_cost, validate_members
 from abci_app.pb.dta.v1 import authority_pb2 as pb
-from abci_app.state.records import AUTHORITIES, CEREMONIES
+from abci_app.state.records import AUTHORITIES, CEREMONIES, EPOCHS
 
 
 def _validate(message: pb.ReshareAuthority) -> None:
@@ -21,7 +21,11 @@ def _validate(message: pb.ReshareAuthority) -> None:
 
 
 def _check(context: Context, message: pb.ReshareAuthority) -> None:
-    """Whether it could begin now. A ceremony that only waits for consent gives way to it."""
+    """Whether it could begin now. A ceremony that waits for consent gives way to it, and a refresh to a reshare.
+
+    A refresh that nobody consented to is never in the way of one: with a short interval, a silent member would keep
+    the authority busy but for that many blocks, and leaving it out takes a proposal and its votes.
+    """
     authority = AUTHORITIES.find(context.state, message.authority)
     if authority is None:
         raise Refusal(Code.UNKNOWN_AUTHORITY, message.authority.hex())
@@ -31,28 +35,32 @@ def _check(context: Context, message: pb.ReshareAuthority) -> None:
         ceremonies.require_room(context)
         return
     under_way = CEREMONIES.get(context.state, authority.ceremony)
-    waits = under_way.phase == pb.CEREMONY_PHASE_CONSENT
-    context.require(waits, Code.CEREMONY_UNDER_WAY, under_way.id.hex())
+    asked_nobody = under_way.kind == pb.CEREMONY_KIND_REFRESH and not under_way.asks_consent
+    gives_way = under_way.phase == pb.CEREMONY_PHASE_CONSENT
+    gives_way = gives_way or (asked_nobody and _plan(context, authority, message).needs_consent)
+    context.require(gives_way, Code.CEREMONY_UNDER_WAY, under_way.id.hex())
+
+
+def _plan(context: Context, authority: pb.AuthorityRecord, message: pb.ReshareAuthority) -> ceremonies.Plan:
+    """What an active authority's ceremony is to do: a refresh, or a reshare, which takes consent."""
+    epoch = EPOCHS.get(context.state, authority.id, authority.epoch)
+    members = epochs.members(context.state, authority.id, authority.epoch)
+    threshold = message.threshold or rules.default_threshold(len(message.members))
+    same = list(message.members) == sorted(member.fiduciary for member in members)
+    is_refresh = same and threshold == epoch.threshold
+    kind = pb.CEREMONY_KIND_REFRESH if is_refresh else pb.CEREMONY_KIND_RESHARE
+    return ceremonies.Plan(kind, list(message.members), members, threshold, needs_consent=not is_refresh)
 
 
 def _execute(context: Context, message: pb.ReshareAuthority) -> None:
-    """Begin it."""
+    """Begin it. What gives way has changed nothing: until a take-over the epoch in force is what it was."""
     _check(context, message)
     authority = AUTHORITIES.get(context.state, message.authority)
     if authority.ceremony:
         under_way = CEREMONIES.get(context.state, authority.ceremony)
         ceremonies.fail(context, under_way, pb.FAILURE_SUPERSEDED)
         authority = AUTHORITIES.get(context.state, message.authority)
-    found = epochs.current(context.state, authority.id)
-    assert found is not None, "an active authority has an epoch"
-    _, epoch = found
-    members = epochs.members(context.state, authority.id, authority.epoch)
-    threshold = message.threshold or rules.default_threshold(len(message.members))
-    same = list(message.members) == sorted(member.fiduciary for member in members)
-    is_refresh = same and threshold == epoch.threshold
-    kind = pb.CEREMONY_KIND_REFRESH if is_refresh else pb.CEREMONY_KIND_RESHARE
-    plan = ceremonies.Plan(kind, list(message.members), members, threshold, needs_consent=not is_refresh)
-    ceremonies.begin(context, authority, plan)
+    ceremonies.begin(context, authority, _plan(context, authority, message))
 
 
 ACTION = Action(

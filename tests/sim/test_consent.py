@@ -9,8 +9,11 @@ import pytest
 from abci_app.authority import record, rules
 from abci_app.codes import Code
 from abci_app.pb.dta.v1 import authority_pb2 as pb
+from abci_app.pb.dta.v1 import governance_pb2
 from abci_app.state.due import DueKind
 from abci_app.state.records import EPOCHS
+from tests.sim.rebuild import differences
+from tests.support import governance
 from tests.support.actors import Actor
 from tests.support.ceremonies import Consortium, consortium, honest, ids, only
 from tests.support.misdealing import dealt, wrong_share_to
@@ -89,6 +92,28 @@ def test_too_few_old_members_that_consent_or_too_many_that_decline_end_it_by_nam
     assert world.faults(failed) == {one.name: pb.FAULT_DECLINED for one in old[:2]}
     assert world.authority(authority).epoch == 1
     assert world.opens(authority, *old[:3])
+
+
+@pytest.mark.parametrize("lifted", [True, False], ids=["it rotates in time", "it does not"])
+def test_an_old_members_consent_counts_while_it_is_active(lifted: bool) -> None:
+    """(!) Whoever holds a stolen key consents; its identity is stopped, and one honest word fewer was enough."""
+    world = consortium(6, ceremony_consent_blocks=8)
+    old, new = world.chain.founders[:4], world.chain.founders[4:]
+    authority = world.make(*old)  # three of four
+    world.reshare(authority, *new)
+    assert consents(world, authority, *old[:3]) == [Code.OK] * 3
+    world.suspend(old[0])
+    assert consents(world, authority, *new) == [Code.OK] * 2
+    found = under_way(world, authority)
+    assert (found.phase, found.old_consented) == (pb.CEREMONY_PHASE_CONSENT, 3)
+    if lifted:
+        world.rotate(old[0])
+        assert under_way(world, authority).phase == pb.CEREMONY_PHASE_ACCEPT
+        return
+    failed = wait(world, authority)
+    assert (failed.failure, failed.next) == (pb.FAILURE_TOO_FEW_CONSENTED, b"")
+    assert world.faults(failed) == {old[0].name: pb.FAULT_NOT_ACTIVE, old[3].name: pb.FAULT_NOT_CONSENTED}
+    assert world.authority(authority).epoch == 1
 
 
 def test_one_silent_consent_never_makes_a_smaller_set_of_it() -> None:
@@ -328,3 +353,55 @@ def test_one_silent_member_of_four_stops_a_refresh_and_governance_leaves_it_out(
     last = world.run(authority)
     assert (last.phase, world.authority(authority).epoch) == (pb.CEREMONY_PHASE_DONE, 2)
     assert [member.fiduciary for member in world.members(authority)] == ids(others)
+
+
+# --- what gives way -----------------------------------------------------------------------------------------------
+def proposed(world: Consortium, authority: bytes, *members: Actor, threshold: int) -> int:
+    """What is said to a proposal to pass the key on to these."""
+    message = pb.ReshareAuthority(authority=authority, members=ids(members), threshold=threshold)
+    action = governance_pb2.Action(reshare_authority=message)
+    return world.chain.run(world.chain.founders[0], governance.proposing(action)).code
+
+
+@pytest.mark.parametrize(
+    "phase",
+    [pb.CEREMONY_PHASE_ACCEPT, pb.CEREMONY_PHASE_DEAL, pb.CEREMONY_PHASE_DISPUTE, pb.CEREMONY_PHASE_CONFIRM],
+    ids=pb.CeremonyPhase.Name,
+)
+def test_a_refresh_gives_way_to_a_reshare_in_every_phase_and_changes_nothing(phase: pb.CeremonyPhase) -> None:
+    """(!) A silent member kept the key's ceremonies under way nearly always: nobody found the time to leave it out."""
+    world = consortium(4)
+    authority = world.make(refresh=20)
+    quiet, others = world.chain.founders[3], world.chain.founders[:3]
+    while not world.authority(authority).ceremony:
+        world.step()
+    refresh = world.to_phase(authority, phase)
+    world.down = [quiet]
+    assert proposed(world, authority, *world.chain.founders, threshold=3) == Code.CEREMONY_UNDER_WAY, "a refresh too"
+    proposal = world.reshare(authority, *others, threshold=2)
+    assert proposal.status == governance_pb2.PROPOSAL_STATUS_EXECUTED
+    failed = world.ceremony(refresh.id)
+    assert (failed.phase, failed.failure, failed.next) == (
+        pb.CEREMONY_PHASE_FAILED, pb.FAILURE_SUPERSEDED, b"",
+    )  # fmt: skip
+    assert world.faults(failed) == {}
+    assert differences(world.chain.view) == []
+    waiting = under_way(world, authority)
+    assert (waiting.phase, waiting.first, waiting.retry) == (pb.CEREMONY_PHASE_CONSENT, waiting.id, 0)
+    world.step()
+    held = [world.keystores[one.identity].labels() for one in others]
+    assert [sum(label.startswith(("receive-", "deal-")) for label in labels) for labels in held] == [1, 1, 1]
+    assert world.opens(authority, *others)
+    assert consents(world, authority, *others) == [Code.OK] * 3
+    assert world.run(authority).phase == pb.CEREMONY_PHASE_DONE
+    assert world.opens(authority, *others[:2])
+
+
+def test_a_reshare_that_people_consented_to_gives_way_to_nothing_once_it_runs() -> None:
+    world = consortium(5)
+    authority = world.make(*world.chain.founders[:4])
+    world.reshare(authority, *world.chain.founders)
+    consents(world, authority)
+    running = under_way(world, authority)
+    assert running.phase == pb.CEREMONY_PHASE_ACCEPT
+    assert proposed(world, authority, *world.chain.founders[:3], threshold=2) == Code.CEREMONY_UNDER_WAY

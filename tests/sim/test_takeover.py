@@ -13,6 +13,7 @@ import pytest
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.state.due import DueKind
 from abci_app.state.records import EPOCHS
+from dta.node.hooks.errors import NotDue
 from tests.support.actors import Actor
 from tests.support.ceremonies import Consortium, consortium, ids, only
 from tests.support.ceremonies import honest as honest_messages
@@ -193,3 +194,41 @@ def test_a_new_set_that_was_consented_to_is_reckoned_by_itself() -> None:
         pb.CEREMONY_PHASE_DONE, pb.CEREMONY_KIND_RESHARE, 5, 4,
     )  # fmt: skip
     assert EPOCHS.get(world.chain.view, authority, 2).agreed == 5
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["a first key", "a refresh"])
+def test_who_was_silent_in_the_window_confirms_late_and_adds_to_the_margin(is_first: bool) -> None:
+    """(!) The hook held a confirmation for not due once the ceremony was done: it was owed, and never sent."""
+    world = consortium(7)
+    quiet = world.chain.founders[6]
+    silent = only(quiet, DueKind.CONFIRM_SHARE, lambda _: None)
+    if is_first:
+        world.behave = silent
+    authority = world.make(threshold=3)
+    if not is_first:
+        world.behave = silent
+        world.reshare(authority, threshold=3)
+        world.run(authority)
+    number = 1 if is_first else 2
+    world.down = [quiet]
+    world.behave = honest_messages
+    world.step()
+    before = EPOCHS.get(world.chain.view, authority, number)
+    assert (before.epoch, before.confirmations, world.authority(authority).ceremony) == (number, 6, b"")
+    world.down = []
+    world.step()
+    assert EPOCHS.get(world.chain.view, authority, number).confirmations == 7
+    assert world.jobs(quiet) == []
+
+
+def test_a_late_confirmation_of_an_epoch_that_was_replaced_is_not_due() -> None:
+    world = consortium(7)
+    quiet = world.chain.founders[6]
+    world.behave = only(quiet, DueKind.CONFIRM_SHARE, lambda _: None)
+    authority = world.make(threshold=3)
+    (job,) = world.jobs(quiet)
+    world.answer(quiet, job)
+    world.reshare(authority, threshold=3)
+    assert world.run(authority).epoch == 2
+    with pytest.raises(NotDue):
+        world.answer(quiet, job)

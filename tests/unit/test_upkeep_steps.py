@@ -16,6 +16,7 @@ from abci_app.governance import upgrade as upgrades
 from abci_app.pb.dta.v1 import authority_pb2, extraction_pb2
 from abci_app.pb.dta.v1 import governance_pb2 as pb
 from abci_app.state import records
+from abci_app.state.due import DueKind
 from abci_app.state.indexes import OPEN_EXTRACTIONS, RESTARTS, WAITING_PROPOSALS
 from abci_app.state.overlay import Overlay
 from abci_app.state.records import CURSORS, EXTRACTIONS, SET_ASIDE
@@ -23,7 +24,7 @@ from tests.sim.rebuild import differences
 from tests.support import governance
 from tests.support.actors import Actor
 from tests.support.authority import context_over, message_of, reshare
-from tests.support.ceremonies import Consortium, consortium
+from tests.support.ceremonies import Consortium, consortium, honest, only
 from tests.support.chain import Chain
 from tests.support.governance import pass_, propose, record, revoke, status, vote
 from tests.support.upkeep import ENDS, IDS, RETRY, asked, failing, untouched
@@ -113,6 +114,7 @@ def test_a_count_that_fails_fails_its_proposal(monkeypatch: pytest.MonkeyPatch) 
     made = propose(chain, chain.founders[0], governance.change_params(chain, max_upkeep_cost=7))
     monkeypatch.setattr(proposals, "tally", failing(proposals.tally, lambda *_: False, ZeroDivisionError))
     with monkeypatch.context() as patch:
+
         def broken(*_: object) -> None:
             raise ZeroDivisionError
 
@@ -211,6 +213,62 @@ def test_a_ceremony_that_can_not_even_be_failed_is_ended_by_its_status(monkeypat
     assert world.authority(broken.authority).ceremony == b""
     assert world.ceremony(made[1]).phase == authority_pb2.CEREMONY_PHASE_CONSENT
     assert untouched(world.chain)
+
+
+PHASES = (
+    authority_pb2.CEREMONY_PHASE_ACCEPT, authority_pb2.CEREMONY_PHASE_DEAL, authority_pb2.CEREMONY_PHASE_DISPUTE,
+    authority_pb2.CEREMONY_PHASE_CONFIRM,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("phase", PHASES, ids=authority_pb2.CeremonyPhase.Name)
+def test_nothing_is_owed_to_a_ceremony_that_was_ended_by_its_status(
+    monkeypatch: pytest.MonkeyPatch, phase: authority_pb2.CeremonyPhase
+) -> None:
+    world = consortium(3)
+    authority = world.create()
+    world.consent(authority)
+    made = world.to_phase(authority, phase).id
+    assert all(world.jobs(actor) for actor in world.chain.founders)
+    monkeypatch.setattr(phases, "_step", failing(phases._step, lambda _: True, ZeroDivisionError))
+    monkeypatch.setattr(ceremonies, "fail", failing(ceremonies.fail, lambda *_: True, ZeroDivisionError))
+    world.chain.block()
+    assert world.ceremony(made).phase == authority_pb2.CEREMONY_PHASE_FAILED
+    assert world.authority(authority).status == authority_pb2.AUTHORITY_STATUS_FAILED, "nobody waits for its key"
+    assert [world.jobs(actor) for actor in world.chain.founders] == [[], [], []]
+    assert untouched(world.chain)
+
+
+@pytest.mark.parametrize("finishing_fails", [False, True], ids=["its step fails", "finishing it fails too"])
+def test_a_first_key_that_is_in_force_is_never_failed_and_its_shares_stay(
+    monkeypatch: pytest.MonkeyPatch, finishing_fails: bool
+) -> None:
+    """(!) It waits for more confirmations: the attempt failed, and every node destroyed what its share opens with."""
+    world = consortium(4)
+    quiet = world.chain.founders[3]
+    world.behave = only(quiet, DueKind.CONFIRM_SHARE, lambda _: None)
+    authority = world.create()
+    world.consent(authority)
+    made = world.to_phase(authority, authority_pb2.CEREMONY_PHASE_CONFIRM).id
+    world.step()
+    assert (world.authority(authority).epoch, len(world.jobs(quiet))) == (1, 1)
+    monkeypatch.setattr(phases, "_step", failing(phases._step, lambda _: True, ZeroDivisionError))
+    finish = failing(ceremonies.finish, lambda *_: finishing_fails, ZeroDivisionError)
+    monkeypatch.setattr(ceremonies, "finish", finish)
+    world.step()
+    done = world.ceremony(made)
+    assert (done.phase, done.failure) == (authority_pb2.CEREMONY_PHASE_DONE, authority_pb2.FAILURE_NONE)
+    record = world.authority(authority)
+    assert (record.status, record.ceremony) == (authority_pb2.AUTHORITY_STATUS_ACTIVE, b"")
+    assert untouched(world.chain)
+    assert world.holders(authority, 1, *world.chain.founders) == world.chain.founders
+    monkeypatch.undo()
+    world.behave = honest
+    world.step()
+    assert world.jobs(quiet) == [], "what it still owed counts"
+    world.reshare(authority)
+    last = world.run(authority)
+    assert (last.phase, last.attempt, last.epoch) == (authority_pb2.CEREMONY_PHASE_DONE, 1, 2)
 
 
 @pytest.mark.parametrize("error", ENDS, ids=IDS)
