@@ -134,9 +134,11 @@ def load_owed(job: Job, tools: Tools, now: Pinned) -> Attempt:
 
 def _confirms_late(job: Job, found: Attempt, now: Pinned) -> bool:
     """Whether the attempt has made the epoch that is in force: who was silent in the window adds to its margin."""
-    if job.kind is not DueKind.CONFIRM_SHARE or found.record.phase != pb.CEREMONY_PHASE_DONE:
+    record = found.record
+    is_done = job.kind is DueKind.CONFIRM_SHARE and record.phase == pb.CEREMONY_PHASE_DONE
+    if not is_done or found.me.confirmed_height:
         return False
-    return AUTHORITIES.get(now.view, found.record.authority).epoch == found.record.epoch
+    return AUTHORITIES.get(now.view, record.authority).epoch == record.epoch
 
 
 def _changes_nothing(found: Attempt, now: Pinned) -> bool:
