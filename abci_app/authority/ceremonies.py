@@ -122,7 +122,11 @@ def begin(context: Context, authority: pb.AuthorityRecord, plan: Plan) -> pb.Cer
 
 
 def _attempt(context: Context, authority: pb.AuthorityRecord, plan: Plan) -> pb.CeremonyRecord:
-    """The attempt's record as its plan alone makes it, with the terms that are consented to."""
+    """The attempt's record as its plan alone makes it, with the terms that are consented to.
+
+    Leaving members out makes nobody honest: so many as could lie among all of them may be among the rest. So
+    ``agreed`` is that of the attempt before, or of the epoch in force where all candidates are members of it.
+    """
     epoch = authority.epoch + 1
     ceremony = pb.CeremonyRecord(
         id=record.ceremony_id(context.gid, authority.id, epoch, authority.attempts), authority=authority.id,
@@ -133,17 +137,18 @@ def _attempt(context: Context, authority: pb.AuthorityRecord, plan: Plan) -> pb.
     ceremony.first = ceremony.id
     if plan.after is not None:
         ceremony.first, ceremony.retry = plan.after.first, plan.after.retry + 1
+        ceremony.agreed = plan.after.agreed
     old: list[bytes] = []
     if plan.kind != pb.CEREMONY_KIND_KEY:
         previous = EPOCHS.get(context.state, authority.id, authority.epoch)
         ceremony.previous_epoch, ceremony.previous_threshold = previous.epoch, previous.threshold
         old = sorted(one.fiduciary for one in epochs.members(context.state, authority.id, previous.epoch))
-        if not plan.needs_consent and plan.kind == pb.CEREMONY_KIND_REFRESH:
-            ceremony.agreed = previous.agreed
+        if set(plan.candidates) <= set(old):
+            ceremony.agreed = max(len(plan.candidates), previous.agreed)
     ceremony.terms = record.terms_digest(ceremony.first, plan.kind, plan.threshold, sorted(plan.candidates), old)
     if plan.after is not None and plan.after.terms == ceremony.terms:
         ceremony.with_terms = plan.after.with_terms + 1
-        ceremony.asks_consent, ceremony.agreed = plan.after.asks_consent, plan.after.agreed
+        ceremony.asks_consent = plan.after.asks_consent
     return ceremony
 
 

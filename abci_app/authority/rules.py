@@ -30,7 +30,7 @@ def confirmations_needed(kind: pb.CeremonyKind, members: int, threshold: int, ag
     A first key, ``threshold``. Shares that replace others, so many that one, and up to a third of those that were
     ``agreed`` to, may have lied: what they replace is destroyed then. Of the ``members`` of the frozen record, never
     of what is left of them: who lost a seat may have been honest (it rotated its keys, say), and then the liars are
-    still among the rest. A refresh asks nobody, so ``agreed`` is what the epoch that it refreshes was agreed to with.
+    still among the rest. Nor does ``agreed`` shrink where members are left out.
     """
     if kind == pb.CEREMONY_KIND_KEY:
         return threshold

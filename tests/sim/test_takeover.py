@@ -178,22 +178,65 @@ def test_what_a_refresh_must_confirm_is_reckoned_by_those_that_were_agreed_to() 
     assert world.authority(authority).epoch == 1
 
 
-def test_a_new_set_that_was_consented_to_is_reckoned_by_itself() -> None:
-    """Seven lost two seats; then five are agreed to: a third of five may lie."""
-    world = consortium(7)
-    authority = world.create(threshold=3)
+def test_leaving_out_a_silent_member_makes_no_liar_honest() -> None:
+    """(!) Two liars of seven (threshold three) are two of six once a silent member is left out, with consent.
+
+    Reckoned by those six, four confirmations brought the new shares into force: two of the honest, two of the liars,
+    while two honest ones that were down had been dealt wrong shares. No three of the honest were left, of either epoch.
+    """
+    world = consortium(7, ceremony_window_blocks=1, ceremony_consent_blocks=8)
+    by_id = sorted(world.chain.founders, key=lambda actor: actor.identity)
+    liars, quiet, down, others = by_id[:2], by_id[2], by_id[3:5], by_id[5:]
+    honest = [quiet, *down, *others]
+    authority = world.make(threshold=3)
+    world.reshare(authority, threshold=3)
+    world.down = [quiet]
+    waiting = world.run(authority)
+    assert (waiting.phase, waiting.candidates, waiting.agreed) == (pb.CEREMONY_PHASE_CONSENT, 6, 7)
     world.consent(authority)
-    world.to_phase(authority, pb.CEREMONY_PHASE_DISPUTE)
-    for actor in world.chain.founders[:2]:
-        world.rotate(actor)
-    world.run(authority)
-    world.reshare(authority, *world.chain.founders[:5], threshold=3)
+    world.behave = only(
+        liars[0], DueKind.DEAL_SHARES,
+        lambda said: dealt(world, liars[0], said.ceremony, wrong_share_to(2, 3)),  # type: ignore[attr-defined]
+    )  # fmt: skip
+    under_way = world.to_phase(authority, pb.CEREMONY_PHASE_DISPUTE)
+    assert [world.party(under_way, actor).index for actor in down] == [3, 4]
+    world.down = [quiet, *down]
+    last = end_of(world, under_way.id)
+    assert (last.failure, last.needed, last.confirmed) == (pb.FAILURE_TOO_FEW_CONFIRMED, 5, 4)
+    world.down = []
+    world.step()
+    assert world.authority(authority).epoch == 1
+    assert world.holders(authority, 1, *honest) == honest
+
+
+def test_a_proposal_that_leaves_members_out_is_reckoned_by_all_and_one_with_a_newcomer_by_itself() -> None:
+    world = consortium(7)
+    authority = world.make(*world.chain.founders[:6], threshold=3)
+    world.reshare(authority, *world.chain.founders[:3], threshold=2)
     world.consent(authority)
     last = world.run(authority)
     assert (last.phase, last.kind, last.agreed, last.needed) == (
-        pb.CEREMONY_PHASE_DONE, pb.CEREMONY_KIND_RESHARE, 5, 4,
+        pb.CEREMONY_PHASE_DONE, pb.CEREMONY_KIND_RESHARE, 6, 3,
     )  # fmt: skip
-    assert EPOCHS.get(world.chain.view, authority, 2).agreed == 5
+    assert EPOCHS.get(world.chain.view, authority, 2).agreed == 6
+    world.reshare(authority, *world.chain.founders[:2], *world.chain.founders[5:], threshold=2)
+    world.consent(authority)
+    last = world.run(authority)
+    assert (last.phase, last.agreed, last.needed) == (pb.CEREMONY_PHASE_DONE, 4, 3)
+
+
+def test_a_first_key_made_without_a_silent_member_is_reckoned_by_all_that_were_asked() -> None:
+    world = consortium(7, ceremony_window_blocks=1, ceremony_consent_blocks=8)
+    authority = world.create(threshold=3)
+    world.consent(authority)
+    world.down = [world.chain.founders[6]]
+    world.run(authority)
+    world.consent(authority)
+    assert world.run(authority).phase == pb.CEREMONY_PHASE_DONE
+    epoch = EPOCHS.get(world.chain.view, authority, 1)
+    assert (epoch.members, epoch.agreed) == (6, 7)
+    world.reshare(authority, threshold=3)
+    assert world.run(authority).needed == 5
 
 
 @pytest.mark.parametrize("is_first", [True, False], ids=["a first key", "a refresh"])
