@@ -65,9 +65,16 @@ def _cost(context: Context, ceremony: pb.CeremonyRecord) -> int:
 
 
 def begin_refreshes(context: Context) -> None:
-    """Begin the refreshes that are scheduled for this height, within the budget; the others wait for the next."""
-    under_way = sum(1 for _ in OPEN_CEREMONIES.entries(context.state))
-    room = context.params.max_open_ceremonies - under_way
+    """Begin the refreshes that are scheduled for this height, within the budget; the others wait for the next.
+
+    What waits for people is no reason to wait: an operator that says nothing would stop every other key's refreshes.
+    """
+    soonest = next(REFRESH.entries(context.state, limit=1), None)
+    if soonest is None or soonest[0] > context.height:
+        return
+    under_way = (CEREMONIES.get(context.state, ceremony) for (ceremony,) in OPEN_CEREMONIES.entries(context.state))
+    running = sum(ceremony.phase != pb.CEREMONY_PHASE_CONSENT for ceremony in under_way)
+    room = context.params.max_open_ceremonies - running
     if room <= 0:
         return
     first = True

@@ -158,6 +158,20 @@ def test_ceremonies_are_bounded_in_number() -> None:
         world.create()
 
 
+def test_no_ceremony_that_waits_for_people_keeps_another_keys_refresh_waiting() -> None:
+    """(!) An operator that said nothing to as many as may be under way stopped all refreshes, for days."""
+    world = consortium(4, max_open_ceremonies=1)
+    keys = [world.make(refresh=20) for _ in range(2)]
+    waiting = world.authority(world.create()).ceremony
+    under_way = []
+    for _ in range(40):
+        world.step()
+        under_way.append(sum(bool(world.authority(key).ceremony) for key in keys))
+    assert max(under_way) == 1, "those that run count"
+    assert min(world.authority(key).epoch for key in keys) >= 2
+    assert world.ceremony(waiting).phase == pb.CEREMONY_PHASE_CONSENT
+
+
 def test_a_scheduled_refresh_needs_nobodys_consent_and_comes_again(world: Consortium) -> None:
     authority = world.make(refresh=20)
     key = world.authority(authority).public_key_g1
