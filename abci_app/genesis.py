@@ -17,6 +17,7 @@ from abci_app.hashing import tagged_hash, u32, u64
 from abci_app.identities import documents
 from abci_app.params import check_params
 from abci_app.pb.dta.v1 import identity_pb2, params_pb2
+from abci_app.state import as_of
 from abci_app.state.memory_view import MemoryView
 from abci_app.state.overlay import Overlay
 from abci_app.state.records import (
@@ -141,7 +142,7 @@ def _found(context: Context, founder: params_pb2.GenesisFiduciary, where: str) -
     document = read.document
     if identity_pb2.ROLE_FIDUCIARY not in document.roles or document.identity:
         raise GenesisRefused(where, "a founder's document is a first one, with the fiduciary role")
-    if not documents.valid_at(document, context.time_s):
+    if not as_of.is_in_date(document, context.time_s):
         raise GenesisRefused(where, "not valid at genesis time")
     identity = statements.identity_id(document)
     taken = (IDENTITIES.key(identity), VALIDATOR_KEY_OWNERS.key(founder.validator_key))

@@ -18,7 +18,7 @@ from abci_app.identities import documents
 from abci_app.mempool import MAX_TXS_BYTES
 from abci_app.messages.registry import SPECS
 from abci_app.pb.dta.v1 import identity_pb2, params_pb2, tx_pb2
-from abci_app.state import records
+from abci_app.state import as_of, records
 from abci_app.state.due import DueKind
 from abci_app.state.indexes import SEEN
 from abci_app.state.records import IDENTITIES
@@ -191,7 +191,7 @@ def _check_status(record: identity_pb2.IdentityRecord, tx: DecodedTx, time_s: in
         return  # a rotation lifts a suspension and mends a document that ran out
     if record.status == identity_pb2.IDENTITY_STATUS_SUSPENDED:
         raise Refusal(Code.SIGNER_SUSPENDED)
-    if not documents.valid_at(record, time_s):
+    if not as_of.is_in_date(record, time_s):
         raise Refusal(Code.SIGNER_NOT_VALID_NOW)
 
 

@@ -11,7 +11,7 @@ from abci_app.codes import Code
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.pb.dta.v1 import extraction_pb2 as pb
-from abci_app.state import due
+from abci_app.state import as_of, due
 from abci_app.state.due import DueKind
 from abci_app.state.records import EXTRACTION_ITEMS, EXTRACTIONS, PARTIALS
 
@@ -36,7 +36,8 @@ def submit(
     record = extractions.get(context, request)
     context.require(extractions.DUE_KIND[record.use] is due_kind, Code.WRONG_FORM)
     context.require(record.status == pb.EXTRACTION_STATUS_PENDING, Code.EXTRACTION_ENDED, request.hex())
-    context.require(context.time_s < record.deadline_time_s, Code.DEADLINE_PASSED, request.hex())
+    is_over = as_of.extraction(record, context.moment) != pb.EXTRACTION_STATUS_PENDING
+    context.require(not is_over, Code.DEADLINE_PASSED, request.hex())
     released = context.time_s >= record.from_time_s and context.height >= record.from_height
     context.require(released, Code.NOT_RELEASED_YET, request.hex())
     context.require(epoch == record.epoch, Code.WRONG_EPOCH, f"{epoch}, it is asked of {record.epoch}")

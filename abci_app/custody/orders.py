@@ -12,7 +12,7 @@ from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import extraction_pb2
-from abci_app.state import due
+from abci_app.state import as_of, due
 from abci_app.state.deadlines import DeadlineKind
 from abci_app.state.due import DueKind
 from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, OPEN_REQUESTS, ORDER_ANSWERERS, VAULT_ORDERS
@@ -29,17 +29,13 @@ from abci_app.state.records import (
 
 
 def is_open(order: pb.OrderRecord, context: Context) -> bool:
-    """Whether the order lives at this block: its deadlines are checked here, the sweep only records them."""
-    if order.status not in (pb.ORDER_STATUS_PLACED, pb.ORDER_STATUS_ACTIVE):
-        return False
-    if order.expires_at_time_s and context.time_s >= order.expires_at_time_s:
-        return False
-    return not (order.expires_at_height and context.height > order.expires_at_height)
+    """Whether the order lives at this block."""
+    return as_of.order(order, context.moment) in as_of.OPEN_ORDER
 
 
 def is_over_unrecorded(order: pb.OrderRecord, context: Context) -> bool:
     """Whether the order has expired and the sweep has not come to it."""
-    return order.status in (pb.ORDER_STATUS_PLACED, pb.ORDER_STATUS_ACTIVE) and not is_open(order, context)
+    return as_of.order(order, context.moment) != order.status
 
 
 def get(context: Context, order_id: bytes) -> pb.OrderRecord:
@@ -249,7 +245,7 @@ def has_granted_request(context: Context, order: pb.OrderRecord) -> bool:
     """Whether a request of the order is GRANTED and its deadline has not passed, swept or not."""
     for _, id_ in list(OPEN_REQUESTS.entries(context.state, order.id)):
         request = REQUESTS.get(context.state, id_)
-        if request.status == pb.REQUEST_STATUS_GRANTED and context.time_s < request.deadline_time_s:
+        if as_of.request(request, context.moment) == pb.REQUEST_STATUS_GRANTED:
             return True
     return False
 
@@ -354,5 +350,6 @@ def get_open_request(context: Context, request_id: bytes) -> tuple[pb.OrderRecor
     context.require(is_open(order, context), Code.ORDER_NOT_OPEN, order.id.hex())
     living = (pb.REQUEST_STATUS_PENDING, pb.REQUEST_STATUS_GRANTED, pb.REQUEST_STATUS_COMPLETED)
     context.require(request.status in living, Code.REQUEST_NOT_OPEN, request_id.hex())
-    context.require(context.time_s < request.deadline_time_s, Code.DEADLINE_PASSED, request_id.hex())
+    past = as_of.is_past_deadline(request, context.moment)
+    context.require(not past, Code.DEADLINE_PASSED, request_id.hex())
     return order, request

@@ -7,6 +7,7 @@ from abci_app.custody import lifecycle
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.pb.dta.v1 import custody_pb2 as pb
+from abci_app.state import as_of
 from abci_app.state.deadlines import DeadlineKind
 from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, FIDUCIARY_VAULTS
 from abci_app.state.records import COUNTERS, VAULTS
@@ -22,9 +23,7 @@ def get(context: Context, vault_id: bytes) -> pb.VaultRecord:
 
 def is_closed(vault: pb.VaultRecord, context: Context) -> bool:
     """Whether the closing delay is over at this block, recorded by the sweep or not yet."""
-    if vault.status == pb.VAULT_STATUS_CLOSING:
-        return context.time_s >= vault.closes_at_time_s and context.height >= vault.closes_at_height
-    return vault.status == pb.VAULT_STATUS_CLOSED
+    return as_of.vault(vault, context.moment) == pb.VAULT_STATUS_CLOSED
 
 
 def record_closed(context: Context, vault: pb.VaultRecord) -> None:

@@ -11,6 +11,7 @@ from abci_app.codes import Code
 from abci_app.errors import Refusal
 from abci_app.events import event
 from abci_app.pb.dta.v1 import identity_pb2, params_pb2
+from abci_app.state.as_of import Moment
 from abci_app.state.overlay import Overlay
 
 
@@ -66,6 +67,11 @@ class Context:
     def time_s(self) -> int:
         """Block time in whole seconds: what every deadline is compared with."""
         return self.time.seconds
+
+    @property
+    def moment(self) -> Moment:
+        """What records' statuses are asked as of."""
+        return Moment(self.height, self.time.seconds)
 
     def mark(self) -> Mark:
         """From here on :meth:`undo` undoes: writes, events, what the block counts. A mark within another is no harm."""

@@ -9,8 +9,8 @@ from abci_app.execution.action import Action
 from abci_app.execution.context import Context
 from abci_app.execution.spec import need_bytes
 from abci_app.governance import validators
-from abci_app.identities import documents
 from abci_app.pb.dta.v1 import governance_pb2, identity_pb2
+from abci_app.state import as_of
 from abci_app.state.records import FIDUCIARIES, IDENTITIES
 
 
@@ -27,7 +27,7 @@ def _check(context: Context, message: governance_pb2.AdmitFiduciary) -> None:
     if identity is None:
         raise Refusal(Code.UNKNOWN_IDENTITY, message.identity.hex())
     context.require(identity_pb2.ROLE_FIDUCIARY in identity.roles, Code.NO_FIDUCIARY_ROLE, message.identity.hex())
-    usable = identity.status == identity_pb2.IDENTITY_STATUS_ACTIVE and documents.valid_at(identity, context.time_s)
+    usable = identity.status == identity_pb2.IDENTITY_STATUS_ACTIVE and as_of.is_in_date(identity, context.time_s)
     context.require(usable, Code.IDENTITY_NOT_ACTIVE, message.identity.hex())
     active = validators.active_fiduciaries(context.state)
     already = any(record.id == message.identity for record in active)

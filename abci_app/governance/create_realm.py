@@ -14,9 +14,10 @@ from abci_app.execution.action import Action
 from abci_app.execution.context import Context
 from abci_app.execution.spec import need_bytes
 from abci_app.governance import create_authority
-from abci_app.identities import concerns, documents
+from abci_app.identities import concerns
 from abci_app.mfa import realms
 from abci_app.pb.dta.v1 import authority_pb2, concern_pb2, identity_pb2, mfa_pb2
+from abci_app.state import as_of
 from abci_app.state.records import IDENTITIES, REALMS
 
 
@@ -32,7 +33,7 @@ def _check(context: Context, message: mfa_pb2.CreateRealm) -> None:
     registrar = IDENTITIES.find(context.state, message.terms.registrar)
     if registrar is None:
         raise Refusal(Code.UNKNOWN_IDENTITY, message.terms.registrar.hex())
-    active = registrar.status == identity_pb2.IDENTITY_STATUS_ACTIVE and documents.valid_at(registrar, context.time_s)
+    active = registrar.status == identity_pb2.IDENTITY_STATUS_ACTIVE and as_of.is_in_date(registrar, context.time_s)
     context.require(active, Code.IDENTITY_NOT_ACTIVE, registrar.id.hex())
     authority = record.authority_id(context.gid, context.signer, message.nonce)
     create_authority.check_key(context, authority, message.members)

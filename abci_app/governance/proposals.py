@@ -20,6 +20,7 @@ from abci_app.execution.transitions import Transitions
 from abci_app.governance import actions, validators
 from abci_app.identities import documents
 from abci_app.pb.dta.v1 import governance_pb2 as pb
+from abci_app.state import as_of
 from abci_app.state.deadlines import DeadlineKind
 from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, OPEN_PROPOSALS, WAITING_PROPOSALS
 from abci_app.state.records import PROPOSALS, VOTES
@@ -76,17 +77,9 @@ def get_open(context: Context, proposal_id: bytes) -> pb.ProposalRecord:
     if proposal is None:
         raise Refusal(Code.UNKNOWN_PROPOSAL, proposal_id.hex())
     context.require(proposal.status == pb.PROPOSAL_STATUS_OPEN, Code.PROPOSAL_NOT_OPEN, proposal_id.hex())
-    context.require(not is_over(proposal, context.height, context.time_s), Code.DEADLINE_PASSED, proposal_id.hex())
+    is_open = as_of.proposal(proposal, context.moment) == pb.PROPOSAL_STATUS_OPEN
+    context.require(is_open, Code.DEADLINE_PASSED, proposal_id.hex())
     return proposal
-
-
-def is_over(proposal: pb.ProposalRecord, height: int, time_s: int) -> bool:
-    """Whether a block of this height and time is past the deadline: its seconds *and* its blocks are over.
-
-    By seconds alone, a chain that stood still would lose its open proposals, and a short ``proposal_ttl_s`` could be
-    one that no vote is in time to change.
-    """
-    return time_s >= proposal.deadline_time_s and height > proposal.deadline_height
 
 
 def deadline_height(context: Context) -> int:
@@ -124,7 +117,7 @@ def remember(context: Context, proposal: pb.ProposalRecord) -> None:
 def record_expired(context: Context, proposal_id: bytes) -> None:
     """The sweep came to the deadline of a proposal that is still open: its time, or its height."""
     proposal = PROPOSALS.get(context.state, proposal_id)
-    if is_over(proposal, context.height, context.time_s):
+    if as_of.proposal(proposal, context.moment) == pb.PROPOSAL_STATUS_EXPIRED:
         end(context, proposal, pb.PROPOSAL_STATUS_EXPIRED)
         return
     context.state.index_delete(deadline(proposal))

@@ -10,6 +10,7 @@ from abci_app.crypto import bls, ed25519, hpke, statements
 from abci_app.errors import Refusal, StateBroken
 from abci_app.execution.context import Context
 from abci_app.pb.dta.v1 import envelope_pb2, identity_pb2
+from abci_app.state import as_of
 from abci_app.state.overlay import Overlay
 from abci_app.state.records import BLS_KEY_OWNERS, FIDUCIARIES, IDENTITIES, IDENTITY_HISTORY, TX_KEY_OWNERS
 from abci_app.state.view import StateView
@@ -91,11 +92,6 @@ def check_proofs(gid: bytes, identity: bytes, read_document: ReadDocument) -> No
         raise Refusal(Code.DOCUMENT_PROOF, "the envelope's signature")
 
 
-def valid_at(record: identity_pb2.IdentityRecord | identity_pb2.IdentityDocument, time_s: int) -> bool:
-    """Whether the document's validity covers this block time."""
-    return record.not_before_s <= time_s and (not record.not_after_s or time_s <= record.not_after_s)
-
-
 def take_keys(state: Overlay, identity: bytes, document: identity_pb2.IdentityDocument) -> None:
     """Give the document's keys to the identity, for ever. Refuses with KEY_TAKEN what belongs to another."""
     owned = [TX_KEY_OWNERS.key(document.tx_key), BLS_KEY_OWNERS.key(document.bls_key)]
@@ -161,7 +157,7 @@ def is_active_fiduciary(view: StateView, identity: bytes, time_s: int) -> bool:
     record = IDENTITIES.read(view, identity)
     if record is None:
         raise StateBroken("a fiduciary without an identity")
-    return record.status == identity_pb2.IDENTITY_STATUS_ACTIVE and valid_at(record, time_s)
+    return record.status == identity_pb2.IDENTITY_STATUS_ACTIVE and as_of.is_in_date(record, time_s)
 
 
 def matches_next_key(gid: bytes, record: identity_pb2.IdentityRecord, key: bytes) -> bool:

@@ -10,6 +10,7 @@ from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec
 from abci_app.identities import documents
 from abci_app.pb.dta.v1 import identity_pb2, tx_pb2
+from abci_app.state import as_of
 from abci_app.state.records import BLS_KEY_OWNERS, FIDUCIARIES, IDENTITIES, IDENTITY_HISTORY, TX_KEY_OWNERS
 
 
@@ -38,7 +39,7 @@ def _execute(context: Context, message: tx_pb2.RegisterIdentity) -> bytes:
     context.require(not known, Code.IDENTITY_EXISTS, identity.hex())
     sponsor = context.signer if sponsored else b""
     _require_room(context, sponsor)
-    context.require(documents.valid_at(document, context.time_s), Code.DOCUMENT_NOT_VALID_NOW)
+    context.require(as_of.is_in_date(document, context.time_s), Code.DOCUMENT_NOT_VALID_NOW)
     documents.check_proofs(context.gid, identity, read)
     documents.take_keys(context.state, identity, document)
     documents.write(context, identity, read, identity_pb2.IDENTITY_CHANGE_REGISTERED, founding=False)

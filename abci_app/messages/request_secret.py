@@ -13,8 +13,9 @@ from abci_app.custody import allowance, naming, orders, policy
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
-from abci_app.identities import concerns, documents
+from abci_app.identities import concerns
 from abci_app.pb.dta.v1 import custody_pb2, extraction_pb2, identity_pb2, tx_pb2
+from abci_app.state import as_of
 from abci_app.state.indexes import DEADLINE_TIME, DUE, OPEN_EXTRACTIONS, OPEN_REQUESTS, ORDER_KEYS
 from abci_app.state.records import (
     CONCERNS,
@@ -66,7 +67,7 @@ def _check_beneficiary(
     if context.signer == order.principal:
         return
     principal = IDENTITIES.get(context.state, order.principal)
-    active = principal.status == identity_pb2.IDENTITY_STATUS_ACTIVE and documents.valid_at(principal, context.time_s)
+    active = principal.status == identity_pb2.IDENTITY_STATUS_ACTIVE and as_of.is_in_date(principal, context.time_s)
     statement = statements.authorisation_statement(context.gid, request, message)
     authorised = active and ed25519.verify(principal.tx_key, statement, message.authorisation)
     context.require(authorised, Code.AUTHORISATION_INVALID, order.principal.hex())

@@ -9,6 +9,7 @@ from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec
 from abci_app.identities import documents
 from abci_app.pb.dta.v1 import identity_pb2, tx_pb2
+from abci_app.state import as_of
 from abci_app.state.records import BLS_KEY_OWNERS, IDENTITIES, IDENTITY_HISTORY, TX_KEY_OWNERS
 
 
@@ -36,7 +37,7 @@ def _execute(context: Context, message: tx_pb2.RotateIdentity) -> bytes:
     document = read.document
     follows = document.identity == record.id and document.previous_cid == record.document_cid
     context.require(follows, Code.DOCUMENT_CHAIN, "identity or previous_cid")
-    context.require(documents.valid_at(document, context.time_s), Code.DOCUMENT_NOT_VALID_NOW)
+    context.require(as_of.is_in_date(document, context.time_s), Code.DOCUMENT_NOT_VALID_NOW)
     was_fiduciary = identity_pb2.ROLE_FIDUCIARY in record.roles
     is_fiduciary = identity_pb2.ROLE_FIDUCIARY in document.roles
     context.require(was_fiduciary == is_fiduciary, Code.DOCUMENT_CHAIN, "the fiduciary role can't be gained or lost")

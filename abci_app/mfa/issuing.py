@@ -20,6 +20,7 @@ from abci_app.execution.spec import need_bytes
 from abci_app.hashing import tagged_hash, u32
 from abci_app.mfa import points
 from abci_app.pb.dta.v1 import extraction_pb2, mfa_pb2
+from abci_app.state import as_of
 from abci_app.state.indexes import DEADLINE_TIME, DUE
 from abci_app.state.records import EXTRACTIONS, PERMITS
 
@@ -128,11 +129,8 @@ def ask_permits(context: Context, realm: mfa_pb2.RealmRecord, day: int, clients:
 def is_pending(context: Context, request: bytes) -> bool:
     """Whether the extraction waits for answers still: by its deadline, whether swept or not."""
     record = EXTRACTIONS.find(context.state, request)
-    return (
-        record is not None
-        and record.status == extraction_pb2.EXTRACTION_STATUS_PENDING
-        and context.time_s < record.deadline_time_s
-    )
+    pending = extraction_pb2.EXTRACTION_STATUS_PENDING
+    return record is not None and as_of.extraction(record, context.moment) == pending
 
 
 def is_alive(context: Context, request: bytes) -> bool:

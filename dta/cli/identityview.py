@@ -14,8 +14,8 @@ _ROLE_NAMES = {number: name for name, number in ROLES.items()}
 
 
 def status_name(status: int) -> str:
-    """active, suspended or revoked."""
-    return identity_pb2.IdentityStatus.Name(status).removeprefix("IDENTITY_STATUS_").lower()
+    """active, suspended, revoked or out of date."""
+    return identity_pb2.IdentityStatus.Name(status).removeprefix("IDENTITY_STATUS_").lower().replace("_", " ")
 
 
 def of_record(record: identity_pb2.IdentityRecord, block: bytes | None) -> dict[str, object]:

@@ -156,7 +156,8 @@ def _not_revoked(verified: Verified, height: int | None) -> list[IdentityAnswer]
     """What the receipt's identities were at a height. Raises ReceiptRefused where one was revoked, or none is shown."""
     if height is None:
         return []
-    found = [answer(verified.states, verified.state_height, one, height) for one in identities(verified.states)]
+    at = verified.state_height
+    found = [answer(verified.states, at, one, height, verified.moment) for one in identities(verified.states)]
     if not found:
         raise ReceiptRefused("claim", "it shows no identity", hint="make one by `dta receipt get identity`")
     for one in found:

@@ -6,7 +6,7 @@
 //
 // With --batch a line "trust BASE64" says what is trusted from there on: "ok: trusted", or the old stays.
 //
-// It prints one line for each, "ok: ..." or "refused: step: why", and exits with 5 when one was refused.
+// It prints one line for each, "ok: ...", with the status of each record as the last header's block finds it, or "refused: step: why", and exits with 5 when one was refused.
 package main
 
 import (
@@ -88,7 +88,8 @@ func (run *program) report(name string, content []byte) {
 	for _, warning := range held.warnings {
 		fmt.Fprintln(os.Stderr, oneLine(name+"warning: "+warning))
 	}
-	fmt.Fprintln(run.out, oneLine(fmt.Sprintf("%sok: %s, state of height %d", name, held.receipt.Kind, held.height())))
+	said := fmt.Sprintf("%sok: %s, state of height %d", name, held.receipt.Kind, held.height())
+	fmt.Fprintln(run.out, oneLine(strings.Join(append([]string{said}, held.statuses()...), "; ")))
 }
 
 func (run *program) refused(name string, err error) {

@@ -35,6 +35,8 @@ def status_line(record: pb.ProposalRecord) -> str:
         return f"passed at height {record.passed_height}; it waits until the validators may change again"
     if record.status == pb.PROPOSAL_STATUS_OPEN:
         return f"open until {moment(record.deadline_time_s)}"
+    if not record.ended_height:  # its deadline has passed, which no block has recorded yet
+        return f"{name} since {moment(record.deadline_time_s)}"
     return f"{name} at height {record.ended_height}"
 
 

@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 
 from abci_app.limits import SALT_BYTES
 from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, extraction_pb2, identity_pb2, params_pb2
+from abci_app.state import as_of
 from abci_app.state.records import (
     ANSWERS,
     AUTHORITIES,
@@ -211,6 +212,7 @@ class Operations:
         record = leaf.found((yield from self.reader.find_at(head, leaf)))
         order_leaf = leaves.of(ORDERS, record.order)
         order = order_leaf.found((yield from self.reader.find_at(head, order_leaf)))
+        record = as_of.seen_request(record, order, head.moment)
         found: dict[bytes, custody_pb2.AnswerRecord | None] = {}
         for fiduciary in order.fiduciaries:
             found[fiduciary] = yield from self.reader.find_at(head, leaves.of(ANSWERS, id_, fiduciary))

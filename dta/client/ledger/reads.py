@@ -13,6 +13,8 @@ from google.protobuf.message import DecodeError, Message
 
 from abci_app.codes import Code, info
 from abci_app.pb.dta.v1 import params_pb2
+from abci_app.state import as_of
+from abci_app.state.as_of import Moment
 from abci_app.state.proof import ProofRefused, verify_absence, verify_existence
 from abci_app.state.records import CHAIN
 from dta.base.errors import BadAnswer, DtaError, JsonValue, NotFound, NotVerified, TimedOut
@@ -39,6 +41,11 @@ class Head:
     height: int
     header: Header
 
+    @property
+    def moment(self) -> Moment:
+        """What its records are seen as of."""
+        return Moment(self.height + 1, self.header.time.seconds)
+
 
 @dataclass(frozen=True, slots=True)
 class VerifiedValue:
@@ -48,6 +55,11 @@ class VerifiedValue:
     value: bytes | None
     height: int
     header: Header
+
+    @property
+    def moment(self) -> Moment:
+        """What its record is seen as of."""
+        return Moment(self.height + 1, self.header.time.seconds)
 
 
 def unverified_get(key: bytes, height: int = 0) -> Flow[bytes | None]:
@@ -86,7 +98,7 @@ class VerifiedReader:
 
     def find(self, leaf: Leaf[M], at_least: int = 0) -> Flow[M | None]:
         """The record, or None where it is proved that there is none. Raises what :meth:`get` does."""
-        return leaf.read((yield from self.get(leaf.key, at_least=at_least)).value)
+        return _seen(leaf, (yield from self.get(leaf.key, at_least=at_least)))
 
     def record(self, leaf: Leaf[M], at_least: int = 0) -> Flow[M]:
         """The record. Raises NotFound where it is proved that there is none, and what :meth:`get` does."""
@@ -94,7 +106,7 @@ class VerifiedReader:
 
     def find_at(self, head: Head, leaf: Leaf[M]) -> Flow[M | None]:
         """The record in the state of ``head``."""
-        return leaf.read((yield from self.get_at(head, leaf.key)).value)
+        return _seen(leaf, (yield from self.get_at(head, leaf.key)))
 
     def head(self, at_least: int = 0) -> Flow[Head]:
         """The newest height whose state can be proved: fresh, verified, of the right chain, and >= ``at_least``."""
@@ -180,6 +192,12 @@ class VerifiedReader:
                 data={"gid": record.gid.hex(), "trusted_gid": self.trust.gid.hex()},
             )
         self._right_chain = True
+
+
+def _seen(leaf: Leaf[M], found: VerifiedValue) -> M | None:
+    """The record, with the status that it has for the block whose header proves it (:mod:`abci_app.state.as_of`)."""
+    record = leaf.read(found.value)
+    return None if record is None else as_of.seen(record, found.moment)
 
 
 def _header_of(header: Header | None) -> Header:

@@ -13,6 +13,8 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from abci_app.pb.dta.v1 import identity_pb2 as pb
+from abci_app.state import as_of
+from abci_app.state.as_of import Moment
 from abci_app.state.records import IDENTITIES, IDENTITY_HISTORY
 from dta.client.receipt.errors import ReceiptRefused
 
@@ -44,7 +46,7 @@ class IdentityAnswer:
 
 def status_name(record: pb.IdentityRecord) -> str:
     """The status in lower case."""
-    return pb.IdentityStatus.Name(record.status).removeprefix("IDENTITY_STATUS_").lower()
+    return pb.IdentityStatus.Name(record.status).removeprefix("IDENTITY_STATUS_").lower().replace("_", " ")
 
 
 def identities(states: Mapping[bytes, bytes | None]) -> list[bytes]:
@@ -52,9 +54,13 @@ def identities(states: Mapping[bytes, bytes | None]) -> list[bytes]:
     return [key[len(IDENTITIES.prefix) :] for key in states if key.startswith(IDENTITIES.prefix)]
 
 
-def answer(states: Mapping[bytes, bytes | None], proved_height: int, identity: bytes, height: int) -> IdentityAnswer:
+def answer(
+    states: Mapping[bytes, bytes | None], proved_height: int, identity: bytes, height: int, at: Moment | None = None
+) -> IdentityAnswer:
     """What these proved leaves of ``proved_height`` say of ``identity`` at the end of block ``height``.
 
+    ``at``: the block that proves them. Of ``proved_height`` itself the status is as of it, ``out of date`` too; no time
+    of an earlier height is proved, so that there a document's dates are left out of it.
     Raises ReceiptRefused (``claim``) where they do not say it.
     """
     if IDENTITIES.key(identity) not in states:
@@ -73,7 +79,9 @@ def answer(states: Mapping[bytes, bytes | None], proved_height: int, identity: b
         return IdentityAnswer(identity, height, proved_height, False, "unregistered", 0)
     # A revocation is the last change that there is: what was updated later than `height` was not revoked by then.
     revoked = record.status == pb.IDENTITY_STATUS_REVOKED and record.updated_height <= height
-    if height >= record.updated_height:
+    if height == proved_height and at is not None:
+        status, since = status_name(as_of.seen(record, at)), record.updated_height
+    elif height >= record.updated_height:
         status, since = status_name(record), record.updated_height
     else:
         status, since = _from_history(states, record, height)

@@ -11,12 +11,12 @@ from google.protobuf.message import DecodeError
 
 from abci_app.codes import info
 from abci_app.limits import ID_BYTES
-from abci_app.pb.dta.v1 import custody_pb2
 from abci_app.state.collection import Records
-from abci_app.state.records import CHAIN
+from abci_app.state.records import CHAIN, ORDERS, REQUESTS
 from dta.base.errors import JsonValue
 from dta.client.receipt.identity import IdentityAnswer
 from dta.client.receipt.order import OrderLeaves
+from dta.client.receipt.statuses import statuses
 from dta.client.receipt.transactions import message_json
 from dta.client.receipt.verify import Verified, VerifiedTx, Vouching
 from dta.light.types import ValidatorSet
@@ -100,7 +100,11 @@ def answer_json(answer: IdentityAnswer) -> dict[str, JsonValue]:
 
 
 def summary_json(verified: Verified) -> dict[str, JsonValue]:
-    """All of it. Times are block times, UTC; bytes are in hex."""
+    """All of it. Times are block times, UTC; bytes are in hex.
+
+    A state's ``status`` is as of the last header's block; its ``record`` is as it was recorded.
+    """
+    names = statuses(verified.states, verified.moment)
     receipt, trust = verified.receipt, verified.trust
     return {
         "verified": True,
@@ -119,7 +123,7 @@ def summary_json(verified: Verified) -> dict[str, JsonValue]:
         "state_height": verified.state_height,
         "states": [
             {"key": key_text(key), "record": None if value is None else record_json(key, value),
-             "value": None if value is None else value.hex()}
+             "value": None if value is None else value.hex(), "status": names.get(key)}
             for key, value in verified.states.items()
         ],
         "warnings": list(verified.warnings),
@@ -142,7 +146,7 @@ def summary_lines(verified: Verified) -> list[str]:
         lines += ["", "what happened:"]
         lines += [line for tx in verified.txs for line in _tx_lines(tx)]
     if verified.order is not None:
-        lines += ["", *_order_lines(verified.order)]
+        lines += ["", *_order_lines(verified.order, statuses(verified.states, verified.moment))]
     else:
         lines += ["", *_state_lines(verified)]
     return lines
@@ -175,9 +179,9 @@ def _ended(code: int) -> str:
     return "done" if code == 0 else f"refused, {info(code).name} ({code}): {info(code).meaning}"
 
 
-def _order_lines(held: OrderLeaves) -> list[str]:
+def _order_lines(held: OrderLeaves, names: Mapping[bytes, str]) -> list[str]:
+    """``names``: the statuses by key."""
     order = held.order
-    status = custody_pb2.OrderStatus.Name(order.status).removeprefix("ORDER_STATUS_").lower()
     held_by = (
         f"under the authority key {order.authority.hex()}"
         if order.authority
@@ -186,20 +190,19 @@ def _order_lines(held: OrderLeaves) -> list[str]:
     )
     lines = [
         f"order     {order.id.hex()}",
-        f"            status {status}, principal {order.principal.hex()}",
+        f"            status {names[ORDERS.key(order.id)]}, principal {order.principal.hex()}",
         f"            {held_by}",
     ]
     if order.ended_height and not order.ended_tx:
         lines.append(f"            ended at height {order.ended_height} by its deadline")
     for request in held.requests.values():
-        name = custody_pb2.RequestStatus.Name(request.status).removeprefix("REQUEST_STATUS_").lower()
         decided = [
             f"{party.hex()} {'vetoed' if one.veto else 'approved'}"
             for (of, party), one in held.decisions.items()
             if of == request.id and one is not None
         ]
         lines.append(f"request   {request.id.hex()}")
-        lines.append(f"            status {name}, by {request.beneficiary.hex()}")
+        lines.append(f"            status {names[REQUESTS.key(request.id)]}, by {request.beneficiary.hex()}")
         extraction = held.extractions.get(request.id)
         if extraction is not None:
             answered = f"{extraction.answers} of {extraction.threshold} members answered, in epoch {extraction.epoch}"
@@ -215,6 +218,7 @@ def _order_lines(held: OrderLeaves) -> list[str]:
 
 def _state_lines(verified: Verified) -> list[str]:
     lines = []
+    names = statuses(verified.states, verified.moment)
     for key, value in verified.states.items():
         if key == CHAIN.key() and len(verified.states) > 1:
             continue
@@ -223,7 +227,8 @@ def _state_lines(verified: Verified) -> list[str]:
             continue
         record = record_json(key, value)
         shown = record if isinstance(record, dict) else {"value": value.hex()}
-        lines.append(f"state     {key_text(key)}")
+        then = f": {names[key]}" if key in names else ""
+        lines.append(f"state     {key_text(key)}{then}")
         lines += [f"            {name}: {_short(content)}" for name, content in shown.items()]
     return lines
 

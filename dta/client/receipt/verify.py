@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from abci_app.codes import Code
 from abci_app.pb.dta.v1 import params_pb2
+from abci_app.state.as_of import Moment
 from abci_app.state.proof import ProofRefused, verify_absence, verify_existence
 from abci_app.state.records import CHAIN
 from dta.base.errors import NotVerified
@@ -79,6 +80,12 @@ class Verified:
     state_height: int
     order: OrderLeaves | None
     warnings: tuple[str, ...]
+
+    @property
+    def moment(self) -> Moment:
+        """The block whose header proves the state: what its records are seen as of."""
+        last = self.vouching[-1].header
+        return Moment(last.height, last.time.seconds)
 
 
 def verify_receipt(content: bytes, trust: TrustFile, now_s: int) -> Verified:

@@ -13,6 +13,7 @@ from abci_app import canonical, envelope, limits
 from abci_app.crypto import hpke, statements
 from abci_app.pb.dta.v1 import custody_pb2, envelope_pb2, tx_pb2
 from abci_app.pb.dta.v1.identity_pb2 import HpkeKey
+from abci_app.state import as_of
 from abci_app.state.due import DueKind
 from abci_app.state.indexes import VAULT_ORDERS
 from abci_app.state.records import IDENTITIES, ORDERS, REQUESTS, VAULTS, params
@@ -24,7 +25,6 @@ from dta.node.hooks.plan import Job
 from dta.node.hooks.tools import Pinned, Tools, require_due
 
 _RELEASABLE = (custody_pb2.REQUEST_STATUS_GRANTED, custody_pb2.REQUEST_STATUS_COMPLETED)
-_OPEN_ORDER = (custody_pb2.ORDER_STATUS_PLACED, custody_pb2.ORDER_STATUS_ACTIVE)
 
 
 def wanted_blocks(job: Job, now: Pinned) -> list[str]:
@@ -87,10 +87,7 @@ def _erase_vault(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Message
 
 def _is_closed(vault: custody_pb2.VaultRecord, now: Pinned) -> bool:
     """Whether the next block finds the vault's closing delay over, recorded by the sweep or not yet."""
-    is_over = now.time_s >= vault.closes_at_time_s and now.height + 1 >= vault.closes_at_height
-    return vault.status == custody_pb2.VAULT_STATUS_CLOSED or (
-        vault.status == custody_pb2.VAULT_STATUS_CLOSING and is_over
-    )
+    return as_of.vault(vault, now.next_block) == custody_pb2.VAULT_STATUS_CLOSED
 
 
 def _fulfil_order(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Message:
@@ -135,16 +132,12 @@ def _releasable(
     require_due(job, tools, now)
     request = _find_request(job.subject, now)
     order = _find_order(request.order, now)
-    # The sweep records what expired some blocks later: deadlines are looked at here as well.
-    expired = order.expires_at_time_s and now.time_s >= order.expires_at_time_s
-    expired = expired or (order.expires_at_height and now.height >= order.expires_at_height)
     released = now.time_s >= request.release_time_s and now.height + 1 >= request.release_height
     if (
         request.status not in _RELEASABLE
-        or order.status not in _OPEN_ORDER
-        or expired
+        or as_of.order(order, now.next_block) not in as_of.OPEN_ORDER
         or not released
-        or now.time_s >= request.deadline_time_s
+        or as_of.is_past_deadline(request, now.next_block)
     ):
         raise NotDue(str(job))
     return request, order

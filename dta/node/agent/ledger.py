@@ -7,8 +7,8 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from abci_app.identities.documents import valid_at
 from abci_app.pb.dta.v1 import identity_pb2
+from abci_app.state import as_of
 from abci_app.state.records import IDENTITIES, chain
 from dta.base.config import NodeConfig
 from dta.base.errors import UsageError
@@ -69,8 +69,7 @@ class AgentLedger:
     def _identity_keys(self, identity: bytes) -> list[bytes] | None:
         with self.client.pin() as now:
             record = IDENTITIES.find(now.view, identity)
-            active = record is not None and record.status == identity_pb2.IDENTITY_STATUS_ACTIVE
-            if record is None or not active or not valid_at(record, now.time_s):
+            if record is None or as_of.identity(record, now.next_block) != identity_pb2.IDENTITY_STATUS_ACTIVE:
                 return None
             return [key for key in (record.tx_key, record.node_key) if key]
 

@@ -16,6 +16,7 @@ from abci_app.crypto.curve import G1, G2
 from abci_app.crypto.extraction import Asked
 from abci_app.pb.dta.v1 import authority_pb2, tx_pb2
 from abci_app.pb.dta.v1 import extraction_pb2 as pb
+from abci_app.state import as_of
 from abci_app.state.due import DueKind
 from abci_app.state.records import EXTRACTION_ITEMS, EXTRACTIONS
 from abci_app.state.view import StateView
@@ -58,7 +59,7 @@ def require_pending(
     """The request and our seat, where it is still owed by the state of now. Raises NotDue."""
     require(job, tools, now)
     record = EXTRACTIONS.find(now.view, job.subject)
-    if record is None or record.status != pb.EXTRACTION_STATUS_PENDING or now.time_s >= record.deadline_time_s:
+    if record is None or as_of.extraction(record, now.next_block) != pb.EXTRACTION_STATUS_PENDING:
         raise NotDue(str(job))
     # The index said so too, but no proof is of an index.
     if now.time_s < record.from_time_s or now.height + 1 < record.from_height:

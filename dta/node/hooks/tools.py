@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 
 from abci_app.state import due
+from abci_app.state.as_of import Moment
 from abci_app.state.view import StateView
 from dta.crypto.scalar import SecretScalar
 from dta.custodians.registry import Loaded
@@ -27,6 +28,11 @@ class Pinned:
     height: int
     time_s: int
     proven: StateView
+
+    @property
+    def next_block(self) -> Moment:
+        """What this state's records are asked as of: the next block, no earlier than this one."""
+        return Moment(self.height + 1, self.time_s)
 
 
 ShareOf = Callable[[StateView, bytes, int], SecretScalar]

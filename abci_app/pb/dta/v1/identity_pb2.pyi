@@ -20,6 +20,7 @@ class IdentityStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     IDENTITY_STATUS_ACTIVE: _ClassVar[IdentityStatus]
     IDENTITY_STATUS_SUSPENDED: _ClassVar[IdentityStatus]
     IDENTITY_STATUS_REVOKED: _ClassVar[IdentityStatus]
+    IDENTITY_STATUS_OUT_OF_DATE: _ClassVar[IdentityStatus]
 
 class IdentityChange(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -42,6 +43,7 @@ IDENTITY_STATUS_UNSPECIFIED: IdentityStatus
 IDENTITY_STATUS_ACTIVE: IdentityStatus
 IDENTITY_STATUS_SUSPENDED: IdentityStatus
 IDENTITY_STATUS_REVOKED: IdentityStatus
+IDENTITY_STATUS_OUT_OF_DATE: IdentityStatus
 IDENTITY_CHANGE_UNSPECIFIED: IdentityChange
 IDENTITY_CHANGE_REGISTERED: IdentityChange
 IDENTITY_CHANGE_ROTATED: IdentityChange
