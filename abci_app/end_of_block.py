@@ -13,6 +13,7 @@ from typing import Final
 from abci_app.authority import phases, restarts
 from abci_app.execution.context import Context
 from abci_app.governance import proposals, upgrade
+from abci_app.signing import signing_orders
 
 STEPS: Final[tuple[Callable[[Context], None], ...]] = (
     proposals.decide,
@@ -21,6 +22,7 @@ STEPS: Final[tuple[Callable[[Context], None], ...]] = (
     proposals.execute_passed,
     phases.advance,
     restarts.start_again,
+    signing_orders.sum_up,
     phases.begin_refreshes,
 )
 

@@ -15,7 +15,14 @@ from abci_app.pb.dta.v1 import extraction_pb2
 from abci_app.state import as_of, due
 from abci_app.state.deadlines import DeadlineKind
 from abci_app.state.due import DueKind
-from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, OPEN_REQUESTS, ORDER_ANSWERERS, VAULT_ORDERS
+from abci_app.state.indexes import (
+    DEADLINE_HEIGHT,
+    DEADLINE_TIME,
+    OPEN_REQUESTS,
+    ORDER_ANSWERERS,
+    UNSIGNED,
+    VAULT_ORDERS,
+)
 from abci_app.state.records import (
     COUNTERS,
     DECISIONS,
@@ -212,6 +219,8 @@ def forget_open(context: Context, order: pb.OrderRecord, request: pb.RequestReco
     order.open_requests -= 1
     for fiduciary in order.fiduciaries:
         due.remove(context.state, fiduciary, DueKind.FULFIL_SECRET, request.id)
+    if UNSIGNED.exists(context.state, request.id):
+        UNSIGNED.delete(context.state, request.id)
     if order.authority:
         extractions.cancel(context, request.id)
 

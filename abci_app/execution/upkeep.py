@@ -33,6 +33,7 @@ class Aside(IntEnum):
 
     REFRESH = 100
     RESTART = 101
+    SIGNATURE = 102
 
 
 def affords(context: Context, cost: int, *, first: bool) -> bool:

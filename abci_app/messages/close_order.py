@@ -12,7 +12,7 @@ from abci_app.custody import orders
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
-from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, DUE, OPEN_REQUESTS, VAULT_ORDERS
+from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, DUE, OPEN_REQUESTS, UNSIGNED, VAULT_ORDERS
 from abci_app.state.records import COUNTERS, ORDERS, REQUESTS
 from abci_app.state.view import StateView
 
@@ -47,7 +47,7 @@ SPEC = MessageSpec(
     decides=_decides,
     writes=(
         ORDERS, REQUESTS, COUNTERS, DUE, DEADLINE_TIME, DEADLINE_HEIGHT,
-        OPEN_REQUESTS, VAULT_ORDERS, *extractions.END_WRITES,
+        OPEN_REQUESTS, UNSIGNED, VAULT_ORDERS, *extractions.END_WRITES,
     ),
     codes=(Code.FIELD_INVALID, Code.UNKNOWN_ORDER, Code.ORDER_NOT_OPEN, Code.NOT_PRINCIPAL,
            Code.ORDER_HAS_GRANTED_REQUEST),

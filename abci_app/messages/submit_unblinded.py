@@ -1,6 +1,7 @@
 """SubmitUnblinded: a member's hook answers a request for permits or for a signature, in clear.
 
-Of a signature the ledger makes the sum once threshold-many are there, and checks it before it is stored.
+Of a signature the ledger makes the sum once threshold-many are there, at the end of a block, and checks it before it is
+stored.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import extraction_pb2
 from abci_app.signing import signing_orders
 from abci_app.state.due import DueKind
-from abci_app.state.indexes import DEADLINE_TIME, DUE, OPEN_REQUESTS, ORDER_ANSWERERS, VAULT_ORDERS
-from abci_app.state.records import COUNTERS, ORDERS, REQUESTS, SIGNINGS
+from abci_app.state.indexes import DEADLINE_TIME, DUE, ORDER_ANSWERERS, UNSIGNED
+from abci_app.state.records import ORDERS
 
 
 def _validate(message: extraction_pb2.SubmitUnblinded) -> None:
@@ -40,14 +41,12 @@ SPEC = MessageSpec(
     field="submit_unblinded",
     message=extraction_pb2.SubmitUnblinded,
     message_class=MessageClass.RESULT,
-    # The sum of a signature and its check are among the first figure.
     cost=lambda message: extractions.ANSWER_BASE_COST + extractions.UNBLINDED_COST * len(message.partials),
     validate=_validate,
     execute=_execute,
     due=lambda message: (DueKind.SUBMIT_UNBLINDED, message.request),
     writes=(
-        *answers.WRITES, DUE, DEADLINE_TIME, ORDERS, REQUESTS, OPEN_REQUESTS, SIGNINGS,
-        ORDER_ANSWERERS, VAULT_ORDERS, COUNTERS,
+        *answers.WRITES, DUE, DEADLINE_TIME, ORDERS, ORDER_ANSWERERS, UNSIGNED,
     ),
     codes=answers.CODES,
     events=(events.ORDER, events.REQUEST_OF_ORDER, events.REQUEST, events.SIGNATURE_SHARE, events.EXTRACTION),

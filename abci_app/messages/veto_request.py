@@ -9,7 +9,7 @@ from abci_app.custody import orders, policy
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
-from abci_app.state.indexes import DEADLINE_TIME, DUE, OPEN_REQUESTS, VAULT_ORDERS
+from abci_app.state.indexes import DEADLINE_TIME, DUE, OPEN_REQUESTS, UNSIGNED, VAULT_ORDERS
 from abci_app.state.records import COUNTERS, DECISIONS, ORDERS, REQUESTS
 from abci_app.state.view import StateView
 
@@ -58,7 +58,7 @@ SPEC = MessageSpec(
     decides=_decides,
     writes=(
         ORDERS, REQUESTS, DECISIONS, DUE, DEADLINE_TIME, OPEN_REQUESTS, VAULT_ORDERS,
-        COUNTERS, *extractions.END_WRITES,
+        COUNTERS, UNSIGNED, *extractions.END_WRITES,
     ),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_REQUEST, Code.ORDER_NOT_OPEN, Code.REQUEST_NOT_OPEN, Code.DEADLINE_PASSED,

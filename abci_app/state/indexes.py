@@ -70,6 +70,10 @@ RESTARTS = _TABLE.index(
     at("restarts/").id("request"),
     one_for="a pending extraction request of an epoch that is not in force any more: it starts again",
 )
+UNSIGNED = _TABLE.index(
+    at("unsigned/").id("request"),
+    one_for="a request whose signature's shares are complete, and not summed up yet",
+)
 OPEN_EXTRACTIONS = _TABLE.index(
     at("open-extractions/").id("authority").id("request"), one_for="an extraction request that is pending"
 )

@@ -192,15 +192,7 @@ def under_keys() -> Iterator[Case]:
         member = chain.founders[0]
         partial = authority.message_of(chain.view, chain.gid, safe, member, request)
         yield _result(f"{name}, mpc-bls", chain, member, partial)
-        signing = _signing(seal.id, "bench signing")
-        yield Case(name, chain, alice, signing)
-        request = chain.run(alice, signing).data
-        chain.block()
-        for signer in chain.founders[: seal.threshold - 1]:
-            assert authority.answer(chain, seal, signer, request).code == 0
-        last = chain.founders[seal.threshold - 1]
-        share = authority.message_of(chain.view, chain.gid, seal, last, request)
-        yield _result(f"{name}, the share that completes a signature of {seal.threshold}", chain, last, share)
+        yield Case(name, chain, alice, _signing(seal.id, "bench signing"))
 
 
 def _custody_of(size: int) -> Custody:

@@ -161,6 +161,10 @@ def _open_order(leaves: Leaves, index: dict[bytes, bytes], id_: bytes, order: pb
 
 def _open_request(leaves: Leaves, index: dict[bytes, bytes], id_: bytes, request: pb.RequestRecord) -> None:
     index[b"open-requests/" + request.order + id_] = b"\x01"
+    taken = leaves.extractions.get(id_)
+    completed = taken is not None and taken.status == extraction_pb2.EXTRACTION_STATUS_COMPLETED
+    if completed and taken.use == extraction_pb2.USE_SIGN:  # type: ignore[union-attr]
+        index[b"unsigned/" + id_] = b"\x01"
     index[b"deadline-time/" + u64(request.deadline_time_s) + REQUEST + id_] = b"\x01"
     if request.status == pb.REQUEST_STATUS_PENDING:
         return
