@@ -24,6 +24,8 @@ MAX_EARLY_BLOCKS: Final = 3
 """So far behind the node that made a result another may be and still take it."""
 DECISIONS_PART: Final = 8
 """Decisions go before all else in a block, up to so many-th of its bytes and of its cost."""
+USERS_PART: Final = 8
+"""Results leave so many-th of a block to users' transactions, while some wait."""
 
 
 def waiting(view: StateView, tx: DecodedTx, size_bytes: int) -> Waiting:
@@ -43,9 +45,7 @@ def is_due(view: StateView, tx: DecodedTx, time_s: int, height: int) -> bool:
     return any(due.is_due(view, tx.signer, kind, subject, time_s, height) for kind, subject in tx.answers)
 
 
-def admit(
-    view: StateView, mempool: Mempool, tx: DecodedTx, replay_key: bytes, size_bytes: int, *, is_recheck: bool
-) -> None:
+def admit(view: StateView, mempool: Mempool, tx: DecodedTx, size_bytes: int, *, is_recheck: bool) -> None:
     """Let an authentic transaction wait, or refuse it: NOT_DUE for a result that nobody waits for, BUSY."""
     one = waiting(view, tx, size_bytes)
     most_bytes = 0
@@ -57,7 +57,7 @@ def admit(
         )
         if not most_bytes:
             raise Refusal(Code.NOT_DUE, "the signer is no fiduciary")
-    mempool.admit(replay_key, one, most_bytes, is_recheck=is_recheck)
+    mempool.admit(tx.tx_hash, one, most_bytes, is_recheck=is_recheck)
 
 
 def _require_early(tx: DecodedTx, height: int) -> None:
@@ -87,23 +87,70 @@ class _Room:
         self._bytes_left = size_bytes
         self._cost_left = cost
 
-    def has(self, one: Candidate) -> bool:
-        return one.waiting.size_bytes <= self._bytes_left and one.cost <= self._cost_left
+    def part(self, part: int) -> _Room:
+        """So many-th of it."""
+        return _Room(self._bytes_left // part, self._cost_left // part)
+
+    def has(self, one: Candidate, leaving: _Room | None = None) -> bool:
+        """Whether it fits, and whether as much as ``leaving`` is left then."""
+        size_bytes, cost = one.waiting.size_bytes, one.cost
+        if leaving is not None:
+            size_bytes, cost = size_bytes + leaving._bytes_left, cost + leaving._cost_left
+        return size_bytes <= self._bytes_left and cost <= self._cost_left
 
     def take(self, one: Candidate) -> None:
         self._bytes_left -= one.waiting.size_bytes
         self._cost_left -= one.cost
 
 
+class _Block:
+    """A proposal in the making: at most ``max_of_one`` transactions of one signer, as long as there is room."""
+
+    def __init__(self, room: _Room, max_of_one: int) -> None:
+        self.txs: list[bytes] = []
+        self._room = room
+        self._max_of_one = max_of_one
+        self._count_of: dict[bytes, int] = {}
+
+    def fill(self, lane: list[Candidate], leaving: _Room | None = None) -> list[Candidate]:
+        """Take what fits, each signer in turn; what is taken keeps its order. What there is no room for.
+
+        ``leaving``: so much stays free, but the first goes in all the same: it may be dearer than the rest of a block.
+        """
+        taken: dict[int, bool] = {}
+        for number in _in_turns(lane):
+            one = lane[number]
+            count = self._count_of.get(one.waiting.signer, 0)
+            if count < self._max_of_one and self._room.has(one, leaving if taken else None):
+                self._room.take(one)
+                self._count_of[one.waiting.signer] = count + 1
+                taken[number] = True
+        self.txs += [one.tx for number, one in enumerate(lane) if number in taken]
+        return [one for number, one in enumerate(lane) if number not in taken]
+
+
+def _in_turns(lane: list[Candidate]) -> list[int]:
+    """Positions in the lane: first whose signer has the least cost before it there. Each signer's keep their order."""
+    cost_of: dict[bytes, int] = {}
+    before = []
+    for one in lane:
+        cost = cost_of.get(one.waiting.signer, 0)
+        before.append(cost)
+        cost_of[one.waiting.signer] = cost + one.cost
+    return sorted(range(len(lane)), key=before.__getitem__)
+
+
 def choose(candidates: Iterable[Candidate], *, max_bytes: int, max_cost: int, max_of_one: int) -> list[bytes]:
     """Decisions, up to an eighth of bytes and cost; then results; then users', a decision too many among them.
 
-    Each in the order of ``candidates``. ``size_bytes`` of each is what it takes up in a block; ``max_of_one`` of one
+    Results leave an eighth to users', and have what those do not want. Where there is no room for all of a lane, its
+    signers have equal parts of the cost. ``size_bytes`` of each is what it takes up in a block; ``max_of_one`` of one
     signer are taken at most.
     """
     lanes: dict[Lane, list[Candidate]] = {lane: [] for lane in Lane}
     decisions = Decisions()
-    first = _Room(max_bytes // DECISIONS_PART, max_cost // DECISIONS_PART)
+    room = _Room(max_bytes, max_cost)
+    first = room.part(DECISIONS_PART)
     for one in candidates:
         lane = one.waiting.lane
         if lane is Lane.DECISION:
@@ -113,14 +160,10 @@ def choose(candidates: Iterable[Candidate], *, max_bytes: int, max_cost: int, ma
             else:
                 lane = Lane.USER
         lanes[lane].append(one)
-    room = _Room(max_bytes, max_cost)
-    count_of: dict[bytes, int] = {}
-    chosen = []
-    for lane in Lane:
-        for one in lanes[lane]:
-            count = count_of.get(one.waiting.signer, 0)
-            if count < max_of_one and room.has(one):
-                room.take(one)
-                count_of[one.waiting.signer] = count + 1
-                chosen.append(one.tx)
-    return chosen
+    users = room.part(USERS_PART)
+    block = _Block(room, max_of_one)
+    block.fill(lanes[Lane.DECISION])
+    late = block.fill(lanes[Lane.RESULT], users)
+    block.fill(lanes[Lane.USER])
+    block.fill(late)
+    return block.txs

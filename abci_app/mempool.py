@@ -67,7 +67,7 @@ class Decisions:
 
 
 class Mempool:
-    """What waits, by replay key, and how much of each lane it takes up, in all and for each identity.
+    """What waits, by transaction, and how much of each lane it takes up, in all and for each identity.
 
     ``height`` and ``time`` are those of the last committed block. Of ``max_txs_bytes`` users have half, one of them a
     sixteenth of the whole, decisions an eighth; the rest is for results, in equal parts for the active fiduciaries and
@@ -110,12 +110,13 @@ class Mempool:
             return max(LEAST_FIDUCIARY_BYTES, self._most[Lane.RESULT] // len(self._fiduciaries))
         return LEAST_FIDUCIARY_BYTES if owes() else 0
 
-    def admit(self, replay_key: bytes, one: Waiting, most_bytes: int, *, is_recheck: bool) -> None:
-        """Count the transaction, or raise :class:`Refusal` (BUSY). Idempotent by replay key.
+    def admit(self, tx_hash: bytes, one: Waiting, most_bytes: int, *, is_recheck: bool) -> None:
+        """Count the transaction, or raise :class:`Refusal` (BUSY). Idempotent by the transaction's hash.
 
+        Not by its replay key: whoever signs makes as many signatures of one body as they like, and CometBFT keeps each.
         ``most_bytes``: of a result, what may wait of this fiduciary's. What was admitted stays at a recheck.
         """
-        if replay_key in self._pending:
+        if tx_hash in self._pending:
             return
         size_bytes = max(one.size_bytes, self._least_bytes)
         lane = one.lane
@@ -132,6 +133,6 @@ class Mempool:
                 raise Refusal(Code.BUSY, f"{own} bytes of one signer's {lane.value}s may wait")
             if self._taken[lane] + size_bytes > self._most[lane]:
                 raise Refusal(Code.BUSY, f"{self._most[lane]} bytes of {lane.value}s may wait")
-        self._pending[replay_key] = True
+        self._pending[tx_hash] = True
         self._taken[lane] += size_bytes
         self._taken_by[lane, one.signer] = taken_by + size_bytes

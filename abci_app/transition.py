@@ -57,7 +57,7 @@ def check_tx(view: StateView, tx: bytes, mempool: Mempool, *, recheck: bool) -> 
         _validate(tx, decoded)
         signed.authenticate(view, decoded, chain.gid, mempool.time.seconds, _MEMO)
         _DECODED.keep(tx, decoded)
-        admission.admit(view, mempool, decoded, replay_key, len(tx), is_recheck=recheck)
+        admission.admit(view, mempool, decoded, len(tx), is_recheck=recheck)
     except Refusal as refusal:
         return _refused(refusal, cost)
     return TxResult(code=Code.OK, gas_wanted=cost)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 from functools import cache
+from hashlib import sha512
 
 import pytest
 from google.protobuf.message import Message
+from nacl import bindings
 from nacl.signing import SigningKey
 
 from abci_app.block import Changes
@@ -107,3 +109,14 @@ def with_s_plus_l(signature: bytes) -> bytes:
     """The same Ed25519 signature with S + L: verifies where S is reduced instead of refused."""
     s = int.from_bytes(signature[32:], "little") + L_ED25519
     return signature[:32] + s.to_bytes(32, "little")
+
+
+def another_signature(key: SigningKey, message: bytes, number: int) -> bytes:
+    """A good Ed25519 signature whose secret scalar is ``number``: one who signs makes as many as there are numbers."""
+    scalar = bytearray(sha512(bytes(key)).digest()[:32])
+    scalar[0] &= 248
+    scalar[31] = scalar[31] & 127 | 64
+    point = bindings.crypto_scalarmult_ed25519_base_noclamp(number.to_bytes(32, "little"))
+    challenge = int.from_bytes(sha512(point + bytes(key.verify_key) + message).digest(), "little")
+    s = (number + challenge * int.from_bytes(scalar, "little")) % L_ED25519
+    return point + s.to_bytes(32, "little")

@@ -14,7 +14,7 @@ import pytest
 from google.protobuf.message import Message
 from nacl.signing import SigningKey
 
-from abci_app import transition
+from abci_app import admission, transition
 from abci_app.block import Changes, Time
 from abci_app.codes import Code
 from abci_app.crypto import statements
@@ -29,7 +29,7 @@ from tests.support import governance
 from tests.support.actors import Actor, body_bytes, seeded, signed_tx
 from tests.support.chain import CHAIN_ID
 from tests.support.custody import SEALED, Custody, k_of, make_custody
-from tests.support.world import nonce, set_params
+from tests.support.world import another_signature, nonce, set_params
 
 CEREMONY, REALM, CLIENT = seeded("ceremony"), seeded("realm"), seeded("client")
 AUTHORITY, FIRST, TERMS = seeded("authority"), seeded("first"), seeded("terms")
@@ -308,6 +308,48 @@ def message_of(tx: bytes) -> Message:
     return message
 
 
+def candidate(signer: bytes, lane: Lane, cost: int, number: int) -> admission.Candidate:
+    return admission.Candidate(b"%s %s %d" % (signer, lane.name.encode(), number), cost, Waiting(lane, signer, 300))
+
+
+def taken(candidates: list[admission.Candidate], max_cost: int = 4_000, max_of_one: int = 1_000) -> list[bytes]:
+    return admission.choose(candidates, max_bytes=8 << 20, max_cost=max_cost, max_of_one=max_of_one)
+
+
+def flood(lane: Lane, signer: bytes = b"mallory") -> list[admission.Candidate]:
+    return [candidate(signer, lane, 300, number) for number in range(100)]
+
+
+@pytest.mark.parametrize("lane", [Lane.RESULT, Lane.USER])
+def test_one_signers_dear_transactions_take_no_others_place_in_a_block(lane: Lane) -> None:
+    """A bundle is due while one thing in it is, however often that fails: one fiduciary's filled every block."""
+    others = [candidate(b"%d" % number, lane, 200, 0) for number in range(5)]
+    chosen = taken([*flood(lane), *others])
+    assert [one for one in chosen if not one.startswith(b"mallory")] == [one.tx for one in others]
+    assert chosen[0].startswith(b"mallory"), "what is taken keeps its order"
+
+
+def test_signers_share_a_block_by_cost_where_it_has_no_room_for_all() -> None:
+    cheap = [candidate(b"cheap", Lane.RESULT, 50, number) for number in range(200)]
+    chosen = taken([*flood(Lane.RESULT), *cheap])
+    of_cheap = sum(one.startswith(b"cheap") for one in chosen)
+    assert abs(50 * of_cheap - 300 * (len(chosen) - of_cheap)) <= 300
+
+
+def test_results_leave_an_eighth_of_a_block_to_users_and_take_it_where_none_wait() -> None:
+    users = [candidate(b"%d" % number, Lane.USER, 100, number) for number in range(20)]
+    chosen = taken([*flood(Lane.RESULT), *users])
+    assert sum(b"USER" in one for one in chosen) >= 5
+    assert sum(b"RESULT" in one for one in chosen) == 3_500 // 300
+    assert len(taken(flood(Lane.RESULT))) == 4_000 // 300
+
+
+def test_a_result_that_costs_nearly_a_whole_block_is_taken_though_users_wait() -> None:
+    users = [candidate(b"%d" % number, Lane.USER, 100, number) for number in range(50)]
+    dear = candidate(b"one", Lane.RESULT, 3_900, 0)
+    assert taken([*users, dear])[0] == dear.tx
+
+
 # --- results ----------------------------------------------------------------------------------------------------
 
 
@@ -333,6 +375,28 @@ def test_results_of_one_identity_flooding_in_bytes_keep_no_hook_out(world: World
     for founder in chain.founders:
         result = chain.tx(founder, tx_pb2.FulfilOrder(order=order), key=founder.node_key)
         assert chain.check(result).code == Code.OK
+
+
+@pytest.mark.parametrize("who", ["user", "fiduciary"])
+def test_other_signatures_of_the_same_body_count_as_what_they_take_up(world: World, who: str) -> None:
+    """CometBFT keeps each of them: 399 signatures of one body had 8 MB admitted, and 20 kB counted."""
+    chain, founder = world.custody.chain, world.custody.chain.founders[0]
+    order = world.custody.place(nonce("due"), fulfil=False)
+    chain.mempool = Mempool(max_txs_bytes=200_000)
+    if who == "user":
+        signer, key, message, most = world.mallory, world.mallory.tx_key, tx_pb2.CloseVault(vault=bytes(32)), 12_500
+    else:
+        signer, key, message, most = founder, founder.node_key, tx_pb2.FulfilOrder(order=order), 65_536
+    body = body_bytes(CHAIN_ID, message, chain.height + 50, bytes(16))
+    statement = statements.signed_tx_bytes(chain.gid, signer.identity, body)
+    codes = []
+    for number in range(1, 300):
+        tx = tx_pb2.SignedTx(body=body, signer=signer.identity, signature=another_signature(key, statement, number))
+        encoded = tx.SerializeToString(deterministic=True)
+        codes.append(chain.check(encoded).code)
+        assert chain.check(encoded).code == codes[-1], "CheckTx is idempotent"
+    assert codes.count(Code.OK) == most // 315
+    assert set(codes[codes.count(Code.OK) :]) == {Code.BUSY}
 
 
 def test_several_results_for_one_thing_may_wait_within_the_fiduciarys_share(world: World) -> None:
