@@ -43,6 +43,7 @@ def _execute(context: Context, message: tx_pb2.OpenVault) -> bytes:
     counter = COUNTERS.find(context.state, context.signer) or custody_pb2.CounterRecord(identity=context.signer)
     context.require(counter.open_vaults < context.params.max_open_vaults_per_identity, Code.TOO_MANY, "open vaults")
     counter.open_vaults += 1
+    counter.vaults += 1
     COUNTERS.put(context.state, counter, context.signer)
     vault = custody_pb2.VaultRecord(
         id=vault_id, principal=context.signer, custodian=message.custodian, fiduciaries=message.fiduciaries,

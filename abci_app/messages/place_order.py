@@ -111,6 +111,7 @@ def _execute(context: Context, message: tx_pb2.PlaceOrder) -> bytes:
         order.status, order.active_height = custody_pb2.ORDER_STATUS_ACTIVE, context.height
     context.require(orders.is_open(order, context), Code.BAD_EXPIRY, "it is over already")
     counter.open_orders += 1
+    counter.orders += 1
     COUNTERS.put(context.state, counter, context.signer)
     ORDERS.put(context.state, order, order_id)
     naming.note_order(context, order)

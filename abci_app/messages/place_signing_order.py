@@ -57,6 +57,7 @@ def _execute(context: Context, message: extraction_pb2.PlaceSigningOrder) -> byt
     named = len(naming.of_order(order.principal, order.policy, order.rule))
     context.require(named <= message.names, Code.TOO_FEW_NAMES, f"it names {named}")
     counter.open_orders += 1
+    counter.orders += 1
     COUNTERS.put(context.state, counter, context.signer)
     naming.note_order(context, order)
     VAULT_ORDERS.put(context.state, order.authority, order_id)

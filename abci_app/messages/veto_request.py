@@ -30,6 +30,9 @@ def _execute(context: Context, message: tx_pb2.VetoRequest) -> bytes:
     context.require(pending or waiting, Code.VETO_TOO_LATE)
     # A party that had approved may change its mind: the veto replaces its approval.
     decision = custody_pb2.DecisionRecord(veto=True, height=context.height, tx_hash=context.tx_hash)
+    before = DECISIONS.find(context.state, request.id, context.signer)
+    if before is not None:
+        decision.approved_height, decision.approved_tx = before.height, before.tx_hash
     DECISIONS.put(context.state, decision, request.id, context.signer)
     context.emit("request", request.id, "veto-cast", order=order.id, party=context.signer)
     orders.end_request(context, order, request, custody_pb2.REQUEST_STATUS_VETOED)

@@ -104,7 +104,7 @@ COUNTERS = _TABLE.records(
     custody_pb2.CounterRecord,
     at("counter/").id("identity"),
     label="counters of {identity}",
-    note="open orders and vaults, entries of `concern/`",
+    note="orders and vaults, open and ever; entries of `concern/`",
     written_by="vaults, orders, the sweep; whatever names an identity",
 )
 CONCERNS = _TABLE.records(

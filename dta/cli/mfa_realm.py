@@ -81,7 +81,7 @@ def _active(work: Work) -> list[bytes]:
 
 
 def list_realms(context: typer.Context) -> None:
-    """List the realms that governance made, each read by proof. The node's index says where to look."""
+    """List the realms that governance made, each read by proof. The ledger counts them."""
     session = session_of(context)
     with session.ledger() as ledger:
         found = [realms.view(ledger, realm) for realm in realms.known(ledger)]

@@ -11,11 +11,11 @@ from abci_app.codes import info
 from abci_app.limits import MAX_ENVELOPE_BYTES
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import params_pb2
-from abci_app.state.records import ORDERS
+from abci_app.state.records import COUNTERS, ORDERS
 from dta.base.errors import JsonValue, NotFound, RpcError, UsageError
 from dta.base.secret import SecretBytes
 from dta.cli import authorities, policy
-from dta.cli.custody import Wait, Work, Yes, ask, at_work, find_id, read_secret, table
+from dta.cli.custody import Wait, Work, Yes, ask, at_work, find_id, left_out, read_secret, table
 from dta.cli.order_view import order_json, order_lines, order_status, request_json, request_lines, requests_of
 from dta.client.custody import orders, records
 from dta.client.custody.orders import NewOrder
@@ -104,17 +104,22 @@ def list_orders(
     context: typer.Context,
     every: Annotated[bool, typer.Option("--all", help="Ended ones too.")] = False,
 ) -> None:
-    """List this identity's orders: those this home placed, and those the node's index finds; all read by proof."""
+    """List this identity's orders: those this home placed, and those the node's index finds; all read by proof.
+
+    The ledger counts them: it is said how many the index left out.
+    """
     with at_work(context) as work:
         me = work.custody.party.identity
         titles = {one.order: one.title for one in records.load_all(work.session.home.path) if one.principal == me}
         rows: list[dict[str, object]] = []
         shown: list[JsonValue] = []
+        seen = 0
         for id_ in dict.fromkeys([*titles, *work.ledger.rpc.run(orders.search(me))]):
             record = work.ledger.find(leaves.of(ORDERS, id_))
             status = order_status(record) if record else "not placed"
             if record is not None and record.principal != me:
                 continue
+            seen += record is not None
             if not every and status in ("closed", "expired", "failed"):
                 continue
             held = f"{record.fulfilled} of {len(record.fiduciaries)}, needs {record.threshold}" if record else "-"
@@ -128,7 +133,9 @@ def list_orders(
                     "open_requests": record.open_requests if record else 0,
                 }
             )  # fmt: skip
-        work.session.show({"orders": shown}, table(rows) or ["no orders"])
+        counter = work.ledger.find(leaves.of(COUNTERS, me)) or pb.CounterRecord()
+        lines = [*(table(rows) or ["no orders"]), *left_out(seen, counter.orders, "orders")]
+        work.session.show({"orders": shown, "found": seen, "counted": counter.orders}, lines)
 
 
 def show(context: typer.Context, order: OrderId) -> None:
@@ -140,7 +147,7 @@ def show(context: typer.Context, order: OrderId) -> None:
         except NotFound:
             _show_unplaced(work, id_)
             return
-        found = requests_of(work, id_)
+        found = requests_of(work, view)
         lines = order_lines(work, view)
         for content in found:
             lines += ["", *request_lines(work, content)]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from abci_app.pb.dta.v1 import custody_pb2 as pb
-from abci_app.state.records import REQUESTS
+from abci_app.state.records import REQUEST_NUMBERS
 from dta.base.errors import JsonValue
 from dta.cli import policy
 from dta.cli.custody import Work, moment, table
 from dta.client.custody import asking, orders, policies
 from dta.client.custody.asking import Content
 from dta.client.custody.receiving import status_name as request_status
-from dta.client.ledger import leaves
 from dta.client.ledger.ledger import OrderView
+from dta.client.receipt.summary import counts_line
 
 
 def order_status(record: pb.OrderRecord) -> str:
@@ -32,6 +32,10 @@ def order_json(view: OrderView) -> dict[str, JsonValue]:
         "placed_time_s": record.placed_time_s, "placed_tx": record.placed_tx.hex(),
         "active_height": record.active_height, "ended_height": record.ended_height,
         "ended_tx": record.ended_tx.hex(), "open_requests": record.open_requests,
+        "requests_made": record.requests, "completed_requests": record.completed_requests,
+        "vetoed_requests": record.vetoed_requests, "expired_requests": record.expired_requests,
+        "cancelled_requests": record.cancelled_requests, "answers": record.answers, "answerers": record.answerers,
+        "first_answer_height": record.first_answer_height,
         "fiduciaries": orders.fulfilments_json(view), "proved_at_height": view.height,
     }  # fmt: skip
 
@@ -52,6 +56,7 @@ def order_lines(work: Work, view: OrderView) -> list[str]:
         ("placed", f"{moment(record.placed_time_s)}, height {record.placed_height}"),
         ("expires", expiry or "never"),
         ("envelope", record.envelope_cid),
+        ("requests", counts_line(record)),
     ]
     lines = [f"{label:<11}  {value}" for label, value in shown if value]
     lines += policy.lines(record.policy, record.rule, work.names)
@@ -76,7 +81,8 @@ def request_json(content: Content) -> dict[str, JsonValue]:
     approved: list[JsonValue] = [party.hex() for party in content.approved]
     vetoed: list[JsonValue] = [party.hex() for party in content.vetoed]
     return {
-        "request": record.id.hex(), "order": record.order.hex(), "status": request_status(record),
+        "request": record.id.hex(), "order": record.order.hex(), "number": record.number,
+        "status": request_status(record),
         "beneficiary": record.beneficiary.hex(), "content_digest": record.content_digest.hex(),
         "content_checked": content.checked, "keys_cid": record.keys_cid, "requested_height": record.requested_height,
         "requested_time_s": record.requested_time_s, "requested_tx": record.requested_tx.hex(),
@@ -110,13 +116,10 @@ def request_lines(work: Work, content: Content) -> list[str]:
     return [f"{label:<11}  {value}" for label, value in shown if value]
 
 
-def requests_of(work: Work, order: bytes) -> list[Content]:
-    """The order's requests that the node's index finds, each read by proof. The index can be behind."""
-    query = f"request.order='{order.hex()}' AND request.action='requested'"
-    found = work.ledger.rpc.run(orders.search_ids("request", query))
+def requests_of(work: Work, view: OrderView) -> list[Content]:
+    """All the order's requests, as many as its proved record counts, by their numbers, each read by proof."""
     shown = []
-    for id_ in found:
-        record = work.ledger.find(leaves.of(REQUESTS, id_))
-        if record is not None and record.order == order:
-            shown.append(asking.content(work.custody, id_))
+    for number in range(1, view.record.requests + 1):
+        named = work.ledger.prove(REQUEST_NUMBERS.key(view.record.id, number), view.height).value
+        shown.append(asking.content(work.custody, named or b""))
     return shown

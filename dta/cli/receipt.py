@@ -16,11 +16,12 @@ from dta.cli.mfa_common import Day, RealmOption, day_number, find_realm
 from dta.cli.session import Session, session_of
 from dta.client.genesis import genesis_file
 from dta.client.mfa import registry
-from dta.client.receipt import collect, permit, summary
+from dta.client.receipt import collect, permit, released, summary
 from dta.client.receipt.collect import Collected
 from dta.client.receipt.errors import ReceiptRefused
 from dta.client.receipt.format import MAX_RECEIPT_BYTES
 from dta.client.receipt.identity import IdentityAnswer, answer, identities
+from dta.client.receipt.released import Released
 from dta.client.receipt.verify import Verified, verify_receipt
 from dta.light.trust import TrustFile
 
@@ -31,6 +32,14 @@ Since = Annotated[
 ]
 Revoked = Annotated[
     int | None, typer.Option("--not-revoked-at", help="Require that the identity was not revoked at this height.")
+]
+
+
+NeverReleased = Annotated[
+    bool, typer.Option("--never-released", help="Require that nobody answered any request of the order.")
+]
+UpTo = Annotated[
+    int | None, typer.Option("--up-to", help="With --never-released: by the end of this height, not the receipt's.")
 ]
 
 
@@ -53,15 +62,17 @@ def get_order(
     context: typer.Context,
     order: Annotated[str, typer.Argument(help="The order's reference, 64 hex digits.")],
     out: Out,
-    scan: Annotated[bool, typer.Option("--scan", help="Look through every block, not by the node's index.")] = False,
+    never_released: NeverReleased = False,
+    up_to: UpTo = None,
     since: Since = None,
 ) -> None:
     """An order: everything that happened to it, and how it stands."""
     session = session_of(context)
     trust, wanted = _beginning(session, since), _id(order, "order reference")
     with session.ledger() as ledger, session.working("collecting"):
-        made = collect.collect_order_receipt(ledger.rpc, trust, wanted, scan)
-    _save(session, made, out)
+        made = collect.collect_order_receipt(ledger.rpc, trust, wanted)
+    found = _released(made.verified, never_released, up_to)
+    _save(session, made, out, found=found)
 
 
 def get_identity(
@@ -117,12 +128,15 @@ def verify(
     receipt: Annotated[Path, typer.Argument(help="The receipt.")],
     trust: Annotated[Path, typer.Option(help="What you trust: a trust file, or the ledger's genesis file.")],
     not_revoked_at: Revoked = None,
+    never_released: NeverReleased = False,
+    up_to: UpTo = None,
 ) -> None:
     """Verify a receipt, offline: nothing but the two files is looked at. Exit code 5 when it does not hold."""
     session = session_of(context)
     content = read_file(receipt, "the receipt", MAX_RECEIPT_BYTES + 1)
     verified = verify_receipt(content, read_trust(trust), int(time.time()))
-    _show(session, verified, _not_revoked(verified, not_revoked_at))
+    found = _released(verified, never_released, up_to)
+    _show(session, verified, _not_revoked(verified, not_revoked_at), found)
 
 
 def read_trust(path: Path) -> TrustFile:
@@ -175,7 +189,27 @@ def _answer_line(one: IdentityAnswer) -> str:
     return f"at height {one.height}: identity {one.identity.hex()} was not revoked{since}"
 
 
-def _save(session: Session, made: Collected, out: Path, answers: list[IdentityAnswer] | None = None) -> None:
+def _released(verified: Verified, never: bool, up_to: int | None) -> Released | None:
+    """What an order's receipt says of its release. Raises ReceiptRefused where it was to say: never."""
+    if up_to is not None and not never:
+        raise UsageError("--up-to goes with --never-released")
+    if verified.order is None:
+        if never:
+            raise ReceiptRefused("claim", "it is not about an order", hint="make one by `dta receipt get order`")
+        return None
+    found = released.at_height(verified.order, verified.state_height, up_to)
+    if never:
+        released.require_never(found)
+    return found
+
+
+def _save(
+    session: Session,
+    made: Collected,
+    out: Path,
+    answers: list[IdentityAnswer] | None = None,
+    found: Released | None = None,
+) -> None:
     write_file(out, made.content, 0o644)
     headers, txs = len(made.verified.vouching), len(made.verified.txs)
     lines = [
@@ -184,22 +218,33 @@ def _save(session: Session, made: Collected, out: Path, answers: list[IdentityAn
         f"height {made.verified.state_height}",
         *map(_answer_line, answers or ()),
         *map(permit.answer_line, permit.answers(made.verified)),
+        *_release_lines(found),
     ]
     data: dict[str, JsonValue] = {"receipt": str(out), "bytes": len(made.content)}
-    session.show({**data, **_data(made.verified, answers or [])}, lines)
+    session.show({**data, **_data(made.verified, answers or [], found)}, lines)
 
 
-def _show(session: Session, verified: Verified, answers: list[IdentityAnswer]) -> None:
+def _release_lines(found: Released | None) -> list[str]:
+    return [] if found is None else released.lines(found)
+
+
+def _show(
+    session: Session, verified: Verified, answers: list[IdentityAnswer], found: Released | None
+) -> None:
     for warning in verified.warnings:
         session.talk(f"warning: {warning}")
     lines = [*summary.summary_lines(verified), *map(_answer_line, answers)]
     lines += map(permit.answer_line, permit.answers(verified))
-    session.show(_data(verified, answers), lines)
+    lines += _release_lines(found)
+    session.show(_data(verified, answers, found), lines)
 
 
-def _data(verified: Verified, answers: list[IdentityAnswer]) -> dict[str, JsonValue]:
+def _data(
+    verified: Verified, answers: list[IdentityAnswer], found: Released | None
+) -> dict[str, JsonValue]:
     return {
         **summary.summary_json(verified),
         "answers": [summary.answer_json(one) for one in answers],
         "permits": [permit.answer_json(one) for one in permit.answers(verified)],
+        "released": None if found is None else released.as_json(found),
     }

@@ -8,9 +8,9 @@ import typer
 
 from abci_app.codes import Code
 from abci_app.pb.dta.v1 import custody_pb2 as pb
-from abci_app.state.records import VAULTS
+from abci_app.state.records import COUNTERS, VAULTS
 from dta.base.errors import JsonValue, RefusedByLedger, UsageError
-from dta.cli.custody import Wait, Work, Yes, at_work, find_id, moment, table
+from dta.cli.custody import Wait, Work, Yes, at_work, find_id, left_out, moment, table
 from dta.client.custody import orders, records, vaults
 from dta.client.ledger import leaves
 from dta.client.ledger.fiduciaries import current as current_fiduciaries
@@ -59,7 +59,10 @@ def show(context: typer.Context, vault: VaultId) -> None:
 
 
 def list_vaults(context: typer.Context) -> None:
-    """List the vaults of this identity: those this home opened, and those the node's index finds."""
+    """List the vaults of this identity: those this home opened, and those the node's index finds.
+
+    The ledger counts them: it is said how many the index left out.
+    """
     with at_work(context) as work:
         titles = records.known_vaults(work.session.home.path)
         query = f"vault.principal='{work.custody.party.identity.hex()}' AND vault.action='opened'"
@@ -75,7 +78,9 @@ def list_vaults(context: typer.Context) -> None:
                     "published": record.published, "title": titles.get(id_, ""),
                 }
             )  # fmt: skip
-        work.session.show({"vaults": rows}, table(rows) or ["no vaults"])
+        counter = work.ledger.find(leaves.of(COUNTERS, work.custody.party.identity)) or pb.CounterRecord()
+        lines = [*(table(rows) or ["no vaults"]), *left_out(len(rows), counter.vaults, "vaults")]
+        work.session.show({"vaults": rows, "found": len(rows), "counted": counter.vaults}, lines)
 
 
 def close(context: typer.Context, vault: VaultId, yes: Yes = False) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from dta.cli.main import run
+from dta.client.custody import records
 from tests.cli.order_transcript import play
 from tests.cli.order_world import ServedWorld, served_world
 
@@ -56,6 +57,8 @@ def test_the_commands_do_what_their_transcript_says(world: ServedWorld, dta: Typ
     secret.write_bytes(SECRET)
     names = {
         "SECRET": str(secret), "OUT": str(out), "OUT3": str(out3), "DRAFT": str(world.directory / "draft.json"),
+        "RECEIPT": str(world.directory / "never.receipt"), "RECEIPT2": str(world.directory / "order.receipt"),
+        "GENESIS": str(world.directory / "alice" / "genesis.json"),
         "BOB": world.people["bob"].hex(), "CAROL": world.people["carol"].hex(), "BYTES": str(len(SECRET)),
     }  # fmt: skip
     play(Path(__file__).with_name("orders.transcript"), dta, names)
@@ -121,6 +124,28 @@ def test_a_secret_that_is_too_large_or_empty_never_leaves(world: ServedWorld, dt
     from_stdin(monkeypatch, b"")
     assert dta.json("alice", *placing, exit_code=2)["error"]["message"] == "the secret is empty"
     assert world.gateways.blocks == {}
+
+
+def test_a_list_says_how_many_a_node_s_index_left_out_and_an_order_shows_all_its_requests(
+    world: ServedWorld, dta: Typist, monkeypatch: Any
+) -> None:
+    vault = dta.json("alice", "vault", "open")["vault"]
+    secret = world.directory / "secret"
+    secret.write_bytes(SECRET)
+    placing = ("order", "place", "--vault", vault, "--secret-file", str(secret), "--beneficiary", "bob")
+    order = dta.json("alice", *placing)["order"]
+    asked = [dta.json("bob", "order", "request", order)["request"] for _ in range(2)]
+    world.node.lies["tx_search"] = lambda params, answer: {"txs": [], "total_count": "0"}
+    shown = dta.json("alice", "order", "show", order)["requests"]
+    assert [(one["request"], one["number"]) for one in shown] == [(asked[0], 1), (asked[1], 2)]
+    for listed in ("order", "vault"):
+        answer = dta.json("alice", listed, "list")
+        assert (len(answer[f"{listed}s"]), answer["found"], answer["counted"]) == (1, 1, 1)
+    monkeypatch.setattr(records, "load_all", lambda directory: [])
+    monkeypatch.setattr(records, "known_vaults", lambda directory: {})
+    for listed in ("order", "vault"):
+        said = f"the ledger counts 1 {listed}s of this identity: the node's index left out 1"
+        assert said in dta("alice", [listed, "list", *(["--all"] if listed == "order" else [])])[1]
 
 
 def test_an_order_that_was_refused_shows_its_code(world: ServedWorld, dta: Typist) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import extraction_pb2
+from abci_app.state.due import DueKind
 from abci_app.state.records import SIGNING_POLICIES
 from dta.base.secret import SecretBytes
 from dta.client.custody import asking, orders, receiving, signing
@@ -21,7 +22,7 @@ from dta.client.receipt.errors import ReceiptRefused
 from dta.client.receipt.verify import verify_receipt
 from dta.custodians.mpc_bls import MpcBls
 from dta.light.trust import TrustFile
-from tests.support.authority import CUSTODY, SIGNING
+from tests.support.authority import CUSTODY, SIGNING, Dealt
 from tests.support.custody import k_of, single
 from tests.support.receipt_verifier import verdicts
 
@@ -36,7 +37,9 @@ CUSTODIAN = MpcBls()
 
 @cache
 def receipts() -> tuple[TrustFile, dict[str, bytes]]:
-    """Of an ``mpc-bls`` order with a request that was answered and one that waits, and of a signing order."""
+    """Of an ``mpc-bls`` order with a request that was answered and one that waits, of a signing order, and of one
+    that an epoch flip began again when it had two answers.
+    """
     world = make_world(Path(tempfile.mkdtemp(prefix="dta-key-receipts-")))
     safe, seal = world.chain.deal(CUSTODY), world.chain.deal(SIGNING)
     policy = extraction_pb2.SigningPolicy(authority=seal.id, policy=single(world.alice.identity))
@@ -44,6 +47,7 @@ def receipts() -> tuple[TrustFile, dict[str, bytes]]:
     for _ in range(2):
         world.chain.make_block()
     made = {"order": entrusted(world, safe.id), "signing": signed(world, seal.id)}
+    made["flipped"] = flipped(world, safe)
     for _ in range(3):
         world.chain.make_block()
     trust = world.chain.trust_file(world.chain.replica.gid)
@@ -63,6 +67,26 @@ def entrusted(world: World, key: bytes) -> bytes:
     return order
 
 
+def flipped(world: World, key: Dealt) -> bytes:
+    """Answered by two, resharded to three of three, answered by those: five answers, of four."""
+    alice, bob = world.session(world.alice), world.session(world.bob)
+    rule = pb.BeneficiaryRule(identity=world.bob.identity)
+    new = NewOrder(b"", SecretBytes(b"s"), single(world.bob.identity), rule, authority=key.id)
+    order = orders.place(alice, CUSTODIAN, new).record.id
+    for agent in world.chain.agents[:2]:
+        agent.silent.add(DueKind.FULFIL_SECRET)
+    opened = asking.prepare(bob, order)
+    asking.submit(bob, opened)
+    for _ in range(3):
+        world.chain.make_block()
+    world.chain.reshare(key, world.founders[:3], 3)
+    for agent in world.chain.agents:
+        agent.silent.clear()
+        agent.sent.clear()
+    receiving.receive(bob, CUSTODIAN, opened.request)
+    return order
+
+
 def signed(world: World, key: bytes) -> bytes:
     alice = world.session(world.alice)
     found = signing.place(alice, key, "release", b"1.0")
@@ -77,7 +101,17 @@ def ours(trust: TrustFile, content: bytes) -> str:
     return "ok"
 
 
-@pytest.mark.parametrize("name", ["order", "signing"])
+def test_a_receipt_has_the_answers_of_epochs_that_count_no_more() -> None:
+    trust, made = receipts()
+    held = verify_receipt(made["flipped"], trust, NOW_S).order
+    assert held is not None
+    (record,) = held.extractions.values()
+    assert (record.epoch, record.answers, record.earlier_answers) == (2, 3, 2)
+    assert sorted(epoch for _, epoch, _ in held.partials) == [1, 1, 2, 2, 2]
+    assert (held.order.answers, held.order.answerers) == (5, 4)
+
+
+@pytest.mark.parametrize("name", ["order", "signing", "flipped"])
 def test_both_verifiers_accept_it_and_neither_without_a_leaf(name: str) -> None:
     trust, made = receipts()
     content = made[name]

@@ -195,10 +195,13 @@ def _wrong_counts(leaves: Leaves) -> list[str]:
 
     open_orders = Counter(o.principal for o in leaves.orders.values() if o.status in _OPEN_ORDER)
     open_vaults = Counter(v.principal for v in leaves.vaults.values() if v.status != pb.VAULT_STATUS_CLOSED)
-    for id_ in {**leaves.counters, **open_orders, **open_vaults}:
+    orders, vaults = (Counter(one.principal for one in all_.values()) for all_ in (leaves.orders, leaves.vaults))
+    for id_ in {**leaves.counters, **orders, **vaults}:
         counter = leaves.counters.get(id_, pb.CounterRecord())
         want("open_orders", id_, counter.open_orders, open_orders[id_])
         want("open_vaults", id_, counter.open_vaults, open_vaults[id_])
+        want("orders", id_, counter.orders, orders[id_])
+        want("vaults", id_, counter.vaults, vaults[id_])
     published = Counter(key[:_ID] for key, record in leaves.vault_keys.items() if record.published_height)
     erased = Counter(key[:_ID] for key, record in leaves.vault_keys.items() if record.erased_height)
     for id_, vault in leaves.vaults.items():

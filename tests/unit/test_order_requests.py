@@ -150,15 +150,15 @@ def ask_until_refused(custody: Custody, order: bytes, first: int) -> tuple[int, 
 
 def test_a_key_makes_half_of_the_requests_and_the_next_one_half_of_what_is_left(custody: Custody) -> None:
     order = custody.place()
-    assert allowance.requests_left(custody.order(order), 0) == 50
-    assert ask_until_refused(custody, order, 0) == (25, Code.KEY_REQUESTS_SPENT)
+    assert allowance.requests_left(custody.order(order), 0) == 44
+    assert ask_until_refused(custody, order, 0) == (22, Code.KEY_REQUESTS_SPENT)
     bob = custody.beneficiary
     rotation = tx_pb2.RotateIdentity(envelope=bob.next_document(custody.chain.gid))
     assert custody.chain.run(bob, rotation, key=bob.key(1)).code == Code.OK
     bob.generation = 1
-    assert allowance.requests_left(custody.order(order), 0) == 25
-    assert ask_until_refused(custody, order, 25) == (12, Code.KEY_REQUESTS_SPENT)
-    assert allowance.requests_left(custody.order(order), 0) == 13, "a stolen key never uses them up"
+    assert allowance.requests_left(custody.order(order), 0) == 22
+    assert ask_until_refused(custody, order, 22) == (11, Code.KEY_REQUESTS_SPENT)
+    assert allowance.requests_left(custody.order(order), 0) == 11, "a stolen key never uses them up"
 
 
 @pytest.mark.parametrize("under_key", [False, True])

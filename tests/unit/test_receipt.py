@@ -67,10 +67,11 @@ def test_an_order_s_receipt_tells_its_whole_life_in_order() -> None:
     assert verified.order is not None
     assert len(verified.order.requests) == 2
     assert len(verified.order.answers) == 4
-    # The approval that a veto replaced stands in no record any more; the receipt has it all the same.
+    # The approval that a veto replaced stands in the veto's record.
     named = {(one.tx_hash, one.height) for one in verified.order.named()}
-    replaced = [tx for tx in verified.txs if (tx.tx_hash, tx.header.height) not in named]
-    assert [tx.read.kind for tx in replaced if tx.read is not None] == ["approve_request"]
+    assert named == {(tx.tx_hash, tx.header.height) for tx in verified.txs}
+    replaced = [one.approved_tx for one in verified.order.decisions.values() if one is not None and one.veto]
+    assert [tx.read.kind for tx in verified.txs if tx.read and tx.tx_hash in replaced] == ["approve_request"]
 
 
 def test_the_transactions_of_a_block_stand_in_the_block_s_order() -> None:
@@ -169,8 +170,8 @@ def test_the_receipt_of_an_identity_at_a_height_has_the_entries_that_tell_its_st
 def test_an_order_is_found_without_the_node_s_index() -> None:
     made = story()
     node = LiveNode(made.world.chain, lies={"tx_search": lambda params, answer: {"txs": [], "total_count": "0"}})
-    scanned = collect_order_receipt(rpc_of(made.world, node), made.trust, made.order, scan=True)
-    assert [tx.tx_hash for tx in scanned.verified.txs] == [tx.tx_hash for tx in made.receipts["order"].verified.txs]
+    found = collect_order_receipt(rpc_of(made.world, node), made.trust, made.order)
+    assert [tx.tx_hash for tx in found.verified.txs] == [tx.tx_hash for tx in made.receipts["order"].verified.txs]
     assert "tx_search" not in node.calls
 
 

@@ -117,7 +117,7 @@ def one_request_too_many(custody: Custody) -> bytes:
 def a_request_that_the_order_s_receipt_might_not_hold(custody: Custody) -> bytes:
     order = custody.place()
     record = custody.order(order)
-    record.requests = record.expired_requests = (512 - 2 - 4 - 10) // 2 + 1  # so many fit beside one more of 10 acts
+    record.requests = record.expired_requests = (448 - 2 - 4 - 10) // 2 + 1  # so many fit beside one more of 10 acts
     leaf = (ORDERS.key(order), record.SerializeToString(deterministic=True))
     custody.chain.view.apply(Changes(leaves=(leaf,)))
     return custody.chain.tx(custody.beneficiary, custody.request_message(order))

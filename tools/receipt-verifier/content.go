@@ -44,9 +44,17 @@ type order struct {
 	decisions map[string]bool // request and party
 	answers   map[string]uint64
 	extracted map[string]record // under an authority key: request to its extraction
-	partials  map[string]uint64
+	partials  map[string]uint64 // of any epoch
+	counting  map[string]uint64 // of the epoch that counts
+	given     []given
 	signed    map[string]bool // requests that a signing record is shown of
 	needed    map[named]bool
+}
+
+// given is an answer that was taken: who gave it, at which height.
+type given struct {
+	fiduciary string
+	height    uint64
 }
 
 // named is what a record says that made it: a transaction, its height, and which part of it (0, but in a bundle).
@@ -59,8 +67,8 @@ type named struct {
 func orderOf(states map[string][]byte) (*order, error) {
 	held := &order{
 		requests: map[string]record{}, decisions: map[string]bool{}, answers: map[string]uint64{},
-		extracted: map[string]record{}, partials: map[string]uint64{}, signed: map[string]bool{},
-		needed: map[named]bool{},
+		extracted: map[string]record{}, partials: map[string]uint64{}, counting: map[string]uint64{},
+		signed: map[string]bool{}, needed: map[named]bool{},
 	}
 	var keys []string
 	for key := range states {
@@ -191,11 +199,13 @@ func (held *order) takeRequest(rest []byte, read record) error {
 func (held *order) takeDecision(rest []byte, read record) error {
 	held.decisions[string(rest)] = true
 	held.need(read, "tx_hash", "height")
+	held.need(read, "approved_tx", "approved_height")
 	return nil
 }
 
 func (held *order) takeAnswer(rest []byte, read record) error {
 	held.answers[string(rest[:idBytes])]++
+	held.given = append(held.given, given{string(rest[idBytes:]), read.number("height")})
 	held.need(read, "tx_hash", "height")
 	held.need(read, "reported_tx", "reported_height")
 	return nil
@@ -213,22 +223,27 @@ func (held *order) takeSigning(rest []byte, _ record) error {
 	return nil
 }
 
-// takePartial: one of item 0 and of the epoch that counts; those of an epoch before count for nothing any more.
+// takePartial: one of item 0, of the epoch that counts or of one before: each answer was given.
 func (held *order) takePartial(rest, value []byte) error {
 	const length = idBytes + 4 + 4 + idBytes
 	if len(rest) != length {
 		return refuse("content", "a partial's key")
 	}
-	extraction, shown := held.extracted[string(rest[:idBytes])]
-	if !shown || binary.BigEndian.Uint32(rest[idBytes:]) != 0 ||
-		uint64(binary.BigEndian.Uint32(rest[idBytes+4:])) != extraction.number("epoch") {
-		return refuse("content", "a partial of nothing, or of an epoch that does not count")
+	request := string(rest[:idBytes])
+	extraction, shown := held.extracted[request]
+	epoch := uint64(binary.BigEndian.Uint32(rest[idBytes+4:]))
+	if !shown || binary.BigEndian.Uint32(rest[idBytes:]) != 0 || epoch > extraction.number("epoch") {
+		return refuse("content", "a partial of nothing, or of an epoch that was not yet")
 	}
 	read, err := readLeaf("PartialRecord", value)
 	if err != nil {
 		return err
 	}
-	held.partials[string(rest[:idBytes])]++
+	held.partials[request]++
+	if epoch == extraction.number("epoch") {
+		held.counting[request]++
+	}
+	held.given = append(held.given, given{string(rest[idBytes+8:]), read.number("height")})
 	held.need(read, "tx_hash", "height")
 	return nil
 }
@@ -260,14 +275,17 @@ func (held *order) complete() error {
 	if held.fulfilled != held.record.number("fulfilled") || held.rejected != held.record.number("rejected") {
 		return refuse("content", "fulfilments are missing")
 	}
-	open := uint64(0)
+	numbered := map[uint64]bool{}
 	for _, request := range held.requests {
-		if request.number("settled_height") == 0 {
-			open++
+		numbered[request.number("number")] = true
+	}
+	for number := uint64(1); number <= uint64(len(held.requests)); number++ {
+		if !numbered[number] {
+			return refuse("content", "the request numbered %d is missing", number)
 		}
 	}
-	if open != held.record.number("open_requests") {
-		return refuse("content", "open requests are missing")
+	if uint64(len(held.requests)) != held.record.number("requests") {
+		return refuse("content", "it shows %d of %d requests", len(held.requests), held.record.number("requests"))
 	}
 	deciders := held.deciders()
 	for id := range held.requests {
@@ -280,9 +298,25 @@ func (held *order) complete() error {
 	if len(held.decisions) != len(held.requests)*len(deciders) {
 		return refuse("content", "decisions of nobody")
 	}
+	complete := held.completeAnswers
 	if held.underKey() {
-		return held.completeExtractions()
+		complete = held.completeExtractions
 	}
+	if err := complete(); err != nil {
+		return err
+	}
+	answerers := map[string]bool{}
+	for _, one := range held.given {
+		answerers[one.fiduciary] = true
+	}
+	if uint64(len(held.given)) != held.record.number("answers") ||
+		uint64(len(answerers)) != held.record.number("answerers") {
+		return refuse("content", "answers are missing")
+	}
+	return nil
+}
+
+func (held *order) completeAnswers() error {
 	for id, request := range held.requests {
 		if held.answers[id] != request.number("answers") {
 			return refuse("content", "answers are missing")
@@ -296,8 +330,8 @@ func (held *order) complete() error {
 	return nil
 }
 
-// completeExtractions: of an order under an authority key, each granted request's extraction with its partials of the
-// epoch that counts; of a signing order (it has no identity) what each request signs.
+// completeExtractions: of an order under an authority key, each granted request's extraction with its partials, of the
+// epoch that counts and of those before; of a signing order (it has no identity) what each request signs.
 func (held *order) completeExtractions() error {
 	if len(held.answers) > 0 {
 		return refuse("content", "sealed answers under an authority key")
@@ -315,7 +349,8 @@ func (held *order) completeExtractions() error {
 			continue
 		}
 		granted++
-		if held.partials[id] != extraction.number("answers") {
+		answers := extraction.number("answers")
+		if held.counting[id] != answers || held.partials[id] != answers+extraction.number("earlier_answers") {
 			return refuse("content", "partials are missing")
 		}
 	}
@@ -338,11 +373,11 @@ func (held *order) match(txs []verifiedTx) error {
 			if one.code == 0 {
 				made := named{string(tx.hash), tx.height, uint64(item)}
 				done[made] = true
-				about = about || held.needed[made] || held.concerns(one.message)
+				about = about || held.needed[made]
 			}
 		}
 		if !about {
-			return refuse("content", "nothing happened to the order by a transaction")
+			return refuse("content", "no record names the transaction %x", tx.hash)
 		}
 	}
 	for one := range held.needed {
@@ -351,16 +386,4 @@ func (held *order) match(txs []verifiedTx) error {
 		}
 	}
 	return nil
-}
-
-// concerns: the message names the order, or a request of it. Which types of transaction do is read from their declaration.
-func (held *order) concerns(message record) bool {
-	switch {
-	case message.has("order"):
-		return bytes.Equal(message.bytes("order"), held.id)
-	case message.has("request"):
-		_, shown := held.requests[string(message.bytes("request"))]
-		return shown
-	}
-	return false
 }

@@ -1,10 +1,13 @@
 // Command receipt-verifier checks receipts as docs/spec/receipt.md says, over CometBFT's own light client and types and
 // the reference ICS23 module. It shares no code with dta.
 //
-//	receipt-verifier --trust trust.json [--now UNIX_SECONDS] RECEIPT...
+//	receipt-verifier --trust trust.json [--now UNIX_SECONDS] [--never-released [--up-to HEIGHT]] RECEIPT...
 //	receipt-verifier [--trust trust.json] --batch   receipts on standard input, one a line, in base64
 //
 // With --batch a line "trust BASE64" says what is trusted from there on: "ok: trusted", or the old stays.
+//
+// With --never-released each must prove that nobody answered a request of its order by the end of its own height, or of
+// HEIGHT.
 //
 // It prints one line for each, "ok: ...", with the status of each record as the last header's block finds it, or "refused: step: why", and exits with 5 when one was refused.
 package main
@@ -27,6 +30,8 @@ const exitRefused = 5
 type program struct {
 	trust   *trustFile
 	now     time.Time
+	never   bool
+	upTo    int64 // with never; below 0: each receipt's own height
 	out     *bufio.Writer
 	allHold bool
 }
@@ -35,8 +40,10 @@ func main() {
 	trustPath := flag.String("trust", "", "what to take on faith")
 	nowS := flag.Int64("now", time.Now().Unix(), "the time, in Unix seconds")
 	batch := flag.Bool("batch", false, "read receipts from standard input, one a line, in base64")
+	never := flag.Bool("never-released", false, "require that nobody answered any request of the order")
+	upTo := flag.Int64("up-to", -1, "with --never-released: by the end of this height, not the receipt's")
 	flag.Parse()
-	run := &program{now: time.Unix(*nowS, 0), out: bufio.NewWriter(os.Stdout), allHold: true}
+	run := &program{now: time.Unix(*nowS, 0), never: *never, upTo: *upTo, out: bufio.NewWriter(os.Stdout), allHold: true}
 	if *trustPath != "" || !*batch {
 		run.trust = trustOf(*trustPath)
 	}
@@ -81,6 +88,13 @@ func (run *program) report(name string, content []byte) {
 		return
 	}
 	held, err := verify(content, run.trust, run.now)
+	if err == nil && run.never {
+		upTo := run.upTo
+		if upTo < 0 {
+			upTo = held.height()
+		}
+		err = held.neverReleased(upTo)
+	}
 	if err != nil {
 		run.refused(name, err)
 		return
@@ -88,8 +102,15 @@ func (run *program) report(name string, content []byte) {
 	for _, warning := range held.warnings {
 		fmt.Fprintln(os.Stderr, oneLine(name+"warning: "+warning))
 	}
-	said := fmt.Sprintf("%sok: %s, state of height %d", name, held.receipt.Kind, held.height())
+	said := fmt.Sprintf("%sok: %s, state of height %d%s", name, held.receipt.Kind, held.height(), run.claimed())
 	fmt.Fprintln(run.out, oneLine(strings.Join(append([]string{said}, held.statuses()...), "; ")))
+}
+
+func (run *program) claimed() string {
+	if !run.never {
+		return ""
+	}
+	return ", never released (an answer that was sent but refused or dropped may have been seen)"
 }
 
 func (run *program) refused(name string, err error) {

@@ -1,8 +1,8 @@
 """Making receipts from what a node serves: the path of headers, the proofs, and nothing that is not needed.
 
 The node is not believed: whatever it says is put together and verified as a stranger would before it is handed out.
-Transactions are found by the heights and hashes that proved records name; the node's search is asked only for which
-requests an order had, which no single record says.
+Transactions are found by the heights and hashes that proved records name, an order's requests by their numbers: no
+search is asked.
 """
 
 from __future__ import annotations
@@ -13,30 +13,32 @@ from typing import TypeAlias
 
 from abci_app.block import Time
 from abci_app.codes import Code
-from abci_app.crypto.statements import order_id, request_id
-from abci_app.pb.dta.v1 import custody_pb2, identity_pb2, tx_pb2
-from abci_app.pb.dta.v1.extraction_pb2 import PlaceSigningOrder
+from abci_app.limits import MAX_AUTHORITY_MEMBERS
+from abci_app.pb.dta.v1 import custody_pb2, identity_pb2
 from abci_app.state.records import (
     ANSWERS,
     CHAIN,
     DECISIONS,
+    EPOCHS,
     EXTRACTIONS,
     FULFILMENTS,
     IDENTITIES,
     IDENTITY_HISTORY,
+    MEMBERS,
     ORDERS,
     PARTIALS,
+    REQUEST_NUMBERS,
     REQUESTS,
     SIGNINGS,
 )
-from dta.base.errors import BadAnswer, NotFound, NotVerified, TimedOut, UsageError
+from dta.base.errors import BadAnswer, NotFound, NotVerified, TimedOut
 from dta.client.ledger import leaves, requests
 from dta.client.ledger.flow import Flow, call, elapsed_s, sleep, wall_time_s
 from dta.client.ledger.reads import PROOF_TYPE, STORE_PATH
 from dta.client.ledger.rpc import Rpc
 from dta.client.receipt.format import IncludedTx, Receipt, ReceiptBlock, StateLeaf, Turn, Vote
 from dta.client.receipt.order import OrderLeaves
-from dta.client.receipt.transactions import ReadTx, concerns, outcomes, read_tx, tx_hash
+from dta.client.receipt.transactions import tx_hash
 from dta.client.receipt.verify import Verified, verify_receipt
 from dta.light.hashes import ResultLeaf, prove_result, prove_tx, validators_hash
 from dta.light.merkle import MerkleProof
@@ -46,12 +48,8 @@ from dta.light.verify import TWO_THIRDS, trusted_power
 
 DEFAULT_WAIT_S = 30.0
 _POLL_S = 0.25
-_SEARCH_PAGE = 50
-_MAX_FOUND = 2_000
 _MAX_STEPS = 2_000
 _NOBODY = CommitSig(FLAG_ABSENT, b"", Time(0), b"")
-INDEX_LAG_BLOCKS = 10
-"""CometBFT indexes a block some time after it: so many of the newest ones are looked through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,12 +186,19 @@ class _State:
 
     height: int
     leaves: dict[bytes, StateLeaf] = field(default_factory=dict)
+    seen: dict[bytes, bytes | None] = field(default_factory=dict)
 
     def get(self, key: bytes) -> Flow[bytes | None]:
         """The value as the node says; the proof is verified with all else."""
         if key not in self.leaves:
             self.leaves[key] = yield from _leaf(key, self.height)
         return self.leaves[key].value
+
+    def look(self, key: bytes) -> Flow[bytes | None]:
+        """The value as the node says, for what goes into the receipt no further than where it leads."""
+        if key not in self.seen:
+            self.seen[key] = (yield from _leaf(key, self.height)).value
+        return self.seen[key]
 
     def drop_absent(self, prefix: bytes) -> None:
         """Forget proofs of absence that say nothing which a record does not count."""
@@ -299,140 +304,72 @@ def _history(state: _State, record: identity_pb2.IdentityRecord, at_height: int)
             state.leaves.pop(IDENTITY_HISTORY.key(record.id, sequence), None)
 
 
-def order_receipt(
-    trust: TrustFile, order: bytes, scan: bool = False, wait_s: float = DEFAULT_WAIT_S
-) -> Flow[Collected]:
-    """The receipt of everything that happened to an order, up to the newest height that can be proved.
-
-    ``scan``: look through every block since the order was placed, and not only where the node's index points to.
-    """
+def order_receipt(trust: TrustFile, order: bytes, wait_s: float = DEFAULT_WAIT_S) -> Flow[Collected]:
+    """The receipt of everything that happened to an order, up to the newest height that can be proved."""
     state = _State((yield from _newest_provable(1, wait_s)))
     leaf = leaves.of(ORDERS, order)
     record = leaf.found(leaf.read((yield from state.get(leaf.key))))
     for fiduciary in record.fiduciaries:
         yield from state.get(FULFILMENTS.key(order, fiduciary))
-    found = yield from _candidates(record, state.height, scan)
-    asked = yield from _requests(trust.gid, state, order, found)
-    for request in asked:
-        yield from _about_request(state, record, request, found)
-    state.drop_absent(FULFILMENTS.prefix)
-    for prefix in (ANSWERS.prefix, EXTRACTIONS.prefix, PARTIALS.prefix):
+    for number in range(1, record.requests + 1):
+        named = yield from state.look(REQUEST_NUMBERS.key(order, number))
+        if named is None:
+            raise BadAnswer(f"the node has no request number {number} of the {record.requests} of the order")
+        yield from _about_request(state, record, named)
+    for prefix in (FULFILMENTS.prefix, ANSWERS.prefix, EXTRACTIONS.prefix, PARTIALS.prefix):
         state.drop_absent(prefix)
     held = OrderLeaves.of({key: one.value for key, one in state.leaves.items()})
     wanted: dict[int, set[bytes]] = {}
     for named in held.named():
         wanted.setdefault(named.height, set()).add(named.tx_hash)
-    requests_of = frozenset(asked)
-    for one in found:
-        if any(concerns(kind, message, order, requests_of) for kind, message in one.read.parts()):
-            wanted.setdefault(one.height, set())
-    matches = {at: _done(hashes, order, requests_of) for at, hashes in wanted.items()}
-    return (yield from _assemble("order", trust, state, matches))
+    return (yield from _assemble("order", trust, state, {at: _done(hashes) for at, hashes in wanted.items()}))
 
 
-def _done(named: set[bytes], order: bytes, requests_of: frozenset[bytes]) -> Wanted:
-    """The transactions by which something happened to the order: those that its records name, and others about it."""
-
-    def matches(tx: bytes, result: ResultLeaf) -> bool:
-        read = read_tx(tx)
-        if result.code != Code.OK or read is None:
-            return False
-        each = outcomes(read, result.code, result.data) or ()
-        return tx_hash(tx) in named or any(
-            one.code == Code.OK and concerns(one.kind, one.message, order, requests_of) for one in each
-        )
-
-    return matches
+def _done(hashes: set[bytes]) -> Wanted:
+    """Those of these transactions that the ledger did not refuse: only they happened to the order."""
+    return lambda tx, result: result.code == Code.OK and tx_hash(tx) in hashes
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    height: int
-    tx_hash: bytes
-    read: ReadTx
-
-
-def _candidates(record: custody_pb2.OrderRecord, up_to_height: int, scan: bool) -> Flow[list[_Candidate]]:
-    """Transactions that may concern the order: by the node's index, and by the blocks that it may not have yet."""
-    found: dict[tuple[int, bytes], _Candidate] = {}
-
-    def add(height: int, tx: bytes) -> None:
-        read = read_tx(tx)
-        if read is not None and height <= up_to_height:
-            found[height, tx] = _Candidate(height, tx_hash(tx), read)
-
-    first = record.placed_height
-    if not scan:
-        for one in (yield from _search(f"order.id='{record.id.hex()}'")):
-            add(one.height, one.tx)
-        first = max(first, up_to_height - INDEX_LAG_BLOCKS)
-    for height in range(first, up_to_height + 1):
-        for tx in (yield from call(requests.block(height))).txs:
-            add(height, tx)
-    return list(found.values())
-
-
-def _search(query: str) -> Flow[list[requests.IncludedTx]]:
-    found: list[requests.IncludedTx] = []
-    for page in range(1, _MAX_FOUND // _SEARCH_PAGE + 1):
-        answer = yield from call(requests.tx_search(query, page, _SEARCH_PAGE))
-        found += answer.txs
-        if not answer.txs or len(found) >= answer.total:
-            return found
-    raise UsageError(f"the node's index has more than {_MAX_FOUND} transactions about this order", hint="use --scan")
-
-
-def _requests(gid: bytes, state: _State, order: bytes, found: list[_Candidate]) -> Flow[list[bytes]]:
-    """The order's requests: the ids that its RequestSecret transactions make, where the state has them."""
-    asked: dict[bytes, None] = {}
-    for one in found:
-        message = one.read.message
-        signs = isinstance(message, PlaceSigningOrder) and order_id(gid, one.read.signer, message.nonce) == order
-        asks = isinstance(message, tx_pb2.RequestSecret) and message.order == order
-        if not (signs or asks):
-            continue
-        assert isinstance(message, PlaceSigningOrder | tx_pb2.RequestSecret)
-        id_ = request_id(gid, order, one.read.signer, message.nonce)
-        leaf = leaves.of(REQUESTS, id_)
-        if (yield from state.get(leaf.key)) is None:
-            del state.leaves[leaf.key]  # it was refused
-        else:
-            asked[id_] = None
-    return list(asked)
-
-
-def _about_request(
-    state: _State, order: custody_pb2.OrderRecord, request: bytes, found: list[_Candidate]
-) -> Flow[None]:
-    """Who decided and who answered. Whoever answered is named by the order, or by the transaction that did it."""
+def _about_request(state: _State, order: custody_pb2.OrderRecord, request: bytes) -> Flow[None]:
+    """The request, who decided on it, and who answered."""
+    yield from state.get(REQUESTS.key(request))
     for party in OrderLeaves(order).deciders():
         yield from state.get(DECISIONS.key(request, party))
-    answering = dict.fromkeys(order.fiduciaries)
-    answering.update(dict.fromkeys(_who_sent(found, "fulfil_secret")))
-    if order.authority:
-        yield from _about_extraction(state, order, request, found)
-        return
-    for fiduciary in answering:
+    for fiduciary in order.fiduciaries:
         yield from state.get(ANSWERS.key(request, fiduciary))
+    if order.authority:
+        yield from _about_extraction(state, order, request)
 
 
-def _who_sent(found: list[_Candidate], *kinds: str) -> list[bytes]:
-    """The signers of these messages, alone or in a bundle."""
-    return [one.read.signer for one in found if any(kind in kinds for kind, _ in one.read.parts())]
-
-
-def _about_extraction(
-    state: _State, order: custody_pb2.OrderRecord, request: bytes, found: list[_Candidate]
-) -> Flow[None]:
-    """What the members of the key's epoch answered, and what a signing order signs."""
+def _about_extraction(state: _State, order: custody_pb2.OrderRecord, request: bytes) -> Flow[None]:
+    """What the members of the key's epoch answered, and those of epochs before; what a signing order signs."""
     if not order.identity:
         yield from state.get(SIGNINGS.key(request))
     leaf = leaves.of(EXTRACTIONS, request)
     record = leaf.read((yield from state.get(leaf.key)))
     if record is None:
         return
-    for fiduciary in dict.fromkeys(_who_sent(found, "fulfil_secret", "submit_unblinded")):
-        yield from state.get(PARTIALS.key(request, 0, record.epoch, fiduciary))
+    epoch, wanting = record.epoch, record.answers + record.earlier_answers
+    while wanting > 0 and epoch > 0:
+        for fiduciary in (yield from _members(state, order.authority, epoch)):
+            answered = yield from state.get(PARTIALS.key(request, 0, epoch, fiduciary))
+            wanting -= answered is not None
+        epoch -= 1
+
+
+def _members(state: _State, authority: bytes, epoch: int) -> Flow[list[bytes]]:
+    """Who held a share in that epoch, as the node says: which answers there are is proved by their count."""
+    leaf = leaves.of(EPOCHS, authority, epoch)
+    seats = leaf.found(leaf.read((yield from state.look(leaf.key)))).members
+    found: list[bytes] = []
+    for index in range(1, MAX_AUTHORITY_MEMBERS + 1):
+        if len(found) == seats:
+            break
+        member = leaves.of(MEMBERS, authority, epoch, index)
+        record = member.read((yield from state.look(member.key)))
+        if record is not None:
+            found.append(record.fiduciary)
+    return found
 
 
 # --- blocking; under asyncio, `await rpc.run(...)` of the flows above -------------------------------------------
@@ -456,6 +393,6 @@ def collect_identity_receipt(rpc: Rpc, trust: TrustFile, identity: bytes, at_hei
     return rpc.run(identity_receipt(trust, identity, at_height))
 
 
-def collect_order_receipt(rpc: Rpc, trust: TrustFile, order: bytes, scan: bool = False) -> Collected:
-    """The receipt of an order, with everything that happened to it; see :func:`order_receipt`."""
-    return rpc.run(order_receipt(trust, order, scan))
+def collect_order_receipt(rpc: Rpc, trust: TrustFile, order: bytes) -> Collected:
+    """The receipt of an order, with everything that happened to it."""
+    return rpc.run(order_receipt(trust, order))

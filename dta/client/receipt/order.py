@@ -45,7 +45,10 @@ class Named(NamedTuple):
 
 @dataclass
 class OrderLeaves:
-    """An order's records of one height, by id. A decision that maps to None is proved not to have been made."""
+    """An order's records of one height, by id. A decision that maps to None is proved not to have been made.
+
+    ``partials``: by request, epoch and fiduciary.
+    """
 
     order: pb.OrderRecord
     fulfilments: dict[bytes, pb.FulfilmentRecord] = field(default_factory=dict)
@@ -53,7 +56,7 @@ class OrderLeaves:
     decisions: dict[tuple[bytes, bytes], pb.DecisionRecord | None] = field(default_factory=dict)
     answers: dict[tuple[bytes, bytes], pb.AnswerRecord] = field(default_factory=dict)
     extractions: dict[bytes, extraction_pb2.ExtractionRecord] = field(default_factory=dict)
-    partials: dict[tuple[bytes, bytes], extraction_pb2.PartialRecord] = field(default_factory=dict)
+    partials: dict[tuple[bytes, int, bytes], extraction_pb2.PartialRecord] = field(default_factory=dict)
     signings: dict[bytes, extraction_pb2.SigningRecord] = field(default_factory=dict)
 
     @staticmethod
@@ -94,7 +97,7 @@ class OrderLeaves:
             raise _refuse(f"the leaf {key.hex()} does not belong to the order")
 
     def _take_under_key(self, key: bytes, states: Mapping[bytes, bytes | None]) -> None:
-        """What the members of an authority's epoch answered. Partials of an epoch before count for nothing any more."""
+        """What members of the authority answered, in the epoch that counts or in one before: each answer was given."""
         if EXTRACTIONS.holds(key):
             self.extractions[_parts(EXTRACTIONS, key)[0]] = _read(EXTRACTIONS, key, states)
         elif SIGNINGS.holds(key):
@@ -102,9 +105,9 @@ class OrderLeaves:
         else:
             request, item, epoch, fiduciary = _parts(PARTIALS, key)
             extraction = self.extractions.get(request)
-            if extraction is None or (item, epoch) != (0, extraction.epoch):
+            if extraction is None or item or epoch > extraction.epoch:
                 raise _refuse(f"the leaf {key.hex()} does not belong to the order")
-            self.partials[request, fiduciary] = _read(PARTIALS, key, states)
+            self.partials[request, epoch, fiduciary] = _read(PARTIALS, key, states)
 
     def deciders(self) -> list[bytes]:
         """Whose decision on a request there may be: the policy's parties and who may veto."""
@@ -112,20 +115,26 @@ class OrderLeaves:
         return list(dict.fromkeys(named))
 
     def _check_complete(self) -> None:
-        """The records count what belongs to them: nothing is missing, but for requests that ended before."""
+        """The records count what belongs to them: nothing is missing."""
         order = self.order
         rejected = sum(one.rejection != pb.REJECTION_UNSPECIFIED for one in self.fulfilments.values())
         if (len(self.fulfilments) - rejected, rejected) != (order.fulfilled, order.rejected):
             raise _refuse(f"it shows {len(self.fulfilments)} of {order.fulfilled + order.rejected} fulfilments")
-        unsettled = sum(not request.settled_height for request in self.requests.values())
-        if unsettled != order.open_requests:
-            raise _refuse(f"it shows {unsettled} of {order.open_requests} open requests")
+        numbers = sorted(request.number for request in self.requests.values())
+        if numbers != list(range(1, order.requests + 1)):
+            raise _refuse(f"of the order's {order.requests} requests it shows those numbered {numbers}")
         wanted = {(request, party) for request in self.requests for party in self.deciders()}
         if set(self.decisions) != wanted:
             raise _refuse("it does not show for each request and each party whether it decided, and nobody else's")
         if order.authority:
             self._check_extractions()
-            return
+        else:
+            self._check_answers()
+        given = self.given()
+        if (len(given), len({who for who, _ in given})) != (order.answers, order.answerers):
+            raise _refuse(f"it shows {len(given)} of {order.answers} answers, or not of {order.answerers} fiduciaries")
+
+    def _check_answers(self) -> None:
         for request in self.requests.values():
             answered = sum(pair[0] == request.id for pair in self.answers)
             if answered != request.answers:
@@ -141,9 +150,15 @@ class OrderLeaves:
         if set(self.signings) != (set() if self.order.identity else set(self.requests)):
             raise _refuse("it does not show what is signed, or shows it of an order that signs nothing")
         for id_, extraction in self.extractions.items():
-            answered = sum(pair[0] == id_ for pair in self.partials)
-            if answered != extraction.answers:
-                raise _refuse(f"it shows {answered} of {extraction.answers} answers to request {id_.hex()}")
+            epochs = [epoch for request, epoch, _ in self.partials if request == id_]
+            counted = (epochs.count(extraction.epoch), len(epochs))
+            if counted != (extraction.answers, extraction.answers + extraction.earlier_answers):
+                raise _refuse(f"it shows {len(epochs)} answers to request {id_.hex()}, which are not all")
+
+    def given(self) -> list[tuple[bytes, int]]:
+        """Who answered a request of the order, and at which height, for each answer that was ever taken."""
+        sealed = [(fiduciary, answer.height) for (_, fiduciary), answer in self.answers.items()]
+        return sealed + [(fiduciary, partial.height) for (_, _, fiduciary), partial in self.partials.items()]
 
     def named(self) -> frozenset[Named]:
         """What the records say that they were made by. What deadlines did has no transaction."""
@@ -154,7 +169,10 @@ class OrderLeaves:
             found.append(Named(request.requested_tx, request.requested_height))
             found.append(Named(request.granted_tx, request.granted_height))
             found.append(_ended(request))
-        found += [Named(one.tx_hash, one.height) for one in self.decisions.values() if one is not None]
+        for decision in self.decisions.values():
+            if decision is not None:
+                found.append(Named(decision.tx_hash, decision.height))
+                found.append(Named(decision.approved_tx, decision.approved_height))
         for answer in self.answers.values():
             found.append(Named(answer.tx_hash, answer.height, answer.tx_item))
             found.append(Named(answer.reported_tx, answer.reported_height))

@@ -195,18 +195,21 @@ def _order_lines(held: OrderLeaves, names: Mapping[bytes, str]) -> list[str]:
     ]
     if order.ended_height and not order.ended_tx:
         lines.append(f"            ended at height {order.ended_height} by its deadline")
-    for request in held.requests.values():
+    lines.append(f"            requests {counts_line(order)}")
+    for request in sorted(held.requests.values(), key=lambda request: request.number):
         decided = [
-            f"{party.hex()} {'vetoed' if one.veto else 'approved'}"
+            f"{party.hex()} {'vetoed' if one.veto else 'approved'}{_replaced(one)}"
             for (of, party), one in held.decisions.items()
             if of == request.id and one is not None
         ]
-        lines.append(f"request   {request.id.hex()}")
+        lines.append(f"request   {request.id.hex()}, number {request.number}")
         lines.append(f"            status {names[REQUESTS.key(request.id)]}, by {request.beneficiary.hex()}")
         extraction = held.extractions.get(request.id)
         if extraction is not None:
             answered = f"{extraction.answers} of {extraction.threshold} members answered, in epoch {extraction.epoch}"
             lines.append(f"            {answered}; the ledger verified each")
+            if extraction.earlier_answers:
+                lines.append(f"            {extraction.earlier_answers} more answers in epochs before")
         else:
             lines.append(f"            {request.answers} answers, {request.bad_answers} proved bad")
         signed = held.signings.get(request.id)
@@ -214,6 +217,16 @@ def _order_lines(held: OrderLeaves, names: Mapping[bytes, str]) -> list[str]:
             lines.append(f"            signature {signed.signature.hex() or 'not yet'}")
         lines += [f"            {line}" for line in decided]
     return lines
+
+
+def counts_line(order: custody_pb2.OrderRecord) -> str:
+    """How many requests an order's record counts, and how many answers to them."""
+    answers = f"{order.answers} answers of {order.answerers} fiduciaries" if order.answers else "no answer"
+    return f"{order.requests} made, {answers}"
+
+
+def _replaced(decision: custody_pb2.DecisionRecord) -> str:
+    return f", having approved at height {decision.approved_height}" if decision.approved_height else ""
 
 
 def _state_lines(verified: Verified) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final
 
 from google.protobuf.message import Message
 
@@ -12,20 +11,6 @@ from abci_app import canonical
 from abci_app.limits import ID_BYTES, MAX_TX_BYTES
 from abci_app.pb.dta.v1 import tx_pb2
 from dta.base.errors import JsonValue
-
-
-def types_that_name(what: str) -> dict[int, int]:
-    """The types of transaction with a field of this name: their number in TxBody, and the field's number in them."""
-    found = {}
-    for kind in tx_pb2.TxBody.DESCRIPTOR.oneofs_by_name["message"].fields:
-        field = kind.message_type.fields_by_name.get(what) if kind.message_type is not None else None
-        if field is not None:
-            found[kind.number] = field.number
-    return found
-
-
-ABOUT_ORDER: Final = types_that_name("order")
-ABOUT_REQUEST: Final = types_that_name("request")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +78,6 @@ def outcomes(read: ReadTx, code: int, data: bytes) -> tuple[Outcome, ...] | None
     return tuple(
         Outcome(kind, message, one.code, one.data) for (kind, message), one in zip(parts, listed, strict=True)
     )
-
-
-def concerns(kind: str, message: Message, order: bytes, requests: frozenset[bytes]) -> bool:
-    """Whether a message, in TxBody's field ``kind``, names this order, or one of these requests of it."""
-    number = tx_pb2.TxBody.DESCRIPTOR.fields_by_name[kind].number
-    if number in ABOUT_ORDER:
-        return bool(getattr(message, "order") == order)  # noqa: B009 - which message it is stands in ``kind``
-    return number in ABOUT_REQUEST and getattr(message, "request") in requests  # noqa: B009
 
 
 def message_json(message: Message) -> dict[str, JsonValue]:

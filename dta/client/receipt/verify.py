@@ -18,7 +18,7 @@ from dta.base.errors import NotVerified
 from dta.client.receipt.errors import ReceiptRefused
 from dta.client.receipt.format import IncludedTx, Receipt, ReceiptBlock, time_text
 from dta.client.receipt.order import Named, OrderLeaves, read_record
-from dta.client.receipt.transactions import Outcome, ReadTx, concerns, outcomes, read_tx
+from dta.client.receipt.transactions import Outcome, ReadTx, outcomes, read_tx
 from dta.light.hashes import ResultLeaf, header_hash, tx_hash, validators_hash, verify_result, verify_tx
 from dta.light.merkle import MerkleProof, leaf_hash
 from dta.light.trust import TrustedState, TrustFile
@@ -279,7 +279,7 @@ def _match(order: OrderLeaves, txs: tuple[VerifiedTx, ...]) -> None:
 
     Done is a part of a transaction whose own code is 0: a bundle's code is 0 whatever became of its results.
     """
-    named, requests = order.named(), frozenset(order.requests)
+    named = order.named()
     done: set[Named] = set()
     for tx in txs:
         if tx.included.code != Code.OK:
@@ -289,9 +289,9 @@ def _match(order: OrderLeaves, txs: tuple[VerifiedTx, ...]) -> None:
             if one.code == Code.OK:
                 part = Named(tx.tx_hash, tx.header.height, item)
                 done.add(part)
-                about = about or part in named or concerns(one.kind, one.message, order.order.id, requests)
+                about = about or part in named
         if not about:
-            raise ReceiptRefused("content", f"nothing happened to the order by the transaction {tx.tx_hash.hex()}")
+            raise ReceiptRefused("content", f"no record names the transaction {tx.tx_hash.hex()}")
     for lacking in sorted(named - done):
         part_of = f"part {lacking.item} of the transaction {lacking.tx_hash.hex()} of height {lacking.height}"
         raise ReceiptRefused("content", f"{part_of} is missing, or failed", "blocks")

@@ -299,14 +299,18 @@ class RequestRecord(_message.Message):
     def __init__(self, id: _Optional[bytes] = ..., order: _Optional[bytes] = ..., beneficiary: _Optional[bytes] = ..., keys_cid: _Optional[str] = ..., key_digests: _Optional[_Iterable[bytes]] = ..., content_digest: _Optional[bytes] = ..., status: _Optional[_Union[RequestStatus, str]] = ..., requested_height: _Optional[int] = ..., requested_time_s: _Optional[int] = ..., requested_tx: _Optional[bytes] = ..., deadline_time_s: _Optional[int] = ..., granted_height: _Optional[int] = ..., granted_tx: _Optional[bytes] = ..., release_time_s: _Optional[int] = ..., release_height: _Optional[int] = ..., answers: _Optional[int] = ..., bad_answers: _Optional[int] = ..., ended_height: _Optional[int] = ..., ended_tx: _Optional[bytes] = ..., settled_height: _Optional[int] = ..., transport_key: _Optional[bytes] = ..., number: _Optional[int] = ..., requester_key: _Optional[bytes] = ..., ended_tx_item: _Optional[int] = ...) -> None: ...
 
 class DecisionRecord(_message.Message):
-    __slots__ = ("veto", "height", "tx_hash")
+    __slots__ = ("veto", "height", "tx_hash", "approved_height", "approved_tx")
     VETO_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     TX_HASH_FIELD_NUMBER: _ClassVar[int]
+    APPROVED_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    APPROVED_TX_FIELD_NUMBER: _ClassVar[int]
     veto: bool
     height: int
     tx_hash: bytes
-    def __init__(self, veto: _Optional[bool] = ..., height: _Optional[int] = ..., tx_hash: _Optional[bytes] = ...) -> None: ...
+    approved_height: int
+    approved_tx: bytes
+    def __init__(self, veto: _Optional[bool] = ..., height: _Optional[int] = ..., tx_hash: _Optional[bytes] = ..., approved_height: _Optional[int] = ..., approved_tx: _Optional[bytes] = ...) -> None: ...
 
 class AnswerRecord(_message.Message):
     __slots__ = ("sealed", "height", "tx_hash", "reported_height", "reported_tx", "tx_item")
@@ -325,16 +329,20 @@ class AnswerRecord(_message.Message):
     def __init__(self, sealed: _Optional[bytes] = ..., height: _Optional[int] = ..., tx_hash: _Optional[bytes] = ..., reported_height: _Optional[int] = ..., reported_tx: _Optional[bytes] = ..., tx_item: _Optional[int] = ...) -> None: ...
 
 class CounterRecord(_message.Message):
-    __slots__ = ("open_orders", "open_vaults", "identity", "concerns")
+    __slots__ = ("open_orders", "open_vaults", "identity", "concerns", "orders", "vaults")
     OPEN_ORDERS_FIELD_NUMBER: _ClassVar[int]
     OPEN_VAULTS_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_FIELD_NUMBER: _ClassVar[int]
     CONCERNS_FIELD_NUMBER: _ClassVar[int]
+    ORDERS_FIELD_NUMBER: _ClassVar[int]
+    VAULTS_FIELD_NUMBER: _ClassVar[int]
     open_orders: int
     open_vaults: int
     identity: bytes
     concerns: int
-    def __init__(self, open_orders: _Optional[int] = ..., open_vaults: _Optional[int] = ..., identity: _Optional[bytes] = ..., concerns: _Optional[int] = ...) -> None: ...
+    orders: int
+    vaults: int
+    def __init__(self, open_orders: _Optional[int] = ..., open_vaults: _Optional[int] = ..., identity: _Optional[bytes] = ..., concerns: _Optional[int] = ..., orders: _Optional[int] = ..., vaults: _Optional[int] = ...) -> None: ...
 
 class RequestKeys(_message.Message):
     __slots__ = ("request", "keys")
