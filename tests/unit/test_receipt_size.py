@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abci_app.block import Time
-from abci_app.limits import MAX_FIDUCIARIES, MAX_ORDER_ACTS, MAX_VALUE_BYTES
+from abci_app.limits import MAX_BUNDLE_BYTES, MAX_FIDUCIARIES, MAX_ORDER_ACTS, MAX_VALUE_BYTES
 from dta.client.receipt.format import (
     MAX_BLOCKS,
     MAX_RECEIPT_BYTES,
@@ -17,7 +17,7 @@ from dta.client.receipt.format import (
 )
 from dta.light.types import BlockId, Header, PartSetHeader, Validator, ValidatorSet, Version
 
-MOST_RESULTS_BYTES = 16_384 + 256  # of a transaction that carries several results (docs/spec/transactions.md)
+MOST_RESULTS_BYTES = MAX_BUNDLE_BYTES + 256  # of a transaction that carries several results
 MOST_OUTCOMES_BYTES = 10_240
 DEPTH = 16  # of a block's tree: 8 MiB of the smallest transactions there are
 TREE_DEPTH = 32  # of the state's: four thousand million leaves
