@@ -320,8 +320,8 @@ def order_receipt(trust: TrustFile, order: bytes, wait_s: float = DEFAULT_WAIT_S
         state.drop_absent(prefix)
     held = OrderLeaves.of({key: one.value for key, one in state.leaves.items()})
     wanted: dict[int, set[bytes]] = {}
-    for named in held.named():
-        wanted.setdefault(named.height, set()).add(named.tx_hash)
+    for part in held.named():
+        wanted.setdefault(part.height, set()).add(part.tx_hash)
     return (yield from _assemble("order", trust, state, {at: _done(hashes) for at, hashes in wanted.items()}))
 
 
