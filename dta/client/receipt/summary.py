@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 
 from abci_app.codes import info
 from abci_app.limits import ID_BYTES
+from abci_app.pb.dta.v1 import custody_pb2
 from abci_app.state.collection import Records
 from abci_app.state.records import CHAIN, ORDERS, REQUESTS
 from dta.base.errors import JsonValue
