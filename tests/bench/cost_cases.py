@@ -193,6 +193,10 @@ def under_keys() -> Iterator[Case]:
         partial = authority.message_of(chain.view, chain.gid, safe, member, request)
         yield _result(f"{name}, mpc-bls", chain, member, partial)
         yield Case(name, chain, alice, _signing(seal.id, "bench signing"))
+        by_default = authority.install_new(chain, authority.SIGNING, seed="by default")
+        asking_all = _signing(by_default.id, "bench signing")
+        asking_all.names = 1 + size
+        yield Case(f"{name}, its {size} members asked", chain, alice, asking_all)
 
 
 def _custody_of(size: int) -> Custody:
