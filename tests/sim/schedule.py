@@ -19,7 +19,7 @@ from abci_app.events import SIGNED
 from abci_app.messages.registry import EVENTS, SPECS
 from abci_app.pb.dta.v1 import tx_pb2
 from abci_app.state import records
-from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME
+from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, RESTARTS, UNSIGNED
 from tests.sim import ceremonies, governance
 from tests.sim.moves import Moves
 from tests.sim.prelude import VARIANTS, Prelude, prelude
@@ -169,6 +169,8 @@ class Schedule:
             for deadline, _, _ in index.entries(node.view, limit=1):
                 if deadline <= now:
                     return True
+        if RESTARTS.has_any(node.view) or UNSIGNED.has_any(node.view):
+            return True
         return governance.may_act(node.view) or ceremonies.may_act(node.view, block.height)
 
     def _compare(self, node: Replica, block: Block, made: Decided, quiet: bool) -> None:
