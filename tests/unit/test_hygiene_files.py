@@ -52,6 +52,17 @@ def lines_matching(root: Path, rule: re.Pattern[str], files: list[Path]) -> Iter
                 yield f"{path}:{number} {line.strip()[:80]}"
 
 
+def links_out(root: Path) -> Iterator[str]:
+    """What is committed as a link and leads out of the tree: a place of one machine, which no text names."""
+    listed = subprocess.run(["git", "ls-files", "--stage", "-z"], cwd=root, capture_output=True, text=True, check=True)
+    for entry in filter(None, listed.stdout.split("\0")):
+        mode, name = entry.split()[0], entry.partition("\t")[2]
+        if mode == "120000":
+            target = (root / name).readlink()
+            if target.is_absolute() or not (root / name).resolve().is_relative_to(root.resolve()):
+                yield f"{name} -> {target}"
+
+
 def scripts(root: Path) -> list[Path]:
     """Everything in shell."""
     return [path for path in tracked(root) if path.suffix == ".sh" or path.as_posix() == ".ci/run"]
@@ -69,6 +80,10 @@ def unstopped_starts(root: Path) -> Iterator[str]:
 
 def test_nothing_committed_names_a_place_on_somebodys_machine() -> None:
     assert list(lines_matching(ROOT, MACHINE_PATHS, tracked(ROOT))) == []
+
+
+def test_nothing_committed_is_a_link_out_of_the_tree() -> None:
+    assert list(links_out(ROOT)) == []
 
 
 def test_nothing_committed_names_the_host_of_a_package_registry() -> None:
@@ -104,6 +119,15 @@ def test_a_place_on_a_machine_is_seen(tmp_path: Path) -> None:
     bad = "run /" + "ro" + "ot/x\ncd /" + "wo" + "rk/main\nls '/" + "ho" + "me/me/y'\n"
     tree = repository(tmp_path, {"a.md": bad, "b.py": "x = '/usr/lib'\ny = 'a/workers'\nz = '/store'\n"})
     assert len(list(lines_matching(tree, MACHINE_PATHS, tracked(tree)))) == 3
+
+
+def test_a_link_out_of_the_tree_is_seen(tmp_path: Path) -> None:
+    tree = repository(tmp_path / "tree", {"a/b.md": "text\n"})
+    (tree / "inside").symlink_to("a/b.md")
+    (tree / "environment").symlink_to(tmp_path)
+    (tree / "above").symlink_to("../elsewhere")
+    subprocess.run(["git", "add", "-A"], cwd=tree, check=True)
+    assert list(links_out(tree)) == ["above -> ../elsewhere", f"environment -> {tmp_path}"]
 
 
 def test_the_host_of_a_registry_is_seen(tmp_path: Path) -> None:
