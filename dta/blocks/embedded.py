@@ -145,6 +145,13 @@ class EmbeddedStore:
                     deleted.append(cid)
         return deleted
 
+    def discard(self, cid: str) -> None:
+        path = self._path(cid)
+        with self._mutex:
+            if cid in self._loose:
+                path.unlink(missing_ok=True)
+                self._forget(cid)
+
     def size_bytes(self) -> int:
         return sum(entry.size_bytes for entry in list(self._entries.values()))
 

@@ -138,6 +138,14 @@ class KuboStore:
                     deleted.append(cid)
         return deleted
 
+    def discard(self, cid: str) -> None:
+        digest_of(cid)
+        with self._mutex:
+            entry = self._entries.get(cid)
+            if entry is not None and not entry.pinned:
+                self._remove(cid)
+                del self._entries[cid]
+
     def size_bytes(self) -> int:
         return sum(entry.size_bytes for entry in list(self._entries.values()))
 

@@ -51,6 +51,9 @@ class BlockStore(Protocol):
     def delete_unpinned(self, older_than_s: float, now_s: float) -> list[str]:
         """Delete what has been unpinned for at least ``older_than_s`` at ``now_s``; return the CIDs, ascending."""
 
+    def discard(self, cid: str) -> None:
+        """Delete the block now, grace period or not, unless it is pinned or not held."""
+
     def size_bytes(self) -> int:
         """The size of all blocks held."""
 

@@ -10,6 +10,7 @@ import asyncio
 import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from typing import Final, Protocol
 
@@ -19,10 +20,21 @@ STOP_S: Final = 3.0
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Connection:
+    """``key``: whom it counts for; empty for a trusted proxy's."""
+
+    key: str
+    transport: asyncio.Transport
+    deadline: asyncio.TimerHandle
+
+
 class GuardedServer(web.Server):
     """aiohttp's low-level server with at most ``max_connections``, ``max_per_address`` of them from one address.
 
-    Each is aborted ``lifetime_s`` after it was made. Addresses in ``trusted_proxies`` have no limit of their own.
+    Each is aborted ``lifetime_s`` after it was made. Where all are taken, a new one takes the place of the oldest of
+    the address that has most, if that is more than the newcomer's would be: so a few addresses, each within its bound,
+    shut nobody out. Addresses in ``trusted_proxies`` have no limit of their own, and lose none.
     """
 
     def __init__(
@@ -40,7 +52,7 @@ class GuardedServer(web.Server):
         self._max_connections = max_connections
         self._max_per_address = max_per_address
         self._trusted_proxies = trusted_proxies
-        self._open: dict[web.RequestHandler, tuple[str, asyncio.TimerHandle]] = {}
+        self._open: dict[web.RequestHandler, _Connection] = {}
         self._per_address: Counter[str] = Counter()
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
@@ -49,22 +61,38 @@ class GuardedServer(web.Server):
         peer = transport.get_extra_info("peername")
         address = str(peer[0]) if peer else ""
         key = "" if address in self._trusted_proxies else address_key(address)
-        if len(self._open) >= self._max_connections or (key and self._per_address[key] >= self._max_per_address):
+        has_own = not key or self._per_address[key] < self._max_per_address
+        if not has_own or (len(self._open) >= self._max_connections and not self._make_room(key)):
             transport.abort()
             return
         deadline = asyncio.get_running_loop().call_later(self._lifetime_s, transport.abort)
-        self._open[handler] = (key, deadline)
+        self._open[handler] = _Connection(key, transport, deadline)
         self._per_address[key] += 1
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
         """Forget the connection."""
-        key, deadline = self._open.pop(handler, ("", None))
-        if deadline is not None:
-            deadline.cancel()
-            self._per_address[key] -= 1
-            if not self._per_address[key]:
-                del self._per_address[key]
+        self._forget(handler)
         super().connection_lost(handler, exc)
+
+    def _make_room(self, key: str) -> bool:
+        """Abort a connection of whoever has most, unless ``key`` would then have as many."""
+        counts = [(count, address) for address, count in self._per_address.items() if address]
+        most, heaviest = max(counts, default=(0, ""))
+        if most <= self._per_address[key] + 1:
+            return False
+        handler = next(handler for handler, connection in self._open.items() if connection.key == heaviest)
+        self._open[handler].transport.abort()
+        self._forget(handler)
+        return True
+
+    def _forget(self, handler: web.RequestHandler) -> None:
+        connection = self._open.pop(handler, None)
+        if connection is None:
+            return
+        connection.deadline.cancel()
+        self._per_address[connection.key] -= 1
+        if not self._per_address[connection.key]:
+            del self._per_address[connection.key]
 
 
 class Bounds(Protocol):

@@ -70,8 +70,10 @@ class _Charge:
 class Outstanding:
     """Bytes uploaded by each owner that are neither pinned nor lapsed, kept below two limits.
 
-    Kept in memory: a restart forgets who uploaded what, while :class:`Room` still bounds the sum. A charge lapses
-    ``grace_s`` after the upload, when the store lets go of the block too.
+    Where all of them together leave no room, those of whoever has most give way (:meth:`displaced`): owners who each
+    keep to their own limit shut nobody out who has less. Kept in memory: a restart forgets who uploaded what, while
+    :class:`Room` still bounds the sum. A charge lapses ``grace_s`` after the upload, when the store lets go of the
+    block too.
     """
 
     def __init__(
@@ -96,11 +98,10 @@ class Outstanding:
         An error inside takes the charge back. Raises OverQuota, NoRoom.
         """
         now_s = self._monotonic_s()
-        mine = self._settle(owner, now_s)
+        before = self._settle(owner, now_s).get(cid)
         size_bytes = max(size_bytes, MIN_CHARGE_BYTES)
-        before = mine.get(cid)
         if before is None:
-            if sum(charge.size_bytes for charge in mine.values()) + size_bytes > self._per_owner_bytes:
+            if self._of(owner) + size_bytes > self._per_owner_bytes:
                 raise OverQuota(self._per_owner_bytes)
             if self._sum() + size_bytes > self._total_bytes:
                 for other in list(self._charges):
@@ -116,6 +117,34 @@ class Outstanding:
                 charges.pop(cid, None)
             raise
 
+    def over(self, size_bytes: int) -> int:
+        """By how much so many bytes more would exceed what all may have together; not above zero where they fit."""
+        return self._sum() + max(size_bytes, MIN_CHARGE_BYTES) - self._total_bytes
+
+    def displaced(self, owner: Hashable, size_bytes: int, over_bytes: int) -> list[str]:
+        """What gives way to ``size_bytes`` of ``owner``'s: ``over_bytes`` of blocks, as far as there are such.
+
+        Each is the oldest of whoever has most by then, if that is more than ``owner`` would have, and of nobody else.
+        They are charged to nobody any more: the caller deletes them.
+        """
+        now_s = self._monotonic_s()
+        for one in list(self._charges):
+            self._settle(one, now_s)
+        wanted = self._of(owner) + max(size_bytes, MIN_CHARGE_BYTES)
+        found: list[str] = []
+        while over_bytes > 0 and self._charges:
+            heaviest = max(self._charges, key=self._of)
+            mine = self._charges[heaviest]
+            alone = [cid for cid in mine if sum(cid in charges for charges in self._charges.values()) == 1]
+            if self._of(heaviest) <= wanted or not alone:
+                break
+            over_bytes -= mine.pop(alone[0]).size_bytes
+            found.append(alone[0])
+        return found
+
+    def _of(self, owner: Hashable) -> int:
+        return sum(charge.size_bytes for charge in self._charges.get(owner, {}).values())
+
     def _settle(self, owner: Hashable, now_s: float) -> dict[str, _Charge]:
         """The owner's charges without those that lapsed or whose block the ledger names by now."""
         charges = self._charges.get(owner, {})
@@ -126,7 +155,7 @@ class Outstanding:
         return charges
 
     def _sum(self) -> int:
-        return sum(charge.size_bytes for charges in self._charges.values() for charge in charges.values())
+        return sum(map(self._of, self._charges))
 
 
 class Room:
@@ -137,10 +166,14 @@ class Room:
         self._unpinned_bytes = unpinned_bytes
         self._in_flight_bytes = 0
 
+    def over(self, size_bytes: int) -> int:
+        """By how much so many bytes more would exceed the limit; not above zero where they fit."""
+        return self._unpinned_bytes() + self._in_flight_bytes + size_bytes - self._limit_bytes
+
     @contextmanager
     def reserving(self, size_bytes: int) -> Iterator[None]:
         """Hold ``size_bytes`` while a block is written. Raises NoRoom."""
-        if self._unpinned_bytes() + self._in_flight_bytes + size_bytes > self._limit_bytes:
+        if self.over(size_bytes) > 0:
             raise NoRoom(self._limit_bytes)
         self._in_flight_bytes += size_bytes
         try:

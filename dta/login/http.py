@@ -122,7 +122,7 @@ class HttpServer:
         self._server = server
         self._config = config = config or HttpConfig()
         self._rate = RateLimit(config.requests_per_minute, config.requests_per_minute, monotonic_s)
-        self._posts: Mapping[str, Callable[[bytes], _Answer]] = {
+        self._posts: Mapping[str, Callable[[bytes, str], _Answer]] = {
             "/rps/pass1": self._pass1,
             "/rps/pass2": self._pass2,
             "/rps/confirm": self._confirm,
@@ -158,15 +158,16 @@ class HttpServer:
         return response
 
     async def _route(self, request: web.BaseRequest) -> _Answer:
+        address = client_address(request, self._config.trusted_proxies)
         try:
-            self._rate.take(client_address(request, self._config.trusted_proxies))
+            self._rate.take(address)
         except OverRate as error:
             raise LoginRefused(Refusal.TOO_MANY_REQUESTS, retry_after_s=int(error.retry_after_s) + 1) from None
         path = request.path
         post = self._posts.get(path)
         if post is not None:
             _allow(request, "POST")
-            return await asyncio.to_thread(post, await self._read_body(request))
+            return await asyncio.to_thread(post, await self._read_body(request), address)
         if path == "/rps/status":
             _allow(request, "GET")
             return self._status()
@@ -189,10 +190,10 @@ class HttpServer:
             raise LoginRefused(Refusal.TOO_SLOW) from None
         return bytes(body)
 
-    def _pass1(self, content: bytes) -> _Answer:
+    def _pass1(self, content: bytes, address: str) -> _Answer:
         body = Body(content, _HELLO | {"u"}, frozenset({"day", "r"}))
         r = _point(body, "r") if "r" in body else None
-        challenge = self._server.pass1(self._hello(body), _point(body, "u"), r)
+        challenge = self._server.pass1(self._hello(body), _point(body, "u"), r, address)
         answer: _Answer = {
             "session": challenge.session.hex(),
             "y": self._server.facts.suite.write_scalar(challenge.y).hex(),
@@ -201,24 +202,24 @@ class HttpServer:
             answer["w"] = self._written(challenge.w)
         return answer
 
-    def _pass2(self, content: bytes) -> _Answer:
+    def _pass2(self, content: bytes, _address: str) -> _Answer:
         # V alone: with a U or an identity of pass 2's own anybody would log in as anybody.
         body = Body(content, frozenset({"session", "v"}))
         outcome = self._server.pass2(_id(body, "session"), _point(body, "v"))
         return {outcome.kind: outcome.value.hex()}
 
-    def _confirm(self, content: bytes) -> _Answer:
+    def _confirm(self, content: bytes, _address: str) -> _Answer:
         body = Body(content, frozenset({"session", "confirmation"}))
         self._server.confirm(_id(body, "session"), _id(body, "confirmation"))
         return {"confirmed": True}
 
-    def _one_pass(self, content: bytes) -> _Answer:
+    def _one_pass(self, content: bytes, _address: str) -> _Answer:
         body = Body(content, _HELLO | {"time", "u", "v"}, frozenset({"day"}))
         time_s = body.number("time", MAX_TIME_S)
         ticket = self._server.one_pass(self._hello(body), time_s, _point(body, "u"), _point(body, "v"))
         return {"ticket": ticket.hex()}
 
-    def _redeem(self, content: bytes) -> _Answer:
+    def _redeem(self, content: bytes, _address: str) -> _Answer:
         who = self._server.redeem(_id(Body(content, frozenset({"ticket"})), "ticket"))
         return {
             "realm": self._server.facts.realm.hex(),

@@ -133,8 +133,11 @@ class AuthenticationServer:
         """The day of the time permits that count now: days since the Unix epoch, by UTC."""
         return self.now_s // SECONDS_PER_DAY
 
-    def pass1(self, hello: Hello, u: bytes, r: bytes | None) -> Challenge:
-        """Begins a two-pass login, or with R the full protocol. Points are in the suite's encoding."""
+    def pass1(self, hello: Hello, u: bytes, r: bytes | None, address: str = "") -> Challenge:
+        """Begins a two-pass login, or with R the full protocol. Points are in the suite's encoding.
+
+        Anybody may begin one, so where there is no room whoever began most (``address``) loses its oldest.
+        """
         parties = self._parties(hello)
         u_point = self._point(u)
         r_point = None if r is None else self._point(r)
@@ -143,7 +146,7 @@ class AuthenticationServer:
         w_point = None if r is None else base * w.reveal()
         login = _Login(parties, base, u_point, fresh_y(), r_point, w, w_point)
         session = secrets.token_bytes(ID_BYTES)
-        _keep(self._sessions, session, login)
+        _keep(self._sessions, session, login, address)
         return Challenge(session, login.y, w_point)
 
     def pass2(self, session: bytes, v: bytes) -> Pass2:
@@ -261,9 +264,9 @@ class AuthenticationServer:
             raise LoginRefused(Refusal.BAD_POINT) from None
 
 
-def _keep(store: Expiring[T], key: bytes, value: T) -> None:
+def _keep(store: Expiring[T], key: bytes, value: T, owner: str = "") -> None:
     try:
-        store.put(key, value)
+        store.put(key, value, owner)
     except Full:
         raise LoginRefused(Refusal.BUSY) from None
 

@@ -196,6 +196,20 @@ def check_putting_a_pinned_block_again_leaves_it_pinned(harness: Harness) -> Non
     assert harness.reopen().is_pinned(cid)
 
 
+def check_what_is_discarded_is_gone_at_once_unless_it_is_pinned(harness: Harness) -> None:
+    store = harness.store
+    kept, gone = store.put(b"kept"), store.put(b"gone")
+    store.pin(kept)
+    for cid in (kept, gone, gone, cid_of(b"never held")):
+        store.discard(cid)
+    assert store.get(kept) == b"kept"
+    with pytest.raises(BlockMissing):
+        store.get(gone)
+    assert list(harness.reopen().cids()) == [kept]
+    with pytest.raises(BadCid):
+        store.discard("no CID")
+
+
 def check_sizes_count_what_is_held(harness: Harness) -> None:
     store = harness.store
     cid = store.put(bytes(100))

@@ -41,8 +41,9 @@ class Signer:
 
 ALICE = Signer(b"a" * 32)
 BOB = Signer(b"b" * 16 + b"B" * 16)
+CAROL = Signer(b"c" * 16 + b"C" * 16)
 SUSPENDED = Signer(b"s" * 16 + b"S" * 16)
-KEYS = {signer.identity: [bytes(31) + b"\x09", bytes(signer.key.verify_key)] for signer in (ALICE, BOB)}
+KEYS = {signer.identity: [bytes(31) + b"\x09", bytes(signer.key.verify_key)] for signer in (ALICE, BOB, CAROL)}
 
 
 async def identity_keys(identity: bytes) -> list[bytes] | None:

@@ -178,3 +178,35 @@ def test_connections_over_the_limit_are_dropped_and_the_others_served(tmp_path: 
         assert await gateway.get_when_let_in(CID) == 404
 
     play(tmp_path, scenario, GatewayConfig(max_connections_per_address=2))
+
+
+async def hold(gateway: Running, address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection from ``address`` that sends nothing."""
+    return await asyncio.open_connection(*gateway.address, local_addr=(address, 0))
+
+
+def test_a_few_addresses_that_take_all_connections_shut_nobody_out(tmp_path: Path) -> None:
+    async def scenario(gateway: Running) -> None:
+        held = [await hold(gateway, f"127.0.0.{2 + number // 3}") for number in range(6)]
+        for _ in range(3):
+            assert (await gateway.get(CID)).status_code == 404
+        await asyncio.sleep(0.05)
+        ended = [reader.at_eof() or reader.exception() is not None for reader, _ in held]
+        assert any(ended), "somebody made room"
+        assert not all(ended), "and nobody was cut who need not be"
+        for _, writer in held:
+            writer.close()
+
+    play(tmp_path, scenario, GatewayConfig(max_connections=6, max_connections_per_address=3))
+
+
+def test_who_has_as_many_connections_as_anybody_takes_nobody_s(tmp_path: Path) -> None:
+    async def scenario(gateway: Running) -> None:
+        held = [await hold(gateway, f"127.0.0.{2 + number}") for number in range(3)]
+        fourth, writer = await hold(gateway, "127.0.0.5")
+        assert await fourth.read() == b""
+        assert not any(reader.at_eof() for reader, _ in held)
+        for _, one in [*held, (fourth, writer)]:
+            one.close()
+
+    play(tmp_path, scenario, GatewayConfig(max_connections=3, max_connections_per_address=3))

@@ -11,6 +11,7 @@ from gateway_harness import (
     ALICE,
     BLOCK,
     BOB,
+    CAROL,
     CID,
     DOCUMENT,
     GID,
@@ -256,6 +257,53 @@ def test_all_that_is_unpinned_has_one_cap(tmp_path: Path) -> None:
         assert (await gateway.put(b"b" * 15_000, BOB)).status_code == 201
 
     play(tmp_path, scenario, GatewayConfig(unpinned_bytes=50_000))
+
+
+def test_identities_that_fill_all_that_may_be_unpinned_shut_nobody_out(tmp_path: Path) -> None:
+    """Thirty-two identities, with 16 MiB each of 512, held an upload of anybody else's off for a day."""
+    floods = [bytes([number]) * 8_000 for number in range(4)]
+
+    async def scenario(gateway: Running) -> None:
+        for number, block in enumerate(floods):
+            assert (await gateway.put(block, (ALICE, BOB)[number % 2])).status_code == 201
+        assert (await gateway.put(b"c" * 8_000, CAROL)).status_code == 201
+        held = [gateway.store.has(cid_of(block)) for block in floods]
+        assert held.count(False) == 1, "one block gave way"
+        assert False in held[:2], "an oldest one, of whoever had most"
+        # Whoever has as much as anybody takes nobody's place.
+        assert_refused(await gateway.put(b"d" * 8_000, ALICE if not held[0] else BOB), 507)
+
+    play(tmp_path, scenario, GatewayConfig(unpinned_bytes=32_000, identity_bytes=16_000))
+
+
+def test_a_block_that_two_uploaded_gives_way_to_nobody(tmp_path: Path) -> None:
+    async def scenario(gateway: Running) -> None:
+        for number in range(2):
+            block = bytes([number]) * 8_000
+            assert (await gateway.put(block, ALICE)).status_code == 201
+            assert (await gateway.put(block, BOB)).status_code == 200
+        assert_refused(await gateway.put(b"c" * 8_000, CAROL), 507)
+
+    play(tmp_path, scenario, GatewayConfig(unpinned_bytes=32_000, identity_bytes=16_000))
+
+
+def test_addresses_that_fill_the_room_for_documents_shut_no_newcomer_out(tmp_path: Path) -> None:
+    config = GatewayConfig(
+        document_bytes=4 * MIN_CHARGE_BYTES, document_bytes_per_address=2 * MIN_CHARGE_BYTES,
+        documents_per_minute=100, trusted_proxies=frozenset({"127.0.0.1"}),
+    )  # fmt: skip
+
+    async def scenario(gateway: Running) -> None:
+        async def upload(address: str, number: int) -> int:
+            block, headers = b"document: %d" % number, {"X-Forwarded-For": address}
+            return (await gateway.client.put(f"/ipfs/{cid_of(block)}", content=block, headers=headers)).status_code
+
+        for number in range(4):
+            assert await upload(f"192.0.2.{number % 2}", number) == 201
+        assert await upload("192.0.2.9", 9) == 201
+        assert sum(gateway.store.has(cid_of(b"document: %d" % number)) for number in range(4)) == 3
+
+    play(tmp_path, scenario, config)
 
 
 def test_a_full_disk_is_507_and_charges_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from abci_app.crypto.curve import G1, BadPoint
 from dta.base.errors import Unreachable, UsageError
 from dta.client.mfa.credentials import Credential
 from dta.crypto.scalar import SecretScalar
-from dta.login.server import AuthenticationServer, Hello, Limits
+from dta.login.server import AuthenticationServer, Challenge, Hello, Limits
 from dta.login.store import CLOCK_MARGIN_S, Lockout, ServerState
 from dta.mpin.logins import Mode
 from dta.mpin.pin import secret_of
@@ -292,6 +292,24 @@ def test_no_more_logins_are_begun_than_there_is_room_for_and_none_is_lost_to_oth
     world.clock.move(60)
     assert two_pass(world, alice)
     assert world.server.in_progress()["logins"] <= 3
+
+
+def test_addresses_that_begin_all_the_logins_there_may_be_shut_nobody_out(tmp_path: Path) -> None:
+    world = World(tmp_path, limits=Limits(max_sessions=6))
+    alice = world.credential()
+    write = alice.suite.write_g1
+
+    def begin(address: str) -> Challenge:
+        return world.server.pass1(hello(alice), write(attempt(alice).u), None, address)
+
+    flood = [begin(f"flood-{number % 2}") for number in range(6)]
+    login = attempt(alice)
+    mine = world.server.pass1(hello(alice), write(login.u), None, "alice")
+    assert refused(lambda: begin("flood-1")) is Refusal.BUSY, "who has most already takes nobody's place"
+    assert world.server.pass2(mine.session, write(login.answer(mine.y))).kind == "ticket"
+    gone = refused(lambda: world.server.pass2(flood[0].session, write(login.u)))
+    assert gone is Refusal.UNKNOWN_SESSION, "the oldest of whoever began most"
+    assert world.server.in_progress()["logins"] == 5
 
 
 @both_suites

@@ -33,7 +33,7 @@ def test_the_table_of_refusals_is_the_code_s() -> None:
         agreement._CONFIRM_SERVER.decode(), credentials.CLIENT_FORMAT, credentials.SERVER_FORMAT, realm_file.FORMAT,
         SEALED_PURPOSE, f"at most {MAX_BODY_BYTES:,} bytes",
         f"{MIN_PIN_DIGITS} to {MAX_PIN_DIGITS} decimal digits",
-        f"early | {store.MAX_USED_LOGINS:,} |", f"another | {Limits().max_sessions:,} |",
+        f"early | {store.MAX_USED_LOGINS:,} |", f"who asks | {Limits().max_sessions:,} |",
         f"confirmation | {Limits().session_s:.0f} s |", f"{Limits().ticket_s:.0f} s; {Limits().max_tickets:,}",
         f"server's clock | {Limits().ahead_s} s |", f"{HttpConfig().connection_s:.0f} s, {HttpConfig().body_s:.0f} s",
         f"{HttpConfig().max_connections}, {HttpConfig().max_connections_per_address} |",

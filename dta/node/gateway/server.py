@@ -256,6 +256,8 @@ class Gateway:
 
     async def _store_block(self, cid: str, block: bytes, quota: Outstanding, owner: bytes | str) -> web.Response:
         known = self._store.has(cid)
+        if not known:
+            await self._make_room(quota, owner, len(block))
         try:
             with ExitStack() as held:
                 if not known:
@@ -276,6 +278,15 @@ class Gateway:
                 HTTPStatus.INSUFFICIENT_STORAGE, "this fiduciary has no room for the block", "its operator must act"
             ) from None
         return web.json_response({"cid": cid}, status=HTTPStatus.OK if known else HTTPStatus.CREATED)
+
+    async def _make_room(self, quota: Outstanding, owner: bytes | str, size_bytes: int) -> None:
+        """Let go of blocks that the ledger does not name, of whoever has most, as far as this one needs their room."""
+        while (over_bytes := max(quota.over(size_bytes), self._room.over(size_bytes))) > 0:
+            displaced = quota.displaced(owner, size_bytes, over_bytes)
+            if not displaced:
+                return
+            for cid in displaced:
+                await asyncio.to_thread(self._store.discard, cid)
 
 
 async def _read_body(request: web.BaseRequest, limit_bytes: int) -> bytes:
