@@ -91,6 +91,7 @@ class Code(IntEnum):
     NO_VETO_WINDOW = 127
     ORDER_REQUESTS_SPENT = 128
     KEY_REQUESTS_SPENT = 129
+    REQUESTER_REVOKED = 130
     # 150..169: validators
     NOT_FIDUCIARY = 150
     VALIDATOR_KEY_USED = 151
@@ -225,7 +226,9 @@ _ROWS: Final[dict[Code, tuple[str, bool, str]]] = {
     Code.UNKNOWN_ORDER: ("no such order", False, "check the order's reference"),
     Code.BAD_THRESHOLD: ("the threshold must be 1 to the number of fiduciaries", False, "choose another threshold"),
     Code.BAD_COMMITMENTS: ("one 32-byte commitment a fiduciary and one to the key are needed", False, _NEW_TX),
-    Code.BAD_POLICY: ("the policy is malformed or too large", False, "see docs/spec/custody.md, Policies"),
+    Code.BAD_POLICY: (
+        "the policy is malformed, too large, or its veto window too long", False, "see docs/spec/custody.md, Policies",
+    ),
     Code.BAD_RULE: ("the beneficiary rule is malformed", False, "name one identity, or none"),
     Code.BAD_CID: ("the CID is not a CIDv1 of a raw sha2-256 block", False, "use the CID that the store gave"),
     Code.FIDUCIARY_WITHOUT_KEY: ("a named fiduciary has no key in this vault", True, "wait for it, or leave it out"),
@@ -241,7 +244,7 @@ _ROWS: Final[dict[Code, tuple[str, bool, str]]] = {
     Code.CONTENT_MISMATCH: ("the decision names other content than the request's", False, "read the request again"),
     Code.VETO_TOO_LATE: ("the veto window is over", False, "the release can't be stopped any more"),
     Code.NOT_GRANTED: ("the request is not granted", False, "the policy is not satisfied"),
-    Code.NOT_RELEASED_YET: ("the veto window is not over", True, "wait for it"),
+    Code.NOT_RELEASED_YET: ("the veto window is not over, or its turn has not come", True, "wait for it"),
     Code.DEADLINE_PASSED: ("the deadline has passed", False, "make a new request"),
     Code.POLICY_NOT_IN_FORCE: ("the policy does not allow requests now", False, "see its not-before and not-after"),
     Code.REPORT_KEY_MISMATCH: ("the revealed key is not the one for this fiduciary", False, "reveal that key"),
@@ -258,6 +261,7 @@ _ROWS: Final[dict[Code, tuple[str, bool, str]]] = {
         "the key that signs has made half of the requests that the other keys left", False,
         "rotate the identity: another key has half of what is left",
     ),
+    Code.REQUESTER_REVOKED: ("who asked for it is revoked", False, "nothing is owed for it any more"),
     Code.NOT_FIDUCIARY: ("the signer is not an active fiduciary", False, "only an active fiduciary may do this"),
     Code.VALIDATOR_KEY_USED: ("this consensus key was used before, or is malformed", False, "make a new one"),
     Code.VALIDATOR_KEY_PROOF: ("the new consensus key did not sign for this fiduciary and key", False, "sign it again"),
@@ -347,8 +351,7 @@ _ROWS: Final[dict[Code, tuple[str, bool, str]]] = {
     Code.BAD_TRANSPORT_KEY: ("the transport key is no point of its group, or the identity", False, "make a fresh key"),
     Code.BAD_POSSESSION: ("the transport key's possession is not proved for this request", False, "prove it again"),
     Code.AUTHORITY_BUSY: (
-        "the key has max_open_extractions open requests, or an eighth of them for one principal's orders", True,
-        "wait until some are answered",
+        "the key's members owe answers to max_open_extractions requests", True, "wait until some are answered",
     ),
     Code.BAD_SIGNING_ORDER: ("the signing order's kind, message or digest is malformed", False, "see `dta sign`"),
     Code.RAW_NOT_ALLOWED: ("the key's signing policy does not allow raw messages", False, "sign it under a kind"),

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from abci_app.authority import phases, restarts
+from abci_app.custody import turns
 from abci_app.execution.context import Context
 from abci_app.governance import proposals, upgrade
 from abci_app.signing import signing_orders
@@ -24,6 +25,8 @@ STEPS: Final[tuple[Callable[[Context], None], ...]] = (
     restarts.start_again,
     signing_orders.sum_up,
     phases.begin_refreshes,
+    turns.end_windows,
+    turns.serve,
 )
 
 

@@ -98,7 +98,7 @@ ORDER = _emitted(
     source="order messages; `expired` at a deadline",
 )  # fmt: skip
 _REQUEST_ACTIONS = (
-    "requested", "approved", "granted", "answered", "answer-proved-bad", "vetoed", "expired", "cancelled",
+    "requested", "approved", "granted", "released", "answered", "answer-proved-bad", "vetoed", "expired", "cancelled",
 )  # fmt: skip
 REQUEST_OF_ORDER = _emitted(
     "order", *(f"request-{action}" for action in _REQUEST_ACTIONS),
@@ -108,7 +108,8 @@ REQUEST = _emitted(
     "request", *_REQUEST_ACTIONS,
     attributes="`status`, `order`, `beneficiary`; `party` for `approved`; `fiduciary` for `answered` and"
     " `answer-proved-bad`",
-    source="request messages; `granted` and `expired` also follow from others",
+    source="request messages; `granted`, `expired` and `cancelled` also follow from others; `released` (under an"
+    " authority key) from a grant, or at the end of a block",
 )  # fmt: skip
 SIGNATURE_SHARE = _emitted(
     "fiduciary", "signature-share", attributes="`request`, `order`", source="SubmitUnblinded for a signing order"

@@ -45,6 +45,8 @@ _BOUNDS: Final[dict[str, tuple[int, int, int]]] = {
     "ceremony_consent_blocks": (50_000, 1, 10_000_000),
     "max_ceremony_attempts": (5, 1, 32),
     "max_open_extractions": (1_000, 1, 2_000),
+    "max_waiting_requests_per_identity": (1_000, 1, 100_000),
+    "max_veto_window_s": (31_536_000, 0, 3_153_600_000),
     "max_extraction_items": (limits.MAX_EXTRACTION_ITEMS, 1, limits.MAX_EXTRACTION_ITEMS),
     "max_realm_servers": (16, 1, limits.MAX_REALM_SERVERS),
     "permit_ahead_s": (21_600, 0, 172_800),

@@ -15,7 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 from google.protobuf.message import Message
 
 from abci_app.authority import extractions
-from abci_app.custody import orders, vaults
+from abci_app.custody import orders, turns, vaults
 from abci_app.execution import upkeep
 from abci_app.execution.context import Context
 from abci_app.governance import proposals
@@ -107,7 +107,8 @@ def sweep(context: Context) -> None:
             if not recorder.waits(record) or entry not in recorder.entries(record):
                 context.state.index_delete(entry)  # set aside, ended or put off meanwhile, and put back
                 continue
-            if not upkeep.affords(context, recorder.cost(record), first=first):
+            if not upkeep.affords(context, recorder.cost(record), first=first, part=upkeep.SWEEP_PART):
                 break
             first = False
             upkeep.run_or_set_aside(context, kind, subject, entry, partial(recorder.record, context, subject))
+    turns.cancel_revoked(context)

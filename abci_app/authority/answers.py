@@ -11,7 +11,7 @@ from abci_app.codes import Code
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.pb.dta.v1 import extraction_pb2 as pb
-from abci_app.state import as_of, due
+from abci_app.state import as_of, due, requesters
 from abci_app.state.due import DueKind
 from abci_app.state.records import EXTRACTION_ITEMS, EXTRACTIONS, PARTIALS
 
@@ -21,7 +21,7 @@ WRITES: Final = (*extractions.END_WRITES, PARTIALS)
 CODES: Final = (
     Code.FIELD_INVALID, Code.UNKNOWN_EXTRACTION, Code.EXTRACTION_ENDED, Code.WRONG_EPOCH, Code.NOT_A_MEMBER,
     Code.BAD_PARTIAL, Code.WRONG_FORM, Code.BAD_ITEMS, Code.ALREADY_DONE, Code.DEADLINE_PASSED,
-    Code.NOT_RELEASED_YET,
+    Code.NOT_RELEASED_YET, Code.REQUESTER_REVOKED,
 )  # fmt: skip
 
 
@@ -38,6 +38,8 @@ def submit(
     context.require(record.status == pb.EXTRACTION_STATUS_PENDING, Code.EXTRACTION_ENDED, request.hex())
     is_over = as_of.extraction(record, context.moment) != pb.EXTRACTION_STATUS_PENDING
     context.require(not is_over, Code.DEADLINE_PASSED, request.hex())
+    revoked = requesters.is_revoked(context.state, record.requester)
+    context.require(not revoked, Code.REQUESTER_REVOKED, record.requester.hex())
     released = context.time_s >= record.from_time_s and context.height >= record.from_height
     context.require(released, Code.NOT_RELEASED_YET, request.hex())
     context.require(epoch == record.epoch, Code.WRONG_EPOCH, f"{epoch}, it is asked of {record.epoch}")

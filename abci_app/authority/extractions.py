@@ -22,10 +22,17 @@ from abci_app.execution.context import Context
 from abci_app.execution.transitions import Transitions, complete
 from abci_app.pb.dta.v1 import authority_pb2
 from abci_app.pb.dta.v1 import extraction_pb2 as pb
-from abci_app.state import due
+from abci_app.state import due, requesters
 from abci_app.state.deadlines import DeadlineKind
 from abci_app.state.due import DueKind
-from abci_app.state.indexes import DEADLINE_TIME, DUE, OPEN_EXTRACTIONS, RESTARTS
+from abci_app.state.indexes import (
+    DEADLINE_TIME,
+    DUE,
+    OPEN_EXTRACTIONS,
+    REQUESTER_REQUESTS,
+    RESTARTS,
+    REVOKED_REQUESTERS,
+)
 from abci_app.state.records import (
     AUTHORITIES,
     BLS_KEY_OWNERS,
@@ -68,9 +75,7 @@ ANSWER_COST: Final[Mapping[int, int]] = complete(pb.Use, {
     pb.USE_CUSTODY: BLINDED_COST_G1, pb.USE_SIGN: UNBLINDED_COST,
 }, but=("USE_UNSPECIFIED",))  # fmt: skip
 BLINDED: Final = (pb.USE_CLIENT, pb.USE_SERVER, pb.USE_CUSTODY)
-_OF_ORDERS: Final = (pb.USE_CUSTODY, pb.USE_SIGN)  # their requests have a deadline of their own
-HOLDERS: Final = 8
-"""One principal's orders may have so many-th of what may be open of a key: a veto window can be as long as it likes."""
+_OF_ORDERS: Final = (pb.USE_CUSTODY, pb.USE_SIGN)  # their requests have a deadline and an index of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,7 @@ def open_request(
     items: Sequence[Item],
     deadline_time_s: int,
 ) -> pb.ExtractionRecord:
-    """Open a request for ``items``; its answers are due from every member of the epoch, from the next block on.
+    """Open a request that needs no grant: its answers are due from every member of the epoch from the next block on.
 
     ``request``: its id (32 bytes), never used before. ``subject``: the realm. ``suite``: the ASCII name of the suite
     that the bases are hashed by. ``context.signer`` is the requester.
@@ -124,15 +129,17 @@ def open_request(
         claim_transport(context, request, authority, use, subject, item)
     return start(
         context, request=request, authority=authority, use=use, suite=suite, subject=subject, items=items,
-        deadline_time_s=deadline_time_s, from_time_s=context.time_s, from_height=context.height + 1,
+        deadline_time_s=deadline_time_s, requester=context.signer,
     )  # fmt: skip
 
 
-END_WRITES: Final = (EXTRACTIONS, EXTRACTION_LOADS, OPEN_EXTRACTIONS, RESTARTS)
+END_WRITES: Final = (
+    EXTRACTIONS, EXTRACTION_LOADS, OPEN_EXTRACTIONS, RESTARTS, REQUESTER_REQUESTS, REVOKED_REQUESTERS,
+)  # fmt: skip
 """What :func:`cancel` writes besides ``due/`` and ``deadline-time/``."""
 
 START_WRITES: Final = (
-    EXTRACTIONS, EXTRACTION_ITEMS, EXTRACTION_LOADS, OPEN_EXTRACTIONS, DUE, DEADLINE_TIME,
+    EXTRACTIONS, EXTRACTION_ITEMS, EXTRACTION_LOADS, OPEN_EXTRACTIONS, REQUESTER_REQUESTS, DUE, DEADLINE_TIME,
 )  # fmt: skip
 START_CODES: Final = (
     Code.UNKNOWN_AUTHORITY, Code.AUTHORITY_NOT_ACTIVE, Code.WRONG_PURPOSE, Code.AUTHORITY_BUSY, Code.BAD_ITEMS,
@@ -189,28 +196,21 @@ def start(
     subject: bytes,
     items: Sequence[Item],
     deadline_time_s: int,
-    from_time_s: int,
-    from_height: int,
-    holder: bytes = b"",
+    requester: bytes,
 ) -> pb.ExtractionRecord:
-    """:func:`open_request` where the transport keys were claimed before: answers are taken from then on.
-
-    ``holder``: the order's principal, whose share of the key's load it is.
-    """
+    """:func:`open_request` where the transport keys were claimed before. ``requester``: who asked, 32 bytes."""
     _, epoch = require_authority(context, authority, PURPOSE[use])
     # An answer is one transaction for all items: it must find room in a block.
     cost = ANSWER_BASE_COST + len(items) * ANSWER_COST[use]
     context.require(cost <= context.params.max_block_cost, Code.BAD_ITEMS, "an answer would cost more than a block")
     context.require(EXTRACTIONS.find(context.state, request) is None, Code.DUPLICATE, request.hex())
-    most = context.params.max_open_extractions
-    _load(context, authority, b"", most)
-    if holder:
-        _load(context, authority, holder, max(1, most // HOLDERS))
+    context.require(has_room(context, authority), Code.AUTHORITY_BUSY, authority.hex())
+    _load(context, authority, 1)
     record = pb.ExtractionRecord(
         id=request, authority=authority, use=use, suite=suite, items=len(items), status=pb.EXTRACTION_STATUS_PENDING,
-        epoch=epoch.epoch, threshold=epoch.threshold, requester=context.signer, subject=subject,
+        epoch=epoch.epoch, threshold=epoch.threshold, requester=requester, subject=subject,
         opened_height=context.height, opened_time_s=context.time_s, opened_tx=context.tx_hash,
-        from_time_s=from_time_s, from_height=from_height, deadline_time_s=deadline_time_s, holder=holder,
+        from_time_s=context.time_s, from_height=context.height + 1, deadline_time_s=deadline_time_s,
     )  # fmt: skip
     for number, item in enumerate(items):
         leaf = pb.ExtractionItem(base=item.base, transport=item.transport, subject=item.subject)
@@ -218,25 +218,27 @@ def start(
     OPEN_EXTRACTIONS.put(context.state, authority, request)
     if use not in _OF_ORDERS:
         DEADLINE_TIME.put(context.state, deadline_time_s, DeadlineKind.EXTRACTION, request)
+        requesters.add(context.state, requester, request)
     _make_due(context, record)
     EXTRACTIONS.put(context.state, record, request)
     emit(context, record, "opened")
     return record
 
 
-def _load(context: Context, authority: bytes, holder: bytes, most: int) -> None:
-    """One more is open. Refused with AUTHORITY_BUSY."""
-    load = EXTRACTION_LOADS.find(context.state, authority, holder)
-    load = load or pb.ExtractionLoad(authority=authority, holder=holder)
-    context.require(load.open < most, Code.AUTHORITY_BUSY, holder.hex() or authority.hex())
-    load.open += 1
-    EXTRACTION_LOADS.put(context.state, load, authority, holder)
+def load_of(context: Context, authority: bytes) -> pb.ExtractionLoad:
+    """How many requests the members owe answers to, and whose turn was last. The caller may change it and put it."""
+    return EXTRACTION_LOADS.find(context.state, authority) or pb.ExtractionLoad(authority=authority)
 
 
-def _unload(context: Context, authority: bytes, holder: bytes) -> None:
-    load = EXTRACTION_LOADS.get(context.state, authority, holder)
-    load.open -= 1
-    EXTRACTION_LOADS.put(context.state, load, authority, holder)
+def has_room(context: Context, authority: bytes) -> bool:
+    """Whether fewer than ``max_open_extractions`` requests of the key are released and unanswered."""
+    return load_of(context, authority).open < context.params.max_open_extractions
+
+
+def _load(context: Context, authority: bytes, more: int) -> None:
+    load = load_of(context, authority)
+    load.open += more
+    EXTRACTION_LOADS.put(context.state, load, authority)
 
 
 def get(context: Context, request: bytes) -> pb.ExtractionRecord:
@@ -261,9 +263,8 @@ def end(context: Context, record: pb.ExtractionRecord, to: pb.ExtractionStatus) 
         RESTARTS.delete(context.state, record.id)
     if record.use not in _OF_ORDERS:
         DEADLINE_TIME.delete(context.state, record.deadline_time_s, DeadlineKind.EXTRACTION, record.id)
-    _unload(context, record.authority, b"")
-    if record.holder:
-        _unload(context, record.authority, record.holder)
+        requesters.remove(context.state, record.requester, record.id)
+    _load(context, record.authority, -1)
     EXTRACTIONS.put(context.state, record, record.id)
     emit(context, record, pb.ExtractionStatus.Name(to).removeprefix("EXTRACTION_STATUS_").lower())
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from abci_app.authority import extractions
-from abci_app.authority.bases import CUSTODY_SUITE, SIGNING_SUITE, custody_point, signing_point
-from abci_app.authority.extractions import Item
 from abci_app.codes import Code
-from abci_app.crypto import statements
-from abci_app.custody import allowance, lifecycle, policy
+from abci_app.custody import allowance, lifecycle, policy, releases
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import extraction_pb2
-from abci_app.state import as_of, due
+from abci_app.state import as_of, due, requesters
 from abci_app.state.deadlines import DeadlineKind
 from abci_app.state.due import DueKind
 from abci_app.state.indexes import (
@@ -31,7 +27,6 @@ from abci_app.state.records import (
     ORDERS,
     REQUEST_NUMBERS,
     REQUESTS,
-    SIGNINGS,
 )
 
 
@@ -79,10 +74,13 @@ def end(context: Context, order: pb.OrderRecord, to: pb.OrderStatus, action: str
     lifecycle.move_order(order, to)
     order.ended_height = context.height
     order.ended_tx, order.ended_tx_item = context.tx_hash, context.item
-    request_end = pb.REQUEST_STATUS_CANCELLED if to == pb.ORDER_STATUS_CLOSED else pb.REQUEST_STATUS_EXPIRED
     for _, id_ in list(OPEN_REQUESTS.entries(context.state, order.id)):
         request = REQUESTS.get(context.state, id_)
-        end_request(context, order, request, request_end)
+        # One that was granted is overdue, or its order could not be closed.
+        cancelled = to == pb.ORDER_STATUS_CLOSED and request.status == pb.REQUEST_STATUS_PENDING
+        end_request(
+            context, order, request, pb.REQUEST_STATUS_CANCELLED if cancelled else pb.REQUEST_STATUS_EXPIRED
+        )
     for fiduciary in order.fiduciaries:
         due.remove(context.state, fiduciary, DueKind.FULFIL_ORDER, order.id)
     VAULT_ORDERS.delete(context.state, order.vault or order.authority, order.id)
@@ -105,7 +103,9 @@ def deadlines(order: pb.OrderRecord) -> list[bytes]:
 
 
 def request_deadlines(request: pb.RequestRecord) -> list[bytes]:
-    """The same for a request that is not settled."""
+    """The same for a request that is not settled; none while it is granted and waits for its release."""
+    if not request.deadline_time_s:
+        return []
     return [DEADLINE_TIME.key(request.deadline_time_s, DeadlineKind.REQUEST, request.id)]
 
 
@@ -161,28 +161,17 @@ def fulfilment_answered(context: Context, order: pb.OrderRecord, rejection: pb.R
         ORDERS.put(context.state, order, order.id)
 
 
-def emit_request(context: Context, request: pb.RequestRecord, action: str, **attributes: bytes | int | str) -> None:
-    """An event about the request that an order's search finds too."""
-    status = pb.RequestStatus.Name(request.status).removeprefix("REQUEST_STATUS_").lower()
-    context.emit(
-        "request", request.id, action, status=status, order=request.order, beneficiary=request.beneficiary, **attributes
-    )
-    context.emit("order", request.order, f"request-{action}", request=request.id)
-
-
 def end_request(context: Context, order: pb.OrderRecord, request: pb.RequestRecord, to: pb.RequestStatus) -> None:
     """The request ends (or, if it is COMPLETED already, takes no more answers). The caller puts ``order``."""
     forget_open(context, order, request)
     if request.status in (pb.REQUEST_STATUS_PENDING, pb.REQUEST_STATUS_GRANTED):
         if request.status == pb.REQUEST_STATUS_GRANTED:
             order.granted_requests -= 1
-            if to == pb.REQUEST_STATUS_CANCELLED:
-                to = pb.REQUEST_STATUS_EXPIRED
         lifecycle.move_request(request, to)
         _count_outcome(order, to)
         request.ended_height = context.height
         request.ended_tx, request.ended_tx_item = context.tx_hash, context.item
-        emit_request(context, request, pb.RequestStatus.Name(to).removeprefix("REQUEST_STATUS_").lower())
+        releases.emit_request(context, request, pb.RequestStatus.Name(to).removeprefix("REQUEST_STATUS_").lower())
     REQUESTS.put(context.state, request, request.id)
 
 
@@ -215,14 +204,14 @@ def forget_open(context: Context, order: pb.OrderRecord, request: pb.RequestReco
     """Nothing more is waited for: it ended, all have answered, or it is too late. The caller puts both records."""
     request.settled_height = context.height
     OPEN_REQUESTS.delete(context.state, order.id, request.id)
-    DEADLINE_TIME.delete(context.state, request.deadline_time_s, DeadlineKind.REQUEST, request.id)
+    for entry in request_deadlines(request):
+        context.state.index_delete(entry)
     order.open_requests -= 1
     for fiduciary in order.fiduciaries:
         due.remove(context.state, fiduciary, DueKind.FULFIL_SECRET, request.id)
     if UNSIGNED.exists(context.state, request.id):
         UNSIGNED.delete(context.state, request.id)
-    if order.authority:
-        extractions.cancel(context, request.id)
+    releases.forget(context, order, request)
 
 
 def complete_request(context: Context, order: pb.OrderRecord, request: pb.RequestRecord) -> None:
@@ -234,14 +223,9 @@ def complete_request(context: Context, order: pb.OrderRecord, request: pb.Reques
     order.granted_requests -= 1
 
 
-def is_signing(order: pb.OrderRecord) -> bool:
-    """Whether what the order releases is a signature: such an order has one request, made together with it."""
-    return bool(order.authority) and not order.identity
-
-
 def end_if_spent(context: Context, order: pb.OrderRecord) -> None:
     """A signing order lives as long as its request. Puts the order where it ends it."""
-    if is_signing(order) and order.status == pb.ORDER_STATUS_ACTIVE and not order.open_requests:
+    if releases.is_signing(order) and order.status == pb.ORDER_STATUS_ACTIVE and not order.open_requests:
         end(context, order, pb.ORDER_STATUS_CLOSED, "closed")
 
 
@@ -278,6 +262,10 @@ def grant_if_satisfied(context: Context, order: pb.OrderRecord, request: pb.Requ
         request.release_time_s += order.policy.veto_window_s
         request.release_height = context.height + context.params.min_veto_blocks
     order.granted_requests += 1
+    releases.emit_request(context, request, "granted")
+    if order.authority:
+        releases.granted(context, order, request)
+        return
     DEADLINE_TIME.delete(context.state, request.deadline_time_s, DeadlineKind.REQUEST, request.id)
     request.deadline_time_s = request.release_time_s + context.params.request_ttl_s
     DEADLINE_TIME.put(context.state, request.deadline_time_s, DeadlineKind.REQUEST, request.id)
@@ -285,32 +273,6 @@ def grant_if_satisfied(context: Context, order: pb.OrderRecord, request: pb.Requ
         due.add(
             context.state, fiduciary, DueKind.FULFIL_SECRET, request.id, request.release_time_s, request.release_height
         )
-    if order.authority:
-        _open_extraction(context, order, request)
-    emit_request(context, request, "granted")
-
-
-def _open_extraction(context: Context, order: pb.OrderRecord, request: pb.RequestRecord) -> None:
-    """What was granted is a multiple of a point: the members of the key's epoch owe their partials of it."""
-    if is_signing(order):
-        use, suite = extraction_pb2.USE_SIGN, SIGNING_SUITE
-        message = signed_bytes(context.gid, SIGNINGS.get(context.state, request.id))
-        item = Item(signing_point(message).encode(), order.id)
-    else:
-        use, suite = extraction_pb2.USE_CUSTODY, CUSTODY_SUITE
-        item = Item(custody_point(order.identity).encode(), request.beneficiary, transport=request.transport_key)
-    extractions.start(
-        context, request=request.id, authority=order.authority, use=use, suite=suite, subject=order.id,
-        items=[item], deadline_time_s=request.deadline_time_s, from_time_s=request.release_time_s,
-        from_height=request.release_height, holder=order.principal,
-    )  # fmt: skip
-
-
-def signed_bytes(gid: bytes, signing: extraction_pb2.SigningRecord) -> bytes:
-    """The very bytes that the signature of a signing order is over."""
-    if signing.raw:
-        return signing.message
-    return statements.signing_message(gid, signing.authority, signing.kind, signing.message, signing.digest)
 
 
 def open_request(context: Context, order: pb.OrderRecord, request: pb.RequestRecord) -> None:
@@ -329,9 +291,10 @@ def open_request(context: Context, order: pb.OrderRecord, request: pb.RequestRec
     request.requester_key = IDENTITIES.get(context.state, context.signer).tx_key
     REQUEST_NUMBERS.put(context.state, request.id, order.id, request.number)
     allowance.count_request(context, order, request.requester_key)
+    releases.asked(context, order, request)
     OPEN_REQUESTS.put(context.state, order.id, request.id)
     DEADLINE_TIME.put(context.state, request.deadline_time_s, DeadlineKind.REQUEST, request.id)
-    emit_request(context, request, "requested")
+    releases.emit_request(context, request, "requested")
     if context.signer in policy.parties(order.policy):
         own = pb.DecisionRecord(veto=False, height=context.height, tx_hash=context.tx_hash)
         DECISIONS.put(context.state, own, request.id, context.signer)
@@ -361,4 +324,6 @@ def get_open_request(context: Context, request_id: bytes) -> tuple[pb.OrderRecor
     context.require(request.status in living, Code.REQUEST_NOT_OPEN, request_id.hex())
     past = as_of.is_past_deadline(request, context.moment)
     context.require(not past, Code.DEADLINE_PASSED, request_id.hex())
+    revoked = requesters.is_revoked(context.state, request.beneficiary)
+    context.require(not revoked, Code.REQUESTER_REVOKED, request.beneficiary.hex())
     return order, request

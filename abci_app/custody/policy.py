@@ -10,6 +10,7 @@ from abci_app import limits, text
 from abci_app.codes import Code
 from abci_app.errors import Refusal
 from abci_app.pb.dta.v1 import custody_pb2 as pb
+from abci_app.pb.dta.v1 import params_pb2
 
 
 def check_form(policy: pb.Policy, rule: pb.BeneficiaryRule) -> None:
@@ -29,6 +30,15 @@ def check_form(policy: pb.Policy, rule: pb.BeneficiaryRule) -> None:
     _check_vetoers(policy)
     if len(rule.identity) not in (0, limits.ID_BYTES):
         raise Refusal(Code.BAD_RULE, "the beneficiary is an identity id of 32 bytes, or nobody")
+
+
+def check_bounds(policy: pb.Policy, rule: pb.BeneficiaryRule, params: params_pb2.Params) -> None:
+    """Refuse (BAD_POLICY) a policy, together with its rule, that parameters do not allow."""
+    size_bytes = policy.ByteSize() + rule.ByteSize()
+    if size_bytes > params.max_policy_bytes:
+        raise Refusal(Code.BAD_POLICY, f"{size_bytes} bytes, at most {params.max_policy_bytes}")
+    if policy.veto_window_s > params.max_veto_window_s:
+        raise Refusal(Code.BAD_POLICY, f"a veto window has at most {params.max_veto_window_s} s")
 
 
 def _check_node(policy: pb.Policy, position: int, node: pb.PolicyNode, has_parent: list[bool]) -> None:

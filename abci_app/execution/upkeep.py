@@ -34,12 +34,20 @@ class Aside(IntEnum):
     REFRESH = 100
     RESTART = 101
     SIGNATURE = 102
+    REVOKED = 103
 
 
-def affords(context: Context, cost: int, *, first: bool) -> bool:
-    """Whether an item of this cost still runs in this block; counts it where it does. ``first``: of its queue."""
+SWEEP_PART: Final = 2
+"""The sweep has one part of so many of the budget: a flood of expiries leaves the rest to the end of the block."""
+
+
+def affords(context: Context, cost: int, *, first: bool, part: int = 1) -> bool:
+    """Whether an item of this cost still runs in this block; counts it where it does. ``first``: of its queue.
+
+    ``part``: what was counted before and this have to fit into one part of so many of the budget.
+    """
     scratch = context.scratch
-    if not first and scratch.upkeep_cost + cost > context.params.max_upkeep_cost:
+    if not first and scratch.upkeep_cost + cost > context.params.max_upkeep_cost // part:
         return False
     scratch.upkeep_cost += cost
     return True

@@ -43,9 +43,7 @@ def _check(context: Context, message: governance_pb2.RevokeByVote) -> None:
 
 def _execute(context: Context, message: governance_pb2.RevokeByVote) -> None:
     _check(context, message)
-    record = _get(context, message.identity)
-    record.status = identity_pb2.IDENTITY_STATUS_REVOKED
-    documents.put_change(context, record, identity_pb2.IDENTITY_CHANGE_REVOKED)
+    documents.revoke(context, _get(context, message.identity))
 
 
 ACTION = Action(

@@ -20,8 +20,7 @@ def _validate(message: extraction_pb2.SetSigningPolicy) -> None:
 
 def _check(context: Context, message: extraction_pb2.SetSigningPolicy) -> None:
     extractions.require_authority(context, message.authority, authority_pb2.PURPOSE_SIGNING)
-    size_bytes = message.policy.ByteSize()
-    context.require(size_bytes <= context.params.max_policy_bytes, Code.BAD_POLICY, f"{size_bytes} bytes")
+    policy.check_bounds(message.policy, custody_pb2.BeneficiaryRule(), context.params)
 
 
 def _execute(context: Context, message: extraction_pb2.SetSigningPolicy) -> None:

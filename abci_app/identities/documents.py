@@ -10,7 +10,7 @@ from abci_app.crypto import bls, ed25519, hpke, statements
 from abci_app.errors import Refusal, StateBroken
 from abci_app.execution.context import Context
 from abci_app.pb.dta.v1 import envelope_pb2, identity_pb2
-from abci_app.state import as_of
+from abci_app.state import as_of, requesters
 from abci_app.state.overlay import Overlay
 from abci_app.state.records import BLS_KEY_OWNERS, FIDUCIARIES, IDENTITIES, IDENTITY_HISTORY, TX_KEY_OWNERS
 from abci_app.state.view import StateView
@@ -147,6 +147,13 @@ def put_change(
     context.emit("identity", record.id, action, document=record.document_cid)
     if identity_pb2.ROLE_FIDUCIARY in record.roles:
         context.emit("fiduciary", record.id, action)
+
+
+def revoke(context: Context, record: identity_pb2.IdentityRecord) -> None:
+    """The identity's end. What it asked for is not due any more from here on; the sweep cancels it."""
+    record.status = identity_pb2.IDENTITY_STATUS_REVOKED
+    put_change(context, record, identity_pb2.IDENTITY_CHANGE_REVOKED)
+    requesters.note_revoked(context.state, record.id)
 
 
 def is_active_fiduciary(view: StateView, identity: bytes, time_s: int) -> bool:

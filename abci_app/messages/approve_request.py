@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abci_app import events, limits
-from abci_app.authority import extractions
 from abci_app.codes import Code
-from abci_app.custody import orders, policy
+from abci_app.custody import orders, policy, releases
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
@@ -28,7 +27,7 @@ def _execute(context: Context, message: tx_pb2.ApproveRequest) -> bytes:
     context.require(policy.in_force(order.policy, context.time_s), Code.POLICY_NOT_IN_FORCE)
     decision = custody_pb2.DecisionRecord(veto=False, height=context.height, tx_hash=context.tx_hash)
     DECISIONS.put(context.state, decision, request.id, context.signer)
-    orders.emit_request(context, request, "approved", party=context.signer)
+    releases.emit_request(context, request, "approved", party=context.signer)
     orders.grant_if_satisfied(context, order, request)
     REQUESTS.put(context.state, request, request.id)
     ORDERS.put(context.state, order, order.id)
@@ -52,11 +51,11 @@ SPEC = MessageSpec(
     validate=_validate,
     execute=_execute,
     decides=_decides,
-    writes=(ORDERS, REQUESTS, DECISIONS, *extractions.START_WRITES),
+    writes=(ORDERS, REQUESTS, DECISIONS, *releases.GRANT_WRITES),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_REQUEST, Code.ORDER_NOT_OPEN, Code.REQUEST_NOT_OPEN, Code.DEADLINE_PASSED,
         Code.NOT_A_PARTY, Code.CONTENT_MISMATCH, Code.ALREADY_DONE, Code.POLICY_NOT_IN_FORCE,
-        *extractions.START_CODES,
+        Code.REQUESTER_REVOKED,
     ),
     events=(events.REQUEST_OF_ORDER, events.REQUEST, events.EXTRACTION),
 )  # fmt: skip

@@ -6,14 +6,13 @@ Of an order that has expired it records just that, where the sweep has not yet.
 from __future__ import annotations
 
 from abci_app import events, limits
-from abci_app.authority import extractions
 from abci_app.codes import Code
-from abci_app.custody import orders
+from abci_app.custody import orders, releases
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
 from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, DUE, OPEN_REQUESTS, UNSIGNED, VAULT_ORDERS
-from abci_app.state.records import COUNTERS, ORDERS, REQUESTS
+from abci_app.state.records import ORDERS, REQUESTS
 from abci_app.state.view import StateView
 
 
@@ -46,8 +45,8 @@ SPEC = MessageSpec(
     execute=_execute,
     decides=_decides,
     writes=(
-        ORDERS, REQUESTS, COUNTERS, DUE, DEADLINE_TIME, DEADLINE_HEIGHT,
-        OPEN_REQUESTS, UNSIGNED, VAULT_ORDERS, *extractions.END_WRITES,
+        ORDERS, REQUESTS, DUE, DEADLINE_TIME, DEADLINE_HEIGHT,
+        OPEN_REQUESTS, UNSIGNED, VAULT_ORDERS, *releases.FORGET_WRITES,
     ),
     codes=(Code.FIELD_INVALID, Code.UNKNOWN_ORDER, Code.ORDER_NOT_OPEN, Code.NOT_PRINCIPAL,
            Code.ORDER_HAS_GRANTED_REQUEST),

@@ -8,7 +8,7 @@ from abci_app.authority.proofs import check_blinded_form
 from abci_app.codes import Code
 from abci_app.crypto import hpke
 from abci_app.crypto.curve import G1
-from abci_app.custody import orders
+from abci_app.custody import orders, releases
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
@@ -17,7 +17,7 @@ from abci_app.pb.dta.v1 import custody_pb2, extraction_pb2, tx_pb2
 from abci_app.state import due
 from abci_app.state.due import DueKind
 from abci_app.state.indexes import DEADLINE_TIME, DUE, OPEN_REQUESTS, ORDER_ANSWERERS
-from abci_app.state.records import ANSWERS, ORDERS, REQUESTS
+from abci_app.state.records import ANSWERS, ORDERS, PARTIALS, REQUESTS
 
 
 def _check_size(context: Context, order: custody_pb2.OrderRecord, sealed: bytes) -> None:
@@ -51,7 +51,7 @@ def _execute(context: Context, message: tx_pb2.FulfilSecret) -> bytes:
         orders.forget_open(context, order, request)
     REQUESTS.put(context.state, request, request.id)
     ORDERS.put(context.state, order, order.id)
-    orders.emit_request(context, request, "answered", fiduciary=context.signer)
+    releases.emit_request(context, request, "answered", fiduciary=context.signer)
     context.emit("fiduciary", context.signer, "secret-fulfilled", request=request.id, order=order.id)
     return b""
 
@@ -62,10 +62,11 @@ def _fulfil_by_partial(
     """An order under an authority key: the answer is a blinded partial, and verified here."""
     context.require(message.HasField("partial"), Code.WRONG_FORM, "the answer is a blinded partial")
     context.require(request.status != custody_pb2.REQUEST_STATUS_PENDING, Code.NOT_GRANTED)
+    context.require(request.released_height, Code.NOT_RELEASED_YET)
     record = answers.submit(context, message.request, DueKind.FULFIL_SECRET, message.epoch, [message.partial])
     orders.count_answer(context, order, record.threshold)
     ORDERS.put(context.state, order, order.id)
-    orders.emit_request(context, request, "answered", fiduciary=context.signer)
+    releases.emit_request(context, request, "answered", fiduciary=context.signer)
     context.emit("fiduciary", context.signer, "secret-fulfilled", request=request.id, order=order.id)
     if record.status == extraction_pb2.EXTRACTION_STATUS_COMPLETED:
         orders.finish_extracted(context, order, request, record)
@@ -91,13 +92,14 @@ SPEC = MessageSpec(
     execute=_execute,
     due=lambda message: (DueKind.FULFIL_SECRET, message.request),
     writes=(
-        ORDERS, REQUESTS, ANSWERS, DUE, DEADLINE_TIME, OPEN_REQUESTS, ORDER_ANSWERERS, *answers.WRITES,
+        ORDERS, REQUESTS, ANSWERS, PARTIALS, DUE, DEADLINE_TIME, OPEN_REQUESTS, ORDER_ANSWERERS,
+        *releases.FORGET_WRITES,
     ),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_REQUEST, Code.ORDER_NOT_OPEN, Code.REQUEST_NOT_OPEN, Code.DEADLINE_PASSED,
         Code.NOT_NAMED, Code.ALREADY_DONE, Code.NOT_GRANTED, Code.NOT_RELEASED_YET, Code.UNKNOWN_CUSTODIAN,
         Code.WRONG_FORM, Code.UNKNOWN_EXTRACTION, Code.EXTRACTION_ENDED, Code.WRONG_EPOCH, Code.NOT_A_MEMBER,
-        Code.BAD_PARTIAL,
+        Code.BAD_PARTIAL, Code.REQUESTER_REVOKED,
     ),
     events=(events.SECRET_BY, events.REQUEST_OF_ORDER, events.REQUEST, events.EXTRACTION),
 )  # fmt: skip

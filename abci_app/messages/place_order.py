@@ -90,8 +90,7 @@ def _execute(context: Context, message: tx_pb2.PlaceOrder) -> bytes:
         _check_against_vault(context, message)
     most = context.params.max_order_fiduciaries
     context.require(len(message.fiduciaries) <= most, Code.FIELD_INVALID, f"fiduciaries: at most {most}")
-    size_bytes = message.policy.ByteSize() + message.rule.ByteSize()
-    context.require(size_bytes <= context.params.max_policy_bytes, Code.BAD_POLICY, f"{size_bytes} bytes")
+    policy.check_bounds(message.policy, message.rule, context.params)
     counter = COUNTERS.find(context.state, context.signer) or custody_pb2.CounterRecord(identity=context.signer)
     context.require(counter.open_orders < context.params.max_open_orders_per_identity, Code.TOO_MANY, "open orders")
     order = custody_pb2.OrderRecord(

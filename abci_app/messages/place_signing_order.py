@@ -10,7 +10,7 @@ from abci_app import events, limits, text
 from abci_app.authority import extractions
 from abci_app.codes import Code
 from abci_app.crypto import statements
-from abci_app.custody import naming, orders, policy
+from abci_app.custody import naming, orders, policy, releases
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
@@ -43,8 +43,7 @@ def _execute(context: Context, message: extraction_pb2.PlaceSigningOrder) -> byt
     needed, raw_allowed = signing_orders.policy_of(context.state, authority, epoch)
     context.require(raw_allowed or not message.raw, Code.RAW_NOT_ALLOWED, authority.id.hex())
     if message.HasField("policy"):
-        size_bytes = message.policy.ByteSize()
-        context.require(size_bytes <= context.params.max_policy_bytes, Code.BAD_POLICY, f"{size_bytes} bytes")
+        policy.check_bounds(message.policy, custody_pb2.BeneficiaryRule(), context.params)
         needed = signing_orders.both(needed, message.policy)
     counter = COUNTERS.find(context.state, context.signer) or custody_pb2.CounterRecord(identity=context.signer)
     context.require(counter.open_orders < context.params.max_open_orders_per_identity, Code.TOO_MANY, "open orders")
@@ -86,12 +85,13 @@ SPEC = MessageSpec(
     validate=_validate,
     execute=_execute,
     writes=(
-        ORDERS, REQUESTS, REQUEST_NUMBERS, DECISIONS, COUNTERS, CONCERNS, SIGNINGS, VAULT_ORDERS,
-        PRINCIPAL_ORDERS, ORDER_KEYS, OPEN_REQUESTS, *extractions.START_WRITES,
+        ORDERS, REQUESTS, REQUEST_NUMBERS, DECISIONS, CONCERNS, SIGNINGS, VAULT_ORDERS, PRINCIPAL_ORDERS,
+        ORDER_KEYS, OPEN_REQUESTS, *releases.GRANT_WRITES,
     ),
     codes=(
         Code.FIELD_INVALID, Code.BAD_SIGNING_ORDER, Code.BAD_POLICY, Code.BAD_RULE, Code.DUPLICATE,
-        Code.RAW_NOT_ALLOWED, Code.TOO_FEW_NAMES, Code.TOO_MANY, Code.POLICY_NOT_IN_FORCE, *extractions.START_CODES,
+        Code.RAW_NOT_ALLOWED, Code.TOO_FEW_NAMES, Code.TOO_MANY, Code.POLICY_NOT_IN_FORCE, Code.UNKNOWN_AUTHORITY,
+        Code.AUTHORITY_NOT_ACTIVE, Code.WRONG_PURPOSE,
     ),
     events=(events.ORDER, events.REQUEST_OF_ORDER, events.REQUEST, events.EXTRACTION),
 )  # fmt: skip

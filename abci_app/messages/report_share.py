@@ -5,7 +5,7 @@ from __future__ import annotations
 from abci_app import events, limits
 from abci_app.codes import Code
 from abci_app.crypto import hpke, statements
-from abci_app.custody import orders
+from abci_app.custody import orders, releases
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
@@ -58,7 +58,7 @@ def _execute(context: Context, message: tx_pb2.ReportShare) -> bytes:
     ANSWERS.put(context.state, answer, request.id, message.fiduciary)
     request.bad_answers += 1
     REQUESTS.put(context.state, request, request.id)
-    orders.emit_request(context, request, "answer-proved-bad", fiduciary=message.fiduciary)
+    releases.emit_request(context, request, "answer-proved-bad", fiduciary=message.fiduciary)
     context.emit("fiduciary", message.fiduciary, "answer-proved-bad", request=request.id, order=order.id)
     return b""
 

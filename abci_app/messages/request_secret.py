@@ -9,21 +9,17 @@ from abci_app.authority.proofs import check_transport_form
 from abci_app.codes import Code
 from abci_app.crypto import ed25519, statements
 from abci_app.crypto.curve import G1
-from abci_app.custody import allowance, naming, orders, policy
+from abci_app.custody import allowance, naming, orders, policy, releases
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.identities import concerns
 from abci_app.pb.dta.v1 import custody_pb2, extraction_pb2, identity_pb2, tx_pb2
 from abci_app.state import as_of
-from abci_app.state.indexes import DEADLINE_TIME, DUE, OPEN_EXTRACTIONS, OPEN_REQUESTS, ORDER_KEYS
+from abci_app.state.indexes import OPEN_REQUESTS, ORDER_KEYS
 from abci_app.state.records import (
     CONCERNS,
-    COUNTERS,
     DECISIONS,
-    EXTRACTION_ITEMS,
-    EXTRACTION_LOADS,
-    EXTRACTIONS,
     IDENTITIES,
     ORDERS,
     REQUEST_NUMBERS,
@@ -75,7 +71,7 @@ def _check_beneficiary(
 
 def _execute(context: Context, message: tx_pb2.RequestSecret) -> bytes:
     order = orders.get_open(context, message.order)
-    context.require(not orders.is_signing(order), Code.NOT_ALLOWED, "a signing order has its one request")
+    context.require(not releases.is_signing(order), Code.NOT_ALLOWED, "a signing order has its one request")
     request_id = statements.request_id(context.gid, order.id, context.signer, message.nonce)
     _check_beneficiary(context, order, request_id, message)
     context.require(order.status == custody_pb2.ORDER_STATUS_ACTIVE, Code.ORDER_NOT_ACTIVE, order.id.hex())
@@ -113,15 +109,14 @@ SPEC = MessageSpec(
     validate=_validate,
     execute=_execute,
     writes=(
-        ORDERS, REQUESTS, REQUEST_NUMBERS, DECISIONS, DUE, DEADLINE_TIME, ORDER_KEYS,
-        OPEN_REQUESTS, USED_POINTS, EXTRACTIONS, EXTRACTION_ITEMS, EXTRACTION_LOADS,
-        OPEN_EXTRACTIONS, CONCERNS, COUNTERS,
+        ORDERS, REQUESTS, REQUEST_NUMBERS, DECISIONS, ORDER_KEYS, CONCERNS, OPEN_REQUESTS, USED_POINTS,
+        *releases.GRANT_WRITES,
     ),
     codes=(
         Code.FIELD_INVALID, Code.BAD_REQUEST_KEYS, Code.AUTHORISATION_INVALID, Code.BAD_CID, Code.UNKNOWN_ORDER,
         Code.ORDER_NOT_OPEN, Code.NOT_BENEFICIARY, Code.ORDER_NOT_ACTIVE, Code.POLICY_NOT_IN_FORCE, Code.TOO_MANY,
         Code.DUPLICATE, Code.NOT_ALLOWED, Code.ORDER_REQUESTS_SPENT, Code.KEY_REQUESTS_SPENT,
-        *extractions.START_CODES, *extractions.CLAIM_CODES,
+        *extractions.CLAIM_CODES,
     ),
     events=(events.REQUEST_OF_ORDER, events.REQUEST, events.EXTRACTION),
 )  # fmt: skip

@@ -9,6 +9,7 @@ from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.identities import documents
 from abci_app.pb.dta.v1 import identity_pb2, tx_pb2
+from abci_app.state.indexes import REVOKED_REQUESTERS
 from abci_app.state.records import IDENTITIES, IDENTITY_HISTORY
 
 
@@ -24,8 +25,7 @@ def _execute(context: Context, _message: tx_pb2.RevokeIdentity) -> bytes:
     record = context.identity
     if record is None:
         raise Refusal(Code.UNKNOWN_SIGNER)
-    record.status = identity_pb2.IDENTITY_STATUS_REVOKED
-    documents.put_change(context, record, identity_pb2.IDENTITY_CHANGE_REVOKED)
+    documents.revoke(context, record)
     return record.id
 
 
@@ -39,7 +39,7 @@ SPEC = MessageSpec(
     signing_key=_signing_key,
     by_next_key=True,
     decides=lambda _view, _signer, _message: b"",
-    writes=(IDENTITIES, IDENTITY_HISTORY),
+    writes=(IDENTITIES, IDENTITY_HISTORY, REVOKED_REQUESTERS),
     codes=(Code.NEXT_KEY_MISMATCH,),
     events=(events.IDENTITY, events.FIDUCIARY_IDENTITY),
 )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from abci_app import events, limits
-from abci_app.authority import extractions
 from abci_app.codes import Code
-from abci_app.custody import orders, policy
+from abci_app.custody import orders, policy, releases
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
 from abci_app.state.indexes import DEADLINE_TIME, DUE, OPEN_REQUESTS, UNSIGNED, VAULT_ORDERS
-from abci_app.state.records import COUNTERS, DECISIONS, ORDERS, REQUESTS
+from abci_app.state.records import DECISIONS, ORDERS, REQUESTS
 from abci_app.state.view import StateView
 
 
@@ -61,11 +60,12 @@ SPEC = MessageSpec(
     decides=_decides,
     writes=(
         ORDERS, REQUESTS, DECISIONS, DUE, DEADLINE_TIME, OPEN_REQUESTS, VAULT_ORDERS,
-        COUNTERS, UNSIGNED, *extractions.END_WRITES,
+        UNSIGNED, *releases.FORGET_WRITES,
     ),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_REQUEST, Code.ORDER_NOT_OPEN, Code.REQUEST_NOT_OPEN, Code.DEADLINE_PASSED,
         Code.NO_VETO_WINDOW, Code.NOT_A_PARTY, Code.CONTENT_MISMATCH, Code.VETO_TOO_LATE,
+        Code.REQUESTER_REVOKED,
     ),
     events=(events.ORDER, events.REQUEST_OF_ORDER, events.REQUEST, events.EXTRACTION, events.VETO_CAST),
 )  # fmt: skip

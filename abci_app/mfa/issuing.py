@@ -168,6 +168,5 @@ def _start(
 ) -> None:
     extractions.start(
         context, request=request, authority=realm.authority, use=use, suite=points.SUITES[realm.terms.suite],
-        subject=realm.id, items=items,
-        deadline_time_s=deadline_time_s, from_time_s=context.time_s, from_height=context.height + 1,
+        subject=realm.id, items=items, deadline_time_s=deadline_time_s, requester=context.signer,
     )  # fmt: skip

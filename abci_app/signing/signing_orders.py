@@ -11,7 +11,7 @@ from abci_app.authority import epochs
 from abci_app.authority.proofs import combine_signature
 from abci_app.codes import Code
 from abci_app.crypto.bls import verify_min_sig
-from abci_app.custody import orders
+from abci_app.custody import orders, releases
 from abci_app.errors import Refusal
 from abci_app.execution import upkeep
 from abci_app.execution.context import Context
@@ -77,7 +77,7 @@ def answered(context: Context, record: pb.ExtractionRecord) -> None:
     order = ORDERS.get(context.state, request.order)
     orders.count_answer(context, order, record.threshold)
     ORDERS.put(context.state, order, order.id)
-    orders.emit_request(context, request, "answered", fiduciary=context.signer)
+    releases.emit_request(context, request, "answered", fiduciary=context.signer)
     context.emit("fiduciary", context.signer, "signature-share", request=request.id, order=order.id)
     if record.status == pb.EXTRACTION_STATUS_COMPLETED:
         UNSIGNED.put(context.state, record.id)
@@ -107,7 +107,7 @@ def _sum_up(block: Context, record: pb.ExtractionRecord) -> None:
         return  # set aside, then ended by its deadline, and put back
     order = ORDERS.get(context.state, request.order)
     signed = SIGNINGS.get(context.state, record.id)
-    signed.signature = _signature(context, record, orders.signed_bytes(context.gid, signed))
+    signed.signature = _signature(context, record, releases.signed_bytes(context.gid, signed))
     signed.signed_height, signed.signed_tx, signed.signed_tx_item = context.height, context.tx_hash, context.item
     SIGNINGS.put(context.state, signed, record.id)
     orders.finish_extracted(context, order, request, record)

@@ -31,8 +31,11 @@ class Moment(NamedTuple):
 def is_past_deadline(
     record: custody_pb2.RequestRecord | extraction_pb2.ExtractionRecord | governance_pb2.ProposalRecord, at: Moment
 ) -> bool:
-    """Whether its seconds are over: no answer is taken from then on, of a COMPLETED request too."""
-    return at.time_s >= record.deadline_time_s
+    """Whether its seconds are over: no answer is taken from then on, of a COMPLETED request too.
+
+    A request that is granted and waits for its release has none: zero.
+    """
+    return bool(record.deadline_time_s) and at.time_s >= record.deadline_time_s
 
 
 def order(record: custody_pb2.OrderRecord, at: Moment) -> custody_pb2.OrderStatus:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
 from abci_app.hashing import u64
+from abci_app.state import requesters
 from abci_app.state.indexes import DUE
 from abci_app.state.overlay import Overlay
 from abci_app.state.view import StateView
@@ -24,6 +27,14 @@ class DueKind(IntEnum):
     CONFIRM_SHARE = 13  # subject: ceremony
     SUBMIT_PARTIALS = 20  # subject: extraction request
     SUBMIT_UNBLINDED = 21  # subject: extraction request
+
+
+_REQUESTER: Final[Mapping[DueKind, Callable[[StateView, bytes], bytes]]] = {
+    DueKind.FULFIL_SECRET: requesters.asked_by,
+    DueKind.SUBMIT_PARTIALS: requesters.extraction_asked_by,
+    DueKind.SUBMIT_UNBLINDED: requesters.extraction_asked_by,
+}
+"""Who asked for what is owed, for the kinds that somebody asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +62,17 @@ def remove(state: Overlay, fiduciary: bytes, kind: DueKind, subject: bytes) -> N
 
 
 def is_due(view: StateView, fiduciary: bytes, kind: DueKind, subject: bytes, time_s: int, height: int) -> bool:
-    """Whether ``fiduciary`` owes this at block time ``time_s`` and ``height``."""
+    """Whether ``fiduciary`` owes this at block time ``time_s`` and ``height``.
+
+    What an identity asked for that was revoked since is owed no more, though its entry is there until the sweep comes.
+    """
     value = DUE.find(view, fiduciary, kind, subject)
     if value is None:
         return False
-    return int.from_bytes(value[:8], "big") <= time_s and int.from_bytes(value[8:], "big") <= height
+    if int.from_bytes(value[:8], "big") > time_s or int.from_bytes(value[8:], "big") > height:
+        return False
+    requester = _REQUESTER.get(kind)
+    return requester is None or not requesters.is_revoked(view, requester(view, subject))
 
 
 def parse(key: bytes, value: bytes) -> Due:

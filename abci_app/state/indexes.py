@@ -77,5 +77,21 @@ UNSIGNED = _TABLE.index(
 OPEN_EXTRACTIONS = _TABLE.index(
     at("open-extractions/").id("authority").id("request"), one_for="an extraction request that is pending"
 )
+VETO_WINDOWS = _TABLE.index(
+    at("veto-window/").u8("stage").u64("time or height").id("request"),
+    one_for="a granted request under an authority key that is in its veto window: at the window's time (stage 1) or,"
+    " where that has come, at its height (stage 2)",
+)
+RELEASE_QUEUE = _TABLE.index(
+    at("release-queue/").id("authority").id("requester").u64("height of the grant").id("request"),
+    one_for="a granted request that waits for its turn",
+)
+REQUESTER_REQUESTS = _TABLE.index(
+    at("requester-requests/").id("requester").id("request"),
+    one_for="a request that is not settled, and a realm's extraction request that is pending",
+)
+REVOKED_REQUESTERS = _TABLE.index(
+    at("revoked-requesters/").id("identity"), one_for="a revoked identity that has an entry in the index above"
+)
 
 INDEXES: Final = tuple(_TABLE.indexes)

@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Final
 
 from abci_app.errors import StateBroken
-from abci_app.limits import BLS_KEY_BYTES, ID_BYTES
+from abci_app.limits import BLS_KEY_BYTES
 from abci_app.pb.dta.v1 import (
     authority_pb2,
     concern_pb2,
@@ -104,8 +104,8 @@ COUNTERS = _TABLE.records(
     custody_pb2.CounterRecord,
     at("counter/").id("identity"),
     label="counters of {identity}",
-    note="orders and vaults, open and ever; entries of `concern/`",
-    written_by="vaults, orders, the sweep; whatever names an identity",
+    note="orders and vaults, open and ever; entries of `concern/`; requests that wait",
+    written_by="vaults, orders, requests, the sweep, releases; whatever names an identity",
 )
 CONCERNS = _TABLE.records(
     concern_pb2.ConcernRecord,
@@ -268,9 +268,9 @@ PARTIALS = _TABLE.records(
 )
 EXTRACTION_LOADS = _TABLE.records(
     extraction_pb2.ExtractionLoad,
-    at("extraction-load/").id("authority").fixed("principal", 0, ID_BYTES, text="nothing or a principal"),
-    label="load of authority {authority} {principal}",
-    note="how many of its requests are pending; of that principal's orders",
+    at("extraction-load/").id("authority"),
+    label="load of authority {authority}",
+    note="how many of its requests are pending, and whose turn was last",
     written_by="the same",
 )
 SIGNINGS = _TABLE.records(

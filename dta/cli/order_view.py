@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.state.records import REQUEST_NUMBERS
 from dta.base.errors import JsonValue
@@ -67,6 +69,20 @@ def order_lines(work: Work, view: OrderView) -> list[str]:
     return [*lines, "", *table(rows)]
 
 
+_WAITS_FOR: Final = {
+    pb.RELEASE_STAGE_VETO_TIME: "the end of its veto window",
+    pb.RELEASE_STAGE_VETO_HEIGHT: "the blocks of its veto window",
+    pb.RELEASE_STAGE_QUEUED: "its turn: the key's members owe others first",
+}
+
+
+def _stage(record: pb.RequestRecord) -> str:
+    """Under an authority key, what a granted request waits for; empty otherwise."""
+    if record.stage == pb.RELEASE_STAGE_UNSPECIFIED:
+        return ""
+    return pb.ReleaseStage.Name(record.stage).removeprefix("RELEASE_STAGE_").lower()
+
+
 def request_json(content: Content) -> dict[str, JsonValue]:
     """A request, all of it."""
     record = content.view.record
@@ -88,6 +104,7 @@ def request_json(content: Content) -> dict[str, JsonValue]:
         "requested_time_s": record.requested_time_s, "requested_tx": record.requested_tx.hex(),
         "deadline_time_s": record.deadline_time_s, "granted_height": record.granted_height,
         "release_time_s": record.release_time_s, "release_height": record.release_height,
+        "stage": _stage(record), "released_height": record.released_height,
         "ended_height": record.ended_height, "approved": approved, "vetoed": vetoed, "answers": answers,
         "bad_answers": record.bad_answers,
     }  # fmt: skip
@@ -104,11 +121,12 @@ def request_lines(work: Work, content: Content) -> list[str]:
         ("status", request_status(record)),
         ("asked by", work.name(record.beneficiary)),
         ("asked", f"{moment(record.requested_time_s)}, height {record.requested_height}"),
-        ("deadline", moment(record.deadline_time_s)),
+        ("deadline", moment(record.deadline_time_s) if record.deadline_time_s else ""),
         ("agree", policies.describe(order.policy, work.name)),
         ("approved", ", ".join(work.name(party) for party in content.approved) or "nobody yet"),
         ("vetoed", ", ".join(work.name(party) for party in content.vetoed)),
         ("released at", released if record.granted_height else ""),
+        ("waits for", _WAITS_FOR.get(record.stage, "") if not record.settled_height else ""),
         ("answers", f"{content.view.answered} of {content.view.threshold or '?'} needed"),
         ("proved bad", str(record.bad_answers or "")),
         ("content", f"{record.content_digest.hex()} ({checked})"),

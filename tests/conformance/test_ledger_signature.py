@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 
 from abci_app.authority.bases import SIGNING_SUITE
-from abci_app.custody.orders import signed_bytes
+from abci_app.custody.releases import signed_bytes
 from abci_app.pb.dta.v1 import extraction_pb2, tx_pb2
 from abci_app.state.records import AUTHORITIES, REQUESTS, SIGNINGS
 from tests.support.actors import seeded

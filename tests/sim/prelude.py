@@ -43,6 +43,8 @@ def variant_params(variant: int) -> params_pb2.Params:
     if variant == 1:
         params.max_upkeep_cost = 2_000
         params.max_open_requests_per_order = 2
+        params.max_open_extractions = 3
+        params.max_waiting_requests_per_identity = 4
         params.max_txs_per_identity = 3
         params.max_open_orders_per_identity = 4
         params.max_open_vaults_per_identity = 2

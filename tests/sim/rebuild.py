@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from abci_app.hashing import u32, u64
 from abci_app.messages.registry import INDEXES, LEAVES
 from abci_app.pb.dta.v1 import custody_pb2 as pb
-from abci_app.pb.dta.v1 import extraction_pb2
+from abci_app.pb.dta.v1 import extraction_pb2, identity_pb2
 from abci_app.state.collection import Records
 from abci_app.state.indexes import SEEN
 from abci_app.state.records import (
@@ -23,6 +23,7 @@ from abci_app.state.records import (
     EXTRACTION_LOADS,
     EXTRACTIONS,
     FULFILMENTS,
+    IDENTITIES,
     MEMBERS,
     ORDERS,
     PARTIALS,
@@ -75,6 +76,7 @@ class Leaves:
         self.loads = _all(view, EXTRACTION_LOADS)
         self.counters = _all(view, COUNTERS)
         self.epochs = {one.id: one.epoch for one in AUTHORITIES.all(view)}
+        self.identities = {key: record.status for key, record in _all(view, IDENTITIES).items()}
 
 
 def rebuild_index(leaves: Leaves) -> dict[bytes, bytes]:
@@ -122,6 +124,7 @@ def _pending_extraction(
     of_order = record.use in (extraction_pb2.USE_CUSTODY, extraction_pb2.USE_SIGN)
     if not of_order:
         index[b"deadline-time/" + u64(record.deadline_time_s) + EXTRACTION + id_] = b"\x01"
+        _asked_for(leaves, index, record.requester, id_)
     kind = _EXTRACTION_DUE[record.use]
     for key, fiduciary in leaves.members.items():
         if key[:-4] != record.authority + u32(record.epoch):
@@ -165,13 +168,34 @@ def _open_request(leaves: Leaves, index: dict[bytes, bytes], id_: bytes, request
     completed = taken is not None and taken.status == extraction_pb2.EXTRACTION_STATUS_COMPLETED
     if completed and taken.use == extraction_pb2.USE_SIGN:  # type: ignore[union-attr]
         index[b"unsigned/" + id_] = b"\x01"
-    index[b"deadline-time/" + u64(request.deadline_time_s) + REQUEST + id_] = b"\x01"
+    _asked_for(leaves, index, request.beneficiary, id_)
+    _waiting_request(leaves, index, id_, request)
+    granted = request.status == pb.REQUEST_STATUS_GRANTED
+    if not (granted and leaves.orders[request.order].authority and not request.released_height):
+        index[b"deadline-time/" + u64(request.deadline_time_s) + REQUEST + id_] = b"\x01"
     if request.status == pb.REQUEST_STATUS_PENDING:
         return
     for fiduciary in leaves.orders[request.order].fiduciaries:
         if id_ + fiduciary not in leaves.answers:
             since = u64(request.release_time_s) + u64(request.release_height)
             index[b"due/" + fiduciary + FULFIL_SECRET + id_] = since
+
+
+def _waiting_request(leaves: Leaves, index: dict[bytes, bytes], id_: bytes, request: pb.RequestRecord) -> None:
+    """Where a granted request under an authority key waits for its release."""
+    if request.stage == pb.RELEASE_STAGE_VETO_TIME:
+        index[b"veto-window/\x01" + u64(request.release_time_s) + id_] = b"\x01"
+    elif request.stage == pb.RELEASE_STAGE_VETO_HEIGHT:
+        index[b"veto-window/\x02" + u64(request.release_height) + id_] = b"\x01"
+    elif request.stage == pb.RELEASE_STAGE_QUEUED:
+        place = leaves.orders[request.order].authority + request.beneficiary + u64(request.granted_height) + id_
+        index[b"release-queue/" + place] = b"\x01"
+
+
+def _asked_for(leaves: Leaves, index: dict[bytes, bytes], requester: bytes, id_: bytes) -> None:
+    index[b"requester-requests/" + requester + id_] = b"\x01"
+    if leaves.identities.get(requester) == identity_pb2.IDENTITY_STATUS_REVOKED:
+        index[b"revoked-requesters/" + requester] = b"\x01"
 
 
 def differences(view: StateView) -> list[str]:
@@ -196,8 +220,14 @@ def _wrong_counts(leaves: Leaves) -> list[str]:
     open_orders = Counter(o.principal for o in leaves.orders.values() if o.status in _OPEN_ORDER)
     open_vaults = Counter(v.principal for v in leaves.vaults.values() if v.status != pb.VAULT_STATUS_CLOSED)
     orders, vaults = (Counter(one.principal for one in all_.values()) for all_ in (leaves.orders, leaves.vaults))
-    for id_ in {**leaves.counters, **orders, **vaults}:
+    waits = Counter(
+        request.beneficiary
+        for request in leaves.requests.values()
+        if leaves.orders[request.order].authority and not request.settled_height and not request.released_height
+    )
+    for id_ in {**leaves.counters, **orders, **vaults, **waits}:
         counter = leaves.counters.get(id_, pb.CounterRecord())
+        want("waiting_requests", id_, counter.waiting_requests, waits[id_])
         want("open_orders", id_, counter.open_orders, open_orders[id_])
         want("open_vaults", id_, counter.open_vaults, open_vaults[id_])
         want("orders", id_, counter.orders, orders[id_])
@@ -235,7 +265,6 @@ def _wrong_counts(leaves: Leaves) -> list[str]:
         one for one in leaves.extractions.values() if one.status == extraction_pb2.EXTRACTION_STATUS_PENDING
     ]
     pending = Counter(one.authority for one in open_ones)
-    pending.update(one.authority + one.holder for one in open_ones if one.holder)
     for id_ in {**leaves.loads, **pending}:
         want("open extractions", id_, leaves.loads[id_].open, pending[id_])
     return wrong

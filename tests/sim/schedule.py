@@ -20,7 +20,7 @@ from abci_app.messages.registry import EVENTS, SPECS
 from abci_app.pb.dta.v1 import tx_pb2
 from abci_app.state import records
 from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, RESTARTS, UNSIGNED
-from tests.sim import ceremonies, governance
+from tests.sim import ceremonies, governance, releases
 from tests.sim.moves import Moves
 from tests.sim.prelude import VARIANTS, Prelude, prelude
 from tests.sim.rebuild import differences, undeclared
@@ -72,6 +72,7 @@ class Schedule:
         self.time = self.start.blocks[-1].time
         self.height = self.start.blocks[-1].height
         self.decided: dict[int, Decided] = {}
+        self.turns = releases.Turns()
 
     def run(self) -> Run:
         """Run to the end. Raises :class:`Divergence`, or whatever a node raised."""
@@ -171,6 +172,8 @@ class Schedule:
                     return True
         if RESTARTS.has_any(node.view) or UNSIGNED.has_any(node.view):
             return True
+        if releases.may_act(node.view, block.time.seconds, block.height):
+            return True
         return governance.may_act(node.view) or ceremonies.may_act(node.view, block.height)
 
     def _compare(self, node: Replica, block: Block, made: Decided, quiet: bool) -> None:
@@ -188,6 +191,7 @@ class Schedule:
             if result.code == 0:
                 self.moves.committed(tx)
         self._count(made.result.events)
+        self._require(not (unfair := self.turns.unfair(node.view, made.result)), unfair)
         self._require(29 not in self.run_.codes, "a defect of ours became code FAILED")
         if quiet:
             kept = [key for key, value in made.result.changes.leaves if value is not None]

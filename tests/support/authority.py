@@ -179,6 +179,7 @@ def open_mfa(
             asked.append(extractions.Item(base, whom, made.point, made.proof))
         else:
             asked.append(extractions.Item(base, whom))
+    context.signer = context.signer or seeded("registrar")
     extractions.open_request(
         context, request=request, authority=dealt.id, use=use, suite="TEST", subject=dealt.realm, items=asked,
         deadline_time_s=deadline_time_s,

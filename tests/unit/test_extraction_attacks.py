@@ -11,7 +11,7 @@ from abci_app.crypto import statements
 from abci_app.crypto.bls import verify_min_sig
 from abci_app.crypto.curve import G1, G2
 from abci_app.crypto.extraction import combine
-from abci_app.custody.orders import signed_bytes
+from abci_app.custody.releases import signed_bytes
 from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, tx_pb2
 from abci_app.pb.dta.v1 import extraction_pb2 as pb
 from abci_app.state.overlay import Overlay

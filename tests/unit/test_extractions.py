@@ -133,7 +133,7 @@ def test_threshold_many_answers_complete_a_request_and_its_receivers_open_each_i
     assert world.answer(3) == 0
     assert world.record.status == pb.EXTRACTION_STATUS_COMPLETED
     assert owed(world, DueKind.SUBMIT_PARTIALS) == []
-    assert EXTRACTION_LOADS.get(world.chain.view, world.dealt.id, b"").open == 0
+    assert EXTRACTION_LOADS.get(world.chain.view, world.dealt.id).open == 0
     for item in (0, 1):
         base = G1.decode(EXTRACTION_ITEMS.get(world.chain.view, world.request, item).base)
         assert world.opened(item) == base * world.dealt.secret

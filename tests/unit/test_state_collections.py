@@ -17,7 +17,6 @@ from abci_app.state.indexes import DEADLINE_TIME, OPEN_REQUESTS
 from abci_app.state.memory_view import MemoryView
 from abci_app.state.overlay import Overlay
 from abci_app.state.records import (
-    EXTRACTION_LOADS,
     IDENTITY_HISTORY,
     PARTIALS,
     PERMITS,
@@ -40,7 +39,6 @@ def test_a_key_is_the_prefix_and_its_parts_big_endian() -> None:
     assert IDENTITY_HISTORY.key(A, 258) == b"id-history/" + A + bytes([0, 0, 1, 2])
     assert PARTIALS.key(A, 1, 2, B) == b"partial/" + A + bytes([0, 0, 0, 1, 0, 0, 0, 2]) + B
     assert DEADLINE_TIME.key(3, DeadlineKind.PROPOSAL, A) == b"deadline-time/" + bytes([0] * 7 + [3, 10]) + A
-    assert EXTRACTION_LOADS.key(A, b"") == b"extraction-load/" + A
     assert OPEN_REQUESTS.under(A) == b"open-requests/" + A
     assert OPEN_REQUESTS.under() == OPEN_REQUESTS.prefix
 
@@ -61,8 +59,6 @@ def test_a_last_part_may_have_one_of_several_widths() -> None:
     for width in (48, 96):
         assert USED_POINTS.split(USED_POINTS.key(bytes(width))) == (bytes(width),)
     assert not USED_POINTS.holds(USED_POINTS.key(bytes(64)))
-    assert EXTRACTION_LOADS.split(EXTRACTION_LOADS.key(A, b"")) == (A, b"")
-    assert EXTRACTION_LOADS.split(EXTRACTION_LOADS.key(A, B)) == (A, B)
 
 
 def test_too_many_or_too_few_parts_make_no_key() -> None:

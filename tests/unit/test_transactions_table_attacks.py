@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from abci_app import replay, sweep
+from abci_app import params, replay, sweep
 from abci_app.codes import Code
 from abci_app.crypto import statements
+from abci_app.execution import upkeep
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import tx_pb2
 from abci_app.state.deadlines import DeadlineKind
@@ -41,7 +42,8 @@ def test_a_block_records_no_more_expiries_than_it_may() -> None:
     custody = fresh_custody()
     chain = custody.chain
     orders = [custody.place(nonce(n), fulfil=False, expires_at_time_s=chain.time_s + 50) for n in range(7)]
-    set_params(chain, max_upkeep_cost=3 * sweep.RECORD[DeadlineKind.ORDER].cost(custody.order(orders[0])))
+    cost = sweep.RECORD[DeadlineKind.ORDER].cost(custody.order(orders[0]))
+    set_params(chain, max_upkeep_cost=upkeep.SWEEP_PART * 3 * cost)
     chain.block(seconds=1_000)
     expired = []
     for _ in range(3):
@@ -55,7 +57,8 @@ def test_what_is_left_of_a_blocks_expiries_goes_to_the_other_kind() -> None:
     chain = custody.chain
     orders = [custody.place(nonce(n), fulfil=False, expires_at_time_s=chain.time_s + 50) for n in range(2)]
     orders.append(custody.place(nonce(2), fulfil=False, expires_at_height=chain.height + 1))
-    set_params(chain, max_upkeep_cost=3 * sweep.RECORD[DeadlineKind.ORDER].cost(custody.order(orders[0])))
+    cost = sweep.RECORD[DeadlineKind.ORDER].cost(custody.order(orders[0]))
+    set_params(chain, max_upkeep_cost=upkeep.SWEEP_PART * 3 * cost)
     chain.block(seconds=1_000)
     assert [custody.order(order).status for order in orders] == [pb.ORDER_STATUS_EXPIRED] * 3
 
@@ -168,12 +171,14 @@ def test_one_principals_nonce_never_meets_anothers() -> None:
 def test_deadlines_at_the_end_of_time_neither_overflow_nor_end_early() -> None:
     custody = fresh_custody()
     chain, last = custody.chain, 2**53 - 1
-    policy = k_of(1, custody.beneficiary.identity, veto_window_s=last)
+    longest_s = params._BOUNDS["max_veto_window_s"][2]
+    set_params(chain, max_veto_window_s=longest_s)
+    policy = k_of(1, custody.beneficiary.identity, veto_window_s=longest_s)
     order = custody.place(policy=policy, expires_at_time_s=last, expires_at_height=last)
     request = custody.request(order)
     record = custody.request_record(request)
     assert record.status == pb.REQUEST_STATUS_GRANTED
-    assert record.release_time_s > last
+    assert record.release_time_s == chain.time_s + longest_s
     chain.block(seconds=100_000)
     founder = chain.founders[0]
     answer = chain.result(founder, tx_pb2.FulfilSecret(request=request, sealed=SEALED))

@@ -330,17 +330,17 @@ func (held *order) completeAnswers() error {
 	return nil
 }
 
-// completeExtractions: of an order under an authority key, each granted request's extraction with its partials, of the
+// completeExtractions: of an order under an authority key, each released request's extraction with its partials, of the
 // epoch that counts and of those before; of a signing order (it has no identity) what each request signs.
 func (held *order) completeExtractions() error {
 	if len(held.answers) > 0 {
 		return refuse("content", "sealed answers under an authority key")
 	}
-	granted, signs := 0, len(held.record.bytes("identity")) == 0
+	released, signs := 0, len(held.record.bytes("identity")) == 0
 	for id, request := range held.requests {
 		extraction, shown := held.extracted[id]
-		if shown != (request.number("granted_height") != 0) {
-			return refuse("content", "an extraction is missing, or nobody granted it")
+		if shown != (request.number("released_height") != 0) {
+			return refuse("content", "an extraction is missing, or its request was not released")
 		}
 		if held.signed[id] != signs {
 			return refuse("content", "what is signed is missing, or nothing is signed")
@@ -348,13 +348,13 @@ func (held *order) completeExtractions() error {
 		if !shown {
 			continue
 		}
-		granted++
+		released++
 		answers := extraction.number("answers")
 		if held.counting[id] != answers || held.partials[id] != answers+extraction.number("earlier_answers") {
 			return refuse("content", "partials are missing")
 		}
 	}
-	if granted != len(held.extracted) || (signs && len(held.signed) != len(held.requests)) || (!signs && len(held.signed) > 0) {
+	if released != len(held.extracted) || (signs && len(held.signed) != len(held.requests)) || (!signs && len(held.signed) > 0) {
 		return refuse("content", "a leaf does not belong to the order")
 	}
 	return nil

@@ -85,7 +85,8 @@ func (held *verified) requestThen(read record, at moment) string {
 	if !hasStatus(read, "pending", "granted") {
 		return ""
 	}
-	if at.timeS >= read.number("deadline_time_s") {
+	// One that is granted and waits for its release has no deadline.
+	if deadline := read.number("deadline_time_s"); deadline != 0 && at.timeS >= deadline {
 		return "expired"
 	}
 	shown := held.states["order/"+string(read.bytes("order"))]

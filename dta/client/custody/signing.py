@@ -12,7 +12,7 @@ from abci_app.codes import Code
 from abci_app.crypto import statements
 from abci_app.crypto.bls import verify_min_sig
 from abci_app.custody import naming
-from abci_app.custody.orders import signed_bytes
+from abci_app.custody.releases import signed_bytes
 from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, extraction_pb2
 from abci_app.signing import signing_orders
 from abci_app.state.records import AUTHORITIES, SIGNING_POLICIES, SIGNINGS

@@ -228,7 +228,7 @@ class Operations:
         return RequestView(record, order, found, head.height, extraction)
 
     def _extraction(self, head: Head, id_: bytes) -> Flow[ExtractionView | None]:
-        """The extraction of a request, with its one item; None where it was not granted."""
+        """The extraction of a request, with its one item; None where it was not released."""
         record = yield from self.reader.find_at(head, leaves.of(EXTRACTIONS, id_))
         if record is None:
             return None

@@ -143,10 +143,10 @@ class OrderLeaves:
             raise _refuse("it shows an answer to a request that it does not show")
 
     def _check_extractions(self) -> None:
-        """Under an authority key: each granted request's extraction, its partials, and what a signing order signs."""
-        granted = {id_ for id_, request in self.requests.items() if request.granted_height}
-        if set(self.extractions) != granted or self.answers:
-            raise _refuse("it does not show for each granted request, and no other, what the key's members answered")
+        """Under an authority key: each released request's extraction, its partials, and what a signing order signs."""
+        released = {id_ for id_, request in self.requests.items() if request.released_height}
+        if set(self.extractions) != released or self.answers:
+            raise _refuse("it does not show for each released request, and no other, what the key's members answered")
         if set(self.signings) != (set() if self.order.identity else set(self.requests)):
             raise _refuse("it does not show what is signed, or shows it of an order that signs nothing")
         for id_, extraction in self.extractions.items():

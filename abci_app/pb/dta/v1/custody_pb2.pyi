@@ -36,6 +36,14 @@ class Rejection(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REJECTION_CUSTODIAN_REFUSED: _ClassVar[Rejection]
     REJECTION_ENVELOPE_TOO_LARGE: _ClassVar[Rejection]
 
+class ReleaseStage(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RELEASE_STAGE_UNSPECIFIED: _ClassVar[ReleaseStage]
+    RELEASE_STAGE_VETO_TIME: _ClassVar[ReleaseStage]
+    RELEASE_STAGE_VETO_HEIGHT: _ClassVar[ReleaseStage]
+    RELEASE_STAGE_QUEUED: _ClassVar[ReleaseStage]
+    RELEASE_STAGE_RELEASED: _ClassVar[ReleaseStage]
+
 class RequestStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     REQUEST_STATUS_UNSPECIFIED: _ClassVar[RequestStatus]
@@ -64,6 +72,11 @@ REJECTION_SHARE_UNREADABLE: Rejection
 REJECTION_SHARE_COMMITMENT: Rejection
 REJECTION_CUSTODIAN_REFUSED: Rejection
 REJECTION_ENVELOPE_TOO_LARGE: Rejection
+RELEASE_STAGE_UNSPECIFIED: ReleaseStage
+RELEASE_STAGE_VETO_TIME: ReleaseStage
+RELEASE_STAGE_VETO_HEIGHT: ReleaseStage
+RELEASE_STAGE_QUEUED: ReleaseStage
+RELEASE_STAGE_RELEASED: ReleaseStage
 REQUEST_STATUS_UNSPECIFIED: RequestStatus
 REQUEST_STATUS_PENDING: RequestStatus
 REQUEST_STATUS_GRANTED: RequestStatus
@@ -247,7 +260,7 @@ class FulfilmentRecord(_message.Message):
     def __init__(self, rejection: _Optional[_Union[Rejection, str]] = ..., height: _Optional[int] = ..., tx_hash: _Optional[bytes] = ..., tx_item: _Optional[int] = ...) -> None: ...
 
 class RequestRecord(_message.Message):
-    __slots__ = ("id", "order", "beneficiary", "keys_cid", "key_digests", "content_digest", "status", "requested_height", "requested_time_s", "requested_tx", "deadline_time_s", "granted_height", "granted_tx", "release_time_s", "release_height", "answers", "bad_answers", "ended_height", "ended_tx", "settled_height", "transport_key", "number", "requester_key", "ended_tx_item")
+    __slots__ = ("id", "order", "beneficiary", "keys_cid", "key_digests", "content_digest", "status", "requested_height", "requested_time_s", "requested_tx", "deadline_time_s", "granted_height", "granted_tx", "release_time_s", "release_height", "answers", "bad_answers", "ended_height", "ended_tx", "settled_height", "transport_key", "number", "requester_key", "ended_tx_item", "stage", "released_height")
     ID_FIELD_NUMBER: _ClassVar[int]
     ORDER_FIELD_NUMBER: _ClassVar[int]
     BENEFICIARY_FIELD_NUMBER: _ClassVar[int]
@@ -272,6 +285,8 @@ class RequestRecord(_message.Message):
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     REQUESTER_KEY_FIELD_NUMBER: _ClassVar[int]
     ENDED_TX_ITEM_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    RELEASED_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     id: bytes
     order: bytes
     beneficiary: bytes
@@ -296,7 +311,9 @@ class RequestRecord(_message.Message):
     number: int
     requester_key: bytes
     ended_tx_item: int
-    def __init__(self, id: _Optional[bytes] = ..., order: _Optional[bytes] = ..., beneficiary: _Optional[bytes] = ..., keys_cid: _Optional[str] = ..., key_digests: _Optional[_Iterable[bytes]] = ..., content_digest: _Optional[bytes] = ..., status: _Optional[_Union[RequestStatus, str]] = ..., requested_height: _Optional[int] = ..., requested_time_s: _Optional[int] = ..., requested_tx: _Optional[bytes] = ..., deadline_time_s: _Optional[int] = ..., granted_height: _Optional[int] = ..., granted_tx: _Optional[bytes] = ..., release_time_s: _Optional[int] = ..., release_height: _Optional[int] = ..., answers: _Optional[int] = ..., bad_answers: _Optional[int] = ..., ended_height: _Optional[int] = ..., ended_tx: _Optional[bytes] = ..., settled_height: _Optional[int] = ..., transport_key: _Optional[bytes] = ..., number: _Optional[int] = ..., requester_key: _Optional[bytes] = ..., ended_tx_item: _Optional[int] = ...) -> None: ...
+    stage: ReleaseStage
+    released_height: int
+    def __init__(self, id: _Optional[bytes] = ..., order: _Optional[bytes] = ..., beneficiary: _Optional[bytes] = ..., keys_cid: _Optional[str] = ..., key_digests: _Optional[_Iterable[bytes]] = ..., content_digest: _Optional[bytes] = ..., status: _Optional[_Union[RequestStatus, str]] = ..., requested_height: _Optional[int] = ..., requested_time_s: _Optional[int] = ..., requested_tx: _Optional[bytes] = ..., deadline_time_s: _Optional[int] = ..., granted_height: _Optional[int] = ..., granted_tx: _Optional[bytes] = ..., release_time_s: _Optional[int] = ..., release_height: _Optional[int] = ..., answers: _Optional[int] = ..., bad_answers: _Optional[int] = ..., ended_height: _Optional[int] = ..., ended_tx: _Optional[bytes] = ..., settled_height: _Optional[int] = ..., transport_key: _Optional[bytes] = ..., number: _Optional[int] = ..., requester_key: _Optional[bytes] = ..., ended_tx_item: _Optional[int] = ..., stage: _Optional[_Union[ReleaseStage, str]] = ..., released_height: _Optional[int] = ...) -> None: ...
 
 class DecisionRecord(_message.Message):
     __slots__ = ("veto", "height", "tx_hash", "approved_height", "approved_tx")
@@ -329,20 +346,33 @@ class AnswerRecord(_message.Message):
     def __init__(self, sealed: _Optional[bytes] = ..., height: _Optional[int] = ..., tx_hash: _Optional[bytes] = ..., reported_height: _Optional[int] = ..., reported_tx: _Optional[bytes] = ..., tx_item: _Optional[int] = ...) -> None: ...
 
 class CounterRecord(_message.Message):
+<<<<<<< HEAD
     __slots__ = ("open_orders", "open_vaults", "identity", "concerns", "orders", "vaults")
+=======
+    __slots__ = ("open_orders", "open_vaults", "identity", "concerns", "waiting_requests")
+>>>>>>> fff4e3b (A key's places are held by who is owed an answer, and by nobody who waits)
     OPEN_ORDERS_FIELD_NUMBER: _ClassVar[int]
     OPEN_VAULTS_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_FIELD_NUMBER: _ClassVar[int]
     CONCERNS_FIELD_NUMBER: _ClassVar[int]
+<<<<<<< HEAD
     ORDERS_FIELD_NUMBER: _ClassVar[int]
     VAULTS_FIELD_NUMBER: _ClassVar[int]
+=======
+    WAITING_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+>>>>>>> fff4e3b (A key's places are held by who is owed an answer, and by nobody who waits)
     open_orders: int
     open_vaults: int
     identity: bytes
     concerns: int
+<<<<<<< HEAD
     orders: int
     vaults: int
     def __init__(self, open_orders: _Optional[int] = ..., open_vaults: _Optional[int] = ..., identity: _Optional[bytes] = ..., concerns: _Optional[int] = ..., orders: _Optional[int] = ..., vaults: _Optional[int] = ...) -> None: ...
+=======
+    waiting_requests: int
+    def __init__(self, open_orders: _Optional[int] = ..., open_vaults: _Optional[int] = ..., identity: _Optional[bytes] = ..., concerns: _Optional[int] = ..., waiting_requests: _Optional[int] = ...) -> None: ...
+>>>>>>> fff4e3b (A key's places are held by who is owed an answer, and by nobody who waits)
 
 class RequestKeys(_message.Message):
     __slots__ = ("request", "keys")

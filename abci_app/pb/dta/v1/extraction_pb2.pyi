@@ -37,7 +37,7 @@ EXTRACTION_STATUS_EXPIRED: ExtractionStatus
 EXTRACTION_STATUS_CANCELLED: ExtractionStatus
 
 class ExtractionRecord(_message.Message):
-    __slots__ = ("id", "authority", "use", "items", "status", "epoch", "threshold", "answers", "requester", "subject", "opened_height", "opened_time_s", "opened_tx", "from_time_s", "from_height", "deadline_time_s", "ended_height", "ended_tx", "restarts", "suite", "holder", "answered_epochs", "earlier_answers", "ended_tx_item")
+    __slots__ = ("id", "authority", "use", "items", "status", "epoch", "threshold", "answers", "requester", "subject", "opened_height", "opened_time_s", "opened_tx", "from_time_s", "from_height", "deadline_time_s", "ended_height", "ended_tx", "restarts", "suite", "answered_epochs", "earlier_answers", "ended_tx_item")
     ID_FIELD_NUMBER: _ClassVar[int]
     AUTHORITY_FIELD_NUMBER: _ClassVar[int]
     USE_FIELD_NUMBER: _ClassVar[int]
@@ -58,7 +58,6 @@ class ExtractionRecord(_message.Message):
     ENDED_TX_FIELD_NUMBER: _ClassVar[int]
     RESTARTS_FIELD_NUMBER: _ClassVar[int]
     SUITE_FIELD_NUMBER: _ClassVar[int]
-    HOLDER_FIELD_NUMBER: _ClassVar[int]
     ANSWERED_EPOCHS_FIELD_NUMBER: _ClassVar[int]
     EARLIER_ANSWERS_FIELD_NUMBER: _ClassVar[int]
     ENDED_TX_ITEM_FIELD_NUMBER: _ClassVar[int]
@@ -82,11 +81,10 @@ class ExtractionRecord(_message.Message):
     ended_tx: bytes
     restarts: int
     suite: str
-    holder: bytes
     answered_epochs: int
     earlier_answers: int
     ended_tx_item: int
-    def __init__(self, id: _Optional[bytes] = ..., authority: _Optional[bytes] = ..., use: _Optional[_Union[Use, str]] = ..., items: _Optional[int] = ..., status: _Optional[_Union[ExtractionStatus, str]] = ..., epoch: _Optional[int] = ..., threshold: _Optional[int] = ..., answers: _Optional[int] = ..., requester: _Optional[bytes] = ..., subject: _Optional[bytes] = ..., opened_height: _Optional[int] = ..., opened_time_s: _Optional[int] = ..., opened_tx: _Optional[bytes] = ..., from_time_s: _Optional[int] = ..., from_height: _Optional[int] = ..., deadline_time_s: _Optional[int] = ..., ended_height: _Optional[int] = ..., ended_tx: _Optional[bytes] = ..., restarts: _Optional[int] = ..., suite: _Optional[str] = ..., holder: _Optional[bytes] = ..., answered_epochs: _Optional[int] = ..., earlier_answers: _Optional[int] = ..., ended_tx_item: _Optional[int] = ...) -> None: ...
+    def __init__(self, id: _Optional[bytes] = ..., authority: _Optional[bytes] = ..., use: _Optional[_Union[Use, str]] = ..., items: _Optional[int] = ..., status: _Optional[_Union[ExtractionStatus, str]] = ..., epoch: _Optional[int] = ..., threshold: _Optional[int] = ..., answers: _Optional[int] = ..., requester: _Optional[bytes] = ..., subject: _Optional[bytes] = ..., opened_height: _Optional[int] = ..., opened_time_s: _Optional[int] = ..., opened_tx: _Optional[bytes] = ..., from_time_s: _Optional[int] = ..., from_height: _Optional[int] = ..., deadline_time_s: _Optional[int] = ..., ended_height: _Optional[int] = ..., ended_tx: _Optional[bytes] = ..., restarts: _Optional[int] = ..., suite: _Optional[str] = ..., answered_epochs: _Optional[int] = ..., earlier_answers: _Optional[int] = ..., ended_tx_item: _Optional[int] = ...) -> None: ...
 
 class ExtractionItem(_message.Message):
     __slots__ = ("base", "transport", "subject")
@@ -119,14 +117,14 @@ class PartialRecord(_message.Message):
     def __init__(self, c1: _Optional[bytes] = ..., c3: _Optional[bytes] = ..., share: _Optional[bytes] = ..., proof: _Optional[bytes] = ..., index: _Optional[int] = ..., height: _Optional[int] = ..., tx_hash: _Optional[bytes] = ..., tx_item: _Optional[int] = ...) -> None: ...
 
 class ExtractionLoad(_message.Message):
-    __slots__ = ("authority", "open", "holder")
+    __slots__ = ("authority", "open", "last_served")
     AUTHORITY_FIELD_NUMBER: _ClassVar[int]
     OPEN_FIELD_NUMBER: _ClassVar[int]
-    HOLDER_FIELD_NUMBER: _ClassVar[int]
+    LAST_SERVED_FIELD_NUMBER: _ClassVar[int]
     authority: bytes
     open: int
-    holder: bytes
-    def __init__(self, authority: _Optional[bytes] = ..., open: _Optional[int] = ..., holder: _Optional[bytes] = ...) -> None: ...
+    last_served: bytes
+    def __init__(self, authority: _Optional[bytes] = ..., open: _Optional[int] = ..., last_served: _Optional[bytes] = ...) -> None: ...
 
 class BlindedPartial(_message.Message):
     __slots__ = ("c1", "c3", "proof")

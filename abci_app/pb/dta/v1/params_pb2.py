@@ -24,25 +24,25 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x64ta/v1/params.proto\x12\x06\x64ta.v1\"Y\n\tCustodian\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1a\n\x12\x63ontribution_bytes\x18\x02 \x01(\r\x12\"\n\x08verifier\x18\x03 \x01(\x0e\x32\x10.dta.v1.Verifier\"\xc5\x07\n\x06Params\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12*\n\x0cregistration\x18\x02 \x01(\x0e\x32\x14.dta.v1.Registration\x12\x14\n\x0cmax_tx_bytes\x18\x03 \x01(\r\x12\x19\n\x11max_expiry_blocks\x18\x04 \x01(\r\x12\x16\n\x0emax_block_cost\x18\x05 \x01(\x04\x12\x1c\n\x14max_txs_per_identity\x18\x06 \x01(\r\x12\x19\n\x11max_registrations\x18\x07 \x01(\r\x12\x17\n\x0fmax_upkeep_cost\x18\x08 \x01(\x04\x12\x1a\n\x12max_envelope_bytes\x18\t \x01(\r\x12$\n\x1cmax_open_orders_per_identity\x18\n \x01(\r\x12$\n\x1cmax_open_vaults_per_identity\x18\x0b \x01(\r\x12#\n\x1bmax_open_requests_per_order\x18\x0c \x01(\r\x12\x1d\n\x15max_order_fiduciaries\x18\r \x01(\r\x12\x18\n\x10max_policy_bytes\x18\x0e \x01(\r\x12\x15\n\rrequest_ttl_s\x18\x0f \x01(\x04\x12\x1b\n\x13\x63lose_vault_delay_s\x18\x10 \x01(\x04\x12 \n\x18\x63lose_vault_delay_blocks\x18\x11 \x01(\x04\x12\x17\n\x0fmin_veto_blocks\x18\x12 \x01(\x04\x12%\n\ncustodians\x18\x13 \x03(\x0b\x32\x11.dta.v1.Custodian\x12&\n\x1evalidator_change_window_blocks\x18\x14 \x01(\x04\x12\x16\n\x0eproposal_ttl_s\x18\x1e \x01(\x04\x12\x1a\n\x12max_open_proposals\x18\x1f \x01(\r\x12\x17\n\x0fmax_fiduciaries\x18  \x01(\r\x12\x1b\n\x13max_open_ceremonies\x18( \x01(\r\x12\x1d\n\x15max_authority_members\x18) \x01(\r\x12\x1e\n\x16\x63\x65remony_window_blocks\x18* \x01(\x04\x12\x1f\n\x17\x63\x65remony_consent_blocks\x18+ \x01(\x04\x12\x1d\n\x15max_ceremony_attempts\x18, \x01(\r\x12\x1c\n\x14max_open_extractions\x18\x32 \x01(\r\x12\x1c\n\x14max_extraction_items\x18\x33 \x01(\r\x12\x19\n\x11max_realm_servers\x18< \x01(\r\x12\x16\n\x0epermit_ahead_s\x18= \x01(\x04\"J\n\x10GenesisFiduciary\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\x12\x15\n\rvalidator_key\x18\x02 \x01(\x0c\x12\r\n\x05power\x18\x03 \x01(\x04\"]\n\x0cGenesisState\x12\x1e\n\x06params\x18\x01 \x01(\x0b\x32\x0e.dta.v1.Params\x12-\n\x0b\x66iduciaries\x18\x02 \x03(\x0b\x32\x18.dta.v1.GenesisFiduciary\"\\\n\x0b\x43hainRecord\x12\x10\n\x08\x63hain_id\x18\x01 \x01(\t\x12\x0b\n\x03gid\x18\x02 \x01(\x0c\x12\x16\n\x0egenesis_time_s\x18\x03 \x01(\x04\x12\x16\n\x0einitial_height\x18\x04 \x01(\x04*_\n\x0cRegistration\x12\x1c\n\x18REGISTRATION_UNSPECIFIED\x10\x00\x12\x15\n\x11REGISTRATION_OPEN\x10\x01\x12\x1a\n\x16REGISTRATION_SPONSORED\x10\x02*P\n\x08Verifier\x12\x18\n\x14VERIFIER_UNSPECIFIED\x10\x00\x12\x11\n\rVERIFIER_NONE\x10\x01\x12\x17\n\x13VERIFIER_EXTRACTION\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x64ta/v1/params.proto\x12\x06\x64ta.v1\"Y\n\tCustodian\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1a\n\x12\x63ontribution_bytes\x18\x02 \x01(\r\x12\"\n\x08verifier\x18\x03 \x01(\x0e\x32\x10.dta.v1.Verifier\"\x8b\x08\n\x06Params\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12*\n\x0cregistration\x18\x02 \x01(\x0e\x32\x14.dta.v1.Registration\x12\x14\n\x0cmax_tx_bytes\x18\x03 \x01(\r\x12\x19\n\x11max_expiry_blocks\x18\x04 \x01(\r\x12\x16\n\x0emax_block_cost\x18\x05 \x01(\x04\x12\x1c\n\x14max_txs_per_identity\x18\x06 \x01(\r\x12\x19\n\x11max_registrations\x18\x07 \x01(\r\x12\x17\n\x0fmax_upkeep_cost\x18\x08 \x01(\x04\x12\x1a\n\x12max_envelope_bytes\x18\t \x01(\r\x12$\n\x1cmax_open_orders_per_identity\x18\n \x01(\r\x12$\n\x1cmax_open_vaults_per_identity\x18\x0b \x01(\r\x12#\n\x1bmax_open_requests_per_order\x18\x0c \x01(\r\x12\x1d\n\x15max_order_fiduciaries\x18\r \x01(\r\x12\x18\n\x10max_policy_bytes\x18\x0e \x01(\r\x12\x15\n\rrequest_ttl_s\x18\x0f \x01(\x04\x12\x1b\n\x13\x63lose_vault_delay_s\x18\x10 \x01(\x04\x12 \n\x18\x63lose_vault_delay_blocks\x18\x11 \x01(\x04\x12\x17\n\x0fmin_veto_blocks\x18\x12 \x01(\x04\x12%\n\ncustodians\x18\x13 \x03(\x0b\x32\x11.dta.v1.Custodian\x12&\n\x1evalidator_change_window_blocks\x18\x14 \x01(\x04\x12\x16\n\x0eproposal_ttl_s\x18\x1e \x01(\x04\x12\x1a\n\x12max_open_proposals\x18\x1f \x01(\r\x12\x17\n\x0fmax_fiduciaries\x18  \x01(\r\x12\x1b\n\x13max_open_ceremonies\x18( \x01(\r\x12\x1d\n\x15max_authority_members\x18) \x01(\r\x12\x1e\n\x16\x63\x65remony_window_blocks\x18* \x01(\x04\x12\x1f\n\x17\x63\x65remony_consent_blocks\x18+ \x01(\x04\x12\x1d\n\x15max_ceremony_attempts\x18, \x01(\r\x12\x1c\n\x14max_open_extractions\x18\x32 \x01(\r\x12\x1c\n\x14max_extraction_items\x18\x33 \x01(\r\x12)\n!max_waiting_requests_per_identity\x18\x34 \x01(\r\x12\x19\n\x11max_veto_window_s\x18\x35 \x01(\x04\x12\x19\n\x11max_realm_servers\x18< \x01(\r\x12\x16\n\x0epermit_ahead_s\x18= \x01(\x04\"J\n\x10GenesisFiduciary\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\x12\x15\n\rvalidator_key\x18\x02 \x01(\x0c\x12\r\n\x05power\x18\x03 \x01(\x04\"]\n\x0cGenesisState\x12\x1e\n\x06params\x18\x01 \x01(\x0b\x32\x0e.dta.v1.Params\x12-\n\x0b\x66iduciaries\x18\x02 \x03(\x0b\x32\x18.dta.v1.GenesisFiduciary\"\\\n\x0b\x43hainRecord\x12\x10\n\x08\x63hain_id\x18\x01 \x01(\t\x12\x0b\n\x03gid\x18\x02 \x01(\x0c\x12\x16\n\x0egenesis_time_s\x18\x03 \x01(\x04\x12\x16\n\x0einitial_height\x18\x04 \x01(\x04*_\n\x0cRegistration\x12\x1c\n\x18REGISTRATION_UNSPECIFIED\x10\x00\x12\x15\n\x11REGISTRATION_OPEN\x10\x01\x12\x1a\n\x16REGISTRATION_SPONSORED\x10\x02*P\n\x08Verifier\x12\x18\n\x14VERIFIER_UNSPECIFIED\x10\x00\x12\x11\n\rVERIFIER_NONE\x10\x01\x12\x17\n\x13VERIFIER_EXTRACTION\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dta.v1.params_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REGISTRATION']._serialized_start=1355
-  _globals['_REGISTRATION']._serialized_end=1450
-  _globals['_VERIFIER']._serialized_start=1452
-  _globals['_VERIFIER']._serialized_end=1532
+  _globals['_REGISTRATION']._serialized_start=1425
+  _globals['_REGISTRATION']._serialized_end=1520
+  _globals['_VERIFIER']._serialized_start=1522
+  _globals['_VERIFIER']._serialized_end=1602
   _globals['_CUSTODIAN']._serialized_start=31
   _globals['_CUSTODIAN']._serialized_end=120
   _globals['_PARAMS']._serialized_start=123
-  _globals['_PARAMS']._serialized_end=1088
-  _globals['_GENESISFIDUCIARY']._serialized_start=1090
-  _globals['_GENESISFIDUCIARY']._serialized_end=1164
-  _globals['_GENESISSTATE']._serialized_start=1166
-  _globals['_GENESISSTATE']._serialized_end=1259
-  _globals['_CHAINRECORD']._serialized_start=1261
-  _globals['_CHAINRECORD']._serialized_end=1353
+  _globals['_PARAMS']._serialized_end=1158
+  _globals['_GENESISFIDUCIARY']._serialized_start=1160
+  _globals['_GENESISFIDUCIARY']._serialized_end=1234
+  _globals['_GENESISSTATE']._serialized_start=1236
+  _globals['_GENESISSTATE']._serialized_end=1329
+  _globals['_CHAINRECORD']._serialized_start=1331
+  _globals['_CHAINRECORD']._serialized_end=1423
 # @@protoc_insertion_point(module_scope)

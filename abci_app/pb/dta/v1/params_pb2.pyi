@@ -36,7 +36,7 @@ class Custodian(_message.Message):
     def __init__(self, name: _Optional[str] = ..., contribution_bytes: _Optional[int] = ..., verifier: _Optional[_Union[Verifier, str]] = ...) -> None: ...
 
 class Params(_message.Message):
-    __slots__ = ("protocol_version", "registration", "max_tx_bytes", "max_expiry_blocks", "max_block_cost", "max_txs_per_identity", "max_registrations", "max_upkeep_cost", "max_envelope_bytes", "max_open_orders_per_identity", "max_open_vaults_per_identity", "max_open_requests_per_order", "max_order_fiduciaries", "max_policy_bytes", "request_ttl_s", "close_vault_delay_s", "close_vault_delay_blocks", "min_veto_blocks", "custodians", "validator_change_window_blocks", "proposal_ttl_s", "max_open_proposals", "max_fiduciaries", "max_open_ceremonies", "max_authority_members", "ceremony_window_blocks", "ceremony_consent_blocks", "max_ceremony_attempts", "max_open_extractions", "max_extraction_items", "max_realm_servers", "permit_ahead_s")
+    __slots__ = ("protocol_version", "registration", "max_tx_bytes", "max_expiry_blocks", "max_block_cost", "max_txs_per_identity", "max_registrations", "max_upkeep_cost", "max_envelope_bytes", "max_open_orders_per_identity", "max_open_vaults_per_identity", "max_open_requests_per_order", "max_order_fiduciaries", "max_policy_bytes", "request_ttl_s", "close_vault_delay_s", "close_vault_delay_blocks", "min_veto_blocks", "custodians", "validator_change_window_blocks", "proposal_ttl_s", "max_open_proposals", "max_fiduciaries", "max_open_ceremonies", "max_authority_members", "ceremony_window_blocks", "ceremony_consent_blocks", "max_ceremony_attempts", "max_open_extractions", "max_extraction_items", "max_waiting_requests_per_identity", "max_veto_window_s", "max_realm_servers", "permit_ahead_s")
     PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
     REGISTRATION_FIELD_NUMBER: _ClassVar[int]
     MAX_TX_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -67,6 +67,8 @@ class Params(_message.Message):
     MAX_CEREMONY_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     MAX_OPEN_EXTRACTIONS_FIELD_NUMBER: _ClassVar[int]
     MAX_EXTRACTION_ITEMS_FIELD_NUMBER: _ClassVar[int]
+    MAX_WAITING_REQUESTS_PER_IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    MAX_VETO_WINDOW_S_FIELD_NUMBER: _ClassVar[int]
     MAX_REALM_SERVERS_FIELD_NUMBER: _ClassVar[int]
     PERMIT_AHEAD_S_FIELD_NUMBER: _ClassVar[int]
     protocol_version: int
@@ -99,9 +101,11 @@ class Params(_message.Message):
     max_ceremony_attempts: int
     max_open_extractions: int
     max_extraction_items: int
+    max_waiting_requests_per_identity: int
+    max_veto_window_s: int
     max_realm_servers: int
     permit_ahead_s: int
-    def __init__(self, protocol_version: _Optional[int] = ..., registration: _Optional[_Union[Registration, str]] = ..., max_tx_bytes: _Optional[int] = ..., max_expiry_blocks: _Optional[int] = ..., max_block_cost: _Optional[int] = ..., max_txs_per_identity: _Optional[int] = ..., max_registrations: _Optional[int] = ..., max_upkeep_cost: _Optional[int] = ..., max_envelope_bytes: _Optional[int] = ..., max_open_orders_per_identity: _Optional[int] = ..., max_open_vaults_per_identity: _Optional[int] = ..., max_open_requests_per_order: _Optional[int] = ..., max_order_fiduciaries: _Optional[int] = ..., max_policy_bytes: _Optional[int] = ..., request_ttl_s: _Optional[int] = ..., close_vault_delay_s: _Optional[int] = ..., close_vault_delay_blocks: _Optional[int] = ..., min_veto_blocks: _Optional[int] = ..., custodians: _Optional[_Iterable[_Union[Custodian, _Mapping]]] = ..., validator_change_window_blocks: _Optional[int] = ..., proposal_ttl_s: _Optional[int] = ..., max_open_proposals: _Optional[int] = ..., max_fiduciaries: _Optional[int] = ..., max_open_ceremonies: _Optional[int] = ..., max_authority_members: _Optional[int] = ..., ceremony_window_blocks: _Optional[int] = ..., ceremony_consent_blocks: _Optional[int] = ..., max_ceremony_attempts: _Optional[int] = ..., max_open_extractions: _Optional[int] = ..., max_extraction_items: _Optional[int] = ..., max_realm_servers: _Optional[int] = ..., permit_ahead_s: _Optional[int] = ...) -> None: ...
+    def __init__(self, protocol_version: _Optional[int] = ..., registration: _Optional[_Union[Registration, str]] = ..., max_tx_bytes: _Optional[int] = ..., max_expiry_blocks: _Optional[int] = ..., max_block_cost: _Optional[int] = ..., max_txs_per_identity: _Optional[int] = ..., max_registrations: _Optional[int] = ..., max_upkeep_cost: _Optional[int] = ..., max_envelope_bytes: _Optional[int] = ..., max_open_orders_per_identity: _Optional[int] = ..., max_open_vaults_per_identity: _Optional[int] = ..., max_open_requests_per_order: _Optional[int] = ..., max_order_fiduciaries: _Optional[int] = ..., max_policy_bytes: _Optional[int] = ..., request_ttl_s: _Optional[int] = ..., close_vault_delay_s: _Optional[int] = ..., close_vault_delay_blocks: _Optional[int] = ..., min_veto_blocks: _Optional[int] = ..., custodians: _Optional[_Iterable[_Union[Custodian, _Mapping]]] = ..., validator_change_window_blocks: _Optional[int] = ..., proposal_ttl_s: _Optional[int] = ..., max_open_proposals: _Optional[int] = ..., max_fiduciaries: _Optional[int] = ..., max_open_ceremonies: _Optional[int] = ..., max_authority_members: _Optional[int] = ..., ceremony_window_blocks: _Optional[int] = ..., ceremony_consent_blocks: _Optional[int] = ..., max_ceremony_attempts: _Optional[int] = ..., max_open_extractions: _Optional[int] = ..., max_extraction_items: _Optional[int] = ..., max_waiting_requests_per_identity: _Optional[int] = ..., max_veto_window_s: _Optional[int] = ..., max_realm_servers: _Optional[int] = ..., permit_ahead_s: _Optional[int] = ...) -> None: ...
 
 class GenesisFiduciary(_message.Message):
     __slots__ = ("document", "validator_key", "power")
