@@ -346,33 +346,22 @@ class AnswerRecord(_message.Message):
     def __init__(self, sealed: _Optional[bytes] = ..., height: _Optional[int] = ..., tx_hash: _Optional[bytes] = ..., reported_height: _Optional[int] = ..., reported_tx: _Optional[bytes] = ..., tx_item: _Optional[int] = ...) -> None: ...
 
 class CounterRecord(_message.Message):
-<<<<<<< HEAD
-    __slots__ = ("open_orders", "open_vaults", "identity", "concerns", "orders", "vaults")
-=======
-    __slots__ = ("open_orders", "open_vaults", "identity", "concerns", "waiting_requests")
->>>>>>> fff4e3b (A key's places are held by who is owed an answer, and by nobody who waits)
+    __slots__ = ("open_orders", "open_vaults", "identity", "concerns", "orders", "vaults", "waiting_requests")
     OPEN_ORDERS_FIELD_NUMBER: _ClassVar[int]
     OPEN_VAULTS_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_FIELD_NUMBER: _ClassVar[int]
     CONCERNS_FIELD_NUMBER: _ClassVar[int]
-<<<<<<< HEAD
     ORDERS_FIELD_NUMBER: _ClassVar[int]
     VAULTS_FIELD_NUMBER: _ClassVar[int]
-=======
     WAITING_REQUESTS_FIELD_NUMBER: _ClassVar[int]
->>>>>>> fff4e3b (A key's places are held by who is owed an answer, and by nobody who waits)
     open_orders: int
     open_vaults: int
     identity: bytes
     concerns: int
-<<<<<<< HEAD
     orders: int
     vaults: int
-    def __init__(self, open_orders: _Optional[int] = ..., open_vaults: _Optional[int] = ..., identity: _Optional[bytes] = ..., concerns: _Optional[int] = ..., orders: _Optional[int] = ..., vaults: _Optional[int] = ...) -> None: ...
-=======
     waiting_requests: int
-    def __init__(self, open_orders: _Optional[int] = ..., open_vaults: _Optional[int] = ..., identity: _Optional[bytes] = ..., concerns: _Optional[int] = ..., waiting_requests: _Optional[int] = ...) -> None: ...
->>>>>>> fff4e3b (A key's places are held by who is owed an answer, and by nobody who waits)
+    def __init__(self, open_orders: _Optional[int] = ..., open_vaults: _Optional[int] = ..., identity: _Optional[bytes] = ..., concerns: _Optional[int] = ..., orders: _Optional[int] = ..., vaults: _Optional[int] = ..., waiting_requests: _Optional[int] = ...) -> None: ...
 
 class RequestKeys(_message.Message):
     __slots__ = ("request", "keys")
