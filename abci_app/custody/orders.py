@@ -22,6 +22,7 @@ from abci_app.state.indexes import (
 from abci_app.state.records import (
     COUNTERS,
     DECISIONS,
+    EXTRACTIONS,
     FULFILMENTS,
     IDENTITIES,
     ORDERS,
@@ -209,9 +210,16 @@ def forget_open(context: Context, order: pb.OrderRecord, request: pb.RequestReco
     order.open_requests -= 1
     for fiduciary in order.fiduciaries:
         due.remove(context.state, fiduciary, DueKind.FULFIL_SECRET, request.id)
-    if UNSIGNED.exists(context.state, request.id):
-        UNSIGNED.delete(context.state, request.id)
+    if releases.is_signing(order):
+        _forget_unsigned(context, request.id)
     releases.forget(context, order, request)
+
+
+def _forget_unsigned(context: Context, request: bytes) -> None:
+    """Its deadline came before there was room for the sum of its shares."""
+    record = EXTRACTIONS.find(context.state, request)
+    if record is not None and UNSIGNED.exists(context.state, record.ended_height, request):
+        UNSIGNED.delete(context.state, record.ended_height, request)
 
 
 def complete_request(context: Context, order: pb.OrderRecord, request: pb.RequestRecord) -> None:

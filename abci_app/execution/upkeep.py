@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
-from itertools import islice
 from typing import Final
 
 from abci_app.execution import guard
@@ -19,7 +18,7 @@ from abci_app.state.records import SET_ASIDE
 from abci_app.state.view import StateView
 
 MAX_RETRIED: Final = 1_000
-"""Items set aside that one upgrade, or one vote, puts back."""
+"""Items set aside that one upgrade, or one vote, puts back: first what was put back least often."""
 
 
 class Queue(IntEnum):
@@ -76,8 +75,8 @@ def is_anything_set_aside(view: StateView) -> bool:
 
 def retry_all(context: Context) -> None:
     """Put back what was set aside: after an upgrade, or because fiduciaries voted for it."""
-    waiting = (record for record in SET_ASIDE.all(context.state) if record.entry)
-    for record in list(islice(waiting, MAX_RETRIED)):
+    waiting = [record for record in SET_ASIDE.all(context.state) if record.entry]
+    for record in sorted(waiting, key=lambda record: record.retries)[:MAX_RETRIED]:
         context.state.index_put(record.entry)
         record.retries += 1
         record.entry = b""

@@ -71,7 +71,7 @@ RESTARTS = _TABLE.index(
     one_for="a pending extraction request of an epoch that is not in force any more: it starts again",
 )
 UNSIGNED = _TABLE.index(
-    at("unsigned/").id("request"),
+    at("unsigned/").u64("height of the last share").id("request"),
     one_for="a request whose signature's shares are complete, and not summed up yet",
 )
 OPEN_EXTRACTIONS = _TABLE.index(

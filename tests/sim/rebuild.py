@@ -165,9 +165,9 @@ def _open_order(leaves: Leaves, index: dict[bytes, bytes], id_: bytes, order: pb
 def _open_request(leaves: Leaves, index: dict[bytes, bytes], id_: bytes, request: pb.RequestRecord) -> None:
     index[b"open-requests/" + request.order + id_] = b"\x01"
     taken = leaves.extractions.get(id_)
-    completed = taken is not None and taken.status == extraction_pb2.EXTRACTION_STATUS_COMPLETED
-    if completed and taken.use == extraction_pb2.USE_SIGN:  # type: ignore[union-attr]
-        index[b"unsigned/" + id_] = b"\x01"
+    completed = extraction_pb2.EXTRACTION_STATUS_COMPLETED
+    if taken is not None and (taken.status, taken.use) == (completed, extraction_pb2.USE_SIGN):
+        index[b"unsigned/" + u64(taken.ended_height) + id_] = b"\x01"
     _asked_for(leaves, index, request.beneficiary, id_)
     _waiting_request(leaves, index, id_, request)
     granted = request.status == pb.REQUEST_STATUS_GRANTED

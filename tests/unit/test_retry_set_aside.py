@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from abci_app.block import Changes
 from abci_app.codes import Code
+from abci_app.execution import upkeep
 from abci_app.pb.dta.v1 import governance_pb2 as pb
 from abci_app.state.records import SET_ASIDE
 from tests.support.chain import Chain
@@ -12,8 +15,8 @@ from tests.support.governance import code_of, pass_, proposing, record
 RETRY = pb.Action(retry_set_aside=pb.RetrySetAside())
 
 
-def set_aside(chain: Chain, subject: bytes, entry: bytes) -> None:
-    kept = pb.SetAside(kind=1, subject=subject, entry=entry, height=1).SerializeToString()
+def set_aside(chain: Chain, subject: bytes, entry: bytes, retries: int = 0) -> None:
+    kept = pb.SetAside(kind=1, subject=subject, entry=entry, height=1, retries=retries).SerializeToString()
     chain.view.apply(Changes(leaves=((SET_ASIDE.key(1, subject), kept),)))
 
 
@@ -30,3 +33,13 @@ def test_what_another_vote_put_back_meanwhile_is_not_put_back_twice() -> None:
     both = [pass_(chain, RETRY, n) for n in range(1)]
     assert record(chain, both[0]).status == pb.PROPOSAL_STATUS_EXECUTED
     assert chain.view.index_get(b"deadline-time/x") is not None
+
+
+def test_what_fails_every_time_keeps_nothing_else_from_being_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = Chain(4)
+    monkeypatch.setattr(upkeep, "MAX_RETRIED", 1)
+    set_aside(chain, bytes(32), b"deadline-time/x", retries=1)
+    set_aside(chain, bytes([1]) * 32, b"deadline-time/y")
+    pass_(chain, RETRY)
+    found = {record.subject: record.entry for record in SET_ASIDE.all(chain.view)}
+    assert found == {bytes(32): b"deadline-time/x", bytes([1]) * 32: b""}

@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
+from abci_app import sweep
 from abci_app.execution import upkeep
 from abci_app.pb.dta.v1 import custody_pb2
 from abci_app.pb.dta.v1 import extraction_pb2 as pb
 from abci_app.signing import signing_orders
+from abci_app.state.deadlines import DeadlineKind
 from abci_app.state.indexes import UNSIGNED
 from abci_app.state.records import EXTRACTIONS, ORDERS, REQUESTS, SET_ASIDE, SIGNINGS
 from tests.sim.rebuild import differences
@@ -47,7 +49,7 @@ def test_they_wait_for_room_and_bear_the_height_and_transaction_of_the_share_tha
     for signed in (1, 2, 3):
         found = [SIGNINGS.get(world.chain.view, request) for request in made]
         assert [bool(one.signature) for one in found] == [True] * signed + [False] * (3 - signed)
-        assert [request for (request,) in UNSIGNED.entries(world.chain.view)] == made[signed:]
+        assert [request for _, request in UNSIGNED.entries(world.chain.view)] == made[signed:]
         assert differences(world.chain.view) == []
         world.chain.block()
     for request in made:
@@ -57,6 +59,32 @@ def test_they_wait_for_room_and_bear_the_height_and_transaction_of_the_share_tha
         assert (record.ended_height, signing.signed_height) == (completed_at, completed_at)
         assert (record.ended_tx, signing.signed_tx) == (by, by)
         assert ORDERS.get(world.chain.view, record.order).status == custody_pb2.ORDER_STATUS_CLOSED
+
+
+def test_what_was_complete_first_is_summed_up_first_whatever_ids_later_ones_have() -> None:
+    """Who asks chooses the id: by ids alone, one requester's signatures would go before everybody's for ever."""
+    world = World()
+    first_id, *others = granted(world, 3)
+    set_params(world.chain, max_upkeep_cost=1)
+    answer_all(world, others)
+    answer_all(world, [first_id])
+    signed = [bool(SIGNINGS.get(world.chain.view, request).signature) for request in (first_id, *others)]
+    assert signed == [False, True, True]
+
+
+def test_deadlines_in_their_crowds_leave_half_of_the_budget_to_signatures() -> None:
+    """Whoever places orders chooses when they expire: a crowd in each block would let one signature a block through."""
+    world = World()
+    crowd = [world.place(nonce=seeded("crowd", number)) for number in range(40)]
+    ttl_s = REQUESTS.get(world.chain.view, crowd[0]).deadline_time_s - world.chain.time_s
+    world.chain.block(seconds=100)
+    made = granted(world, 2)
+    cost = signing_orders.SUM_COST + 3 * signing_orders.SHARE_COST
+    set_params(world.chain, max_upkeep_cost=2 * 2 * cost)
+    assert sweep.RECORD[DeadlineKind.REQUEST].cost(crowd[0]) * len(crowd) > 2 * 2 * cost, "or it is no crowd"
+    world.chain.time_s += ttl_s - 50
+    answer_all(world, made)
+    assert all(SIGNINGS.get(world.chain.view, request).signature for request in made)
 
 
 def test_one_that_fails_is_set_aside_and_signed_when_it_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
