@@ -15,8 +15,7 @@ from dta.base.config import NodeConfig, load_node_config
 from dta.base.errors import DtaError, UsageError
 from dta.base.home import Home
 from dta.cli.session import session_of
-from dta.node.doctor import check_text
-from dta.node.running import START_ABOVE_FREE_BYTES, STOP_BELOW_FREE_BYTES, is_running
+from dta.node.running import START_ABOVE_FREE_BYTES, STOP_BELOW_FREE_BYTES, check_text, is_running
 
 HEALTHY = 0
 UNHEALTHY = 1

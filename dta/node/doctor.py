@@ -21,6 +21,7 @@ from dta.client.ledger.rpc import Rpc
 from dta.hsm.doctor import diagnose
 from dta.hsm.keystore import CheckStep
 from dta.hsm.pin import Prompt
+from dta.node.running import check_text
 from dta.node.tendermint_config import listen_addresses, persistent_peers
 
 COMET_VERSIONS = ("0.38.", "0.39.", "0.40.")
@@ -189,13 +190,6 @@ def _gateway(url: str, now_s: float) -> CheckStep:
     if abs(skew_s) > CLOCK_TOLERANCE_S:
         return CheckStep(name, "warning", f"its clock and ours are {abs(skew_s)} s apart", "one of them needs NTP")
     return CheckStep(name, "ok", "answers, and our clocks agree")
-
-
-def check_text(checked: dict[str, Any]) -> str:
-    """How far the application's check of its leaves is (``state_check`` of the agent's status), for a person."""
-    whole = checked.get("whole_at_height", 0)
-    before = f"the last whole pass ended at height {whole}" if whole else "no pass is whole yet"
-    return f"{checked.get('leaves', 0)} leaves of this pass checked, {before}"
 
 
 def _state(home: Path, agent: dict[str, Any] | None, running: bool) -> CheckStep:

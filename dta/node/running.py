@@ -1,4 +1,4 @@
-"""Whether the node of a home runs, and when it stops for want of disk: what the supervisor and who looks at it share.
+"""Whether a home's node runs, when it stops for want of disk, how far its check is: what it and who looks at it share.
 
 Apart from the supervisor, because looking has to be quick: ``dta status`` loads nothing that runs a node.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from dta.base.config import NodeConfig
 
@@ -34,3 +35,10 @@ def is_running(config: NodeConfig) -> bool:
     except OSError:
         return True
     return any(b"dta" in word for word in words)
+
+
+def check_text(checked: dict[str, Any]) -> str:
+    """How far the application's check of its leaves is (``state_check`` of the agent's status), for a person."""
+    whole = checked.get("whole_at_height", 0)
+    before = f"the last whole pass ended at height {whole}" if whole else "no pass is whole yet"
+    return f"{checked.get('leaves', 0)} leaves of this pass checked, {before}"

@@ -16,6 +16,7 @@ from dta.localnet.network import Network
 from tests.localnet.conftest import People
 from tests.localnet.faults import same_app_hash, wait_until_fulfilled
 from tests.localnet.own_network import eventually
+from tests.localnet.runbook import Runbook
 from tests.support.disk import fill, mount_small_disk, unmount
 
 pytestmark = pytest.mark.localnet
@@ -120,6 +121,23 @@ def test_a_backup_copied_over_the_state_is_found_by_the_blocks_that_are_missing(
     all_fulfil(people)
     doctor = net.dta(["doctor"], home=net.home(VICTIM), accept=(0, 1))
     assert f"state.corrupt-{aside + 1}" in (doctor.stdout + doctor.stderr).decode()
+
+
+def test_a_state_is_made_again_at_once_when_its_operator_says_so(net: Network, people: People) -> None:
+    """docs/runbooks/damaged-state.md: the agent's proofs failed, and nobody wants to wait for the whole check."""
+    home = net.home(VICTIM)
+    aside = len(list(home.glob("state.corrupt-*")))
+    page = Runbook(net, "damaged-state", DTA_HOME=str(home))
+    page.run()
+    assert not page.left
+    pid = net.child_pid(VICTIM, "application")
+    assert pid is not None
+    os.kill(pid, signal.SIGTERM)
+    moved = home / f"state.corrupt-{aside + 1}"
+    eventually("the state moved aside", moved.is_dir)
+    net.wait_for_height(max(net.height(node) for node in net.nodes()))
+    same_app_hash(net)
+    all_fulfil(people)
 
 
 def test_a_full_disk_ends_the_processes_before_they_can_lie_and_room_starts_them(net: Network, people: People) -> None:
