@@ -12,7 +12,7 @@ from typing import Final
 from abci_app.codes import Code
 from abci_app.errors import Refusal
 from abci_app.execution.spec import MessageClass
-from abci_app.mempool import Decisions, Lane, Mempool, Waiting
+from abci_app.mempool import NEXT_KEYS_PART, Decisions, Lane, Mempool, Waiting
 from abci_app.pb.dta.v1 import identity_pb2
 from abci_app.signed import DecodedTx
 from abci_app.state import due
@@ -141,22 +141,25 @@ def _in_turns(lane: list[Candidate]) -> list[int]:
 
 
 def choose(candidates: Iterable[Candidate], *, max_bytes: int, max_cost: int, max_of_one: int) -> list[bytes]:
-    """Decisions, up to an eighth of bytes and cost; then results; then users', a decision too many among them.
+    """Decisions, up to an eighth of bytes and cost (next keys' to half of it); then results; then users'.
 
-    Results leave an eighth to users', and have what those do not want. Where there is no room for all of a lane, its
-    signers have equal parts of the cost. ``size_bytes`` of each is what it takes up in a block; ``max_of_one`` of one
-    signer are taken at most.
+    A decision too many is among users'. Results leave an eighth to users', and have what those do not want. Where there
+    is no room for all of a lane, its signers have equal parts of the cost. ``size_bytes`` of each is what it takes up
+    in a block; ``max_of_one`` of one signer are taken at most.
     """
     lanes: dict[Lane, list[Candidate]] = {lane: [] for lane in Lane}
     decisions = Decisions()
     room = _Room(max_bytes, max_cost)
     first = room.part(DECISIONS_PART)
+    by_next_keys = first.part(NEXT_KEYS_PART)
     for one in candidates:
         lane = one.waiting.lane
         if lane is Lane.DECISION:
-            if decisions.takes(one.waiting) and first.has(one):
+            rooms = [first] if one.waiting.is_counted else [first, by_next_keys]
+            if decisions.takes(one.waiting) and all(left.has(one) for left in rooms):
                 decisions.add(one.waiting)
-                first.take(one)
+                for left in rooms:
+                    left.take(one)
             else:
                 lane = Lane.USER
         lanes[lane].append(one)

@@ -21,6 +21,8 @@ MAX_TXS: Final = 20_000
 """``max_txs_bytes`` and ``size`` of CometBFT's mempool (config/tendermint/config.toml.template)."""
 LEAST_FIDUCIARY_BYTES: Final = 64 * 1024
 MAX_DECISIONS_PER_IDENTITY: Final = 8
+NEXT_KEYS_PART: Final = 2
+"""RotateIdentity and RevokeIdentity have one part of so many of what decisions have, in the mempool and in a block."""
 
 
 class Lane(Enum):
@@ -36,7 +38,7 @@ class Waiting:
     """One transaction as its lane sees it.
 
     ``subject``: what a decision decides, its kind included. ``is_counted``: whether it is one of the so many decisions
-    of its signer's current key. Both are of a decision only.
+    of its signer's current key; the others are the next key's. Both are of a decision only.
     """
 
     lane: Lane
@@ -70,7 +72,8 @@ class Mempool:
     """What waits, by transaction, and how much of each lane it takes up, in all and for each identity.
 
     ``height`` and ``time`` are those of the last committed block. Of ``max_txs_bytes`` users have half, one of them a
-    sixteenth of the whole, decisions an eighth; the rest is for results, in equal parts for the active fiduciaries and
+    sixteenth of the whole, decisions an eighth, of which what a next key signs has half: a rotation carries a whole
+    document, and others' would keep vetoes out. The rest is for results, in equal parts for the active fiduciaries and
     no part smaller than 64 KiB. A small transaction counts as the bytes that one of ``MAX_TXS`` may have: so a share of
     the bytes is the same share of the count.
     """
@@ -91,6 +94,7 @@ class Mempool:
         self._taken = dict.fromkeys(Lane, 0)
         self._taken_by: dict[tuple[Lane, bytes], int] = {}
         self._decisions = Decisions()
+        self._by_next_keys = 0
         self._fiduciaries: dict[bytes, bool] | None = None
 
     def begin_recheck(self, height: int, time: Time) -> None:
@@ -110,6 +114,12 @@ class Mempool:
             return max(LEAST_FIDUCIARY_BYTES, self._most[Lane.RESULT] // len(self._fiduciaries))
         return LEAST_FIDUCIARY_BYTES if owes() else 0
 
+    def _has_room_for_decision(self, one: Waiting, size_bytes: int) -> bool:
+        most = self._most[Lane.DECISION]
+        if not one.is_counted and self._by_next_keys + size_bytes > most // NEXT_KEYS_PART:
+            return False
+        return self._taken[Lane.DECISION] + size_bytes <= most
+
     def admit(self, tx_hash: bytes, one: Waiting, most_bytes: int, *, is_recheck: bool) -> None:
         """Count the transaction, or raise :class:`Refusal` (BUSY). Idempotent by the transaction's hash.
 
@@ -121,9 +131,9 @@ class Mempool:
         size_bytes = max(one.size_bytes, self._least_bytes)
         lane = one.lane
         if lane is Lane.DECISION:
-            has_room = is_recheck or self._taken[lane] + size_bytes <= self._most[lane]
-            if has_room and self._decisions.takes(one):
+            if (is_recheck or self._has_room_for_decision(one, size_bytes)) and self._decisions.takes(one):
                 self._decisions.add(one)
+                self._by_next_keys += 0 if one.is_counted else size_bytes
             else:
                 lane = Lane.USER
         taken_by = self._taken_by.get((lane, one.signer), 0)

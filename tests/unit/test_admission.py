@@ -329,6 +329,17 @@ def test_one_signers_dear_transactions_take_no_others_place_in_a_block(lane: Lan
     assert chosen[0].startswith(b"mallory"), "what is taken keeps its order"
 
 
+def test_next_keys_decisions_have_half_of_the_decisions_eighth_of_a_block() -> None:
+    def decision(number: int, name: bytes, *, counted: bool) -> admission.Candidate:
+        waiting = Waiting(Lane.DECISION, b"%s %d" % (name, number), 400, name, counted)
+        return admission.Candidate(b"%s %d" % (name, number), 100, waiting)
+
+    rotations = [decision(number, b"rotate", counted=False) for number in range(9)]
+    vetoes = [decision(number, b"veto", counted=True) for number in range(9)]
+    first = taken(rotations + vetoes, max_cost=8_000)[:10]
+    assert first == [b"rotate %d" % number for number in range(5)] + [b"veto %d" % number for number in range(5)]
+
+
 def test_signers_share_a_block_by_cost_where_it_has_no_room_for_all() -> None:
     cheap = [candidate(b"cheap", Lane.RESULT, 50, number) for number in range(200)]
     chosen = taken([*flood(Lane.RESULT), *cheap])

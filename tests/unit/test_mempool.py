@@ -158,11 +158,22 @@ def test_eight_decisions_of_one_identity_count_and_more_are_a_users() -> None:
 
 def test_when_the_decisions_eighth_is_full_they_wait_among_the_users() -> None:
     pool, signers = Pool(), count()
-    for _ in range(MAX_TXS_BYTES // 8 // (16 * KIB)):
-        assert pool.decision(b"signer %d" % next(signers), b"rotate/", 16 * KIB) == Code.OK
+    for _ in range(MAX_TXS_BYTES // 8 // (2 * KIB)):
+        assert pool.decision(b"signer %d" % next(signers), b"approve/", 2 * KIB) == Code.OK
     assert pool.decision(b"bob", b"veto/1") == Code.OK
     pool.full_of_users()
     assert pool.decision(b"eve", b"veto/1") == Code.BUSY
+
+
+def test_rotations_in_their_crowds_leave_half_of_the_decisions_places_to_vetoes() -> None:
+    """Each carries a document: fewer than fifty identities would fill the eighth."""
+    pool, signers = Pool(), count()
+    for _ in range(MAX_TXS_BYTES // 8 // (16 * KIB)):
+        assert pool.decision(b"signer %d" % next(signers), b"rotate/", 16 * KIB, counted=False) == Code.OK
+    pool.full_of_users()
+    assert pool.decision(b"carol", b"rotate/", 16 * KIB, counted=False) == Code.BUSY
+    for number in range(MAX_TXS_BYTES // 16 // 400):
+        assert pool.decision(b"signer %d" % number, b"veto/1") == Code.OK
 
 
 def test_a_recheck_counts_what_is_left_and_refuses_nothing_for_want_of_room() -> None:
