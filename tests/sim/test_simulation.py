@@ -50,6 +50,14 @@ def test_every_schedule_ends_in_one_state_on_all_nodes_and_in_a_replay_from_gene
     assert replayed_elsewhere(path, other_python() or sys.executable) == expected
 
 
+def test_the_replay_loads_no_library_of_tests() -> None:
+    """Else it does not run under the other Python, which has none, and only a machine that has one finds out."""
+    code = "import sys; from tests.sim import replay; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "tests.support.world" in done.stdout.split()
+    assert not {"pytest", "_pytest", "hypothesis"} & set(done.stdout.split())
+
+
 def test_a_seed_names_one_schedule() -> None:
     assert run_schedule(17) == run_schedule(17)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 from functools import cache
 from hashlib import sha512
+from typing import TYPE_CHECKING
 
-import pytest
 from google.protobuf.message import Message
 from nacl import bindings
 from nacl.signing import SigningKey
@@ -18,6 +18,9 @@ from abci_app.state.records import PARAMS, SEEN_BUCKETS, params
 from tests.support.actors import Actor, body_bytes, seeded, signed_tx
 from tests.support.chain import CHAIN_ID, Chain
 from tests.support.custody import Custody, make_custody
+
+if TYPE_CHECKING:  # the replay runs under a Python that has the ledger's libraries alone
+    import pytest
 
 
 @cache
