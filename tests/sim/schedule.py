@@ -76,7 +76,7 @@ class Schedule:
 
     def run(self) -> Run:
         """Run to the end. Raises :class:`Divergence`, or whatever a node raised."""
-        for _ in range(self.rng.randint(4, 14)):
+        for _ in range(self._length()):
             self._arrive()
             block = self._decide()
             self.run_.blocks.append(block)
@@ -93,6 +93,11 @@ class Schedule:
         self.run_.early = sum(node.early for node in self.nodes)
         self.run_.app_hashes = [self.decided[block.height].app_hash for block in self.run_.blocks]
         return self.run_
+
+    def _length(self) -> int:
+        """How many blocks. One in twelve outlasts the least number of blocks that a proposal is open for."""
+        least = self.rng.randint(4, 14)
+        return least if self.rng.randrange(12) else least + 2 * len(self.start.fiduciaries) + 10
 
     def _arrive(self) -> None:
         """Transactions come in, each at some of the nodes."""
