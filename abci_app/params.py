@@ -17,6 +17,9 @@ MIN_BLOCK_COST: Final = 400_000
 """Room for the dearest result that there can be, whatever was begun under other parameters: a change strands nothing.
 The greatest dispute costs 288,250, the greatest answer 300,300."""
 
+LONGEST_PERMIT_AHEAD_S: Final = 172_800
+"""No batch of permits is for a later day, whatever ``permit_ahead_s`` was when it was asked for."""
+
 # name: (default, least, most)
 _BOUNDS: Final[dict[str, tuple[int, int, int]]] = {
     "max_tx_bytes": (limits.MAX_TX_BYTES, 32_768, limits.MAX_TX_BYTES),
@@ -49,7 +52,7 @@ _BOUNDS: Final[dict[str, tuple[int, int, int]]] = {
     "max_veto_window_s": (31_536_000, 0, 3_153_600_000),
     "max_extraction_items": (limits.MAX_EXTRACTION_ITEMS, 1, limits.MAX_EXTRACTION_ITEMS),
     "max_realm_servers": (16, 1, limits.MAX_REALM_SERVERS),
-    "permit_ahead_s": (21_600, 0, 172_800),
+    "permit_ahead_s": (21_600, 0, LONGEST_PERMIT_AHEAD_S),
 }
 
 

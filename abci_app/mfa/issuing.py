@@ -19,6 +19,7 @@ from abci_app.execution.context import Context
 from abci_app.execution.spec import need_bytes
 from abci_app.hashing import tagged_hash, u32
 from abci_app.mfa import points
+from abci_app.params import LONGEST_PERMIT_AHEAD_S
 from abci_app.pb.dta.v1 import extraction_pb2, mfa_pb2
 from abci_app.state import as_of
 from abci_app.state.indexes import DEADLINE_TIME, DUE
@@ -145,9 +146,12 @@ def cancel(context: Context, request: bytes) -> None:
 
 
 def cancel_permits(context: Context, realm: mfa_pb2.RealmRecord, client: bytes) -> None:
-    """Stop batches of permits that are under way and have this client among them: the others are asked for again."""
+    """Stop batches of permits that are under way and have this client among them: the others are asked for again.
+
+    Of every day that there can be a batch for: ``permit_ahead_s`` may have been greater when it was asked for.
+    """
     first = points.day_of(context.time_s)
-    last = points.day_of(context.time_s + context.params.permit_ahead_s)
+    last = points.day_of(context.time_s + LONGEST_PERMIT_AHEAD_S)
     for day in range(first, last + 1):
         permit = PERMITS.find(context.state, realm.id, day, client)
         if permit is not None:

@@ -182,7 +182,7 @@ FIELDS = st.sampled_from(["realm", "server", "name", "salt", "u", "v", "r", "day
 def test_no_body_is_anything_but_refused_as_malformed_or_unknown(path: str, body: bytes, one_world: World) -> None:
     http = HttpServer(one_world.server)
     with pytest.raises(LoginRefused) as caught:
-        http._posts[path](body)
+        http._posts[path](body, "192.0.2.1")
     assert caught.value.code in (Refusal.MALFORMED, Refusal.UNKNOWN_SESSION, Refusal.UNKNOWN_TICKET)
 
 

@@ -53,7 +53,8 @@ class Node:
         self.on_obtain: Callable[[str], Awaitable[None]] | None = None
         self.tools = world.tools[self.founder.identity]
         self.directory = directory
-        self.config = config or RunnerConfig(job_timeout_s=5.0)
+        # Results wait for each other, not for a clock.
+        self.config = config or RunnerConfig(job_timeout_s=5.0, gather_s=30.0)
         self.runner = self.start()
 
     def start(self) -> Runner:

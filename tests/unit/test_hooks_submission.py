@@ -124,7 +124,7 @@ def test_a_veto_between_two_shares_of_one_planning_pass_keeps_the_second_unseale
     requests = released(world, 2)
 
     async def scenario() -> None:
-        node = Node(world, 0, tmp_path / "outbox", RunnerConfig(hsm_threads=1))
+        node = Node(world, 0, tmp_path / "outbox", RunnerConfig(hsm_threads=1, gather_s=30.0))
         await node.tick()
         assert len(sealed) == 1, "state was pinned again before the second was sealed"
         assert [[one.request for one in said(tx)] for tx in node.sent] == [sealed]  # type: ignore[attr-defined]
@@ -152,7 +152,7 @@ def test_a_share_that_was_vetoed_after_it_was_sealed_stays_here_and_the_others_g
     released(world, 3)
 
     async def scenario() -> None:
-        node = Node(world, 0, tmp_path / "outbox", RunnerConfig(hsm_threads=1))
+        node = Node(world, 0, tmp_path / "outbox", RunnerConfig(hsm_threads=1, gather_s=30.0))
         await node.tick()
         gone = [one.request for tx in node.sent for one in said(tx)]  # type: ignore[attr-defined]
         assert gone == [sealed[0], sealed[2]]
@@ -203,7 +203,7 @@ def test_a_bundle_that_is_in_no_block_after_a_few_is_signed_anew_with_the_same_s
     requests = released(world, 3)
 
     async def scenario() -> None:
-        node = Node(world, 0, tmp_path / "outbox", RunnerConfig(renew_blocks=2))
+        node = Node(world, 0, tmp_path / "outbox", RunnerConfig(renew_blocks=2, gather_s=30.0))
         await node.tick()
         for _ in range(3):
             world.chain.block()
