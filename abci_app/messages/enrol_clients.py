@@ -48,7 +48,7 @@ SPEC = MessageSpec(
     writes=(REALMS, REALM_CLIENTS, REALM_CLIENT_NUMBERS, *issuing.ASK_WRITES),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_REALM, Code.NOT_REGISTRAR, Code.WRONG_SUITE, Code.CLIENT_REVOKED,
-        Code.CLIENT_ENROLLED, Code.TOO_MANY, *issuing.ASK_CODES,
+        Code.CLIENT_ENROLLED, *issuing.ASK_CODES,
     ),
     events=(events.EXTRACTION, events.REALM_CLIENTS),
 )  # fmt: skip

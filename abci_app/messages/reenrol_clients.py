@@ -47,7 +47,7 @@ SPEC = MessageSpec(
     writes=(REALM_CLIENTS, *issuing.ASK_WRITES),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_REALM, Code.NOT_REGISTRAR, Code.WRONG_SUITE, Code.CLIENT_REVOKED,
-        Code.UNKNOWN_CLIENT, Code.TOO_MANY, *issuing.ASK_CODES,
+        Code.UNKNOWN_CLIENT, *issuing.ASK_CODES,
     ),
     events=(events.EXTRACTION, events.REALM_CLIENTS),
 )  # fmt: skip

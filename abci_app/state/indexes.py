@@ -20,8 +20,8 @@ DUE = _TABLE.index(
 )
 DEADLINE_TIME = _TABLE.index(
     at("deadline-time/").u64("time").u8("kind").id("subject"),
-    one_for="an open order with an expiry time; a request that is not settled; a closing vault that does not wait for"
-    " its height; an open proposal",
+    one_for="an open order with an expiry time; a request that is not settled; an extraction of a realm; a closing"
+    " vault that does not wait for its height; an open proposal",
 )
 DEADLINE_HEIGHT = _TABLE.index(
     at("deadline-height/").u64("height").u8("kind").id("subject"),
@@ -57,7 +57,7 @@ OPEN_PROPOSALS = _TABLE.index(
 )
 WAITING_PROPOSALS = _TABLE.index(
     at("waiting-proposals/").u64("height at which it passed").id("proposal"),
-    one_for="a proposal that passed and waits for room",
+    one_for="a proposal that passed and waits for room, or for the budget of a block's end",
 )
 OPEN_CEREMONIES = _TABLE.index(at("open-ceremonies/").id("ceremony"), one_for="an attempt that is under way")
 FIDUCIARY_CEREMONIES = _TABLE.index(

@@ -133,7 +133,7 @@ ORDERS = _TABLE.records(
     custody_pb2.OrderRecord,
     at("order/").id("order"),
     label="order {order}",
-    written_by="orders, requests, the sweep",
+    written_by="orders, requests, the sweep, the end of a block",
 )
 FULFILMENTS = _TABLE.records(
     custody_pb2.FulfilmentRecord,
@@ -145,7 +145,7 @@ REQUESTS = _TABLE.records(
     custody_pb2.RequestRecord,
     at("request/").id("request"),
     label="request {request}",
-    written_by="requests, the sweep",
+    written_by="requests, the sweep, the end of a block",
 )
 REQUEST_NUMBERS = _TABLE.values(
     at("request-number/").id("order").u32("number"),
@@ -278,7 +278,7 @@ SIGNINGS = _TABLE.records(
     at("signing/").id("request"),
     label="signing order {request}",
     note="what is signed, and the signature",
-    written_by="PlaceSigningOrder, SubmitUnblinded",
+    written_by="PlaceSigningOrder; the end of a block, which sums shares up",
 )
 SIGNING_POLICIES = _TABLE.records(
     extraction_pb2.SigningPolicy,

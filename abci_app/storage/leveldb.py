@@ -81,24 +81,17 @@ class _Reader:
 
     def last_at_or_before(self, prefix: bytes, key: bytes) -> tuple[bytes, bytes] | None:
         """See KvReader."""
-        if key == prefix:
-            # Between a start and a stop that are one, going backwards, plyvel finds nothing.
-            value = self.get(key)
-            return None if value is None else (key, value)
         end = prefix_end(prefix)
         inside = end is None or key < end
+        # No start: going backwards, plyvel leaves out an entry whose key is the start itself.
         with (
             self._translated(),
             self._source.iterator(
-                start=prefix,
-                stop=key if inside else end,
-                include_stop=inside,
-                reverse=True,
-                verify_checksums=True,
+                stop=key if inside else end, include_stop=inside, reverse=True, verify_checksums=True,
             ) as iterator,
-        ):
+        ):  # fmt: skip
             for found, value in iterator:
-                return found, value
+                return (found, value) if found.startswith(prefix) else None
         return None
 
     def close(self) -> None:

@@ -211,15 +211,21 @@ def test_a_bundle_by_which_nothing_happened_to_the_order_is_not_in_its_receipt(
     again = with_failures([tx_pb2.FulfilOrder(order=order)])[0]
     tx = world.chain.replica.tx(agent.founder, again, key=agent.founder.node_key)
     world.chain.pending.append(tx)
+    at = world.chain.height + 1
     for _ in range(3):
         world.chain.make_block()
     rpc, trust = rpc_of(world), trust_of(world)
     made = collect.collect_order_receipt(rpc, trust, order)
     assert tx_hash(tx) not in {one.tx_hash for one in made.verified.txs}
+    assemble = collect._assemble
     with monkeypatch.context() as patch:  # a collector that takes it in
-        patch.setattr(collect, "_done", lambda *_: lambda _tx, _result: True)
+        patch.setattr(
+            collect, "_assemble", lambda kind, trust, state, wanted: assemble(
+                kind, trust, state, {**wanted, at: lambda one, _result: tx_hash(one) == tx_hash(tx)}
+            ),
+        )  # fmt: skip
         patch.setattr(collect, "verify_receipt", lambda *_: None)
-        content = collect.collect_order_receipt(rpc, trust, order, scan=True).content
+        content = collect.collect_order_receipt(rpc, trust, order).content
     assert step_of(trust, content) == "content"
 
 

@@ -127,6 +127,7 @@ _keys = st.binary(min_size=1, max_size=3)
     after=st.binary(max_size=3),
 )
 @example(batches=[[(b"\x00", b"")]], prefix=b"\x00", after=b"\x00")  # a key that is the whole prefix
+@example(batches=[[(b"\x00", b"")]], prefix=b"\x00", after=b"\x01")  # and the greatest below another
 def test_both_stores_and_a_dictionary_agree(
     tmp_path_factory: pytest.TempPathFactory,
     batches: list[list[tuple[bytes, bytes | None]]],
