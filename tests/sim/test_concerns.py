@@ -32,7 +32,7 @@ WITHOUT = {
     },
     "who did it": {"ProposalRecord.proposer", "ExtractionRecord.requester"},
     "another record is the entry": {
-        "RealmRecord.servers", "ExtractionRecord.holder", "ExtractionLoad.last_served", "ExtractionItem.subject",
+        "RealmRecord.servers", "ExtractionLoad.last_served", "ExtractionItem.subject",
         "CeremonyParty.fault_other",
     },
     "what it makes is the entry, once it is voted": {
