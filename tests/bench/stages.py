@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
 from pathlib import Path
 from statistics import median
 from typing import Any, NoReturn
@@ -98,8 +99,10 @@ class Replica:
     def open_vaults(self, principals: int) -> list[Vault]:
         actors = [Actor(f"principal-{number}") for number in range(principals)]
         ids = [founder.identity for founder in self.founders]
-        sponsor = self.founders[0]
-        self.block([self.tx(sponsor, tx_pb2.RegisterIdentity(envelope=actor.enrol(self.gid))) for actor in actors])
+        registrations = zip(cycle(self.founders), actors)  # a sponsor has a part of a block's
+        self.block([
+            self.tx(sponsor, tx_pb2.RegisterIdentity(envelope=actor.enrol(self.gid))) for sponsor, actor in registrations
+        ])  # fmt: skip
         opening = tx_pb2.OpenVault(nonce=bytes(32), custodian="hsm-realm", fiduciaries=ids)
         self.block([self.tx(actor, opening) for actor in actors])
         vaults = [Vault(actor, statements.vault_id(self.gid, actor.identity, opening.nonce)) for actor in actors]

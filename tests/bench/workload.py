@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 from google.protobuf.message import Message
 from nacl.signing import SigningKey
@@ -49,10 +50,11 @@ def open_vaults(network: BareNetwork, principals: int = PRINCIPALS) -> list[Vaul
     """Registers principals, opens a vault for each and publishes every fiduciary's key for it."""
     submitter = Submitter(network)
     actors = [Actor(f"principal-{number}") for number in range(principals)]
-    sponsor = network.founders[0]
-    submitter.commit(
-        [submitter.tx(sponsor, tx_pb2.RegisterIdentity(envelope=actor.enrol(network.gid))) for actor in actors]
-    )
+    registrations = zip(cycle(network.founders), actors)  # a sponsor has a part of a block's
+    submitter.commit([
+        submitter.tx(sponsor, tx_pb2.RegisterIdentity(envelope=actor.enrol(network.gid)))
+        for sponsor, actor in registrations
+    ])  # fmt: skip
     ids = [founder.identity for founder in network.founders]
     opening = tx_pb2.OpenVault(nonce=bytes(32), custodian="hsm-realm", fiduciaries=ids)
     submitter.commit([submitter.tx(actor, opening) for actor in actors])
