@@ -101,7 +101,8 @@ class Replica:
         ids = [founder.identity for founder in self.founders]
         registrations = zip(cycle(self.founders), actors)  # a sponsor has a part of a block's
         self.block([
-            self.tx(sponsor, tx_pb2.RegisterIdentity(envelope=actor.enrol(self.gid))) for sponsor, actor in registrations
+            self.tx(sponsor, tx_pb2.RegisterIdentity(envelope=actor.enrol(self.gid)))
+            for sponsor, actor in registrations
         ])  # fmt: skip
         opening = tx_pb2.OpenVault(nonce=bytes(32), custodian="hsm-realm", fiduciaries=ids)
         self.block([self.tx(actor, opening) for actor in actors])
