@@ -208,11 +208,14 @@ def test_a_bundle_that_is_in_no_block_after_a_few_is_signed_anew_with_the_same_s
         for _ in range(3):
             world.chain.block()
         await node.tick(6.0)
-        first, last = said(node.sent[0]), said(node.sent[-1])
+        # In one bundle or, where one of them was slower to find what it had kept, in several.
+        anew = [tx for tx in dict.fromkeys(node.sent) if tx != node.sent[0]]
+        first, again = said(node.sent[0]), [one for tx in anew for one in said(tx)]
         assert sorted(one.request for one in first) == sorted(requests)  # type: ignore[attr-defined]
-        assert sorted(map(str, first)) == sorted(map(str, last)), "no second seal"
-        assert body_of(node.sent[0]).salt != body_of(node.sent[-1]).salt
-        assert node.mine() == [Code.OK, Code.OK]
+        assert sorted(map(str, first)) == sorted(map(str, again)), "no second seal"
+        assert all(body_of(tx).salt != body_of(node.sent[0]).salt for tx in anew)
+        assert node.mine()[0] == Code.OK
+        assert all(answered(world, request) for request in requests)
 
     asyncio.run(scenario())
 

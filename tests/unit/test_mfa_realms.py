@@ -14,7 +14,6 @@ from abci_app.crypto.curve import G1, G2
 from abci_app.limits import MAX_EXTRACTION_ITEMS
 from abci_app.mfa import issuing
 from abci_app.mfa.points import SECONDS_PER_DAY
-from abci_app.params import LONGEST_PERMIT_AHEAD_S
 from abci_app.pb.dta.v1 import authority_pb2, extraction_pb2, mfa_pb2, tx_pb2
 from abci_app.state.records import AUTHORITIES, REALM_CLIENT_NUMBERS
 from dta.crypto.extraction import make_transport
@@ -487,29 +486,6 @@ def test_permits_of_tomorrow_are_issued_only_shortly_before_it() -> None:
     assert late.code == Code.OK, "the last second of the day"
     over = world.chain.run(world.registrar, world.permits_message(tomorrow - 1), seconds=1)
     assert over.code == Code.BAD_PERMIT_DAY
-
-
-def test_a_revocation_stops_a_permit_that_is_under_way() -> None:
-    world = fresh_world()
-    world.enrol(ALICE, BOB)
-    request = world.do(world.registrar, world.permits_message(world.today))
-    world.answer(request, 2)
-    world.do(world.registrar, mfa_pb2.RevokeClient(realm=world.realm, client=ALICE))
-    assert world.status(request) == extraction_pb2.EXTRACTION_STATUS_CANCELLED
-    again = world.do(world.registrar, world.permits_message(world.today))
-    assert [world.item(again, 0).subject] == [BOB]
-    assert all(result.code == Code.OK for result in world.answer(again))
-
-
-def test_a_revocation_stops_a_permit_that_was_asked_for_under_other_parameters() -> None:
-    """The day is further off than permits are issued for now."""
-    world = fresh_world()
-    world.enrol(ALICE)
-    set_params(world.chain, permit_ahead_s=LONGEST_PERMIT_AHEAD_S)
-    request = world.do(world.registrar, world.permits_message(world.today + 2))
-    set_params(world.chain, permit_ahead_s=0)
-    world.do(world.registrar, mfa_pb2.RevokeClient(realm=world.realm, client=ALICE))
-    assert world.status(request) == extraction_pb2.EXTRACTION_STATUS_CANCELLED
 
 
 def test_a_request_that_nobody_answered_in_time_can_be_made_again() -> None:
