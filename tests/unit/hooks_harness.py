@@ -54,6 +54,9 @@ class ActorKeystore:
         assert label == labels.node_key()
         return self._actor.node_key.sign(message).signature
 
+    def rely_on(self, label: str) -> None:
+        self._store.rely_on(label)
+
     def close(self) -> None:
         self._store.close()
 
