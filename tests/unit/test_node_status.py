@@ -67,6 +67,17 @@ def test_what_is_down_or_silent_is_trouble(config: NodeConfig, monkeypatch: pyte
     assert any("can't be reached" in sentence for sentence in found.trouble)
 
 
+def test_a_key_that_came_back_after_its_erasure_was_attested_is_trouble(
+    config: NodeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodestatus, "is_running", lambda _: True)
+    pretend_running(config, {**WELL, "keys_found_late": [f"{number:064x}" for number in range(5)]})
+    found = nodestatus.look(config, NOW_S)
+    (told,) = (sentence for sentence in found.trouble if sentence.startswith("keys: "))
+    assert f"{2:064x} and others" in told
+    assert "destroyed now" in told
+
+
 def test_what_an_agent_before_this_one_said_counts_for_nothing(
     config: NodeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
