@@ -68,7 +68,8 @@ class World:
         self.server = self._server()
 
     def _server(self) -> AuthenticationServer:
-        self.state = ServerState(self.directory / "state.sqlite")
+        # A new one is an hour old: one that was made just now takes no one-pass login of this minute.
+        self.state = ServerState(self.directory / "state.sqlite", int(self.clock.now_s) - 3_600)
         q = self.facts.parties(bytes(32), SERVER).q
         return AuthenticationServer(
             self.realm, SERVER, SecretPoint(q * MASTER), self.state, self.limits,

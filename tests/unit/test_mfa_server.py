@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from abci_app.crypto.curve import G1, BadPoint
-from dta.base.errors import Unreachable, UsageError
+from dta.base.errors import Unreachable
 from dta.client.mfa.credentials import Credential
 from dta.crypto.scalar import SecretScalar
 from dta.login.server import AuthenticationServer, Challenge, Hello, Limits
-from dta.login.store import CLOCK_MARGIN_S, Lockout, ServerState
+from dta.login.store import CLOCK_MARGIN_S, Lockout
 from dta.mpin.logins import Mode
 from dta.mpin.pin import secret_of
 from dta.mpin.protocol import ClientLogin
@@ -487,21 +487,6 @@ def test_what_an_outsider_can_compute_is_no_answer(tmp_path: Path) -> None:
     for forged in (-(G1.generator() * MASTER), u, -u, G1.generator()):
         session = world.server.pass1(hello(alice), write(u), None).session
         assert refused(world.server.pass2, session, write(forged)) is Refusal.NOT_AUTHENTICATED
-
-
-def test_a_state_of_another_version_or_no_state_at_all_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "state"
-    ServerState(path).close()
-    assert path.stat().st_mode & 0o777 == 0o600
-    state = ServerState(path)
-    state._db.execute("PRAGMA user_version=9")
-    state.close()
-    with pytest.raises(UsageError):
-        ServerState(path)
-    (tmp_path / "garbage").write_bytes(b"x" * 10_000)
-    for wrong in (tmp_path / "garbage", tmp_path / "nowhere" / "state"):
-        with pytest.raises(UsageError):
-            ServerState(wrong)
 
 
 def test_the_attempt_that_reaches_the_limit_is_still_made(world: World) -> None:
