@@ -15,6 +15,7 @@ import pytest
 from abci_app.pb.dta.v1 import extraction_pb2
 from abci_app.state.due import DueKind
 from abci_app.state.records import EXTRACTIONS, REALM_CLIENTS
+from dta.base.errors import EXIT_NOT_FOUND
 from dta.cli.main import run
 from dta.client.mfa.credentials import CredentialStore
 from tests.cli.mfa_world import inject, mfa_world
@@ -223,8 +224,9 @@ def test_a_person_logs_in_at_a_server_that_asks_the_ledger_and_after_revocation_
     bob = served[0].people["bob"].hex()
     with serving(served[0]) as url:
         words = ("mfa", "login", "carol-example.org", "--url", url, "--server", bob, "--mpin-file", "carol.pin")
-        early = dta.json("carol", *words, exit_code=3)
-        assert early["error"]["data"]["code"] == "NO_PERMIT"
+        early = dta.json("carol", *words, exit_code=EXIT_NOT_FOUND)
+        assert early["error"]["kind"] == "not-found"
+        assert early["error"]["message"].startswith("no permit was issued to this client for day ")
         dta.json("bob", "mfa", "permit", "issue", "--realm", "web")
         dta.json("carol", "mfa", "permit", "get", client, "--realm", "web")
         done = dta.json("carol", *words)
