@@ -25,6 +25,9 @@ from dta.blocks.store import MAX_BLOCK_BYTES, check_size
 
 _NAME = re.compile(r"dta-v1 (pinned|unpinned) ([0-9]{1,16}) ([0-9]{1,7})")
 _MAX_REPLY_BYTES = 65_536
+# Kubo has one status and one code for every failure of a command: what it means stands in the message alone.
+_NOT_FOUND = "ipld: could not find "
+_NOT_PINNED = "not pinned or pinned indirectly"
 _log = logging.getLogger(__name__)
 
 
@@ -53,6 +56,7 @@ class KuboStore:
         self._mutex = RLock()
         self._entries = dict(self._scan())
         self._lost_pins: set[str] = set()  # pinned, but Kubo no longer had the block
+        self._unnamed: dict[str, _Entry] = {}  # put, but Kubo failed to name the pin: named when it is next wanted
 
     def put(self, block: bytes) -> str:
         check_size(block)
@@ -69,12 +73,13 @@ class KuboStore:
                 self._write(cid, block)
                 if self._load(cid) != block:
                     raise StoreUnreachable(self._where, "Kubo does not give back what was put")
-            self._name(cid, _Entry(len(block), self._now_ms(), cid in self._lost_pins))
-            self._lost_pins.discard(cid)
+            self._unnamed[cid] = _Entry(len(block), self._now_ms(), cid in self._lost_pins)
+            self._name_again(cid)
         return cid
 
     def get(self, cid: str) -> bytes:
         digest_of(cid)
+        self._name_again(cid)
         if cid not in self._entries:
             raise BlockMissing(cid)
         block = self._load(cid)
@@ -99,6 +104,7 @@ class KuboStore:
     def pin(self, cid: str) -> None:
         digest_of(cid)
         with self._mutex:
+            self._name_again(cid)
             entry = self._entries.get(cid)
             if entry is None:
                 raise BlockMissing(cid)
@@ -130,6 +136,8 @@ class KuboStore:
     def delete_unpinned(self, older_than_s: float, now_s: float) -> list[str]:
         deleted = []
         with self._mutex:
+            for cid in sorted(self._unnamed):
+                self._name_again(cid)
             for cid in sorted(self._entries):
                 entry = self._entries[cid]
                 if not entry.pinned and now_s - entry.since_ms / 1000 >= older_than_s:
@@ -171,10 +179,13 @@ class KuboStore:
             raise StoreUnreachable(self._where, "Kubo stored a block under another CID")
 
     def _load(self, cid: str) -> bytes | None:
-        """What Kubo has under ``cid`` itself (it asks no peers), unchecked; None where it has nothing."""
+        """What Kubo has under ``cid`` itself (it asks no peers), unchecked; None where it says that it has nothing.
+
+        A full disk, too many open files, a repository that is locked: all that is no absence. Raises StoreUnreachable.
+        """
         with self._call("block/get", {"arg": cid, "offline": "true"}) as response:
-            if response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
-                return None  # Kubo's one status for every failure: it can't serve the block, others may
+            if _failure(response).endswith(_NOT_FOUND + cid):
+                return None
             self._expect_ok(response)
             return _read(response, MAX_BLOCK_BYTES + 1)
 
@@ -183,6 +194,15 @@ class KuboStore:
         self._ask("pin/add", {"arg": cid, "name": entry.name(), "offline": "true"})
         self._entries[cid] = entry
 
+    def _name_again(self, cid: str) -> None:
+        """Name the pin of a block that was put, where that is still to be done. Raises StoreUnreachable."""
+        with self._mutex:
+            entry = self._unnamed.get(cid)
+            if entry is not None:
+                self._name(cid, entry)
+                del self._unnamed[cid]
+                self._lost_pins.discard(cid)
+
     def _lose(self, cid: str) -> None:
         entry = self._entries.pop(cid, None)
         if entry is not None and entry.pinned:
@@ -190,10 +210,11 @@ class KuboStore:
 
     def _remove(self, cid: str) -> None:
         """Unpin and delete in Kubo. A block that others pinned through a tree of theirs stays; that is their affair."""
-        for command, parameters in (("pin/rm", {"arg": cid}), ("block/rm", {"arg": cid, "force": "true"})):
-            with self._call(command, parameters) as response:
-                if response.status_code != HTTPStatus.INTERNAL_SERVER_ERROR:
-                    self._expect_ok(response)
+        with self._call("pin/rm", {"arg": cid}) as response:
+            if not _failure(response).startswith(_NOT_PINNED):
+                self._expect_ok(response)
+        with self._call("block/rm", {"arg": cid, "force": "true"}) as response:
+            self._expect_ok(response)
 
     def _scan(self) -> Iterator[tuple[str, _Entry]]:
         """Our pins among Kubo's."""
@@ -249,3 +270,15 @@ def _read(response: httpx.Response, limit_bytes: int) -> bytes:
         if len(body) >= limit_bytes:
             break
     return bytes(body[:limit_bytes])
+
+
+def _failure(response: httpx.Response) -> str:
+    """What Kubo says of a command that failed; empty where it did not, or where it says nothing in its form."""
+    if response.status_code != HTTPStatus.INTERNAL_SERVER_ERROR:
+        return ""
+    try:
+        value = json.loads(_read(response, _MAX_REPLY_BYTES))
+    except (ValueError, RecursionError):
+        return ""
+    message = value.get("Message") if isinstance(value, dict) else None
+    return message if isinstance(message, str) else ""
