@@ -78,12 +78,17 @@ class StoreUnreachable(BlockError):
 
 
 class BlockUnavailable(BlockError):
-    """Neither the store nor any peer had ``cid``. ``attempts``: (gateway, reason), in the order tried."""
+    """Neither the store nor any peer had ``cid``. ``attempts``: (gateway, reason), in the order tried.
 
-    def __init__(self, cid: str, attempts: tuple[tuple[str, str], ...]) -> None:
+    ``is_nowhere``: it is not only out of this node's reach. Some gateway said that it lacks the block, or none is
+    known. Where no gateway answered, the fault may be this node's own line.
+    """
+
+    def __init__(self, cid: str, attempts: tuple[tuple[str, str], ...], is_nowhere: bool) -> None:
         super().__init__(cid, attempts)
         self.cid = cid
         self.attempts = attempts
+        self.is_nowhere = is_nowhere
 
     def __str__(self) -> str:
         tried = "; ".join(f"{gateway}: {reason}" for gateway, reason in self.attempts) or "no gateway is known"

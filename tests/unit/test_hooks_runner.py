@@ -50,6 +50,7 @@ class Node:
         self.refuse: Callable[[bytes], TxResult | None] = lambda _: None
         self.obtained: list[tuple[str, bool]] = []
         self.is_catching_up = False
+        self.is_answered = True
         self.on_obtain: Callable[[str], Awaitable[None]] | None = None
         self.tools = world.tools[self.founder.identity]
         self.directory = directory
@@ -74,7 +75,7 @@ class Node:
         if self.on_obtain is not None:
             await self.on_obtain(cid)
         if cid not in self.world.blocks:
-            raise BlockUnavailable(cid, (("http://peer", "does not have it"),))
+            raise BlockUnavailable(cid, (("http://peer", "does not have it"),), self.is_answered)
         return self.world.blocks[cid]
 
     async def broadcast(self, tx: bytes) -> tuple[int, str]:
