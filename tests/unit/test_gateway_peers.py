@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -74,13 +74,16 @@ async def honest(directory: Path, *blocks: bytes) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def fetcher(
-    directory: Path, gateways: list[str], attempt_s: float = 5.0
+    directory: Path, gateways: list[str], attempt_s: float = 5.0, patience_s: float = 5.0, per_gateway: int = 16
 ) -> AsyncIterator[tuple[EmbeddedStore, PeerFetcher]]:
     """A fetcher over an empty store, which starts at the first gateway."""
     store = EmbeddedStore(directory)
     async with httpx.AsyncClient(trust_env=False) as client:
         try:
-            yield store, PeerFetcher(store, lambda: gateways, client, attempt_s, choose_start=lambda _: 0)
+            yield (
+                store,
+                PeerFetcher(store, lambda: gateways, client, attempt_s, lambda _: 0, patience_s, per_gateway),
+            )
         finally:
             store.close()
 
@@ -92,6 +95,14 @@ async def says_nothing(request: web.BaseRequest) -> web.StreamResponse:
 
 async def lies(request: web.BaseRequest) -> web.StreamResponse:
     return web.Response(body=b"something else")
+
+
+async def fails(request: web.BaseRequest) -> web.StreamResponse:
+    return web.Response(status=503)
+
+
+async def without(request: web.BaseRequest) -> web.StreamResponse:
+    return web.Response(status=404)
 
 
 async def floods(request: web.BaseRequest) -> web.StreamResponse:
@@ -231,6 +242,103 @@ def test_a_failed_flight_is_not_remembered(tmp_path: Path) -> None:
                 await fetch.fetch("../lock")
 
     asyncio.run(run())
+
+
+class Slow:
+    """A peer that lets every reader wait until it is told; counts them."""
+
+    def __init__(self, *blocks: bytes) -> None:
+        self.blocks = {cid_of(block): block for block in blocks}
+        self.asked: list[str] = []
+        self.waiting = self.most = 0
+        self.let_go = asyncio.Event()
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        cid = request.path.rpartition("/")[2]
+        self.asked.append(cid)
+        self.waiting += 1
+        self.most = max(self.most, self.waiting)
+        try:
+            await self.let_go.wait()
+        finally:
+            self.waiting -= 1
+        block = self.blocks.get(cid)
+        return web.Response(status=404) if block is None else web.Response(body=block)
+
+
+def test_a_slow_gateway_holds_up_what_it_alone_has(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        everywhere = [bytes([number]) * 10 for number in range(5)]
+        slow = Slow(BLOCK, *everywhere)
+        async with (
+            peer(slow) as hanging,
+            honest(tmp_path / "fast", *everywhere) as fast,
+            fetcher(tmp_path / "own", [hanging, fast], 60.0, patience_s=0.01, per_gateway=2) as (_, fetch),
+            asyncio.timeout(30),
+        ):
+            alone = [asyncio.create_task(fetch.fetch(CID))]
+            alone += [asyncio.create_task(fetch.fetch(cid_of(bytes([99, number])))) for number in range(3)]
+            while slow.waiting < 2:
+                await asyncio.sleep(0.01)
+            assert await asyncio.gather(*(fetch.fetch(cid_of(block)) for block in everywhere)) == everywhere
+            assert not any(task.done() for task in alone)
+            slow.let_go.set()
+            assert await alone[0] == BLOCK
+            others = await asyncio.gather(*alone[1:], return_exceptions=True)
+            assert all(isinstance(other, BlockUnavailable) for other in others), "they waited for their turn, no less"
+            assert slow.most == 2
+
+    asyncio.run(scenario())
+
+
+def test_a_gateway_that_was_overtaken_comes_after_the_others(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        second = b"a second one"
+        slow = Slow()
+        async with (
+            peer(slow) as hanging,
+            honest(tmp_path / "fast", BLOCK, second) as fast,
+            fetcher(tmp_path / "own", [hanging, fast], 60.0, patience_s=0.01) as (_, fetch),
+            asyncio.timeout(30),
+        ):
+            assert await fetch.fetch(CID) == BLOCK
+            assert slow.asked == [CID]
+            assert await fetch.fetch(cid_of(second)) == second
+            assert slow.asked == [CID], "the fast one was asked first, and was enough"
+            slow.let_go.set()
+            with pytest.raises(BlockUnavailable):
+                await fetch.fetch(cid_of(b"nobody has it"))
+            assert fetch._walk() == [hanging, fast], "it answered at once: it has its place again"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("handlers", "is_nowhere"),
+    [
+        ([], True),
+        ([NOWHERE], False),
+        ([says_nothing, NOWHERE], False),
+        ([fails], False),
+        ([NOWHERE, without], True),
+        ([lies], True),
+    ],
+    ids=["no gateway", "unreachable", "silent", "failing", "one says so", "one lies"],
+)
+def test_a_block_is_nowhere_only_where_somebody_said_so(
+    tmp_path: Path, handlers: list[Handler | str], is_nowhere: bool
+) -> None:
+    async def scenario() -> None:
+        async with AsyncExitStack() as stack:
+            gateways = [
+                one if isinstance(one, str) else await stack.enter_async_context(peer(one)) for one in handlers
+            ]
+            _, fetch = await stack.enter_async_context(fetcher(tmp_path / "own", gateways, attempt_s=0.3))
+            with pytest.raises(BlockUnavailable) as caught:
+                await fetch.fetch(CID)
+            assert caught.value.is_nowhere is is_nowhere
+
+    asyncio.run(scenario())
 
 
 def test_the_walk_starts_where_it_is_told(tmp_path: Path) -> None:

@@ -49,8 +49,7 @@ class Node:
         self.sent: list[bytes] = []
         self.refuse: Callable[[bytes], TxResult | None] = lambda _: None
         self.obtained: list[tuple[str, bool]] = []
-        self.is_catching_up = False
-        self.is_answered = True
+        self.is_catching_up, self.is_answered = False, True
         self.on_obtain: Callable[[str], Awaitable[None]] | None = None
         self.tools = world.tools[self.founder.identity]
         self.directory = directory
