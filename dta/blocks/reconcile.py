@@ -21,7 +21,7 @@ class Reconciled:
     pinned: tuple[str, ...]
     refetched: tuple[str, ...]
     unpinned: tuple[str, ...]
-    failed: tuple[tuple[str, BlockError | BadCid], ...]
+    failed: tuple[tuple[str, BlockError | BadCid | OSError], ...]
 
 
 def plan_pins(wanted: Iterable[str], pinned: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -43,12 +43,12 @@ async def reconcile(store: BlockStore, fetcher: PeerFetcher, wanted: Sequence[st
     lost = await asyncio.to_thread(lambda: [cid for cid in kept if not store.has(cid)])
     slots = asyncio.Semaphore(_FETCHES_AT_ONCE)
 
-    async def obtain(cid: str) -> BlockError | BadCid | None:
+    async def obtain(cid: str) -> BlockError | BadCid | OSError | None:
         async with slots:
             try:
                 await fetcher.fetch(cid)
                 await asyncio.to_thread(store.pin, cid)
-            except (BlockError, BadCid) as error:
+            except (BlockError, BadCid, OSError) as error:
                 return error
         return None
 

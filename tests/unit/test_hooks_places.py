@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hooks_harness import World, make_world
 from test_hooks_runner import Node
 
+from abci_app.cid import cid_of
 from abci_app.codes import Code
 from abci_app.pb.dta.v1 import custody_pb2
 from abci_app.state import due
 from abci_app.state.due import DueKind
 from abci_app.state.records import FULFILMENTS
+from dta.blocks.embedded import EmbeddedStore
+from dta.blocks.errors import BlockUnavailable, StoreUnreachable
+from dta.blocks.peers import PeerFetcher
+from dta.client.ledger.rpc import AsyncRpc
 from dta.hsm.keystore import Keystore
+from dta.node.agent.network import AgentNetwork
 from dta.node.agent.runner import Rank, RunnerConfig, rank_of
+from tests.support.chain import CHAIN_ID
 
 PATIENCE_S = 30.0
 
@@ -180,5 +188,58 @@ def test_an_order_is_not_rejected_while_nobody_answers_this_node(world: World, t
         assert node.mine() == [Code.OK]
         record = FULFILMENTS.get(world.chain.view, order, node.founder.identity)
         assert record.rejection == custody_pb2.REJECTION_ENVELOPE_UNAVAILABLE
+
+    asyncio.run(scenario())
+
+
+class Nowhere:
+    """A fetcher for which every block is nowhere."""
+
+    async def fetch(self, cid: str) -> bytes:
+        raise BlockUnavailable(cid, (("http://peer", "does not have it"),), is_nowhere=True)
+
+
+@pytest.mark.parametrize("was_here", [True, False], ids=["pinned and lost", "never here"])
+def test_a_block_that_this_store_had_pinned_and_lost_is_not_nowhere(tmp_path: Path, was_here: bool) -> None:
+    async def scenario() -> None:
+        store = EmbeddedStore(tmp_path / "blocks")
+        cid = cid_of(b"an envelope")
+        if was_here:
+            store.put(b"an envelope")
+            store.pin(cid)
+            (path,) = (tmp_path / "blocks" / "blocks").glob("*/*/*")
+            path.unlink()
+        network = AgentNetwork(cast(AsyncRpc, None), CHAIN_ID, store, cast(PeerFetcher, Nowhere()))
+        with pytest.raises(BlockUnavailable) as caught:
+            await network.obtain(cid, True)
+        assert caught.value.is_nowhere is not was_here
+        assert caught.value.attempts == (("http://peer", "does not have it"),)
+        store.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "error", [StoreUnreachable("http://kubo", "block/get: HTTP 500"), OSError(errno.EMFILE, "no files left")], ids=repr
+)
+def test_a_store_that_fails_rejects_no_order_and_is_said(world: World, tmp_path: Path, error: Exception) -> None:
+    async def scenario() -> None:
+        node = Node(world, 0, tmp_path / "outbox", RunnerConfig(envelope_wait_s=600, envelope_attempts=1))
+        world.open_vault()
+        world.place(world.prepare(threshold=1))
+        world.chain.block(seconds=600)
+
+        async def fail(cid: str) -> None:
+            raise error
+
+        node.on_obtain = fail
+        for _ in range(3):
+            await node.tick(60.0)
+        assert node.sent == []
+        (shown,) = node.runner.status()["errors"]  # type: ignore[misc, union-attr]
+        assert shown["error"] == str(error)  # type: ignore[index, call-overload]
+        node.on_obtain = None
+        await node.tick(60.0)
+        assert node.mine() == [Code.OK]
 
     asyncio.run(scenario())

@@ -10,6 +10,7 @@ from abci_app.codes import Code
 from dta.base.config import NodeConfig
 from dta.base.errors import BadAnswer, RpcError, UsageError
 from dta.blocks.embedded import EmbeddedStore
+from dta.blocks.errors import BlockUnavailable
 from dta.blocks.kubo import KuboStore
 from dta.blocks.peers import PeerFetcher
 from dta.blocks.store import BlockStore
@@ -40,7 +41,12 @@ class AgentNetwork:
 
     async def obtain(self, cid: str, pin: bool) -> bytes:
         """See :class:`dta.node.agent.runner.Network`."""
-        block = await self._fetcher.fetch(cid)
+        try:
+            block = await self._fetcher.fetch(cid)
+        except BlockUnavailable as error:
+            if error.is_nowhere and self._store.is_pinned(cid):  # it was here, and this store lost it
+                raise BlockUnavailable(cid, error.attempts, is_nowhere=False) from error
+            raise
         if pin:
             await asyncio.to_thread(self._store.pin, cid)
         return block

@@ -303,7 +303,7 @@ class Runner:
             self._failed(state, error.reason)
         except TimeoutError:
             self._failed(state, f"took longer than {self._config.job_timeout_s:.0f} s")
-        except (Retry, DtaError, KeystoreError, BlockError) as error:
+        except (Retry, DtaError, KeystoreError, BlockError, OSError) as error:  # OSError: the disk under the store
             self._failed(state, str(error))
         except Exception as error:  # its text may hold anything, so it stays out of the status
             _log.error("%s failed: %s at %s", state.job, type(error).__name__, _place(error))
