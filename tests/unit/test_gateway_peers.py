@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -438,11 +439,12 @@ def test_reconciling_fetches_pins_and_unpins_and_one_failure_holds_up_no_other(t
     asyncio.run(run())
 
 
-def test_a_disk_that_fills_while_reconciling_is_reported_by_block(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("trouble", [StoreFull("disk", len(BLOCK)), OSError(errno.EIO, "i/o")], ids=repr)
+def test_a_disk_that_fails_while_reconciling_is_reported_by_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:
     def full(block: bytes) -> str:
-        raise StoreFull("disk", len(block))
+        raise trouble
 
     async def run() -> None:
         async with (
@@ -451,6 +453,6 @@ def test_a_disk_that_fills_while_reconciling_is_reported_by_block(
         ):
             monkeypatch.setattr(store, "put", full)
             done = await reconcile(store, fetch, [CID])
-            assert [(cid, type(error)) for cid, error in done.failed] == [(CID, StoreFull)]
+            assert done.failed == ((CID, trouble),)
 
     asyncio.run(run())

@@ -1,4 +1,4 @@
-"""What an authentication server remembers: of a lost or emptied file, of a day that ends, of logins it could not take."""
+"""What an authentication server does about a lost or emptied file, a day that ends, and logins it could not take."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from test_mfa_server import attempt, hello, one_pass, refused, two_pass
 
 from dta.base.errors import UsageError
 from dta.client.mfa.credentials import Credential
@@ -16,7 +17,6 @@ from dta.mpin.protocol import ClientLogin
 from dta.mpin.realm import FixedRealm
 from dta.mpin.refusals import LoginRefused, Refusal
 from tests.support.mfa import DAY, NOW_S, SERVER, World, facts, pin
-from test_mfa_server import attempt, hello, one_pass, refused, two_pass
 
 MIDNIGHT_S = (DAY + 1) * 86_400
 

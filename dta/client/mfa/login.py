@@ -86,13 +86,13 @@ class MfaClient:
     def login(
         self, credential: Credential, server: bytes, pin: Pin, mode: Mode, permit: Permit | None = None
     ) -> LoggedIn:
-        """Logs in at ``server`` (identity). ``permit``: today's, where the realm wants one; the server is asked for none.
+        """Logs in at ``server`` (identity). ``permit``: today's, where the realm wants one; the server is not asked.
 
         Raises UsageError (no permit, or another client's: nothing was sent), LoginRefused, NotVerified (the server does
         not have the realm's secret), Unreachable, BadAnswer.
         """
         if permit is None and credential.permits_required:
-            raise UsageError("this realm wants a time permit", hint="it is taken from the ledger, and from nowhere else")
+            raise UsageError("this realm wants a time permit", hint="take it from the ledger, from nowhere else")
         if permit is not None and permit.client != credential.client:
             raise UsageError("the time permit is another client's")
         day, point = (None, None) if permit is None else (permit.day, permit.point)
