@@ -28,7 +28,7 @@ def people(genesis: GenesisFile) -> People:
 
 
 def rows(validators: Iterable[tuple[bytes, int]], known: People) -> list[dict[str, JsonValue]]:
-    """``validators``: (key, power) each. A key that came after genesis has no name here: the ledger knows whose it is."""
+    """``validators``: (key, power) each. Of a key that came after genesis only the ledger knows whose it is."""
     found: list[dict[str, JsonValue]] = []
     for key, power in validators:
         name, identity = known.get(key, ("", b""))
