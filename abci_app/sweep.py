@@ -94,7 +94,7 @@ def sweep(context: Context) -> None:
     """Record what has expired: at even heights what has by time first, at odd ones what has by height."""
     kinds = [(DEADLINE_TIME, context.time_s), (DEADLINE_HEIGHT, context.height)]
     for index, now in kinds if context.height % 2 == 0 else reversed(kinds):
-        first = True
+        spending = upkeep.Spending(context, upkeep.SWEEP_PART)
         most = 1 + context.params.max_upkeep_cost // CHEAPEST
         for deadline, kind, subject in list(index.entries(context.state, limit=most)):
             if deadline > now:
@@ -107,8 +107,7 @@ def sweep(context: Context) -> None:
             if not recorder.waits(record) or entry not in recorder.entries(record):
                 context.state.index_delete(entry)  # set aside, ended or put off meanwhile, and put back
                 continue
-            if not upkeep.affords(context, recorder.cost(record), first=first, part=upkeep.SWEEP_PART):
+            if not spending.affords(recorder.cost(record)):
                 break
-            first = False
             upkeep.run_or_set_aside(context, kind, subject, entry, partial(recorder.record, context, subject))
     turns.cancel_revoked(context)

@@ -31,15 +31,15 @@ def advance(context: Context) -> None:
     after = CURSORS.find(context.state, upkeep.Queue.CEREMONIES) or b""
     under_way = [ceremony for (ceremony,) in OPEN_CEREMONIES.entries(context.state)]
     waiting = sorted(under_way, key=lambda ceremony: (ceremony <= after, ceremony))
-    first, last = True, b""
+    spending, last = upkeep.Spending(context), b""
     for id_ in waiting:
         ceremony = CEREMONIES.get(context.state, id_)
         if ceremony.phase_height >= context.height:
             continue
-        if not upkeep.affords(context, _cost(context, ceremony), first=first):
+        if not spending.affords(_cost(context, ceremony)):
             CURSORS.put(context.state, last, upkeep.Queue.CEREMONIES)
             return
-        first, last = False, id_
+        last = id_
         _guarded(context, id_)
     if after:
         CURSORS.delete(context.state, upkeep.Queue.CEREMONIES)
@@ -77,7 +77,7 @@ def begin_refreshes(context: Context) -> None:
     room = context.params.max_open_ceremonies - running
     if room <= 0:
         return
-    first = True
+    spending = upkeep.Spending(context)
     for height, id_ in list(REFRESH.entries(context.state, limit=room)):
         if height > context.height:
             break
@@ -86,9 +86,8 @@ def begin_refreshes(context: Context) -> None:
             REFRESH.delete(context.state, height, id_)  # set aside, then overtaken by another ceremony, and put back
             continue
         members = EPOCHS.get(context.state, id_, authority.epoch).members
-        if not upkeep.affords(context, END_COST * members, first=first):
+        if not spending.affords(END_COST * members):
             break
-        first = False
         entry = REFRESH.key(height, id_)
         upkeep.run_or_set_aside(context, upkeep.Aside.REFRESH, id_, entry, partial(begin_refresh, context, authority))
 

@@ -34,12 +34,11 @@ def note_cost(context: Context, authority: bytes) -> int:
 
 def start_again(context: Context) -> None:
     """Start again what waits for it, within the budget."""
-    first = True
+    spending = upkeep.Spending(context)
     most = 1 + context.params.max_upkeep_cost // BASE_COST
     for (request,) in list(RESTARTS.entries(context.state, limit=most)):
-        if not upkeep.affords(context, _cost(context, request), first=first):
+        if not spending.affords(_cost(context, request)):
             return
-        first = False
         work = partial(extractions.restart, context, request)
         upkeep.run_or_set_aside(context, upkeep.Aside.RESTART, request, RESTARTS.key(request), work)
 

@@ -35,11 +35,10 @@ def end_windows(context: Context) -> None:
     for stage, now in (
         (pb.RELEASE_STAGE_VETO_TIME, context.time_s), (pb.RELEASE_STAGE_VETO_HEIGHT, context.height + 1),
     ):  # fmt: skip
-        first = True
+        spending = upkeep.Spending(context)
         for _, end, id_ in list(VETO_WINDOWS.entries(context.state, stage, limit=most)):
-            if end > now or not upkeep.affords(context, WINDOW_COST, first=first):
+            if end > now or not spending.affords(WINDOW_COST):
                 break
-            first = False
             entry = VETO_WINDOWS.key(stage, end, id_)
             _or_expire(context, id_, entry, partial(_end_window, context, id_))
 
@@ -62,16 +61,15 @@ def serve(context: Context) -> None:
     """
     keys = releases.queued_keys(context.state)
     begin = context.height % len(keys) if keys else 0
-    keys, first = keys[begin:] + keys[:begin], True
+    keys, spending = keys[begin:] + keys[:begin], upkeep.Spending(context)
     while keys:
         for authority in list(keys):
             entry = releases.next_queued(context, authority)
             if entry is None or not extractions.has_room(context, authority):
                 keys.remove(authority)
                 continue
-            if not upkeep.affords(context, RELEASE_COST, first=first):
+            if not spending.affords(RELEASE_COST):
                 return
-            first = False
             id_ = RELEASE_QUEUE.split(entry)[3]
             _or_expire(context, id_, entry, partial(_serve, context, id_))
 
@@ -105,7 +103,7 @@ def _or_expire(context: Context, id_: bytes, entry: bytes, work: Callable[[], ob
 
 def cancel_revoked(context: Context) -> None:
     """Cancel what revoked identities asked for. Nothing of it was due any more since the block that revoked them."""
-    first = True
+    spending = upkeep.Spending(context, upkeep.SWEEP_PART)
     most = 1 + context.params.max_upkeep_cost // CANCEL_COST
     for (identity,) in list(REVOKED_REQUESTERS.entries(context.state, limit=most)):
         asked = list(REQUESTER_REQUESTS.entries(context.state, identity, limit=most))
@@ -113,9 +111,8 @@ def cancel_revoked(context: Context) -> None:
         if not asked:
             context.state.index_delete(entry)  # set aside, all of it settled otherwise, and put back
         for _, id_ in asked:
-            if not upkeep.affords(context, CANCEL_COST, first=first, part=upkeep.SWEEP_PART):
+            if not spending.affords(CANCEL_COST):
                 return
-            first = False
             upkeep.run_or_set_aside(context, upkeep.Aside.REVOKED, identity, entry, partial(_cancel, context, id_))
 
 

@@ -8,6 +8,7 @@ is done in a later block: every message looks at deadlines itself, so waiting ha
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
@@ -40,16 +41,25 @@ SWEEP_PART: Final = 2
 """The sweep has one part of so many of the budget: a flood of expiries leaves the rest to the end of the block."""
 
 
-def affords(context: Context, cost: int, *, first: bool, part: int = 1) -> bool:
-    """Whether an item of this cost still runs in this block; counts it where it does. ``first``: of its queue.
+@dataclass(slots=True)
+class Spending:
+    """What one queue takes of a block's budget.
 
-    ``part``: what was counted before and this have to fit into one part of so many of the budget.
+    ``part``: what was counted before and the queue's next item have to fit into one part of so many of the budget.
     """
-    scratch = context.scratch
-    if not first and scratch.upkeep_cost + cost > context.params.max_upkeep_cost // part:
-        return False
-    scratch.upkeep_cost += cost
-    return True
+
+    context: Context
+    part: int = 1
+    _has_begun: bool = field(default=False, init=False)
+
+    def affords(self, cost: int) -> bool:
+        """Whether the queue's next item, of this cost, still runs in this block: the first always. Counts it if so."""
+        scratch = self.context.scratch
+        if self._has_begun and scratch.upkeep_cost + cost > self.context.params.max_upkeep_cost // self.part:
+            return False
+        self._has_begun = True
+        scratch.upkeep_cost += cost
+        return True
 
 
 def run_or_set_aside(context: Context, kind: int, subject: bytes, entry: bytes, work: Callable[[], object]) -> None:

@@ -183,15 +183,14 @@ def execute_urgent(context: Context) -> None:
 
 def execute_passed(context: Context) -> None:
     """Execute what else passed, the first one first, within the budget."""
-    first = True
+    spending = upkeep.Spending(context)
     for _, proposal_id in list(WAITING_PROPOSALS.entries(context.state)):
         proposal = PROPOSALS.get(context.state, proposal_id)
         action, message = actions.of(proposal.action)
         if action.urgent:
             continue  # it has no room yet
-        if not upkeep.affords(context, action.cost(message), first=first):
+        if not spending.affords(action.cost(message)):
             return
-        first = False
         _execute(context, proposal)
 
 

@@ -88,13 +88,12 @@ def sum_up(context: Context) -> None:
 
     Those that were complete first come first: a request's id is its requester's choice.
     """
-    first = True
+    spending = upkeep.Spending(context)
     most = 1 + context.params.max_upkeep_cost // SUM_COST
     for height, request in list(UNSIGNED.entries(context.state, limit=most)):
         record = EXTRACTIONS.get(context.state, request)
-        if not upkeep.affords(context, SUM_COST + SHARE_COST * record.threshold, first=first):
+        if not spending.affords(SUM_COST + SHARE_COST * record.threshold):
             return
-        first = False
         work = partial(_sum_up, context, record)
         upkeep.run_or_set_aside(context, upkeep.Aside.SIGNATURE, request, UNSIGNED.key(height, request), work)
 
