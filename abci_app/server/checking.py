@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from typing import Protocol
 
 from abci_app.server.dispatch import Die
+from abci_app.server.pieces import InPieces
 
 # 64 leaves a second, about a hundredth of one core: a million in four hours and a half (docs/spec/state-tree.md).
 PIECE_LEAVES = 16
@@ -27,37 +28,21 @@ class Checkable(Protocol):
         """Whether what lies on disk is there and as long as it was written."""
 
 
-class Checker:
-    """Runs one piece after another in ``executor``. An exception ends the process (``die``)."""
+class Checker(InPieces):
+    """Checks piece after piece, for ever."""
+
+    doing = "checking the state in the background"
 
     def __init__(self, check: Checkable, executor: Executor, die: Die) -> None:
+        super().__init__(executor, die)
         self._check = check
-        self._executor = executor
-        self._die = die
-        self._task: asyncio.Task[None] | None = None
         self._pieces = 0
 
-    def start(self) -> None:
-        """Begin. Call it on the event loop."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
-
-    async def stop(self) -> None:
-        """Wait for the piece in hand and start no other."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
         pause_s = PAUSE_S
         while True:
             await asyncio.sleep(pause_s)
-            try:
-                ended = await asyncio.shield(loop.run_in_executor(self._executor, self._piece))
-            except Exception as error:
-                error.add_note("while checking the state in the background")
-                self._die(error)
-            pause_s = PAUSE_AFTER_PASS_S if ended else PAUSE_S
+            pause_s = PAUSE_AFTER_PASS_S if await self._do(self._piece) else PAUSE_S
 
     def _piece(self) -> bool:
         if self._pieces % FILES_EVERY_PIECES == 0:

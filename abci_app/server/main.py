@@ -127,7 +127,7 @@ async def serve(
 
     intake = Intake()
     application = Application(
-        database, machine, mempool, version=version("dta"), after_commit=lambda: pruner.schedule(),
+        database, machine, mempool, version=version("dta"), after_commit=lambda: pruner.start(),
         breathe=intake.drain, on_last_block=linger,
     )  # fmt: skip
     pruner = Pruner(database, application.write_lock, executor, home.die)

@@ -97,8 +97,8 @@ def test_pruning_goes_on_in_pieces_until_nothing_is_stale() -> None:
 
     async def run() -> None:
         pruner = Pruner(database, lock, ThreadPoolExecutor(1), die)
-        pruner.schedule()
-        pruner.schedule()
+        pruner.start()
+        pruner.start()
         while database.stale:
             await asyncio.sleep(0.01)
         await pruner.stop()
@@ -114,7 +114,7 @@ def test_a_failure_while_pruning_ends_the_process() -> None:
 
     async def run() -> None:
         pruner = Pruner(Broken(), Lock(), ThreadPoolExecutor(1), die)
-        pruner.schedule()
+        pruner.start()
         assert pruner._task is not None
         await pruner._task
 
