@@ -73,15 +73,10 @@ def granted(context: Context, order: pb.OrderRecord, request: pb.RequestRecord) 
     if order.policy.veto_window_s:
         request.stage = pb.RELEASE_STAGE_VETO_TIME
         VETO_WINDOWS.put(context.state, request.stage, request.release_time_s, request.id)
-    elif has_room(context, order) and not RELEASE_QUEUE.has_any(context.state, order.authority):
+    elif extractions.has_room(context, order.authority) and not RELEASE_QUEUE.has_any(context.state, order.authority):
         release(context, order, request)
     else:
         enqueue(context, order, request)
-
-
-def has_room(context: Context, order: pb.OrderRecord) -> bool:
-    """Whether the order's key has a free place."""
-    return extractions.has_room(context, order.authority)
 
 
 def enqueue(context: Context, order: pb.OrderRecord, request: pb.RequestRecord) -> None:
