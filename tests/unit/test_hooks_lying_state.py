@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from hooks_harness import SECRET, make_world
+from hooks_harness import SECRET, World, make_world
 from test_hooks_runner import Node
 
 from abci_app.authority.ceremonies import DUE_OF
@@ -146,16 +146,21 @@ def test_an_agent_releases_nothing_on_what_is_not_proved_and_says_so(tmp_path: P
     asyncio.run(scenario())
 
 
-def test_a_leaf_that_is_missing_stops_a_release(tmp_path: Path) -> None:
-    world = make_world(tmp_path, fiduciaries=1)
+def released(world: World) -> tuple[bytes, Job, dict[str, bytes]]:
+    """A request that the one fiduciary owes an answer; its job, and the blocks that it takes."""
     world.open_vault()
     order = world.place(world.prepare(threshold=1))
     world.settle()
     request = world.request(order)
-    founder = world.chain.founders[0]
-    (job,) = world.jobs(founder)
+    (job,) = world.jobs(world.chain.founders[0])
     record = REQUESTS.get(world.chain.view, request)
-    blocks = {cid: world.blocks[cid] for cid in (record.keys_cid, world.order(order).envelope_cid)}
+    return request, job, {cid: world.blocks[cid] for cid in (record.keys_cid, world.order(order).envelope_cid)}
+
+
+def test_a_leaf_that_is_missing_stops_a_release(tmp_path: Path) -> None:
+    world = make_world(tmp_path, fiduciaries=1)
+    founder = world.chain.founders[0]
+    _, job, blocks = released(world)
     says = Overlay(world.chain.view)
     says.delete(IDENTITIES.key(world.principal.identity))
     tools = world.tools[founder.identity]
@@ -168,14 +173,8 @@ def test_a_leaf_that_is_missing_stops_a_release(tmp_path: Path) -> None:
 def test_a_share_is_sealed_to_the_keys_that_the_proved_request_names(tmp_path: Path) -> None:
     """The digest of the receiver's key is of proved state too, and so is the block that has the key."""
     world = make_world(tmp_path, fiduciaries=1)
-    world.open_vault()
-    order = world.place(world.prepare(threshold=1))
-    world.settle()
-    request = world.request(order)
     founder = world.chain.founders[0]
-    (job,) = world.jobs(founder)
-    record = REQUESTS.get(world.chain.view, request)
-    blocks = {cid: world.blocks[cid] for cid in (record.keys_cid, world.order(order).envelope_cid)}
+    request, job, blocks = released(world)
 
     def with_record(**fields: object) -> StateView:
         overlay = Overlay(world.chain.view)

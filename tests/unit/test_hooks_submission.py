@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,21 @@ def veto(world: World, request: bytes) -> None:
     world.chain.view.apply(state.changes())
 
 
+def seals(monkeypatch: pytest.MonkeyPatch, then: Callable[[list[bytes]], None]) -> list[bytes]:
+    """The requests whose shares were sealed, in order; after each, ``then`` is told of them."""
+    sealed: list[bytes] = []
+    release = HsmRealm.release
+
+    def seal(self, context, order, request, key):  # type: ignore[no-untyped-def]
+        answer = release(self, context, order, request, key)
+        sealed.append(request.id)
+        then(sealed)
+        return answer
+
+    monkeypatch.setattr(HsmRealm, "release", seal)
+    return sealed
+
+
 def answered(world: World, request: bytes) -> bool:
     return ANSWERS.find(world.chain.view, request, world.chain.founders[0].identity) is not None
 
@@ -109,17 +125,11 @@ def test_one_that_is_being_made_holds_up_the_others_for_a_moment_only(world: Wor
 def test_a_veto_between_two_shares_of_one_planning_pass_keeps_the_second_unsealed(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sealed: list[bytes] = []
-    release = HsmRealm.release
-
-    def seal(self, context, order, request, key):  # type: ignore[no-untyped-def]
-        answer = release(self, context, order, request, key)
-        sealed.append(request.id)
+    def veto_the_other(sealed: list[bytes]) -> None:
         if len(sealed) == 1:
-            veto(world, next(one for one in requests if one != request.id))
-        return answer
+            veto(world, next(one for one in requests if one not in sealed))
 
-    monkeypatch.setattr(HsmRealm, "release", seal)
+    sealed = seals(monkeypatch, veto_the_other)
     world.open_vault()
     requests = released(world, 2)
 
@@ -137,17 +147,11 @@ def test_a_veto_between_two_shares_of_one_planning_pass_keeps_the_second_unseale
 def test_a_share_that_was_vetoed_after_it_was_sealed_stays_here_and_the_others_go(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sealed: list[bytes] = []
-    release = HsmRealm.release
-
-    def seal(self, context, order, request, key):  # type: ignore[no-untyped-def]
-        answer = release(self, context, order, request, key)
-        sealed.append(request.id)
+    def veto_the_second(sealed: list[bytes]) -> None:
         if len(sealed) == 3:
             veto(world, sealed[1])
-        return answer
 
-    monkeypatch.setattr(HsmRealm, "release", seal)
+    sealed = seals(monkeypatch, veto_the_second)
     world.open_vault()
     released(world, 3)
 
