@@ -12,12 +12,11 @@ from typing import Final
 from abci_app.codes import Code
 from abci_app.errors import Refusal
 from abci_app.execution.spec import MessageClass
+from abci_app.identities import documents
 from abci_app.mempool import NEXT_KEYS_PART, Decisions, Lane, Mempool, Waiting
-from abci_app.pb.dta.v1 import identity_pb2
 from abci_app.signed import DecodedTx
 from abci_app.state import due
 from abci_app.state.indexes import DUE
-from abci_app.state.records import FIDUCIARIES
 from abci_app.state.view import StateView
 
 MAX_EARLY_BLOCKS: Final = 3
@@ -53,7 +52,9 @@ def admit(view: StateView, mempool: Mempool, tx: DecodedTx, size_bytes: int, *, 
         if not is_due(view, tx, mempool.time.seconds, mempool.height + 1):
             _require_early(tx, mempool.height)
         most_bytes = mempool.fiduciary_bytes(
-            tx.signer, lambda: _active_fiduciaries(view), lambda: DUE.has_any(view, tx.signer)
+            tx.signer,
+            lambda: [fiduciary.id for fiduciary in documents.admitted_fiduciaries(view)],
+            lambda: DUE.has_any(view, tx.signer),
         )
         if not most_bytes:
             raise Refusal(Code.NOT_DUE, "the signer is no fiduciary")
@@ -64,11 +65,6 @@ def _require_early(tx: DecodedTx, height: int) -> None:
     """A result that is not due here: its maker has committed a height that this node comes to within a few blocks."""
     if not height < tx.made_at_height <= height + MAX_EARLY_BLOCKS:
         raise Refusal(Code.NOT_DUE)
-
-
-def _active_fiduciaries(view: StateView) -> list[bytes]:
-    active = identity_pb2.FIDUCIARY_STATUS_ACTIVE
-    return [record.id for record in FIDUCIARIES.all(view) if record.status == active]
 
 
 @dataclass(frozen=True, slots=True)

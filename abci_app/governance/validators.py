@@ -12,6 +12,7 @@ from abci_app.block import ValidatorUpdate
 from abci_app.codes import Code
 from abci_app.crypto import ed25519, statements
 from abci_app.execution.context import Context
+from abci_app.identities import documents
 from abci_app.pb.dta.v1 import identity_pb2
 from abci_app.state.records import (
     FIDUCIARIES,
@@ -28,11 +29,7 @@ FEW_VALIDATORS: Final = 4
 
 def active_fiduciaries(view: StateView) -> list[identity_pb2.FiduciaryRecord]:
     """All that are admitted and not removed, by id: those whose power CometBFT counts."""
-    return [
-        record
-        for record in FIDUCIARIES.all(view)
-        if record.status == identity_pb2.FIDUCIARY_STATUS_ACTIVE and record.power
-    ]
+    return [record for record in documents.admitted_fiduciaries(view) if record.power]
 
 
 def require_new_key(context: Context, fiduciary: bytes, key: bytes, proof: bytes, old_key: bytes) -> None:

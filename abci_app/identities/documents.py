@@ -156,6 +156,12 @@ def revoke(context: Context, record: identity_pb2.IdentityRecord) -> None:
     requesters.note_revoked(context.state, record.id)
 
 
+def admitted_fiduciaries(view: StateView) -> list[identity_pb2.FiduciaryRecord]:
+    """All that are admitted and not removed, by id, whatever became of their identities."""
+    active = identity_pb2.FIDUCIARY_STATUS_ACTIVE
+    return [record for record in FIDUCIARIES.all(view) if record.status == active]
+
+
 def is_active_fiduciary(view: StateView, identity: bytes, time_s: int) -> bool:
     """Whether this identity is an admitted fiduciary whose identity is neither suspended, revoked nor out of date."""
     fiduciary = FIDUCIARIES.read(view, identity)

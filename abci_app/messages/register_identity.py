@@ -11,7 +11,7 @@ from abci_app.execution.spec import MessageClass, MessageSpec
 from abci_app.identities import documents
 from abci_app.pb.dta.v1 import identity_pb2, tx_pb2
 from abci_app.state import as_of
-from abci_app.state.records import BLS_KEY_OWNERS, FIDUCIARIES, IDENTITIES, IDENTITY_HISTORY, TX_KEY_OWNERS
+from abci_app.state.records import BLS_KEY_OWNERS, IDENTITIES, IDENTITY_HISTORY, TX_KEY_OWNERS
 
 
 def _validate(message: tx_pb2.RegisterIdentity) -> None:
@@ -57,8 +57,7 @@ def _require_room(context: Context, sponsor: bytes) -> None:
     if not sponsor:
         context.require(len(done) < most, Code.REGISTRATIONS_FULL)
         return
-    active = sum(record.status == identity_pb2.FIDUCIARY_STATUS_ACTIVE for record in FIDUCIARIES.all(context.state))
-    own = max(1, most // active)
+    own = max(1, most // len(documents.admitted_fiduciaries(context.state)))
     context.require(done.count(sponsor) < own, Code.REGISTRATIONS_FULL, f"{own} of one sponsor")
 
 
