@@ -153,7 +153,7 @@ class Session:
 
     @contextmanager
     def ledger(self) -> Iterator[Ledger]:
-        """The ledger, by the first of the home's nodes that answers. What was verified moves the trust file on."""
+        """The ledger, by the home's nodes, each asked when those before it do not answer. What was verified moves the trust file on."""
         from dta.client.ledger.ledger import Ledger
 
         trust = self.trust()
@@ -169,14 +169,17 @@ class Session:
         from dta.client.ledger import requests
         from dta.client.ledger.rpc import Rpc
 
+        urls = self.client().rpc_urls
         trouble: list[DtaError] = []
-        for url in self.client().rpc_urls:
-            with Rpc(url) as rpc:
+        for place, url in enumerate(urls):
+            # Each is asked for itself first, so that where none answers it is said of each why.
+            with Rpc(url) as first:
                 try:
-                    rpc.call(requests.status())
+                    first.call(requests.status())
                 except DtaError as error:
                     trouble.append(error)
                     continue
+            with Rpc(url, others=[*urls[place + 1 :], *urls[:place]]) as rpc:
                 yield rpc
                 return
         if len(trouble) == 1:

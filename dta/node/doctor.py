@@ -21,6 +21,7 @@ from dta.client.ledger.rpc import Rpc
 from dta.hsm.doctor import diagnose
 from dta.hsm.keystore import CheckStep
 from dta.hsm.pin import Prompt
+from dta.http.deadline import DeadlineTransport
 from dta.node.running import check_text
 from dta.node.tendermint_config import listen_addresses, persistent_peers
 
@@ -30,6 +31,7 @@ CLOCK_TOLERANCE_S = 5
 DISK_WARNING_BYTES = 5 << 30
 DISK_FAILURE_BYTES = 500 << 20
 _TIMEOUT_S = 5.0
+_MAX_ANSWER_BYTES = 1 << 16
 
 
 def examine(
@@ -116,7 +118,7 @@ def _ledger(config: NodeConfig, running: bool, now_s: float) -> Iterator[CheckSt
         yield CheckStep("ledger", "warning", "the node is not running", f"dta --home {config.home} start")
         return
     try:
-        with Rpc(config.rpc_url, timeout_s=_TIMEOUT_S) as rpc:
+        with Rpc(config.rpc_url, timeout_s=_TIMEOUT_S, deadline_s=_TIMEOUT_S) as rpc:
             status, info, net = (
                 rpc.call(requests.status()), rpc.call(requests.abci_info()), rpc.call(requests.net_info())
             )  # fmt: skip
@@ -155,8 +157,8 @@ def _newest_block(config: NodeConfig, status: Status, now_s: float) -> Iterator[
 def _block_store(config: NodeConfig) -> CheckStep:
     if config.blocks == "kubo":
         try:
-            # Kubo's RPC takes POST only; trust_env off: no proxy between a node and its own store.
-            answer = httpx.post(f"{config.kubo_api.rstrip('/')}/api/v0/version", timeout=_TIMEOUT_S, trust_env=False)
+            # Kubo's RPC takes POST only.
+            answer = _asked("POST", f"{config.kubo_api.rstrip('/')}/api/v0/version")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             detail = f"Kubo at {config.kubo_api!r} does not answer: {type(error).__name__}"
             return CheckStep("block store", "failure", detail, "start it, or set kubo_api in node.toml")
@@ -179,7 +181,7 @@ def _pinned(agent: dict[str, Any] | None) -> CheckStep:
 def _gateway(url: str, now_s: float) -> CheckStep:
     name = f"gateway {url}"
     try:
-        answer = httpx.get(f"{url.rstrip('/')}/ipfs/", timeout=_TIMEOUT_S, trust_env=False)
+        answer = _asked("GET", f"{url.rstrip('/')}/ipfs/")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         advice = "ask its operator; envelopes come from the others meanwhile"
         return CheckStep(name, "warning", f"does not answer: {type(error).__name__}", advice)
@@ -190,6 +192,21 @@ def _gateway(url: str, now_s: float) -> CheckStep:
     if abs(skew_s) > CLOCK_TOLERANCE_S:
         return CheckStep(name, "warning", f"its clock and ours are {abs(skew_s)} s apart", "one of them needs NTP")
     return CheckStep(name, "ok", "answers, and our clocks agree")
+
+
+def _asked(method: str, url: str) -> httpx.Response:
+    """An answer's status, headers and at most 64 KiB of its body, within the deadline. Raises what httpx raises."""
+    # trust_env off: no proxy between a node and its own store.
+    with (
+        httpx.Client(timeout=_TIMEOUT_S, trust_env=False, transport=DeadlineTransport(_TIMEOUT_S)) as client,
+        client.stream(method, url) as response,
+    ):
+        body = bytearray()
+        for chunk in response.iter_raw():
+            body += chunk
+            if len(body) > _MAX_ANSWER_BYTES:
+                break
+        return httpx.Response(response.status_code, headers={"Date": response.headers.get("Date", "")}, content=bytes(body))
 
 
 def _state(home: Path, agent: dict[str, Any] | None, running: bool) -> CheckStep:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -132,6 +133,30 @@ def test_an_application_that_is_away_or_came_back_is_noticed(database: StateDB, 
     for _ in range(2):
         with application(path, database), client.pin() as now:
             assert now.view.get(b"a") == b"1"
+
+
+def test_an_application_that_drips_is_given_up(path: Path) -> None:
+    over = threading.Event()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        listening.bind(str(path))
+        listening.listen()
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.recv(100)
+                connection.sendall(b"\x7f")
+                for _ in range(400):  # twenty seconds, then the connection ends
+                    if over.wait(0.05):
+                        return
+                    connection.sendall(b"\x00")
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        with pytest.raises(StateUnavailable, match="no answer in time"), StateClient(path, timeout_s=0.3).pin():
+            pass
+        over.set()
+        thread.join(10)
 
 
 @pytest.mark.parametrize("answer", [b"\xff\xff\xff\xff\xff\xff\xff", b"\x02\xff\xff", b""])

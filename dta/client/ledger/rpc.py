@@ -1,7 +1,8 @@
 """JSON-RPC over HTTP to one CometBFT node, blocking and under asyncio, and the running of flows over it.
 
-Answers are bounded in size and time, and every failure is a typed error: Unreachable (no connection, or it broke),
-BadAnswer (not what CometBFT answers), RpcError (the node's own error).
+Answers are bounded in size and in the time that a call takes in all, and every failure is a typed error: Unreachable (no connection, or it broke),
+BadAnswer (not what CometBFT answers), RpcError (the node's own error). Where several nodes are known, the next is asked when one
+can't be reached, is too slow or answers what no CometBFT does: what it says is proved, so any will do.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -16,10 +18,13 @@ import httpx
 
 from dta.base.errors import BadAnswer, DtaError, RpcError, Unreachable, UsageError
 from dta.client.ledger.flow import Effect, Flow, Now, Request, Sleep
+from dta.http.deadline import DeadlineTransport
 
 T = TypeVar("T")
 
 DEFAULT_TIMEOUT_S = 10.0
+DEFAULT_DEADLINE_S = 60.0
+"""Of a call in all: the largest answer, 8 MiB, within it is 140 kB/s. ``DEFAULT_TIMEOUT_S`` is for each wait in it."""
 # An answer is read as it comes: a compressed one could be a thousand times its length.
 _HEADERS = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
 
@@ -93,7 +98,7 @@ class _Endpoint:
         )
 
     def _unreachable(self, request: Request[Any], error: Exception) -> Unreachable:
-        reason = "no answer in time" if isinstance(error, httpx.TimeoutException) else str(error) or "it broke off"
+        reason = "no answer in time" if isinstance(error, TimeoutError | httpx.TimeoutException) else str(error) or "it broke off"
         return Unreachable(
             f"the node at {self.url} can't be reached: {reason}",
             hint="is the node running? is the address right?",
@@ -102,17 +107,37 @@ class _Endpoint:
 
 
 class Rpc(_Endpoint):
-    """A blocking client. Use it as a context manager, or call :meth:`close`. For one thread at a time."""
+    """A blocking client. Use it as a context manager, or call :meth:`close`. For one thread at a time.
+
+    ``others``: nodes of the same ledger, in order; the first that answers is asked from then on.
+    """
 
     def __init__(
-        self, url: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, transport: httpx.BaseTransport | None = None
+        self,
+        url: str,
+        *,
+        others: Sequence[str] = (),
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        deadline_s: float = DEFAULT_DEADLINE_S,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         super().__init__(url)
+        self._others = [_checked_url(other) for other in others]
+        transport = transport or DeadlineTransport(deadline_s)
         # trust_env off: a proxy named in the environment must not see what is meant for one's own node.
         self._http = httpx.Client(timeout=timeout_s, trust_env=False, headers=_HEADERS, transport=transport)
 
     def call(self, request: Request[T]) -> T:
-        """One request's parsed answer. Raises Unreachable, BadAnswer, RpcError."""
+        """One request's parsed answer. Raises Unreachable and BadAnswer, where all nodes fail the last's; RpcError."""
+        for _ in self._others:
+            try:
+                return self._call(request)
+            except (Unreachable, BadAnswer):
+                self._others.append(self.url)
+                self.url = self._others.pop(0)
+        return self._call(request)
+
+    def _call(self, request: Request[T]) -> T:
         id_, body = self._encode(request)
         received = bytearray()
         try:
@@ -167,23 +192,34 @@ class AsyncRpc(_Endpoint):
     """The same under asyncio. Use it as an asynchronous context manager, or await :meth:`close`."""
 
     def __init__(
-        self, url: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        url: str,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        deadline_s: float = DEFAULT_DEADLINE_S,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         super().__init__(url)
+        self._deadline_s = deadline_s
         self._http = httpx.AsyncClient(timeout=timeout_s, trust_env=False, headers=_HEADERS, transport=transport)
 
     async def call(self, request: Request[T]) -> T:
         """One request's parsed answer. Raises Unreachable, BadAnswer, RpcError."""
+        import asyncio  # loaded already where this runs; whoever blocks, as the command line does, never needs it
+
         id_, body = self._encode(request)
         received = bytearray()
         try:
-            async with self._http.stream("POST", self.url, content=body) as response:
+            async with (
+                asyncio.timeout(self._deadline_s),
+                self._http.stream("POST", self.url, content=body) as response,
+            ):
                 self._check_headers(request, response)
                 async for chunk in response.aiter_bytes():
                     received += chunk
                     if len(received) > request.max_answer_bytes:
                         raise self._too_large(request)
-        except httpx.HTTPError as error:
+        except (TimeoutError, httpx.HTTPError) as error:
             raise self._unreachable(request, error) from error
         return self._decode(request, id_, response.status_code, bytes(received))
 
@@ -208,7 +244,7 @@ class AsyncRpc(_Endpoint):
         if isinstance(effect, Request):
             return await self.call(effect)
         if isinstance(effect, Sleep):
-            import asyncio  # loaded already where this runs; whoever blocks, as the command line does, never needs it
+            import asyncio
 
             return await asyncio.sleep(effect.seconds)
         return _now(effect)

@@ -18,12 +18,14 @@ from abci_app.crypto.scalars import BadScalar
 from dta.base.errors import BadAnswer, NotVerified, TimedOut, Unreachable, UsageError
 from dta.base.secret import SecretBytes
 from dta.client.mfa.credentials import Credential
+from dta.http.deadline import DeadlineTransport
 from dta.mpin.logins import ID_BYTES, Mode
 from dta.mpin.pin import Pin, secret_of
 from dta.mpin.protocol import BadStep, ClientLogin
 from dta.mpin.refusals import LoginRefused, Refusal
 
-TIMEOUT_S: Final = 30.0
+DEADLINE_S: Final = 30.0
+"""Of one request in all, from the connection to the end of the answer."""
 MAX_ANSWER_BYTES: Final = 8_192
 
 
@@ -48,14 +50,19 @@ class MfaClient:
     ``ca``: a PEM file of those who may certify it, instead of the usual ones.
     """
 
-    def __init__(self, url: str, ca: Path | None = None, now_s: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        url: str,
+        ca: Path | None = None,
+        now_s: Callable[[], float] = time.time,
+        deadline_s: float = DEADLINE_S,
+    ) -> None:
         """Raises UsageError for an address or a ``ca`` that is none."""
         if not url.startswith(("http://", "https://")):
             raise UsageError("an authentication server's address starts with http:// or https://")
         self._url = url.rstrip("/")
-        self._http = httpx.Client(
-            timeout=TIMEOUT_S, follow_redirects=False, trust_env=False, verify=True if ca is None else _trusting(ca)
-        )
+        transport = DeadlineTransport(deadline_s, verify=True if ca is None else _trusting(ca))
+        self._http = httpx.Client(timeout=deadline_s, follow_redirects=False, trust_env=False, transport=transport)
         self._now_s = now_s
 
     def __enter__(self) -> MfaClient:

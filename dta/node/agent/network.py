@@ -15,8 +15,11 @@ from dta.blocks.peers import PeerFetcher
 from dta.blocks.store import BlockStore
 from dta.client.ledger import requests
 from dta.client.ledger.rpc import AsyncRpc
+from dta.http.deadline import DeadlineTransport
 
 KUBO_TIMEOUT_S = 30.0
+KUBO_DEADLINE_S = 120.0
+"""Of a call in all. The longest is the list of a large Kubo's pins."""
 
 
 class AgentNetwork:
@@ -66,5 +69,8 @@ def open_store(config: NodeConfig) -> EmbeddedStore | KuboStore:
     if config.blocks == "kubo":
         if not config.kubo_api:
             raise UsageError("the block store is kubo, but kubo_api is not set", hint="set it in node.toml, [blocks]")
-        return KuboStore(httpx.Client(base_url=config.kubo_api, timeout=KUBO_TIMEOUT_S, trust_env=False))
+        transport = DeadlineTransport(KUBO_DEADLINE_S)
+        return KuboStore(
+            httpx.Client(base_url=config.kubo_api, timeout=KUBO_TIMEOUT_S, trust_env=False, transport=transport)
+        )
     raise UsageError(f"there is no block store {config.blocks!r}", hint="embedded or kubo (node.toml, [blocks])")

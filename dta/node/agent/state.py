@@ -39,10 +39,15 @@ class StateUnavailable(Unreachable):
 
 
 class SocketView:
-    """A :class:`abci_app.state.view.StateView` over one connection. For one thread at a time."""
+    """A :class:`abci_app.state.view.StateView` over one connection. For one thread at a time.
 
-    def __init__(self, connection: socket.socket) -> None:
+    Each question has ``timeout_s`` in all, until the last byte of its answer.
+    """
+
+    def __init__(self, connection: socket.socket, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
         self._connection = connection
+        self._timeout_s = timeout_s
+        self._due_s = 0.0
         self._buffer = bytearray()
 
     def close(self) -> None:
@@ -111,7 +116,9 @@ class SocketView:
 
     def _ask(self, request: pb.StateRequest) -> pb.StateResponse:
         message = request.SerializeToString()
+        self._due_s = time.monotonic() + self._timeout_s
         try:
+            self._connection.settimeout(self._timeout_s)
             self._connection.sendall(_varint(len(message)) + message)
             return pb.StateResponse.FromString(self._read_frame())
         except TimeoutError:
@@ -134,6 +141,10 @@ class SocketView:
 
     def _take(self, count: int) -> bytes:
         while len(self._buffer) < count:
+            left_s = self._due_s - time.monotonic()
+            if left_s <= 0:
+                raise TimeoutError
+            self._connection.settimeout(left_s)
             received = self._connection.recv(1 << 16)
             if not received:
                 raise StateUnavailable("the application closed the connection")
@@ -218,7 +229,7 @@ class StateClient:
         except OSError as error:
             connection.close()
             raise StateUnavailable(error.strerror or "no connection") from None
-        return SocketView(connection)
+        return SocketView(connection, self._timeout_s)
 
     def _give_back(self, view: SocketView) -> None:
         now_s = time.monotonic()
