@@ -34,6 +34,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
         "node:start",
         "Run this fiduciary's node (CometBFT, the application, the agent) until it is told to stop.",
     ),
+    "stop": Command("node:stop", "Stop this home's node in order, and wait until it has stopped."),
     "status": Command("nodestatus:status", "How the node is."),
     "doctor": Command("node:doctor", "Check what the node needs: machine, ledger, HSM, block store, peers, hooks."),
     "init": Group("Make a home.", {

@@ -1,8 +1,9 @@
-"""``dta start`` and ``dta doctor``: the node of a fiduciary's home. ``dta status``: ``nodestatus.py``."""
+"""``dta start``, ``dta stop`` and ``dta doctor``: the node of a fiduciary's home. ``dta status``: ``nodestatus.py``."""
 
 from __future__ import annotations
 
 import time
+from typing import Annotated
 
 import typer
 
@@ -15,6 +16,7 @@ from dta.client.genesis import genesis_file
 from dta.node import supervisor
 from dta.node.doctor import examine
 from dta.node.founding import publish
+from dta.node import running
 from dta.node.running import is_running
 
 
@@ -24,6 +26,18 @@ def start(context: typer.Context) -> None:
     config = nodestatus.founded(session.home)
     session.talk(f"starting the node of {config.chain_id} in {config.home}; its logs are in {config.log_dir}")
     supervisor.run(config)
+
+
+def stop(
+    context: typer.Context,
+    wait_s: Annotated[float, typer.Option(help="For how many seconds to wait.")] = 60.0,
+) -> None:
+    """Stop this home's node in order, and wait until it has stopped. One that does not run is stopped already."""
+    session = session_of(context)
+    config = nodestatus.founded(session.home)
+    with session.working("waiting until it has stopped"):
+        was_running = running.stop(config, wait_s)
+    session.show({"was_running": was_running}, ["stopped" if was_running else "it was not running"])
 
 
 def doctor(context: typer.Context) -> None:

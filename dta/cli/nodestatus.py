@@ -15,7 +15,15 @@ from dta.base.config import NodeConfig, load_node_config
 from dta.base.errors import DtaError, UsageError
 from dta.base.home import Home
 from dta.cli.session import session_of
-from dta.node.running import START_ABOVE_FREE_BYTES, STOP_BELOW_FREE_BYTES, check_text, is_running
+from dta.node.running import (
+    START_ABOVE_FREE_BYTES,
+    STOP_BELOW_FREE_BYTES,
+    check_text,
+    holder,
+    is_child,
+    stranger,
+    write_trouble,
+)
 
 HEALTHY = 0
 UNHEALTHY = 1
@@ -86,13 +94,15 @@ def read_status_file(path: Path) -> dict[str, Any] | None:
 
 def look(config: NodeConfig, now_s: float) -> NodeStatus:
     """The node's state as far as it can be seen from here. ``now_s``: Unix seconds by the local clock."""
-    running = is_running(config)
+    supervisor = holder(config)
+    running = supervisor is not None
     trouble: list[str] = []
-    processes = (read_status_file(config.run_dir / "supervisor.json") or {}) if running else {}
+    processes = _processes(config, supervisor, trouble) if supervisor is not None else {}
     agent = read_status_file(config.status_file) if running else None
     ledger = _ledger(config, now_s, trouble) if running else None
     if running:
         trouble += [f"{name} is down" for name, child in processes.items() if not child.get("pid")]
+        trouble += [f"{name}: {child['fault']}" for name, child in processes.items() if child.get("fault")]
         trouble += _disk_trouble(config)
         trouble += _agent_trouble(config, agent, processes.get("agent", {}).get("pid"), now_s)
     data = {
@@ -108,10 +118,29 @@ def look(config: NodeConfig, now_s: float) -> NodeStatus:
     return NodeStatus(running, trouble, data)
 
 
+def _processes(config: NodeConfig, supervisor: int, trouble: list[str]) -> dict[str, dict[str, Any]]:
+    """What the supervisor says of its children; those that are no children of its are down, whatever it says.
+
+    The file may be of a supervisor before this one, and each pid in it another program's by now.
+    """
+    said = read_status_file(config.run_dir / "supervisor.json") or {}
+    processes = {name: dict(child) for name, child in said.items() if isinstance(child, dict)}
+    if supervisor == 0:
+        trouble.append("the node's processes can't be seen from here: ask in its own container")
+        return processes
+    if not processes:
+        trouble.append("the supervisor has started nothing yet")
+    for child in processes.values():
+        if not is_child(child.get("pid"), supervisor):
+            child["pid"] = None
+    return processes
+
+
 def _disk_trouble(config: NodeConfig) -> list[str]:
     free_bytes = shutil.disk_usage(config.home).free
     if free_bytes >= START_ABOVE_FREE_BYTES:
-        return []
+        refused = write_trouble(config)
+        return [f"{refused}: the node stops until that is over"] if refused else []
     below, above = STOP_BELOW_FREE_BYTES >> 20, START_ABOVE_FREE_BYTES >> 20
     return [f"{free_bytes >> 20} MiB are free: the node stops below {below} and starts again above {above}"]
 
@@ -126,6 +155,10 @@ def _ledger(config: NodeConfig, now_s: float, trouble: list[str]) -> dict[str, A
             found = rpc.call(requests.status())
     except DtaError as error:
         trouble.append(error.message)
+        return None
+    other = stranger(config, found.chain_id, found.node_id)
+    if other:
+        trouble.append(other)
         return None
     age_s = max(0, int(now_s - found.latest_time.seconds))
     if found.catching_up:

@@ -28,7 +28,7 @@ from dta.client.ledger import requests
 from dta.client.ledger.rpc import Rpc
 from dta.hsm import softhsm
 from dta.hsm.provision import init_token
-from dta.node.running import is_running
+from dta.node.running import holder, is_running, node_id
 
 MAX_VALIDATORS = 7
 DEFAULT_PORT_BASE = 27_000
@@ -294,10 +294,7 @@ class Network:
 
     def pid(self, node: int) -> int | None:
         """The pid of a running node's supervisor, or None."""
-        config = load_node_config(self.home(node))
-        if not is_running(config):
-            return None
-        return int((config.run_dir / "node.pid").read_text())
+        return holder(load_node_config(self.home(node)))
 
     def child_pid(self, node: int, name: str) -> int | None:
         """The pid of ``application``, ``cometbft``, ``agent`` or ``kubo`` of a node, or None."""

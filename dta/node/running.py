@@ -1,40 +1,168 @@
-"""Whether a home's node runs, when it stops for want of disk, how far its check is: what it and who looks at it share.
+"""Whether a home's node runs and by which processes, what its disk bears, how far its check is: what it and who looks
+at it share.
 
 Apart from the supervisor, because looking has to be quick: ``dta status`` loads nothing that runs a node.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
 import os
-from collections.abc import Sequence
+import signal
+import struct
+import tempfile
+import time
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from dta.base.config import NodeConfig
+from dta.base.errors import TimedOut, UsageError
 
 STOP_BELOW_FREE_BYTES = 64 * 1024 * 1024
 """A block is at most 8 MiB; it is written by CometBFT, its log of consensus and the application, with margin."""
 START_ABOVE_FREE_BYTES = 128 * 1024 * 1024
 
 
-def pid_file(config: NodeConfig) -> Path:
-    """Where the supervisor writes its process id."""
-    return config.run_dir / "node.pid"
+_TRIAL_BYTES = 4_096
+# struct flock of Linux on machines of 64 bits: type, whence, start, length, pid.
+_FLOCK = struct.Struct("hh4xqqi4x")
+_LOOK_AGAIN_S = 0.05
+
+
+def lock_file(config: NodeConfig) -> Path:
+    """What the supervisor keeps locked as long as it lives. It holds nothing and is never deleted."""
+    return config.run_dir / "node.lock"
+
+
+@contextmanager
+def locked(config: NodeConfig) -> Iterator[None]:
+    """Be this home's supervisor. Raises UsageError where another process is.
+
+    The kernel lets go of the lock with the process, however that ends, and children never have it. A process must not
+    open the file again while it holds the lock: closing any descriptor of a file lets go of its locks (fcntl(2)).
+    """
+    descriptor = os.open(lock_file(config), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise
+            raise UsageError("this node is running already", hint="`dta status` shows it") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def holder(config: NodeConfig) -> int | None:
+    """The pid of this home's supervisor by the kernel; None: it does not run; 0: it can't be seen from here.
+
+    The last is so where it runs in a container and we do not, or the other way round.
+    """
+    try:
+        descriptor = os.open(lock_file(config), os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        kind, _, _, _, pid = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
+    finally:
+        os.close(descriptor)
+    return None if kind == fcntl.F_UNLCK else max(pid, 0)
 
 
 def is_running(config: NodeConfig) -> bool:
     """Whether the supervisor of this home lives."""
+    return holder(config) is not None
+
+
+def stop(config: NodeConfig, timeout_s: float) -> bool:
+    """Ask this home's supervisor to stop, and wait until it has; whether there was one. Raises TimedOut, UsageError."""
+    pid = holder(config)
+    if pid is None:
+        return False
+    if pid == 0:
+        raise UsageError("this node runs where its processes can't be seen from", hint="stop it in its own container")
+    with contextlib.suppress(ProcessLookupError):
+        process = os.pidfd_open(pid)
+        try:
+            # The descriptor is of one process for ever. It is the supervisor's where that has the lock still.
+            if holder(config) == pid:
+                signal.pidfd_send_signal(process, signal.SIGTERM)
+        finally:
+            os.close(process)
+    deadline_s = time.monotonic() + timeout_s
+    while holder(config) == pid:
+        if time.monotonic() > deadline_s:
+            raise TimedOut(f"the node has not stopped in {timeout_s:.0f} s", hint=f"see {config.log_dir}")
+        time.sleep(_LOOK_AGAIN_S)
+    return True
+
+
+def is_child(pid: object, supervisor: int) -> bool:
+    """Whether ``pid`` runs and was started by ``supervisor``: a number that was given away again is not."""
+    if not isinstance(pid, int) or supervisor <= 0:
+        return False
     try:
-        pid = int(pid_file(config).read_text())
-        os.kill(pid, 0)
+        # What stands between the brackets is the program's name, which may hold anything.
+        state, parent = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
     except (OSError, ValueError):
         return False
-    # The pid may have been given to another program since.
+    return parent == str(supervisor) and state != "Z"
+
+
+def node_id(config: NodeConfig) -> str:
+    """The id of this home's CometBFT (40 hex digits), by the key that it has. Empty where that can't be read."""
     try:
-        words: Sequence[bytes] = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return True
-    return any(b"dta" in word for word in words)
+        table = json.loads((config.comet_home / "config/node_key.json").read_text(encoding="utf-8"))
+        key = b64decode(table["priv_key"]["value"], validate=True)
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return hashlib.sha256(key[32:]).digest()[:20].hex()
+
+
+def stranger(config: NodeConfig, chain_id: str, answered_id: str) -> str:
+    """Why what answered on this node's RPC port is not this node, or an empty string."""
+    where = f"what answers at {config.rpc_url} is not this node"
+    own = node_id(config)
+    if chain_id != config.chain_id:
+        return f"{where}: it is on the chain {chain_id}, not {config.chain_id}"
+    if not own:
+        return f"whether {config.rpc_url} is this node is not known: cometbft/config/node_key.json can't be read"
+    if answered_id.lower() != own:
+        return f"{where}: its id is {answered_id}, not {own}"
+    return ""
+
+
+def write_trouble(config: NodeConfig) -> str:
+    """Why this home's disk takes no writes, in words, or an empty string.
+
+    A quota, inodes that are used up, an error of the device and a file system that was remounted read-only show in a
+    write alone: one is made in each directory whose writes consensus waits for.
+    """
+    for directory in (config.home, config.comet_home / "data", config.home / "state"):
+        if not directory.is_dir():
+            continue
+        try:
+            with tempfile.TemporaryFile(dir=directory, prefix=".room-") as trial:
+                trial.write(bytes(_TRIAL_BYTES))
+                trial.flush()
+                os.fsync(trial.fileno())
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EPERM) and directory.stat().st_uid != os.geteuid():
+                continue  # whoever looks is not whose node it is
+            place = os.statvfs(directory)
+            if error.errno == errno.ENOSPC and place.f_files and not place.f_favail:
+                return f"no file can be made in {directory}: no inode is left"
+            return f"nothing can be written in {directory}: {error.strerror}"
+    return ""
 
 
 def check_text(checked: dict[str, Any]) -> str:

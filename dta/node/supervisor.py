@@ -3,8 +3,9 @@
 CometBFT and the application live and die together: losing an ABCI connection kills CometBFT, and an application that
 restarts must be asked for its height again. The agent is on its own: a PKCS#11 module that hangs or crashes takes
 down neither. So is Kubo, which the agent waits for. What ends unasked is started again, with a growing pause; SIGTERM
-or SIGINT stops all in order. When the disk is nearly full all are stopped, and started when there is room again:
-CometBFT's consensus ends for good at a write that fails while its process stays, and nobody else would start it again.
+or SIGINT stops all in order. When the disk is nearly full or takes no writes all are stopped, and started when it does:
+CometBFT's consensus ends for good at a write that fails while its process stays. Where that happens all the same, its
+log says so (dta/node/logs.py) and it is started again.
 """
 
 from __future__ import annotations
@@ -27,20 +28,25 @@ from dta.base.config import NodeConfig
 from dta.base.errors import UpgradeRequired, UsageError
 from dta.node import validator_key
 from dta.node.kubo import own_kubo
-from dta.node.running import START_ABOVE_FREE_BYTES, STOP_BELOW_FREE_BYTES, is_running, pid_file
+from dta.node.logs import ChildLog, consensus_failure
+from dta.node.running import START_ABOVE_FREE_BYTES, STOP_BELOW_FREE_BYTES, locked, write_trouble
 from dta.node.tendermint_config import double_sign_check_height_blocks, external_signer
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 STEADY_AFTER_S = 30.0
 STOP_TIMEOUT_S = 15.0
-MAX_LOG_BYTES = 64 * 1024 * 1024
 LOOK_AT_DISK_EVERY_S = 1.0
+LOOKS_PER_TRIAL = 5
+"""Free bytes are looked at each time, a write is tried at each fifth."""
 
 
 @dataclass(slots=True)
 class Child:
-    """One supervised process. ``command`` is its argument list: never a secret. ``environment`` None: ours."""
+    """One supervised process. ``command`` is its argument list: never a secret. ``environment`` None: ours.
+
+    ``fault``: why it was ended though it ran, until it has run for a while without.
+    """
 
     name: str
     command: list[str]
@@ -49,6 +55,7 @@ class Child:
     restarts: int = 0
     started_at: float = 0.0
     last_exit: int | None = None
+    fault: str = ""
     pause_s: float = field(default=FIRST_PAUSE_S)
 
 
@@ -59,7 +66,8 @@ class Supervisor:
         self._config = config
         self._stopping = asyncio.Event()
         self._lacks_version = False
-        self._halt = asyncio.Event()  # the processes are to end: we are stopping, or the disk is full
+        self._halt = asyncio.Event()  # the processes are to end: we are stopping, or the disk takes no more
+        self._consensus_failed = asyncio.Event()
         python = sys.executable
         self.application = Child("application", [
             python, "-m", "abci_app.server", "--home", str(config.home),
@@ -68,21 +76,22 @@ class Supervisor:
         self.comet = Child("cometbft", [])
         self.agent = Child("agent", [python, "-m", "dta.node.agent.main", "--home", str(config.home)])
         self._daemon = own_kubo(config)
+        self._logs: dict[str, ChildLog] = {}
         self.kubo = Child("kubo", self._daemon.command(), self._daemon.environment()) if self._daemon else None
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. Raises UpgradeRequired where the application ended for want of a version."""
-        self._prepare()
-        loop = asyncio.get_running_loop()
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signum, self._ask_to_stop)
-        try:
+        self._check()
+        with locked(self._config):
+            if self._daemon is not None:
+                self._daemon.prepare()
+            loop = asyncio.get_running_loop()
+            for signum in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(signum, self._ask_to_stop)
             await self._until_there_is_room()
             while not self._stopping.is_set():
                 await self._run_processes()
                 await self._until_there_is_room()
-        finally:
-            pid_file(self._config).unlink(missing_ok=True)
         if self._lacks_version:
             raise UpgradeRequired(
                 "the ledger's next block has a protocol version that this program lacks: the node stopped before it",
@@ -101,42 +110,57 @@ class Supervisor:
             for child in (self.agent, self.comet, self.application, self.kubo):
                 if child is not None:
                     await self._stop(child)
+            for log in self._logs.values():
+                log.close()
 
     def _ask_to_stop(self) -> None:
         self._stopping.set()
         self._halt.set()
 
     async def _watch_disk(self) -> None:
+        looks = 0
         while not self._halt.is_set():
-            free_bytes = shutil.disk_usage(self._config.home).free
-            if free_bytes < STOP_BELOW_FREE_BYTES:
-                _say(f"the disk is full ({free_bytes >> 20} MiB free): stopping until there is room")
+            looks += 1
+            trouble = await self._disk_trouble(STOP_BELOW_FREE_BYTES, trial=looks % LOOKS_PER_TRIAL == 0)
+            if trouble:
+                _say(f"{trouble}: stopping until that is over")
                 self._halt.set()
+            self._forget_old_fault(self.comet)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._halt.wait(), LOOK_AT_DISK_EVERY_S)
+
+    async def _disk_trouble(self, wanted_bytes: int, trial: bool) -> str:
+        """Why the disk lets the node not run, or an empty string."""
+        free_bytes = shutil.disk_usage(self._config.home).free
+        if free_bytes < wanted_bytes:
+            return f"the disk is full ({free_bytes >> 20} of {wanted_bytes >> 20} MiB are free)"
+        return await asyncio.to_thread(write_trouble, self._config) if trial else ""
 
     async def _until_there_is_room(self) -> None:
         wanted_bytes = START_ABOVE_FREE_BYTES if self._halt.is_set() else STOP_BELOW_FREE_BYTES
         self._write_status()
-        if shutil.disk_usage(self._config.home).free < wanted_bytes:
-            _say(f"waiting until {wanted_bytes >> 20} MiB of the disk are free")
-        while shutil.disk_usage(self._config.home).free < wanted_bytes and not self._stopping.is_set():
+        said = ""
+        while not self._stopping.is_set() and (trouble := await self._disk_trouble(wanted_bytes, trial=True)):
+            if trouble.partition("(")[0] != said:
+                said = trouble.partition("(")[0]
+                _say(f"{trouble}: waiting until that is over")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), LOOK_AT_DISK_EVERY_S)
         if not self._stopping.is_set():
             self._halt.clear()
 
-    def _prepare(self) -> None:
+    def _forget_old_fault(self, child: Child) -> None:
+        runs = child.process is not None and child.process.returncode is None
+        if child.fault and runs and time.monotonic() - child.started_at > STEADY_AFTER_S:
+            child.fault = ""
+            self._write_status()
+
+    def _check(self) -> None:
         config = self._config
         _binary(config)
         validator_key.require_sign_state(validator_key.KeyFiles(config.comet_home))
         for directory in (config.run_dir, config.log_dir):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if is_running(config):
-            raise UsageError("this node is running already", hint="`dta status` shows it")
-        if self._daemon is not None:
-            self._daemon.prepare()
-        pid_file(self._config).write_text(f"{os.getpid()}\n")
 
     async def _ledger_forever(self) -> None:
         while not self._halt.is_set():
@@ -147,8 +171,11 @@ class Supervisor:
                 await self._pause_before_restart(self.application)
                 continue
             self.comet.command = self._comet_command()
+            self._consensus_failed.clear()
             await self._start(self.comet)
-            await self._first_of(self.application, self.comet)
+            await self._first_of(self.application, self.comet, also=self._consensus_failed)
+            if self._consensus_failed.is_set() and not self._halt.is_set():
+                _say(f"CometBFT runs, but {self.comet.fault}; starting it again")
             # One went: the other has lost its peer and goes too, CometBFT first.
             await self._stop(self.comet)
             await self._stop(self.application)
@@ -197,16 +224,25 @@ class Supervisor:
                 await self._pause_before_restart(child)
 
     async def _start(self, child: Child) -> None:
-        log = self._config.log_dir / f"{child.name}.log"
-        if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
-            log.replace(log.with_suffix(".log.1"))
-        with log.open("ab") as sink:
+        if child.name not in self._logs:
+            seen = self._read_comet if child is self.comet else None
+            self._logs[child.name] = ChildLog(self._config.log_dir / f"{child.name}.log", seen)
+        sink = self._logs[child.name].open()
+        try:
             child.process = await asyncio.create_subprocess_exec(
                 *child.command, stdin=asyncio.subprocess.DEVNULL, stdout=sink, stderr=sink,
                 env=child.environment, start_new_session=True, preexec_fn=_die_with_parent,
             )  # fmt: skip
+        finally:
+            os.close(sink)
         child.started_at = time.monotonic()
         self._write_status()
+
+    def _read_comet(self, line: bytes) -> None:
+        reason = consensus_failure(line)
+        if reason:
+            self.comet.fault = f"its consensus ended: {reason}"
+            self._consensus_failed.set()
 
     async def _wait_for_socket(self, child: Child, path: Path) -> bool:
         """True when the socket accepts; False when the process ended or we are stopping."""
@@ -224,9 +260,10 @@ class Supervisor:
             return True
         return False
 
-    async def _first_of(self, *children: Child) -> None:
-        """Return when one of them ended, or when we are to stop."""
-        waits: list[asyncio.Task[object]] = [asyncio.create_task(_forget(self._halt.wait()))]
+    async def _first_of(self, *children: Child, also: asyncio.Event | None = None) -> None:
+        """Return when one of them ended, when ``also`` is set, or when we are to stop."""
+        events = [self._halt] if also is None else [self._halt, also]
+        waits: list[asyncio.Task[object]] = [asyncio.create_task(_forget(event.wait())) for event in events]
         waits += [asyncio.create_task(_forget(_exit_of(child))) for child in children]
         _, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
@@ -270,6 +307,7 @@ class Supervisor:
                 "pid": child.process.pid if child.process is not None and child.process.returncode is None else None,
                 "restarts": child.restarts,
                 "last_exit": child.last_exit,
+                "fault": child.fault,
             }
             for child in (self.application, self.comet, self.agent, self.kubo)
             if child is not None

@@ -15,6 +15,7 @@ from dta.base.config import load_node_config
 from dta.base.errors import UpgradeRequired
 from dta.base.home import Home
 from dta.node import supervisor
+from dta.node.running import is_running
 
 LISTENS_AND_ENDS = """
 import socket, sys
@@ -47,4 +48,4 @@ def test_a_node_whose_application_lacks_the_version_stops_and_is_not_started_aga
     for child in (node.application, node.comet, node.agent):
         assert child.process is None or child.process.returncode is not None
     assert "starting it again" not in capfd.readouterr().err
-    assert not (config.run_dir / "node.pid").exists()
+    assert not is_running(config)
