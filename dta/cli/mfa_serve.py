@@ -20,6 +20,7 @@ from dta.cli.custody import find_id, moment, table
 from dta.cli.session import Session, session_of
 from dta.client.mfa.credentials import ServerSecret, load_server_secret
 from dta.client.mfa.source import LedgerRealm
+from dta.http.logs import count_strangers
 from dta.login.http import HttpConfig, HttpServer, serve
 from dta.login.realm_file import FileRealm
 from dta.login.server import AuthenticationServer
@@ -69,6 +70,7 @@ def serve_logins(
 
 def _run(session: Session, http: HttpServer, config: HttpConfig) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    count_strangers()
     scheme = "http" if config.tls is None else "https"
 
     def started(host: str, port: int) -> None:

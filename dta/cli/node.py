@@ -13,10 +13,9 @@ from dta.base.home import read_file
 from dta.cli import hsm, nodestatus
 from dta.cli.session import Session, session_of
 from dta.client.genesis import genesis_file
-from dta.node import supervisor
+from dta.node import running, supervisor
 from dta.node.doctor import examine
 from dta.node.founding import publish
-from dta.node import running
 from dta.node.running import is_running
 
 

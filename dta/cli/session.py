@@ -153,7 +153,10 @@ class Session:
 
     @contextmanager
     def ledger(self) -> Iterator[Ledger]:
-        """The ledger, by the home's nodes, each asked when those before it do not answer. What was verified moves the trust file on."""
+        """The ledger, by the home's nodes, each asked when those before it do not answer.
+
+        What was verified moves the trust file on.
+        """
         from dta.client.ledger.ledger import Ledger
 
         trust = self.trust()

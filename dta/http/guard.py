@@ -63,7 +63,8 @@ class GuardedServer(web.Server):
         key = "" if address in self._trusted_proxies else address_key(address)
         has_own = not key or self._per_address[key] < self._max_per_address
         if not has_own or (len(self._open) >= self._max_connections and not self._make_room(key)):
-            transport.abort()
+            # Not at once: aiohttp takes the end of a connection whose task has not begun for a fault of its own.
+            asyncio.get_running_loop().call_soon(transport.abort)
             return
         deadline = asyncio.get_running_loop().call_later(self._lifetime_s, transport.abort)
         self._open[handler] = _Connection(key, transport, deadline)

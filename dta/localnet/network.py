@@ -28,7 +28,7 @@ from dta.client.ledger import requests
 from dta.client.ledger.rpc import Rpc
 from dta.hsm import softhsm
 from dta.hsm.provision import init_token
-from dta.node.running import holder, is_running, node_id
+from dta.node.running import holder, is_running
 
 MAX_VALIDATORS = 7
 DEFAULT_PORT_BASE = 27_000

@@ -206,7 +206,7 @@ def _asked(method: str, url: str) -> httpx.Response:
             body += chunk
             if len(body) > _MAX_ANSWER_BYTES:
                 break
-        return httpx.Response(response.status_code, headers={"Date": response.headers.get("Date", "")}, content=bytes(body))
+        return httpx.Response(response.status_code, headers=response.headers, content=bytes(body))
 
 
 def _state(home: Path, agent: dict[str, Any] | None, running: bool) -> CheckStep:

@@ -104,7 +104,7 @@ class ChildLog:
             self._line[:] = following[:MAX_LINE_BYTES]
 
     def _write(self, chunk: bytes) -> None:
-        """Nothing that a disk does to a log may end the supervisor, or hold the child up: what finds no room is lost."""
+        """What finds no room is lost: a disk ends no supervisor by a log, and holds no child up."""
         try:
             if self._file is not None and self._size_bytes + len(chunk) > self._max_bytes:
                 os.close(self._file)

@@ -1,8 +1,8 @@
 """JSON-RPC over HTTP to one CometBFT node, blocking and under asyncio, and the running of flows over it.
 
-Answers are bounded in size and in the time that a call takes in all, and every failure is a typed error: Unreachable (no connection, or it broke),
-BadAnswer (not what CometBFT answers), RpcError (the node's own error). Where several nodes are known, the next is asked when one
-can't be reached, is too slow or answers what no CometBFT does: what it says is proved, so any will do.
+Answers are bounded in size and in the time that a call takes in all, and every failure is a typed error: Unreachable
+(no connection, it broke, or it was too slow), BadAnswer (not what CometBFT answers), RpcError (the node's own error).
+Where several nodes are known, the next is asked after the first two: what they say is proved, so any will do.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ class _Endpoint:
         )
 
     def _unreachable(self, request: Request[Any], error: Exception) -> Unreachable:
-        reason = "no answer in time" if isinstance(error, TimeoutError | httpx.TimeoutException) else str(error) or "it broke off"
+        late = isinstance(error, TimeoutError | httpx.TimeoutException)
+        reason = "no answer in time" if late else str(error) or "it broke off"
         return Unreachable(
             f"the node at {self.url} can't be reached: {reason}",
             hint="is the node running? is the address right?",

@@ -18,6 +18,7 @@ from pathlib import Path
 from dta.base.config import debugging, load_node_config
 from dta.base.errors import EXIT_INTERNAL, DtaError
 from dta.base.hardening import harden
+from dta.http.logs import count_strangers
 from dta.node.agent.agent import Agent
 
 STATE_THREADS = 16
@@ -43,6 +44,7 @@ def main() -> None:
     logging.basicConfig(
         level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    count_strangers()
     if not debugging():
         logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
