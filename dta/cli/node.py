@@ -48,7 +48,7 @@ def doctor(context: typer.Context) -> None:
     with session.working("looking"):
         for step in examine(
             config, running=is_running(config), gateways=gateways,
-            agent=nodestatus.read_status_file(config.status_file), now_s=time.time(),
+            agent=running.read_status_file(config.status_file), now_s=time.time(),
             prompt=session.prompt_for(config.keystore),
         ):  # fmt: skip
             steps.append(step)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -19,8 +17,9 @@ from dta.node.running import (
     START_ABOVE_FREE_BYTES,
     STOP_BELOW_FREE_BYTES,
     check_text,
+    children,
     holder,
-    is_child,
+    read_status_file,
     stranger,
     write_trouble,
 )
@@ -30,8 +29,6 @@ UNHEALTHY = 1
 NOT_RUNNING = 2
 AGENT_SILENT_S = 30.0
 """The agent writes its status every few seconds: older than this, it hangs."""
-
-_MAX_STATUS_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -82,16 +79,6 @@ def status(context: typer.Context) -> None:
     raise typer.Exit(found.exit_code)
 
 
-def read_status_file(path: Path) -> dict[str, Any] | None:
-    """A status file of ours, or None where there is none (or a half-written one of a crash)."""
-    try:
-        with path.open("rb") as file:
-            value = json.loads(file.read(_MAX_STATUS_BYTES))
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
 def look(config: NodeConfig, now_s: float) -> NodeStatus:
     """The node's state as far as it can be seen from here. ``now_s``: Unix seconds by the local clock."""
     supervisor = holder(config)
@@ -119,20 +106,11 @@ def look(config: NodeConfig, now_s: float) -> NodeStatus:
 
 
 def _processes(config: NodeConfig, supervisor: int, trouble: list[str]) -> dict[str, dict[str, Any]]:
-    """What the supervisor says of its children; those that are no children of its are down, whatever it says.
-
-    The file may be of a supervisor before this one, and each pid in it another program's by now.
-    """
-    said = read_status_file(config.run_dir / "supervisor.json") or {}
-    processes = {name: dict(child) for name, child in said.items() if isinstance(child, dict)}
+    processes = children(config, supervisor)
     if supervisor == 0:
         trouble.append("the node's processes can't be seen from here: ask in its own container")
-        return processes
-    if not processes:
+    elif not processes:
         trouble.append("the supervisor has started nothing yet")
-    for child in processes.values():
-        if not is_child(child.get("pid"), supervisor):
-            child["pid"] = None
     return processes
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -12,13 +9,13 @@ import typer
 
 from dta.base.config import NodeConfig
 from dta.base.home import write_file
-from dta.cli.nodestatus import founded, read_status_file
+from dta.cli.nodestatus import founded
 from dta.cli.session import Session, session_of
 from dta.client.genesis.cometbft import address
 from dta.node import validator_key
 from dta.node.founding.admission import ADMISSION_FILE, AdmissionCard
 from dta.node.founding.fiduciary import own_profile
-from dta.node.running import is_running
+from dta.node.running import children, holder, is_child, terminate
 from dta.node.validator_key import KeyFiles, Outcome, public_key
 from dta.node.validator_key import rotate as rotate_key
 
@@ -108,15 +105,6 @@ def _say(session: Session, outcome: Outcome, restarted: bool) -> None:
 
 def _restart_cometbft(config: NodeConfig) -> bool:
     """End this home's CometBFT, which its supervisor starts again with the new key; whether there was one."""
-    if not is_running(config):
-        return False
-    children = read_status_file(config.run_dir / "supervisor.json") or {}
-    pid = children.get("cometbft", {}).get("pid")
-    if not isinstance(pid, int):
-        return False
-    with contextlib.suppress(OSError):
-        # The pid may have been given to another program since.
-        if str(config.comet_home).encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
-            os.kill(pid, signal.SIGTERM)
-            return True
-    return False
+    supervisor = holder(config)
+    pid = children(config, supervisor or 0).get("cometbft", {}).get("pid")
+    return supervisor is not None and pid is not None and terminate(pid, lambda: is_child(pid, supervisor))

@@ -28,7 +28,7 @@ from dta.client.ledger import requests
 from dta.client.ledger.rpc import Rpc
 from dta.hsm import softhsm
 from dta.hsm.provision import init_token
-from dta.node.running import holder, is_running
+from dta.node.running import children, holder, is_running, node_id
 
 MAX_VALIDATORS = 7
 DEFAULT_PORT_BASE = 27_000
@@ -298,18 +298,38 @@ class Network:
 
     def child_pid(self, node: int, name: str) -> int | None:
         """The pid of ``application``, ``cometbft``, ``agent`` or ``kubo`` of a node, or None."""
-        try:
-            status = json.loads((self.home(node) / "run" / "supervisor.json").read_text())
-        except (OSError, ValueError):
-            return None
-        pid = status.get(name, {}).get("pid")
-        return int(pid) if pid is not None else None
+        config = load_node_config(self.home(node))
+        pid = children(config, holder(config) or 0).get(name, {}).get("pid")
+        return None if pid is None else int(pid)
 
     def up(self) -> None:
-        """Start every node and wait until all are at work."""
+        """Start every node and wait until each is well and has a block that was made since.
+
+        A node that was stopped has a height before anything runs; a write is taken when enough of them vote again and
+        the gateways listen. Raises TimedOut, CommandFailed for a node that ended.
+        """
         for node in self.nodes():
             self.start(node)
-        self.wait_for_height(2)
+        for node in self.nodes():
+            self._wait_for_health(node)
+        newest = max(self.height(node) for node in self.nodes())
+        self.wait_for_height(max(2, newest + 1))
+
+    def _wait_for_health(self, node: int, timeout_s: float = 180.0) -> None:
+        """Until ``dta status`` calls the node healthy."""
+        deadline = time.monotonic() + timeout_s
+        has_run = False
+        while True:
+            done = self.dta(["--json", "status"], home=self.home(node), accept=(0, 1, 2))
+            if done.returncode == 0:
+                return
+            if has_run and done.returncode == 2:
+                raise CommandFailed(f"node {node} ended", hint=f"see {self.home(node)}/logs/node.log")
+            has_run = has_run or done.returncode == 1
+            if time.monotonic() > deadline:
+                said = "; ".join(json.loads(done.stdout).get("trouble", [])) or "it does not run"
+                raise TimedOut(f"node {node} is not well: {said}", hint=f"see {self.home(node)}/logs")
+            time.sleep(0.3)
 
     def down(self) -> None:
         """Stop every node, all at once."""
@@ -349,11 +369,14 @@ class Network:
 
     # --- looking ------------------------------------------------------------------------------------------------
     def height(self, node: int) -> int:
-        """The node's last committed height, 0 when it does not answer."""
+        """The node's last committed height, 0 when it does not answer or somebody else does at its port."""
         try:
-            return Rpc(self.rpc_url(node)).call(requests.status()).latest_height
+            with Rpc(self.rpc_url(node)) as rpc:
+                found = rpc.call(requests.status())
         except DtaError:
             return 0
+        own = node_id(load_node_config(self.home(node)))
+        return found.latest_height if found.node_id.lower() == own else 0
 
     def app_hash(self, node: int, height: int) -> str:
         """What the node's header at ``height`` says of the state after the block before it, in hex."""

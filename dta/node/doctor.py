@@ -14,7 +14,8 @@ from typing import Any
 import httpx
 
 from dta.base.config import NodeConfig
-from dta.base.errors import DtaError
+from dta.base.errors import DtaError, RpcError
+from dta.base.home import Home
 from dta.client.ledger import requests
 from dta.client.ledger.requests import Status
 from dta.client.ledger.rpc import Rpc
@@ -22,7 +23,9 @@ from dta.hsm.doctor import diagnose
 from dta.hsm.keystore import CheckStep
 from dta.hsm.pin import Prompt
 from dta.http.deadline import DeadlineTransport
-from dta.node.running import check_text
+from dta.light.hashes import header_hash, validators_hash
+from dta.light.trust import TrustFile
+from dta.node.running import check_text, children, holder, stranger
 from dta.node.tendermint_config import listen_addresses, persistent_peers
 
 COMET_VERSIONS = ("0.38.", "0.39.", "0.40.")
@@ -44,8 +47,12 @@ def examine(
     """
     yield _disk(config.home)
     yield from _comet_version(config.comet_binary)
-    for name, address in (*listen_addresses(config.comet_home).items(), ("gateway", config.gateway_bind)):
+    if running:
+        yield _processes(config)
+    for name, address in listen_addresses(config.comet_home).items():
         yield _port(f"{name} port", address, running)
+    free_or_silent = _port("gateway port", config.gateway_bind, running)
+    yield _own_gateway(config) if running and free_or_silent.status == "ok" else free_or_silent
     yield from _ledger(config, running, now_s)
     yield from diagnose(config.keystore, prompt=prompt)
     yield _block_store(config)
@@ -97,9 +104,8 @@ def _port(name: str, address: tuple[str, int], running: bool) -> CheckStep:
     host, port = address
     where = f"{host}:{port}"
     if running:
-        reachable = "127.0.0.1" if host in ("0.0.0.0", "") else host  # noqa: S104 - compared, not bound
         try:
-            socket.create_connection((reachable, port), _TIMEOUT_S).close()
+            socket.create_connection((_reachable(host).strip("[]"), port), _TIMEOUT_S).close()
         except OSError as error:
             log = "agent" if name.startswith("gateway") else "cometbft"
             return CheckStep(name, "failure", f"nothing answers on {where}: {error.strerror}", f"see logs/{log}.log")
@@ -125,9 +131,71 @@ def _ledger(config: NodeConfig, running: bool, now_s: float) -> Iterator[CheckSt
     except DtaError as error:
         yield CheckStep("ledger", "failure", error.message, "see logs/cometbft.log and logs/application.log")
         return
+    other = stranger(config, status.chain_id, status.node_id)
+    if other:
+        yield CheckStep("this node", "failure", other, "another program has the port: stop it, or change rpc_url")
+        return
+    yield CheckStep("this node", "ok", f"what answers at {config.rpc_url} is this node: {status.node_id}")
+    yield _of_this_ledger(config)
     yield CheckStep("application", "ok", f"{info.name} {info.version} at height {info.height}")
     yield _peers(len(net.peers), len(persistent_peers(config.comet_home)))
     yield from _newest_block(config, status, now_s)
+
+
+def _processes(config: NodeConfig) -> CheckStep:
+    supervisor = holder(config)
+    if supervisor == 0:
+        detail = "the node runs where its processes can't be seen from"
+        return CheckStep("processes", "warning", detail, "run this in its own container")
+    found = children(config, supervisor or 0)
+    down = [name for name, child in found.items() if child["pid"] is None]
+    faults = [f"{name}: {child['fault']}" for name, child in found.items() if child.get("fault")]
+    if down or faults or not found:
+        detail = "; ".join([*(f"{name} is down" for name in down), *faults]) or "the supervisor started nothing yet"
+        return CheckStep("processes", "failure", detail, f"it is started again; see {config.log_dir}")
+    return CheckStep("processes", "ok", f"the supervisor's children run: {', '.join(found)}")
+
+
+def _of_this_ledger(config: NodeConfig) -> CheckStep:
+    """Whether the node has the block that this home trusts: a ledger founded anew may have the same name."""
+    name = "this ledger"
+    try:
+        trust = TrustFile.load(Home(config.home).trust_file)
+        height = trust.height if trust.header_hash else trust.height + 1
+        with Rpc(config.rpc_url, timeout_s=_TIMEOUT_S, deadline_s=_TIMEOUT_S) as rpc:
+            header = rpc.call(requests.commit(height)).header
+    except RpcError:
+        return CheckStep(name, "warning", "the block that this home trusts is not there any more", "it was pruned?")
+    except DtaError as error:
+        return CheckStep(name, "failure", error.message, error.hint)
+    if trust.header_hash:
+        same = header_hash(header) == trust.header_hash
+    else:
+        same = header.validators_hash == validators_hash(trust.validators)
+    if not same:
+        detail = f"its block {height} is not of the ledger {trust.gid.hex()}, which this home is on"
+        return CheckStep(name, "failure", detail, "another ledger of the same name? its data is in cometbft/data")
+    return CheckStep(name, "ok", f"its block {height} is of the ledger {trust.gid.hex()}")
+
+
+def _own_gateway(config: NodeConfig) -> CheckStep:
+    name, (host, port) = "gateway port", config.gateway_bind
+    where = f"{_reachable(host)}:{port}"
+    try:
+        said = json.loads(_asked("GET", f"http://{where}/v1/status").content)
+        identity, chain_id = str(said["identity"]), str(said["chain_id"])
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return CheckStep(name, "failure", f"what answers at {where} is no gateway", "another program has the port")
+    if (identity, chain_id) != (config.identity.hex(), config.chain_id):
+        detail = f"what answers at {where} is the gateway of {identity} on {chain_id}"
+        return CheckStep(name, "failure", detail, "another node has the port: stop it, or change bind in [gateway]")
+    return CheckStep(name, "ok", f"what answers at {where} is this node's gateway")
+
+
+def _reachable(host: str) -> str:
+    if host in ("0.0.0.0", "", "::"):  # noqa: S104 - compared, not bound
+        return "127.0.0.1" if host != "::" else "[::1]"
+    return f"[{host}]" if ":" in host else host
 
 
 def _peers(connected: int, configured: int) -> CheckStep:

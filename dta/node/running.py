@@ -6,7 +6,6 @@ Apart from the supervisor, because looking has to be quick: ``dta status`` loads
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import hashlib
@@ -17,7 +16,7 @@ import struct
 import tempfile
 import time
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ _TRIAL_BYTES = 4_096
 # struct flock of Linux on machines of 64 bits: type, whence, start, length, pid.
 _FLOCK = struct.Struct("hh4xqqi4x")
 _LOOK_AGAIN_S = 0.05
+_MAX_STATUS_BYTES = 1 << 20
 
 
 def lock_file(config: NodeConfig) -> Path:
@@ -90,14 +90,7 @@ def stop(config: NodeConfig, timeout_s: float) -> bool:
         return False
     if pid == 0:
         raise UsageError("this node runs where its processes can't be seen from", hint="stop it in its own container")
-    with contextlib.suppress(ProcessLookupError):
-        process = os.pidfd_open(pid)
-        try:
-            # The descriptor is of one process for ever. It is the supervisor's where that has the lock still.
-            if holder(config) == pid:
-                signal.pidfd_send_signal(process, signal.SIGTERM)
-        finally:
-            os.close(process)
+    terminate(pid, lambda: holder(config) == pid)
     deadline_s = time.monotonic() + timeout_s
     while holder(config) == pid:
         if time.monotonic() > deadline_s:
@@ -116,6 +109,50 @@ def is_child(pid: object, supervisor: int) -> bool:
     except (OSError, ValueError):
         return False
     return parent == str(supervisor) and state != "Z"
+
+
+def terminate(pid: int, still: Callable[[], bool]) -> bool:
+    """Send SIGTERM to ``pid`` where ``still`` says, once the process is held, that it is the right one; whether it was.
+
+    A number alone may be another program's by the time of the signal; a descriptor is of one process for ever.
+    """
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    try:
+        if not still():
+            return False
+        signal.pidfd_send_signal(process, signal.SIGTERM)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(process)
+    return True
+
+
+def read_status_file(path: Path) -> dict[str, Any] | None:
+    """A status file of ours, or None where there is none (or a half-written one of a crash)."""
+    try:
+        with path.open("rb") as file:
+            value = json.loads(file.read(_MAX_STATUS_BYTES))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def children(config: NodeConfig, supervisor: int) -> dict[str, dict[str, Any]]:
+    """What the supervisor says of each of its children, with ``pid`` None for what is no child of its.
+
+    The file may be of a supervisor before this one, and each pid in it another program's by now. Where ``supervisor``
+    is 0, which is for :func:`holder` to say, nothing can be said of a pid: each is None.
+    """
+    said = read_status_file(config.run_dir / "supervisor.json") or {}
+    found = {name: dict(child) for name, child in said.items() if isinstance(child, dict)}
+    for child in found.values():
+        if not is_child(child.get("pid"), supervisor):
+            child["pid"] = None
+    return found
 
 
 def node_id(config: NodeConfig) -> str:
