@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
@@ -14,13 +16,17 @@ import pytest
 
 from abci_app.block import Time
 from dta.base.config import NodeConfig
+from dta.base.home import Home
 from dta.base.keystore_config import KeystoreConfig
 from dta.cli import nodestatus
 from dta.client.ledger import requests
 from dta.client.ledger.rpc import Rpc
 from dta.hsm.keystore import CheckStep
-from dta.node import tendermint_config
+from dta.light.hashes import header_hash
+from dta.node import doctor, tendermint_config
 from dta.node.doctor import examine
+from tests.support.light_chain import Chain, Node, members
+from tests.support.pretended_dta_node import NODE_ID, write_node_key
 from tests.unit.founding_harness import write_pin
 
 NOW_S = 1_790_000_000.0
@@ -39,10 +45,20 @@ def config(tmp_path: Path) -> NodeConfig:
     return NodeConfig(tmp_path, "chain", bytes(32), keystore, f"http://127.0.0.1:{port}", ("127.0.0.1", port))
 
 
-def pretend_running(config: NodeConfig, agent: object) -> None:
+@pytest.fixture
+def child(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """The pid of a child of this process, which is taken for the node's supervisor."""
+    for module in (nodestatus, doctor):
+        monkeypatch.setattr(module, "holder", lambda _: os.getpid())
+    with subprocess.Popen(["sleep", "600"]) as process:
+        yield process.pid
+        process.kill()
+
+
+def pretend_running(config: NodeConfig, agent: object, child: int, **comet: object) -> None:
     config.run_dir.mkdir()
-    (config.run_dir / "node.pid").write_text(str(os.getpid()))
-    (config.run_dir / "supervisor.json").write_text(json.dumps({"agent": {"pid": 1}, "cometbft": {"pid": None}}))
+    children = {"agent": {"pid": child}, "cometbft": {"pid": None, **comet}}
+    (config.run_dir / "supervisor.json").write_text(json.dumps(children))
     config.status_file.write_text(json.dumps(agent))
     os.utime(config.status_file, (NOW_S, NOW_S))
 
@@ -57,9 +73,8 @@ def test_a_node_that_does_not_run_is_said_not_to(config: NodeConfig) -> None:
     assert (found.exit_code, found.trouble) == (nodestatus.NOT_RUNNING, [])
 
 
-def test_what_is_down_or_silent_is_trouble(config: NodeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nodestatus, "is_running", lambda _: True)
-    pretend_running(config, WELL)
+def test_what_is_down_or_silent_is_trouble(config: NodeConfig, child: int) -> None:
+    pretend_running(config, WELL, child)
     found = nodestatus.look(config, NOW_S + 31)
     assert found.exit_code == nodestatus.UNHEALTHY
     assert "cometbft is down" in found.trouble
@@ -67,13 +82,10 @@ def test_what_is_down_or_silent_is_trouble(config: NodeConfig, monkeypatch: pyte
     assert any("can't be reached" in sentence for sentence in found.trouble)
 
 
-def test_what_an_agent_before_this_one_said_counts_for_nothing(
-    config: NodeConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(nodestatus, "is_running", lambda _: True)
-    pretend_running(config, {**WELL, "pid": 2})
+def test_what_an_agent_before_this_one_said_counts_for_nothing(config: NodeConfig, child: int) -> None:
+    pretend_running(config, {**WELL, "pid": child + 1}, child)
     assert "the agent has said nothing yet" in nodestatus.look(config, NOW_S).trouble
-    config.status_file.write_text(json.dumps({**WELL, "pid": 1}))
+    config.status_file.write_text(json.dumps({**WELL, "pid": child}))
     os.utime(config.status_file, (NOW_S, NOW_S))
     assert "the agent has said nothing yet" not in nodestatus.look(config, NOW_S).trouble
 
@@ -90,10 +102,9 @@ def test_what_an_agent_before_this_one_said_counts_for_nothing(
     ],
 )
 def test_what_the_agent_complains_of_is_passed_on(
-    config: NodeConfig, monkeypatch: pytest.MonkeyPatch, change: dict[str, object], sentence: str
+    config: NodeConfig, child: int, change: dict[str, object], sentence: str
 ) -> None:
-    monkeypatch.setattr(nodestatus, "is_running", lambda _: True)
-    pretend_running(config, WELL | change)
+    pretend_running(config, WELL | change, child)
     trouble = nodestatus.look(config, NOW_S).trouble
     assert sentence in trouble
     assert ("the gateway does not listen yet" in trouble) == (change == {"gateway": ""})
@@ -103,11 +114,10 @@ def test_what_the_agent_complains_of_is_passed_on(
     ("whole_at_height", "said"), [(0, "no pass is whole yet"), (120, "the last whole pass ended at height 120")]
 )
 def test_how_far_the_check_of_the_state_is_is_shown(
-    config: NodeConfig, monkeypatch: pytest.MonkeyPatch, whole_at_height: int, said: str
+    config: NodeConfig, child: int, whole_at_height: int, said: str
 ) -> None:
-    monkeypatch.setattr(nodestatus, "is_running", lambda _: True)
     agent = WELL | {"state_check": {"leaves": 48, "passes": 3, "whole_at_height": whole_at_height}}
-    pretend_running(config, agent)
+    pretend_running(config, agent, child)
     line = f"48 leaves of this pass checked, {said}"
     assert f"state       {line}" in nodestatus.look(config, NOW_S).lines()
     found = steps(config, running=True, agent=agent)["state"]
@@ -221,13 +231,15 @@ def test_what_cometbft_says_is_judged(
     expected: dict[str, str],
 ) -> None:  # fmt: skip
     write_comet_config(config, persistent_peers="a@127.0.0.1:1,b@127.0.0.1:2")
+    write_node_key(config)
     newest = Time(int(NOW_S) - age_s)
     answers: dict[str, object] = {
-        "status": requests.Status("chain", "id", "node", "0.39.4", 7, newest, b"", 1, catching_up, b""),
+        "status": requests.Status("chain", NODE_ID, "node", "0.39.4", 7, newest, b"", 1, catching_up, b""),
         "abci_info": requests.AbciInfo("dta", "0.1", 7),
         "net_info": requests.NetInfo(True, tuple(requests.Peer(str(n), "", "127.0.0.1") for n in range(connected))),
     }
     monkeypatch.setattr(Rpc, "call", lambda self, request: answers[request.method])
+    monkeypatch.setattr(doctor, "_of_this_ledger", lambda _: CheckStep("this ledger", "ok", ""))
     found = steps(config, running=True)
     assert {name: found[name].status for name in expected} == expected
     assert found["application"].detail == "dta 0.1 at height 7"
@@ -243,11 +255,110 @@ def test_blocks_that_are_nowhere_are_a_warning(config: NodeConfig) -> None:
 def test_peers_clocks_are_compared_with_ours(config: NodeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     dates = {"http://a": NOW_S + 2, "http://b": NOW_S - 30}
 
-    def answer(url: str, **_: object) -> httpx.Response:
+    def answer(_: str, url: str) -> httpx.Response:
         when = formatdate(dates[url.removesuffix("/ipfs/")], usegmt=True)
         return httpx.Response(400, headers={"Date": when})
 
-    monkeypatch.setattr(httpx, "get", answer)
+    monkeypatch.setattr(doctor, "_asked", answer)
     found = steps(config, gateways=list(dates))
     assert found["gateway http://a"].status == "ok"
     assert (found["gateway http://b"].status, "30 s apart" in found["gateway http://b"].detail) == ("warning", True)
+
+
+def answers_as(monkeypatch: pytest.MonkeyPatch, node_id: str, chain_id: str = "chain") -> None:
+    """What is on the RPC port says this of itself."""
+    newest = Time(int(NOW_S) - 1)
+    said = requests.Status(chain_id, node_id, "node", "0.39.4", 7, newest, b"", 1, False, b"")
+    monkeypatch.setattr(Rpc, "call", lambda self, request: said)
+
+
+@pytest.mark.parametrize(
+    ("node_id", "chain_id", "sentence"),
+    [("ab" * 20, "chain", f"its id is {'ab' * 20}, not {NODE_ID}"), (NODE_ID, "other", "it is on the chain other")],
+)
+def test_somebody_else_s_node_on_this_node_s_port_is_not_examined(
+    config: NodeConfig, monkeypatch: pytest.MonkeyPatch, child: int, node_id: str, chain_id: str, sentence: str
+) -> None:
+    pretend_running(config, WELL, child)
+    write_node_key(config)
+    answers_as(monkeypatch, node_id, chain_id)
+    seen = nodestatus.look(config, NOW_S)
+    assert seen.data["ledger"] is None
+    assert any(sentence in line for line in seen.trouble)
+    found = steps(config, running=True)
+    assert found["this node"].status == "failure"
+    assert sentence in found["this node"].detail
+    assert not {"application", "peers", "catching up", "clock"} & set(found)
+
+
+def test_a_node_whose_own_id_is_not_known_proves_nothing(
+    config: NodeConfig, monkeypatch: pytest.MonkeyPatch, child: int
+) -> None:
+    pretend_running(config, WELL, child)
+    answers_as(monkeypatch, "")
+    assert any("node_key.json can't be read" in line for line in nodestatus.look(config, NOW_S).trouble)
+    write_node_key(config)
+    answers_as(monkeypatch, NODE_ID)
+    assert nodestatus.look(config, NOW_S).data["ledger"]["node_id"] == NODE_ID
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ({"identity": "00" * 32, "chain_id": "chain"}, "ok"),
+        ({"identity": "11" * 32, "chain_id": "chain"}, "failure"),
+        ({"identity": "00" * 32, "chain_id": "other"}, "failure"),
+        ([], "failure"),
+    ],
+)
+def test_the_gateway_on_this_node_s_port_has_to_be_its_own(
+    config: NodeConfig, monkeypatch: pytest.MonkeyPatch, said: object, status: str
+) -> None:
+    monkeypatch.setattr(doctor, "_asked", lambda method, url: httpx.Response(200, json=said))
+    with socket.socket() as taken:
+        taken.bind(config.gateway_bind)
+        taken.listen()
+        assert steps(config, running=True)["gateway port"].status == status
+
+
+@pytest.mark.parametrize("moved", [False, True], ids=["at genesis", "moved on"])
+def test_another_ledger_of_the_same_name_is_found_out(
+    config: NodeConfig, monkeypatch: pytest.MonkeyPatch, moved: bool
+) -> None:
+    ours, theirs = Chain(members(3)), Chain(members(3, first=7))
+    for chain in (ours, theirs):
+        chain.add()
+        chain.add()
+    trust = ours.trust_file()
+    if moved:
+        trust = replace(trust, height=2, header_hash=header_hash(ours.blocks[2].header))
+    trust.save(Home(config.home).trust_file)
+    for chain, expected in ((ours, "ok"), (theirs, "failure")):
+        node = httpx.MockTransport(Node(chain).handle)
+        monkeypatch.setattr(doctor, "Rpc", lambda url, node=node, **_: Rpc(url, transport=node))
+        assert doctor._of_this_ledger(config).status == expected
+
+
+def test_children_are_the_supervisor_s_own(config: NodeConfig, child: int) -> None:
+    pretend_running(config, WELL, child, pid=os.getppid())  # a process that runs, and is no child of it
+    assert "cometbft is down" in nodestatus.look(config, NOW_S).trouble
+    found = steps(config, running=True)["processes"]
+    assert (found.status, found.detail) == ("failure", "cometbft is down")
+
+
+def test_a_consensus_that_ended_is_named_by_status_and_doctor(config: NodeConfig, child: int) -> None:
+    fault = "its consensus ended: read-only file system"
+    pretend_running(config, WELL, child, pid=child, fault=fault)
+    assert f"cometbft: {fault}" in nodestatus.look(config, NOW_S).trouble
+    assert steps(config, running=True)["processes"].detail == f"cometbft: {fault}"
+
+
+def test_a_disk_that_takes_no_writes_is_trouble_though_there_is_room(
+    config: NodeConfig, monkeypatch: pytest.MonkeyPatch, child: int
+) -> None:
+    pretend_running(config, WELL, child)
+    assert not any("written" in line for line in nodestatus.look(config, NOW_S).trouble)
+    monkeypatch.setattr(nodestatus, "write_trouble", lambda _: "nothing can be written in x: Disk quota exceeded")
+    assert "nothing can be written in x: Disk quota exceeded: the node stops until that is over" in (
+        nodestatus.look(config, NOW_S).trouble
+    )

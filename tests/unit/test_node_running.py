@@ -1,0 +1,156 @@
+"""Whether a home's node runs is what the kernel says of a lock, and no number in a file."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from dta.base.config import NodeConfig
+from dta.base.errors import TimedOut, UsageError
+from dta.base.keystore_config import KeystoreConfig
+from dta.node import running
+
+ROOT = Path(__file__).resolve().parents[2]
+HOLDS = """
+import signal, subprocess, sys, time
+from pathlib import Path
+from dta.base.config import load_node_config
+from dta.node.running import locked
+with locked(load_node_config(Path(sys.argv[1]))):
+    child = subprocess.Popen(["sleep", "600"]) if "child" in sys.argv else None
+    if "deaf" in sys.argv:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print(child.pid if child else 0, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> NodeConfig:
+    from dta.base.config import write_node_config
+
+    keystore = KeystoreConfig("software", path=tmp_path / "keys")
+    made = NodeConfig(tmp_path, "chain", bytes(32), keystore, "http://127.0.0.1:1", ("127.0.0.1", 1))
+    write_node_config(made)
+    made.run_dir.mkdir()
+    return made
+
+
+@contextmanager
+def held(config: NodeConfig, *how: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A process that has the lock of ``config``'s home, and a child of its where ``how`` says so."""
+    command = [sys.executable, "-c", HOLDS, str(config.home), *how]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        try:
+            yield process, child
+        finally:
+            process.kill()
+            if child:
+                os.kill(child, signal.SIGKILL)
+
+
+def test_the_lock_s_holder_runs_and_whoever_ends_runs_no_more_however_it_ended(config: NodeConfig) -> None:
+    assert running.holder(config) is None
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with held(config) as (process, _):
+            assert running.holder(config) == process.pid
+            assert running.is_running(config)
+            process.send_signal(number)
+            process.wait()
+            assert running.holder(config) is None
+
+
+def test_a_second_supervisor_is_refused_and_takes_nothing_from_the_first(config: NodeConfig) -> None:
+    with held(config) as (process, _):
+        with pytest.raises(UsageError, match="running already"), running.locked(config):
+            pass
+        assert running.holder(config) == process.pid
+
+
+def test_children_that_outlive_a_supervisor_do_not_keep_the_next_from_starting(config: NodeConfig) -> None:
+    with held(config, "child") as (process, child):
+        process.kill()
+        process.wait()
+        os.kill(child, 0)  # it lives
+        assert running.holder(config) is None
+        with held(config) as (second, _):
+            assert running.holder(config) == second.pid
+
+
+@pytest.mark.parametrize("name", ["node.lock", "node.pid"])
+def test_a_number_that_a_killed_node_left_names_nobody(config: NodeConfig, name: str) -> None:
+    # A container's supervisor has the same pid each time, and this process is a dta by its command line.
+    (config.run_dir / name).write_text(f"{os.getpid()}\n")
+    assert not running.is_running(config)
+    with held(config) as (process, _):
+        assert running.holder(config) == process.pid
+
+
+def test_stopping_waits_until_the_node_has_stopped(config: NodeConfig) -> None:
+    assert running.stop(config, 1.0) is False
+    with held(config) as (process, _):
+        assert running.stop(config, 30.0) is True
+        assert process.wait() == -signal.SIGTERM
+    with held(config, "deaf"), pytest.raises(TimedOut):
+        running.stop(config, 0.2)
+
+
+def test_a_process_that_is_not_the_right_one_any_more_gets_no_signal(config: NodeConfig) -> None:
+    with subprocess.Popen(["sleep", "600"]) as other:
+        assert running.terminate(other.pid, lambda: False) is False
+        assert other.poll() is None
+        assert running.terminate(other.pid, lambda: True) is True
+        assert other.wait() == -signal.SIGTERM
+    assert running.terminate(other.pid, lambda: True) is False
+
+
+def test_only_a_child_that_lives_is_a_child() -> None:
+    with subprocess.Popen(["sleep", "600"]) as child:
+        assert running.is_child(child.pid, os.getpid())
+        assert not running.is_child(child.pid, os.getppid())
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert not running.is_child(child.pid, os.getpid())  # a zombie
+    for nothing in (None, "1", 0, -1, child.pid):
+        assert not running.is_child(nothing, os.getpid())
+
+
+def test_no_runbook_signals_a_number_that_a_file_holds() -> None:
+    found = [
+        path.name
+        for path in (ROOT / "docs").rglob("*.md")
+        if re.search(r"\b(?:kill|pkill|killall)\b[^\n`]*(?:\$\(|\.pid)", path.read_text())
+    ]
+    assert not found
+
+
+def test_a_disk_that_takes_no_writes_says_which_and_why(config: NodeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = config.comet_home / "data"
+    data.mkdir(parents=True)
+    before = sorted(config.home.rglob("*"))
+    assert running.write_trouble(config) == ""
+    assert sorted(config.home.rglob("*")) == before  # what was tried is gone
+    refused = {"dir": data, "errno": 0}
+    real = running.tempfile.TemporaryFile
+
+    def refuse(dir: Path, prefix: str) -> object:
+        if dir == refused["dir"]:
+            raise OSError(refused["errno"], os.strerror(int(str(refused["errno"]))))
+        return real(dir=dir, prefix=prefix)
+
+    monkeypatch.setattr(running.tempfile, "TemporaryFile", refuse)
+    import errno
+
+    for number in (errno.EROFS, errno.EDQUOT, errno.EIO, errno.ENOSPC, errno.EACCES):
+        refused["errno"] = number
+        assert running.write_trouble(config) == f"nothing can be written in {data}: {os.strerror(number)}"
