@@ -156,7 +156,7 @@ def test_a_cometbft_whose_consensus_ended_is_started_again_and_the_status_names_
 def test_a_disk_that_takes_no_writes_stops_the_node_until_it_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    node, config = node_with(tmp_path, "import time; time.sleep(600)")
+    node, _ = node_with(tmp_path, "import time; time.sleep(600)")
     trouble = {"now": ""}
     monkeypatch.setattr(supervisor, "write_trouble", lambda _: trouble["now"])
     monkeypatch.setattr(supervisor, "LOOK_AT_DISK_EVERY_S", 0.02)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from dta.base.config import NodeConfig
+from dta.base.config import NodeConfig, write_node_config
 from dta.base.errors import TimedOut, UsageError
 from dta.base.keystore_config import KeystoreConfig
 from dta.node import running
@@ -35,8 +36,6 @@ with locked(load_node_config(Path(sys.argv[1]))):
 
 @pytest.fixture
 def config(tmp_path: Path) -> NodeConfig:
-    from dta.base.config import write_node_config
-
     keystore = KeystoreConfig("software", path=tmp_path / "keys")
     made = NodeConfig(tmp_path, "chain", bytes(32), keystore, "http://127.0.0.1:1", ("127.0.0.1", 1))
     write_node_config(made)
@@ -129,7 +128,7 @@ def test_no_runbook_signals_a_number_that_a_file_holds() -> None:
     found = [
         path.name
         for path in (ROOT / "docs").rglob("*.md")
-        if re.search(r"\b(?:kill|pkill|killall)\b[^\n`]*(?:\$\(|\.pid)", path.read_text())
+        if re.search(r"\bkill\b[^\n`]*(?:\$\(|\.pid)", path.read_text())
     ]
     assert not found
 
@@ -149,8 +148,6 @@ def test_a_disk_that_takes_no_writes_says_which_and_why(config: NodeConfig, monk
         return real(dir=dir, prefix=prefix)
 
     monkeypatch.setattr(running.tempfile, "TemporaryFile", refuse)
-    import errno
-
     for number in (errno.EROFS, errno.EDQUOT, errno.EIO, errno.ENOSPC, errno.EACCES):
         refused["errno"] = number
         assert running.write_trouble(config) == f"nothing can be written in {data}: {os.strerror(number)}"
