@@ -11,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from founding_harness import consortium
-from test_join import join_into
 
 from dta.base.config import NodeConfig, load_node_config
 from dta.base.home import Home
 from dta.node import supervisor
 from dta.node.logs import ChildLog, consensus_failure
+from tests.unit.founding_harness import consortium
+from tests.unit.test_join import join_into
 
 PLAIN = (
     b'E[2026-11-30|06:20:00.123] CONSENSUS FAILURE!!!                          module=consensus '
@@ -183,7 +183,7 @@ def test_a_fault_is_forgotten_once_its_child_has_run_for_a_while(tmp_path: Path)
     node, _ = node_with(tmp_path, "")
     child = supervisor.Child("cometbft", [], fault="x")
     with subprocess.Popen(["sleep", "600"]) as process:
-        child.process = type("P", (), {"returncode": None, "pid": process.pid})()  # type: ignore[assignment]
+        child.process = type("P", (), {"returncode": None, "pid": process.pid})()
         process.kill()
     child.started_at = float("inf")
     node._forget_old_fault(child)

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -140,14 +141,14 @@ def test_a_disk_that_takes_no_writes_says_which_and_why(config: NodeConfig, monk
     assert running.write_trouble(config) == ""
     assert sorted(config.home.rglob("*")) == before  # what was tried is gone
     refused = {"dir": data, "errno": 0}
-    real = running.tempfile.TemporaryFile
+    real = tempfile.TemporaryFile
 
     def refuse(dir: Path, prefix: str) -> object:
         if dir == refused["dir"]:
             raise OSError(refused["errno"], os.strerror(int(str(refused["errno"]))))
         return real(dir=dir, prefix=prefix)
 
-    monkeypatch.setattr(running.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     for number in (errno.EROFS, errno.EDQUOT, errno.EIO, errno.ENOSPC, errno.EACCES):
         refused["errno"] = number
         assert running.write_trouble(config) == f"nothing can be written in {data}: {os.strerror(number)}"

@@ -23,7 +23,7 @@ from dta.client.ledger import requests
 from dta.client.ledger.rpc import Rpc
 from dta.hsm.keystore import CheckStep
 from dta.light.hashes import header_hash
-from dta.node import doctor, tendermint_config
+from dta.node import doctor, running, tendermint_config
 from dta.node.doctor import examine
 from tests.support.light_chain import Chain, Node, members
 from tests.support.pretended_dta_node import NODE_ID, write_node_key
@@ -136,11 +136,11 @@ def test_the_doctor_names_a_state_that_was_moved_aside(config: NodeConfig) -> No
 
 def test_a_half_written_status_file_is_none(tmp_path: Path) -> None:
     path = tmp_path / "status.json"
-    assert nodestatus.read_status_file(path) is None
+    assert running.read_status_file(path) is None
     path.write_text('{"a": ')
-    assert nodestatus.read_status_file(path) is None
+    assert running.read_status_file(path) is None
     path.write_text("[1]")
-    assert nodestatus.read_status_file(path) is None
+    assert running.read_status_file(path) is None
 
 
 def test_the_doctor_says_what_is_missing_and_goes_on(config: NodeConfig) -> None:
