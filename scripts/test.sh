@@ -16,7 +16,7 @@ cd "$(dirname "$0")/.."
 # A check counts as one test. A suite of tests is a directory below tests/.
 CHECKS=(lint types imports proto)
 TESTS=(unit property vectors conformance sim cli)
-ALL=("${CHECKS[@]}" "${TESTS[@]}" hash-seed localnet)
+ALL=("${CHECKS[@]}" "${TESTS[@]}" hash-seed mutants localnet)
 # Slow to bring up: only when asked for by name, and not part of "all".
 ON_DEMAND=(--kubo --compat)
 # The simulation's seed: replayed under two hash seeds.
@@ -63,7 +63,7 @@ choose_all() {
 }
 
 written() {
-  case " ${CHECKS[*]} " in *" $1 "*) return ;; esac
+  case " ${CHECKS[*]} mutants " in *" $1 "*) return ;; esac
   if [ "$1" = hash-seed ]; then
     [ -f tests/sim/replay.py ]
   else
@@ -103,6 +103,8 @@ suite_command() {
     types) command=(mypy) ;;
     imports) command=(lint-imports) ;;
     proto) command=(scripts/proto.sh --check) ;;
+    # A few of tests/mutants, others for each commit; scripts/mutants.sh tries all.
+    mutants) command=(python -m tests.mutants --sample "$(git rev-parse HEAD 2>/dev/null || echo none)") ;;
     hash-seed) command=(scripts/hash_seed.sh python -m tests.sim.replay --seed "$REPLAY_SEED") ;;
     # Two lanes, which mostly wait for blocks: tests of one shared network, and modules with networks of their own.
     localnet) command=(python -m tests.localnet.lanes) ;;
@@ -129,7 +131,7 @@ run_suite() {
 # A suite that ended badly has failed at least once, even if pytest never got to count (or found no test at all).
 count() {
   local line="" p=0 f=0 s=0
-  case " ${CHECKS[*]} hash-seed " in
+  case " ${CHECKS[*]} hash-seed mutants " in
     *" $1 "*) if [ "$3" = 0 ]; then p=1; else f=1; fi ;;
     *)
       line=$(grep -E '^(=+ )?[0-9]+ (passed|failed|skipped|error|deselected|xfailed)' "$2" | tail -n 1) || true

@@ -65,6 +65,8 @@ def test_what_depends_on_height_chain_and_parameters_is_asked_of_a_remembered_tr
     assert {code_of(tx, custody, known, height + 1) for known in (memo, TxMemo())} == {Code.EXPIRY_TOO_FAR}
     set_params(custody.chain, max_expiry_blocks=1_000, max_block_cost=10)
     assert {code_of(tx, custody, known, height + 1) for known in (memo, TxMemo())} == {Code.TOO_COSTLY}
+    set_params(custody.chain, max_block_cost=4_000_000, max_tx_bytes=len(tx))
+    assert {code_of(tx, custody, known, height + 1) for known in (memo, TxMemo())} == {None}, "to the last byte"
     set_params(custody.chain, max_tx_bytes=len(tx) - 1)
     assert {code_of(tx, custody, known, height + 1) for known in (memo, TxMemo())} == {Code.TOO_LARGE}
 

@@ -93,6 +93,13 @@ def test_users_hold_half_of_bytes_and_count_and_no_more() -> None:
         assert taken > MAX_TXS * 0.49 or bytes_ > MAX_TXS_BYTES * 0.48
 
 
+def test_eight_identities_fill_the_users_half_to_its_last_byte() -> None:
+    pool = Pool()
+    codes = [pool.user(bytes([signer]), 24 * KIB) for signer in range(8) for _ in range(16)]
+    assert codes == [Code.OK] * 128
+    assert pool.user(b"z", 1) == Code.BUSY
+
+
 def test_what_is_pending_is_pending_though_there_is_no_room_for_more() -> None:
     pool = Pool()
     assert pool.user(b"a", 60_000, tag="first") == Code.OK
@@ -174,6 +181,27 @@ def test_rotations_in_their_crowds_leave_half_of_the_decisions_places_to_vetoes(
     assert pool.decision(b"carol", b"rotate/", 16 * KIB, counted=False) == Code.BUSY
     for number in range(MAX_TXS_BYTES // 16 // 400):
         assert pool.decision(b"signer %d" % number, b"veto/1") == Code.OK
+
+
+def test_next_keys_fill_their_half_of_the_decisions_places_to_its_last_byte() -> None:
+    pool = Pool().full_of_users()
+    rotations = [
+        pool.decision(b"signer %d" % number, b"rotate/", 16 * KIB, counted=False)
+        for number in range(MAX_TXS_BYTES // 16 // (16 * KIB) + 1)
+    ]
+    assert rotations == [Code.OK] * (len(rotations) - 1) + [Code.BUSY]
+
+
+def test_after_a_block_everything_is_counted_anew() -> None:
+    pool = Pool().full_of_users()
+    while pool.result(b"one", 32 * KIB, [b"one"]) == Code.OK:
+        pass
+    assert [pool.decision(b"bob", b"veto/1") for _ in range(2)] == [Code.OK, Code.BUSY]
+    pool.mempool.begin_recheck(5, Time(9))
+    assert [pool.user(bytes([signer]), 24 * KIB) for signer in range(8) for _ in range(16)] == [Code.OK] * 128
+    assert pool.user(b"z", 1) == Code.BUSY
+    assert pool.decision(b"bob", b"veto/1") == Code.OK
+    assert pool.result(b"one", 32 * KIB, []) == Code.OK, "of one that was removed since and still owes"
 
 
 def test_a_recheck_counts_what_is_left_and_refuses_nothing_for_want_of_room() -> None:

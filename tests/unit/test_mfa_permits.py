@@ -5,10 +5,21 @@ from __future__ import annotations
 from abci_app.codes import Code
 from abci_app.params import LONGEST_PERMIT_AHEAD_S
 from abci_app.pb.dta.v1 import extraction_pb2, mfa_pb2
+from abci_app.state.indexes import REQUESTER_REQUESTS
 from tests.support.realms import client, fresh_world
 from tests.support.world import set_params
 
 ALICE, BOB = client("alice"), client("bob")
+
+
+def test_what_was_answered_is_no_request_of_anybody_any_more() -> None:
+    world = fresh_world()
+    world.enrol(ALICE)
+    request = world.do(world.registrar, world.permits_message(world.today))
+    assert (world.registrar.identity, request) in REQUESTER_REQUESTS.entries(world.chain.view)
+    world.answer(request)
+    assert world.status(request) == extraction_pb2.EXTRACTION_STATUS_COMPLETED
+    assert (world.registrar.identity, request) not in REQUESTER_REQUESTS.entries(world.chain.view)
 
 
 def test_a_revocation_stops_a_permit_that_is_under_way() -> None:

@@ -120,6 +120,18 @@ def test_an_epoch_flip_resets_no_count_of_answers(custody: Custody) -> None:
     assert after.first_answer_height == before.first_answer_height
 
 
+def test_the_lowest_threshold_that_an_answer_was_given_under_stays(custody: Custody) -> None:
+    key = install_new(custody.chain, CUSTODY)
+    ids = [founder.identity for founder in custody.chain.founders]
+    reshare(custody.chain, key, ids[1:], 2)
+    order = place_under_key(custody, key)
+    request = custody.chain.run(custody.beneficiary, by_transport(custody, order, 0)).data
+    assert answer(custody.chain, key, custody.chain.founders[1], request).code == Code.OK
+    reshare(custody.chain, key, ids, 3)
+    assert answer(custody.chain, key, custody.chain.founders[2], request).code == Code.OK
+    assert (custody.order(order).answers, custody.order(order).answer_threshold) == (2, 2)
+
+
 def test_a_request_that_two_epochs_answered_does_not_start_again_in_a_third(custody: Custody) -> None:
     key = install_new(custody.chain, CUSTODY)
     order, founders = place_under_key(custody, key), custody.chain.founders

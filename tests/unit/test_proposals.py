@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from abci_app import transition
 from abci_app.block import Time
 from abci_app.pb.dta.v1 import tx_pb2
@@ -68,6 +70,14 @@ def test_a_proposal_keeps_to_the_cost_that_others_hold_it_to() -> None:
     assert chosen == txs[:2]
     assert accepts(custody, chosen)
     assert not accepts(custody, txs[:3])
+    set_params(custody.chain, max_block_cost=1_500)
+    assert prepare(custody, txs) == txs[:3]
+    assert accepts(custody, txs[:3]), "to the last unit"
+
+
+@pytest.mark.parametrize("length_bytes", [1, 127, 128, 16_383, 16_384, 65_536])
+def test_a_transaction_takes_up_its_tag_its_length_and_its_bytes(length_bytes: int) -> None:
+    assert transition._size_in_block(bytes(length_bytes)) == size_in_block(bytes(length_bytes))
 
 
 def test_a_proposal_leaves_out_rubbish_copies_what_was_seen_and_what_is_over() -> None:

@@ -82,13 +82,26 @@ def test_the_ends_of_windows_wait_for_the_budget_too() -> None:
     assert untouched(world.chain)
 
 
-def test_keys_have_turns_too() -> None:
-    world, asked = queue_of(4)
+def two_queues(count: int) -> tuple[World, list[bytes], list[bytes]]:
+    """The same people's requests to two keys, whose only places are held."""
+    world, asked = queue_of(count)
     other = World.__new__(World)
     other.__dict__.update(world.__dict__)
     other.dealt = install_new(world.chain, CUSTODY, seed=1)
     other.ask("holder", other.place("holder", "other"))
-    others = [other.ask(name, other.place(name, "other")) for name in list(world.people)[1:]]
+    return world, asked, [other.ask(name, other.place(name, "other")) for name in list(world.people)[1:]]
+
+
+def test_which_key_has_the_first_turn_changes_with_the_height() -> None:
+    world, asked, others = two_queues(2)
+    tight(world)
+    for _ in range(2):
+        world.chain.block()
+    assert [stages(world, one).count("released") for one in (asked, others)] == [1, 1]
+
+
+def test_keys_have_turns_too() -> None:
+    world, asked, others = two_queues(4)
     set_params(world.chain, max_upkeep_cost=4 * turns.RELEASE_COST, max_open_extractions=100)
     world.chain.block()
     assert stages(world, asked).count("released") == stages(world, others).count("released") == 2

@@ -175,6 +175,17 @@ def test_a_window_is_over_after_its_seconds_and_its_blocks_and_then_it_queues() 
     world.answer(request)
 
 
+def test_a_window_lasts_to_its_last_second_though_its_blocks_are_over() -> None:
+    world = World("alice")
+    request = world.ask("alice", world.place("alice", policy=windowed(world, "alice", 10)))
+    while world.chain.height < world.record(request).release_height:
+        world.chain.block(seconds=0)
+    world.chain.block(seconds=world.record(request).release_time_s - world.chain.time_s - 1)
+    assert (stage(world, request), world.in_flight()) == ("veto_time", [])
+    world.chain.block(seconds=1)
+    assert (stage(world, request), world.in_flight()) == ("released", [request])
+
+
 def test_a_veto_in_the_last_block_of_the_window_stops_the_release() -> None:
     world = World("alice")
     order = world.place("alice", policy=windowed(world, "alice", 10))

@@ -33,6 +33,7 @@ def test_what_another_vote_put_back_meanwhile_is_not_put_back_twice() -> None:
     both = [pass_(chain, RETRY, n) for n in range(1)]
     assert record(chain, both[0]).status == pb.PROPOSAL_STATUS_EXECUTED
     assert chain.view.index_get(b"deadline-time/x") is not None
+    assert [(kept.entry, kept.retries) for kept in SET_ASIDE.all(chain.view)] == [(b"", 1)]
 
 
 def test_what_fails_every_time_keeps_nothing_else_from_being_put_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -265,3 +265,13 @@ def test_two_policies_joined_want_both() -> None:
     joined = signing_orders.both(first, second)
     assert (joined.veto_window_s, joined.not_before_s, joined.not_after_s) == (20, 5, 80)
     assert list(joined.vetoers) == [a, c]
+
+
+@pytest.mark.parametrize("named", ["first", "second"])
+def test_vetoers_by_default_are_not_lost_beside_some_that_are_named(named: str) -> None:
+    a, b, c = (seeded(name) for name in "abc")
+    policies = {"first": k_of(1, a, veto_window_s=10), "second": k_of(1, b, veto_window_s=20)}
+    policies[named].vetoers.append(c)
+    joined = signing_orders.both(policies["first"], policies["second"])
+    assert list(joined.vetoers) == []
+    assert rules.vetoers(joined, c) == [a, b, c], "all parties of both, and the principal"

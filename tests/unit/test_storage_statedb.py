@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -45,6 +45,28 @@ def test_a_new_state_is_empty_at_height_zero(kv: KvStore) -> None:
         db.prove(b"key", 0)
     with pytest.raises(VersionUnknown):
         db.prove(b"key", 1)
+
+
+class _Recording(MemoryStore):
+    """Keeps whether each write waited for the disk."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.synced: list[bool] = []
+
+    def write(self, batch: Sequence[tuple[bytes, bytes | None]], *, sync: bool) -> None:
+        self.synced.append(sync)
+        super().write(batch, sync=sync)
+
+
+def test_a_block_is_one_write_that_waits_for_the_disk_and_pruning_waits_for_nothing() -> None:
+    kv = _Recording()
+    db = StateDB(kv)
+    for number in range(150):
+        _commit(db, a=str(number))
+    assert kv.synced == [True] * 150
+    assert db.prune() > 0
+    assert set(kv.synced[150:]) == {False}
 
 
 def test_a_committed_block_is_there_when_the_state_opens_again(kv: KvStore) -> None:

@@ -123,6 +123,16 @@ def test_a_bundle_of_a_wrong_shape_is_refused_whole_and_never_proposed(name: str
     assert result.changes.leaves == ()
 
 
+def test_two_results_are_several_and_cost_an_eighth_of_a_block_at_most() -> None:
+    custody = fresh_custody()
+    orders = placed(custody, 2)
+    tx = by_node(custody, bundle(*fulfil(orders)))
+    set_params(custody.chain, max_block_cost=2 * COST * limits.BUNDLE_COST_PART - 1)
+    assert custody.chain.check(tx).code == Code.TOO_COSTLY
+    set_params(custody.chain, max_block_cost=2 * COST * limits.BUNDLE_COST_PART)
+    assert [code for _, _, code in outcomes(custody.chain.block(tx).tx_results[0])] == [Code.OK] * 2
+
+
 def test_one_result_alone_may_be_larger_and_dearer_than_several() -> None:
     custody = fresh_custody()
     [order] = placed(custody, 1)

@@ -63,6 +63,27 @@ def test_what_is_left_of_a_blocks_expiries_goes_to_the_other_kind() -> None:
     assert [custody.order(order).status for order in orders] == [pb.ORDER_STATUS_EXPIRED] * 3
 
 
+@pytest.mark.parametrize("parity", [0, 1], ids=["even", "odd"])
+def test_deadlines_by_time_go_first_at_even_heights_and_those_by_height_at_odd_ones(parity: int) -> None:
+    custody = fresh_custody()
+    chain = custody.chain
+    if (chain.height + 8 + 2) % 2 != parity:  # placed in eight blocks, one that waits, and the one that expires them
+        chain.block()
+    at = chain.height + 10
+    by_time = [custody.place(nonce(n), fulfil=False, expires_at_time_s=chain.time_s + 500) for n in range(4)]
+    by_height = [custody.place(nonce(n), fulfil=False, expires_at_height=at - 1) for n in range(4, 8)]
+    cost = sweep.RECORD[DeadlineKind.ORDER].cost(custody.order(by_time[0]))
+    set_params(chain, max_upkeep_cost=upkeep.SWEEP_PART * 3 * cost)
+    chain.block()
+    chain.block(seconds=1_000)
+    assert chain.height == at
+    expired = [
+        sum(custody.order(order).status == pb.ORDER_STATUS_EXPIRED for order in orders)
+        for orders in (by_time, by_height)
+    ]
+    assert expired == ([3, 1] if parity == 0 else [1, 3]), "the second has its first item all the same"
+
+
 def test_an_order_and_its_requests_that_expire_in_one_block_are_counted_once() -> None:
     custody = fresh_custody()
     chain = custody.chain
@@ -117,9 +138,19 @@ def test_the_running_hash_of_a_bucket_depends_on_what_was_included_and_in_which_
             replay.consume(state, 7, key)
         return SEEN_BUCKETS.find(state, 7)
 
-    one, two = nonce(1), nonce(2)
-    values = [bucket(one), bucket(two), bucket(one, two), bucket(two, one)]
-    assert len(set(values)) == 4
+    one, two, three = nonce(1), nonce(2), nonce(3)
+    values = [bucket(one), bucket(two), bucket(one, two), bucket(two, one), bucket(three, two), bucket(three, one, two)]
+    assert len(set(values)) == 6, "as many, and the same last one, say nothing of those before"
+
+
+def test_what_a_bucket_holds_is_numbered_in_the_order_of_its_inclusion() -> None:
+    state = Overlay(MemoryView())
+    for number in range(4):
+        replay.consume(state, 7, nonce(number))
+        replay.consume(state, 9, nonce(number))
+    for height in (7, 9):
+        numbers = [SEEN.find(state, height, nonce(number)) for number in range(4)]
+        assert numbers == [number.to_bytes(8, "big") for number in range(4)]
 
 
 def test_an_order_with_a_greater_share_of_silent_fiduciaries_holds_up_nobody_else() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from abci_app import sweep
+from abci_app.crypto.curve import G1
 from abci_app.execution import upkeep
 from abci_app.pb.dta.v1 import custody_pb2
 from abci_app.pb.dta.v1 import extraction_pb2 as pb
@@ -102,6 +103,17 @@ def test_one_that_fails_is_set_aside_and_signed_when_it_is_put_back(monkeypatch:
     world.chain.block()
     assert SIGNINGS.get(world.chain.view, made[0]).signature
     assert differences(world.chain.view) == []
+
+
+def test_a_sum_that_does_not_verify_is_not_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each share was verified: so this is a defect of ours, and no signature."""
+    world = World()
+    (request,) = granted(world, 1)
+    monkeypatch.setattr(signing_orders, "combine_signature", lambda _: G1.generator().encode())
+    answer_all(world, [request])
+    assert not SIGNINGS.get(world.chain.view, request).signature
+    (aside,) = SET_ASIDE.all(world.chain.view)
+    assert (aside.kind, aside.subject) == (upkeep.Aside.SIGNATURE, request)
 
 
 def test_one_that_ended_by_its_deadline_meanwhile_is_not_signed(monkeypatch: pytest.MonkeyPatch) -> None:

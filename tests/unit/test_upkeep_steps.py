@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from abci_app import end_of_block
 from abci_app.authority import ceremonies, extractions, phases, restarts
 from abci_app.codes import Code
 from abci_app.execution import upkeep
@@ -348,6 +349,19 @@ def test_pending_requests_start_again_within_the_budget_and_take_no_partial_befo
     for request in world.made:
         message = message_of(chain.view, chain.gid, dealt, chain.founders[0], request)
         assert chain.result(chain.founders[0], message).code == Code.OK
+
+
+def test_one_that_ends_while_it_waits_to_start_again_waits_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = asked(2)
+    others = tuple(step for step in end_of_block.STEPS if step is not restarts.start_again)
+    monkeypatch.setattr(end_of_block, "STEPS", others)
+    monkeypatch.setattr(restarts, "start_again", lambda _: None)
+    reshare(world.chain, world.dealt, [founder.identity for founder in world.chain.founders], 3)
+    assert [request for (request,) in RESTARTS.entries(world.chain.view)] == world.made
+    world.chain.block(seconds=1_000)
+    statuses = [EXTRACTIONS.get(world.chain.view, request).status for request in world.made]
+    assert statuses == [extraction_pb2.EXTRACTION_STATUS_EXPIRED] * 2
+    assert not RESTARTS.has_any(world.chain.view)
 
 
 def test_one_that_can_not_start_again_is_set_aside_until_it_expires(monkeypatch: pytest.MonkeyPatch) -> None:
