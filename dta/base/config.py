@@ -9,14 +9,18 @@ import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from dta.base import address
 from dta.base.errors import UsageError
 from dta.base.keystore_config import KeystoreConfig
 
+if TYPE_CHECKING:
+    from dta.base.settings import Keystore
+
 NODE_FILE = "node.toml"
 _MAX_CONFIG_BYTES = 65_536
-_MAX_SOCKET_PATH_CHARS = 100  # the kernel's limit is 107
+_MAX_SOCKET_PATH_BYTES = 107  # sun_path has 108, the last of them 0: unix(7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,21 +107,15 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} is not TOML: {error}") from None
 
 
-def keystore_from_toml(table: dict[str, Any], base: Path) -> KeystoreConfig:
+def keystore_from(table: Keystore, base: Path) -> KeystoreConfig:
     """A ``[keystore]`` table; relative paths are under ``base``."""
 
-    def path(name: str) -> Path | None:
-        value = table.get(name)
-        return None if value is None else (base / str(value))
+    def path(value: str | None) -> Path | None:
+        return None if value is None else base / value
 
-    known = {"kind", "path", "module", "token_label", "pin_file"}
-    unknown = sorted(set(table) - known)
-    if unknown or "kind" not in table:
-        raise UsageError(f"keystore: unknown or missing setting: {', '.join(unknown) or 'kind'}")
-    token_label = table.get("token_label")
     return KeystoreConfig(
-        kind=str(table["kind"]), path=path("path"), module=path("module"),
-        token_label=None if token_label is None else str(token_label), pin_file=path("pin_file"),
+        kind=table.kind, path=path(table.path), module=path(table.module), token_label=table.token_label,
+        pin_file=path(table.pin_file),
     )  # fmt: skip
 
 
@@ -137,44 +135,54 @@ def _toml_text(value: str) -> str:
     return value
 
 
+def check_home(home: Path) -> None:
+    """Raise UsageError where the paths of a node's sockets below ``home`` would be longer than the kernel takes."""
+    for name in ("abci.sock", "state.sock"):
+        socket = home / "run" / name
+        length = len(os.fsencode(socket))
+        if length > _MAX_SOCKET_PATH_BYTES:
+            raise UsageError(
+                f"the path of {socket} is too long for a socket: {length} bytes of at most {_MAX_SOCKET_PATH_BYTES}",
+                hint="use a shorter --home",
+            )
+
+
 def load_node_config(home: Path) -> NodeConfig:
-    """``node.toml`` of ``home``. Raises :class:`UsageError` naming what is wrong."""
+    """``node.toml`` of ``home``. Raises :class:`UsageError` naming file, key and what was meant."""
     home = home.resolve()
     path = home / NODE_FILE
-    table = read_toml(path)
-    try:
-        host, _, port = str(table["gateway"]["bind"]).rpartition(":")
-        hooks = table.get("hooks", {})
-        blocks = table.get("blocks", {})
-        config = NodeConfig(
-            home=home,
-            chain_id=str(table["chain_id"]),
-            identity=bytes.fromhex(table["identity"]),
-            keystore=keystore_from_toml(table["keystore"], home),
-            rpc_url=str(table["rpc_url"]),
-            gateway_bind=(host, int(port)),
-            blocks=str(blocks.get("store", "embedded")),
-            kubo_api=str(blocks.get("kubo_api", "")),
-            kubo_binary=str(blocks.get("kubo_binary", "")),
-            kubo_gateway=str(blocks.get("kubo_gateway", "")),
-            max_state_age_s=int(hooks.get("max_state_age_s", 60)),
-            hook_concurrency=int(hooks.get("concurrency", 4)),
-            comet_binary=str(table.get("comet_binary", "cometbft")),
-        )
-    except KeyError as error:
-        raise UsageError(f"{path}: the setting {error} is missing") from None
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{path}: {error}") from None
-    if len(str(config.abci_socket)) > _MAX_SOCKET_PATH_CHARS:
-        raise UsageError(f"the path of {config.abci_socket} is too long for a socket", hint="use a shorter --home")
+    config = _checked(home, read_toml(path), path)
+    check_home(home)
     return config
 
 
+def _checked(home: Path, table: dict[str, Any], path: Path) -> NodeConfig:
+    from dta.base.settings import NodeFile, checked  # pydantic: only where a file is read
+
+    file = checked(NodeFile, table, path)
+    return NodeConfig(
+        home=home, chain_id=file.chain_id, identity=bytes.fromhex(file.identity),
+        keystore=keystore_from(file.keystore, home), rpc_url=file.rpc_url,
+        gateway_bind=address.split(file.gateway.bind), blocks=file.blocks.store, kubo_api=file.blocks.kubo_api,
+        kubo_binary=file.blocks.kubo_binary, kubo_gateway=file.blocks.kubo_gateway,
+        max_state_age_s=file.hooks.max_state_age_s, hook_concurrency=file.hooks.concurrency,
+        comet_binary=file.comet_binary,
+    )  # fmt: skip
+
+
+def check_node_config(config: NodeConfig) -> None:
+    """Raise UsageError where ``config`` could not be read again: before keys are made for a node, say."""
+    check_home(config.home.resolve())
+    _node_toml(config)
+
+
 def write_node_config(config: NodeConfig) -> None:
-    """Write ``node.toml``."""
-    host, port = config.gateway_bind
-    (config.home / NODE_FILE).write_text(
-        f"""# A fiduciary's node. Nothing here is consensus: those parameters are in the ledger's state.
+    """Write ``node.toml``. Raises UsageError, and writes nothing, where it could not be read again."""
+    (config.home / NODE_FILE).write_text(_node_toml(config), encoding="utf-8")
+
+
+def _node_toml(config: NodeConfig) -> str:
+    written = f"""# A fiduciary's node. Nothing here is consensus: those parameters are in the ledger's state.
 chain_id = "{_toml_text(config.chain_id)}"
 identity = "{config.identity.hex()}"
 rpc_url = "{_toml_text(config.rpc_url)}"
@@ -185,7 +193,7 @@ comet_binary = "{_toml_text(config.comet_binary)}"
 {keystore_to_toml(config.keystore)}
 # Where peers and clients fetch and put blocks.
 [gateway]
-bind = "{_toml_text(host)}:{port}"
+bind = "{_toml_text(address.join(*config.gateway_bind))}"
 
 [blocks]
 store = "{_toml_text(config.blocks)}"
@@ -199,6 +207,6 @@ kubo_gateway = "{_toml_text(config.kubo_gateway)}"
 # A node whose last block is older acts on nothing: it may be cut off, and what it sees may since be vetoed.
 max_state_age_s = {config.max_state_age_s}
 concurrency = {config.hook_concurrency}
-""",
-        encoding="utf-8",
-    )
+"""
+    _checked(config.home, tomllib.loads(written), config.home / NODE_FILE)
+    return written

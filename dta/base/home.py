@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -150,7 +151,7 @@ class Home:
         return _client_from_toml(read_toml(self.client_file), self.client_file)
 
     def save_client(self, config: ClientConfig) -> None:
-        """Writes ``client.toml``."""
+        """Writes ``client.toml``. Raises UsageError for what may not stand in it."""
         urls = ", ".join(toml_string(url) for url in config.rpc_urls)
         lines = [
             "# Which ledger, which nodes to ask (in this order), and whose name to act in where none is given.",
@@ -159,7 +160,9 @@ class Home:
             f"rpc = [{urls}]",
             f"identity = {toml_string(config.default_identity)}",
         ]
-        write_file(self.client_file, ("\n".join(lines) + "\n").encode("utf-8"))
+        written = "\n".join(lines) + "\n"
+        _client_from_toml(tomllib.loads(written), self.client_file)  # what could not be read again is not written
+        write_file(self.client_file, written.encode("utf-8"))
 
     def set_default_identity(self, name: str) -> None:
         """Whose name to act in where none is given."""
@@ -177,17 +180,7 @@ def checked_profile_name(name: str) -> str:
 
 
 def _client_from_toml(table: dict[str, Any], path: Path) -> ClientConfig:
-    known = {"chain_id", "gid", "rpc", "identity"}
-    unknown = sorted(set(table) - known)
-    if unknown:
-        raise UsageError(f"{path}: unknown setting: {', '.join(unknown)}")
-    try:
-        gid = bytes.fromhex(table["gid"])
-        urls = table["rpc"]
-        if len(gid) != 32 or not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
-            raise ValueError("gid is 32 bytes in hex, rpc a list of URLs")
-        return ClientConfig(str(table["chain_id"]), gid, tuple(urls), str(table.get("identity", "")))
-    except KeyError as error:
-        raise UsageError(f"{path}: the setting {error} is missing") from None
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{path}: {error}") from None
+    from dta.base.settings import ClientFile, checked  # pydantic: only where a file is read
+
+    file = checked(ClientFile, table, path)
+    return ClientConfig(file.chain_id, bytes.fromhex(file.gid), tuple(file.rpc), file.identity)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from dta.base import address
 from dta.base.errors import UsageError
 
 INIT_TIMEOUT_S = 60.0
@@ -131,9 +132,8 @@ def daemon_of(binary: str, repository: Path, api_url: str, gateway: str) -> Kubo
         ) from None
     if not gateway:
         return KuboDaemon(binary, repository, api, None)
-    host, _, port = gateway.rpartition(":")
     try:
-        return KuboDaemon(binary, repository, api, _loopback(host.strip("[]"), int(port)))
+        return KuboDaemon(binary, repository, api, _loopback(*address.split(gateway)))
     except ValueError:
         raise UsageError(
             f"kubo_gateway is not an address on the loopback: {gateway!r}", hint="such as 127.0.0.1:8080"
@@ -146,8 +146,8 @@ def _loopback(host: str, port: int) -> tuple[str, int]:
     return host, port
 
 
-def _multiaddr(address: tuple[str, int]) -> str:
-    host, port = address
+def _multiaddr(where: tuple[str, int]) -> str:
+    host, port = where
     return f"/ip{ip_address(host).version}/{host}/tcp/{port}"
 
 

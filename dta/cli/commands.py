@@ -37,6 +37,14 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "stop": Command("node:stop", "Stop this home's node in order, and wait until it has stopped."),
     "status": Command("nodestatus:status", "How the node is."),
     "doctor": Command("node:doctor", "Check what the node needs: machine, ledger, HSM, block store, peers, hooks."),
+    "config": Group("This home's configuration files.", {
+        "check": Command("config:check", "Check every configuration file of this home."),
+        "show": Command("config:show", "Show every setting in force: as it stands in a file, or its default."),
+        "explain": Command(
+            "config:explain",
+            "Explain a setting: in which file, what may stand there, what it does, and its default.",
+        ),
+    }),
     "init": Group("Make a home.", {
         "join": Command(
             "join:init_join",

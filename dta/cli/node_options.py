@@ -7,6 +7,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from dta.base import address
 from dta.node.founding.fiduciary import gateway_bind_of, split_address
 
 FiduciaryName: TypeAlias = Annotated[
@@ -35,7 +36,9 @@ Localnet: TypeAlias = Annotated[bool, typer.Option("--localnet", help="Peers may
 def p2p_bind(given: str, p2p: str, localnet: bool) -> str:
     """Where CometBFT listens: as given, or for those who reach it at ``p2p``, which is checked in any case."""
     host, port = split_address(p2p, "--p2p")
-    return given or (f"{host}:{port}" if localnet else f"0.0.0.0:{port}")
+    if given:
+        split_address(given, "--p2p-bind")
+    return given or address.join(host if localnet else "0.0.0.0", port)  # noqa: S104 - peers are anywhere
 
 
 def gateway_bind(given: str, gateway_url: str) -> tuple[str, int]:

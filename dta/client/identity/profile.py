@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from abci_app.limits import ID_BYTES
 from abci_app.pb.dta.v1 import identity_pb2
-from dta.base.config import keystore_from_toml, keystore_to_toml, read_toml
-from dta.base.errors import NotFound, UsageError
+from dta.base.config import keystore_from, keystore_to_toml, read_toml
+from dta.base.errors import NotFound
 from dta.base.home import Home, make_directory, read_file, toml_string, write_file
 from dta.base.keystore_config import KeystoreConfig
+from dta.base.settings import ProfileFile, checked
 from dta.hsm import labels
 
 MAX_BLOCK_BYTES = 16_384
@@ -73,39 +72,13 @@ def load_profile(home: Home, name: str) -> Profile:
 
 
 def _load(path: Path) -> Profile:
-    try:
-        return _from_toml(read_toml(path), path)
-    except KeyError as error:
-        raise UsageError(f"{path}: the setting {error} is missing") from None
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{path}: {error}") from None
-
-
-def _from_toml(table: dict[str, Any], path: Path) -> Profile:
-    known = {"name", "identity", "roles", "generation", "derived", "founding", "keys", "next", "root", "node"}
-    unknown = sorted(set(table) - known)
-    if unknown:
-        raise ValueError(f"unknown setting: {', '.join(unknown)}")
-    identity = bytes.fromhex(table["identity"])
-    roles = tuple(table["roles"])
-    numbers = (table["generation"], table["derived"])
-    if len(identity) != ID_BYTES or not all(role in ROLES for role in roles):
-        raise ValueError("identity is 32 bytes in hex, roles are " + ", ".join(ROLES))
-    if not all(type(number) is int and number >= 0 for number in numbers):
-        raise ValueError("generation and derived are whole numbers")
-    base = path.parent
+    file, base = checked(ProfileFile, read_toml(path), path), path.parent
     return Profile(
-        name=str(table["name"]),
-        identity=identity,
-        roles=roles,
-        generation=numbers[0],
-        derived=numbers[1],
-        founding=table["founding"] is True,
-        keys=keystore_from_toml(table["keys"], base),
-        next_keys=keystore_from_toml(table["next"], base),
-        root=keystore_from_toml(table["root"], base),
-        node=keystore_from_toml(table["node"], base) if "node" in table else None,
-    )
+        name=file.name, identity=bytes.fromhex(file.identity), roles=tuple(file.roles), generation=file.generation,
+        derived=file.derived, founding=file.founding, keys=keystore_from(file.keys, base),
+        next_keys=keystore_from(file.next, base), root=keystore_from(file.root, base),
+        node=None if file.node is None else keystore_from(file.node, base),
+    )  # fmt: skip
 
 
 def save_profile(home: Home, profile: Profile, block: bytes = b"") -> None:

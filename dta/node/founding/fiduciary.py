@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from abci_app import limits, text
-from dta.base.config import NODE_FILE, NodeConfig, load_node_config, read_toml, write_node_config
+from dta.base import address as addresses
+from dta.base.config import (
+    NODE_FILE,
+    NodeConfig,
+    check_node_config,
+    load_node_config,
+    read_toml,
+    write_node_config,
+)
 from dta.base.errors import UsageError
 from dta.base.home import ClientConfig, Home, make_directory, read_file, toml_string, write_file
+from dta.base.keystore_config import KeystoreConfig
+from dta.base.settings import CometFile, checked
 from dta.client.genesis.genesis_file import GenesisFile
 from dta.client.genesis.trusting import trust_genesis
 from dta.client.identity import document
@@ -51,11 +62,11 @@ class NodePlan:
 
 
 def split_address(address: str, what: str) -> tuple[str, int]:
-    """``host:port``. Raises UsageError."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65_536:
-        raise UsageError(f"{what} is host:port, not {address!r}")
-    return host, int(port)
+    """``host:port``; ``[::1]:port`` gives the host without brackets. Raises UsageError."""
+    try:
+        return addresses.split(address)
+    except ValueError as error:
+        raise UsageError(f"{what} is host:port, not {address!r}", hint=str(error)) from None
 
 
 def gateway_bind_of(url: str) -> tuple[str, int]:
@@ -79,22 +90,16 @@ def init_fiduciary(
     """
     if (home.path / NODE_FILE).exists():
         raise UsageError(f"there is a node in {home.path} already", hint="choose another --home")
-    if keystores.node is None:
-        raise UsageError("a fiduciary needs a keystore for its node key")
     if not text.is_url(plan.gateway_url, limits.MAX_URL_CHARS):
         raise UsageError(f"not a gateway's URL: {plan.gateway_url!r}", hint="such as https://trust.example:8443")
     split_address(plan.p2p, "--p2p")
+    config = check_plan(home, name, plan, keystores.node)
     make_directory(home.path)
     said = Description(display_name, ("fiduciary",), (plan.gateway_url,))
     profile, first = prepare(
         home, ring, name, keystores, said, gid=None, reuse_keys=reuse_keys, scrypt_log2_n=scrypt_log2_n
     )
-    config = NodeConfig(
-        home=home.path, chain_id="", identity=profile.identity, keystore=keystores.node,
-        rpc_url=f"http://127.0.0.1:{plan.rpc_port}", gateway_bind=plan.gateway_bind, blocks=plan.blocks,
-        kubo_api=plan.kubo_api, kubo_binary=plan.kubo_binary, kubo_gateway=plan.kubo_gateway,
-        comet_binary=plan.comet_binary, max_state_age_s=plan.max_state_age_s,
-    )  # fmt: skip
+    config = replace(config, identity=profile.identity)
     validator_key, node_id = new_comet_keys(config.comet_home)
     founder = Founder(first, validator_key, plan.power, node_id, plan.p2p, plan.timeout_commit_ms)
     Founder.from_json(founder.to_json(), "this founder's card")  # what others would refuse fails here
@@ -130,6 +135,19 @@ private_network = {"true" if plan.private_network else "false"}
 # Where an external signer connects that has the consensus key instead of a file: docs/howto/remote-signer.md.
 priv_validator_laddr = ""
 """
+
+
+def check_plan(home: Home, name: str, plan: NodePlan, keystore: KeystoreConfig | None) -> NodeConfig:
+    """Before a key is made: a configuration that could be read again, and sockets that have paths. Raises UsageError.
+
+    It is ``node.toml`` as it will be, but for identity and chain.
+    """
+    if keystore is None:
+        raise UsageError("a fiduciary needs a keystore for its node key")
+    config = _config(home, plan, chain_id="", identity=bytes(limits.ID_BYTES), keystore=keystore)
+    check_node_config(config)
+    checked(CometFile, tomllib.loads(comet_toml(name, plan)), home.path / COMET_FILE)
+    return config
 
 
 def sign_draft(home: Home, ring: Keyring, draft: Draft) -> Signed:
@@ -194,8 +212,14 @@ def install(home: Home, genesis: GenesisFile, draft: Draft, now_s: int) -> None:
 def node_config(home: Home, genesis: GenesisFile, profile: Profile, plan: NodePlan) -> NodeConfig:
     """``node.toml`` of a node for a ledger that exists."""
     assert profile.node is not None
+    return _config(
+        home, plan, chain_id=genesis.genesis.chain_id, identity=profile.identity, keystore=profile.node
+    )
+
+
+def _config(home: Home, plan: NodePlan, *, chain_id: str, identity: bytes, keystore: KeystoreConfig) -> NodeConfig:
     return NodeConfig(
-        home=home.path, chain_id=genesis.genesis.chain_id, identity=profile.identity, keystore=profile.node,
+        home=home.path, chain_id=chain_id, identity=identity, keystore=keystore,
         rpc_url=f"http://127.0.0.1:{plan.rpc_port}", gateway_bind=plan.gateway_bind, blocks=plan.blocks,
         kubo_api=plan.kubo_api, kubo_binary=plan.kubo_binary, kubo_gateway=plan.kubo_gateway,
         comet_binary=plan.comet_binary, max_state_age_s=plan.max_state_age_s,
@@ -226,17 +250,14 @@ def write_full_node(
 def comet_config(home: Home, config: NodeConfig, peers: str, timeout_commit_ms: int) -> str:
     """CometBFT's ``config.toml`` around ``comet.toml``. ``peers``: ``id@host:port,...``. Raises UsageError."""
     path = home.path / COMET_FILE
-    table = read_toml(path)
+    file = checked(CometFile, read_toml(path), path)
+    settings = Settings(
+        moniker=file.moniker, proxy_app=f"unix://{config.abci_socket}", rpc_laddr=file.rpc_laddr,
+        p2p_laddr=file.p2p_laddr, external_address=file.external_address, persistent_peers=peers,
+        priv_validator_laddr=file.priv_validator_laddr, addr_book_strict=not file.private_network,
+        allow_duplicate_ip=file.private_network, timeout_commit_ms=timeout_commit_ms,
+    )  # fmt: skip
     try:
-        private = table["private_network"] is True
-        settings = Settings(
-            moniker=table["moniker"], proxy_app=f"unix://{config.abci_socket}", rpc_laddr=table["rpc_laddr"],
-            p2p_laddr=table["p2p_laddr"], external_address=table["external_address"], persistent_peers=peers,
-            priv_validator_laddr=table.get("priv_validator_laddr", ""), addr_book_strict=not private,
-            allow_duplicate_ip=private, timeout_commit_ms=timeout_commit_ms,
-        )  # fmt: skip
         return tendermint_config.render(tendermint_config.load_template(), settings.values())
-    except KeyError as error:
-        raise UsageError(f"{path}: the setting {error} is missing") from None
-    except (TypeError, tendermint_config.TemplateError) as error:
+    except tendermint_config.TemplateError as error:
         raise UsageError(f"{path}: {error}") from None

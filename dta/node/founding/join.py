@@ -20,7 +20,7 @@ from dta.client.identity.keyring import Keyring
 from dta.client.identity.profile import Profile
 from dta.hsm.sealed_file import DEFAULT_LOG2_N
 from dta.node.founding.admission import ADMISSION_FILE, AdmissionCard
-from dta.node.founding.fiduciary import NodePlan, node_config, split_address, write_full_node
+from dta.node.founding.fiduciary import NodePlan, check_plan, node_config, split_address, write_full_node
 from dta.node.founding.rejoin import check_peers
 from dta.node.validator_key import KeyFiles, possession
 
@@ -53,6 +53,7 @@ def join(
         raise UsageError(f"not a gateway's URL: {plan.gateway_url!r}", hint="such as https://trust.example:8443")
     split_address(plan.p2p, "--p2p")
     check_peers(peers)
+    check_plan(home, name, plan, keystores.node)
     said = Description(name, ("fiduciary",), (plan.gateway_url,))
     profile, block = create_profile(
         home, ring, name, keystores, said, gid=genesis.gid, time_s=now_s, reuse_keys=reuse_keys,

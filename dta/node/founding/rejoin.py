@@ -115,6 +115,7 @@ def rejoin(
     if (home.path / NODE_FILE).exists():
         raise UsageError(f"there is a node in {home.path} already", hint="choose another --home")
     check_peers(peers)
+    fiduciary.check_plan(home, profile.name, plan, profile.node)
     config = fiduciary.node_config(home, genesis, profile, plan)
     save_profile(home, profile, _document(home, ledger, genesis, record))
     validator_key, node_id = fiduciary.write_full_node(home, config, genesis, profile, plan, peers, rpc_urls)

@@ -1,0 +1,166 @@
+"""``dta config``: are this home's files as they may be, what is in force, and what a setting means."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dta.base.config import load_node_config, read_toml
+from dta.base.errors import EXIT_USAGE, DtaError, JsonValue, NotFound, UsageError
+from dta.base.home import Home
+from dta.base.settings import FILES, Setting, declared, problems
+from dta.cli.session import session_of
+from dta.client.names import CONTACTS_FILE, load_contacts
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One file of a home. ``kind``: which of ``FILES`` it is."""
+
+    path: Path
+    kind: str
+
+
+def files_of(home: Home) -> Iterator[Found]:
+    """The configuration files that are there."""
+    for name in FILES:
+        if (home.path / name).exists():
+            yield Found(home.path / name, name)
+    for path in sorted(home.identities_dir.glob("*/*.toml")):
+        if path.name in ("profile.toml", "pending.toml"):
+            yield Found(path, "profile.toml")
+
+
+def check(context: typer.Context) -> None:
+    """Check every configuration file of this home. Exit code 2 where one is wrong; all that is wrong is said."""
+    session = session_of(context)
+    files = list(files_of(session.home))
+    if not files:
+        raise UsageError(
+            f"there is no configuration in {session.home.path}", hint="run `dta init` first, or give --home"
+        )
+    data: list[JsonValue] = []
+    lines: list[str] = []
+    wrong = 0
+    for file in files:
+        found = _trouble(session.home, file)
+        wrong += len(found)
+        data.append({"file": str(file.path), "problems": [*found]})
+        lines.append(f"{'wrong' if found else 'ok':<5}  {file.path}")
+        for one in found:
+            lines.append(f"       {one['key'] + ': ' if one['key'] else ''}{one['wrong']}")
+            lines += [f"       hint: {one['meant']}"] if one["meant"] else []
+    contacts = session.home.path / CONTACTS_FILE
+    if contacts.exists():
+        try:
+            load_contacts(session.home)
+        except DtaError as error:
+            wrong += 1
+            data.append({"file": str(contacts), "problems": [{"key": "", "wrong": error.message, "meant": error.hint}]})
+            lines += [f"wrong  {contacts}", f"       {error.message}"]
+        else:
+            data.append({"file": str(contacts), "problems": []})
+            lines.append(f"ok     {contacts}")
+    session.show({"files": data, "is_good": not wrong}, lines)
+    if wrong:
+        raise typer.Exit(EXIT_USAGE)
+
+
+def _trouble(home: Home, file: Found) -> list[dict[str, str]]:
+    """All that is wrong with a file: ``key``, ``wrong``, ``meant`` each."""
+    try:
+        table = read_toml(file.path)
+    except DtaError as error:
+        return [{"key": "", "wrong": error.message, "meant": error.hint}]
+    found = [{"key": one.key, "wrong": one.wrong, "meant": one.meant} for one in problems(FILES[file.kind], table)]
+    if not found and file.kind == "node.toml":
+        try:
+            load_node_config(home.path)
+        except DtaError as error:  # what is not in the file: the home's path
+            return [{"key": "", "wrong": error.message, "meant": error.hint}]
+    return found
+
+
+def show(context: typer.Context) -> None:
+    """Show every setting in force: as it stands in a file, or its default."""
+    session = session_of(context)
+    files = list(files_of(session.home))
+    if not files:
+        raise UsageError(
+            f"there is no configuration in {session.home.path}", hint="run `dta init` first, or give --home"
+        )
+    data: list[JsonValue] = []
+    lines: list[str] = []
+    for file in files:
+        table = read_toml(file.path)
+        lines += [str(file.path)]
+        wrong = {one.key for one in problems(FILES[file.kind], table)}
+        for setting in declared(file.kind):
+            if setting.table is not None:
+                continue
+            value, is_set = _value(table, setting)
+            if not is_set and value is None:
+                continue
+            data.append({
+                "file": str(file.path), "key": setting.key, "value": value, "is_set": is_set,
+                "is_good": setting.key not in wrong,
+            })  # fmt: skip
+            note = "  (wrong: `dta config check`)" if setting.key in wrong else "" if is_set else "  (default)"
+            lines.append(f"  {setting.key} = {spoken(value)}{note}")
+    session.show({"settings": data}, lines)
+
+
+def _value(table: dict[str, Any], setting: Setting) -> tuple[JsonValue, bool]:
+    at: Any = table
+    for part in setting.key.split("."):
+        if not isinstance(at, dict) or part not in at:
+            return setting.default, False
+        at = at[part]
+    plain = isinstance(at, bool | int | str) or (isinstance(at, list) and all(isinstance(one, str) for one in at))
+    return at if plain else str(at), True
+
+
+def spoken(value: JsonValue) -> str:
+    """A value as TOML has it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(spoken, value)) + "]"
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def explain(
+    context: typer.Context,
+    key: Annotated[str, typer.Argument(help="A setting, such as hooks.max_state_age_s; all where none is given.")] = "",
+) -> None:
+    """Explain a setting: in which file, what may stand there, what it does, and its default."""
+    session = session_of(context)
+    every = [setting for file in FILES for setting in declared(file)]
+    chosen = [one for one in every if not key or key in (one.key, f"{one.file}:{one.key}", one.key.rpartition(".")[2])]
+    chosen = [one for one in chosen if one.key == key or f"{one.file}:{one.key}" == key] or chosen
+    if not chosen:
+        near = difflib.get_close_matches(key, [one.key for one in every], n=3, cutoff=0.5)
+        raise NotFound(
+            f"there is no setting {key!r}",
+            hint=f"did you mean {' or '.join(dict.fromkeys(near))}?" if near else "`dta config explain` lists all",
+        )
+    lines: list[str] = []
+    for one in chosen:
+        lines += [f"{one.key}  ({one.file})", f"  {one.says}", f"  what may stand there: {one.meant}"]
+        if one.table is None:
+            absent = "it has to be there" if one.is_required else f"{spoken(one.default)}"
+            lines.append(f"  where it is not given: {absent}" if one.default is not None or one.is_required
+                         else "  where it is not given: nothing")  # fmt: skip
+    session.show({"settings": [_setting_json(one) for one in chosen]}, lines)
+
+
+def _setting_json(one: Setting) -> dict[str, JsonValue]:
+    return {
+        "file": one.file, "key": one.key, "meant": one.meant, "says": one.says, "is_required": one.is_required,
+        "default": one.default,
+    }  # fmt: skip
