@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dta.base import ids
 from dta.base.errors import NotFound, UsageError
-from dta.cli.custody import find_id
 from dta.client.ledger.authority import every
 from dta.client.ledger.ledger import Ledger
 
@@ -19,8 +19,7 @@ def resolve(ledger: Ledger, text: str) -> bytes:
         return named[0]
     if named:
         raise UsageError(f"several authority keys are called {text!r}", hint="give the id; see `dta authority list`")
-    try:
-        return find_id(text, [record.id for record in known], "authority key")
-    except UsageError:
-        names = ", ".join(sorted(record.name for record in known)) or "none"
-        raise NotFound(f"there is no authority key {text!r}", hint=f"the ledger has: {names}") from None
+    if ids.could_be(text):
+        return ids.resolve(text, "authority key", lambda: [record.id for record in known])
+    names = ", ".join(sorted(record.name for record in known)) or "none"
+    raise NotFound(f"there is no authority key {text!r}", hint=f"the ledger has: {names}")

@@ -144,10 +144,10 @@ def explain(
     chosen = [one for one in every if not key or key in (one.key, f"{one.file}:{one.key}", one.key.rpartition(".")[2])]
     chosen = [one for one in chosen if one.key == key or f"{one.file}:{one.key}" == key] or chosen
     if not chosen:
-        near = difflib.get_close_matches(key, [one.key for one in every], n=3, cutoff=0.5)
+        near = difflib.get_close_matches(key, [one.key for one in every], n=1, cutoff=0.6)
         raise NotFound(
             f"there is no setting {key!r}",
-            hint=f"did you mean {' or '.join(dict.fromkeys(near))}?" if near else "`dta config explain` lists all",
+            hint=f"did you mean {near[0]}?" if near else "`dta config explain` lists all",
         )
     lines: list[str] = []
     for one in chosen:

@@ -14,9 +14,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from abci_app.limits import ID_BYTES
-from dta.base.errors import NotFound, UsageError
+from dta.base import ids
+from dta.base.errors import UsageError
 from dta.cli.session import Session, session_of
+from dta.client.custody import finding, keyfile, records
 from dta.client.custody import session as sdk
 from dta.client.custody.blocks import Blocks
 from dta.client.custody.session import Party, Step
@@ -27,8 +28,6 @@ from dta.client.names import NameBook
 
 Wait: TypeAlias = Annotated[float, typer.Option(help="Seconds to wait for the fiduciaries; 0 does not wait.")]
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-
-_MIN_PREFIX_CHARS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +104,34 @@ def ask(work: Work, question: str, yes: bool) -> None:
         work.session.confirm(question, yes)
 
 
-def find_id(text: str, known: Sequence[bytes], what: str) -> bytes:
-    """An id by its 64 hex digits, or by the first digits of one that this home knows. Raises UsageError, NotFound."""
-    plain = text.strip().lower()
-    if not plain or any(char not in "0123456789abcdef" for char in plain):
-        raise UsageError(f"{text!r} is not the id of a {what}", hint="ids are hex digits")
-    if len(plain) == 2 * ID_BYTES:
-        return bytes.fromhex(plain)
-    matches = sorted({id_ for id_ in known if id_.hex().startswith(plain)}) if len(plain) >= _MIN_PREFIX_CHARS else []
-    if len(matches) > 1:
-        raise UsageError(f"{text!r} is the beginning of several ids", hint="give more digits")
-    if not matches:
-        raise NotFound(f"this home knows no {what} {text!r}", hint="give all 64 digits")
-    return matches[0]
+def find_order(work: Work, text: str) -> bytes:
+    """An order's id: its digits, or the first of one of this home's, or of one that the ledger says concerns it."""
+    return ids.resolve(text, "order", lambda: known_orders(work), lambda: finding.orders(work.ledger, _self(work)))
+
+
+def find_vault(work: Work, text: str) -> bytes:
+    """The same of a vault."""
+    home = work.session.home.path
+    return ids.resolve(
+        text, "vault", lambda: records.known_vaults(home), lambda: finding.vaults(work.ledger, _self(work))
+    )
+
+
+def find_request(work: Work, text: str, what: str = "request") -> bytes:
+    """The same of a request: one that it may approve or veto, too."""
+    home = work.session.home.path
+    return ids.resolve(
+        text, what, lambda: keyfile.pending(home), lambda: finding.requests(work.ledger, _self(work))
+    )
+
+
+def known_orders(work: Work) -> list[bytes]:
+    """The orders that this home placed."""
+    return [one.order for one in records.load_all(work.session.home.path)]
+
+
+def _self(work: Work) -> bytes:
+    return work.custody.party.identity
 
 
 def read_secret(path: str, max_bytes: int, what: str) -> bytes:
@@ -149,6 +163,11 @@ def left_out(found: int, counted: int, what: str) -> list[str]:
     if found >= counted:
         return []
     return [f"the ledger counts {counted} {what} of this identity: the node's index left out {counted - found}"]
+
+
+def cut_short(is_cut: bool) -> list[str]:
+    """What to say where a node's index has more than is looked at."""
+    return ["the list is cut: the node's index has more than is looked at"] if is_cut else []
 
 
 def table(rows: Sequence[Mapping[str, object]]) -> list[str]:

@@ -44,11 +44,34 @@ def command_line() -> LoadingGroup:
     return root
 
 
+def _say_version(context: typer.Context, wanted: bool) -> None:
+    if not wanted:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    from abci_app.params import PROTOCOL_VERSIONS
+
+    try:
+        installed = version("dta")
+    except PackageNotFoundError:  # run from a checkout that nobody installed
+        installed = "unknown"
+    if context.params.get("as_json"):  # eager too, and in front: see hoisted()
+        typer.echo(json.dumps({"version": installed, "protocol_versions": list(PROTOCOL_VERSIONS)}))
+    else:
+        typer.echo(f"dta {installed}, ledger protocol {', '.join(map(str, PROTOCOL_VERSIONS))}")
+    raise typer.Exit
+
+
 def _global_options(
     context: typer.Context,
     home: Annotated[Path | None, typer.Option(help="The directory to work in ($DTA_HOME, else ~/.dta).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON value on stdout, for errors too.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON value on stdout, for errors too.", is_eager=True)
+    ] = False,
     identity_name: Annotated[str, typer.Option("--identity", help="The identity to act as, by its local name.")] = "",
+    version: Annotated[  # noqa: ARG001 - its callback is all of it
+        bool, typer.Option("--version", help="Say which version this is.", is_eager=True, callback=_say_version)
+    ] = False,
     pin_fd: Annotated[int | None, typer.Option(help="Read the PIN or passphrase from this file descriptor.")] = None,
 ) -> None:
     context.obj = Session(Home(home or default_home()), as_json, identity_name, pin_fd)
@@ -64,7 +87,10 @@ def hoisted(arguments: Sequence[str]) -> list[str]:
         if word == "--":
             return [*front, *kept, word, *rest]
         if word in _FLAGS or word.partition("=")[0] in _VALUED:
-            front.append(word)
+            if word in _FLAGS:
+                front.insert(0, word)
+            else:
+                front.append(word)
             if word in _VALUED and rest:
                 front.append(rest.pop(0))
         else:

@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
+from dta.base import ids
 from dta.base.errors import UsageError
 from dta.base.home import write_file
-from dta.cli.custody import find_id, table
+from dta.cli.custody import table
 from dta.cli.mfa_pin import PinFd, PinFile, new_mpin, read_mpin
 from dta.cli.session import Session, session_of
 from dta.client.mfa.credentials import Credential, CredentialStore
@@ -44,7 +45,7 @@ def login(
     with _store(session, label) as store:
         credential = store.load(label)
         where = credential.at(
-            find_id(server, (), "server") if server else credential.server, url or credential.url
+            ids.resolve(server, "server") if server else credential.server, url or credential.url
         )  # fmt: skip
         if not where.server or not where.url:
             raise UsageError("at which server?", hint="give --url and --server once: they are kept with the credential")

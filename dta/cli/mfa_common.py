@@ -7,11 +7,10 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from abci_app.limits import ID_BYTES
 from abci_app.mfa import points
 from abci_app.state.records import REALMS
+from dta.base import ids
 from dta.base.errors import NotFound, UsageError
-from dta.cli.custody import find_id
 from dta.client.ledger import leaves
 from dta.client.ledger.ledger import Ledger
 from dta.client.mfa.realms import known
@@ -34,16 +33,15 @@ def day_number(text: str) -> int:
 
 def find_realm(ledger: Ledger, text: str) -> bytes:
     """A realm's id. Raises NotFound, UsageError (several have that name)."""
-    if len(text) == 2 * ID_BYTES:
-        return find_id(text, (), "realm")
+    if len(text) == ids.DIGITS and ids.could_be(text):
+        return ids.resolve(text, "realm")
     realms = known(ledger)
     named = [realm for realm in realms if ledger.get(leaves.of(REALMS, realm)).terms.name == text]
     if len(named) == 1:
         return named[0]
     if named:
-        ids = ", ".join(realm.hex() for realm in named)
-        raise UsageError(f"several realms are called {text!r}: {ids}", hint="give the id")
-    try:
-        return find_id(text, realms, "realm")
-    except (UsageError, NotFound):
-        raise NotFound(f"there is no realm {text!r}", hint="`dta mfa realm list` shows them") from None
+        listed = ", ".join(realm.hex() for realm in named)
+        raise UsageError(f"several realms are called {text!r}: {listed}", hint="give the id")
+    if ids.could_be(text):
+        return ids.resolve(text, "realm", lambda: realms)
+    raise NotFound(f"there is no realm {text!r}", hint="`dta mfa realm list` shows them")

@@ -15,8 +15,9 @@ from typing import Annotated, TypeAlias
 import typer
 
 from abci_app.crypto.curve import BadPoint
+from dta.base import ids
 from dta.base.errors import NotFound, NotVerified, UsageError
-from dta.cli.custody import find_id, moment, table
+from dta.cli.custody import moment, table
 from dta.cli.session import Session, session_of
 from dta.client.mfa.credentials import ServerSecret, load_server_secret
 from dta.client.mfa.source import LedgerRealm
@@ -112,7 +113,7 @@ def unlock(
     """Lift a client's lockout, and forget its failures. Whoever may do this may give somebody more guesses."""
     session = session_of(context)
     with _state(_secret_path(session, secret)) as state:
-        id_ = find_id(client, [known for known, _ in state.locked(int(time.time()))], "client")
+        id_ = ids.resolve(client, "client", lambda: [known for known, _ in state.locked(int(time.time()))])
         if not state.unlock(id_):
             raise NotFound("nothing is held against this client here")
     session.show({"client": id_.hex(), "unlocked": True}, [f"unlocked  {id_.hex()}"])

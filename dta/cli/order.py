@@ -15,7 +15,19 @@ from abci_app.state.records import COUNTERS, ORDERS
 from dta.base.errors import JsonValue, NotFound, RpcError, UsageError
 from dta.base.secret import SecretBytes
 from dta.cli import authorities, policy
-from dta.cli.custody import Wait, Work, Yes, ask, at_work, find_id, left_out, read_secret, table
+from dta.cli.custody import (
+    Wait,
+    Work,
+    Yes,
+    ask,
+    at_work,
+    cut_short,
+    find_order,
+    find_vault,
+    left_out,
+    read_secret,
+    table,
+)
 from dta.cli.order_view import order_json, order_lines, order_status, request_json, request_lines, requests_of
 from dta.client.custody import orders, records
 from dta.client.custody.orders import NewOrder
@@ -24,7 +36,7 @@ from dta.client.ledger.ledger import OrderView
 from dta.client.ledger.tx import SignedBytes
 from dta.custodians import registry
 
-OrderId = Annotated[str, typer.Argument(help="The order's id, or its first digits if this home knows it.")]
+OrderId = Annotated[str, typer.Argument(help="The order's id, or the first of one that concerns you.")]
 AllowMissing = Annotated[int, typer.Option(help="So many fiduciaries need not take the envelope now.")]
 
 
@@ -67,9 +79,8 @@ def place(
             work.names, text=policy_text, file=policy_file, beneficiary=beneficiary, not_before=not_before,
             not_after=not_after, veto_window_s=veto_window, vetoers=vetoer,
         )  # fmt: skip
-        known = list(records.known_vaults(work.session.home.path))
         new = NewOrder(
-            vault=find_id(vault, known, "vault") if vault else b"",
+            vault=find_vault(work, vault) if vault else b"",
             authority=authorities.resolve(work.ledger, authority) if authority else b"",
             secret=SecretBytes(read_secret(secret_file, MAX_ENVELOPE_BYTES, "the secret")),
             policy=made, rule=rule, fiduciaries=[work.names.resolve(name) for name in fiduciary or ()],
@@ -97,7 +108,7 @@ def resume(
 ) -> None:
     """Finish a placing that was cut short: the same envelope, the same transaction, never a second order."""
     with at_work(context) as work:
-        _show(work, orders.resume(work.custody, _find(work, order), allow_missing=allow_missing, wait_s=wait))
+        _show(work, orders.resume(work.custody, find_order(work, order), allow_missing=allow_missing, wait_s=wait))
 
 
 def list_orders(
@@ -114,7 +125,8 @@ def list_orders(
         rows: list[dict[str, object]] = []
         shown: list[JsonValue] = []
         seen = 0
-        for id_ in dict.fromkeys([*titles, *work.ledger.rpc.run(orders.search(me))]):
+        found = work.ledger.rpc.run(orders.search(me))
+        for id_ in dict.fromkeys([*titles, *found.ids]):
             record = work.ledger.find(leaves.of(ORDERS, id_))
             status = order_status(record) if record else "not placed"
             if record is not None and record.principal != me:
@@ -134,14 +146,14 @@ def list_orders(
                 }
             )  # fmt: skip
         counter = work.ledger.find(leaves.of(COUNTERS, me)) or pb.CounterRecord()
-        lines = [*(table(rows) or ["no orders"]), *left_out(seen, counter.orders, "orders")]
-        work.session.show({"orders": shown, "found": seen, "counted": counter.orders}, lines)
+        lines = [*(table(rows) or ["no orders"]), *cut_short(found.is_cut), *left_out(seen, counter.orders, "orders")]
+        work.session.show({"orders": shown, "found": seen, "counted": counter.orders, "is_cut": found.is_cut}, lines)
 
 
 def show(context: typer.Context, order: OrderId) -> None:
     """Show all of an order: who holds it, its policy, its requests, decisions and answers."""
     with at_work(context) as work:
-        id_ = _find(work, order)
+        id_ = find_order(work, order)
         try:
             view = work.ledger.order_view(id_)
         except NotFound:
@@ -182,7 +194,7 @@ def watch(
 ) -> None:
     """Watch an order gather its fulfilments; with --follow, its requests too, until it ends."""
     with at_work(context) as work:
-        id_ = _find(work, order)
+        id_ = find_order(work, order)
         if not follow:
             _show(work, orders.wait_until_active(work.custody, id_, wait_s=wait))
             return
@@ -199,7 +211,7 @@ def watch(
 def close(context: typer.Context, order: OrderId, yes: Yes = False) -> None:
     """Close an order: no request is accepted after it, and the fiduciaries let go of the envelope."""
     with at_work(context) as work:
-        id_ = _find(work, order)
+        id_ = find_order(work, order)
         ask(work, f"Closing order {id_.hex()} can't be undone: nobody receives its secret afterwards.", yes)
         record = orders.close(work.custody, id_)
         data = {"order": id_.hex(), "status": order_status(record), "ended_height": record.ended_height}
@@ -208,10 +220,6 @@ def close(context: typer.Context, order: OrderId, yes: Yes = False) -> None:
             work.session.talk("From now on the ledger refuses every request. The key it was sealed under lives on.")
         else:
             work.session.talk("To make its shares unreadable wherever they are kept, close its vault too.")
-
-
-def _find(work: Work, text: str) -> bytes:
-    return find_id(text, [one.order for one in records.load_all(work.session.home.path)], "order")
 
 
 def _show(work: Work, view: OrderView) -> None:

@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 
 from abci_app.state.records import REQUESTS
+from dta.base import ids
 from dta.base.errors import JsonValue, UsageError
 from dta.base.home import read_file, write_file, write_new_file
-from dta.cli.custody import Wait, Work, Yes, ask, at_work, find_id
+from dta.cli.custody import Wait, Work, Yes, ask, at_work, find_order, find_request
 from dta.cli.order_view import request_json, request_lines
-from dta.client.custody import asking, keyfile, receiving, records
+from dta.client.custody import asking, keyfile, receiving
 from dta.client.custody.asking import Draft
 from dta.client.custody.keyfile import OpenRequest
 from dta.client.custody.receiving import Received
@@ -43,7 +44,7 @@ def request(
             draft = Draft.from_json(read_file(source, "the request", asking.MAX_DRAFT_BYTES))
             opened = asking.load_prepared(work.custody, draft)
         else:
-            opened = _prepared(work, find_id(order, _known_orders(work), "order"), sends=prepare is None)
+            opened = _prepared(work, find_order(work, order), sends=prepare is None)
         if prepare is not None:
             _hand_over(work, opened, prepare)
             return
@@ -105,7 +106,7 @@ def veto(context: typer.Context, request: RequestId, yes: Yes = False) -> None:
 
 def _decide(context: typer.Context, request: str, yes: bool, what: str) -> None:
     with at_work(context) as work:
-        content = asking.content(work.custody, find_id(request, keyfile.pending(work.session.home.path), "request"))
+        content = asking.content(work.custody, find_request(work, request))
         if not work.session.as_json:
             for line in request_lines(work, content):
                 work.session.talk(line)
@@ -129,8 +130,8 @@ def receive(
     """Receive a secret: check every share, put it together, and erase the request's keys."""
     with at_work(context) as work:
         _check_out(work, out, force)
-        known = [*keyfile.pending(work.session.home.path), *_known_orders(work)]
-        id_ = receiving.find_request(work.custody, find_id(request, known, "request"))
+        mine = keyfile.asked_by(work.session.home.path, work.custody.party.identity)
+        id_ = receiving.find_request(work.custody, ids.resolve(request, "request", lambda: {*mine, *mine.values()}))
         custodian = registry.custodian(_custodian_name(work, id_))
         received = receiving.receive(work.custody, custodian, id_, wait_s=wait)
         _hand_out(received, out, force)
@@ -187,7 +188,7 @@ def report(
 ) -> None:
     """Prove to the ledger that a fiduciary's share was bad: reveals the key of that one answer."""
     with at_work(context) as work:
-        id_ = find_id(request, keyfile.pending(work.session.home.path), "request")
+        id_ = find_request(work, request)
         who = work.names.resolve(fiduciary)
         committed = receiving.report(work.custody, id_, who)
         data = {"request": id_.hex(), "fiduciary": who.hex(), "height": committed.height}
@@ -197,7 +198,3 @@ def report(
 def _custodian_name(work: Work, request: bytes) -> str:
     record = work.ledger.request(request)
     return work.ledger.order(record.order).custodian
-
-
-def _known_orders(work: Work) -> list[bytes]:
-    return [one.order for one in records.load_all(work.session.home.path)]

@@ -8,14 +8,17 @@ from typing import Annotated
 
 import typer
 
-from abci_app.limits import ID_BYTES
+from dta.base import ids
 from dta.base.errors import JsonValue, UsageError
 from dta.base.home import read_file, write_file
 from dta.cli.debug import parse_key
 from dta.cli.mfa_common import Day, RealmOption, day_number, find_realm
 from dta.cli.session import Session, session_of
+from dta.client.custody import finding, records
 from dta.client.genesis import genesis_file
+from dta.client.ledger.ledger import Ledger
 from dta.client.mfa import registry
+from dta.client.names import NameBook
 from dta.client.receipt import collect, permit, released, summary
 from dta.client.receipt.collect import Collected
 from dta.client.receipt.errors import ReceiptRefused
@@ -52,7 +55,7 @@ def get_tx(
 ) -> None:
     """A transaction: that it was in a block, and what came of it."""
     session = session_of(context)
-    trust, wanted = _beginning(session, since), _id(tx_hash, "transaction hash")
+    trust, wanted = _beginning(session, since), ids.resolve(tx_hash, "transaction")
     with session.ledger() as ledger, session.working("collecting"):
         made = collect.collect_transaction_receipt(ledger.rpc, trust, wanted, height)
     _save(session, made, out)
@@ -60,7 +63,7 @@ def get_tx(
 
 def get_order(
     context: typer.Context,
-    order: Annotated[str, typer.Argument(help="The order's reference, 64 hex digits.")],
+    order: Annotated[str, typer.Argument(help="The order's id, or the first digits of one that concerns you.")],
     out: Out,
     never_released: NeverReleased = False,
     up_to: UpTo = None,
@@ -68,8 +71,9 @@ def get_order(
 ) -> None:
     """An order: everything that happened to it, and how it stands."""
     session = session_of(context)
-    trust, wanted = _beginning(session, since), _id(order, "order reference")
+    trust = _beginning(session, since)
     with session.ledger() as ledger, session.working("collecting"):
+        wanted = _order(session, ledger, order)
         made = collect.collect_order_receipt(ledger.rpc, trust, wanted)
     found = _released(made.verified, never_released, up_to)
     _save(session, made, out, found=found)
@@ -77,14 +81,14 @@ def get_order(
 
 def get_identity(
     context: typer.Context,
-    identity: Annotated[str, typer.Argument(help="The identity's id, 64 hex digits.")],
+    identity: Annotated[str, typer.Argument(help="A name, an id, or the first digits of one that is known here.")],
     out: Out,
     not_revoked_at: Revoked = None,
     since: Since = None,
 ) -> None:
     """An identity: what it is, and that it was not revoked at a height."""
     session = session_of(context)
-    trust, wanted = _beginning(session, since), _id(identity, "identity")
+    trust, wanted = _beginning(session, since), NameBook.of_home(session.home).resolve(identity)
     with session.ledger() as ledger, session.working("collecting"):
         made = collect.collect_identity_receipt(ledger.rpc, trust, wanted, not_revoked_at)
     answers = _not_revoked(made.verified, not_revoked_at)
@@ -156,14 +160,15 @@ def _beginning(session: Session, since: Path | None) -> TrustFile:
     return trust
 
 
-def _id(text: str, what: str) -> bytes:
-    try:
-        found = bytes.fromhex(text.strip())
-    except ValueError:
-        found = b""
-    if len(found) != ID_BYTES:
-        raise UsageError(f"{text!r} is no {what}", hint="it has 64 hex digits")
-    return found
+def _order(session: Session, ledger: Ledger, text: str) -> bytes:
+    """An order by its digits, or the first: of this home's, or of those that concern the identity to act as."""
+
+    def concerned() -> list[bytes]:
+        names = session.home.profile_names()
+        return finding.orders(ledger, session.profile().identity) if names else []
+
+    placed = [one.order for one in records.load_all(session.home.path)]
+    return ids.resolve(text, "order", lambda: placed, concerned)
 
 
 def _not_revoked(verified: Verified, height: int | None) -> list[IdentityAnswer]:

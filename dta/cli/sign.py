@@ -10,8 +10,8 @@ import typer
 from abci_app.state.records import REQUESTS
 from dta.base.errors import EXIT_NOT_VERIFIED, DtaError, JsonValue
 from dta.base.home import read_file, write_new_file
-from dta.cli import authorities, policy
-from dta.cli.custody import Wait, Work, Yes, ask, at_work, find_id, read_secret
+from dta.cli import authorities, policy, signed_text
+from dta.cli.custody import Wait, Work, Yes, ask, at_work, find_request, read_secret
 from dta.cli.order_view import request_json, request_lines
 from dta.client.custody import asking, orders, receiving, signing
 from dta.client.custody.signing import SIGNING_SUITE, SigningView
@@ -19,7 +19,7 @@ from dta.client.ledger import leaves
 
 MAX_FILE_BYTES = 1 << 30
 
-RequestId = Annotated[str, typer.Argument(help="The signing order's request id, or its first digits.")]
+RequestId = Annotated[str, typer.Argument(help="The request's id, or the first digits of one that concerns you.")]
 
 
 class NotSigned(DtaError):
@@ -78,13 +78,13 @@ def veto(context: typer.Context, request: RequestId, yes: Yes = False) -> None:
 def show(context: typer.Context, request: RequestId) -> None:
     """Show a signing order: what is signed, who agreed, the signature, and how to verify it elsewhere."""
     with at_work(context) as work:
-        _show(work, signing.view(work.ledger, _find(request)))
+        _show(work, signing.view(work.ledger, _find(work, request)))
 
 
 def wait(context: typer.Context, request: RequestId, seconds: Wait = 3_600.0) -> None:
     """Wait until it is signed."""
     with at_work(context) as work:
-        _show(work, signing.wait(work.custody, _find(request), seconds))
+        _show(work, signing.wait(work.custody, _find(work, request), seconds))
 
 
 def verify(
@@ -94,7 +94,7 @@ def verify(
 ) -> None:
     """Verify a signature under the key that the ledger proves, and that it is over this file."""
     with at_work(context) as work:
-        found = signing.view(work.ledger, _find(request))
+        found = signing.view(work.ledger, _find(work, request))
         data: dict[str, JsonValue] = {"request": found.record.request.hex(), "kind": found.record.kind}
         if not found.record.signature:
             raise NotSigned("there is no signature yet", hint="`dta sign show` says what it waits for", data=data)
@@ -114,7 +114,7 @@ def export(
 ) -> None:
     """Export exactly the bytes that are signed, for any other BLS library to verify."""
     with at_work(context) as work:
-        found = signing.view(work.ledger, _find(request))
+        found = signing.view(work.ledger, _find(work, request))
         if signature_out is not None and not found.record.signature:
             raise NotSigned("there is no signature yet", hint="`dta sign wait`")
         write_new_file(out, found.bytes_signed, "a file")
@@ -125,7 +125,7 @@ def export(
 
 def _decide(context: typer.Context, request: str, yes: bool, what: str) -> None:
     with at_work(context) as work:
-        found = signing.view(work.ledger, _find(request))
+        found = signing.view(work.ledger, _find(work, request))
         content = asking.content(work.custody, found.record.request, found.request)
         if not work.session.as_json:
             for line in _lines(work, found):
@@ -139,8 +139,8 @@ def _decide(context: typer.Context, request: str, yes: bool, what: str) -> None:
         work.session.show(data, [f"request  {record.id.hex()}", f"status   {status}"])
 
 
-def _find(text: str) -> bytes:
-    return find_id(text, [], "signing order")
+def _find(work: Work, text: str) -> bytes:
+    return find_request(work, text, "signing order")
 
 
 def _show(work: Work, found: SigningView) -> None:
@@ -149,7 +149,8 @@ def _show(work: Work, found: SigningView) -> None:
     data: dict[str, JsonValue] = {
         **request_json(content), "authority": record.authority.hex(), "authority_name": found.authority.name,
         "public_key": found.authority.public_key_g2.hex(), "kind": record.kind, "raw": record.raw,
-        "message": record.message.hex(), "digest": record.digest.hex(), "bytes_signed": found.bytes_signed.hex(),
+        "message": record.message.hex(), "digest": record.digest.hex(),
+        "message_text": signed_text.text_of(record.message), "message_bytes": len(record.message), "bytes_signed": found.bytes_signed.hex(),
         "suite": SIGNING_SUITE, "signature": record.signature.hex(), "signed_height": record.signed_height,
     }  # fmt: skip
     work.session.show(data, [*_lines(work, found), *request_lines(work, content)])
@@ -158,13 +159,14 @@ def _show(work: Work, found: SigningView) -> None:
 def _lines(work: Work, found: SigningView) -> list[str]:
     """What is signed, for people."""
     record = found.record
-    shown = f"{len(record.message)} bytes, {_text(record.message)}"
+    signs, *whole = signed_text.lines_of(record.message)
     if record.digest:
-        shown = f"SHA-256 {record.digest.hex()}"
+        signs, whole = f"something longer, by its SHA-256 {record.digest.hex()}: compare with that of your file", []
     lines = [
         ("key", f"{found.authority.name} ({record.authority.hex()[:12]})"),
         ("kind", record.kind if not record.raw else "raw: the bytes as they are, whatever they mean elsewhere"),
-        ("signs", shown),
+        ("signs", signs),
+        *(("", line) for line in whole),
         ("asked by", work.name(found.request.order.principal)),
         ("signature", record.signature.hex()),
         ("public key", found.authority.public_key_g2.hex() if record.signature else ""),
@@ -172,10 +174,3 @@ def _lines(work: Work, found: SigningView) -> list[str]:
         ("bytes", found.bytes_signed.hex() if record.signature else ""),
     ]
     return [f"{label:<11}  {value}" for label, value in lines if value]
-
-
-def _text(message: bytes) -> str:
-    """The message where it is plain text, so that whoever approves sees it; else its hex digits."""
-    if message.isascii() and message.decode("ascii").isprintable():
-        return message.decode("ascii")
-    return message.hex()

@@ -10,13 +10,13 @@ from abci_app.codes import Code
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.state.records import COUNTERS, VAULTS
 from dta.base.errors import JsonValue, RefusedByLedger, UsageError
-from dta.cli.custody import Wait, Work, Yes, at_work, find_id, left_out, moment, table
+from dta.cli.custody import Wait, Work, Yes, at_work, cut_short, find_vault, left_out, moment, table
 from dta.client.custody import orders, records, vaults
 from dta.client.ledger import leaves
 from dta.client.ledger.fiduciaries import current as current_fiduciaries
 from dta.client.ledger.ledger import VaultView
 
-VaultId = Annotated[str, typer.Argument(help="The vault's id, or its first digits if this home opened it.")]
+VaultId = Annotated[str, typer.Argument(help="The vault's id, or the first of one of yours.")]
 
 
 def open_vault(
@@ -55,7 +55,7 @@ def _active_fiduciaries(work: Work) -> list[bytes]:
 def show(context: typer.Context, vault: VaultId) -> None:
     """Show a vault and its keys, read by proof."""
     with at_work(context) as work:
-        _show(work, work.ledger.vault_keys(_find(work, vault)))
+        _show(work, work.ledger.vault_keys(find_vault(work, vault)))
 
 
 def list_vaults(context: typer.Context) -> None:
@@ -68,7 +68,7 @@ def list_vaults(context: typer.Context) -> None:
         query = f"vault.principal='{work.custody.party.identity.hex()}' AND vault.action='opened'"
         found = work.ledger.rpc.run(orders.search_ids("vault", query))
         rows: list[dict[str, object]] = []
-        for id_ in dict.fromkeys([*titles, *found]):
+        for id_ in dict.fromkeys([*titles, *found.ids]):
             record = work.ledger.find(leaves.of(VAULTS, id_))
             if record is None or record.principal != work.custody.party.identity:
                 continue
@@ -79,14 +79,15 @@ def list_vaults(context: typer.Context) -> None:
                 }
             )  # fmt: skip
         counter = work.ledger.find(leaves.of(COUNTERS, work.custody.party.identity)) or pb.CounterRecord()
-        lines = [*(table(rows) or ["no vaults"]), *left_out(len(rows), counter.vaults, "vaults")]
-        work.session.show({"vaults": rows, "found": len(rows), "counted": counter.vaults}, lines)
+        notes = [*cut_short(found.is_cut), *left_out(len(rows), counter.vaults, "vaults")]
+        data = {"vaults": rows, "found": len(rows), "counted": counter.vaults, "is_cut": found.is_cut}
+        work.session.show(data, [*(table(rows) or ["no vaults"]), *notes])
 
 
 def close(context: typer.Context, vault: VaultId, yes: Yes = False) -> None:
     """Close a vault: after a delay every fiduciary destroys its key, and what was sealed to it can't be read again."""
     with at_work(context) as work:
-        id_ = _find(work, vault)
+        id_ = find_vault(work, vault)
         work.session.confirm(
             f"Closing vault {id_.hex()} destroys its keys after a delay. Every order in it must be closed first.", yes
         )
@@ -102,12 +103,8 @@ def close(context: typer.Context, vault: VaultId, yes: Yes = False) -> None:
 def cancel_close(context: typer.Context, vault: VaultId) -> None:
     """Stop a closing while its delay runs."""
     with at_work(context) as work:
-        record = vaults.cancel_close(work.custody, _find(work, vault))
+        record = vaults.cancel_close(work.custody, find_vault(work, vault))
         work.session.show(_record_json(record), [f"vault   {record.id.hex()}", f"status  {status_name(record)}"])
-
-
-def _find(work: Work, text: str) -> bytes:
-    return find_id(text, list(records.known_vaults(work.session.home.path)), "vault")
 
 
 def status_name(record: pb.VaultRecord) -> str:

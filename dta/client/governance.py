@@ -81,12 +81,21 @@ def withdraw(ledger: Ledger, signer: Signer, proposal: bytes) -> Done:
     return Done(ledger.get(leaves.of(PROPOSALS, proposal), sent.height), sent.height)
 
 
-def search(ledger: Ledger) -> list[pb.ProposalRecord]:
+@dataclass(frozen=True, slots=True)
+class SearchedProposals:
+    """What the node's index found, each read by proof. ``is_cut``: it has more than was looked at."""
+
+    records: list[pb.ProposalRecord]
+    is_cut: bool
+
+
+def search(ledger: Ledger) -> SearchedProposals:
     """The proposals that the node's index finds, each read by proof, the newest first."""
     found = ledger.rpc.run(orders.search_ids("proposal", "proposal.action='proposed'"))
-    records = [ledger.find(leaves.of(PROPOSALS, id_)) for id_ in found]
+    records = [ledger.find(leaves.of(PROPOSALS, id_)) for id_ in found.ids]
     known = [record for record in records if record is not None]
-    return sorted(known, key=lambda record: (record.proposed_height, record.id), reverse=True)
+    newest_first = sorted(known, key=lambda record: (record.proposed_height, record.id), reverse=True)
+    return SearchedProposals(newest_first, found.is_cut)
 
 
 def changed_params(ledger: Ledger, changes: Mapping[str, int]) -> pb.Action:
@@ -105,6 +114,14 @@ def changed_params(ledger: Ledger, changes: Mapping[str, int]) -> pb.Action:
 
 
 @dataclass(frozen=True, slots=True)
+class Affected:
+    """The open orders that a removal would leave with less. ``is_cut``: the index has more than was looked at."""
+
+    orders: list[AffectedOrder]
+    is_cut: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AffectedOrder:
     """An open order that names a fiduciary; ``left``: its other fiduciaries that are active and did not reject it."""
 
@@ -117,16 +134,17 @@ class AffectedOrder:
         return self.left < self.record.threshold
 
 
-def affected_by_removal(ledger: Ledger, founders: Iterable[bytes], fiduciary: bytes) -> list[AffectedOrder]:
+def affected_by_removal(ledger: Ledger, founders: Iterable[bytes], fiduciary: bytes) -> Affected:
     """The open orders that name ``fiduciary``, those that the node's index finds, each read by proof."""
     active = [id_ for id_ in fiduciaries.current(ledger, founders) if id_ != fiduciary]
     query = f"fiduciary.id='{fiduciary.hex()}' AND fiduciary.action='order-placed'"
     affected = []
-    for order in ledger.rpc.run(orders.search_ids("order", query)):
+    found = ledger.rpc.run(orders.search_ids("order", query))
+    for order in found.ids:
         record = ledger.find(leaves.of(ORDERS, order))
         if record is None or record.status not in OPEN_ORDER or fiduciary not in record.fiduciaries:
             continue
         answers = ledger.order_view(order).fulfilments
         left = [id_ for id_, answer in answers.items() if id_ in active and not (answer and answer.rejection)]
         affected.append(AffectedOrder(record, len(left)))
-    return affected
+    return Affected(affected, found.is_cut)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from abci_app.crypto import statements
 from abci_app.limits import ID_BYTES
+from dta.base import ids
 from dta.base.config import read_toml
 from dta.base.errors import NotFound, UsageError
 from dta.base.home import Home, checked_profile_name, read_file, toml_string, write_file
@@ -19,7 +20,6 @@ from dta.client.genesis import genesis_file
 from dta.client.identity.profile import load_profile
 
 CONTACTS_FILE = "contacts.toml"
-_MIN_PREFIX_CHARS = 4
 _HEX = re.compile(r"[0-9a-f]+")
 
 
@@ -49,14 +49,8 @@ class NameBook:
         found = self.ids.get(text)
         if found is not None:
             return found
-        if _HEX.fullmatch(text) and len(text) == 2 * ID_BYTES:
-            return bytes.fromhex(text)
-        if _HEX.fullmatch(text) and len(text) >= _MIN_PREFIX_CHARS:
-            matches = sorted({id_ for id_ in self.ids.values() if id_.hex().startswith(text)})
-            if len(matches) > 1:
-                raise UsageError(f"{text!r} is the beginning of several ids", hint="give more digits")
-            if matches:
-                return matches[0]
+        if ids.could_be(text):
+            return ids.resolve(text, "identity", self.ids.values)
         known = ", ".join(sorted(self.ids)) or "none"
         raise NotFound(
             f"nobody is called {text!r} here",

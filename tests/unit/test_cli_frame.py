@@ -16,9 +16,22 @@ from dta.cli.session import Session
 
 
 def test_global_options_may_stand_anywhere_before_two_dashes() -> None:
-    assert main.hoisted(["a", "--home", "h", "b", "--json"]) == ["--home", "h", "--json", "a", "b"]
+    assert main.hoisted(["a", "--home", "h", "b", "--json"]) == ["--json", "--home", "h", "a", "b"]
     assert main.hoisted(["a", "--identity=x", "--", "--json"]) == ["--identity=x", "a", "--", "--json"]
     assert main.hoisted(["a", "--home"]) == ["--home", "a"]
+
+
+@pytest.mark.parametrize("words", [["--version"], ["order", "--version"], ["--version", "order", "list"]])
+def test_the_version_is_said_of_program_and_rules(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    if words[0] == "order":
+        assert main.run(words) == 2  # it is the program's, not a command's
+        return
+    assert main.run(words) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("dta ")
+    assert "ledger protocol 1" in said
+    assert main.run([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["protocol_versions"] == [1]
 
 
 def test_a_fault_of_this_program_shows_its_place_and_nothing_it_said(

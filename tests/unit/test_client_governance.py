@@ -61,7 +61,7 @@ def test_proposals_are_found_by_the_index_and_read_by_proof_the_newest_first(wor
         governance.propose(ledger, world.signer(0), governance.changed_params(ledger, change)).record.id
         for change in ({"max_upkeep_cost": 7}, {"max_upkeep_cost": 8})
     ]
-    assert [record.id for record in governance.search(ledger)] == made[::-1]
+    assert [record.id for record in governance.search(ledger).records] == made[::-1]
     assert governance.withdraw(ledger, world.signer(0), made[0]).record.status == pb.PROPOSAL_STATUS_WITHDRAWN
 
 
@@ -90,7 +90,7 @@ def test_a_removal_lists_the_orders_that_it_leaves_below_their_threshold(world: 
 
     needs_all, needs_two, closed = place(4), place(2), place(4)
     orders.close(alice, closed)
-    found = governance.affected_by_removal(world.ledger(), world.founders, world.founders[3])
+    found = governance.affected_by_removal(world.ledger(), world.founders, world.founders[3]).orders
     assert {one.record.id: (one.left, one.falls_below) for one in found} == {
         needs_all: (3, True), needs_two: (3, False),
     }  # fmt: skip

@@ -131,7 +131,8 @@ def test_an_address_is_split_and_put_together(text: str, expected: tuple[str, in
 
 
 @pytest.mark.parametrize("text", [
-    "", "h", ":1", "a b:1", "h:", "h:0", "h:65536", "h:99999", "h:+1", "h:٣", "::1:5", "[::1]", "[h]:1", "[]:1", "[::1:1",
+    "", "h", ":1", "a b:1", "h:", "h:0", "h:65536", "h:99999", "h:+1", "h:٣", "::1:5", "[::1]", "[h]:1", "[]:1",
+    "[::1:1",
 ])  # fmt: skip
 def test_an_address_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValueError):

@@ -59,7 +59,7 @@ def test_proved_reads_see_what_the_next_block_goes_by(made: Overtaken) -> None:
 
 def test_searches_find_it_as_ended(made: Overtaken) -> None:
     ledger = made.world.session(made.world.alice).ledger
-    (found,) = governance.search(ledger)
+    (found,) = governance.search(ledger).records
     assert found.status == governance_pb2.PROPOSAL_STATUS_EXPIRED
     assert status_line(found).startswith("expired since ")
 

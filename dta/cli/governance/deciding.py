@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from abci_app.pb.dta.v1 import governance_pb2 as pb
-from dta.cli.custody import find_id, table
+from dta.base import ids
+from dta.cli.custody import cut_short, table
 from dta.cli.governance.view import kind_of, proposal_json, status_line, status_name, view_json, view_lines
 from dta.cli.session import Session, session_of
 from dta.client import governance
@@ -22,8 +23,7 @@ _LIVING = (pb.PROPOSAL_STATUS_OPEN, pb.PROPOSAL_STATUS_PASSED)
 
 def _find(ledger: Ledger, text: str) -> bytes:
     """The id; the first digits of one are looked up in the node's index."""
-    known = [] if len(text.strip()) == 64 else [record.id for record in governance.search(ledger)]
-    return find_id(text, known, "proposal")
+    return ids.resolve(text, "proposal", lambda: [record.id for record in governance.search(ledger).records])
 
 
 def _show_done(session: Session, done: Done) -> None:
@@ -80,7 +80,8 @@ def list_proposals(
     session = session_of(context)
     names = NameBook.of_home(session.home)
     with session.ledger() as ledger, session.working("reading"):
-        found = [record for record in governance.search(ledger) if every or record.status in _LIVING]
+        searched = governance.search(ledger)
+    found = [record for record in searched.records if every or record.status in _LIVING]
     rows: list[dict[str, object]] = [
         {
             "proposal": record.id.hex(), "proposes": kind_of(record), "by": names.name_of(record.proposer),
@@ -88,4 +89,7 @@ def list_proposals(
         }
         for record in found
     ]  # fmt: skip
-    session.show({"proposals": [proposal_json(record) for record in found]}, table(rows) or ["no proposals"])
+    session.show(
+        {"proposals": [proposal_json(record) for record in found], "is_cut": searched.is_cut},
+        [*(table(rows) or ["no proposals"]), *cut_short(searched.is_cut)],
+    )

@@ -10,8 +10,8 @@ from abci_app.codes import info
 from abci_app.pb.dta.v1 import governance_pb2 as pb
 from abci_app.pb.dta.v1 import params_pb2
 from dta.base.errors import JsonValue
-from dta.cli.custody import moment, table
-from dta.client.governance import AffectedOrder, ProposalView
+from dta.cli.custody import cut_short, moment, table
+from dta.client.governance import Affected, ProposalView
 from dta.client.names import NameBook
 
 
@@ -80,7 +80,7 @@ def proposal_json(record: pb.ProposalRecord) -> dict[str, JsonValue]:
     }  # fmt: skip
 
 
-def view_json(view: ProposalView, affected: list[AffectedOrder] | None) -> dict[str, JsonValue]:
+def view_json(view: ProposalView, affected: Affected | None) -> dict[str, JsonValue]:
     """A proposal with its votes, and what a removal means for open orders."""
     cast: list[JsonValue] = [
         {
@@ -96,13 +96,14 @@ def view_json(view: ProposalView, affected: list[AffectedOrder] | None) -> dict[
                 "order": one.record.id.hex(), "threshold": one.record.threshold, "left": one.left,
                 "below_threshold": one.falls_below,
             }
-            for one in affected
+            for one in affected.orders
         ]  # fmt: skip
+        shown["affected_orders_cut"] = affected.is_cut
     return shown
 
 
 def view_lines(
-    view: ProposalView, names: NameBook, params: params_pb2.Params, affected: list[AffectedOrder] | None
+    view: ProposalView, names: NameBook, params: params_pb2.Params, affected: Affected | None
 ) -> list[str]:
     """A proposal for people: what it would do, who is for it, what it means."""
     record, total = view.record, view.power_total
@@ -155,7 +156,7 @@ def _params_lines(
     return [(f"  {name}", f"{current.get(name)} -> {wanted[name]}") for name in changed]
 
 
-def _impact_lines(record: pb.ProposalRecord, affected: list[AffectedOrder] | None) -> list[str]:
+def _impact_lines(record: pb.ProposalRecord, affected: Affected | None) -> list[str]:
     if affected is None:
         return []
     impact = record.impact
@@ -170,6 +171,6 @@ def _impact_lines(record: pb.ProposalRecord, affected: list[AffectedOrder] | Non
             "order": one.record.id.hex(), "threshold": one.record.threshold, "left": one.left,
             "": "below its threshold" if one.falls_below else "",
         }
-        for one in affected
+        for one in affected.orders
     ]  # fmt: skip
-    return [*lines, *table(rows)]
+    return [*lines, *table(rows), *cut_short(affected.is_cut)]

@@ -310,15 +310,26 @@ def close(session: Session, order: bytes) -> pb.OrderRecord:
     return session.ledger.order(order, at_least=committed.height)
 
 
-def search(principal: bytes) -> Flow[list[bytes]]:
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What a node's index found. ``is_cut``: it has more transactions than are looked at, so the list is a part."""
+
+    ids: list[bytes]
+    is_cut: bool
+
+
+def search(principal: bytes) -> Flow[Searched]:
     """The orders of ``principal``, as the node's index says: it can miss some, and each must be read by proof."""
     return (yield from search_ids("order", f"order.principal='{principal.hex()}' AND order.action='placed'"))
 
 
-def search_ids(kind: str, query: str) -> Flow[list[bytes]]:
-    """The ids in events of ``kind`` of the transactions that ``query`` finds, each once. Not verified."""
+def search_ids(kind: str, query: str) -> Flow[Searched]:
+    """The ids in events of ``kind`` of the transactions that ``query`` finds, each once. Not verified.
+
+    At most 10,000 transactions are looked at; whether there were more is said.
+    """
     found: dict[bytes, None] = {}
-    seen = 0
+    seen = total = 0
     for page in range(1, _MAX_FOUND // _SEARCH_PAGE + 1):
         answer = yield from call(requests.tx_search(query, page, _SEARCH_PAGE))
         for tx in answer.txs:
@@ -326,7 +337,7 @@ def search_ids(kind: str, query: str) -> Flow[list[bytes]]:
                 for name, value in event.attributes:
                     if event.kind == kind and name == "id" and _ID.fullmatch(value):
                         found[bytes.fromhex(value)] = None
-        seen += len(answer.txs)
-        if not answer.txs or seen >= answer.total:
+        seen, total = seen + len(answer.txs), answer.total
+        if not answer.txs or seen >= total:
             break
-    return list(found)
+    return Searched(list(found), seen < total)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from dta.base import ids
 from dta.base.errors import NotFound, UsageError
 from dta.base.home import make_directory, write_file
 from dta.client.mfa import tickets
@@ -28,13 +29,19 @@ def known(directory: Path, gid: bytes, realm: bytes) -> list[Enrolment]:
 
 
 def find(directory: Path, gid: bytes, realm: bytes, text: str) -> bytes:
-    """A client's hash: by its 64 hex digits, or by the name that this home enrolled. Raises NotFound, UsageError."""
-    if len(text) == 64 and all(char in "0123456789abcdef" for char in text):
-        return bytes.fromhex(text)
-    matches = [one.client for one in known(directory, gid, realm) if one.name == text]
+    """A client's hash: by its digits, or the first digits or the name of one that this home enrolled.
+
+    Raises NotFound, UsageError.
+    """
+    if len(text) == ids.DIGITS and ids.could_be(text):
+        return ids.resolve(text, "client")
+    enrolled = known(directory, gid, realm)
+    matches = [one.client for one in enrolled if one.name == text]
     if len(matches) > 1:
         hashes = ", ".join(match.hex() for match in matches)
         raise UsageError(f"this home enrolled {text!r} more than once: {hashes}", hint="name the client by its hash")
+    if not matches and ids.could_be(text):
+        return ids.resolve(text, "client", lambda: [one.client for one in enrolled])
     if not matches:
         raise NotFound(f"this home enrolled nobody called {text!r} in the realm", hint="give the client's hash")
     return matches[0]
