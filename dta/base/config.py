@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dta.base import address
+from dta.base import address, place
 from dta.base.errors import UsageError
 from dta.base.keystore_config import KeystoreConfig
 
@@ -98,7 +98,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UsageError(f"there is no {path}", hint="run `dta init` first, or give --home") from None
     except OSError as error:
-        raise UsageError(f"can't read {path}: {error.strerror}") from None
+        raise place.failure(error, f"can't read {path}") from None
     if len(raw) > _MAX_CONFIG_BYTES:
         raise UsageError(f"{path} is too large to be a configuration")
     try:
@@ -178,7 +178,11 @@ def check_node_config(config: NodeConfig) -> None:
 
 def write_node_config(config: NodeConfig) -> None:
     """Write ``node.toml``. Raises UsageError, and writes nothing, where it could not be read again."""
-    (config.home / NODE_FILE).write_text(_node_toml(config), encoding="utf-8")
+    written, path = _node_toml(config), config.home / NODE_FILE
+    try:
+        path.write_text(written, encoding="utf-8")
+    except OSError as error:
+        raise place.failure(error, f"can't write {path}") from error
 
 
 def _node_toml(config: NodeConfig) -> str:

@@ -24,6 +24,7 @@ EXIT_NOT_FOUND = 7
 EXIT_KEYSTORE = 8
 EXIT_EXPIRED = 9
 EXIT_UPGRADE = 10
+EXIT_PLACE = 11
 EXIT_INTERRUPTED = 130
 
 EXIT_CODES: Mapping[int, str] = {
@@ -38,6 +39,7 @@ EXIT_CODES: Mapping[int, str] = {
     EXIT_KEYSTORE: "the keystore or HSM refused or failed",
     EXIT_EXPIRED: "the transaction expired without being committed: it will never be; sign a new one",
     EXIT_UPGRADE: "the ledger has moved on to a protocol version that this program lacks: install one that has it",
+    EXIT_PLACE: "the machine refused: a disk, a permission, a closed output; look before trying again",
     EXIT_INTERRUPTED: "interrupted",
 }
 """The documented exit codes of ``dta``, each with its meaning."""

@@ -15,19 +15,24 @@ from pathlib import Path
 from typing import Any
 
 from abci_app import limits, text
+from dta.base import place
 from dta.base.config import read_toml
 from dta.base.errors import UsageError
 
 HOME_VARIABLE = "DTA_HOME"
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
+_NO_HOME = f"give --home, or set {HOME_VARIABLE}"
 MAX_FILE_BYTES = 32 * 1024 * 1024
 
 
 def default_home() -> Path:
-    """``$DTA_HOME``, or ``~/.dta``."""
+    """``$DTA_HOME``, or ``~/.dta``. Raises UsageError where there is neither."""
     named = os.environ.get(HOME_VARIABLE)
-    return Path(named) if named else Path.home() / ".dta"
+    try:
+        return Path(named) if named else Path.home() / ".dta"
+    except RuntimeError:
+        raise UsageError("this user has no home directory to work in: HOME is not set", hint=_NO_HOME) from None
 
 
 def write_file(path: Path, content: bytes, mode: int = FILE_MODE) -> None:
@@ -46,7 +51,7 @@ def write_file(path: Path, content: bytes, mode: int = FILE_MODE) -> None:
             raise
         _sync_directory(path.parent)
     except OSError as error:
-        raise UsageError(f"can't write {path}: {error.strerror}", hint="is the directory there, and yours?") from error
+        raise place.failure(error, f"can't write {path}") from error
 
 
 def _sync_directory(directory: Path) -> None:
@@ -70,7 +75,7 @@ def read_file(path: Path, what: str, max_bytes: int = MAX_FILE_BYTES) -> bytes:
         with path.open("rb") as file:
             content = file.read(max_bytes + 1)
     except OSError as error:
-        raise UsageError(f"can't read {what} {path}: {error.strerror}", hint="check the path") from None
+        raise place.failure(error, f"can't read {what} {path}") from None
     if len(content) > max_bytes:
         raise UsageError(f"{path} is too large to be {what}")
     return content
@@ -83,7 +88,7 @@ def make_directory(path: Path) -> Path:
             if not directory.is_dir():
                 directory.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"can't make the directory {path}: {error.strerror}") from error
+        raise place.failure(error, f"can't make the directory {path}") from error
     return path
 
 
@@ -108,7 +113,10 @@ class Home:
     """The files of one home, by name. ``path`` is absolute."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path.expanduser().absolute()
+        try:
+            self.path = path.expanduser().absolute()
+        except RuntimeError:
+            raise UsageError(f"nobody's home is meant by {str(path)!r}", hint=_NO_HOME) from None
 
     @property
     def client_file(self) -> Path:

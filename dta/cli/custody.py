@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from dta.base import ids
+from dta.base import ids, place
 from dta.base.errors import UsageError
 from dta.cli.session import Session, session_of
 from dta.client.custody import finding, keyfile, records
@@ -145,7 +145,7 @@ def read_secret(path: str, max_bytes: int, what: str) -> bytes:
             with Path(path).open("rb") as file:
                 content = file.read(max_bytes + 1)
     except OSError as error:
-        raise UsageError(f"can't read {what} {path}: {error.strerror}", hint="check the path") from None
+        raise place.failure(error, f"can't read {what} {path}") from None
     if len(content) > max_bytes:
         raise UsageError(
             f"{what} is over {max_bytes} bytes", hint="store the bulk elsewhere, encrypted, and safeguard its key"

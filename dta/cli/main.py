@@ -6,17 +6,22 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
+from dta.base import place
 from dta.base.config import debugging
 from dta.base.errors import EXIT_INTERRUPTED, EXIT_USAGE, DtaError, InternalError, KeystoreFailure, UsageError
 from dta.base.home import Home, default_home
+from dta.base.place import PlaceFailure
 from dta.cli.commands import COMMANDS
 from dta.cli.loading import LoadingGroup
 from dta.cli.session import Session
@@ -102,14 +107,14 @@ def run(arguments: Sequence[str]) -> int:
     """Runs one command line and returns its exit code. Errors are printed, never raised."""
     ordered = hoisted(arguments)
     as_json = "--json" in ordered[: len(ordered) - (ordered[::-1].index("--") + 1 if "--" in ordered else 0)]
+    _say_all_that_is_said()
     try:
-        code = command_line().main(args=ordered, prog_name="dta", standalone_mode=False)
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
-    except typer.Abort:
+        code = _checked_run(ordered)
+        sys.stdout.flush()  # here, where a disk that is full can be said to be; Python itself says it in a traceback
+    except (KeyboardInterrupt, typer.Abort):
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()  # the reader went away: nobody is left to tell
+        _abandon(sys.stdout)  # the reader went away: nobody is left to tell
         return EXIT_INTERRUPTED
     except Exception as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # typer keeps the class to itself
@@ -118,7 +123,31 @@ def run(arguments: Sequence[str]) -> int:
         if debugging():
             traceback.print_exc()
         return _report(_as_ours(error), as_json)
+    return code
+
+
+def _checked_run(ordered: list[str]) -> int:
+    if any(not word.isprintable() and any(0xD800 <= ord(char) < 0xE000 for char in word) for word in ordered):
+        raise UsageError(
+            "a word of the command is no text in this terminal's encoding", hint="set LANG to a locale of UTF-8"
+        )
+    code = command_line().main(args=ordered, prog_name="dta", standalone_mode=False)
     return code if isinstance(code, int) else 0
+
+
+def _say_all_that_is_said() -> None:
+    """What a terminal has no characters for is shown as escapes, and never ends a command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _abandon(stream: TextIO) -> None:
+    """Where ``stream`` goes can't be written: what is still to be written is let go, also when the process ends."""
+    with suppress(OSError, ValueError):  # in a test it may have no descriptor
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
 
 
 def _as_ours(error: Exception) -> DtaError:
@@ -126,6 +155,11 @@ def _as_ours(error: Exception) -> DtaError:
         return error
     if isinstance(error, KeystoreError):
         return KeystoreFailure(str(error), hint=error.hint, data={"step": error.step, "what": type(error).__name__})
+    if isinstance(error, OSError):
+        return place.failure(error)
+    database = place.database_failure(error)
+    if database is not None:
+        return database
     if isinstance(error, _BadCommandLine):
         return UsageError(_message_of(error), hint="`dta --help`, or `dta COMMAND --help`")
     # What an unexpected exception says may hold anything: its kind and place are enough to find it.
@@ -142,9 +176,17 @@ def _message_of(error: Exception) -> str:
 
 
 def _report(error: DtaError, as_json: bool) -> int:
-    if as_json:
-        sys.stdout.write(json.dumps({"error": error.as_json()}, indent=2) + "\n")
-    else:
+    try:
+        if as_json:
+            sys.stdout.write(json.dumps({"error": error.as_json()}, indent=2) + "\n")
+            sys.stdout.flush()
+            return error.exit_code
+        sys.stdout.flush()
+    except OSError as unwritable:  # standard output itself is the trouble: it is said where it can be
+        _abandon(sys.stdout)
+        if as_json or not isinstance(error, PlaceFailure):
+            error = place.failure(unwritable, "can't write standard output")
+    with suppress(OSError):
         sys.stderr.write(f"error: {error.message}\n")
         if error.hint:
             sys.stderr.write(f"hint: {error.hint}\n")

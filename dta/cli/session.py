@@ -165,7 +165,14 @@ class Session:
             yield ledger
             newest = ledger.trust.newest
             if newest.header is not None and newest.height > trust.height:
-                trust.moved(newest).save(self.home.trust_file)
+                self._keep_trust(trust.moved(newest))
+
+    def _keep_trust(self, trust: TrustFile) -> None:
+        """What was verified is true without being kept: a home that can't be written makes the next command slower."""
+        try:
+            trust.save(self.home.trust_file)
+        except UsageError as error:
+            self.talk(f"warning: what was verified is not kept for the next time: {error.message}")
 
     @contextmanager
     def _rpc(self) -> Iterator[Rpc]:

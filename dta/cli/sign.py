@@ -150,7 +150,8 @@ def _show(work: Work, found: SigningView) -> None:
         **request_json(content), "authority": record.authority.hex(), "authority_name": found.authority.name,
         "public_key": found.authority.public_key_g2.hex(), "kind": record.kind, "raw": record.raw,
         "message": record.message.hex(), "digest": record.digest.hex(),
-        "message_text": signed_text.text_of(record.message), "message_bytes": len(record.message), "bytes_signed": found.bytes_signed.hex(),
+        "message_text": signed_text.text_of(record.message), "message_bytes": len(record.message),
+        "bytes_signed": found.bytes_signed.hex(),
         "suite": SIGNING_SUITE, "signature": record.signature.hex(), "signed_height": record.signed_height,
     }  # fmt: skip
     work.session.show(data, [*_lines(work, found), *request_lines(work, content)])

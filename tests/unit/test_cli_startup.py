@@ -24,7 +24,8 @@ from tests.support.pretended_dta_node import pretended, stopped
 FRAME = frozenset({
     "abci_app", "abci_app.limits", "abci_app.text",
     "dta", "dta.base", "dta.base.address", "dta.base.config", "dta.base.errors", "dta.base.home",
-    "dta.base.keystore_config", "dta.base.secret", "dta.cli", "dta.cli.commands", "dta.cli.loading", "dta.cli.main", "dta.cli.session",
+    "dta.base.keystore_config", "dta.base.place", "dta.base.secret",
+    "dta.cli", "dta.cli.commands", "dta.cli.loading", "dta.cli.main", "dta.cli.session",
     "dta.hsm", "dta.hsm.errors", "dta.hsm.pin",
 })  # fmt: skip
 # Of the standard library, what is large, and of no use to a command that lists or looks.

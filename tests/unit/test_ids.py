@@ -64,7 +64,9 @@ def test_names_and_clients_speak_of_ids_with_the_same_words(tmp_path: Path) -> N
 
 def test_no_command_reads_an_id_by_itself() -> None:
     """``bytes.fromhex`` in a command is of what is no id, and named here with what it is."""
-    allowed = {"debug.py": "a key of the state", "vault.py": "--nonce", "governance/view.py": "fields of protobuf's JSON"}
+    allowed = {
+        "debug.py": "a key of the state", "vault.py": "--nonce", "governance/view.py": "fields of protobuf's JSON"
+    }  # fmt: skip
     root = Path(__file__).parents[2] / "dta/cli"
     found = set()
     for path in sorted(root.rglob("*.py")):

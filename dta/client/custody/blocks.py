@@ -7,6 +7,7 @@ sealed, and their name is their hash, so a copy is checked like any other.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ import httpx
 
 from abci_app.cid import cid_of, digest_of
 from dta.base.home import make_directory, write_file
+from dta.base.place import PlaceFailure
 from dta.blocks.auth import PutSigner
 from dta.blocks.embedded import EmbeddedStore
 from dta.blocks.errors import BlockUnavailable
@@ -101,7 +103,8 @@ class Blocks:
             block = asyncio.run(self._fetch(cid, list(gateways)))
         except BlockUnavailable as error:
             raise BlockNotFound(cid, error.attempts) from None
-        self.keep(block)
+        with contextlib.suppress(PlaceFailure):  # a copy spares the next fetch, no more
+            self.keep(block)
         return block
 
     async def _fetch(self, cid: str, gateways: list[str]) -> bytes:
