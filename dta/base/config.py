@@ -111,7 +111,8 @@ def keystore_from(table: Keystore, base: Path) -> KeystoreConfig:
     """A ``[keystore]`` table; relative paths are under ``base``."""
 
     def path(value: str | None) -> Path | None:
-        return None if value is None else base / value
+        # Without "..", so that one keystore is one however a file names it.
+        return None if value is None else Path(os.path.normpath(base / value))
 
     return KeystoreConfig(
         kind=table.kind, path=path(table.path), module=path(table.module), token_label=table.token_label,
@@ -119,11 +120,16 @@ def keystore_from(table: Keystore, base: Path) -> KeystoreConfig:
     )  # fmt: skip
 
 
-def keystore_to_toml(config: KeystoreConfig) -> str:
-    """The lines of a ``[keystore]`` table, without its heading."""
+def keystore_to_toml(config: KeystoreConfig, base: Path, home: Path) -> str:
+    """The lines of a ``[keystore]`` table, without its heading, for a file in ``base``.
+
+    What is below ``home`` is named relative to ``base``: a home that is moved takes its keystores along.
+    """
     lines = [f'kind = "{config.kind}"']
     for name in ("path", "module", "token_label", "pin_file"):
         value = getattr(config, name)
+        if isinstance(value, Path) and value.is_relative_to(home):
+            value = os.path.relpath(value, base)
         if value is not None:
             lines.append(f'{name} = "{_toml_text(str(value))}"')
     return "\n".join(lines) + "\n"
@@ -194,7 +200,7 @@ comet_binary = "{_toml_text(config.comet_binary)}"
 
 # The token that holds the node key, the root and the vaults' keys.
 [keystore]
-{keystore_to_toml(config.keystore)}
+{keystore_to_toml(config.keystore, config.home, config.home)}
 # Where peers and clients fetch and put blocks.
 [gateway]
 bind = "{_toml_text(address.join(*config.gateway_bind))}"

@@ -30,7 +30,7 @@ from dta.node import validator_key
 from dta.node.kubo import own_kubo
 from dta.node.logs import ChildLog, consensus_failure
 from dta.node.running import START_ABOVE_FREE_BYTES, STOP_BELOW_FREE_BYTES, locked, write_trouble
-from dta.node.tendermint_config import double_sign_check_height_blocks, external_signer
+from dta.node.tendermint_config import external_signer
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
@@ -88,6 +88,8 @@ class Supervisor:
             loop = asyncio.get_running_loop()
             for signum in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(signum, self._ask_to_stop)
+            # A terminal that goes away is no wish to stop: the node would end with whoever logs out.
+            loop.add_signal_handler(signal.SIGHUP, _say, "SIGHUP: the node goes on; SIGTERM stops it")
             await self._until_there_is_room()
             while not self._stopping.is_set():
                 await self._run_processes()
@@ -208,10 +210,10 @@ class Supervisor:
                 socket_path.unlink()
             look_back = 0
         else:
-            validator_key.require_sign_state(files)
-            look_back = double_sign_check_height_blocks(files.sign_state)
+            look_back = validator_key.look_back_blocks(files)
         return [
             _binary(config), "start", "--home", str(config.comet_home),
+            "--proxy_app", f"unix://{config.abci_socket}",  # config.toml has where the home was when it was made
             "--consensus.double_sign_check_height", str(look_back),
         ]  # fmt: skip
 

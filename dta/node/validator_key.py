@@ -197,6 +197,18 @@ def require_sign_state(files: KeyFiles) -> None:
     )
 
 
+def look_back_blocks(files: KeyFiles) -> int:
+    """How far back CometBFT is to look for this key's own signatures at its next start.
+
+    Without a key CometBFT makes one, with a sign-state of its own: what stands there of another counts for nothing.
+    Raises UsageError as :func:`require_sign_state` does.
+    """
+    require_sign_state(files)
+    if not files.key.exists():
+        return tendermint_config.NEW_PLACE_CHECK_BLOCKS
+    return tendermint_config.double_sign_check_height_blocks(files.sign_state)
+
+
 def _sync(directory: Path) -> None:
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dta.base.config import keystore_from_toml, keystore_to_toml
+from dta.base.config import keystore_from, keystore_to_toml
+from dta.base.settings import Keystore
 from dta.base.errors import UsageError
 from dta.cli.keystores import Choice
 from dta.client.identity.document import KeyPlaces
@@ -54,9 +55,10 @@ def test_a_back_end_of_another_package_is_chosen_made_ready_and_found_again(
     with Keyring() as ring:
         make_keys(ring, places)
     kept = {"kind": "vaultline", "path": str(chosen["operator"].path), "token_label": "acme-operator"}
-    written = keystore_to_toml(chosen["operator"])
+    elsewhere = tmp_path / "elsewhere"
+    written = keystore_to_toml(chosen["operator"], elsewhere, elsewhere)
     assert all(f'{name} = "{value}"' in written for name, value in kept.items())
-    again = keystore_from_toml({**kept, "pin_file": str(pin_file)}, tmp_path)
+    again = keystore_from(Keystore(**kept, pin_file=str(pin_file)), tmp_path)
     assert again == chosen["operator"]
     store = open_keystore(again)
     assert store.has_prf_key("root")

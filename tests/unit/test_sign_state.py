@@ -8,7 +8,7 @@ import pytest
 
 from dta.base.errors import UsageError
 from dta.node import tendermint_config
-from dta.node.validator_key import KeyFiles, require_sign_state
+from dta.node.validator_key import KeyFiles, look_back_blocks, require_sign_state
 
 
 @pytest.fixture
@@ -41,3 +41,12 @@ def test_without_a_key_or_with_another_one_that_takes_over_there_is_nothing_to_k
     require_sign_state(files)
     files.committed.unlink()
     require_sign_state(files)
+
+
+@pytest.mark.parametrize("content", [None, b"", b'{"height": "12'])
+def test_a_sign_state_without_a_key_is_no_fault_of_this_program(files: KeyFiles, content: bytes | None) -> None:
+    files.key.unlink()
+    files.sign_state.unlink()
+    if content is not None:
+        files.sign_state.write_bytes(content)
+    assert look_back_blocks(files) == tendermint_config.NEW_PLACE_CHECK_BLOCKS

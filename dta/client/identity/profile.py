@@ -88,10 +88,13 @@ def save_profile(home: Home, profile: Profile, block: bytes = b"") -> None:
         history = make_directory(directory / "history")
         write_file(history / f"{profile.generation}.block", block)
         write_file(directory / _DOCUMENT, block)
-    write_file(directory / _PROFILE, _to_toml(profile).encode("utf-8"))
+    write_file(directory / _PROFILE, _to_toml(home, profile).encode("utf-8"))
 
 
-def _to_toml(profile: Profile) -> str:
+def _to_toml(home: Home, profile: Profile) -> str:
+    def keystore(config: KeystoreConfig) -> str:
+        return keystore_to_toml(config, home.profile_dir(profile.name), home.path)
+
     roles = ", ".join(toml_string(role) for role in profile.roles)
     text = f"""# An identity of this home, and where its keys are. Nothing here is secret.
 name = {toml_string(profile.name)}
@@ -103,18 +106,18 @@ founding = {"true" if profile.founding else "false"}
 
 # The current transaction key, {profile.key_label}.
 [keys]
-{keystore_to_toml(profile.keys)}
+{keystore(profile.keys)}
 # The next one, {profile.next_key_label}: it alone can rotate or revoke. Keep it apart from the current one.
 [next]
-{keystore_to_toml(profile.next_keys)}
+{keystore(profile.next_keys)}
 # The root, from which the BLS and HPKE keys are derived.
 [root]
-{keystore_to_toml(profile.root)}"""
+{keystore(profile.root)}"""
     if profile.node is not None:
         text += f"""
 # The node key, with which the agent signs results.
 [node]
-{keystore_to_toml(profile.node)}"""
+{keystore(profile.node)}"""
     return text
 
 
@@ -122,7 +125,7 @@ def save_pending(home: Home, profile: Profile, block: bytes) -> None:
     """Keeps a rotation that is about to be sent: what this profile and its document are once it is committed."""
     directory = home.profile_dir(profile.name)
     write_file(directory / _PENDING_DOCUMENT, block)
-    write_file(directory / _PENDING_PROFILE, _to_toml(profile).encode("utf-8"))
+    write_file(directory / _PENDING_PROFILE, _to_toml(home, profile).encode("utf-8"))
 
 
 def load_pending(home: Home, name: str) -> tuple[Profile, bytes] | None:
