@@ -131,7 +131,10 @@ def _checked_run(ordered: list[str]) -> int:
         raise UsageError(
             "a word of the command is no text in this terminal's encoding", hint="set LANG to a locale of UTF-8"
         )
-    code = command_line().main(args=ordered, prog_name="dta", standalone_mode=False)
+    try:
+        code = command_line().main(args=ordered, prog_name="dta", standalone_mode=False)
+    except SystemExit as error:  # Typer's own way with a pipe that nobody reads, and no other
+        raise BrokenPipeError from error
     return code if isinstance(code, int) else 0
 
 

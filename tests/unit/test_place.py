@@ -134,7 +134,7 @@ def test_what_can_not_be_kept_of_a_read_is_a_warning(
     assert "warning: what was verified is not kept" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("module", ["typer", "resource", "json", "dataclasses"])
+@pytest.mark.parametrize("module", ["typer", "resource", "json"])
 def test_an_interrupt_during_any_import_is_no_traceback(module: str, tmp_path: Path) -> None:
     (tmp_path / f"{module}.py").write_text("raise KeyboardInterrupt\n")
     source = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv[1:] = ['--help']; " \
