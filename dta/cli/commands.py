@@ -61,6 +61,10 @@ COMMANDS: Final[Mapping[str, Entry]] = {
         ),
     }),
     "genesis": Group("Found a consortium.", {
+        "show": Command(
+            "anchor:show",
+            "Show the trust anchor of this home: genesis id and validators, for two people to compare.",
+        ),
         "draft": Command("genesis:make_draft", "Draft a genesis from every founder's card; anybody may."),
         "sign": Command("genesis:sign", "Sign a draft as this home's founder."),
         "finish": Command(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from abci_app.cid import cid_of
 from abci_app.crypto import statements
 from abci_app.pb.dta.v1 import identity_pb2
+from dta.client.genesis.cometbft import address
 from dta.client.identity import document
 from dta.client.identity.profile import ROLES, Profile
 
@@ -102,6 +103,7 @@ def of_fiduciary(
         "status": status,
         "power": fiduciary.power,
         "validator_key": fiduciary.validator_key.hex(),
+        "address": address(fiduciary.validator_key).hex() if fiduciary.validator_key else "",
         "gateways": list(record.gateways),
     }
 

@@ -9,10 +9,10 @@ import typer
 
 from dta.base.home import read_file
 from dta.cli import keystores, node_options
+from dta.cli.anchor import anchor
 from dta.cli.option_groups import with_groups
 from dta.cli.session import session_of
 from dta.client.genesis import genesis_file, trusting
-from dta.light.trust import TrustFile
 from dta.node.founding import fiduciary
 from dta.node.founding.fiduciary import NodePlan
 
@@ -26,19 +26,9 @@ def init_client(
     session = session_of(context)
     found = genesis_file.read(read_file(genesis, "the genesis"))
     trust = trusting.init_client(session.home, found, rpc, int(time.time()))
-    session.show({"home": str(session.home.path), "rpc": rpc, **_trusted(trust)}, _trusted_lines(trust))
+    data, lines = anchor(trust, found)
+    session.show({"home": str(session.home.path), "rpc": rpc, **data}, lines)
     session.talk("Compare genesis id and validators with what a fiduciary reads out to you, over another channel.")
-
-
-def _trusted(trust: TrustFile) -> dict[str, object]:
-    validators = [{"public_key": v.public_key.hex(), "power": v.power} for v in trust.validators.validators]
-    return {"chain_id": trust.chain_id, "gid": trust.gid.hex(), "validators": validators}
-
-
-def _trusted_lines(trust: TrustFile) -> list[str]:
-    lines = [f"chain id    {trust.chain_id}", f"genesis id  {trust.gid.hex()}"]
-    lines += [f"validator   {v.public_key.hex()}  power {v.power}" for v in trust.validators.validators]
-    return lines
 
 
 @with_groups

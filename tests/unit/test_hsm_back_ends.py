@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dta.base.config import keystore_from, keystore_to_toml
-from dta.base.settings import Keystore
 from dta.base.errors import UsageError
+from dta.base.settings import Keystore
 from dta.cli.keystores import Choice
 from dta.client.identity.document import KeyPlaces
 from dta.client.identity.keyring import Keyring
