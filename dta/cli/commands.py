@@ -176,7 +176,9 @@ COMMANDS: Final[Mapping[str, Entry]] = {
         "check": Command("policy:check", "Check a policy and show what it means, by the ledger's own rules."),
     }),
     "receipt": Group("Receipts: proof, offline, of what happened on the ledger.", {
-        "verify": Command("receipt:verify", "Verify a receipt, offline: nothing but the two files is looked at."),
+        "verify": Command(
+            "receipt:verify", "Verify a receipt, offline: nothing but the files that are named is looked at."
+        ),
         "get": Group("Make a receipt from what a node serves, verified.", {
             "tx": Command("receipt:get_tx", "A transaction: that it was in a block, and what came of it."),
             "order": Command("receipt:get_order", "An order: everything that happened to it, and how it stands."),

@@ -8,9 +8,12 @@ from typing import Annotated
 
 import typer
 
+from dta.base.errors import JsonValue
 from dta.base.home import read_file, write_file
 from dta.cli.session import session_of
 from dta.client.genesis import genesis_file
+from dta.light.people import People, line
+from dta.light.types import Validator
 from dta.node.founding import draft as drafts
 from dta.node.founding import fiduciary
 from dta.node.founding.draft import Draft, Founder, Signed
@@ -28,8 +31,16 @@ def _draft_lines(draft: Draft) -> list[str]:
         f"time        {genesis_file.rfc3339(draft.time_s)}",
         f"genesis id  {draft.gid.hex()}",
     ]
-    lines += [f"founder     {f.identity.hex()}  {f.document.name}, power {f.power}" for f in draft.founders]
-    return lines
+    return lines + [f"founder     {line(row)}" for row in _founder_rows(draft)]
+
+
+def _founder_rows(draft: Draft) -> list[dict[str, JsonValue]]:
+    validators = [Validator(founder.validator_key, founder.power) for founder in draft.founders]
+    people = People(
+        {founder.identity: founder.document.name for founder in draft.founders},
+        {one.address: founder.identity for one, founder in zip(validators, draft.founders, strict=True)},
+    )
+    return people.rows(validators)
 
 
 def _draft_data(draft: Draft) -> dict[str, object]:
@@ -38,8 +49,7 @@ def _draft_data(draft: Draft) -> dict[str, object]:
         "genesis_time": genesis_file.rfc3339(draft.time_s),
         "gid": draft.gid.hex(),
         "founders": [
-            {"identity": f.identity.hex(), "name": f.document.name, "power": f.power, "p2p": f.p2p}
-            for f in draft.founders
+            {**row, "p2p": founder.p2p} for row, founder in zip(_founder_rows(draft), draft.founders, strict=True)
         ],
     }
 

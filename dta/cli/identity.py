@@ -214,7 +214,7 @@ def list_identities(
         profiles = [load_profile(session.home, name) for name in session.home.profile_names()]
         session.show(
             {"identities": [{"name": p.name, "identity": p.identity.hex(), "roles": list(p.roles)} for p in profiles]},
-            [f"{p.identity.hex()}  {p.name}  {', '.join(p.roles)}" for p in profiles] or ["none yet"],
+            [f"{p.name}  {p.identity.hex()}  {', '.join(p.roles)}" for p in profiles] or ["none yet"],
         )
         return
     genesis = _genesis(session)

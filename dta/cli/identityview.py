@@ -10,6 +10,7 @@ from abci_app.pb.dta.v1 import identity_pb2
 from dta.client.genesis.cometbft import address
 from dta.client.identity import document
 from dta.client.identity.profile import ROLES, Profile
+from dta.light.people import line
 
 _ROLE_NAMES = {number: name for name, number in ROLES.items()}
 
@@ -97,13 +98,13 @@ def of_fiduciary(
     """A fiduciary's row."""
     status = identity_pb2.FiduciaryStatus.Name(fiduciary.status).removeprefix("FIDUCIARY_STATUS_").lower()
     return {
-        "identity": record.id.hex(),
         "name": record.name,
-        "identity_status": status_name(record.status),
-        "status": status,
-        "power": fiduciary.power,
-        "validator_key": fiduciary.validator_key.hex(),
+        "identity": record.id.hex(),
         "address": address(fiduciary.validator_key).hex() if fiduciary.validator_key else "",
+        "public_key": fiduciary.validator_key.hex(),
+        "power": fiduciary.power,
+        "status": status,
+        "identity_status": status_name(record.status),
         "gateways": list(record.gateways),
     }
 
@@ -111,4 +112,4 @@ def of_fiduciary(
 def fiduciary_line(row: Mapping[str, object]) -> str:
     """The row for a person."""
     state = row["status"] if row["identity_status"] == "active" else f"{row['status']}, {row['identity_status']}"
-    return f"{row['identity']}  {row['name']}  {state}, power {row['power']}  {_words(row['gateways'])}"
+    return f"{line(row)}  {state}  {_words(row['gateways'])}"

@@ -25,8 +25,8 @@ def init_client(
     """Make a home for a principal or a beneficiary: genesis, trust file, and which nodes to ask."""
     session = session_of(context)
     found = genesis_file.read(read_file(genesis, "the genesis"))
-    trust = trusting.init_client(session.home, found, rpc, int(time.time()))
-    data, lines = anchor(trust, found)
+    trusting.init_client(session.home, found, rpc, int(time.time()))
+    data, lines = anchor(found)
     session.show({"home": str(session.home.path), "rpc": rpc, **data}, lines)
     session.talk("Compare genesis id and validators with what a fiduciary reads out to you, over another channel.")
 
@@ -41,8 +41,8 @@ def init_fiduciary(
     gateway_bind: node_options.GatewayBind = "",
     p2p_bind: node_options.P2pBind = "",
     rpc_port: node_options.RpcPort = 26657,
-    power: Annotated[int, typer.Option(help="Voting power.")] = 10,
-    timeout_commit_ms: Annotated[int, typer.Option(help="The pace of the chain; the same for all founders.")] = 1000,
+    power: Annotated[int, typer.Option(min=1, help="Voting power.")] = 10,
+    timeout_commit_ms: Annotated[int, typer.Option(min=1, help="The chain's pace, the same for all founders.")] = 1000,
     max_state_age_s: node_options.MaxStateAge = 60,
     blocks: node_options.BlockStore = "embedded",
     kubo_api: node_options.KuboApi = "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,7 @@ from dta.client.receipt.format import MAX_RECEIPT_BYTES
 from dta.client.receipt.identity import IdentityAnswer, answer, identities
 from dta.client.receipt.released import Released
 from dta.client.receipt.verify import Verified, verify_receipt
+from dta.light.people import People
 from dta.light.trust import TrustFile
 
 Out = Annotated[Path, typer.Option(help="Where the receipt goes.")]
@@ -34,7 +36,7 @@ Since = Annotated[
     typer.Option("--from", help="The trust file, or genesis file, that the receipt begins at (this home's genesis)."),
 ]
 Revoked = Annotated[
-    int | None, typer.Option("--not-revoked-at", help="Require that the identity was not revoked at this height.")
+    int | None, typer.Option("--not-revoked-at", min=1, help="Require that the identity was not revoked at a height.")
 ]
 
 
@@ -42,7 +44,7 @@ NeverReleased = Annotated[
     bool, typer.Option("--never-released", help="Require that nobody answered any request of the order.")
 ]
 UpTo = Annotated[
-    int | None, typer.Option("--up-to", help="With --never-released: by the end of this height, not the receipt's.")
+    int | None, typer.Option("--up-to", min=1, help="With --never-released: by this height's end, not the receipt's.")
 ]
 
 
@@ -50,7 +52,7 @@ def get_tx(
     context: typer.Context,
     tx_hash: Annotated[str, typer.Argument(metavar="HASH", help="The transaction's hash, 64 hex digits.")],
     out: Out,
-    height: Annotated[int | None, typer.Option(help="Its height, where the node has no index.")] = None,
+    height: Annotated[int | None, typer.Option(min=1, help="Its height, where the node has no index.")] = None,
     since: Since = None,
 ) -> None:
     """A transaction: that it was in a block, and what came of it."""
@@ -131,25 +133,46 @@ def verify(
     context: typer.Context,
     receipt: Annotated[Path, typer.Argument(help="The receipt.")],
     trust: Annotated[Path, typer.Option(help="What you trust: a trust file, or the ledger's genesis file.")],
+    genesis: Annotated[
+        Path | None, typer.Option(help="The genesis file, which names the founders, where --trust is a trust file.")
+    ] = None,
     not_revoked_at: Revoked = None,
     never_released: NeverReleased = False,
     up_to: UpTo = None,
 ) -> None:
-    """Verify a receipt, offline: nothing but the two files is looked at. Exit code 5 when it does not hold."""
+    """Verify a receipt, offline: nothing but the files that are named is looked at. Exit code 5 when it does not hold.
+
+    Whoever vouches is named as the genesis file names the founders, and as the receipt's own leaves name the others.
+    """
     session = session_of(context)
     content = read_file(receipt, "the receipt", MAX_RECEIPT_BYTES + 1)
-    verified = verify_receipt(content, read_trust(trust), int(time.time()))
+    believed = read_trust(trust)
+    named_by = genesis or (trust if _is_genesis(read_file(trust, "the trust file")) else None)
+    people = _founders(named_by, believed.gid) if named_by else People()
+    verified = verify_receipt(content, believed, int(time.time()))
     found = _released(verified, never_released, up_to)
-    _show(session, verified, _not_revoked(verified, not_revoked_at), found)
+    _show(session, verified, _Shown(people, _not_revoked(verified, not_revoked_at), found))
 
 
 def read_trust(path: Path) -> TrustFile:
     """A trust file, or the one that stands on a genesis file: dated by genesis. Raises UsageError."""
     content = read_file(path, "the trust file")
-    if b'"app_state"' not in content:
+    if not _is_genesis(content):
         return TrustFile.from_json(content)
     genesis = genesis_file.read(content)
     return TrustFile.from_genesis(content, genesis.gid, genesis.genesis.time.seconds)
+
+
+def _is_genesis(content: bytes) -> bool:
+    return b'"app_state"' in content
+
+
+def _founders(path: Path, gid: bytes) -> People:
+    """Whom a genesis file names. Raises UsageError where it is another ledger's, or none."""
+    genesis = genesis_file.read(read_file(path, "the genesis"))
+    if genesis.gid != gid:
+        raise UsageError(f"{path} is the genesis of another ledger than is trusted", hint="check --genesis and --trust")
+    return genesis.people()
 
 
 def _beginning(session: Session, since: Path | None) -> TrustFile:
@@ -188,10 +211,10 @@ def _not_revoked(verified: Verified, height: int | None) -> list[IdentityAnswer]
     return found
 
 
-def _answer_line(one: IdentityAnswer) -> str:
+def _answer_line(one: IdentityAnswer, people: People) -> str:
     status = one.status or "active or suspended"
     since = f", {status} since height {one.since_height}" if one.since_height else f", {status}"
-    return f"at height {one.height}: identity {one.identity.hex()} was not revoked{since}"
+    return f"at height {one.height}: identity {people.named(one.identity)} was not revoked{since}"
 
 
 def _released(verified: Verified, never: bool, up_to: int | None) -> Released | None:
@@ -208,6 +231,15 @@ def _released(verified: Verified, never: bool, up_to: int | None) -> Released | 
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What is shown beside what a receipt proves: who is named, and what was asked of it."""
+
+    people: People
+    answers: list[IdentityAnswer] = field(default_factory=list)
+    released: Released | None = None
+
+
 def _save(
     session: Session,
     made: Collected,
@@ -217,39 +249,39 @@ def _save(
 ) -> None:
     write_file(out, made.content, 0o644)
     headers, txs = len(made.verified.vouching), len(made.verified.txs)
+    genesis = session.home.genesis_file
+    known = _founders(genesis, made.verified.trust.gid) if genesis.exists() else People()
+    shown = _Shown(known | summary.shown_people(made.verified.states), answers or [], found)
     lines = [
         f"receipt   {out}, {len(made.content)} bytes",
         f"          {headers} headers, {txs} transactions, {len(made.verified.states)} leaves of "
         f"height {made.verified.state_height}",
-        *map(_answer_line, answers or ()),
-        *map(permit.answer_line, permit.answers(made.verified)),
-        *_release_lines(found),
+        *_asked_lines(made.verified, shown),
     ]
     data: dict[str, JsonValue] = {"receipt": str(out), "bytes": len(made.content)}
-    session.show({**data, **_data(made.verified, answers or [], found)}, lines)
+    session.show({**data, **_data(made.verified, shown)}, lines)
 
 
-def _release_lines(found: Released | None) -> list[str]:
-    return [] if found is None else released.lines(found)
+def _asked_lines(verified: Verified, shown: _Shown) -> list[str]:
+    return [
+        *(_answer_line(one, shown.people) for one in shown.answers),
+        *map(permit.answer_line, permit.answers(verified)),
+        *([] if shown.released is None else released.lines(shown.released)),
+    ]
 
 
-def _show(
-    session: Session, verified: Verified, answers: list[IdentityAnswer], found: Released | None
-) -> None:
+def _show(session: Session, verified: Verified, shown: _Shown) -> None:
     for warning in verified.warnings:
         session.talk(f"warning: {warning}")
-    lines = [*summary.summary_lines(verified), *map(_answer_line, answers)]
-    lines += map(permit.answer_line, permit.answers(verified))
-    lines += _release_lines(found)
-    session.show(_data(verified, answers, found), lines)
+    shown = replace(shown, people=shown.people | summary.shown_people(verified.states))
+    lines = [*summary.summary_lines(verified, shown.people), *_asked_lines(verified, shown)]
+    session.show(_data(verified, shown), lines)
 
 
-def _data(
-    verified: Verified, answers: list[IdentityAnswer], found: Released | None
-) -> dict[str, JsonValue]:
+def _data(verified: Verified, shown: _Shown) -> dict[str, JsonValue]:
     return {
-        **summary.summary_json(verified),
-        "answers": [summary.answer_json(one) for one in answers],
+        **summary.summary_json(verified, shown.people),
+        "answers": [summary.answer_json(one) for one in shown.answers],
         "permits": [permit.answer_json(one) for one in permit.answers(verified)],
-        "released": None if found is None else released.as_json(found),
+        "released": None if shown.released is None else released.as_json(shown.released),
     }

@@ -12,7 +12,9 @@ import pytest
 
 from abci_app.pb.dta.v1 import tx_pb2
 from dta.cli.main import run
+from dta.client.genesis import genesis_file
 from dta.light.hashes import tx_hash
+from dta.light.people import People
 from dta.light.trust import TrustFile
 from tests.cli.order_world import ServedWorld, served_world
 from tests.support.actors import Actor
@@ -129,7 +131,7 @@ def test_that_an_identity_was_not_revoked_is_proved_and_that_it_was_is_refused(
     }  # fmt: skip
     code, out, _ = dta("receipt", "verify", receipt, "--trust", trust, *at, str(revoked - 1))
     assert code == 0
-    assert f"at height {revoked - 1}: identity {identity} was not revoked, active since height {registered}" in out
+    assert f"at height {revoked - 1}: identity dora {identity} was not revoked, active since height {registered}" in out
     for height, why in ((revoked, "was revoked at height"), (registered - 1, "not registered"), (10**6, "before")):
         code, _, err = dta("receipt", "verify", receipt, "--trust", trust, *at, str(height))
         assert (code, why in err) == (5, True), err
@@ -143,3 +145,84 @@ def test_what_is_no_hash_and_no_receipt_is_said_so(world: ServedWorld, dta: Typi
     assert dta("receipt", "verify", genesis, "--trust", trust)[0] == 5
     assert dta("receipt", "verify", genesis, "--trust", receipt)[0] == 2
     assert not Path(receipt).exists()
+
+
+def test_the_same_people_are_named_in_one_way_by_all_who_speak_of_them(world: ServedWorld, dta: Typist) -> None:
+    """Name, identity, address, power: by who founds, who joins, who compares, who lists and who verifies."""
+    receipt, genesis, trust = files(world)
+    founders = world.chain.replica.founders
+    people = world.genesis.people()
+    address_of = {identity: address.hex() for address, identity in people.owners.items()}
+    wanted = {f"{one.name}  {one.identity.hex()}  {address_of[one.identity]}  power 10" for one in founders}
+    assert len(wanted) == 4
+
+    def spoken(out: str) -> set[str]:
+        return {line for line in wanted if line in out}
+
+    assert dta("receipt", "get", "key", "params/", "--out", receipt)[0] == 0
+    commands = {
+        "init": ("init", "client", "--genesis", genesis, "--rpc", world.url),
+        "list": ("identity", "list", "--fiduciaries"),
+        "verify": ("receipt", "verify", receipt, "--trust", genesis),
+        "verify by a trust file": ("receipt", "verify", receipt, "--trust", trust, "--genesis", genesis),
+        "show": ("genesis", "show"),
+    }
+    for name, words in commands.items():
+        code, out, err = dta(*words)
+        assert code == 0, err
+        assert spoken(out) == wanted, (name, out)
+    rows = [
+        dta.json("genesis", "show")["validators"], dta.json("identity", "list", "--fiduciaries")["fiduciaries"],
+        dta.json(*commands["verify"])["headers"][0]["validators"],
+    ]  # fmt: skip
+    fields = ("name", "identity", "address", "public_key", "power")
+    said = [{tuple(row[field] for field in fields) for row in table} for table in rows]
+    assert said[0] == said[1] == said[2]
+
+
+def test_a_receipt_s_verifier_names_nobody_by_another_ledger_s_genesis(world: ServedWorld, dta: Typist) -> None:
+    receipt, genesis, trust = files(world)
+    assert dta("receipt", "get", "key", "params/", "--out", receipt)[0] == 0
+    code, out, _ = dta("receipt", "verify", receipt, "--trust", trust)
+    assert code == 0
+    assert "            -  -  " in out  # a trust file has keys alone
+    code, _, err = dta("receipt", "verify", receipt, "--trust", trust, "--genesis", trust)
+    assert (code, "genesis file" in err) == (2, True)
+    other = json.loads(Path(genesis).read_text())
+    other["genesis_time"] = "2026-01-01T00:00:00Z"
+    Path(world.directory / "other.json").write_text(json.dumps(other))
+    code, _, err = dta("receipt", "verify", receipt, "--trust", trust, "--genesis", str(world.directory / "other.json"))
+    assert code == 2
+    assert dta("receipt", "verify", receipt, "--trust", str(world.directory / "other.json"))[0] in (2, 5)
+
+
+def test_a_receipt_s_own_leaves_name_who_came_after_genesis(world: ServedWorld, dta: Typist) -> None:
+    receipt, _, trust = files(world)
+    people = world.genesis.people()
+    address, identity = next(iter(people.owners.items()))
+    keys = [f"validator-address/{address.hex()}", f"id/{identity.hex()}"]
+    assert dta("receipt", "get", "key", *keys, "--out", receipt)[0] == 0
+    _, out, _ = dta("receipt", "verify", receipt, "--trust", trust)
+    assert f"            {people.names[identity]}  {identity.hex()}  {address.hex()}  power 10" in out
+    assert out.count("            -  -  ") == 3
+
+
+def test_genesis_show_says_how_far_trust_went_and_whose_the_keys_are_then(
+    world: ServedWorld, dta: Typist, monkeypatch: Any
+) -> None:
+    assert dta.json("genesis", "show")["trusted"] is None or dta.json("genesis", "show")["trusted"]["height"]
+    assert dta("identity", "list", "--fiduciaries")[0] == 0
+    shown = dta.json("genesis", "show")
+    assert shown["trusted"]["height"] > 1
+    assert len(shown["trusted"]["header_hash"]) == 64
+    assert sorted(map(str, shown["trusted"]["validators"])) == sorted(map(str, shown["validators"]))
+    # Of a key that no founder had at genesis the ledger is asked; where nobody answers it is a warning, and a dash.
+    monkeypatch.setattr(genesis_file.GenesisFile, "people", lambda self: People())
+    asked = dta.json("genesis", "show")["trusted"]["validators"]
+    assert sorted(map(str, asked)) == sorted(map(str, shown["validators"]))
+    world.server.server_close()
+    world.node.lies["status"] = lambda params, answer: {}
+    code, out, err = dta("genesis", "show")
+    assert code == 0
+    assert "warning: whose the keys are that came after genesis is not known" in err
+    assert "vouching    -  -  " in out

@@ -26,6 +26,7 @@ from dta.client.receipt.errors import ReceiptRefused
 from dta.client.receipt.summary import summary_json, summary_lines
 from dta.client.receipt.verify import Verified, verify_receipt
 from dta.light.hashes import tx_hash
+from dta.light.people import People
 from dta.light.trust import TrustFile
 from tests.support.custody import k_of
 from tests.support.receipt_verifier import verdicts
@@ -155,9 +156,9 @@ def test_a_bundle_is_shown_with_what_became_of_each_result() -> None:
     first = next(iter(held.fulfilments.values()))
     made = collect.collect_transaction_receipt(rpc, trust, first.tx_hash)
     assert step_of(trust, made.content) == "ok"
-    (shown,) = summary_json(made.verified)["transactions"]  # type: ignore[misc]
+    (shown,) = summary_json(made.verified, People())["transactions"]  # type: ignore[misc]
     assert [part["code_name"] for part in shown["parts"]] == ["UNKNOWN_ORDER", "OK", "ALREADY_DONE"]  # type: ignore[index, call-overload]
-    lines = [line.strip() for line in summary_lines(made.verified)]
+    lines = [line.strip() for line in summary_lines(made.verified, People())]
     assert "1: fulfil_order done" in lines
     assert [line.split(",")[0] for line in lines if line.startswith(("0:", "2:"))] == [
         "0: fulfil_order refused", "2: fulfil_order refused",

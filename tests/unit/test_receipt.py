@@ -26,6 +26,7 @@ from dta.client.receipt.format import Receipt
 from dta.client.receipt.summary import summary_json, summary_lines
 from dta.client.receipt.verify import verify_receipt
 from dta.light.hashes import tx_hash
+from dta.light.people import People
 from dta.light.trust import TrustFile
 from tests.support.light_chain import Chain, ClockedRpc, Node, b64, members
 from tests.support.order_flow import LiveNode
@@ -109,15 +110,15 @@ def test_the_path_leads_over_every_change_of_the_validator_set() -> None:
 def test_the_summary_names_the_set_that_vouches_the_dates_and_what_happened() -> None:
     made = story()
     for name, one in made.receipts.items():
-        shown = json.loads(json.dumps(summary_json(one.verified)))
+        shown = json.loads(json.dumps(summary_json(one.verified, People())))
         assert shown["verified"] is True
         assert len(shown["headers"][0]["validators"]) == 4
         assert shown["kind"] == one.verified.receipt.kind
-        lines = "\n".join(summary_lines(one.verified))
+        lines = "\n".join(summary_lines(one.verified, People()))
         for validator in made.trust.validators.validators:
             assert f"{validator.address.hex()}  power 10" in lines
         assert shown["gid"] in lines, name
-    order = summary_json(made.receipts["order"].verified)
+    order = summary_json(made.receipts["order"].verified, People())
     assert isinstance(order["transactions"], list)
     last = order["transactions"][-1]
     assert isinstance(last, dict)

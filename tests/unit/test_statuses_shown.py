@@ -22,6 +22,7 @@ from dta.client.receipt import identity as identities
 from dta.client.receipt.collect import collect_order_receipt, collect_state_receipt
 from dta.client.receipt.statuses import statuses
 from dta.client.receipt.summary import summary_json, summary_lines
+from dta.light.people import People
 from tests.support.overtaken import Overtaken, overtaken
 from tests.support.world import without_sweep
 
@@ -68,10 +69,10 @@ def test_receipts_say_it_of_every_kind(made: Overtaken) -> None:
     rpc, trust = rpc_of(made.world), made.world.chain.trust_file(made.world.chain.replica.gid)
     verified = collect_state_receipt(rpc, trust, list(made.statuses)).verified
     assert statuses(verified.states, verified.moment) == made.statuses
-    shown = {one["key"]: one["status"] for one in summary_json(verified)["states"]}  # type: ignore[union-attr,call-overload,index]
+    shown = {one["key"]: one["status"] for one in summary_json(verified, People())["states"]}  # type: ignore[union-attr,call-overload,index]
     assert sorted(status for status in shown.values() if status) == sorted(made.statuses.values())
     of = collect_order_receipt(rpc, trust, made.order).verified
-    lines = [line.strip() for line in summary_lines(of)]
+    lines = [line.strip() for line in summary_lines(of, People())]
     assert [line.partition(",")[0] for line in lines if line.startswith("status ")] == ["status expired"] * 2
     said = identities.answer(
         verified.states, verified.state_height, made.dated.identity, verified.state_height, verified.moment

@@ -15,6 +15,7 @@ from google.protobuf import json_format
 
 from abci_app import limits
 from abci_app.block import Genesis, Time, ValidatorUpdate
+from abci_app.crypto import statements
 from abci_app.errors import GenesisRefused
 from abci_app.genesis import genesis_id, init_chain
 from abci_app.identities import documents
@@ -24,6 +25,7 @@ from dta.client.genesis import cometbft
 from dta.client.genesis.cometbft import GenesisValidator
 from dta.client.identity import document
 from dta.light import decode
+from dta.light.people import People
 
 _FIELDS = {
     "genesis_time", "chain_id", "initial_height", "consensus_params", "validators", "app_hash", "app_state",
@@ -42,6 +44,15 @@ class GenesisFile:
     def documents(self) -> list[documents.ReadDocument]:
         """The founders' documents, in the file's order."""
         return [document.read(fiduciary.document) for fiduciary in self.state.fiduciaries]
+
+    def people(self) -> People:
+        """The founders."""
+        names, owners = {}, {}
+        for read, founder in zip(self.documents(), self.state.fiduciaries, strict=True):
+            identity = statements.identity_id(read.document)
+            names[identity] = read.document.name
+            owners[cometbft.address(founder.validator_key)] = identity
+        return People(names, owners)
 
 
 def rfc3339(time_s: int) -> str:

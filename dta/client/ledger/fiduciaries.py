@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from abci_app.pb.dta.v1 import identity_pb2
-from abci_app.state.records import FIDUCIARIES, VALIDATOR_ADDRESSES, validator_address
+from abci_app.state.records import FIDUCIARIES, IDENTITIES, VALIDATOR_ADDRESSES, validator_address
 from dta.client.ledger import leaves
 from dta.client.ledger.ledger import Ledger
+from dta.light.people import People
+from dta.light.types import Validator
 
 
 def current(ledger: Ledger, founders: Iterable[bytes]) -> dict[bytes, identity_pb2.FiduciaryRecord]:
@@ -26,6 +28,17 @@ def current(ledger: Ledger, founders: Iterable[bytes]) -> dict[bytes, identity_p
     for other in sorted({owner for owner in others if owner is not None} - set(candidates)):
         _add(ledger, found, other)
     return found
+
+
+def people(ledger: Ledger, validators: Iterable[Validator]) -> People:
+    """Whose these validators' keys are, and their names now, all proved. Raises what verified reads raise."""
+    names, owners = {}, {}
+    for validator in validators:
+        address = validator_address(validator.public_key)
+        owner = ledger.prove(VALIDATOR_ADDRESSES.key(address)).value
+        if owner is not None:
+            owners[address], names[owner] = owner, ledger.get(leaves.of(IDENTITIES, owner)).name
+    return People(names, owners)
 
 
 def _add(ledger: Ledger, found: dict[bytes, identity_pb2.FiduciaryRecord], id_: bytes) -> None:

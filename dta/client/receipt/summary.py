@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -13,13 +14,22 @@ from abci_app.codes import info
 from abci_app.limits import ID_BYTES
 from abci_app.pb.dta.v1 import custody_pb2
 from abci_app.state.collection import Records
-from abci_app.state.records import CHAIN, ORDERS, REQUESTS
+from abci_app.state.records import (
+    CHAIN,
+    FIDUCIARIES,
+    IDENTITIES,
+    ORDERS,
+    REQUESTS,
+    VALIDATOR_ADDRESSES,
+    validator_address,
+)
 from dta.base.errors import JsonValue
 from dta.client.receipt.identity import IdentityAnswer
 from dta.client.receipt.order import OrderLeaves
 from dta.client.receipt.statuses import statuses
 from dta.client.receipt.transactions import message_json
 from dta.client.receipt.verify import Verified, VerifiedTx, Vouching
+from dta.light.people import People, line
 from dta.light.types import ValidatorSet
 
 
@@ -51,31 +61,45 @@ def _moment(time_s: int) -> str:
     return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def _set_json(validators: ValidatorSet) -> list[JsonValue]:
-    return [
-        {"address": one.address.hex(), "public_key": one.public_key.hex(), "power": one.power}
-        for one in validators.validators
-    ]
+def shown_people(states: Mapping[bytes, bytes | None]) -> People:
+    """Whom a receipt's own leaves name: identities by their records, validators by their addresses' leaves."""
+    names, owners = {}, {}
+    for key, value in states.items():
+        with suppress(DecodeError):  # of a later version: it is shown in hex, and names nobody here
+            if value is None:
+                continue
+            if IDENTITIES.holds(key):
+                names[key.removeprefix(IDENTITIES.prefix)] = IDENTITIES.parse(value).name
+            elif VALIDATOR_ADDRESSES.holds(key):
+                owners[key.removeprefix(VALIDATOR_ADDRESSES.prefix)] = value
+            elif FIDUCIARIES.holds(key):
+                owners[validator_address(FIDUCIARIES.parse(value).validator_key)] = key.removeprefix(FIDUCIARIES.prefix)
+    return People(names, owners)
 
 
-def _vouching_json(one: Vouching) -> JsonValue:
+def _set_json(validators: ValidatorSet, people: People) -> list[JsonValue]:
+    return [*people.rows(validators.validators)]
+
+
+def _vouching_json(one: Vouching, people: People) -> JsonValue:
     return {
         "height": one.header.height,
         "time": _moment(one.header.time.seconds),
         "header_hash": one.header_hash.hex(),
         "signed_power": one.power.signed,
         "total_power": one.power.total,
-        "validators": _set_json(one.validators),
+        "validators": _set_json(one.validators, people),
     }
 
 
-def _tx_json(tx: VerifiedTx) -> JsonValue:
+def _tx_json(tx: VerifiedTx, people: People) -> JsonValue:
     included, row = tx.included, info(tx.included.code)
     return {
         "tx_hash": tx.tx_hash.hex(),
         "height": tx.header.height,
         "time": _moment(tx.header.time.seconds),
         "signer": tx.read.signer.hex() if tx.read else None,
+        "signer_name": people.names.get(tx.read.signer, "") if tx.read else None,
         "message": tx.read.kind if tx.read else None,
         "fields": message_json(tx.read.message) if tx.read else None,
         "code": included.code,
@@ -100,8 +124,8 @@ def answer_json(answer: IdentityAnswer) -> dict[str, JsonValue]:
     }  # fmt: skip
 
 
-def summary_json(verified: Verified) -> dict[str, JsonValue]:
-    """All of it. Times are block times, UTC; bytes are in hex.
+def summary_json(verified: Verified, people: People) -> dict[str, JsonValue]:
+    """All of it. Times are block times, UTC; bytes are in hex. ``people``: who is to be named, where it is known.
 
     A state's ``status`` is as of the last header's block; its ``record`` is as it was recorded.
     """
@@ -117,10 +141,10 @@ def summary_json(verified: Verified) -> dict[str, JsonValue]:
             "header_hash": trust.header_hash.hex(),
             "trusted_at": _moment(trust.trusted_at_s),
             "trust_period_s": trust.trust_period_s,
-            "validators": _set_json(trust.validators),
+            "validators": _set_json(trust.validators, people),
         },
-        "headers": [_vouching_json(one) for one in verified.vouching],
-        "transactions": [_tx_json(tx) for tx in verified.txs],
+        "headers": [_vouching_json(one, people) for one in verified.vouching],
+        "transactions": [_tx_json(tx, people) for tx in verified.txs],
         "state_height": verified.state_height,
         "states": [
             {"key": key_text(key), "record": None if value is None else record_json(key, value),
@@ -132,7 +156,7 @@ def summary_json(verified: Verified) -> dict[str, JsonValue]:
 
 
 # --- for people -----------------------------------------------------------------------------------------------
-def summary_lines(verified: Verified) -> list[str]:
+def summary_lines(verified: Verified, people: People) -> list[str]:
     """The same for a person, shorter."""
     receipt, trust, last = verified.receipt, verified.trust, verified.vouching[-1]
     since = "its genesis" if not trust.header_hash else f"height {trust.height}"
@@ -142,31 +166,32 @@ def summary_lines(verified: Verified) -> list[str]:
         f"trusted   {since}, on {_moment(trust.trusted_at_s)}",
         f"proved    the state of height {verified.state_height}; last header of {_moment(last.header.time.seconds)}",
     ]
-    lines += _vouching_lines(verified)
+    lines += _vouching_lines(verified, people)
     if verified.txs:
         lines += ["", "what happened:"]
-        lines += [line for tx in verified.txs for line in _tx_lines(tx)]
+        lines += [told for tx in verified.txs for told in _tx_lines(tx, people)]
     if verified.order is not None:
-        lines += ["", *_order_lines(verified.order, statuses(verified.states, verified.moment))]
+        lines += ["", *_order_lines(verified.order, statuses(verified.states, verified.moment), people)]
     else:
         lines += ["", *_state_lines(verified)]
     return lines
 
 
-def _vouching_lines(verified: Verified) -> list[str]:
+def _vouching_lines(verified: Verified, people: People) -> list[str]:
     lines: list[str] = []
     shown: ValidatorSet | None = None
     for one in verified.vouching:
         if one.validators != shown:
             shown = one.validators
             lines.append(f"vouching  from height {one.header.height}, {len(shown.validators)} validators:")
-            lines += [f"            {v.address.hex()}  power {v.power}" for v in shown.validators]
+            lines += [f"            {line(row)}" for row in people.rows(shown.validators)]
     signed = ", ".join(f"{one.header.height}: {one.power.signed} of {one.power.total}" for one in verified.vouching)
     return [*lines, f"signed    power by height: {signed}"]
 
 
-def _tx_lines(tx: VerifiedTx) -> list[str]:
-    what = f"{tx.read.kind} by {tx.read.signer.hex()}" if tx.read else "bytes that are no transaction of this ledger"
+def _tx_lines(tx: VerifiedTx, people: People) -> list[str]:
+    who = f"{tx.read.kind} by {people.named(tx.read.signer)}" if tx.read else ""
+    what = who or "bytes that are no transaction of this ledger"
     when = f"  height {tx.header.height}, {_moment(tx.header.time.seconds)}"
     name = f"transaction {tx.tx_hash.hex()}"
     if len(tx.outcomes) <= 1:
@@ -180,7 +205,7 @@ def _ended(code: int) -> str:
     return "done" if code == 0 else f"refused, {info(code).name} ({code}): {info(code).meaning}"
 
 
-def _order_lines(held: OrderLeaves, names: Mapping[bytes, str]) -> list[str]:
+def _order_lines(held: OrderLeaves, names: Mapping[bytes, str], people: People) -> list[str]:
     """``names``: the statuses by key."""
     order = held.order
     held_by = (
@@ -191,7 +216,7 @@ def _order_lines(held: OrderLeaves, names: Mapping[bytes, str]) -> list[str]:
     )
     lines = [
         f"order     {order.id.hex()}",
-        f"            status {names[ORDERS.key(order.id)]}, principal {order.principal.hex()}",
+        f"            status {names[ORDERS.key(order.id)]}, principal {people.named(order.principal)}",
         f"            {held_by}",
     ]
     if order.ended_height and not order.ended_tx:
@@ -199,12 +224,12 @@ def _order_lines(held: OrderLeaves, names: Mapping[bytes, str]) -> list[str]:
     lines.append(f"            requests {counts_line(order)}")
     for request in sorted(held.requests.values(), key=lambda request: request.number):
         decided = [
-            f"{party.hex()} {'vetoed' if one.veto else 'approved'}{_replaced(one)}"
+            f"{people.named(party)} {'vetoed' if one.veto else 'approved'}{_replaced(one)}"
             for (of, party), one in held.decisions.items()
             if of == request.id and one is not None
         ]
         lines.append(f"request   {request.id.hex()}, number {request.number}")
-        lines.append(f"            status {names[REQUESTS.key(request.id)]}, by {request.beneficiary.hex()}")
+        lines.append(f"            status {names[REQUESTS.key(request.id)]}, by {people.named(request.beneficiary)}")
         extraction = held.extractions.get(request.id)
         if extraction is not None:
             answered = f"{extraction.answers} of {extraction.threshold} members answered, in epoch {extraction.epoch}"
@@ -216,7 +241,7 @@ def _order_lines(held: OrderLeaves, names: Mapping[bytes, str]) -> list[str]:
         signed = held.signings.get(request.id)
         if signed is not None:
             lines.append(f"            signature {signed.signature.hex() or 'not yet'}")
-        lines += [f"            {line}" for line in decided]
+        lines += [f"            {decision}" for decision in decided]
     return lines
 
 
@@ -249,4 +274,4 @@ def _state_lines(verified: Verified) -> list[str]:
 
 def _short(content: JsonValue) -> str:
     text = str(content)
-    return text if len(text) <= 100 else f"{text[:97]}..."
+    return text if len(text) <= 100 else f"{text[:97]}... ({len(text)} characters; --json has them all)"
