@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dta.base.config import NodeConfig
-from dta.base.errors import EXIT_INTERNAL, DtaError
-from dta.base.home import read_file
+from dta.base.config import NodeConfig, load_node_config
+from dta.base.errors import EXIT_INTERNAL, DtaError, UsageError
+from dta.base.home import Home, read_file
 from dta.cli import hsm, nodestatus
 from dta.cli.session import Session, session_of
 from dta.client.genesis import genesis_file
 from dta.node import running, supervisor
 from dta.node.doctor import examine
-from dta.node.founding import publish
+from dta.node.founding import preflight, publish
+from dta.node.founding.draft import Draft
 from dta.node.running import is_running
 
 
@@ -39,22 +41,43 @@ def stop(
     session.show({"was_running": was_running}, ["stopped" if was_running else "it was not running"])
 
 
-def doctor(context: typer.Context) -> None:
-    """Check what the node needs: machine, ledger, HSM, block store, peers, hooks. Exit code 1 when a check failed."""
+def doctor(
+    context: typer.Context,
+    peers: Annotated[
+        Path | None, typer.Option(help="Before founding: the draft, which says where the other founders' nodes are.")
+    ] = None,
+) -> None:
+    """Check what the node needs: machine, ledger, HSM, block store, peers, hooks. Exit code 1 when a check failed.
+
+    Before there is a ledger it looks at what founding will need.
+    """
     session = session_of(context)
-    config = nodestatus.founded(session.home)
-    gateways = _peers(session, config)
-    steps = []
-    with session.working("looking"):
-        for step in examine(
-            config, running=is_running(config), gateways=gateways,
+    config = _on_a_ledger(session.home)
+    if config is None:
+        draft = Draft.from_json(read_file(peers, "a draft"), f"the draft {peers}") if peers else None
+        looked = preflight.examine(session.home, draft, session.prompt_for)
+    elif peers is not None:
+        raise UsageError("--peers is for a node that is on no ledger yet", hint="leave it out: its peers are known")
+    else:
+        looked = examine(
+            config, running=is_running(config), gateways=_peers(session, config),
             agent=running.read_status_file(config.status_file), now_s=time.time(),
             prompt=session.prompt_for(config.keystore),
-        ):  # fmt: skip
-            steps.append(step)
+        )  # fmt: skip
+    with session.working("looking"):
+        steps = list(looked)
     session.show({"checks": [hsm.as_json(step) for step in steps]}, [hsm.as_line(step) for step in steps])
     if any(step.status == "failure" for step in steps):
         raise typer.Exit(EXIT_INTERNAL)
+
+
+def _on_a_ledger(home: Home) -> NodeConfig | None:
+    """The node's configuration; None where there is none that can be read, or it names no ledger yet."""
+    try:
+        config = load_node_config(home.path)
+    except UsageError:
+        return None
+    return config if config.chain_id else None
 
 
 def _peers(session: Session, config: NodeConfig) -> list[str]:

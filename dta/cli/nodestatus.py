@@ -56,7 +56,8 @@ class NodeStatus:
         ledger = self.data["ledger"]
         if ledger is not None:
             catching = ", catching up" if ledger["catching_up"] else ""
-            lines.append(f"ledger      height {ledger['height']}, {ledger['age_s']} s old{catching}")
+            age = f"{ledger['age_s']} s old" if ledger["age_s"] is not None else "no block yet"
+            lines.append(f"ledger      height {ledger['height']}, {age}{catching}")
         if (checked := (self.data["agent"] or {}).get("state_check")) is not None:
             lines.append(f"state       {check_text(checked)}")
         return lines + [f"trouble     {sentence}" for sentence in self.trouble]
@@ -138,8 +139,11 @@ def _ledger(config: NodeConfig, now_s: float, trouble: list[str]) -> dict[str, A
     if other:
         trouble.append(other)
         return None
-    age_s = max(0, int(now_s - found.latest_time.seconds))
-    if found.catching_up:
+    # Before the first block CometBFT dates the newest 1970.
+    age_s = max(0, int(now_s - found.latest_time.seconds)) if found.latest_height else None
+    if age_s is None:
+        trouble.append("there is no block yet: it takes nodes of more than 2/3 of the power; `dta doctor` says more")
+    elif found.catching_up:
         trouble.append("the node is catching up: its hooks wait until it has")
     elif age_s > config.max_state_age_s:
         trouble.append(f"the last block is {age_s} s old: the chain is halted, or this node is cut off")

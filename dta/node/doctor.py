@@ -6,13 +6,14 @@ import json
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from dta.base import address as addresses
 from dta.base.config import NodeConfig
 from dta.base.errors import DtaError, RpcError
 from dta.base.home import Home
@@ -25,14 +26,19 @@ from dta.hsm.pin import Prompt
 from dta.http.deadline import DeadlineTransport
 from dta.light.hashes import header_hash, validators_hash
 from dta.light.trust import TrustFile
+from dta.node import tendermint_config
 from dta.node.running import check_text, children, holder, stranger
-from dta.node.tendermint_config import listen_addresses, persistent_peers
+from dta.node.tendermint_config import HOW_TO_GET, listen_addresses, persistent_peers
 
 COMET_VERSIONS = ("0.38.", "0.39.", "0.40.")
 ABCI_MAJOR = "2."
 CLOCK_TOLERANCE_S = 5
 DISK_WARNING_BYTES = 5 << 30
 DISK_FAILURE_BYTES = 500 << 20
+SHARED_ADVICE = (
+    "CometBFT takes one peer from an address: give each its own, or let everybody set private_network = true in "
+    "comet.toml, then run `dta genesis install` (again; a node that joined later: allow_duplicate_ip in config.toml)"
+)
 _TIMEOUT_S = 5.0
 _MAX_ANSWER_BYTES = 1 << 16
 
@@ -45,17 +51,18 @@ def examine(
 
     ``now_s``: Unix seconds by the local clock. Nothing is raised: what can't be looked at is a failure that says so.
     """
-    yield _disk(config.home)
-    yield from _comet_version(config.comet_binary)
+    yield disk(config.home)
+    yield from comet_version(config.comet_binary)
     if running:
         yield _processes(config)
     for name, address in listen_addresses(config.comet_home).items():
-        yield _port(f"{name} port", address, running)
-    free_or_silent = _port("gateway port", config.gateway_bind, running)
+        yield port(f"{name} port", address, running)
+    free_or_silent = port("gateway port", config.gateway_bind, running)
     yield _own_gateway(config) if running and free_or_silent.status == "ok" else free_or_silent
+    yield places(*tendermint_config.places(config.comet_home))
     yield from _ledger(config, running, now_s)
     yield from diagnose(config.keystore, prompt=prompt)
-    yield _block_store(config)
+    yield block_store(config)
     if running:
         yield _pinned(agent)
     for url in gateways:
@@ -64,8 +71,10 @@ def examine(
     yield _hooks(agent, running)
 
 
-def _disk(home: Path) -> CheckStep:
-    free_bytes = shutil.disk_usage(home).free
+def disk(home: Path) -> CheckStep:
+    """How much is free where ``home`` is, or will be."""
+    there = next(directory for directory in (home, *home.parents) if directory.is_dir())
+    free_bytes = shutil.disk_usage(there).free
     detail = f"{free_bytes >> 20} MiB free under {home}"
     advice = "make room: a node that can't write ends itself rather than lose a block"
     if free_bytes < DISK_FAILURE_BYTES:
@@ -75,15 +84,16 @@ def _disk(home: Path) -> CheckStep:
     return CheckStep("disk", "ok", detail)
 
 
-def _comet_version(binary: str) -> Iterator[CheckStep]:
+def comet_version(binary: str) -> Iterator[CheckStep]:
+    """Whether CometBFT is there, runs, and is one that we know."""
     found = shutil.which(binary)
     if found is None:
-        yield CheckStep("CometBFT", "failure", f"there is no {binary}", "build it, or set comet_binary in node.toml")
+        yield CheckStep("CometBFT", "failure", f"there is no {binary}", HOW_TO_GET)
         return
     try:
         done = subprocess.run([found, "version", "--verbose"], capture_output=True, timeout=_TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        yield CheckStep("CometBFT", "failure", f"{found} does not run: {type(error).__name__}", "build it again")
+        yield CheckStep("CometBFT", "failure", f"{found} does not run: {type(error).__name__}", HOW_TO_GET)
         return
     try:
         said = json.loads(done.stdout)
@@ -94,18 +104,19 @@ def _comet_version(binary: str) -> Iterator[CheckStep]:
         yield CheckStep("CometBFT", "failure", f"{found} does not say which version it is", "is it CometBFT?")
         return
     known = version.startswith(COMET_VERSIONS)
-    advice = "use the version that tools/go.mod pins"
-    yield CheckStep("CometBFT", "ok" if known else "failure", f"{found} is {version}", "" if known else advice)
+    yield CheckStep("CometBFT", "ok" if known else "failure", f"{found} is {version}", "" if known else HOW_TO_GET)
     speaks = abci.startswith(ABCI_MAJOR)
-    yield CheckStep("ABCI", "ok" if speaks else "failure", f"CometBFT speaks ABCI {abci}", "" if speaks else advice)
+    detail = f"CometBFT speaks ABCI {abci}"
+    yield CheckStep("ABCI", "ok" if speaks else "failure", detail, "" if speaks else HOW_TO_GET)
 
 
-def _port(name: str, address: tuple[str, int], running: bool) -> CheckStep:
-    host, port = address
-    where = f"{host}:{port}"
+def port(name: str, bound: tuple[str, int], running: bool) -> CheckStep:
+    """Whether somebody listens on an address of this machine, or, where the node does not run, whether it is free."""
+    host, number = bound
+    where = addresses.join(host, number)
     if running:
         try:
-            socket.create_connection((_reachable(host).strip("[]"), port), _TIMEOUT_S).close()
+            socket.create_connection((_reachable(host).strip("[]"), number), _TIMEOUT_S).close()
         except OSError as error:
             log = "agent" if name.startswith("gateway") else "cometbft"
             return CheckStep(name, "failure", f"nothing answers on {where}: {error.strerror}", f"see logs/{log}.log")
@@ -113,7 +124,7 @@ def _port(name: str, address: tuple[str, int], running: bool) -> CheckStep:
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            trial.bind(address)
+            trial.bind(bound)
         except OSError as error:
             return CheckStep(name, "failure", f"{where} can't be bound: {error.strerror}", "another program has it?")
     return CheckStep(name, "ok", f"{where} is free")
@@ -136,7 +147,8 @@ def _ledger(config: NodeConfig, running: bool, now_s: float) -> Iterator[CheckSt
         yield CheckStep("this node", "failure", other, "another program has the port: stop it, or change rpc_url")
         return
     yield CheckStep("this node", "ok", f"what answers at {config.rpc_url} is this node: {status.node_id}")
-    yield _of_this_ledger(config)
+    if status.latest_height:
+        yield _of_this_ledger(config)
     yield CheckStep("application", "ok", f"{info.name} {info.version} at height {info.height}")
     yield _peers(len(net.peers), len(persistent_peers(config.comet_home)))
     yield from _newest_block(config, status, now_s)
@@ -207,6 +219,9 @@ def _peers(connected: int, configured: int) -> CheckStep:
 
 
 def _newest_block(config: NodeConfig, status: Status, now_s: float) -> Iterator[CheckStep]:
+    if not status.latest_height:  # CometBFT dates it 1970 then
+        yield _no_block(config, now_s)
+        return
     age_s = int(now_s - status.latest_time.seconds)
     if status.catching_up:
         yield CheckStep("catching up", "warning", f"at height {status.latest_height}", "wait: hooks start after it")
@@ -222,7 +237,42 @@ def _newest_block(config: NodeConfig, status: Status, now_s: float) -> Iterator[
         yield CheckStep("clock", "ok", f"the newest block is {max(age_s, 0)} s old")
 
 
-def _block_store(config: NodeConfig) -> CheckStep:
+def _no_block(config: NodeConfig, now_s: float) -> CheckStep:
+    begins_s = tendermint_config.genesis_time_s(config.comet_home)
+    if begins_s is not None and begins_s > now_s:
+        detail = f"there is none yet: the chain begins in {int(begins_s - now_s)} s, by its genesis"
+        return CheckStep("first block", "warning", detail, "wait until then")
+    advice = "it takes nodes of more than 2/3 of the power, connected to one another: are the other founders' up?"
+    return CheckStep("first block", "warning", "there is none yet", advice)
+
+
+def places(where: Mapping[str, str], may_share: bool) -> CheckStep:
+    """Whether founders or peers stand behind one address. ``where``: who -> ``host:port``; ``may_share``: CometBFT's
+    ``allow_duplicate_ip``, without which it takes one peer from an address and refuses the next without a word.
+    """
+    at: dict[str, list[str]] = {}
+    unknown = []
+    for who, place in where.items():
+        try:
+            host, _ = addresses.split(place)
+            found = {str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+        except (OSError, ValueError):
+            unknown.append(f"{who} ({place})")
+            continue
+        for one in found:
+            at.setdefault(one, []).append(who)
+    shared = [f"{', '.join(who)} at {one}" for one, who in sorted(at.items()) if len(who) > 1]
+    if shared and not may_share:
+        return CheckStep("addresses", "failure", f"behind one address: {'; '.join(shared)}", SHARED_ADVICE)
+    if unknown:
+        advice = "is the name right, and known to this machine's DNS?"
+        return CheckStep("addresses", "warning", f"not found: {', '.join(unknown)}", advice)
+    note = ", some share one, as configured" if shared else ""
+    return CheckStep("addresses", "ok", f"{len(where)} looked at{note}")
+
+
+def block_store(config: NodeConfig) -> CheckStep:
+    """Whether the Kubo answers that has the blocks, or how many bytes are in the directory that has."""
     if config.blocks == "kubo":
         try:
             # Kubo's RPC takes POST only.
@@ -240,9 +290,11 @@ def _block_store(config: NodeConfig) -> CheckStep:
 
 def _pinned(agent: dict[str, Any] | None) -> CheckStep:
     blocks = (agent or {}).get("blocks") or {}
-    missing = blocks.get("missing") or []
-    detail = f"{blocks.get('pinned', 0)} pinned, {len(missing)} missing"
-    advice = "no peer's gateway had them yet; `dta status --json` says which" if missing else ""
+    missing = blocks.get("missing_count", 0)
+    named = len(blocks.get("missing") or [])
+    detail = f"{blocks.get('pinned', 0)} pinned, {missing} missing"
+    which = "which" if named == missing else f"which the first {named} are"
+    advice = f"no peer's gateway had them yet; `dta status --json` says {which}" if missing else ""
     return CheckStep("blocks", "warning" if missing else "ok", detail, advice)
 
 

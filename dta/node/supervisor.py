@@ -30,7 +30,7 @@ from dta.node import validator_key
 from dta.node.kubo import own_kubo
 from dta.node.logs import ChildLog, consensus_failure
 from dta.node.running import START_ABOVE_FREE_BYTES, STOP_BELOW_FREE_BYTES, locked, write_trouble
-from dta.node.tendermint_config import external_signer
+from dta.node.tendermint_config import HOW_TO_GET, external_signer
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
@@ -348,10 +348,7 @@ async def _exit_of(child: Child) -> None:
 def _binary(config: NodeConfig) -> str:
     found = shutil.which(config.comet_binary)
     if found is None:
-        raise UsageError(
-            f"there is no CometBFT at {config.comet_binary}",
-            hint="build it with scripts/localnet.sh, or set comet_binary",
-        )
+        raise UsageError(f"there is no CometBFT at {config.comet_binary}", hint=HOW_TO_GET)
     return found
 
 

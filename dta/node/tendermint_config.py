@@ -14,12 +14,17 @@ import tomllib
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from nacl.signing import SigningKey
 
 from dta.client.genesis.cometbft import address, public_key_json
 
+HOW_TO_GET = (
+    "build it: `. scripts/lib/bootstrap.sh; ensure_cometbft; echo $DTA_COMETBFT` in a checkout says where it is then; "
+    "name that in comet_binary of node.toml"
+)
 NEW_PLACE_CHECK_BLOCKS = 20
 
 _PLACEHOLDER = re.compile(r"\{\{([a-z][a-z0-9_]*)\}\}")
@@ -172,6 +177,26 @@ def persistent_peers(comet_home: Path) -> list[str]:
     section = _configured(comet_home).get("p2p")
     peers = section.get("persistent_peers", "") if isinstance(section, dict) else ""
     return [peer for peer in str(peers).split(",") if peer]
+
+
+def places(comet_home: Path) -> tuple[dict[str, str], bool]:
+    """Where this node and its peers are reached (who -> ``host:port``); whether they may share an address."""
+    section = _configured(comet_home).get("p2p")
+    table = section if isinstance(section, dict) else {}
+    found = {"this node": str(table["external_address"])} if table.get("external_address") else {}
+    for peer in persistent_peers(comet_home):
+        id_, _, place = peer.partition("@")
+        found[f"node {id_[:8]}"] = place
+    return found, table.get("allow_duplicate_ip") is True
+
+
+def genesis_time_s(comet_home: Path) -> int | None:
+    """When the chain begins, in Unix seconds, by CometBFT's genesis file; None where that can't be read."""
+    try:
+        said = json.loads((comet_home / "config/genesis.json").read_text(encoding="utf-8"))
+        return int(datetime.strptime(said["genesis_time"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp())
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _configured(comet_home: Path) -> dict[str, object]:

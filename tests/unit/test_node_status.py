@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from email.utils import formatdate
@@ -209,7 +210,7 @@ def test_every_port_that_cometbft_is_configured_to_listen_on_is_tried(config: No
         assert "cometbft.log" in steps(config, running=True)["rpc port"].advice
 
 
-def write_comet_config(config: NodeConfig, **settings: str) -> None:
+def write_comet_config(config: NodeConfig, **settings: str | bool) -> None:
     directory = config.comet_home / "config"
     directory.mkdir(parents=True)
     values = tendermint_config.Settings("node", "unix:///a", **settings).values()  # type: ignore[arg-type]
@@ -246,10 +247,85 @@ def test_what_cometbft_says_is_judged(
     assert all(found[name].advice for name in expected if found[name].status != "ok")
 
 
+def without_a_block(config: NodeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What CometBFT says before the first block: its newest is of 1970."""
+    write_node_key(config)
+    answers: dict[str, object] = {
+        "status": requests.Status("chain", NODE_ID, "node", "0.39.4", 0, Time(0), b"", 0, True, b""),
+        "abci_info": requests.AbciInfo("dta", "0.1", 0), "net_info": requests.NetInfo(True, ()),
+    }  # fmt: skip
+    monkeypatch.setattr(Rpc, "call", lambda self, request: answers[request.method])
+
+
+def test_a_chain_without_its_first_block_is_not_57_years_old(
+    config: NodeConfig, monkeypatch: pytest.MonkeyPatch, child: int
+) -> None:
+    pretend_running(config, WELL, child)
+    without_a_block(config, monkeypatch)
+    seen = nodestatus.look(config, NOW_S)
+    assert seen.data["ledger"] | {"age_s": None, "height": 0} == seen.data["ledger"]
+    assert "ledger      height 0, no block yet, catching up" in seen.lines()
+    assert any(line.startswith("there is no block yet") for line in seen.trouble)
+    assert not any(" old" in line or "1970" in line for line in seen.lines())
+    found = steps(config, running=True)
+    assert (found["first block"].status, "2/3 of the power" in found["first block"].advice) == ("warning", True)
+    assert not {"clock", "catching up", "this ledger"} & set(found)
+
+
+def test_a_chain_that_has_not_begun_is_said_to_begin(config: NodeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_a_block(config, monkeypatch)
+    for later_s, said in ((90, "begins in 90 s"), (-90, "there is none yet")):
+        begins = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(NOW_S + later_s))
+        (config.comet_home / "config/genesis.json").write_text(json.dumps({"genesis_time": begins}))
+        found = steps(config, running=True)["first block"]
+        assert said in found.detail
+        assert ("begins" in found.detail) == (later_s > 0)
+
+
+@pytest.mark.parametrize(
+    ("peers", "allowed", "status"),
+    [
+        ("a@127.0.0.1:1,b@127.0.0.2:1", False, "ok"),
+        ("a@127.0.0.1:1,b@127.0.0.1:2", False, "failure"),
+        ("a@127.0.0.1:1,b@localhost:2", False, "failure"),
+        ("a@127.0.0.3:1", False, "failure"),
+        ("a@127.0.0.1:1,b@127.0.0.1:2", True, "ok"),
+        ("a@no-such-host.invalid:1", False, "warning"),
+    ],
+    ids=["apart", "two peers", "by another name", "a peer and this node", "allowed", "not found"],
+)
+def test_peers_behind_one_address_are_found_before_cometbft_refuses_them_without_a_word(
+    config: NodeConfig, monkeypatch: pytest.MonkeyPatch, peers: str, allowed: bool, status: str
+) -> None:
+    known = {"127.0.0.1": "127.0.0.1", "127.0.0.2": "127.0.0.2", "127.0.0.3": "127.0.0.3", "localhost": "127.0.0.1"}
+
+    def look_up(host: str, *_: object, **__: object) -> list[object]:
+        if host not in known:
+            raise socket.gaierror
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (known[host], 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    write_comet_config(
+        config, persistent_peers=peers, external_address="127.0.0.3:26656", allow_duplicate_ip=allowed
+    )  # fmt: skip
+    found = steps(config)["addresses"]
+    assert found.status == status
+    if status == "failure":
+        assert "behind one address" in found.detail
+        assert "private_network" in found.advice
+
+
 def test_blocks_that_are_nowhere_are_a_warning(config: NodeConfig) -> None:
     for missing, expected in (([], "ok"), ([{"cid": "bafk", "error": "nobody has it"}], "warning")):
-        agent = {"blocks": {"pinned": 3, "missing": missing}}
+        agent = {"blocks": {"pinned": 3, "missing": missing, "missing_count": len(missing)}}
         assert steps(config, running=True, agent=agent)["blocks"].status == expected
+
+
+def test_blocks_that_are_missing_are_counted_though_not_all_are_named(config: NodeConfig) -> None:
+    agent = {"blocks": {"pinned": 3, "missing": [{"cid": "bafk", "error": ""}] * 20, "missing_count": 500}}
+    found = steps(config, running=True, agent=agent)["blocks"]
+    assert found.detail == "3 pinned, 500 missing"
+    assert "which the first 20 are" in found.advice
 
 
 def test_peers_clocks_are_compared_with_ours(config: NodeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
