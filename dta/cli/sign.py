@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
@@ -151,6 +152,7 @@ def _show(work: Work, found: SigningView) -> None:
         "public_key": found.authority.public_key_g2.hex(), "kind": record.kind, "raw": record.raw,
         "message": record.message.hex(), "digest": record.digest.hex(),
         "message_text": signed_text.text_of(record.message), "message_bytes": len(record.message),
+        "message_sha256": sha256(record.message).hexdigest(),
         "bytes_signed": found.bytes_signed.hex(),
         "suite": SIGNING_SUITE, "signature": record.signature.hex(), "signed_height": record.signed_height,
     }  # fmt: skip

@@ -113,6 +113,21 @@ def test_programs_get_one_json_value_with_all_of_it(world: ServedWorld, dta: Ope
     assert error["hint"]
 
 
+def test_a_list_of_proposals_that_is_cut_says_so(world: ServedWorld, dta: Operators) -> None:
+    made = dta.json("alice", "governance", "propose", "params", "--set", "max_upkeep_cost=7")["proposal"]
+    removal = dta.json("alice", "governance", "propose", "remove", "fiduciary-3")["proposal"]
+    assert dta.json("bob", "governance", "list")["is_cut"] is False
+    assert dta.json("bob", "governance", "show", removal)["affected_orders_cut"] is False
+    world.node.lies["tx_search"] = lambda params, answer: {
+        "txs": answer["txs"] if params["page"] == "1" else [], "total_count": "20000"
+    }  # fmt: skip
+    assert dta.json("bob", "governance", "list")["is_cut"] is True
+    assert dta.json("bob", "governance", "show", removal)["affected_orders_cut"] is True
+    for words in (["governance", "list"], ["governance", "show", removal]):
+        assert "the list is cut: the node's index has more than is looked at" in dta("bob", words)[1]
+    assert dta.json("bob", "governance", "show", made[:8])["proposal"] == made
+
+
 def test_a_card_of_another_ledger_or_with_another_proof_is_refused_before_anything_is_sent(
     world: ServedWorld, dta: Operators
 ) -> None:

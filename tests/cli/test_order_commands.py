@@ -148,6 +148,16 @@ def test_a_list_says_how_many_a_node_s_index_left_out_and_an_order_shows_all_its
         assert said in dta("alice", [listed, "list", *(["--all"] if listed == "order" else [])])[1]
 
 
+def test_a_list_that_is_cut_says_so(world: ServedWorld, dta: Typist) -> None:
+    """A node that has more than is looked at: it counts more than it gives."""
+    for listed in ("order", "vault"):
+        assert dta.json("alice", listed, "list")["is_cut"] is False
+    world.node.lies["tx_search"] = lambda params, answer: {"txs": [], "total_count": "20000"}
+    for listed in ("order", "vault"):
+        assert dta.json("alice", listed, "list")["is_cut"] is True
+        assert "the list is cut: the node's index has more than is looked at" in dta("alice", [listed, "list"])[1]
+
+
 def test_an_order_that_was_refused_shows_its_code(world: ServedWorld, dta: Typist) -> None:
     """The client checks first, so what it sends is refused only where somebody was quicker: here, a closing vault."""
     vault = dta.json("alice", "vault", "open")["vault"]

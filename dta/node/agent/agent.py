@@ -48,6 +48,7 @@ CHECKED_EVERY_S = 10.0
 HEALTH_EVERY_S = 60.0
 HUNG_FOR_S = 30.0
 SILENT_FOR_S = 300.0
+_MAX_MISSING_SHOWN = 20
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 _log = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class Agent:
         self._trouble: dict[str, str] = {}
         self._health: list[JsonValue] = []
         self._missing_blocks: list[JsonValue] = []
+        self._missing_count = 0
         self._pinned_blocks = 0
         self._checked: dict[str, JsonValue] | None = None
 
@@ -198,7 +200,9 @@ class Agent:
                 await asyncio.to_thread(store.put, block)
         done = await reconcile(store, self._fetcher, wanted)
         self._pinned_blocks = len(wanted) - len(done.failed)
-        self._missing_blocks = [{"cid": cid, "error": str(error)} for cid, error in done.failed[:20]]
+        shown = done.failed[:_MAX_MISSING_SHOWN]
+        self._missing_blocks = [{"cid": cid, "error": str(error)} for cid, error in shown]
+        self._missing_count = len(done.failed)
 
     def _read_wanted(self) -> tuple[list[str], dict[str, bytes]]:
         """The wanted pins; and of the documents among them that are not here, the transactions that have them."""
@@ -322,7 +326,7 @@ class Agent:
             "gateway": self._gateway_at,
             "blocks": {
                 "store": self._config.blocks, "pinned": self._pinned_blocks,
-                "missing": self._missing_blocks,
+                "missing": self._missing_blocks, "missing_count": self._missing_count,
             },
             "peers_at_fault": [
                 {"gateway": fault.gateway, "reason": fault.reason, "count": fault.count}

@@ -214,6 +214,7 @@ class Runner:
             "late": sum(1 for state in states if now_s - state.since_s >= self._config.late_s),
             "given_up": sum(1 for state in states if state.given_up),
             "hung": self.is_hung,
+            "failing": len(failing),
             "errors": errors,
         }
 
