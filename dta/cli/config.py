@@ -50,7 +50,7 @@ def check(context: typer.Context) -> None:
     for file in files:
         found = _trouble(session.home, file)
         wrong += len(found)
-        data.append({"file": str(file.path), "problems": [*found]})
+        data.append({"file": str(file.path), "problems": [{**one} for one in found]})
         lines.append(f"{'wrong' if found else 'ok':<5}  {file.path}")
         for one in found:
             lines.append(f"       {one['key'] + ': ' if one['key'] else ''}{one['wrong']}")

@@ -17,7 +17,7 @@ def diff_state(
     context: typer.Context,
     home_a: Annotated[Path, typer.Argument(metavar="HOME_A", help="A stopped node's home.")],
     home_b: Annotated[Path, typer.Argument(metavar="HOME_B", help="Another's.")],
-    height: Annotated[int | None, typer.Option(help="Which height (the lower of their last ones).")] = None,
+    height: Annotated[int | None, typer.Option(min=1, help="Which height (the lower of their last ones).")] = None,
 ) -> None:
     """The first key at which two nodes' states differ. Exit code 5 when they do."""
     session = session_of(context)
@@ -55,7 +55,7 @@ def prefix_hashes(
 def state(
     context: typer.Context,
     key: Annotated[str, typer.Argument(help="A prefix and hex, such as id/<64 hex digits>, or params/")],
-    height: Annotated[int | None, typer.Option(help="Which height (the newest that can be proved).")] = None,
+    height: Annotated[int | None, typer.Option(min=1, help="Which height (the newest that can be proved).")] = None,
     unverified: Annotated[bool, typer.Option("--unverified", help="What the node says, without a proof.")] = False,
 ) -> None:
     """One leaf of the state, proved: its value in hex, or that there is none."""

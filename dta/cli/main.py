@@ -77,7 +77,7 @@ def _global_options(
     version: Annotated[  # noqa: ARG001 - its callback is all of it
         bool, typer.Option("--version", help="Say which version this is.", is_eager=True, callback=_say_version)
     ] = False,
-    pin_fd: Annotated[int | None, typer.Option(help="Read the PIN or passphrase from this file descriptor.")] = None,
+    pin_fd: Annotated[int | None, typer.Option(min=0, help="Read the PIN or passphrase from this descriptor.")] = None,
 ) -> None:
     context.obj = Session(Home(home or default_home()), as_json, identity_name, pin_fd)
 

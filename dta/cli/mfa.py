@@ -89,7 +89,7 @@ def change_pin(
     mpin_file: PinFile = None,
     mpin_fd: PinFd = None,
     new_file: Annotated[Path | None, typer.Option("--new-mpin-file", help="The new PIN, as --mpin-file.")] = None,
-    new_fd: Annotated[int | None, typer.Option("--new-mpin-fd", help="The new PIN, as --mpin-fd.")] = None,
+    new_fd: Annotated[int | None, typer.Option("--new-mpin-fd", min=0, help="The new PIN, as --mpin-fd.")] = None,
     ca: Annotated[Path | None, typer.Option(help="With --check: who may certify the server, a PEM file.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Log in with the old PIN first, to be sure of it.")] = False,
 ) -> None:

@@ -19,7 +19,7 @@ PinFile: TypeAlias = Annotated[
     Path | None, typer.Option("--mpin-file", help="Read the M-Pin PIN from this private file (mode 0600).")
 ]
 PinFd: TypeAlias = Annotated[
-    int | None, typer.Option("--mpin-fd", help="Read the M-Pin PIN from this file descriptor.")
+    int | None, typer.Option("--mpin-fd", min=0, help="Read the M-Pin PIN from this file descriptor.")
 ]
 
 

@@ -38,14 +38,14 @@ def create(
     permits: Annotated[
         bool, typer.Option("--permits/--no-permits", help="A time permit a day, for servers that look nobody up.")
     ] = True,
-    max_attempts: Annotated[int, typer.Option(help="Failures in a row that lock a client out; 0: never.")] = 5,
-    lockout: Annotated[int, typer.Option(help="For how many seconds; 0: until it is lifted by hand.")] = 900,
-    one_pass_age: Annotated[int, typer.Option(help="How old a one-pass login may be, in seconds; 0: none.")] = 60,
+    max_attempts: Annotated[int, typer.Option(min=0, help="Failures in a row that lock a client out; 0: never.")] = 5,
+    lockout: Annotated[int, typer.Option(min=0, help="For how many seconds; 0: until it is lifted by hand.")] = 900,
+    one_pass_age: Annotated[int, typer.Option(min=0, help="Seconds that a one-pass login may be old; 0: none.")] = 60,
     member: Annotated[
         list[str] | None, typer.Option(help="A fiduciary that will hold a share; repeat it. Without: every active one.")
     ] = None,
-    threshold: Annotated[int, typer.Option(help="How many of them it takes; 0: the default for so many.")] = 0,
-    refresh: Annotated[int, typer.Option(help="Refresh the shares after so many blocks; 0: not by itself.")] = 0,
+    threshold: Annotated[int, typer.Option(min=0, help="How many of them it takes; 0: the default for so many.")] = 0,
+    refresh: Annotated[int, typer.Option(min=0, help="Refresh the shares after so many blocks; 0: not by itself.")] = 0,
 ) -> None:
     """Propose a realm with a key of its own, as a fiduciary. The others vote; then each member consents."""
     if suite not in _SUITES:

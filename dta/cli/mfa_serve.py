@@ -15,7 +15,8 @@ from typing import Annotated, TypeAlias
 import typer
 
 from abci_app.crypto.curve import BadPoint
-from dta.base import ids
+from dta.base import address, ids
+from dta.base.address import MAX_PORT
 from dta.base.errors import NotFound, NotVerified, UsageError
 from dta.cli.custody import moment, table
 from dta.cli.session import Session, session_of
@@ -41,7 +42,7 @@ def serve_logins(
         Path | None, typer.Option(help="Take the realm's facts from this file instead of the ledger.")
     ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port to listen on; 0 takes a free one.")] = 8280,
+    port: Annotated[int, typer.Option(min=0, max=MAX_PORT, help="The port to listen on; 0 takes a free one.")] = 8280,
     tls_cert: Annotated[Path | None, typer.Option(help="The certificate chain, PEM.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its private key, PEM.")] = None,
     trusted_proxy: Annotated[
@@ -75,20 +76,21 @@ def _run(session: Session, http: HttpServer, config: HttpConfig) -> None:
     scheme = "http" if config.tls is None else "https"
 
     def started(host: str, port: int) -> None:
-        address = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-        session.show({"listening": address}, [f"listening on {address}"])
+        url = f"{scheme}://{address.join(host, port)}"
+        session.show({"listening": url}, [f"listening on {url}"])
 
     async def main() -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that goes away is no wish to stop
         await serve(http, started, stop.wait())
 
     try:
         asyncio.run(main())
     except OSError as error:
         raise UsageError(
-            f"can't listen on {config.host}:{config.port}: {error.strerror}", hint="give --host and --port"
+            f"can't listen on {address.join(config.host, config.port)}: {error.strerror}", hint="give --host and --port"
         ) from None
 
 

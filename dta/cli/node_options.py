@@ -8,6 +8,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from dta.base import address
+from dta.base.address import MAX_PORT
 from dta.node.founding.fiduciary import gateway_bind_of, split_address
 
 FiduciaryName: TypeAlias = Annotated[
@@ -22,9 +23,9 @@ P2p: TypeAlias = Annotated[str, typer.Option(help="host:port at which the other 
 Peer: TypeAlias = Annotated[list[str] | None, typer.Option(help="A peer, id@host:port; repeat it.")]
 GatewayBind: TypeAlias = Annotated[str, typer.Option(help="host:port the gateway listens on (every address).")]
 P2pBind: TypeAlias = Annotated[str, typer.Option(help="host:port CometBFT listens on for peers (every address).")]
-RpcPort: TypeAlias = Annotated[int, typer.Option(help="CometBFT's RPC port, on 127.0.0.1.")]
-Pace: TypeAlias = Annotated[int, typer.Option(help="The pace of the chain, where no draft says it.")]
-MaxStateAge: TypeAlias = Annotated[int, typer.Option(help="Hooks act on nothing when the last block is older.")]
+RpcPort: TypeAlias = Annotated[int, typer.Option(min=1, max=MAX_PORT, help="CometBFT's RPC port, on 127.0.0.1.")]
+Pace: TypeAlias = Annotated[int, typer.Option(min=1, help="The pace of the chain, where no draft says it.")]
+MaxStateAge: TypeAlias = Annotated[int, typer.Option(min=1, help="Hooks act on nothing when the last block is older.")]
 BlockStore: TypeAlias = Annotated[str, typer.Option(help="Block store: embedded or kubo.")]
 KuboApi: TypeAlias = Annotated[str, typer.Option(help="Kubo's RPC address, where it is the block store.")]
 KuboBinary: TypeAlias = Annotated[str, typer.Option(help="Kubo's program: `dta start` runs one for this node.")]

@@ -37,7 +37,7 @@ from dta.client.ledger.tx import SignedBytes
 from dta.custodians import registry
 
 OrderId = Annotated[str, typer.Argument(help="The order's id, or the first of one that concerns you.")]
-AllowMissing = Annotated[int, typer.Option(help="So many fiduciaries need not take the envelope now.")]
+AllowMissing = Annotated[int, typer.Option(min=0, help="So many fiduciaries need not take the envelope now.")]
 
 
 def place(
@@ -59,10 +59,10 @@ def place(
         list[str] | None, typer.Option(help="A fiduciary of the vault; repeat it. Without: all with a key.")
     ] = None,
     threshold: Annotated[
-        int | None, typer.Option(help="How many give the secret back. Without: n - (n-1)//3.", show_default=False)
+        int | None, typer.Option(min=0, help="How many give it back. Without: n - (n-1)//3.", show_default=False)
     ] = None,
-    expires_in: Annotated[int, typer.Option(help="Seconds until the order expires; 0: never.")] = 0,
-    expires_at_height: Annotated[int, typer.Option(help="The last height of the order; 0: none.")] = 0,
+    expires_in: Annotated[int, typer.Option(min=0, help="Seconds until the order expires; 0: never.")] = 0,
+    expires_at_height: Annotated[int, typer.Option(min=0, help="The last height of the order; 0: none.")] = 0,
     allow_missing: AllowMissing = 0,
     title: Annotated[str, typer.Option(help="What this home calls it; the ledger never sees it.")] = "",
     wait: Wait = orders.DEFAULT_WAIT_S,

@@ -33,7 +33,7 @@ def request(
     ] = None,
     source: Annotated[Path | None, typer.Option("--from", help="Send what the principal authorised.")] = None,
     allow_missing: Annotated[
-        int | None, typer.Option(help="So many fiduciaries need not take the keys now. Without: n - threshold.")
+        int | None, typer.Option(min=0, help="So many fiduciaries need not take the keys now. Without: n - threshold.")
     ] = None,
 ) -> None:
     """Ask for an order's secret, with fresh keys that only this home has."""

@@ -29,7 +29,7 @@ Beneficiary: TypeAlias = Annotated[
 NotBefore: TypeAlias = Annotated[str, typer.Option("--not-before", help="No release before: RFC 3339 or Unix seconds.")]
 NotAfter: TypeAlias = Annotated[str, typer.Option("--not-after", help="No release after: RFC 3339 or Unix seconds.")]
 VetoWindow: TypeAlias = Annotated[
-    int, typer.Option("--veto-window", help="Seconds that a granted release waits, and can be vetoed.")
+    int, typer.Option("--veto-window", min=0, help="Seconds that a granted release waits, and can be vetoed.")
 ]
 Vetoers: TypeAlias = Annotated[
     list[str] | None, typer.Option("--vetoer", help="Who may veto; repeat it. Without: all parties and you.")

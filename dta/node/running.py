@@ -67,7 +67,8 @@ def holder(config: NodeConfig) -> int | None:
     The last is so where it runs in a container and we do not, or the other way round.
     """
     try:
-        descriptor = os.open(lock_file(config), os.O_RDWR | os.O_CLOEXEC)
+        # To ask takes no right to write: a home on a disk that can't be written is looked at too.
+        descriptor = os.open(lock_file(config), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     try:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from dta.base.config import NodeConfig, load_node_config, write_node_config
 from dta.base.home import Home, make_directory
 from dta.base.keystore_config import KeystoreConfig
+from dta.cli import mfa_serve
+from dta.cli.session import Session
 from dta.client.identity.profile import Profile, load_profile, save_profile
+from dta.login.http import HttpConfig
 from dta.node import supervisor, tendermint_config
 from dta.node.supervisor import Supervisor
 from dta.node.validator_key import KeyFiles
@@ -62,7 +67,7 @@ def test_a_hangup_does_not_stop_the_supervisor(tmp_path: Path, monkeypatch: pyte
     said: list[str] = []
     monkeypatch.setattr(supervisor, "_say", said.append)
     found = Supervisor(made(tmp_path / "home"))
-    monkeypatch.setattr(found, "_prepare", lambda: make_directory(found._config.run_dir))
+    monkeypatch.setattr(found, "_check", lambda: make_directory(found._config.run_dir))
 
     async def rooms() -> None:
         os.kill(os.getpid(), signal.SIGHUP)
@@ -75,3 +80,20 @@ def test_a_hangup_does_not_stop_the_supervisor(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(found, "_until_there_is_room", rooms)
     asyncio.run(found.run())
     assert said == ["SIGHUP: the node goes on; SIGTERM stops it"]
+
+
+def test_a_hangup_does_not_stop_an_authentication_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[signal.Signals | int] = []
+
+    async def serve(http: object, started: object, ended: Coroutine[Any, Any, bool]) -> None:
+        ended.close()
+        os.kill(os.getpid(), signal.SIGHUP)
+        await asyncio.sleep(0)
+
+    before = signal.signal(signal.SIGHUP, lambda number, _: heard.append(number))
+    monkeypatch.setattr(mfa_serve, "serve", serve)
+    try:
+        mfa_serve._run(Session(Home(Path("/nowhere")), False), cast(Any, None), HttpConfig(host="127.0.0.1", port=0))
+        assert heard == []
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -70,6 +70,21 @@ def test_the_lock_s_holder_runs_and_whoever_ends_runs_no_more_however_it_ended(c
             assert running.holder(config) is None
 
 
+def test_a_node_is_seen_to_run_in_a_home_that_can_not_be_written(
+    config: NodeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with held(config) as (process, _):
+        really = os.open
+
+        def read_only(path: os.PathLike[str], flags: int, mode: int = 0o777) -> int:
+            if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+            return really(path, flags, mode)
+
+        monkeypatch.setattr(os, "open", read_only)
+        assert running.holder(config) == process.pid
+
+
 def test_a_second_supervisor_is_refused_and_takes_nothing_from_the_first(config: NodeConfig) -> None:
     with held(config) as (process, _):
         with pytest.raises(UsageError, match="running already"), running.locked(config):

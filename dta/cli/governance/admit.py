@@ -19,7 +19,7 @@ from dta.node.founding.admission import AdmissionCard
 def admit(
     context: typer.Context,
     card: Annotated[Path, typer.Argument(help="The admission.json of whoever is to be admitted.")],
-    power: Annotated[int, typer.Option(help="Its voting power.")] = 10,
+    power: Annotated[int, typer.Option(min=1, help="Its voting power.")] = 10,
 ) -> None:
     """Admit a fiduciary: its node votes among the validators once more than 2/3 of the power agree.
 

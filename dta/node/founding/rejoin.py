@@ -6,7 +6,6 @@ comes back by ``dta validator rotate`` (docs/runbooks/lose-a-disk.md).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,12 +26,11 @@ from dta.client.ledger.ledger import Ledger
 from dta.hsm import labels
 from dta.hsm.keystore import Keystore
 from dta.node.founding import fiduciary, publish
-from dta.node.founding.draft import Draft
+from dta.node.founding.draft import NODE_ID, Draft, is_place
 from dta.node.founding.fiduciary import NodePlan, gateway_bind_of
 
 # More rotations than anybody makes of one identity: where the search for a key's number ends.
 _MAX_GENERATIONS = 256
-_PEER = re.compile(r"[0-9a-f]{40}@[A-Za-z0-9.\[\]:-]+:[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +122,17 @@ def rejoin(
 
 def check_peers(peers: Sequence[str]) -> None:
     """Raise UsageError unless there are some, each ``id@host:port``."""
-    wrong = [peer for peer in peers if not _PEER.fullmatch(peer)]
+    wrong = [peer for peer in peers if not _is_peer(peer)]
     if wrong or not peers:
         raise UsageError(
             f"a peer is id@host:port, not {wrong[0]!r}" if wrong else "which nodes are the peers?",
             hint="give --peers with the draft of the genesis, or --peer for each",
         )
+
+
+def _is_peer(text: str) -> bool:
+    id_, _, place = text.partition("@")
+    return NODE_ID.fullmatch(id_) is not None and is_place(place)
 
 
 def own_gateway_bind(record: identity_pb2.IdentityRecord) -> tuple[str, int]:
