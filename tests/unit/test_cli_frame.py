@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -90,3 +93,31 @@ def test_a_command_loads_its_own_group_alone() -> None:
 def test_every_group_is_offered_where_none_is_named() -> None:
     offered = set(main.command_line().commands)
     assert {"order", "mfa", "governance", "authority", "sign"} <= offered
+
+
+def test_every_number_of_the_command_line_has_a_least_value() -> None:
+    """A negative one would come as far as a field without a sign, and be called a fault of this program."""
+    root = Path(main.__file__).parent
+    unbounded = []
+    for path in sorted(root.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Annotated"):
+                continue
+            annotated = node.slice.elts if isinstance(node.slice, ast.Tuple) else []
+            if len(annotated) < 2 or not re.search(r"\bint\b", ast.unparse(annotated[0])):
+                continue
+            given = annotated[1].keywords if isinstance(annotated[1], ast.Call) else []
+            if not any(keyword.arg == "min" for keyword in given):
+                unbounded.append(f"{path.name}:{node.lineno}")
+    assert not unbounded
+
+
+@pytest.mark.parametrize("words", [
+    ["receipt", "get", "tx", "00" * 32, "--out", "x", "--height", "-1"],
+    ["receipt", "verify", "x", "--trust", "x", "--not-revoked-at", "-1"],
+    ["mfa", "serve", "--port", "99999"],
+    ["order", "request", "00" * 32, "--allow-missing", "-1"],
+])  # fmt: skip
+def test_a_number_out_of_range_is_the_command_s_error(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(words) == 2
+    assert f"Invalid value for '{words[-2]}'" in capsys.readouterr().err

@@ -151,7 +151,8 @@ def test_a_parameter_out_of_bounds_is_refused(four: Consortium) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("power", 0), ("power", True), ("p2p", "nowhere"), ("node_id", "ab"), ("validator_key", "AAAA"), ("extra", 1),
+    [("power", 0), ("power", True), ("p2p", "nowhere"), ("p2p", "a.example:99999"), ("p2p", "::1:26656"),
+     ("p2p", "a,b:1"), ("node_id", "ab"), ("validator_key", "AAAA"), ("extra", 1),
      ("name", "somebody else"), ("identity", "00" * 32), ("document", "!!")],
 )  # fmt: skip
 def test_a_malformed_card_is_refused(four: Consortium, field: str, value: object) -> None:
