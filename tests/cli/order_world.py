@@ -98,8 +98,7 @@ class ServedWorld:
 
     def gateway(self, request: httpx.Request) -> httpx.Response:
         with self.lock:
-            host, _, path = request.url.path.removeprefix("/").partition("/")
-            return self.gateways.answer(request, host, path.removeprefix("ipfs/"))
+            return self.gateways.answer(request)
 
     def enrol(self, name: str) -> None:
         """A home with an identity on the ledger. Its passphrase is in a file."""

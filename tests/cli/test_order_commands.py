@@ -123,7 +123,7 @@ def test_a_secret_that_is_too_large_or_empty_never_leaves(world: ServedWorld, dt
     assert dta.json("alice", *placing, exit_code=2)["error"]["kind"] == "cannot-seal"
     from_stdin(monkeypatch, b"")
     assert dta.json("alice", *placing, exit_code=2)["error"]["message"] == "the secret is empty"
-    assert world.gateways.blocks == {}
+    assert not any(world.gateways.blocks.values())
 
 
 def test_a_list_says_how_many_a_node_s_index_left_out_and_an_order_shows_all_its_requests(

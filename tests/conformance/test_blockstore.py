@@ -1,4 +1,5 @@
-"""One suite for every block store: the embedded one always, Kubo where there is one (scripts/test.sh --kubo)."""
+"""One suite for every block store: the embedded one and that of tests always, Kubo where there is one
+(scripts/test.sh --kubo)."""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ from dta.blocks.embedded import EmbeddedStore
 from dta.blocks.errors import BlockMissing, BlockTooLarge
 from dta.blocks.kubo import KuboStore
 from dta.blocks.store import MAX_BLOCK_BYTES, BlockStore
+from tests.support.memory_blocks import MemoryBlockStore
 
 HOUR_S = 3600.0
 START_S = 1_800_000_000.0
@@ -48,6 +50,17 @@ class Harness:
 
 def embedded(request: pytest.FixtureRequest, tmp_path: Path) -> Harness:
     return Harness(lambda clock: EmbeddedStore(tmp_path / "blocks", clock))
+
+
+def memory(request: pytest.FixtureRequest, tmp_path: Path) -> Harness:
+    """Opened again, it is the same one: what the agents of tests/support/agents.py keep blocks in."""
+    made: list[MemoryBlockStore] = []
+
+    def make(clock: Callable[[], float]) -> BlockStore:
+        made.append(made[0] if made else MemoryBlockStore(now_s=clock))
+        return made[0]
+
+    return Harness(make)
 
 
 @pytest.fixture(scope="session")
@@ -241,7 +254,7 @@ def check_threads_may_share_it(harness: Harness) -> None:
 CHECKS = [check for name, check in sorted(globals().items()) if name.startswith("check_")]
 
 
-@pytest.fixture(params=[embedded, kubo], ids=["embedded", "kubo"])
+@pytest.fixture(params=[embedded, memory, kubo], ids=["embedded", "memory", "kubo"])
 def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
     made: Harness = request.param(request, tmp_path)
     yield made

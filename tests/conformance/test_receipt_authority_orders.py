@@ -82,7 +82,6 @@ def flipped(world: World, key: Dealt) -> bytes:
     world.chain.reshare(key, world.founders[:3], 3)
     for agent in world.chain.agents:
         agent.silent.clear()
-        agent.sent.clear()
     receiving.receive(bob, CUSTODIAN, opened.request)
     return order
 

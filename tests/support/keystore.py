@@ -1,15 +1,39 @@
-"""A keystore in memory: what a token keeps while the process around it forgets everything."""
+"""Keystores of actors: one in memory, and the software keystore with an actor's node key in it."""
 
 from __future__ import annotations
 
 import hmac
+import json
+from functools import cache
 from hashlib import sha256
+from pathlib import Path
+from unittest.mock import patch
 
 from dta.base.secret import SecretBytes
-from dta.hsm import labels
+from dta.hsm import labels, sealed_file
 from dta.hsm.errors import KeyMissing
 from dta.hsm.keystore import CheckStep
+from dta.hsm.software import SoftwareKeystore
 from tests.support.actors import Actor, seeded
+
+PASSPHRASE = SecretBytes(b"agents")
+
+
+@cache
+def _file_key() -> sealed_file.FileKey:
+    return sealed_file.new_file_key(PASSPHRASE, sealed_file.MIN_LOG2_N)
+
+
+def software_keystore(path: Path, actor: Actor) -> SoftwareKeystore:
+    """The software keystore at ``path``, made where it is not there. Its node key is the one that genesis names.
+
+    All that one process makes have one file key: scrypt takes a tenth of a second each time.
+    """
+    if not path.exists():
+        keys = {labels.node_key(): ["signing", bytes(actor.node_key).hex()]}
+        sealed_file.write_new(path, sealed_file.seal(_file_key(), json.dumps({"keys": keys}).encode()))
+    with patch.object(sealed_file, "file_key", lambda *_: _file_key()):
+        return SoftwareKeystore(path, PASSPHRASE)
 
 
 class MemoryKeystore:

@@ -1,5 +1,6 @@
 """A whole ledger in one process: the real state machine under a real tree, headers and commits signed by its
-validators, fiduciaries whose custodian is the real one, gateways that check what they are given.
+validators, fiduciaries whose agents are the real ones (tests/support/agents.py), gateways that check what they are
+given.
 
 A block is made whenever the client sleeps. What a test may change is what liars and the unlucky change: a node's
 answers, a gateway that is down, a fiduciary that is silent or answers with a bad share.
@@ -7,9 +8,10 @@ answers, a gateway that is down, a fiduciary that is silent or answers with a ba
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import shutil
+import tempfile
+import weakref
+from base64 import b64decode
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -27,51 +29,24 @@ from abci_app.hashing import u32
 from abci_app.mempool import Mempool
 from abci_app.params import default_params
 from abci_app.pb.dta.v1 import authority_pb2, params_pb2, tx_pb2
-from abci_app.pb.dta.v1 import custody_pb2 as pb
-from abci_app.state.due import DueKind
 from abci_app.state.memory_view import MemoryView
-from abci_app.state.records import AUTHORITY_NUMBERS, IDENTITIES, REQUESTS
-from abci_app.state.view import StateView
-from dta.base.secret import SecretBytes
+from abci_app.state.records import AUTHORITY_NUMBERS, IDENTITIES
 from dta.blocks.auth import put_statement, read_claim
 from dta.client.custody.blocks import Blocks
 from dta.client.custody.session import Party, Session, Step
 from dta.client.ledger.ledger import Ledger
-from dta.crypto.scalar import SecretScalar
 from dta.custodians.hsm_realm import HsmRealm
-from dta.custodians.registry import Loaded
-from dta.node.agent.jobs import perform, wanted_blocks
-from dta.node.hooks.errors import NotDue
-from dta.node.hooks.plan import Job, plan
-from dta.node.hooks.tools import Pinned, Tools
+from dta.hsm import labels
 from tests.support.actors import Actor, seeded
+from tests.support.agents import Agent, act
 from tests.support.authority import Dealt, install_new, reshare
 from tests.support.chain import CHAIN_ID, Chain, make_genesis
-from tests.support.light_chain import START_S, ClockedRpc, Node, b64, hexed
+from tests.support.keystore import MemoryKeystore
+from tests.support.light_chain import START_S, ClockedRpc, Node, RpcFailure, b64, hexed
 from tests.support.light_chain import Chain as LightChain
+from tests.support.memory_blocks import MemoryBlockStore
 
 REALM = HsmRealm()
-
-
-class RamKeystore:
-    """PRF keys in memory, made from a seed."""
-
-    kind = "ram"
-
-    def __init__(self, seed: bytes) -> None:
-        self._seed = seed
-        self.keys: dict[str, bytes] = {}
-
-    def ensure_prf_key(self, label: str) -> bool:
-        made = label not in self.keys
-        self.keys.setdefault(label, sha256(self._seed + label.encode()).digest())
-        return made
-
-    def prf(self, label: str, data: bytes) -> SecretBytes:
-        return SecretBytes(hmac.digest(self.keys[label], data, "sha256"))
-
-    def destroy(self, label: str) -> bool:
-        return self.keys.pop(label, None) is not None
 
 
 def gateway_url(number: int) -> str:
@@ -102,13 +77,24 @@ class LiveChain(LightChain):
         self.pending: list[bytes] = []
         self.dealt: dict[bytes, Dealt] = {}
         self._written: dict[bytes, bytes | None] = {}
-        self.agents = [Agent(self, founder) for founder in self.replica.founders]
         self.gateways = Gateways(self)
+        self.agents = [Agent(self, founder, self._directory(founder)) for founder in self.replica.founders]
+
+    def _directory(self, founder: Actor) -> Path:
+        """An agent's, which goes with the chain."""
+        made = tempfile.mkdtemp(prefix=f"dta-{founder.name}-")
+        weakref.finalize(self, shutil.rmtree, made, ignore_errors=True)
+        return Path(made)
+
+    def own_node(self) -> LiveNode:
+        """The CometBFT of a fiduciary's node: tells its agent the truth."""
+        return LiveNode(self)
 
     def make_block(self) -> tuple[TxResult, ...]:
         """One block of what is pending and of what the fiduciaries owe."""
-        owed = [tx for agent in self.agents for tx in agent.act()] if self.height else []
-        txs, self.pending = [*dict.fromkeys([*self.pending, *owed])], []
+        if self.height:
+            act(self.agents)
+        txs, self.pending = [*dict.fromkeys(self.pending)], []
         leaves: dict[bytes, bytes | None] = {}
         if not self.height:
             first = transition.init_chain(self.replica.genesis)
@@ -150,92 +136,33 @@ class LiveChain(LightChain):
         return results[self.txs[self.height].index(tx)]
 
 
-@dataclass
-class Agent:
-    """A fiduciary's node: the real plan and the real hooks. ``silent``: kinds that it leaves undone.
-
-    ``spoil`` changes what goes into an answer, as a fiduciary that cheats does. ``together`` makes of a block's results
-    the messages that are sent.
-    """
-
-    chain: LiveChain
-    founder: Actor
-    silent: set[DueKind] = field(default_factory=set)
-    spoil: Callable[[pb.RequestRecord], bytes | None] = lambda request: None
-    together: Callable[[list[Message]], list[Message]] = lambda results: results
-    sent: set[Job] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self.keystore = RamKeystore(self.founder.name.encode())
-        self.tools = Tools(
-            self.founder.identity, self.chain.replica.gid, Loaded({"hsm-realm": REALM}, {}),
-            lambda: self.keystore,  # type: ignore[arg-type, return-value]
-            self._pin, self._share_of,
-        )  # fmt: skip
-
-    @contextmanager
-    def _pin(self) -> Iterator[Pinned]:
-        replica = self.chain.replica
-        yield Pinned(replica.view, replica.height, replica.time_s, replica.view)
-
-    def _share_of(self, view: StateView, authority: bytes, epoch: int) -> SecretScalar:
-        dealt = self.chain.dealt[authority]
-        assert epoch == dealt.epoch
-        return SecretScalar(dealt.shares[self.founder.identity][1])
-
-    def act(self) -> list[bytes]:
-        """What it sends after a block: each result once, as long as it is owed."""
-        replica = self.chain.replica
-        owed = plan(replica.view, self.founder.identity, replica.time_s, replica.height + 1)
-        self.sent &= {*owed}
-        results = []
-        for job in owed:
-            if job.kind in self.silent or job in self.sent:
-                continue
-            message = self._perform(job)
-            if message is not None:
-                self.sent.add(job)
-                results.append(message)
-        return [replica.tx(self.founder, one, key=self.founder.node_key) for one in self.together(results)]
-
-    def _perform(self, job: Job) -> Message | None:
-        """None where it turns out not to be owed, or a block is not to be had yet: as the runner does."""
-        with self._pin() as now:
-            found = {cid: self.chain.gateways.find(cid) for cid in wanted_blocks(job, now)}
-        blocks = {cid: block for cid, block in found.items() if block is not None}
-        if len(blocks) < len(found):
-            return None
-        try:
-            message = perform(job, self.tools, blocks)
-        except NotDue:
-            return None
-        if isinstance(message, tx_pb2.FulfilSecret):
-            sealed = self.spoil(REQUESTS.get(self.chain.replica.view, job.subject))
-            if sealed is not None:
-                message.sealed = sealed
-        return message
-
-
 class Gateways:
-    """Every fiduciary's gateway: takes blocks from registered identities, serves them. ``down``: hosts."""
+    """Every fiduciary's gateway: takes blocks from registered identities, serves them. ``down``: hosts.
+
+    ``blocks``: what each holds, by host; it is what the fiduciary's agent has.
+    """
 
     def __init__(self, chain: LiveChain) -> None:
         self.chain = chain
         self.blocks: dict[str, dict[str, bytes]] = {}
         self.down: set[str] = set()
+        self._stores: dict[str, MemoryBlockStore] = {}
 
     def http(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(transport=httpx.MockTransport(self._handle))
+        return httpx.AsyncClient(transport=httpx.MockTransport(self.answer))
 
-    def find(self, cid: str) -> bytes | None:
-        held = (of_host.get(cid, b"") for of_host in self.blocks.values())
-        return next((block for block in held if cid_of(block) == cid), None)
+    def store_of(self, founder: Actor) -> MemoryBlockStore:
+        """Where the gateway and the agent of a fiduciary keep blocks."""
+        host, _ = _place(httpx.URL(founder.gateway + "/ipfs/"))
+        return self._stores.setdefault(host, MemoryBlockStore(self.blocks.setdefault(host, {})))
 
-    def _handle(self, request: httpx.Request) -> httpx.Response:
-        return self.answer(request, request.url.host, request.url.path.removeprefix("/ipfs/"))
+    def find(self, cid: str) -> bytes:
+        """The block, from whoever has it."""
+        return next(held[cid] for held in self.blocks.values() if cid in held)
 
-    def answer(self, request: httpx.Request, host: str, cid: str) -> httpx.Response:
-        """What the gateway ``host`` says to a request about ``cid``."""
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        """What a gateway says to a request for, or with, a block."""
+        host, cid = _place(request.url)
         if host in self.down:
             raise httpx.ConnectError("refused")
         held = self.blocks.setdefault(host, {})
@@ -251,6 +178,12 @@ class Gateways:
         return _answer(201)
 
 
+def _place(url: httpx.URL) -> tuple[str, str]:
+    """(the gateway, the CID): a gateway has a host of its own, or a path of its own at one host."""
+    before, _, cid = url.path.partition("/ipfs/")
+    return before.strip("/") or url.host, cid
+
+
 def _answer(status: int, body: bytes = b"") -> httpx.Response:
     return httpx.Response(status, stream=httpx.ByteStream(body))
 
@@ -261,9 +194,9 @@ class LiveNode(Node):
     chain: LiveChain
 
     def do_broadcast_tx_sync(self, params: dict[str, Any]) -> Any:
-        from base64 import b64decode
-
         tx = b64decode(params["tx"])
+        if tx in self.chain.pending:
+            raise RpcFailure("tx already exists in cache")
         result = self.chain.replica.check(tx)
         if result.code == 0:
             self.chain.pending.append(tx)
@@ -328,9 +261,9 @@ class World:
         chain = self.chain
         rpc = ClockedRpc(node or self.node, on_sleep=lambda: chain.make_block() and None)
         home = self.directory / actor.name
-        root = RamKeystore(b"root" + actor.name.encode())
-        root.ensure_prf_key("root")
-        party = Party(ActorSigner(actor), actor.bls_key, lambda: root)  # type: ignore[arg-type, return-value]
+        root = MemoryKeystore(actor)
+        root.ensure_prf_key(labels.root())
+        party = Party(ActorSigner(actor), actor.bls_key, lambda: root)
         ledger = Ledger(rpc, chain.trust_file(chain.replica.gid))
         blocks = Blocks(home / "envelopes", chain.replica.gid, chain.gateways.http)
         return Session(ledger, party, blocks, home, self.steps.append)

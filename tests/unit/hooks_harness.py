@@ -23,9 +23,7 @@ from dta.custodians import registry
 from dta.custodians.plugin import Custodian, PreparedOrder, PrepareInput, Recovered, RecoverInput
 from dta.custodians.registry import Loaded
 from dta.envelope import clear_envelope, sign
-from dta.hsm import labels
-from dta.hsm.keystore import CheckStep, Keystore
-from dta.hsm.sealed_file import MIN_LOG2_N
+from dta.hsm.keystore import Keystore
 from dta.hsm.software import SoftwareKeystore
 from dta.node.agent.jobs import perform, wanted_blocks
 from dta.node.hooks.errors import NotAtHead
@@ -34,52 +32,9 @@ from dta.node.hooks.tools import Pinned, Tools
 from tests.support.actors import Actor, seeded
 from tests.support.chain import Chain
 from tests.support.custody import single
+from tests.support.keystore import software_keystore
 
-PASSPHRASE = SecretBytes(b"agents")
 SECRET = SecretBytes(b"the combination is 12-34-56")
-
-
-class ActorKeystore:
-    """A software keystore whose node key is an actor's: the one that genesis names."""
-
-    kind = "software"
-
-    def __init__(self, path: Path, actor: Actor) -> None:
-        if not path.exists():
-            SoftwareKeystore.create(path, PASSPHRASE, log2_n=MIN_LOG2_N)
-        self._store = SoftwareKeystore(path, PASSPHRASE)
-        self._actor = actor
-
-    def sign(self, label: str, message: bytes) -> bytes:
-        assert label == labels.node_key()
-        return self._actor.node_key.sign(message).signature
-
-    def close(self) -> None:
-        self._store.close()
-
-    def ensure_signing_key(self, label: str) -> bytes:
-        return bytes(self._actor.node_key.verify_key)
-
-    def signing_public_key(self, label: str) -> bytes | None:
-        return bytes(self._actor.node_key.verify_key) if label == labels.node_key() else None
-
-    def ensure_prf_key(self, label: str) -> bool:
-        return self._store.ensure_prf_key(label)
-
-    def has_prf_key(self, label: str) -> bool:
-        return self._store.has_prf_key(label)
-
-    def prf(self, label: str, data: bytes) -> SecretBytes:
-        return self._store.prf(label, data)
-
-    def destroy(self, label: str) -> bool:
-        return self._store.destroy(label)
-
-    def labels(self) -> list[str]:
-        return self._store.labels()
-
-    def check(self) -> list[CheckStep]:
-        return self._store.check()
 
 
 @dataclass
@@ -91,7 +46,7 @@ class World:
 
     chain: Chain
     tools: dict[bytes, Tools]
-    keystores: dict[bytes, ActorKeystore]
+    keystores: dict[bytes, SoftwareKeystore]
     custodian: Custodian
     blocks: dict[str, bytes] = field(default_factory=dict)
     principal: Actor = field(default_factory=lambda: Actor("alice"))
@@ -222,11 +177,9 @@ def make_world(
     loaded = registry.load_custodians()
     world = World(chain, {}, {}, loaded.get(custodian))
     for number, founder in enumerate(chain.founders):
-        store = ActorKeystore(directory / f"keys-{number}", founder)
+        store = software_keystore(directory / f"keys-{number}", founder)
         world.keystores[founder.identity] = store
-        world.tools[founder.identity] = Tools(
-            founder.identity, chain.gid, loaded, _always(store), world.pin
-        )
+        world.tools[founder.identity] = Tools(founder.identity, chain.gid, loaded, _always(store), world.pin)
     chain.register(world.principal, world.beneficiary)
     return world
 

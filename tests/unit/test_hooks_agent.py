@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hooks_harness import PASSPHRASE, make_world
+from hooks_harness import make_world
 from test_hooks_state_socket import application
 
 from abci_app import transition
@@ -33,6 +33,7 @@ from dta.node.agent.agent import Agent
 from dta.node.agent.pins import peer_gateways
 from tests.support.actors import Actor
 from tests.support.chain import CHAIN_ID, Chain, make_genesis
+from tests.support.keystore import PASSPHRASE
 
 
 def node_config(home: Path, identity: bytes = bytes(32)) -> NodeConfig:
@@ -98,9 +99,7 @@ def test_a_wrong_configuration_ends_the_agent_with_a_hint(tmp_path: Path) -> Non
 def served_state(chain: Chain) -> StateDB:
     """A state database with what the chain has now."""
     database = StateDB(MemoryStore())
-    changes = Changes(
-        leaves=tuple(sorted(chain.view.leaves.items())), index=tuple(sorted(chain.view.index.items()))
-    )
+    changes = Changes(leaves=tuple(sorted(chain.view.leaves.items())), index=tuple(sorted(chain.view.index.items())))
     database.commit(database.stage(1, changes, {TIME_META: encode_time(Time(chain.time_s))}))
     return database
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from google.protobuf.message import Message
-from hooks_harness import ActorKeystore, World, make_world
+from hooks_harness import World, make_world
 from test_hooks_runner import Node, body_of
 
 from abci_app.block import TxResult
@@ -20,6 +20,7 @@ from abci_app.state.due import DueKind
 from abci_app.state.overlay import Overlay
 from abci_app.state.records import ANSWERS, ORDERS, REQUESTS
 from dta.custodians.hsm_realm import HsmRealm
+from dta.hsm.software import SoftwareKeystore
 from dta.node.agent.runner import RunnerConfig
 from dta.node.hooks.bundle import parts_of
 from tests.support.custody import single
@@ -83,9 +84,7 @@ def answered(world: World, request: bytes) -> bool:
     return ANSWERS.find(world.chain.view, request, world.chain.founders[0].identity) is not None
 
 
-def test_what_is_ready_at_the_same_time_goes_in_one_transaction_that_is_sent_once(
-    world: World, tmp_path: Path
-) -> None:
+def test_what_is_ready_at_the_same_time_goes_in_one_transaction_that_is_sent_once(world: World, tmp_path: Path) -> None:
     async def scenario() -> None:
         node = Node(world, 0, tmp_path / "outbox")
         world.open_vault()
@@ -245,9 +244,9 @@ def test_jobs_that_wait_in_one_thread_that_hangs_are_one_thread(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release = threading.Event()
-    sign = ActorKeystore.sign
+    sign = SoftwareKeystore.sign
 
-    def hang(self: ActorKeystore, label: str, message: bytes) -> bytes:
+    def hang(self: SoftwareKeystore, label: str, message: bytes) -> bytes:
         release.wait(30)
         return sign(self, label, message)
 
@@ -255,7 +254,7 @@ def test_jobs_that_wait_in_one_thread_that_hangs_are_one_thread(
         node = Node(world, 0, tmp_path / "outbox", RunnerConfig(hsm_threads=2, job_timeout_s=0.3))
         world.open_vault()
         place(world, 3)
-        monkeypatch.setattr(ActorKeystore, "sign", hang)
+        monkeypatch.setattr(SoftwareKeystore, "sign", hang)
         try:
             await node.tick()
             held = [state for state in node.runner._states.values() if state.has_thread and not state.is_running]

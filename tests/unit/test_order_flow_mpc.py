@@ -111,8 +111,6 @@ def test_an_order_from_before_a_reshare_opens_after_it_and_a_granted_request_sta
         world.chain.agents[number].silent.clear()
     members = world.founders[:3]
     world.chain.reshare(key_of(world), members, 3)
-    for agent in world.chain.agents:
-        agent.sent.clear()
     assert receive(world, waiting) == SECRET
     assert EXTRACTIONS.get(world.chain.replica.view, waiting).epoch == 2
     assert receive(world, ask(world, before)) == SECRET

@@ -25,9 +25,12 @@ from dta.client.custody.keyfile import OpenRequest
 from dta.client.custody.orders import NewOrder
 from dta.crypto.hpke import seal
 from dta.custodians.plugin import NotEnoughShares
+from dta.hsm import labels
+from tests.support.actors import Actor
 from tests.support.custody import k_of, single
+from tests.support.keystore import MemoryKeystore
 from tests.support.light_chain import b64
-from tests.support.order_flow import REALM, LiveNode, RamKeystore, World, make_world
+from tests.support.order_flow import REALM, LiveNode, World, make_world
 
 SECRET = SecretBytes(b"what nobody else may read")
 
@@ -311,10 +314,10 @@ def test_a_request_s_private_keys_are_sealed_in_the_home_and_open_with_its_root_
         assert b64(seed).encode()[:16] not in content
     again = keyfile.load(bob.directory, bob.party.need_root(), bob.gid, opened.request)
     assert {who: key.seed for who, key in again.keys.items()} == {who: key.seed for who, key in opened.keys.items()}
-    stranger = RamKeystore(b"stranger")
-    stranger.ensure_prf_key("root")
+    stranger = MemoryKeystore(Actor("stranger"))
+    stranger.ensure_prf_key(labels.root())
     with pytest.raises(KeystoreFailure):
-        keyfile.load(bob.directory, stranger, bob.gid, opened.request)  # type: ignore[arg-type]
+        keyfile.load(bob.directory, stranger, bob.gid, opened.request)
     assert "redacted" in repr(opened.keys)
 
 

@@ -1,0 +1,106 @@
+"""A block store in memory: what it holds stands in a dictionary that a test can reach into."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from threading import RLock
+
+from abci_app.cid import cid_of, digest_of
+from dta.blocks.errors import BlockCorrupt, BlockMissing
+from dta.blocks.store import check_size
+
+
+@dataclass
+class MemoryBlockStore:
+    """A :class:`dta.blocks.store.BlockStore`, held to the suite of all (tests/conformance/test_blockstore.py).
+
+    ``held``: blocks by CID; whatever a test puts there is hashed when it is read. ``released``: since when each block
+    that is not pinned may go.
+    """
+
+    held: dict[str, bytes] = field(default_factory=dict)
+    pinned: set[str] = field(default_factory=set)
+    released: dict[str, float] = field(default_factory=dict)
+    now_s: Callable[[], float] = time.time
+    lock: RLock = field(default_factory=RLock)
+
+    def put(self, block: bytes) -> str:
+        """See BlockStore."""
+        check_size(block)
+        cid = cid_of(block)
+        with self.lock:
+            self.held[cid] = block
+            if cid not in self.pinned:
+                self.released[cid] = self.now_s()
+        return cid
+
+    def get(self, cid: str) -> bytes:
+        """See BlockStore."""
+        digest_of(cid)
+        with self.lock:
+            block = self.held.get(cid)
+            if block is None:
+                raise BlockMissing(cid)
+            if cid_of(block) != cid:
+                del self.held[cid]
+                raise BlockCorrupt(cid)
+        return block
+
+    def has(self, cid: str) -> bool:
+        """See BlockStore."""
+        digest_of(cid)
+        return cid in self.held
+
+    def pin(self, cid: str) -> None:
+        """See BlockStore."""
+        with self.lock:
+            if not self.has(cid):
+                raise BlockMissing(cid)
+            self.pinned.add(cid)
+
+    def unpin(self, cid: str) -> None:
+        """See BlockStore."""
+        with self.lock:
+            if self.is_pinned(cid):
+                self.pinned.discard(cid)
+                self.released[cid] = self.now_s()
+
+    def is_pinned(self, cid: str) -> bool:
+        """See BlockStore."""
+        digest_of(cid)
+        return cid in self.pinned
+
+    def pins(self) -> Iterable[str]:
+        """See BlockStore."""
+        return sorted(self.pinned)
+
+    def cids(self) -> Iterable[str]:
+        """See BlockStore."""
+        return sorted(self.held)
+
+    def delete_unpinned(self, older_than_s: float, now_s: float) -> list[str]:
+        """See BlockStore."""
+        with self.lock:
+            gone = sorted(cid for cid in self._unpinned() if now_s - self.released.get(cid, 0.0) >= older_than_s)
+            for cid in gone:
+                del self.held[cid]
+        return gone
+
+    def discard(self, cid: str) -> None:
+        """See BlockStore."""
+        with self.lock:
+            if not self.is_pinned(cid):
+                self.held.pop(cid, None)
+
+    def size_bytes(self) -> int:
+        """See BlockStore."""
+        return sum(len(block) for block in self.held.values())
+
+    def unpinned_bytes(self) -> int:
+        """See BlockStore."""
+        return sum(len(self.held[cid]) for cid in self._unpinned())
+
+    def _unpinned(self) -> list[str]:
+        return [cid for cid in self.held if cid not in self.pinned]
