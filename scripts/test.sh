@@ -109,7 +109,7 @@ suite_command() {
     # Two lanes, which mostly wait for blocks: tests of one shared network, and modules with networks of their own.
     localnet) command=(python -m tests.localnet.lanes) ;;
     --kubo) command=(pytest -rs tests/conformance/test_blockstore.py tests/localnet/test_kubo.py) ;;
-    --compat) command=(env DTA_COMPAT=1 pytest -rs tests/localnet/test_compat.py) ;;
+    --compat) command=(env DTA_COMPAT=1 pytest -rs tests/localnet/test_compat.py tests/localnet/test_comet_log.py) ;;
     *) command=(pytest -rs -n "$(workers)" "tests/$1") ;;
   esac
 }

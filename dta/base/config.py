@@ -52,7 +52,7 @@ class NodeConfig:
 
     @property
     def run_dir(self) -> Path:
-        """Sockets, pid files and status files; nothing in it outlives a start."""
+        """Sockets, the supervisor's lock and status files; nothing in it outlives a start."""
         return self.home / "run"
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +13,12 @@ from dta.base.errors import DtaError, UsageError
 from dta.base.home import Home
 from dta.cli.session import session_of
 from dta.node.running import (
-    START_ABOVE_FREE_BYTES,
-    STOP_BELOW_FREE_BYTES,
+    START_ABOVE,
+    STOP_BELOW,
     check_text,
     children,
     holder,
+    lack_of_room,
     read_status_file,
     stranger,
     write_trouble,
@@ -116,12 +116,13 @@ def _processes(config: NodeConfig, supervisor: int, trouble: list[str]) -> dict[
 
 
 def _disk_trouble(config: NodeConfig) -> list[str]:
-    free_bytes = shutil.disk_usage(config.home).free
-    if free_bytes >= START_ABOVE_FREE_BYTES:
-        refused = write_trouble(config)
-        return [f"{refused}: the node stops until that is over"] if refused else []
-    below, above = STOP_BELOW_FREE_BYTES >> 20, START_ABOVE_FREE_BYTES >> 20
-    return [f"{free_bytes >> 20} MiB are free: the node stops below {below} and starts again above {above}"]
+    lack = lack_of_room(config.home, START_ABOVE)
+    if lack:
+        below = f"{STOP_BELOW.bytes >> 20} MiB or {STOP_BELOW.inodes} inodes"
+        above = f"{START_ABOVE.bytes >> 20} MiB and {START_ABOVE.inodes} inodes"
+        return [f"{lack}: the node stops below {below} and starts again above {above}"]
+    refused = write_trouble(config.home)
+    return [f"{refused}: the node stops until that is over"] if refused else []
 
 
 def _ledger(config: NodeConfig, now_s: float, trouble: list[str]) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from dta.client.genesis.cometbft import address
 from dta.node import validator_key
 from dta.node.founding.admission import ADMISSION_FILE, AdmissionCard
 from dta.node.founding.fiduciary import own_profile
-from dta.node.running import children, holder, is_child, terminate
+from dta.node.running import children, holder, is_child, send
 from dta.node.validator_key import KeyFiles, Outcome, public_key
 from dta.node.validator_key import rotate as rotate_key
 
@@ -107,4 +108,6 @@ def _restart_cometbft(config: NodeConfig) -> bool:
     """End this home's CometBFT, which its supervisor starts again with the new key; whether there was one."""
     supervisor = holder(config)
     pid = children(config, supervisor or 0).get("cometbft", {}).get("pid")
-    return supervisor is not None and pid is not None and terminate(pid, lambda: is_child(pid, supervisor))
+    if supervisor is None or pid is None:
+        return False
+    return send(pid, signal.SIGTERM, lambda: is_child(pid, supervisor))

@@ -5,6 +5,8 @@ Blocking calls take :class:`DeadlineTransport`. Under asyncio ``asyncio.timeout`
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import ssl
 import threading
 import time
@@ -69,8 +71,26 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
+        # Address by address: a timeout of the connection would be for each of a name's, of which there may be many.
+        try:
+            addresses = [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError(str(error)) from error
+        for address in addresses[:-1]:
+            with contextlib.suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                return self._connect(address, port, timeout, local_address, socket_options)
+        return self._connect(addresses[-1], port, timeout, local_address, socket_options)
+
+    def _connect(
+        self,
+        address: str,
+        port: int,
+        timeout: float | None,
+        local_address: str | None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None,
+    ) -> httpcore.NetworkStream:
         left_s = self._due.left_s(timeout, httpcore.ConnectTimeout)
-        return _Stream(self._inner.connect_tcp(host, port, left_s, local_address, socket_options), self._due)
+        return _Stream(self._inner.connect_tcp(address, port, left_s, local_address, socket_options), self._due)
 
     def sleep(self, seconds: float) -> None:
         self._inner.sleep(seconds)
@@ -79,7 +99,8 @@ class _Backend(httpcore.NetworkBackend):
 class DeadlineTransport(httpx.HTTPTransport):
     """httpx's transport, whose calls are over ``deadline_s`` after they began: httpx.TimeoutException then.
 
-    From the connection to the last byte of the answer, each in the thread that asked; one call a thread at a time.
+    From the connection to the last byte of the answer, each in the thread that asked; one call a thread at a time. What
+    the system's resolver takes for a name has its own limit (resolv.conf(5)).
     """
 
     def __init__(self, deadline_s: float, verify: ssl.SSLContext | bool = True) -> None:

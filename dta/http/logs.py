@@ -9,23 +9,59 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 PER_S: Final = 60.0
+MAX_KEYS: Final = 256
 MAX_LINE_CHARS: Final = 500
-STRANGERS: Final = ("aiohttp", "asyncio", "dta.http", "dta.login", "dta.node.gateway")
-"""The loggers that a request, a connection or a block of somebody else's may reach, and those below them."""
-
-_Place = tuple[str, str, int, str]
+STRANGERS: Final = (
+    "aiohttp", "asyncio", "dta.blocks", "dta.http", "dta.login", "dta.node.agent.runner", "dta.node.gateway",
+    "dta.node.hooks",
+)  # fmt: skip
+"""The loggers that a request, a connection, a block or an order of somebody else's may reach, and those below them."""
 
 
 @dataclass(slots=True)
 class _Said:
     at_s: float
     more: int = 0
+
+
+class OncePerMinute:
+    """Under each key one line a minute, and how many there were in between.
+
+    At most 256 keys: those of which nothing was said for a minute are forgotten; where there are too many within one,
+    what is new shares a key.
+    """
+
+    def __init__(self, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic_s = monotonic_s
+        self._said: dict[Hashable, _Said] = {}
+        self._lock = Lock()
+
+    def more(self, key: Hashable) -> int | None:
+        """How many of ``key`` were not said since the last that was; None: this one is not to be said either."""
+        with self._lock:
+            now_s = self._monotonic_s()
+            if key not in self._said and len(self._said) >= MAX_KEYS:
+                self._said = {old: said for old, said in self._said.items() if now_s - said.at_s < PER_S}
+                if len(self._said) >= MAX_KEYS:
+                    key = None
+            before = self._said.get(key)
+            if before is not None and now_s - before.at_s < PER_S:
+                before.more += 1
+                return None
+            self._said[key] = _Said(now_s)
+            return 0 if before is None else before.more
+
+
+def counted(more: int) -> str:
+    """What stands at the end of a line of which ``more`` were not said; nothing for none."""
+    return f" (and {more} more like it since the last such line)" if more else ""
 
 
 class OneAMinute(logging.Filter):
@@ -37,27 +73,21 @@ class OneAMinute(logging.Filter):
 
     def __init__(self, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
-        self._monotonic_s = monotonic_s
-        self._said: dict[_Place, _Said] = {}
+        self._places = OncePerMinute(monotonic_s)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is shown; it is rewritten to one line."""
         if not any(record.name == name or record.name.startswith(name + ".") for name in STRANGERS):
             return True
         error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
-        place = (record.name, record.pathname, record.lineno, type(error).__name__)
-        now_s = self._monotonic_s()
-        before = self._said.get(place)
-        if before is not None and now_s - before.at_s < PER_S:
-            before.more += 1
+        more = self._places.more((record.name, record.pathname, record.lineno, type(error).__name__))
+        if more is None:
             return False
-        self._said[place] = _Said(now_s)
         text = record.getMessage()[:MAX_LINE_CHARS]
         if error is not None:
             text = f"{text.splitlines()[0] if text else ''}: {_kind_and_place(error)}"
         line = "".join(char if char.isprintable() else " " for char in text)[:MAX_LINE_CHARS]
-        more = f" (and {before.more} more like it since the last such line)" if before and before.more else ""
-        record.msg, record.args = line + more, ()
+        record.msg, record.args = line + counted(more), ()
         record.exc_info = record.exc_text = record.stack_info = None
         return True
 

@@ -35,7 +35,7 @@ from dta.client.ledger.rpc import Rpc
 from dta.client.receipt.transactions import Outcome, outcomes, read_tx
 from dta.hsm import softhsm
 from dta.localnet.actors import Demo
-from dta.localnet.network import DEFAULT_PORT_BASE, Network, Plan, send_signal
+from dta.localnet.network import DEFAULT_PORT_BASE, Network, Plan
 
 VICTIMS = ("application", "agent", "cometbft", "node")
 SECRET_BYTES = 64
@@ -191,10 +191,7 @@ class Chaos:
         rng, net = self._rng, self._net
         node, victim = rng.randrange(net.plan.validators), rng.choice(self._victims)
         time.sleep(rng.uniform(0.0, 3.0))
-        pid = net.pid(node) if victim == "node" else net.child_pid(node, victim)
-        if pid is None:
-            return
-        if not send_signal(pid, signal.SIGKILL):
+        if not net.send_signal(node, victim, signal.SIGKILL):
             return
         killed_at_s = time.monotonic()
         self.verdict.kills[victim] += 1

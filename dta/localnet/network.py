@@ -2,7 +2,7 @@
 
 Everything is under one directory: a home for each node, a home for each client, the tokens, the PIN files. Ports are
 ``base + 10 * node``: peer-to-peer, then RPC, then the gateway, then Kubo's RPC and its gateway where a node has one.
-Processes are found by the pid files that they wrote.
+Processes are found by the locks that they hold (dta/node/running.py).
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ from dta.client.ledger import requests
 from dta.client.ledger.rpc import Rpc
 from dta.hsm import softhsm
 from dta.hsm.provision import init_token
-from dta.node.running import children, holder, is_running, node_id
+from dta.node.running import children, holder, is_child, is_running, node_id, send
 
 MAX_VALIDATORS = 7
 DEFAULT_PORT_BASE = 27_000
 STATE_FILE = "network.json"
+SUPERVISOR = "node"
+"""The process of a node that the others are children of."""
 
 # A localnet is for looking at: its waits are short. Every node has them, for they are in genesis.
 FAST_PARAMS = ("request_ttl_s=600", "close_vault_delay_s=5", "close_vault_delay_blocks=2", "min_veto_blocks=2")
@@ -274,27 +276,37 @@ class Network:
             )  # fmt: skip
 
     def stop(self, node: int, timeout_s: float = 30.0) -> None:
-        """Stop one node in order, by its own pid; kill it when it does not go."""
+        """Stop one node in order; kill it when it does not go."""
         pid = self.pid(node)
-        if pid is None:
+        if pid is None or not self.send_signal(node, SUPERVISOR, signal.SIGTERM):
             return
-        send_signal(pid, signal.SIGTERM)
         if not _gone_within(pid, timeout_s):
             self._say(f"node {node} did not stop in {timeout_s:.0f} s: killed")
-            send_signal(pid, signal.SIGKILL)
+            self.send_signal(node, SUPERVISOR, signal.SIGKILL)
             _gone_within(pid, 5.0)
 
     def kill(self, node: int, *, supervisor: bool = True) -> None:
-        """kill -9 of a whole node, by its processes' own pids; without its ``supervisor`` they are started again."""
-        pids = [self.pid(node)] if supervisor else []
-        pids += [self.child_pid(node, name) for name in ("agent", "cometbft", "application")]
-        for pid in pids:
-            if pid is not None:
-                send_signal(pid, signal.SIGKILL)
+        """kill -9 of a whole node, whose processes go with their supervisor; without it they are started again."""
+        for process in (SUPERVISOR,) if supervisor else ("agent", "cometbft", "application"):
+            self.send_signal(node, process, signal.SIGKILL)
+
+    def send_signal(self, node: int, process: str, number: signal.Signals) -> bool:
+        """Signal a node's supervisor (``node``) or a child of it, and no other process of the same number.
+
+        False where there is none, as of children that went by themselves meanwhile.
+        """
+        config = load_node_config(self.home(node))
+        supervisor = holder(config)
+        if not supervisor:
+            return False
+        if process == SUPERVISOR:
+            return send(supervisor, number, lambda: holder(config) == supervisor)
+        pid = children(config, supervisor).get(process, {}).get("pid")
+        return pid is not None and send(pid, number, lambda: is_child(pid, supervisor))
 
     def pid(self, node: int) -> int | None:
         """The pid of a running node's supervisor, or None."""
-        return holder(load_node_config(self.home(node)))
+        return holder(load_node_config(self.home(node))) or None
 
     def child_pid(self, node: int, name: str) -> int | None:
         """The pid of ``application``, ``cometbft``, ``agent`` or ``kubo`` of a node, or None."""
@@ -316,9 +328,9 @@ class Network:
         self.wait_for_height(max(2, newest + 1))
 
     def _wait_for_health(self, node: int, timeout_s: float = 180.0) -> None:
-        """Until ``dta status`` calls the node healthy."""
+        """Until ``dta status`` calls the node healthy. What keeps it from that for long is said."""
         deadline = time.monotonic() + timeout_s
-        has_run = False
+        has_run, say_at_s, before = False, time.monotonic() + 10.0, ""
         while True:
             done = self.dta(["--json", "status"], home=self.home(node), accept=(0, 1, 2))
             if done.returncode == 0:
@@ -326,17 +338,19 @@ class Network:
             if has_run and done.returncode == 2:
                 raise CommandFailed(f"node {node} ended", hint=f"see {self.home(node)}/logs/node.log")
             has_run = has_run or done.returncode == 1
+            said = "; ".join(json.loads(done.stdout).get("trouble", [])) or "it does not run"
             if time.monotonic() > deadline:
-                said = "; ".join(json.loads(done.stdout).get("trouble", [])) or "it does not run"
                 raise TimedOut(f"node {node} is not well: {said}", hint=f"see {self.home(node)}/logs")
+            if said != before and time.monotonic() > say_at_s:
+                self._say(f"waiting for node {node}: {said}")
+                before = said
             time.sleep(0.3)
 
     def down(self) -> None:
         """Stop every node, all at once."""
         pids = [(node, self.pid(node)) for node in self.nodes()]
-        for _, pid in pids:
-            if pid is not None:
-                send_signal(pid, signal.SIGTERM)
+        for node, _ in pids:
+            self.send_signal(node, SUPERVISOR, signal.SIGTERM)
         for node, pid in pids:
             if pid is not None and not _gone_within(pid, 30.0):
                 self.stop(node, timeout_s=0.0)
@@ -406,15 +420,6 @@ def _write_pin(path: Path) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_hex(8) + "\n")
-
-
-def send_signal(pid: int, number: signal.Signals) -> bool:
-    """Signal a process; False where it has gone by itself meanwhile, as children do with their supervisor."""
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def _gone_within(pid: int, timeout_s: float) -> bool:

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx
 
@@ -22,19 +22,21 @@ from dta.client.ledger.requests import Status
 from dta.client.ledger.rpc import Rpc
 from dta.hsm.doctor import diagnose
 from dta.hsm.keystore import CheckStep
+from dta.hsm.keystore import Status as StepStatus
 from dta.hsm.pin import Prompt
 from dta.http.deadline import DeadlineTransport
 from dta.light.hashes import header_hash, validators_hash
 from dta.light.trust import TrustFile
 from dta.node import tendermint_config
-from dta.node.running import check_text, children, holder, stranger
+from dta.node.running import Room, check_text, children, holder, lack_of_room, stranger, write_trouble
 from dta.node.tendermint_config import HOW_TO_GET, listen_addresses, persistent_peers
 
 COMET_VERSIONS = ("0.38.", "0.39.", "0.40.")
 ABCI_MAJOR = "2."
 CLOCK_TOLERANCE_S = 5
-DISK_WARNING_BYTES = 5 << 30
-DISK_FAILURE_BYTES = 500 << 20
+DISK_LIMITS: Final[tuple[tuple[StepStatus, Room], ...]] = (
+    ("failure", Room(500 << 20, 1_000)), ("warning", Room(5 << 30, 10_000)),
+)  # fmt: skip
 SHARED_ADVICE = (
     "CometBFT takes one peer from an address: give each its own, or let everybody set private_network = true in "
     "comet.toml, then run `dta genesis install` (again; a node that joined later: allow_duplicate_ip in config.toml)"
@@ -72,16 +74,17 @@ def examine(
 
 
 def disk(home: Path) -> CheckStep:
-    """How much is free where ``home`` is, or will be."""
+    """How much is free where ``home`` is, or will be, and whether it takes writes."""
+    refused = write_trouble(home)
+    if refused:
+        return CheckStep("disk", "failure", refused, "the node stops until that is over: docs/runbooks/full-disk.md")
     there = next(directory for directory in (home, *home.parents) if directory.is_dir())
-    free_bytes = shutil.disk_usage(there).free
-    detail = f"{free_bytes >> 20} MiB free under {home}"
     advice = "make room: a node that can't write ends itself rather than lose a block"
-    if free_bytes < DISK_FAILURE_BYTES:
-        return CheckStep("disk", "failure", detail, advice)
-    if free_bytes < DISK_WARNING_BYTES:
-        return CheckStep("disk", "warning", detail, advice)
-    return CheckStep("disk", "ok", detail)
+    for status, wanted in DISK_LIMITS:
+        lack = lack_of_room(there, wanted)
+        if lack:
+            return CheckStep("disk", status, f"{lack} under {home}", advice)
+    return CheckStep("disk", "ok", f"{shutil.disk_usage(there).free >> 20} MiB are free under {home}")
 
 
 def comet_version(binary: str) -> Iterator[CheckStep]:

@@ -1,7 +1,8 @@
 """A child's output on its way into its log: the file is exchanged when it is large, while the child runs.
 
 The supervisor reads what its children write from a pipe. So no log grows without bound, whatever a stranger makes a
-process say, and the supervisor sees what CometBFT says of itself nowhere else (:func:`consensus_failure`).
+process say. CometBFT's goes by line: what strangers make it say is counted, and that its consensus ended, which it says
+nowhere else, is seen (:class:`CometLines`).
 """
 
 from __future__ import annotations
@@ -10,19 +11,34 @@ import asyncio
 import contextlib
 import os
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from dta.http.logs import MAX_LINE_CHARS, OncePerMinute, counted
+
 MAX_LOG_BYTES: Final = 64 * 1024 * 1024
 """Of a log; the one before it is kept beside it, as NAME.log.1."""
 READ_BYTES: Final = 1 << 16
-MAX_LINE_BYTES: Final = 8_192
-"""What is looked at of a line; the file has it whole."""
+MAX_LINE_BYTES: Final = 1 << 16
+"""What is kept of a line where it goes by line."""
+OF_EACH_BLOCK: Final = frozenset({
+    b"Timed out", b"received proposal", b"received complete proposal block", b"finalizing commit of block",
+    b"finalized block", b"executed block", b"committed state", b"indexed block events",
+})  # fmt: skip
+"""What CometBFT says of each block and round, and a stranger can't make it say: this is written every time."""
 
 _MAX_REASON_CHARS = 300
 # At the start of its line alone: what strangers say stands further on, in CometBFT's forms `plain` and `json`.
 _FAILED = re.compile(rb'(?:[A-Z]\[[0-9|:. -]{1,40}\] CONSENSUS FAILURE!!! |\{"_msg":"CONSENSUS FAILURE!!!")')
+# The message is filled up with spaces to 44 characters; the module, where there is one, comes first after it.
+_PLAIN = re.compile(rb"[A-Z]\[[0-9|:. -]{1,40}\] (.*?) *(?:$|  | module=([^ ]*))")
+_JSON = re.compile(rb'\{"_msg":"((?:[^"\\]|\\.)*)"(?:.*"module":"([^"]*)")?')
+_OF_GO = re.compile(rb"[0-9/]{10} [0-9:]{8} (.*)()")  # net/http's own, by Go's standard logger
+_DEBUG = re.compile(rb'D\[|\{.*"level":"debug"')
+# What differs from line to line in a message: numbers and hex, and what follows a colon, a brace or a quote.
+_VARIES = re.compile(rb"[0-9A-F]+|[:{\"'].*")
 _WHY = re.compile(rb'(?: err=|"err":)(?:"((?:[^"\\]|\\.)*)|([^ ,}]+))')
 
 
@@ -39,14 +55,45 @@ def consensus_failure(line: bytes) -> str:
     return text[:_MAX_REASON_CHARS] or "it does not say why"
 
 
+class CometLines:
+    """What is written of each line of CometBFT's log. ``failed`` is told why its consensus ended.
+
+    A connection of a stranger makes it write up to five lines. So of each message but those of each block there is one
+    line a minute, of at most 500 bytes, with the count of the others. Lines at level debug are written: whoever turns
+    that on wants them. A line that is in none of CometBFT's forms (of a panic that is a Go program's own, say) goes the
+    way of the line before it.
+    """
+
+    def __init__(self, failed: Callable[[str], None], monotonic_s: Callable[[], float] = time.monotonic) -> None:
+        self._failed = failed
+        self._messages = OncePerMinute(monotonic_s)
+        self._is_written = True
+
+    def __call__(self, line: bytes) -> bytes | None:
+        """What is written in the place of ``line``; None: nothing."""
+        reason = consensus_failure(line)
+        if reason:
+            self._failed(reason)
+        found = _PLAIN.match(line) or _JSON.match(line) or _OF_GO.match(line)
+        if found is None:
+            return line if self._is_written else None
+        message, module = found.groups()
+        self._is_written = True
+        if reason or message in OF_EACH_BLOCK or _DEBUG.match(line):
+            return line
+        more = self._messages.more((module, _VARIES.sub(b"", message)))
+        self._is_written = more is not None
+        return None if more is None else line[:MAX_LINE_CHARS] + counted(more).encode()
+
+
 class ChildLog:
-    """The log at ``path`` of one child after another. ``seen`` gets the beginning of each line."""
+    """The log at ``path`` of one child after another. ``shown`` says what is written of each line; None: all of it."""
 
     def __init__(
-        self, path: Path, seen: Callable[[bytes], None] | None = None, max_bytes: int = MAX_LOG_BYTES
+        self, path: Path, shown: Callable[[bytes], bytes | None] | None = None, max_bytes: int = MAX_LOG_BYTES
     ) -> None:
         self._path = path
-        self._seen = seen
+        self._shown = shown
         self._max_bytes = max_bytes
         self._file: int | None = None
         self._size_bytes = 0
@@ -83,9 +130,7 @@ class ChildLog:
         if not chunk:
             self._end()
             return False
-        self._write(chunk)
-        if self._seen is not None:
-            self._look(chunk)
+        self._write(chunk if self._shown is None else self._lines(chunk, self._shown))
         return True
 
     def _end(self) -> None:
@@ -93,18 +138,25 @@ class ChildLog:
             asyncio.get_running_loop().remove_reader(self._pipe)
             os.close(self._pipe)
             self._pipe = None
-        self._line.clear()
+        if self._line and self._shown is not None:
+            self._write(self._lines(b"\n", self._shown))
 
-    def _look(self, chunk: bytes) -> None:
+    def _lines(self, chunk: bytes, shown: Callable[[bytes], bytes | None]) -> bytes:
+        """What is written of the lines that ``chunk`` ends; the beginning of the next is kept."""
         first, *others = chunk.split(b"\n")
         self._line += first[: MAX_LINE_BYTES - len(self._line)]
+        written = []
         for following in others:
-            if self._seen is not None:
-                self._seen(bytes(self._line))
+            line = shown(bytes(self._line))
+            if line is not None:
+                written.append(line + b"\n")
             self._line[:] = following[:MAX_LINE_BYTES]
+        return b"".join(written)
 
     def _write(self, chunk: bytes) -> None:
         """What finds no room is lost: a disk ends no supervisor by a log, and holds no child up."""
+        if not chunk:
+            return
         try:
             if self._file is not None and self._size_bytes + len(chunk) > self._max_bytes:
                 os.close(self._file)

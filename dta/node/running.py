@@ -18,16 +18,25 @@ import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dta.base.config import NodeConfig
 from dta.base.errors import TimedOut, UsageError
 
-STOP_BELOW_FREE_BYTES = 64 * 1024 * 1024
-"""A block is at most 8 MiB; it is written by CometBFT, its log of consensus and the application, with margin."""
-START_ABOVE_FREE_BYTES = 128 * 1024 * 1024
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What of a disk is free, or has to be."""
+
+    bytes: int
+    inodes: int
+
+
+STOP_BELOW = Room(64 * 1024 * 1024, 64)
+"""A block is at most 8 MiB; it is written by CometBFT, its log of consensus and the application, with margin."""
+START_ABOVE = Room(128 * 1024 * 1024, 256)
 
 _TRIAL_BYTES = 4_096
 # struct flock of Linux on machines of 64 bits: type, whence, start, length, pid.
@@ -91,7 +100,7 @@ def stop(config: NodeConfig, timeout_s: float) -> bool:
         return False
     if pid == 0:
         raise UsageError("this node runs where its processes can't be seen from", hint="stop it in its own container")
-    terminate(pid, lambda: holder(config) == pid)
+    send(pid, signal.SIGTERM, lambda: holder(config) == pid)
     deadline_s = time.monotonic() + timeout_s
     while holder(config) == pid:
         if time.monotonic() > deadline_s:
@@ -112,8 +121,8 @@ def is_child(pid: object, supervisor: int) -> bool:
     return parent == str(supervisor) and state != "Z"
 
 
-def terminate(pid: int, still: Callable[[], bool]) -> bool:
-    """Send SIGTERM to ``pid`` where ``still`` says, once the process is held, that it is the right one; whether it was.
+def send(pid: int, number: signal.Signals, still: Callable[[], bool]) -> bool:
+    """Signal ``pid`` where ``still`` says, once the process is held, that it is the right one; whether it was.
 
     A number alone may be another program's by the time of the signal; a descriptor is of one process for ever.
     """
@@ -124,7 +133,7 @@ def terminate(pid: int, still: Callable[[], bool]) -> bool:
     try:
         if not still():
             return False
-        signal.pidfd_send_signal(process, signal.SIGTERM)
+        signal.pidfd_send_signal(process, number)
     except ProcessLookupError:
         return False
     finally:
@@ -179,13 +188,25 @@ def stranger(config: NodeConfig, chain_id: str, answered_id: str) -> str:
     return ""
 
 
-def write_trouble(config: NodeConfig) -> str:
-    """Why this home's disk takes no writes, in words, or an empty string.
+def lack_of_room(directory: Path, wanted: Room) -> str:
+    """What of ``wanted`` the disk of ``directory`` has not free, in words, or an empty string."""
+    place = os.statvfs(directory)
+    free_bytes = place.f_bavail * place.f_frsize
+    if free_bytes < wanted.bytes:
+        return f"{free_bytes >> 20} MiB are free"
+    # A file system that makes inodes as they are needed says that it has none.
+    if place.f_files and place.f_favail < wanted.inodes:
+        return f"{place.f_favail} inodes are free"
+    return ""
 
-    A quota, inodes that are used up, an error of the device and a file system that was remounted read-only show in a
-    write alone: one is made in each directory whose writes consensus waits for.
+
+def write_trouble(home: Path) -> str:
+    """Why a home's disk takes no writes, in words, or an empty string.
+
+    A quota, an error of the device and a file system that was remounted read-only show in a write alone: one is made in
+    each directory whose writes consensus waits for.
     """
-    for directory in (config.home, config.comet_home / "data", config.home / "state"):
+    for directory in (home, home / "cometbft/data", home / "state"):
         if not directory.is_dir():
             continue
         try:
@@ -196,9 +217,6 @@ def write_trouble(config: NodeConfig) -> str:
         except OSError as error:
             if error.errno in (errno.EACCES, errno.EPERM) and directory.stat().st_uid != os.geteuid():
                 continue  # whoever looks is not whose node it is
-            place = os.statvfs(directory)
-            if error.errno == errno.ENOSPC and place.f_files and not place.f_favail:
-                return f"no file can be made in {directory}: no inode is left"
             return f"nothing can be written in {directory}: {error.strerror}"
     return ""
 

@@ -28,8 +28,8 @@ from dta.base.config import NodeConfig
 from dta.base.errors import UpgradeRequired, UsageError
 from dta.node import validator_key
 from dta.node.kubo import own_kubo
-from dta.node.logs import ChildLog, consensus_failure
-from dta.node.running import START_ABOVE_FREE_BYTES, STOP_BELOW_FREE_BYTES, locked, write_trouble
+from dta.node.logs import ChildLog, CometLines
+from dta.node.running import START_ABOVE, STOP_BELOW, Room, lack_of_room, locked, write_trouble
 from dta.node.tendermint_config import HOW_TO_GET, external_signer
 
 FIRST_PAUSE_S = 0.5
@@ -38,7 +38,7 @@ STEADY_AFTER_S = 30.0
 STOP_TIMEOUT_S = 15.0
 LOOK_AT_DISK_EVERY_S = 1.0
 LOOKS_PER_TRIAL = 5
-"""Free bytes are looked at each time, a write is tried at each fifth."""
+"""Free bytes and inodes are looked at each time, a write is tried at each fifth."""
 
 
 @dataclass(slots=True)
@@ -123,7 +123,7 @@ class Supervisor:
         looks = 0
         while not self._halt.is_set():
             looks += 1
-            trouble = await self._disk_trouble(STOP_BELOW_FREE_BYTES, trial=looks % LOOKS_PER_TRIAL == 0)
+            trouble = await self._disk_trouble(STOP_BELOW, trial=looks % LOOKS_PER_TRIAL == 0)
             if trouble:
                 _say(f"{trouble}: stopping until that is over")
                 self._halt.set()
@@ -131,18 +131,18 @@ class Supervisor:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._halt.wait(), LOOK_AT_DISK_EVERY_S)
 
-    async def _disk_trouble(self, wanted_bytes: int, trial: bool) -> str:
+    async def _disk_trouble(self, wanted: Room, trial: bool) -> str:
         """Why the disk lets the node not run, or an empty string."""
-        free_bytes = shutil.disk_usage(self._config.home).free
-        if free_bytes < wanted_bytes:
-            return f"the disk is full ({free_bytes >> 20} of {wanted_bytes >> 20} MiB are free)"
-        return await asyncio.to_thread(write_trouble, self._config) if trial else ""
+        lack = lack_of_room(self._config.home, wanted)
+        if lack:
+            return f"the disk is full ({lack})"
+        return await asyncio.to_thread(write_trouble, self._config.home) if trial else ""
 
     async def _until_there_is_room(self) -> None:
-        wanted_bytes = START_ABOVE_FREE_BYTES if self._halt.is_set() else STOP_BELOW_FREE_BYTES
+        wanted = START_ABOVE if self._halt.is_set() else STOP_BELOW
         self._write_status()
         said = ""
-        while not self._stopping.is_set() and (trouble := await self._disk_trouble(wanted_bytes, trial=True)):
+        while not self._stopping.is_set() and (trouble := await self._disk_trouble(wanted, trial=True)):
             if trouble.partition("(")[0] != said:
                 said = trouble.partition("(")[0]
                 _say(f"{trouble}: waiting until that is over")
@@ -227,8 +227,8 @@ class Supervisor:
 
     async def _start(self, child: Child) -> None:
         if child.name not in self._logs:
-            seen = self._read_comet if child is self.comet else None
-            self._logs[child.name] = ChildLog(self._config.log_dir / f"{child.name}.log", seen)
+            shown = CometLines(self._consensus_ended) if child is self.comet else None
+            self._logs[child.name] = ChildLog(self._config.log_dir / f"{child.name}.log", shown)
         sink = self._logs[child.name].open()
         try:
             child.process = await asyncio.create_subprocess_exec(
@@ -240,11 +240,9 @@ class Supervisor:
         child.started_at = time.monotonic()
         self._write_status()
 
-    def _read_comet(self, line: bytes) -> None:
-        reason = consensus_failure(line)
-        if reason:
-            self.comet.fault = f"its consensus ended: {reason}"
-            self._consensus_failed.set()
+    def _consensus_ended(self, reason: str) -> None:
+        self.comet.fault = f"its consensus ended: {reason}"
+        self._consensus_failed.set()
 
     async def _wait_for_socket(self, child: Child, path: Path) -> bool:
         """True when the socket accepts; False when the process ended or we are stopping."""

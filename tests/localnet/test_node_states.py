@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tests.localnet.conftest import People
 from tests.localnet.faults import same_app_hash, wait_until_fulfilled
 from tests.localnet.own_network import eventually
 from tests.localnet.runbook import Runbook
-from tests.support.disk import fill, mount_small_disk, unmount
+from tests.support.disk import fill, mount_read_only, mount_small_disk, remount, unmount, use_up_inodes
 
 pytestmark = pytest.mark.localnet
 HEALTHY, UNHEALTHY, NOT_RUNNING = 0, 1, 2
@@ -130,9 +130,6 @@ def test_a_state_is_made_again_at_once_when_its_operator_says_so(net: Network, p
     page = Runbook(net, "damaged-state", DTA_HOME=str(home))
     page.run()
     assert not page.left
-    pid = net.child_pid(VICTIM, "application")
-    assert pid is not None
-    os.kill(pid, signal.SIGTERM)
     moved = home / f"state.corrupt-{aside + 1}"
     eventually("the state moved aside", moved.is_dir)
     net.wait_for_height(max(net.height(node) for node in net.nodes()))
@@ -163,9 +160,26 @@ def test_a_full_disk_ends_the_processes_before_they_can_lie_and_room_starts_them
         same_app_hash(net)
         eventually("healthy again", lambda: status(net, VICTIM) == HEALTHY)
         all_fulfil(people)
+        no_file_can_be_made(net)
         net.stop(VICTIM)
     net.start(VICTIM)
     eventually("healthy on its own disk", lambda: status(net, VICTIM) == HEALTHY)
+
+
+def no_file_can_be_made(net: Network) -> None:
+    """Inodes are used up. The directory of the sign-state, where CometBFT makes a file at each vote, is read-only."""
+    home = net.home(VICTIM)
+    use_up_inodes(home)
+    stopped_until(net, "inodes are free", lambda: remount(home, "nr_inodes=0"))
+    data = home / "cometbft/data"
+    mount_read_only(data, data)
+    stopped_until(net, f"nothing can be written in {data}: Read-only file system", lambda: unmount(data))
+
+
+def stopped_until(net: Network, why: str, mend: Callable[[], None]) -> None:
+    eventually(f"stopped: {why}", lambda: why in trouble(net, VICTIM) and net.child_pid(VICTIM, "agent") is None)
+    mend()
+    eventually(f"healthy again after: {why}", lambda: status(net, VICTIM) == HEALTHY)
 
 
 @contextmanager

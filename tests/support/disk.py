@@ -13,9 +13,30 @@ import pytest
 
 def mount_small_disk(directory: Path, size_mib: int) -> None:
     """A file system of ``size_mib`` at ``directory``; the test is skipped, saying so, where that can't be done."""
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size_mib}m,mode=0700", "tmpfs", str(directory)]
+    _mount("-t", "tmpfs", "-o", f"size={size_mib}m,mode=0700", "tmpfs", str(directory))
+
+
+def mount_read_only(directory: Path, place: Path) -> None:
+    """``directory`` at ``place`` too, where it takes no writes; the test is skipped where that can't be done."""
+    _mount("--bind", str(directory), str(place))
+    remount(place, "bind,ro")
+
+
+def _mount(*arguments: str) -> None:
+    command = ["mount", *arguments]
     if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("no small file system can be mounted here: it takes root and the right to mount")
+        pytest.skip("nothing can be mounted here: it takes root and the right to mount")
+
+
+def remount(directory: Path, options: str) -> None:
+    """Change a mounted small file system: ``ro``, ``rw``, ``nr_inodes=N`` (0: no limit)."""
+    subprocess.run(["mount", "-o", f"remount,{options}", str(directory)], check=True)
+
+
+def use_up_inodes(directory: Path) -> None:
+    """From now on no file can be made there."""
+    place = os.statvfs(directory)
+    remount(directory, f"nr_inodes={place.f_files - place.f_ffree}")
 
 
 def unmount(directory: Path) -> None:

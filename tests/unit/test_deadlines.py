@@ -9,19 +9,28 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+import httpcore
 import httpx
 import pytest
 
+from dta.base.config import NodeConfig
 from dta.base.errors import TimedOut, Unreachable
+from dta.base.home import ClientConfig, Home
+from dta.base.keystore_config import KeystoreConfig
 from dta.blocks.errors import StoreUnreachable
 from dta.blocks.kubo import KuboStore
+from dta.cli.session import Session
 from dta.client.ledger.flow import Request
 from dta.client.ledger.rpc import AsyncRpc, Rpc
 from dta.client.mfa.login import MfaClient
+from dta.http import deadline
 from dta.http.deadline import DeadlineTransport
+from dta.node import doctor
+from dta.node.agent import network
 from tests.support.dripping import dripping, http_answer
 
 DEADLINE_S = 0.3
@@ -85,6 +94,59 @@ def test_where_no_node_answers_each_was_asked_once() -> None:
     assert asked == ["a.test", "b.test", "c.test"]
 
 
+def test_a_command_goes_on_with_the_other_nodes_where_the_first_that_answered_fails_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[tuple[str, list[str]]] = []
+
+    class Known(Rpc):
+        def __init__(self, url: str, *, others: Sequence[str] = ()) -> None:
+            super().__init__(url, others=others, transport=httpx.MockTransport(lambda request: httpx.Response(500)))
+            made.append((url, list(others)))
+
+        def call(self, request: Request[Any]) -> Any:
+            if self.url.startswith("http://a"):
+                raise Unreachable("it does not answer")
+
+    config = ClientConfig("chain", bytes(32), ("http://a.test", "http://b.test", "http://c.test"))
+    monkeypatch.setattr("dta.client.ledger.rpc.Rpc", Known)
+    monkeypatch.setattr(Session, "client", lambda self: config)
+    with Session(Home.__new__(Home))._rpc():
+        pass
+    assert made == [("http://a.test", []), ("http://b.test", []), ("http://b.test", ["http://c.test", "http://a.test"])]
+
+
+def test_the_addresses_of_a_name_share_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    tried: list[tuple[str, float]] = []
+
+    class Nowhere(httpcore.NetworkBackend):
+        def connect_tcp(self, host: str, port: int, timeout: float | None = None, *_: Any) -> httpcore.NetworkStream:
+            assert timeout is not None
+            tried.append((host, timeout))
+            clock[0] += timeout
+            raise httpcore.ConnectTimeout
+
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"10.0.0.{n}", 80)) for n in range(9)]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    monkeypatch.setattr(deadline.time, "monotonic", lambda: clock[0])
+    transport = DeadlineTransport(5.0)
+    transport._pool._network_backend._inner = Nowhere()  # type: ignore[attr-defined]
+    with httpx.Client(timeout=2.0, transport=transport) as client, pytest.raises(httpx.ConnectTimeout):
+        client.get("http://many.test")
+    assert tried == [("10.0.0.0", 2.0), ("10.0.0.1", 2.0), ("10.0.0.2", 1.0)]
+
+
+def test_the_next_address_of_a_name_is_tried_and_a_name_that_is_none_is_no_connection() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        transport = DeadlineTransport(DEADLINE_S)
+        with httpx.Client(timeout=30.0, transport=transport) as client:
+            with pytest.raises(httpx.ReadTimeout):  # ::1 refuses where localhost has it, 127.0.0.1 is silent
+                client.get(f"http://localhost:{silent.getsockname()[1]}")
+            with pytest.raises(httpx.ConnectError):
+                client.get(f"http://{'a' * 64}.test")
+
+
 def test_an_authentication_server_that_drips_is_given_up(dripper: str) -> None:
     with MfaClient(dripper, deadline_s=DEADLINE_S) as client, pytest.raises(TimedOut):
         client.status()
@@ -94,6 +156,21 @@ def test_a_kubo_that_drips_is_given_up(dripper: str) -> None:
     client = httpx.Client(base_url=dripper, timeout=30.0, trust_env=False, transport=DeadlineTransport(DEADLINE_S))
     with pytest.raises(StoreUnreachable, match="ReadTimeout"):
         KuboStore(client)
+
+
+def test_a_node_s_own_kubo_that_drips_is_given_up(
+    dripper: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keystore = KeystoreConfig("software", path=tmp_path / "keys")
+    config = NodeConfig(tmp_path, "chain", bytes(32), keystore, "", ("", 0), blocks="kubo", kubo_api=dripper)
+    monkeypatch.setattr(network, "KUBO_DEADLINE_S", DEADLINE_S)
+    with pytest.raises(StoreUnreachable, match="ReadTimeout"):
+        network.open_store(config)
+
+
+def test_a_gateway_that_drips_holds_up_no_doctor(dripper: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_TIMEOUT_S", DEADLINE_S)
+    assert doctor._gateway(dripper, 0.0).detail == "does not answer: ReadTimeout"
 
 
 def test_a_server_that_does_not_read_an_upload_is_given_up() -> None:

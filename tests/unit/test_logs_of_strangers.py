@@ -15,8 +15,11 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from abci_app.state.due import DueKind
 from dta.http.guard import listen
-from dta.http.logs import MAX_LINE_CHARS, STRANGERS, OneAMinute
+from dta.http.logs import MAX_KEYS, MAX_LINE_CHARS, PER_S, STRANGERS, OncePerMinute, OneAMinute
+from dta.node.agent.runner import _log_of
+from dta.node.hooks.plan import Job
 from tests.unit.test_mfa_http import certificate
 
 Send = Callable[[tuple[str, int]], Awaitable[None]]
@@ -149,6 +152,24 @@ def test_what_the_node_says_of_itself_is_all_written() -> None:
         for trouble in ("PIN locked", "no token"):
             log.error("keystore: %s", trouble)
     assert out.getvalue().splitlines() == ["keystore: PIN locked", "keystore: no token"]
+
+
+def test_places_of_which_nothing_was_said_for_a_minute_make_room_for_others() -> None:
+    clock = [0.0]
+    lines = OncePerMinute(lambda: clock[0])
+    assert [lines.more(key) for key in range(MAX_KEYS)] == [0] * MAX_KEYS
+    assert [lines.more(key) for key in ("new", "newer", 0)] == [0, None, None]
+    clock[0] = PER_S
+    assert lines.more("new") == 0
+    assert lines.more(0) == 0  # it was forgotten, and with it the one that was not said
+
+
+def test_jobs_that_come_of_orders_are_a_counted_line_for_each_kind() -> None:
+    orders = [Job(kind, bytes([n]) * 32) for kind in (DueKind.FULFIL_ORDER, DueKind.ERASE_VAULT) for n in range(9)]
+    with written([0.0]) as out:
+        for job in orders:
+            _log_of(job).warning("%s: %s", job, "the envelope is nowhere")
+    assert [line.split()[0] for line in out.getvalue().splitlines()] == ["fulfil_order", "erase_vault"]
 
 
 def test_every_room_that_answers_strangers_is_counted_and_every_program_that_logs_counts() -> None:

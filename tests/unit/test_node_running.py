@@ -11,7 +11,9 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,6 +21,7 @@ from dta.base.config import NodeConfig, write_node_config
 from dta.base.errors import TimedOut, UsageError
 from dta.base.keystore_config import KeystoreConfig
 from dta.node import running
+from tests.support.disk import fill, mount_read_only, mount_small_disk, remount, unmount, use_up_inodes
 
 ROOT = Path(__file__).resolve().parents[2]
 HOLDS = """
@@ -122,11 +125,11 @@ def test_stopping_waits_until_the_node_has_stopped(config: NodeConfig) -> None:
 
 def test_a_process_that_is_not_the_right_one_any_more_gets_no_signal(config: NodeConfig) -> None:
     with subprocess.Popen(["sleep", "600"]) as other:
-        assert running.terminate(other.pid, lambda: False) is False
+        assert running.send(other.pid, signal.SIGTERM, lambda: False) is False
         assert other.poll() is None
-        assert running.terminate(other.pid, lambda: True) is True
-        assert other.wait() == -signal.SIGTERM
-    assert running.terminate(other.pid, lambda: True) is False
+        assert running.send(other.pid, signal.SIGKILL, lambda: True) is True
+        assert other.wait() == -signal.SIGKILL
+    assert running.send(other.pid, signal.SIGTERM, lambda: True) is False
 
 
 def test_only_a_child_that_lives_is_a_child() -> None:
@@ -140,20 +143,18 @@ def test_only_a_child_that_lives_is_a_child() -> None:
         assert not running.is_child(nothing, os.getpid())
 
 
-def test_no_runbook_signals_a_number_that_a_file_holds() -> None:
-    found = [
-        path.name
-        for path in (ROOT / "docs").rglob("*.md")
-        if re.search(r"\bkill\b[^\n`]*(?:\$\(|\.pid)", path.read_text())
-    ]
-    assert not found
+def test_no_runbook_signals_a_process_by_its_number() -> None:
+    pages = list((ROOT / "docs/runbooks").glob("*.md"))
+    assert pages
+    signals = re.compile(r"\bpids?\b|\bkill\b|\bSIG(?:TERM|KILL|INT)\b")
+    assert not [page.name for page in pages if signals.search(page.read_text())]
 
 
 def test_a_disk_that_takes_no_writes_says_which_and_why(config: NodeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     data = config.comet_home / "data"
     data.mkdir(parents=True)
     before = sorted(config.home.rglob("*"))
-    assert running.write_trouble(config) == ""
+    assert running.write_trouble(config.home) == ""
     assert sorted(config.home.rglob("*")) == before  # what was tried is gone
     refused = {"dir": data, "errno": 0}
     real = tempfile.TemporaryFile
@@ -166,4 +167,55 @@ def test_a_disk_that_takes_no_writes_says_which_and_why(config: NodeConfig, monk
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     for number in (errno.EROFS, errno.EDQUOT, errno.EIO, errno.ENOSPC, errno.EACCES):
         refused["errno"] = number
-        assert running.write_trouble(config) == f"nothing can be written in {data}: {os.strerror(number)}"
+        assert running.write_trouble(config.home) == f"nothing can be written in {data}: {os.strerror(number)}"
+
+
+def test_a_node_on_a_disk_that_became_read_only_is_seen_to_run(config: NodeConfig, tmp_path: Path) -> None:
+    read_only = tmp_path / "read-only"
+    read_only.mkdir()
+    mount_read_only(config.run_dir, read_only)
+    try:
+        with held(config) as (process, _):
+            (config.home / "elsewhere").mkdir()
+            (config.home / "elsewhere/run").symlink_to(read_only)
+            assert running.holder(replace(config, home=config.home / "elsewhere")) == process.pid
+    finally:
+        unmount(read_only)
+
+
+def test_a_real_disk_that_is_full_without_inodes_or_read_only_is_told_apart(config: NodeConfig) -> None:
+    state = config.home / "state"
+    state.mkdir()
+    mount_small_disk(state, 1)
+    try:
+        assert running.write_trouble(config.home) == ""
+        assert running.lack_of_room(state, running.Room(1 << 19, 64)) == ""
+        assert running.lack_of_room(state, running.STOP_BELOW) == "1 MiB are free"
+        fill(state / "filler")
+        assert running.write_trouble(config.home) == f"nothing can be written in {state}: No space left on device"
+        (state / "filler").unlink()
+        use_up_inodes(state)
+        assert running.write_trouble(config.home) == f"nothing can be written in {state}: No space left on device"
+        assert running.lack_of_room(state, running.Room(1 << 19, 64)) == "0 inodes are free"
+        remount(state, "nr_inodes=0")  # as a file system that makes them as it goes
+        assert running.lack_of_room(state, running.Room(1 << 19, 64)) == ""
+        assert running.write_trouble(config.home) == ""
+        remount(state, "ro")
+        assert running.write_trouble(config.home) == f"nothing can be written in {state}: Read-only file system"
+    finally:
+        unmount(state)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "inodes", "said"),
+    [
+        (16_384, 64, ""), (16_383, 64, "63 MiB are free"), (16_384, 63, "63 inodes are free"),
+        (1, 1, "0 MiB are free"),
+    ],
+)  # fmt: skip
+def test_room_is_what_is_free_to_the_byte_and_the_inode(
+    config: NodeConfig, monkeypatch: pytest.MonkeyPatch, blocks: int, inodes: int, said: str
+) -> None:
+    place = SimpleNamespace(f_bavail=blocks, f_frsize=4_096, f_files=1_000, f_favail=inodes)
+    monkeypatch.setattr(running.os, "statvfs", lambda _: place)
+    assert running.lack_of_room(config.home, running.STOP_BELOW) == said

@@ -221,7 +221,7 @@ def write_comet_config(config: NodeConfig, **settings: str | bool) -> None:
 @pytest.mark.parametrize(
     ("connected", "age_s", "catching_up", "expected"),
     [
-        (2, 3, False, {"peers": "ok", "catching up": "ok", "clock": "ok"}),
+        (2, 3, False, {"peers": "ok", "catching up": "ok", "clock": "ok", "this ledger": "ok", "this node": "ok"}),
         (1, 3, True, {"peers": "warning", "catching up": "warning", "clock": "ok"}),
         (0, 90, False, {"peers": "failure", "catching up": "ok", "clock": "warning"}),
         (2, -60, False, {"peers": "ok", "catching up": "ok", "clock": "failure"}),
@@ -434,7 +434,11 @@ def test_a_disk_that_takes_no_writes_is_trouble_though_there_is_room(
 ) -> None:
     pretend_running(config, WELL, child)
     assert not any("written" in line for line in nodestatus.look(config, NOW_S).trouble)
-    monkeypatch.setattr(nodestatus, "write_trouble", lambda _: "nothing can be written in x: Disk quota exceeded")
+    assert steps(config)["disk"].status in ("ok", "warning")
+    for module in (nodestatus, doctor):
+        monkeypatch.setattr(module, "write_trouble", lambda _: "nothing can be written in x: Disk quota exceeded")
+    assert steps(config)["disk"].status == "failure"
+    assert steps(config)["disk"].detail == "nothing can be written in x: Disk quota exceeded"
     assert "nothing can be written in x: Disk quota exceeded: the node stops until that is over" in (
         nodestatus.look(config, NOW_S).trouble
     )

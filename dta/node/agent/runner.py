@@ -274,7 +274,7 @@ class Runner:
         except (Retry, DtaError, KeystoreError, BlockError) as error:
             self._failed(state, str(error))
         except Exception as error:  # its text may hold anything, so it stays out of the status
-            _log.error("%s failed: %s at %s", state.job, type(error).__name__, _place(error))
+            _log_of(state.job).error("%s failed: %s at %s", state.job, type(error).__name__, _place(error))
             self._failed(state, f"a fault of this program: {type(error).__name__}")
         finally:
             state.task = None
@@ -284,7 +284,7 @@ class Runner:
         pause_s = min(self._config.first_pause_s * 2 ** min(state.attempts - 1, 16), self._config.longest_pause_s)
         state.ready_s = self._monotonic_s() + pause_s * self._jitter()
         if reason != state.error:
-            _log.warning("%s: %s", state.job, reason)
+            _log_of(state.job).warning("%s: %s", state.job, reason)
         state.error = reason
 
     async def _do(self, state: _State) -> None:
@@ -364,6 +364,11 @@ class Runner:
             except NotDue:
                 return False
         return True
+
+
+def _log_of(job: Job) -> logging.Logger:
+    """A logger for each kind of job: jobs come of what others sent, so their lines are counted (dta/http/logs.py)."""
+    return _log.getChild(job.kind.name.lower())
 
 
 def _place(error: BaseException) -> str:
