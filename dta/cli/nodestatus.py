@@ -182,6 +182,12 @@ def _what_the_agent_says(agent: dict[str, Any]) -> list[str]:
         trouble.append(f"hooks: {hooks['trouble']}")
     if hooks.get("hung"):
         trouble.append("hooks: a job hangs")
+    if found := agent.get("keys_found_late"):
+        vaults = ", ".join(found[:3]) + " and others" * (len(found) > 3)
+        trouble.append(
+            f"keys: of vaults {vaults}, there after this node had attested that they were erased; destroyed now. "
+            "Was a backup or a clone of the token put back?"
+        )
     if hooks.get("late"):
         trouble.append(f"hooks: {hooks['late']} are late")
     return trouble

@@ -13,20 +13,27 @@ from contextlib import contextmanager
 from nacl.signing import VerifyKey
 
 from dta.base.secret import SecretBytes
-from dta.hsm.errors import KeyAmbiguous, KeyMissing, KeystoreClosed, KeystoreError, LabelInvalid
-from dta.hsm.keystore import PRF_BYTES, PUBLIC_KEY_BYTES, SIGNATURE_BYTES, Keystore
+from dta.hsm.errors import AbsenceUnproved, KeyAmbiguous, KeyMissing, KeystoreClosed, KeystoreError, LabelInvalid
+from dta.hsm.keystore import (
+    LONGEST_MESSAGE_BYTES,
+    LONGEST_PRF_INPUT_BYTES,
+    PRF_BYTES,
+    PUBLIC_KEY_BYTES,
+    SIGNATURE_BYTES,
+    Keystore,
+)
 
 Opener = Callable[[], Keystore]
 
 _THREADS = 8
-_MESSAGES = (b"", b"\0", b"a message", b"\xff" * 100_000)
+_MESSAGES = (b"", b"\0", b"a message", b"\xff" * LONGEST_PRF_INPUT_BYTES)
 
 
 def check_a_signature_verifies_with_another_library(opener: Opener) -> None:
     with _opened(opener) as store:
         public_key = store.ensure_signing_key("node-key")
         assert len(public_key) == PUBLIC_KEY_BYTES
-        for message in _MESSAGES:
+        for message in (*_MESSAGES, b"\xff" * LONGEST_MESSAGE_BYTES):
             signature = store.sign("node-key", message)
             assert len(signature) == SIGNATURE_BYTES
             VerifyKey(public_key).verify(message, signature)
@@ -109,6 +116,35 @@ def _check_gone(store: Keystore) -> None:
         store.prf("vault-1", b"x")
     with _raises(KeyMissing):
         store.sign("operator-0", b"x")
+
+
+def check_absence_counts_only_beside_a_key_that_must_be_there(opener: Opener) -> None:
+    with _opened(opener) as store, _opened(opener) as other:
+        store.ensure_prf_key("root")
+        store.rely_on("root")
+        assert not store.has_prf_key("vault-1")
+        assert store.ensure_prf_key("vault-1")
+        assert other.destroy("root")
+        before = store.prf("vault-1", b"x")  # what is there may be used
+        attempts: tuple[Callable[[], object], ...] = (
+            store.labels,
+            lambda: store.has_prf_key("vault-2"),
+            lambda: store.signing_public_key("node-key"),
+            lambda: store.prf("vault-2", b"x"),
+            lambda: store.sign("node-key", b"x"),
+            lambda: store.destroy("vault-2"),
+            lambda: store.ensure_prf_key("vault-2"),
+            lambda: store.ensure_signing_key("node-key"),
+            lambda: store.ensure_prf_key("root"),
+        )
+        for attempt in attempts:
+            with _raises(AbsenceUnproved) as caught:
+                attempt()
+            assert caught[0].hint
+        assert other.labels() == ["vault-1"]
+        assert other.prf("vault-1", b"x") == before
+        assert other.ensure_prf_key("root")
+        assert not store.has_prf_key("vault-2")
 
 
 def check_what_one_opener_changes_the_other_sees(opener: Opener) -> None:
@@ -216,7 +252,7 @@ def check_the_doctor_finds_nothing_wrong(opener: Opener) -> None:
         store.ensure_prf_key("root")
         steps = store.check()
         assert not [step for step in steps if step.status == "failure"]
-        assert {"keys", "capacity", "signs", "PRF"} <= {step.name for step in steps}
+        assert {"keys", "capacity", "limits", "signs", "PRF"} <= {step.name for step in steps}
         assert store.labels() == ["node-key", "root"]
 
 
@@ -228,6 +264,7 @@ CHECKS: tuple[Callable[[Opener], None], ...] = (
     check_keys_survive_reopening,
     check_the_prf_differs_by_label_and_by_data,
     check_destroying_is_final,
+    check_absence_counts_only_beside_a_key_that_must_be_there,
     check_what_one_opener_changes_the_other_sees,
     check_closing_one_opener_leaves_the_other_working,
     check_a_label_names_one_kind_of_key,

@@ -1,4 +1,5 @@
-"""The two things of PKCS#11 (v2.40) that python-pkcs11 does not offer, by ctypes: C_InitToken, and a token's figures.
+"""What python-pkcs11 does not offer of PKCS#11 (v2.40), by ctypes: C_InitToken, a token's figures, and ending what
+it has given up, a session whose logout failed or an initialisation that it takes for ended.
 
 Called through the module's own function list, so nothing is passed to another program and no PIN is ever an argument
 of a process. The module must be loaded and initialised by :mod:`dta.hsm.module`, whose lock the caller holds.
@@ -11,12 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _LABEL_BYTES = 32
+_INFO_BYTES = 256  # CK_INFO has 88
 _ULONG = ctypes.c_ulong
 _UNAVAILABLE = ctypes.c_ulong(-1).value
 
 # Positions in CK_FUNCTION_LIST, counted after the version.
+_C_FINALIZE = 1
+_C_GET_INFO = 2
 _C_GET_TOKEN_INFO = 6
 _C_INIT_TOKEN = 9
+_C_CLOSE_SESSION = 13
 
 CKR_OK = 0
 PIN_REFUSALS = (0xA0, 0xA1, 0xA2)
@@ -50,7 +55,7 @@ class _TokenInfo(ctypes.Structure):
 class _FunctionList(ctypes.Structure):
     """The head of CK_FUNCTION_LIST: enough for the functions above."""
 
-    _fields_ = (("version", ctypes.c_ubyte * 2), ("functions", ctypes.c_void_p * (_C_INIT_TOKEN + 1)))
+    _fields_ = (("version", ctypes.c_ubyte * 2), ("functions", ctypes.c_void_p * (_C_CLOSE_SESSION + 1)))
 
 
 @dataclass(frozen=True)
@@ -84,11 +89,32 @@ def token_figures(module: Path, slot: int) -> TokenFigures:
     )
 
 
+def is_initialised(module: Path) -> bool:
+    """Whether C_Initialize was called in this process, and C_Finalize not or in vain since."""
+    info = ctypes.create_string_buffer(_INFO_BYTES)
+    prototype = ctypes.CFUNCTYPE(_ULONG, ctypes.c_void_p)
+    try:
+        return int(prototype(_function(module, _C_GET_INFO))(info)) == CKR_OK
+    except OSError:
+        return False
+
+
+def finalise(module: Path) -> int:
+    """C_Finalize. The CK_RV."""
+    return int(ctypes.CFUNCTYPE(_ULONG, ctypes.c_void_p)(_function(module, _C_FINALIZE))(None))
+
+
+def close_session(module: Path, session: int) -> int:
+    """C_CloseSession. The CK_RV."""
+    return int(ctypes.CFUNCTYPE(_ULONG, _ULONG)(_function(module, _C_CLOSE_SESSION))(session))
+
+
 def _said(value: int) -> int | None:
     return None if value == _UNAVAILABLE else value
 
 
 def _function(module: Path, position: int) -> int:
+    """Its address. Raises OSError where the module gives no list."""
     library = ctypes.CDLL(str(module))
     functions = ctypes.POINTER(_FunctionList)()
     if library.C_GetFunctionList(ctypes.byref(functions)) != CKR_OK:

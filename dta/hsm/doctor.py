@@ -11,7 +11,7 @@ from dta.base.keystore_config import KeystoreConfig
 from dta.base.secret import SecretBytes
 from dta.hsm import module
 from dta.hsm.errors import ConfigIncomplete, KeystoreError
-from dta.hsm.keystore import CheckStep, Keystore, Prompt, backend, open_keystore
+from dta.hsm.keystore import CheckStep, Keystore, Prompt, backend, let_go, open_keystore
 from dta.hsm.pin import read_pin, source_name
 from dta.hsm.pkcs11 import Pkcs11Keystore
 from dta.hsm.selftest import failed
@@ -101,4 +101,4 @@ def _checked(store: Keystore) -> Iterator[CheckStep]:
     try:
         yield from store.check()
     finally:
-        store.close()
+        let_go(store)

@@ -83,14 +83,22 @@ class TokenMissing(KeystoreError):
     """No token has the configured label."""
 
     default_step = "token"
-    default_hint = "set token_label to a label that is there, or initialise a token with `dta hsm init`"
+    default_hint = (
+        "is the right token in? If it is, set token_label to its label; `dta hsm init` makes a blank one ready"
+    )
+
+
+class TokenGone(TokenMissing):
+    """The token was there, and is not any more: pulled out, switched off, or out of reach."""
+
+    default_hint = "put the token back, or bring its network and service back: it is used again once it is there"
 
 
 class TokenAmbiguous(KeystoreError):
-    """More than one token has the configured label."""
+    """Several tokens are there and no label says which, or several carry the configured label."""
 
     default_step = "token"
-    default_hint = "give every token a label of its own"
+    default_hint = "leave only this node's token in, or give each a label of its own with its vendor's tool"
 
 
 class TokenExists(KeystoreError):
@@ -161,6 +169,13 @@ class KeyMissing(KeystoreError):
 
     default_step = "keys"
     default_hint = "is this the right token? If the key was destroyed, it is gone for good"
+
+
+class AbsenceUnproved(KeystoreError):
+    """The keystore does not show a key, and nothing follows from that: it could not use one that must be there."""
+
+    default_step = "keys"
+    default_hint = "change nothing on the token: has it lost its login, or is it another one? The keys may all be there"
 
 
 class KeyIncomplete(KeyMissing):

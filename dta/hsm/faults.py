@@ -8,14 +8,13 @@ from pkcs11 import exceptions as p11
 
 from dta.hsm.errors import (
     CapacityExhausted,
-    KeyMissing,
     KeystoreError,
     MechanismMissing,
     PinLocked,
     PinUnusable,
     PinWrong,
     TokenFailure,
-    TokenMissing,
+    TokenGone,
 )
 
 _CLASSES: tuple[tuple[tuple[type[Exception], ...], type[KeystoreError], str], ...] = (
@@ -33,9 +32,34 @@ _CLASSES: tuple[tuple[tuple[type[Exception], ...], type[KeystoreError], str], ..
         CapacityExhausted,
         "the token has no room for another key or session",
     ),
-    ((p11.TokenNotPresent, p11.DeviceRemoved, p11.TokenNotRecognised), TokenMissing, "the token went away"),
-    ((p11.KeyHandleInvalid, p11.ObjectHandleInvalid, p11.NoSuchKey), KeyMissing, "the key is not there any more"),
+    ((p11.TokenNotPresent, p11.DeviceRemoved, p11.TokenNotRecognised), TokenGone, "the token went away"),
 )
+
+
+# What is wrong with the request itself: another session would answer the same.
+_OF_THE_REQUEST = (
+    p11.ArgumentsBad,
+    p11.AttributeReadOnly,
+    p11.AttributeSensitive,
+    p11.AttributeTypeInvalid,
+    p11.AttributeValueInvalid,
+    p11.DataInvalid,
+    p11.DataLenRange,
+    p11.DomainParamsInvalid,
+    p11.FunctionNotSupported,
+    p11.KeySizeRange,
+    p11.KeyTypeInconsistent,
+    p11.MechanismInvalid,
+    p11.MechanismParamInvalid,
+    p11.TemplateIncomplete,
+    p11.TemplateInconsistent,
+    p11.TokenWriteProtected,
+)
+
+
+def may_be_the_sessions(error: Exception) -> bool:
+    """Whether another session might answer otherwise: of every code, a vendor's own too, but those that rule it out."""
+    return not isinstance(error, _OF_THE_REQUEST)
 
 
 def translated(

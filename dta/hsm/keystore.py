@@ -6,12 +6,14 @@ private key or a PRF key out. All methods may be called from several threads at 
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, Literal, Protocol, cast
 
+from abci_app.limits import MAX_TX_BYTES
 from dta.base.keystore_config import KeystoreConfig
 from dta.base.secret import SecretBytes
 from dta.hsm.errors import BackendAmbiguous, BackendMissing, KeystoreError, LabelInvalid
@@ -25,14 +27,21 @@ __all__ = [
     "Notice",
     "Prompt",
     "checked_label",
+    "let_go",
     "open_keystore",
     "read_pin",
 ]
+
+_log = logging.getLogger(__name__)
 
 ENTRY_POINT_GROUP = "dta.keystores"
 SIGNATURE_BYTES = 64
 PUBLIC_KEY_BYTES = 32
 PRF_BYTES = 32
+LONGEST_MESSAGE_BYTES = MAX_TX_BYTES
+"""What a transaction's signature covers is never longer than the transaction (abci_app/crypto/statements.py)."""
+LONGEST_PRF_INPUT_BYTES = 1024
+"""A key is derived for a purpose and a few ids and digests (dta/hsm/derive.py)."""
 
 Notice = Callable[[str], None]
 """Shows one line of plain text to the operator."""
@@ -53,9 +62,19 @@ class CheckStep:
 
 
 class Keystore(Protocol):
-    """Where keys live. Every method raises a subclass of :class:`KeystoreError` when it cannot do what it says."""
+    """Where keys live. Every method raises a subclass of :class:`KeystoreError` when it cannot do what it says.
+
+    That a key is not there (None, False, KeyMissing, a label that is not listed) is said only beside the use of one
+    that is: a token that lost its login finds nothing, without an error. Else AbsenceUnproved is raised.
+    """
 
     kind: str
+
+    def rely_on(self, label: str) -> None:
+        """From now on the key under ``label`` must be there, and absence counts where it has just been used.
+
+        Before that call nothing need be there: it counts where the keystore shows in another way that it is open.
+        """
 
     def close(self) -> None:
         """Log out and let go. Closing twice is harmless; any other call afterwards raises KeystoreClosed."""
@@ -93,6 +112,14 @@ def checked_label(label: str) -> str:
     if not _LABEL.fullmatch(label):
         raise LabelInvalid(f"a key's label is 1 to 64 characters of a-z, 0-9, dot and hyphen, not {label!r}")
     return label
+
+
+def let_go(keystore: Keystore) -> None:
+    """Closes ``keystore``, whatever becomes of that: what it could not let go of is logged, and harms nobody else."""
+    try:
+        keystore.close()
+    except Exception as error:  # a back end of others may raise anything, and say anything in it
+        _log.warning("closing the %s keystore failed: %s", keystore.kind, type(error).__name__)
 
 
 def open_keystore(config: KeystoreConfig, *, prompt: Prompt | None = None, notice: Notice | None = None) -> Keystore:

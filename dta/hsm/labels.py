@@ -10,6 +10,12 @@ from abci_app.hashing import tagged_hash
 
 _HASH_DIGITS = 40
 
+LONGEST_CHARS = len("receive-") + _HASH_DIGITS
+"""No label of ours is longer: what a token must bear, and the doctor tries."""
+
+
+TRIAL = "doctor-"
+
 
 def node_key() -> str:
     """The Ed25519 key with which the agent signs results."""
@@ -41,6 +47,11 @@ def receive(gid: bytes, attempt: bytes) -> str:
 def deal(gid: bytes, attempt: bytes) -> str:
     """The PRF key that makes this node's dealing in one attempt: destroyed once the dealing is committed."""
     return _hashed("deal", gid, attempt)
+
+
+def trial(unique: str) -> str:
+    """A key that the doctor makes, uses and destroys: as long a label as there is. ``unique``: of ``[0-9a-f]``."""
+    return TRIAL + unique.ljust(LONGEST_CHARS - len(TRIAL), "0")[: LONGEST_CHARS - len(TRIAL)]
 
 
 def _hashed(kind: str, gid: bytes, subject: bytes) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import threading
 import time
@@ -19,22 +20,12 @@ from typing import Any, TypeVar
 
 import pkcs11
 from pkcs11.constants import TokenFlag
-from pkcs11.exceptions import (
-    DeviceError,
-    DeviceRemoved,
-    PinIncorrect,
-    PKCS11Error,
-    SessionClosed,
-    SessionHandleInvalid,
-    TokenNotPresent,
-    TokenNotRecognised,
-    UserAlreadyLoggedIn,
-    UserNotLoggedIn,
-)
+from pkcs11.exceptions import PinIncorrect, PKCS11Error, TokenNotPresent, TokenNotRecognised, UserAlreadyLoggedIn
 
 from dta.base.secret import SecretBytes
-from dta.hsm import faults
+from dta.hsm import cryptoki, faults
 from dta.hsm.errors import (
+    AbsenceUnproved,
     KeystoreError,
     ModuleBroken,
     ModuleMissing,
@@ -43,19 +34,13 @@ from dta.hsm.errors import (
     PinWrong,
     SlotMissing,
     TokenAmbiguous,
+    TokenFailure,
     TokenMissing,
 )
 
 T = TypeVar("T")
 
-_SESSION_LOST = (
-    DeviceError,
-    DeviceRemoved,
-    SessionClosed,
-    SessionHandleInvalid,
-    TokenNotPresent,
-    UserNotLoggedIn,
-)
+_log = logging.getLogger(__name__)
 
 _MAX_WAIT_S = 5.0
 _POLL_S = 0.003
@@ -98,7 +83,8 @@ class Module:
             found = [token for token in tokens if label is None or token.label == label]
             if not found and not self.sessions:
                 # Another process may have initialised it after this one loaded the module.
-                self.library.reinitialize()
+                self._finalise()
+                self.load()
                 tokens = self.tokens()
                 found = [token for token in tokens if label is None or token.label == label]
         there = ", ".join(repr(token.label) for token in tokens) or "none that is initialised"
@@ -107,17 +93,20 @@ class Module:
             raise TokenMissing(f"{wanted} in {self.path}; there: {there}", module=self.path, token=label)
         if len(found) > 1:
             wanted = "token_label is not set, and several tokens" if label is None else f"several tokens {label!r}"
-            raise TokenAmbiguous(f"{wanted} are in {self.path}: {there}", module=self.path, token=label)
+            hint = "set token_label to the one that is this node's" if label is None else None
+            raise TokenAmbiguous(f"{wanted} are in {self.path}: {there}", module=self.path, token=label, hint=hint)
         return found[0]
 
     def tokens(self) -> list[Any]:
-        """All initialised tokens. Raises SlotMissing, ModuleBroken."""
+        """All initialised tokens. Raises SlotMissing, ModuleBroken, TokenFailure."""
         tokens = []
         for slot in self.slots():
             try:
                 token = slot.get_token()
             except (TokenNotPresent, TokenNotRecognised):
                 continue
+            except PKCS11Error as error:
+                raise faults.translated(error, self.path, None, step="token") from error
             if token.flags & TokenFlag.TOKEN_INITIALIZED:
                 tokens.append(token)
         return tokens
@@ -132,12 +121,46 @@ class Module:
         with self.change_lock, _turn(self.path):
             yield
 
+    def load(self) -> None:
+        """Has ``library`` loaded and initialised. The caller holds ``lock``.
+
+        A module that is initialised already is taken: where a finalisation failed it stays so, and refuses another
+        initialisation for ever. Raises ModuleBroken.
+        """
+        try:
+            self.library = pkcs11.lib(str(self.path))
+        except PKCS11Error as error:
+            if not cryptoki.is_initialised(self.path):
+                raise self._broken(error) from error
+            if cryptoki.finalise(self.path) == cryptoki.CKR_OK:
+                try:
+                    self.library = pkcs11.lib(str(self.path))
+                except PKCS11Error as again:
+                    raise self._broken(again) from again
+            elif self.library is None:
+                raise self._broken(error) from error
+            else:
+                _log.warning("%s can't be finalised: it is used as it is, with its old configuration", self.path)
+
+    def _broken(self, error: PKCS11Error) -> ModuleBroken:
+        return ModuleBroken(
+            f"{self.path} does not load or initialise: {faults.describe(error)}",
+            module=self.path,
+            hint=faults.load_hint(error),
+        )
+
     def release(self) -> None:
         """Lets go of the module; the last one out finalises it, so that the next one in reads its configuration."""
         with _registry_lock, self.lock:
             self.users -= 1
             if self.users == 0 and self.library is not None:
-                self.library.finalize()
+                self._finalise()
+
+    def _finalise(self) -> None:
+        try:
+            self.library.finalize()
+        except PKCS11Error as error:
+            _log.warning("%s: C_Finalize failed (%s)", self.path, faults.name(error))
 
 
 @contextlib.contextmanager
@@ -180,15 +203,8 @@ def acquire(path: Path) -> Module:
         module = _registry.setdefault(real, Module(real))
         with module.lock:
             if module.users == 0:
-                try:
-                    with _turn(real):  # loading reads every token; without users, nobody here holds the turn
-                        module.library = pkcs11.lib(str(real))
-                except PKCS11Error as error:
-                    raise ModuleBroken(
-                        f"{path} does not load or initialise: {faults.describe(error)}",
-                        module=path,
-                        hint=faults.load_hint(error),
-                    ) from error
+                with _turn(real):  # loading reads every token; without users, nobody here holds the turn
+                    module.load()
             module.users += 1
     return module
 
@@ -203,17 +219,13 @@ class TokenSession:
         self.cache: dict[str, Any] = {}
         self._pin = pin
         self._refused: KeystoreError | None = None
-        self._session = self._login(final_try=final_try)
+        self._session: Any = self._login(final_try=final_try)
+        self.token: Any = self._session.token
 
     @property
     def slot_id(self) -> int:
-        """The slot the token is in now."""
-        return int(self._session.token.slot.slot_id)
-
-    @property
-    def token(self) -> Any:
-        """python-pkcs11's token, as it was at login."""
-        return self._session.token
+        """The slot the token was in at the last login."""
+        return int(self.token.slot.slot_id)
 
     def same_pin(self, pin: SecretBytes) -> bool:
         """Whether ``pin`` is the one this session logged in with: a second user has to know it too."""
@@ -222,37 +234,57 @@ class TokenSession:
     def run(self, operation: Callable[[Any], T]) -> T:
         """Runs ``operation`` on the session, under the module's lock. Raises KeystoreError subclasses.
 
-        A session that the token dropped is opened again, once. ``operation`` must bear being started twice.
+        After any error the handles that were remembered are forgotten, and a session that may be the cause is given
+        up: the operation is tried once more in a new one. ``operation`` must bear being started twice.
         """
         with self.module.lock:
-            if self._refused is not None:
-                raise self._refused
             try:
                 try:
-                    return operation(self._session)
-                except _SESSION_LOST:
-                    self._reopen()
-                    return operation(self._session)
+                    return self._attempt(operation)
+                except (PKCS11Error, AbsenceUnproved) as error:
+                    if not faults.may_be_the_sessions(error):
+                        raise
+                    return self._attempt(operation)
             except PKCS11Error as error:
                 raise faults.translated(error, self.module.path, self.token_label) from error
 
     def close(self) -> None:
-        """Logs out and closes. The caller holds the module's lock."""
-        try:
-            self._session.close()
-        except PKCS11Error:
-            # The token may be gone; there is nothing left to do with the session then.
-            return
-
-    def _reopen(self) -> None:
+        """Logs out and closes, as far as the token lets it. The caller holds the module's lock."""
         self.cache.clear()
-        self.close()
+        session, self._session = self._session, None
+        if session is None:
+            return
         try:
-            self._session = self._login(final_try=False)
-        except (PinWrong, PinLocked, PinFinalTry) as error:
-            # Trying again at every call would lock the token.
-            self._refused = error
+            session.close()
+        except PKCS11Error as error:
+            # python-pkcs11 goes no further than a logout that fails: the session, and what it is stuck in, would stay.
+            code = cryptoki.close_session(self.module.path, session.handle)
+            _log.info("%s: logging out failed (%s); C_CloseSession: 0x%x", self.module.path, faults.name(error), code)
+
+    def _attempt(self, operation: Callable[[Any], T]) -> T:
+        try:
+            return operation(self._opened())
+        except (PKCS11Error, AbsenceUnproved, TokenFailure) as error:
+            self.cache.clear()
+            if faults.may_be_the_sessions(error):
+                self.close()
             raise
+        except KeystoreError:
+            self.cache.clear()
+            raise
+
+    def _opened(self) -> Any:
+        if self._refused is not None:
+            raise self._refused
+        if self._session is None:
+            try:
+                self._session = self._login(final_try=False)
+            except (PinWrong, PinLocked, PinFinalTry) as error:
+                # Trying again at every call would lock the token.
+                self._refused = error
+                raise
+            self.token = self._session.token
+        return self._session
 
     def _login(self, *, final_try: bool) -> Any:
         token = self.module.find_token(self.token_label)

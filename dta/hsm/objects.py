@@ -14,7 +14,7 @@ from pkcs11.exceptions import PKCS11Error
 from pkcs11.mechanisms import KeyType, Mechanism
 
 from dta.hsm import selftest
-from dta.hsm.errors import KeyAmbiguous, KeyIncomplete, KeyMissing, LabelInvalid, TokenFailure
+from dta.hsm.errors import AbsenceUnproved, KeyAmbiguous, KeyIncomplete, KeyMissing, LabelInvalid, TokenFailure
 from dta.hsm.keystore import PRF_BYTES, PUBLIC_KEY_BYTES, SIGNATURE_BYTES, checked_label
 
 Kind = Literal["signing", "prf"]
@@ -25,6 +25,9 @@ REQUIRED_MECHANISMS = (
     Mechanism.GENERIC_SECRET_KEY_GEN,
     Mechanism.SHA256_HMAC,
 )
+
+_PASSING_LABEL = "passing"
+_NOTHING = b"DTA-v1-keystore-self-test"
 
 # PKCS#11 v3.0, section 2.3.5: the curve by its object identifier (RFC 8410) or by its name; modules take one or both.
 _CURVE_PARAMETERS = (bytes.fromhex("06032b6570"), b"\x13\x0cedwards25519")
@@ -45,8 +48,43 @@ class Found:
     public_key: bytes = b""
 
 
-def search(session: Any, label: str) -> Found | None:
-    """The key under ``label``, or None. Raises KeyAmbiguous for two, KeyIncomplete for half a pair."""
+def search(session: Any, label: str, relied_on: str) -> Found | None:
+    """The key under ``label``, or None. Raises KeyAmbiguous for two, KeyIncomplete for half a pair.
+
+    None and half a pair are readings of absence, and count as :func:`prove_absence` says. Raises AbsenceUnproved.
+    """
+    found = _shown(session, label)
+    if isinstance(found, Found):
+        return found
+    prove_absence(session, relied_on)
+    if found is None:
+        return None
+    raise KeyIncomplete(f"of the signing key {label!r} only the {found} half is there", label=label)
+
+
+def prove_absence(session: Any, relied_on: str) -> None:
+    """Whatever this session was not shown is not in the token: it has just used a key that the token shows only to
+    those who are logged in. That is the one under ``relied_on``; where that is empty, one made for the session alone.
+
+    A session that lost its login finds nothing, without an error. Raises AbsenceUnproved; of python-pkcs11 what a use
+    without a login raises.
+    """
+    if not relied_on:
+        made = _make_secret(session, _PASSING_LABEL, store=False)
+        answer(Found("prf", made), _NOTHING)
+        made.destroy()
+        return
+    found = _shown(session, relied_on)
+    if not isinstance(found, Found):
+        raise AbsenceUnproved(f"the token does not show {relied_on!r}, which must be there", label=relied_on)
+    answer(found, _NOTHING)
+
+
+def _shown(session: Any, label: str) -> Found | str | None:
+    """The key under ``label``; which half of it, where one is missing; None where nothing is shown.
+
+    Alone it says nothing of what is not there.
+    """
     items = _labelled(session, label)
     private, public, secret = ([item for item in items if item.object_class == name] for name in _KEY_TYPES)
     if max(len(private), len(public), len(secret)) > 1 or (secret and (private or public)):
@@ -59,8 +97,7 @@ def search(session: Any, label: str) -> Found | None:
     if not private and not public:
         return None
     if not private or not public:
-        half = "public" if public else "private"
-        raise KeyIncomplete(f"of the signing key {label!r} only the {half} half is there", label=label)
+        return "public" if public else "private"
     return Found("signing", private[0], _raw_point(public[0], label))
 
 
@@ -93,7 +130,10 @@ def make(session: Any, label: str, kind: Kind, *, store: bool = True) -> list[An
 
 
 def destroy(session: Any, label: str) -> bool:
-    """Destroys every key of ours under ``label``, twins and halves too. False when there was none."""
+    """Destroys every key of ours under ``label`` that is shown, twins and halves too. False when there was none.
+
+    Whether any is left, :func:`search` says.
+    """
     doomed = [item for item in _labelled(session, label) if _ours(item)]
     # The public part last: a destruction that is cut short leaves nothing that works.
     for item in sorted(doomed, key=lambda item: item.object_class == ObjectClass.PUBLIC_KEY):
@@ -101,8 +141,8 @@ def destroy(session: Any, label: str) -> bool:
     return bool(doomed)
 
 
-def labels(session: Any) -> list[str]:
-    """The labels of all keys that could be ours, sorted."""
+def labels(session: Any, relied_on: str) -> list[str]:
+    """The labels of all keys that could be ours, sorted. Raises AbsenceUnproved: what is not listed is not there."""
     names = set()
     for object_class in _KEY_TYPES:
         for item in list(session.get_objects({Attribute.TOKEN: True, Attribute.CLASS: object_class})):
@@ -110,16 +150,18 @@ def labels(session: Any) -> list[str]:
                 names.add(checked_label(item[Attribute.LABEL]))
             except (LabelInvalid, PKCS11Error, UnicodeDecodeError):
                 continue  # somebody else's object on a shared token
+    prove_absence(session, relied_on)
     return sorted(names)
 
 
-def extractable(session: Any) -> list[str]:
-    """The labels of keys that the token would hand out: imported or made by other means."""
+def extractable(session: Any, relied_on: str) -> list[str]:
+    """The labels of keys that the token would hand out: imported or made by other means. Raises AbsenceUnproved."""
     names = set()
     for object_class in (ObjectClass.PRIVATE_KEY, ObjectClass.SECRET_KEY):
         for item in list(session.get_objects({Attribute.TOKEN: True, Attribute.CLASS: object_class})):
             if _ours(item) and (item[Attribute.EXTRACTABLE] or not item[Attribute.SENSITIVE]):
                 names.add(str(item[Attribute.LABEL]))
+    prove_absence(session, relied_on)
     return sorted(names)
 
 

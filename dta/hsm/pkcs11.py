@@ -1,14 +1,12 @@
 """Keys in a PKCS#11 token, by any module: Ed25519 for signing, a generic secret under HMAC-SHA256 for the PRF.
 
 Private and secret keys are made in the token, sensitive and not extractable. A key is found by its label. The handle
-of a key in use is remembered while the token honours it; "none" never is, as another process may have made one.
+of a key in use is remembered until anything goes wrong; "none" never is, as another process may have made one.
 """
 
 from __future__ import annotations
 
 from typing import Any
-
-from pkcs11.exceptions import KeyHandleInvalid, ObjectHandleInvalid
 
 from dta.base.keystore_config import KeystoreConfig
 from dta.base.secret import SecretBytes
@@ -24,9 +22,6 @@ from dta.hsm.errors import (
 from dta.hsm.keystore import CheckStep, Notice, checked_label
 from dta.hsm.pin import Prompt, read_pin
 
-_STALE_HANDLE = (KeyHandleInvalid, ObjectHandleInvalid)
-_SESSION_KEY_LABEL = "doctor"
-
 
 class Pkcs11Keystore:
     """A :class:`dta.hsm.keystore.Keystore`. Several of them, in one process or many, may use one token."""
@@ -35,6 +30,7 @@ class Pkcs11Keystore:
 
     def __init__(self, session: module.TokenSession) -> None:
         self._session: module.TokenSession | None = session
+        self._relied_on = ""
         is_softhsm = session.token.manufacturer_id.startswith(softhsm.MANUFACTURER)
         self._files = softhsm.TokenFiles(softhsm.token_directory() if is_softhsm else None)
 
@@ -56,6 +52,9 @@ class Pkcs11Keystore:
         except BaseException:
             loaded.release()
             raise
+
+    def rely_on(self, label: str) -> None:
+        self._relied_on = checked_label(label)
 
     def close(self) -> None:
         session, self._session = self._session, None
@@ -86,33 +85,48 @@ class Pkcs11Keystore:
     def destroy(self, label: str) -> bool:
         """See the interface. Twins and halves under the label are destroyed too: afterwards there is none."""
         checked_label(label)
-        session = self._opened()
+        session, was_there = self._opened(), False
 
-        def operation(handle: Any) -> bool:
+        def operation(handle: Any) -> None:
+            nonlocal was_there
             session.cache.pop(label, None)
-            there = objects.destroy(handle, label)
-            if objects.search(handle, label) is not None:
+            was_there = objects.destroy(handle, label) or was_there
+            if objects.search(handle, label, self._relied_on) is not None:
                 raise TokenFailure(f"the token still shows the key {label!r} after destroying it", label=label)
-            return there
 
         with session.module.alone():
-            there = session.run(operation)
-        if there:
+            session.run(operation)
+        if was_there:
             self._files.flush()
-        return there
+        return was_there
 
     def labels(self) -> list[str]:
-        return self._opened().run(objects.labels)
+        return self._opened().run(lambda handle: objects.labels(handle, self._relied_on))
 
     def check(self) -> list[CheckStep]:
         session = self._opened()
         return [
             _check_mechanisms(session),
             selftest.check_keys(self),
-            _check_extractable(session),
+            self._check_extractable(session),
             _check_capacity(session),
+            selftest.check_limits(self),
             *selftest.check_answers(self),
         ]
+
+    def _check_extractable(self, session: module.TokenSession) -> CheckStep:
+        try:
+            open_keys = session.run(lambda handle: objects.extractable(handle, self._relied_on))
+        except KeystoreError as error:
+            return selftest.failed("key attributes", error)
+        if open_keys:
+            return CheckStep(
+                "key attributes",
+                "failure",
+                f"the token would hand these out: {', '.join(open_keys)}",
+                "these were not made by dta: replace them, they may have been copied",
+            )
+        return CheckStep("key attributes", "ok", "all keys are sensitive and not extractable")
 
     def _opened(self) -> module.TokenSession:
         if self._session is None:
@@ -121,7 +135,7 @@ class Pkcs11Keystore:
 
     def _search(self, label: str) -> objects.Found | None:
         checked_label(label)
-        return self._opened().run(lambda handle: objects.search(handle, label))
+        return self._opened().run(lambda handle: objects.search(handle, label, self._relied_on))
 
     def _use(self, label: str, kind: objects.Kind, data: bytes) -> bytes:
         checked_label(label)
@@ -130,11 +144,8 @@ class Pkcs11Keystore:
         def operation(handle: Any) -> bytes:
             remembered = session.cache.get(label)
             if remembered is not None and remembered.kind == kind:
-                try:
-                    return objects.answer(remembered, data)
-                except _STALE_HANDLE:
-                    del session.cache[label]
-            found = objects.required(objects.search(handle, label), label, kind)
+                return objects.answer(remembered, data)
+            found = objects.required(objects.search(handle, label, self._relied_on), label, kind)
             output = objects.answer(found, data)
             session.cache[label] = found
             return output
@@ -146,21 +157,21 @@ class Pkcs11Keystore:
         checked_label(label)
         session = self._opened()
         with session.module.alone():
-            found, made = session.run(lambda handle: _ensure_once(handle, label, kind))
+            found, made = session.run(lambda handle: _ensure_once(handle, label, kind, self._relied_on))
         if made:
             self._files.flush()
         return found, made
 
 
-def _ensure_once(handle: Any, label: str, kind: objects.Kind) -> tuple[objects.Found, bool]:
+def _ensure_once(handle: Any, label: str, kind: objects.Kind, relied_on: str) -> tuple[objects.Found, bool]:
     """A token cannot make a key only if there is none. Processes of one host take turns (``Module.alone``); against
     one on another host we look again, and a maker that sees a twin destroys its own, which nobody has used yet."""
-    found = objects.search(handle, label)
+    found = objects.search(handle, label, relied_on)
     if found is not None:
         return objects.of_kind(found, label, kind), False
     made = objects.make(handle, label, kind)
     try:
-        return objects.required(objects.search(handle, label), label, kind), True
+        return objects.required(objects.search(handle, label, relied_on), label, kind), True
     except (KeyAmbiguous, KeyIncomplete):
         for item in made:
             item.destroy()
@@ -183,36 +194,11 @@ def _check_mechanisms(session: module.TokenSession) -> CheckStep:
     return CheckStep("mechanisms", "ok", "Ed25519 and HMAC-SHA256, making keys and using them")
 
 
-def _check_extractable(session: module.TokenSession) -> CheckStep:
-    try:
-        open_keys = session.run(objects.extractable)
-    except KeystoreError as error:
-        return selftest.failed("key attributes", error)
-    if open_keys:
-        return CheckStep(
-            "key attributes",
-            "failure",
-            f"the token would hand these out: {', '.join(open_keys)}",
-            "these were not made by dta: replace them, they may have been copied",
-        )
-    return CheckStep("key attributes", "ok", "all keys are sensitive and not extractable")
-
-
 def _check_capacity(session: module.TokenSession) -> CheckStep:
-    """Makes one key of each kind for the session alone, uses it and destroys it."""
-
-    def operation(handle: Any) -> cryptoki.TokenFigures:
-        for kind in ("signing", "prf"):
-            made = objects.make(handle, _SESSION_KEY_LABEL, kind, store=False)
-            for item in made:
-                item.destroy()
-        return cryptoki.token_figures(session.module.path, session.slot_id)
-
     try:
-        figures = session.run(operation)
+        figures = session.run(lambda _: cryptoki.token_figures(session.module.path, session.slot_id))
     except KeystoreError as error:
         return selftest.failed("capacity", error)
-    room = "it does not say how much room is left"
-    if figures.free_private_bytes is not None:
-        room = f"{figures.free_private_bytes} bytes of private memory left"
-    return CheckStep("capacity", "ok", f"the token made and destroyed a key of each kind; {room}")
+    if figures.free_private_bytes is None:
+        return CheckStep("capacity", "ok", "it does not say how much room is left")
+    return CheckStep("capacity", "ok", f"{figures.free_private_bytes} bytes of private memory left")

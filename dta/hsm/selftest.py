@@ -11,10 +11,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from abci_app.hashing import tagged
 from dta.hsm import labels
-from dta.hsm.errors import KeystoreError
-from dta.hsm.keystore import PRF_BYTES, CheckStep, Keystore
+from dta.hsm.errors import KeyMissing, KeystoreError, TokenFailure
+from dta.hsm.keystore import LONGEST_MESSAGE_BYTES, LONGEST_PRF_INPUT_BYTES, PRF_BYTES, CheckStep, Keystore
 
 MIN_FREE_BYTES = 1 << 20
+_TAG = "DTA-v1-keystore-self-test"
 
 
 def failed(name: str, error: KeystoreError) -> CheckStep:
@@ -63,6 +64,52 @@ def check_answers(store: Keystore) -> list[CheckStep]:
     return steps
 
 
+def check_limits(store: Keystore) -> CheckStep:
+    """Makes a key of each kind under the longest label, has it answer the longest message, and destroys it."""
+    try:
+        for left_over in (label for label in store.labels() if label.startswith(labels.TRIAL)):
+            store.destroy(left_over)  # of a doctor that was interrupted
+        unique = secrets.token_hex(16)
+        return _use_at_the_limits(store, labels.trial(f"5{unique}"), labels.trial(f"f{unique}"))
+    except KeystoreError as error:
+        advice = f"a token must bear what docs/howto/hsm.md lists; this one does not ({error.hint})"
+        return CheckStep("limits", "failure", str(error), advice)
+
+
+def _use_at_the_limits(store: Keystore, signing: str, prf: str) -> CheckStep:
+    message = tagged(_TAG, b"").ljust(LONGEST_MESSAGE_BYTES, b"\0")
+    data = message[:LONGEST_PRF_INPUT_BYTES]
+    try:
+        public_key = store.ensure_signing_key(signing)
+        is_good = signature_is_good(public_key, message, store.sign(signing, message))
+        store.ensure_prf_key(prf)
+        is_good = is_good and store.prf(prf, data) == store.prf(prf, data) != store.prf(prf, data[:-1])
+    finally:
+        gone = [store.destroy(label) for label in (signing, prf)]
+    if is_good and all(gone):
+        return CheckStep(
+            "limits", "ok",
+            f"labels of {labels.LONGEST_CHARS} characters, signatures of {LONGEST_MESSAGE_BYTES} bytes, "
+            f"PRF of {LONGEST_PRF_INPUT_BYTES}",
+        )  # fmt: skip
+    return CheckStep("limits", "failure", "a key under a long label answers wrongly", "do not use this token")
+
+
+def require_node_keys(store: Keystore) -> None:
+    """Uses both of a node's own keys. Raises KeyMissing, TokenFailure for a wrong answer, and what using them raises.
+
+    That a key is shown says little: a public one is shown without a login, and a session may be stuck.
+    """
+    public_key = store.signing_public_key(labels.node_key())
+    if public_key is None:
+        raise KeyMissing(f"the keystore has no {labels.node_key()}", label=labels.node_key())
+    if not store.has_prf_key(labels.root()):
+        raise KeyMissing(f"the keystore has no {labels.root()}", label=labels.root())
+    for step in (_check_signature(store, public_key), _check_prf(store)):
+        if step.status != "ok":
+            raise TokenFailure(step.detail, step="self-test", hint=step.advice)
+
+
 def signature_is_good(public_key: bytes, message: bytes, signature: bytes) -> bool:
     """Whether ``signature`` is Ed25519 over ``message`` by the 32-byte ``public_key``."""
     try:
@@ -74,7 +121,7 @@ def signature_is_good(public_key: bytes, message: bytes, signature: bytes) -> bo
 
 def _check_signature(store: Keystore, public_key: bytes) -> CheckStep:
     # Under a tag that no verifier accepts, so that the signature is good for nothing else.
-    message = tagged("DTA-v1-keystore-self-test", secrets.token_bytes(32))
+    message = tagged(_TAG, secrets.token_bytes(32))
     if signature_is_good(public_key, message, store.sign(labels.node_key(), message)):
         return CheckStep("signs", "ok", f"{labels.node_key()} signs, and its public key agrees")
     return CheckStep(
@@ -86,7 +133,7 @@ def _check_signature(store: Keystore, public_key: bytes) -> CheckStep:
 
 
 def _check_prf(store: Keystore) -> CheckStep:
-    data = tagged("DTA-v1-keystore-self-test", secrets.token_bytes(32))
+    data = tagged(_TAG, secrets.token_bytes(32))
     first, again = store.prf(labels.root(), data), store.prf(labels.root(), data)
     other = store.prf(labels.root(), data + b"\0")
     if len(first) == PRF_BYTES and first == again and first != other:

@@ -25,6 +25,7 @@ from dta.base.keystore_config import KeystoreConfig
 from dta.base.secret import SecretBytes
 from dta.hsm import sealed_file, selftest
 from dta.hsm.errors import (
+    AbsenceUnproved,
     ConfigIncomplete,
     KeyAmbiguous,
     KeyMissing,
@@ -74,6 +75,7 @@ class SoftwareKeystore:
         self._key: sealed_file.FileKey | None = sealed_file.file_key(content, passphrase, path)
         self._entries = _decoded(sealed_file.unseal(self._key, content, path), path)
         self._stamp = stamp
+        self._relied_on = ""
 
     @classmethod
     def create(cls, path: Path, passphrase: SecretBytes, *, log2_n: int = sealed_file.DEFAULT_LOG2_N) -> None:
@@ -110,6 +112,9 @@ class SoftwareKeystore:
         """What can be said without the passphrase: is it there, and whole? Raises StoreMissing, StoreCorrupt."""
         sealed_file.check_form(_read(path)[0], path)
 
+    def rely_on(self, label: str) -> None:
+        self._relied_on = checked_label(label)
+
     def close(self) -> None:
         with self._lock:
             self._key = None
@@ -119,7 +124,7 @@ class SoftwareKeystore:
         checked_label(label)
 
         def ensure(entries: dict[str, _Entry]) -> tuple[bytes, bool]:
-            entry = _of_kind(entries, label, "signing")
+            entry = self._find(entries, label, "signing")
             if entry is not None:
                 return _public(entry), False
             entries[label] = _Entry("signing", SecretBytes(os.urandom(32)))
@@ -141,7 +146,7 @@ class SoftwareKeystore:
         checked_label(label)
 
         def ensure(entries: dict[str, _Entry]) -> tuple[bool, bool]:
-            if _of_kind(entries, label, "prf") is not None:
+            if self._find(entries, label, "prf") is not None:
                 return False, False
             entries[label] = _Entry("prf", SecretBytes(os.urandom(PRF_BYTES)))
             return True, True
@@ -161,6 +166,7 @@ class SoftwareKeystore:
         checked_label(label)
 
         def remove(entries: dict[str, _Entry]) -> tuple[bool, bool]:
+            self._prove_absence(entries)
             there = entries.pop(label, None) is not None
             return there, there
 
@@ -169,6 +175,7 @@ class SoftwareKeystore:
     def labels(self) -> list[str]:
         with self._lock:
             self._refresh()
+            self._prove_absence(self._entries)
             return sorted(self._entries)
 
     def check(self) -> list[CheckStep]:
@@ -184,6 +191,7 @@ class SoftwareKeystore:
             CheckStep("keys in a file", "warning", NOTICE, "move to an HSM before you hold what matters"),
             selftest.check_keys(self),
             selftest.check_free_space(self._path.parent),
+            selftest.check_limits(self),
             *selftest.check_answers(self),
         ]
 
@@ -191,7 +199,21 @@ class SoftwareKeystore:
         checked_label(label)
         with self._lock:
             self._refresh()
-            return _of_kind(self._entries, label, kind)
+            return self._find(self._entries, label, kind)
+
+    def _find(self, entries: dict[str, _Entry], label: str, kind: Kind) -> _Entry | None:
+        entry = _of_kind(entries, label, kind)
+        if entry is None:
+            self._prove_absence(entries)
+        return entry
+
+    def _prove_absence(self, entries: dict[str, _Entry]) -> None:
+        """Raises AbsenceUnproved where the key that must be there is not: this is another's file."""
+        if self._relied_on and self._relied_on not in entries:
+            raise AbsenceUnproved(
+                f"{self._path} lacks {self._relied_on!r}, which must be there",
+                label=self._relied_on, path=self._path, hint="put the right file back: this is not the node's",
+            )  # fmt: skip
 
     def _change(self, operation: Callable[[dict[str, _Entry]], tuple[T, bool]]) -> T:
         """Runs ``operation`` on a copy of the entries; it says whether it changed them. Durable on return."""

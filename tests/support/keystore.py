@@ -52,6 +52,9 @@ class MemoryKeystore:
         self.destroyed: list[str] = []
         self.copies: dict[str, bytes] = {}
 
+    def rely_on(self, label: str) -> None:
+        """Memory loses no login: what is not there is not there."""
+
     def close(self) -> None:
         pass
 

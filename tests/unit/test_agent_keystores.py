@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from nacl.signing import SigningKey
+from pkcs11.exceptions import FunctionFailed
 
 from dta.base.keystore_config import KeystoreConfig
-from dta.hsm.errors import PinWrong, TokenMissing
+from dta.base.secret import SecretBytes
+from dta.hsm.errors import PinWrong, TokenFailure, TokenMissing
 from dta.node.agent import keystores
 from dta.node.agent.keystores import KeystoreHolder
 from dta.node.hooks.errors import Retry
+
+_KEY = SigningKey(bytes(32))
 
 
 class Token:
@@ -25,12 +31,32 @@ class Token:
         self.closed = 0
         self.open: Callable[[], None] = lambda: None
         self.has_key = True
+        self.use: Callable[[], None] = lambda: None
+        self.closing: Callable[[], None] = lambda: None
+        self.relied_on = ""
+
+    kind = "test"
 
     def signing_public_key(self, _: str) -> bytes | None:
-        return bytes(32) if self.has_key else None
+        return bytes(_KEY.verify_key) if self.has_key else None
+
+    def has_prf_key(self, _: str) -> bool:
+        return True
+
+    def rely_on(self, label: str) -> None:
+        self.relied_on = label
+
+    def sign(self, _: str, message: bytes) -> bytes:
+        self.use()
+        return _KEY.sign(message).signature
+
+    def prf(self, _: str, data: bytes) -> SecretBytes:
+        self.use()
+        return SecretBytes(hashlib.sha256(data).digest())
 
     def close(self) -> None:
         self.closed += 1
+        self.closing()
 
 
 @pytest.fixture
@@ -117,6 +143,50 @@ def test_a_token_that_shows_its_keys_no_more_is_opened_again(token: Token) -> No
         token.has_key = True
         await until(lambda: not holder.trouble)
         assert token.opened >= 2
+
+    run(holder, story)
+
+
+def test_a_key_that_is_shown_but_fails_when_used_counts_as_lost(token: Token) -> None:
+    holder = KeystoreHolder(KeystoreConfig("pkcs11"))
+
+    async def story() -> None:
+        await until(lambda: not holder.trouble)
+        token.use = failing(TokenFailure("a session that is stuck"))
+        await until(lambda: token.closed >= 2)
+        assert "stuck" in holder.trouble
+        token.use = lambda: None
+        await until(lambda: not holder.trouble)
+
+    run(holder, story)
+
+
+@pytest.mark.parametrize("error", [TokenFailure("no"), FunctionFailed(), ValueError("anything")])
+def test_whatever_opening_using_or_closing_raises_it_is_opened_again(token: Token, error: Exception) -> None:
+    holder = KeystoreHolder(KeystoreConfig("pkcs11"))
+
+    async def story() -> None:
+        await until(lambda: not holder.trouble)
+        for fails in ("use", "closing", "open"):
+            before = token.opened
+            token.closing, token.use = lambda: None, failing(error)
+            setattr(token, fails, failing(error))
+            await until(lambda: holder.trouble)
+            token.use = lambda: None
+            await until(lambda before=before: token.opened > before + 1 or not holder.trouble)
+            token.open = lambda: None
+            await until(lambda: not holder.trouble)
+            assert holder.get() is token
+
+    run(holder, story)
+
+
+def test_absence_counts_only_beside_the_root(token: Token) -> None:
+    holder = KeystoreHolder(KeystoreConfig("pkcs11"))
+
+    async def story() -> None:
+        await until(lambda: not holder.trouble)
+        assert token.relied_on == "root"
 
     run(holder, story)
 

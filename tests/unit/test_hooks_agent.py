@@ -47,6 +47,7 @@ def make_keystore(home: Path) -> None:
     SoftwareKeystore.create(home / "keys", PASSPHRASE, log2_n=MIN_LOG2_N)
     store = SoftwareKeystore(home / "keys", PASSPHRASE)
     store.ensure_signing_key("node-key")
+    store.ensure_prf_key("root")
     store.close()
 
 

@@ -74,7 +74,7 @@ def test_no_key_can_be_taken_out(store: Pkcs11Keystore) -> None:
 
     def attributes(session: Any) -> None:
         for label in ("node-key", "root"):
-            key = objects.search(session, label).key  # type: ignore[union-attr]
+            key = objects.search(session, label, "").key  # type: ignore[union-attr]
             for name in (Attribute.SENSITIVE, Attribute.ALWAYS_SENSITIVE, Attribute.NEVER_EXTRACTABLE, Attribute.LOCAL):
                 assert key[name] is True
             assert key[Attribute.EXTRACTABLE] is False

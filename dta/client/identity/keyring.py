@@ -13,7 +13,7 @@ from dta.client.identity.profile import Profile
 from dta.crypto.bls import BlsPrivateKey
 from dta.crypto.hpke import HpkePrivateKey
 from dta.hsm.errors import KeyMissing
-from dta.hsm.keystore import Keystore, Notice, open_keystore
+from dta.hsm.keystore import Keystore, Notice, let_go, open_keystore
 from dta.hsm.pin import Prompt
 
 PromptFor = Callable[[KeystoreConfig], Prompt | None]
@@ -49,7 +49,7 @@ class Keyring(AbstractContextManager["Keyring"]):
     def close(self) -> None:
         """Closes what was opened; the keyring can be used again."""
         while self._open:
-            self._open.popitem()[1].close()
+            let_go(self._open.popitem()[1])
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

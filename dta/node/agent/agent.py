@@ -54,6 +54,10 @@ _LONGEST_PAUSE_S = 30.0
 _log = logging.getLogger(__name__)
 
 
+class PartEnded(Exception):
+    """A part of the agent that never ends has ended."""
+
+
 class Agent:
     """One node's agent. ``run`` once."""
 
@@ -77,21 +81,26 @@ class Agent:
         self._checked: dict[str, JsonValue] | None = None
 
     async def run(self, stop: asyncio.Event) -> bool:
-        """Until ``stop`` is set, or every HSM thread hangs (then True). Raises UsageError for a wrong configuration."""
+        """Until ``stop`` is set, or every HSM thread hangs (then True), or any part ends: half an agent is worse than
+        one that is started again.
+
+        Raises UsageError for a wrong configuration, what ended a part that failed, PartEnded.
+        """
         for name, reason in self._custodians.failures.items():
             _log.error("custodian %s: %s", name, reason)
         hung = asyncio.Event()
         parts = [
-            asyncio.create_task(self._status_forever(hung)),
-            asyncio.create_task(self._keystore.keep_open()),
-            asyncio.create_task(self._work(stop)),
+            asyncio.create_task(self._status_forever(hung), name="status"),
+            asyncio.create_task(self._keystore.keep_open(), name="keystore"),
+            asyncio.create_task(self._work(stop), name="work"),
         ]
         ends = [asyncio.create_task(_wait(stop)), asyncio.create_task(_wait(hung))]
         try:
-            # The third part ends only by a wrong configuration, the others never.
-            await asyncio.wait([parts[2], *ends], return_when=asyncio.FIRST_COMPLETED)
-            if parts[2].done():
-                parts[2].result()
+            await asyncio.wait([*parts, *ends], return_when=asyncio.FIRST_COMPLETED)
+            for part in parts:
+                if part.done() and not stop.is_set():
+                    part.result()
+                    raise PartEnded(part.get_name())
         finally:
             stop.set()
             for task in [*parts, *ends]:
@@ -123,16 +132,21 @@ class Agent:
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._until_open("gateway", lambda: self._open_gateway(gateway)))
-                    group.create_task(runner.run(stop))
+                    group.create_task(self._hooks(runner, stop))
                     group.create_task(self._every(PINS_EVERY_S, "pins", lambda: self._follow_state(rpc)))
                     group.create_task(self._every(DELETE_EVERY_S, "blocks", self._delete_unpinned))
-                    group.create_task(self._every(KEYS_EVERY_S, "ceremony keys", self._destroy_old_keys))
+                    group.create_task(self._every(KEYS_EVERY_S, "old keys", self._destroy_old_keys))
                     group.create_task(self._every(CHECKED_EVERY_S, "state", self._ask_how_far_the_check_is))
                     group.create_task(self._health_forever())
             finally:
                 await gateway.stop()
                 if isinstance(store, EmbeddedStore):
                     store.close()
+
+    async def _hooks(self, runner: Runner, stop: asyncio.Event) -> None:
+        await runner.run(stop)
+        if not stop.is_set():
+            raise PartEnded("hooks")
 
     def _make_runner(self, network: AgentNetwork) -> Runner:
         config = self._config
@@ -227,12 +241,12 @@ class Agent:
             _log.info("%d blocks that nothing names were deleted", len(gone))
 
     async def _destroy_old_keys(self) -> None:
-        """Keys of ceremonies that are over, at the head of the chain only: what is destroyed is gone for good."""
+        """Keys of ceremonies and vaults that are over, at the head of the chain only: what goes is gone for good."""
         if self._reaper is None:
             self._reaper = Reaper(self._ledger.gid, self._config.identity, self._ledger.pin_at_head)
         with contextlib.suppress(Retry):  # no keystore, or not at the head: later
             for label in await asyncio.to_thread(self._reaper.reap, self._keystore.get()):
-                _log.info("the key %s of a ceremony that is over was destroyed", label)
+                _log.info("the key %s, which nothing needs any more, was destroyed", label)
         if self._reaper.trouble:
             raise KeystoreFailure(self._reaper.trouble)
 
@@ -337,6 +351,7 @@ class Agent:
             },
             "hooks": self._runner.status() if self._runner is not None else None,
             "state_check": self._checked,
+            "keys_found_late": [vault.hex() for vault in self._reaper.found_late] if self._reaper is not None else [],
             "trouble": trouble,
         }  # fmt: skip
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from dta.base.keystore_config import KeystoreConfig
-from dta.hsm import labels
-from dta.hsm.errors import KeyMissing, KeystoreError, PassphraseWrong, PinFinalTry, PinWrong
-from dta.hsm.keystore import Keystore, open_keystore
+from dta.hsm import labels, selftest
+from dta.hsm.errors import KeystoreError, PassphraseWrong, PinFinalTry, PinWrong
+from dta.hsm.keystore import Keystore, let_go, open_keystore
 from dta.hsm.pin import PIN_FILE_VARIABLE
 from dta.node.hooks.errors import Retry
 
@@ -23,12 +23,13 @@ PROBE_EVERY_S = 5.0
 SILENT_AFTER_S = 10.0
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 15.0
+_MAX_NOTICES = 20
 _WRONG_PIN = (PinWrong, PinFinalTry, PassphraseWrong)
 _log = logging.getLogger(__name__)
 
 
 class KeystoreHolder:
-    """The open keystore, once there is one. A token that fails does not end the agent: it reports and tries again.
+    """The open keystore, once there is one. Nothing that a token does ends this: it reports and tries again.
 
     ``trouble``: what is wrong, empty where nothing is. ``silent_s``: for how long it has not answered, 0 where it does.
     """
@@ -52,15 +53,15 @@ class KeystoreHolder:
         while True:
             keystore = await self._open_at_last()
             await self._until_lost(keystore)
-            await asyncio.to_thread(self.close)
+            await self._answer_of(self.close)
 
     async def _open_at_last(self) -> Keystore:
         pause_s = FIRST_PAUSE_S
         while True:
             try:
                 self._keystore = keystore = await self._answer_of(self._open)
-            except KeystoreError as error:
-                self._say(f"{error} (hint: {error.hint})")
+            except Exception as error:
+                self._say(_described(error))
                 if isinstance(error, _WRONG_PIN):
                     await self._until_the_pin_file_changes()
             else:
@@ -70,12 +71,13 @@ class KeystoreHolder:
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def _until_lost(self, keystore: Keystore) -> None:
-        """Ask for the node key now and then. A token that was away may be back, and show nothing of what it holds."""
+        """Use the node's keys now and then. A token that was away may be back, and show nothing of what it holds."""
         while True:
             await asyncio.sleep(PROBE_EVERY_S)
-            lost = await self._answer_of(lambda: _what_is_lost(keystore))
-            if lost:
-                self._say(lost)
+            try:
+                await self._answer_of(lambda: selftest.require_node_keys(keystore))
+            except Exception as error:
+                self._say(_described(error))
                 return
             self.trouble = ""
 
@@ -109,31 +111,30 @@ class KeystoreHolder:
         return None if found is None else (found.st_ino, found.st_mtime_ns, found.st_size)
 
     def _open(self) -> Keystore:
-        keystore = open_keystore(self._config, notice=self._note)
+        keystore = open_keystore(self._config, notice=self.note)
         try:
-            if keystore.signing_public_key(labels.node_key()) is None:
-                raise KeyMissing("the keystore opens, but has no node-key", label=labels.node_key())
-        except KeystoreError:
-            keystore.close()
+            selftest.require_node_keys(keystore)
+            keystore.rely_on(labels.root())
+        except BaseException:
+            let_go(keystore)
             raise
         return keystore
 
-    def _note(self, notice: str) -> None:
+    def note(self, notice: str) -> None:
+        """Keep something to be shown for as long as this process runs."""
         _log.warning("%s", notice)
-        self.notices.append(notice)
+        if notice not in self.notices:
+            self.notices = [*self.notices[-_MAX_NOTICES + 1 :], notice]
 
     def close(self) -> None:
         """Let go of it."""
         keystore, self._keystore = self._keystore, None
         if keystore is not None:
-            keystore.close()
+            let_go(keystore)
 
 
-def _what_is_lost(keystore: Keystore) -> str:
-    """What is wrong with an open keystore; empty where nothing is."""
-    try:
-        if keystore.signing_public_key(labels.node_key()) is None:
-            return "the keystore does not show the node-key any more (hint: it is opened again)"
-    except KeystoreError as error:
+def _described(error: Exception) -> str:
+    if isinstance(error, KeystoreError):
         return f"{error} (hint: {error.hint})"
-    return ""
+    # A module, or a back end of others, may raise anything, with anything in its text.
+    return f"it failed with {type(error).__name__} (hint: {KeystoreError.default_hint})"

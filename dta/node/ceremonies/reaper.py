@@ -1,21 +1,25 @@
-"""Destroys the HSM keys of ceremonies that are over (docs/spec/authority.md): never too early, and surely at last.
+"""Destroys the HSM keys of ceremonies and vaults that are over: never too early, and surely at last.
 
 A *deal* key goes once its dealing is committed: with it a dealer could derive its sub-dealing again and subtract back
 to its old share. A *receive* key goes when its attempt fails, or when a later epoch has taken over and this node has
-seen that its own share of that epoch opens. What is wanted is worked out from committed state each time, so a crash
-at any point leaves nothing behind. A label that no ceremony of this ledger explains is another's: it is not touched.
+seen that its own share of that epoch opens (docs/spec/authority.md). A *vault's* key goes when the vault is closed; the
+job that attests it does that first, but a backup may bring a key back, or a token that was thought empty show one
+again (docs/spec/custody.md). What is wanted is worked out from committed state each time, so a crash
+at any point leaves nothing behind. A label that nothing of this ledger explains is another's: it is not touched.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from abci_app.authority import epochs, parties
 from abci_app.pb.dta.v1 import authority_pb2 as pb
-from abci_app.state.indexes import FIDUCIARY_CEREMONIES
-from abci_app.state.records import AUTHORITIES, CEREMONIES
+from abci_app.pb.dta.v1 import custody_pb2
+from abci_app.state.indexes import FIDUCIARY_CEREMONIES, FIDUCIARY_VAULTS, VAULT_ORDERS
+from abci_app.state.records import AUTHORITIES, CEREMONIES, VAULT_KEYS, VAULTS
 from abci_app.state.view import StateView
 from dta.hsm import labels
 from dta.hsm.keystore import Keystore
@@ -23,43 +27,100 @@ from dta.node.ceremonies import shares
 from dta.node.ceremonies.locks import KEYS
 from dta.node.hooks.tools import Pinned
 
+_log = logging.getLogger(__name__)
 _BEFORE_DISPUTE = (pb.CEREMONY_PHASE_CONSENT, pb.CEREMONY_PHASE_ACCEPT, pb.CEREMONY_PHASE_DEAL)
 
 
 @dataclass
 class Reaper:
-    """One node's. ``pin`` gives committed state at the head of the chain, or raises."""
+    """One node's. ``pin`` gives committed state at the head of the chain, or raises.
+
+    ``found_late``: the vaults whose key was there, and was destroyed, after this node had attested its erasure.
+    """
 
     gid: bytes
     fiduciary: bytes
     pin: Callable[[], AbstractContextManager[Pinned]]
     trouble: str = ""
+    found_late: tuple[bytes, ...] = ()
     _names: dict[str, bytes] = field(default_factory=dict)
     _known: dict[bytes, bool] = field(default_factory=dict)
+    _vaults: dict[str, bytes] = field(default_factory=dict)
+    _strangers: set[str] = field(default_factory=set)
 
     def reap(self, keystore: Keystore) -> list[str]:
         """Destroy what is not wanted any more: its labels. ``trouble`` says which old keys stay, and why.
 
         Raises NotAtHead, StateUnavailable, StateNotProved, KeystoreError.
         """
-        held = [label for label in keystore.labels() if label.startswith(("receive-", "deal-"))]
-        if not held:
+        held = keystore.labels()
+        ceremonies = [label for label in held if label.startswith(("receive-", "deal-"))]
+        vaults = [label for label in held if label.startswith("vault-") and label not in self._strangers]
+        if not ceremonies:
             self.trouble = ""
+        if not ceremonies and not vaults:
             return []
         # No job makes a key or deals with one between what is read here and what is destroyed.
         with KEYS, self.pin() as now:
-            self._learn_names(now.view)
-            self.trouble = ""
-            # What seems to be over is looked at once more, proved: a key that is gone is gone for good.
-            gone = [
-                label
-                for label in held
-                if label in self._names
-                and all(self._is_over(keystore, view, label) for view in (now.view, now.proven))
+            return [
+                *self._reap_ceremonies(keystore, now, ceremonies),
+                *self._reap_vaults(keystore, now, vaults),
             ]
-            for label in gone:
-                keystore.destroy(label)
+
+    def _reap_ceremonies(self, keystore: Keystore, now: Pinned, held: list[str]) -> list[str]:
+        if not held:
+            return []
+        self._learn_names(now.view)
+        self.trouble = ""
+        # What seems to be over is looked at once more, proved: a key that is gone is gone for good.
+        gone = [
+            label
+            for label in held
+            if label in self._names
+            and all(self._is_over(keystore, view, label) for view in (now.view, now.proven))
+        ]
+        for label in gone:
+            keystore.destroy(label)
         return gone
+
+    def _reap_vaults(self, keystore: Keystore, now: Pinned, held: list[str]) -> list[str]:
+        in_use = {labels.vault(self.gid, vault) for _, vault in FIDUCIARY_VAULTS.entries(now.view, self.fiduciary)}
+        suspects = [label for label in held if label not in in_use]
+        if not suspects:
+            return []
+        self._learn_vaults(now.view, suspects)
+        # What is there now was there after all that this state knows: an erasure under way is not taken for a late one.
+        there = set(keystore.labels())
+        gone = [
+            label
+            for label in suspects
+            if label in there
+            and label in self._vaults
+            and all(self._is_closed(view, self._vaults[label]) for view in (now.view, now.proven))
+        ]
+        for label in gone:
+            vault = self._vaults[label]
+            record = VAULT_KEYS.find(now.proven, vault, self.fiduciary)
+            if keystore.destroy(label) and record is not None and record.erased_height:
+                _log.error("the key of vault %s was there after its erasure was attested: destroyed now", vault.hex())
+                self.found_late = tuple(dict.fromkeys((*self.found_late, vault)))
+        return gone
+
+    def _learn_vaults(self, view: StateView, suspects: list[str]) -> None:
+        """Which vault each label is of. A key is made for a vault that is on the ledger, so what none explains is
+        another's for good."""
+        unknown = {label for label in suspects if label not in self._vaults}
+        if unknown:
+            self._vaults |= {labels.vault(self.gid, vault.id): vault.id for vault in VAULTS.all(view)}
+            self._strangers |= unknown - self._vaults.keys()
+
+    def _is_closed(self, view: StateView, vault: bytes) -> bool:
+        record = VAULTS.get(view, vault)
+        return (
+            record.status == custody_pb2.VAULT_STATUS_CLOSED
+            and self.fiduciary in record.fiduciaries
+            and not VAULT_ORDERS.has_any(view, vault)
+        )
 
     def _learn_names(self, view: StateView) -> None:
         """The labels of every attempt that this fiduciary was a party of. Their hashes are taken once."""
