@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from hooks_harness import make_world
+from pkcs11.exceptions import FunctionFailed
 from test_hooks_state_socket import application
 
 from abci_app import transition
@@ -29,8 +30,9 @@ from dta.base.keystore_config import KeystoreConfig
 from dta.blocks.auth import put_headers
 from dta.hsm.sealed_file import MIN_LOG2_N
 from dta.hsm.software import SoftwareKeystore
-from dta.node.agent.agent import Agent
+from dta.node.agent.agent import Agent, PartEnded
 from dta.node.agent.pins import peer_gateways
+from dta.node.agent.runner import Runner
 from tests.support.actors import Actor
 from tests.support.chain import CHAIN_ID, Chain, make_genesis
 from tests.support.keystore import PASSPHRASE
@@ -177,6 +179,40 @@ def test_the_gateway_takes_blocks_of_those_whom_state_knows_and_of_nobody_else(h
 
     with application(config.state_socket, served_state(chain)):
         asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("part", ["_status_forever", "_work", "keep_open"])
+@pytest.mark.parametrize("failed", [True, False])
+def test_the_agent_ends_when_any_of_its_parts_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str, failed: bool
+) -> None:
+    """Its supervisor starts it again: half an agent would say that all is well, and do nothing."""
+    agent = Agent(node_config(tmp_path))
+    whole: object = agent._keystore if part == "keep_open" else agent
+
+    async def ends(*_: object) -> None:
+        if failed:
+            raise FunctionFailed
+
+    monkeypatch.setattr(whole, part, ends)
+    with pytest.raises(FunctionFailed if failed else PartEnded):
+        asyncio.run(asyncio.wait_for(agent.run(asyncio.Event()), 20))
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_the_agent_ends_when_its_hooks_do(home: Path, monkeypatch: pytest.MonkeyPatch, failed: bool) -> None:
+    world = make_world(home.parent, fiduciaries=2)
+    make_keystore(home)
+    agent = Agent(node_config(home, world.chain.founders[0].identity))
+
+    async def ends(*_: object) -> None:
+        if failed:
+            raise FunctionFailed
+
+    monkeypatch.setattr(Runner, "run", ends)
+    with application(agent._config.state_socket, served_state(world.chain)), pytest.raises(ExceptionGroup) as caught:
+        asyncio.run(asyncio.wait_for(agent.run(asyncio.Event()), 20))
+    assert caught.value.subgroup(FunctionFailed if failed else PartEnded)
 
 
 def test_the_peers_are_all_fiduciaries_but_oneself_as_their_documents_say() -> None:

@@ -1,0 +1,190 @@
+"""What is attested as erased is gone: a token that shows nothing attests nothing, and what comes back is destroyed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hooks_harness import World, make_world
+
+from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
+from abci_app.state.due import DueKind
+from abci_app.state.records import VAULT_KEYS, VAULTS
+from dta.base.keystore_config import KeystoreConfig
+from dta.base.secret import SecretBytes
+from dta.hsm import labels, softhsm
+from dta.hsm.errors import AbsenceUnproved, KeystoreError
+from dta.hsm.pkcs11 import Pkcs11Keystore
+from dta.hsm.provision import init_token
+from dta.node.ceremonies.reaper import Reaper
+from tests.support import faulty_token
+from tests.support.actors import Actor
+from tests.support.faulty_token import FaultyModule
+
+MODULE = softhsm.find_module()
+needs_a_token = pytest.mark.skipif(
+    MODULE is None or faulty_token.compiler() is None, reason="SoftHSM2 or a C compiler is missing"
+)
+PIN = SecretBytes(b"users pin 1")
+
+
+class Token(Pkcs11Keystore):
+    """A token whose node key is an actor's: the one that genesis names. It signs too, to fail where a token fails."""
+
+    actor: Actor
+
+    def sign(self, label: str, message: bytes) -> bytes:
+        super().sign(label, message)
+        return self.actor.node_key.sign(message).signature
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return make_world(tmp_path)
+
+
+@pytest.fixture
+def faulty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FaultyModule:
+    assert MODULE is not None
+    monkeypatch.setenv(softhsm.CONFIG_VARIABLE, str(softhsm.make_home(tmp_path / "softhsm")))
+    built = faulty_token.build(tmp_path / "module", MODULE)
+    init_token(built.path, "main", SecretBytes(b"officers pin 1"), PIN)
+    return built
+
+
+@pytest.fixture
+def token(world: World, faulty: FaultyModule, tmp_path: Path) -> Iterator[Token]:
+    """The first founder's keystore: in a token, which may fail."""
+    founder = world.chain.founders[0]
+    path = tmp_path / "pin"
+    path.write_bytes(PIN.reveal())
+    path.chmod(0o600)
+    store = Token.open(KeystoreConfig("pkcs11", module=faulty.path, token_label="main", pin_file=path))
+    assert isinstance(store, Token)
+    store.actor = founder
+    store.ensure_signing_key(labels.node_key())
+    store.ensure_prf_key(labels.root())
+    store.rely_on(labels.root())
+    world.tools[founder.identity] = replace(world.tools[founder.identity], keystore=lambda: store)
+    yield store
+    faulty.heal()
+    store.close()
+
+
+def closed_vault(world: World) -> bytes:
+    """A vault whose keys are to be destroyed."""
+    vault = world.open_vault()
+    assert world.chain.run(world.principal, tx_pb2.CloseVault(vault=vault)).code == 0
+    for _ in range(10):
+        world.chain.block(seconds=10_000)
+    assert all([job.kind for job in world.jobs(one)] == [DueKind.ERASE_VAULT] for one in world.chain.founders)
+    return vault
+
+
+def reaper(world: World, actor: Actor) -> Reaper:
+    return Reaper(world.chain.gid, actor.identity, world.pin)
+
+
+def attested(world: World, actor: Actor, vault: bytes) -> bool:
+    record = VAULT_KEYS.find(world.chain.view, vault, actor.identity)
+    return record is not None and bool(record.erased_height)
+
+
+@needs_a_token
+@pytest.mark.parametrize("fault", ["blind", "logged-out C_Login", "C_FindObjects", "C_DestroyObject", "C_SignInit"])
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_token_that_fails_attests_nothing_and_catches_up(
+    world: World, token: Token, faulty: FaultyModule, fault: str
+) -> None:
+    actor, vault = world.chain.founders[0], closed_vault(world)
+    label = labels.vault(world.chain.gid, vault)
+    faulty.fail(*(f"{word} 6" if word.startswith("C_") else word for word in fault.split()))
+    for job in world.jobs(actor):
+        with pytest.raises(KeystoreError):
+            world.answer(actor, job)
+    world.settle(*world.chain.founders[1:])
+    faulty.heal()
+    assert not attested(world, actor, vault)
+    if fault != "C_SignInit":  # there the key was destroyed before anything failed
+        assert token.has_prf_key(label)
+    world.settle(actor)
+    assert not token.has_prf_key(label)
+    assert attested(world, actor, vault)
+
+
+@needs_a_token
+def test_a_login_that_was_lost_meanwhile_is_made_again_before_anything_is_attested(
+    world: World, token: Token, faulty: FaultyModule
+) -> None:
+    actor, vault = world.chain.founders[0], closed_vault(world)
+    faulty.fail("logged-out")
+    world.settle()
+    assert attested(world, actor, vault)
+    faulty.heal()
+    assert not token.has_prf_key(labels.vault(world.chain.gid, vault))
+
+
+@needs_a_token
+def test_the_reaper_reads_nothing_out_of_a_token_that_shows_nothing(
+    world: World, token: Token, faulty: FaultyModule
+) -> None:
+    actor, vault = world.chain.founders[0], closed_vault(world)
+    faulty.fail("blind")
+    with pytest.raises(AbsenceUnproved):
+        reaper(world, actor).reap(token)
+    faulty.heal()
+    assert reaper(world, actor).reap(token) == [labels.vault(world.chain.gid, vault)]
+
+
+def test_a_key_that_comes_back_after_it_was_attested_as_erased_is_destroyed_and_told(world: World) -> None:
+    actor, vault = world.chain.founders[0], closed_vault(world)
+    store, label = world.keystores[actor.identity], labels.vault(world.chain.gid, vault)
+    sweeper = reaper(world, actor)
+    world.settle()
+    assert attested(world, actor, vault)
+    assert (sweeper.reap(store), sweeper.found_late) == ([], ())
+    store.ensure_prf_key(label)  # a backup put back
+    assert (sweeper.reap(store), sweeper.found_late) == ([label], (vault,))
+    assert not store.has_prf_key(label)
+    assert (sweeper.reap(store), sweeper.found_late) == ([], (vault,))
+
+
+def test_the_key_of_a_closed_vault_goes_where_nothing_attests_it(world: World) -> None:
+    """The others' attestations have closed the vault; this node's own job fails for whatever reason."""
+    actor, vault = world.chain.founders[0], closed_vault(world)
+    world.settle(*world.chain.founders[1:])
+    assert VAULTS.get(world.chain.view, vault).status == custody_pb2.VAULT_STATUS_CLOSED
+    sweeper, label = reaper(world, actor), labels.vault(world.chain.gid, vault)
+    assert sweeper.reap(world.keystores[actor.identity]) == [label]
+    assert sweeper.found_late == ()
+    assert not attested(world, actor, vault)
+    world.settle(actor)
+    assert attested(world, actor, vault)
+
+
+def test_the_keys_of_vaults_in_use_and_of_other_ledgers_stay(world: World) -> None:
+    actor, vault = world.chain.founders[0], world.open_vault()
+    store = world.keystores[actor.identity]
+    other = labels.vault(bytes(32), vault)
+    store.ensure_prf_key(other)
+    sweeper = reaper(world, actor)
+    for _ in range(2):
+        assert sweeper.reap(store) == []
+    assert world.chain.run(world.principal, tx_pb2.CloseVault(vault=vault)).code == 0
+    assert sweeper.reap(store) == []
+    assert store.has_prf_key(labels.vault(world.chain.gid, vault))
+    assert store.has_prf_key(other)
+
+
+def test_a_vault_that_opens_after_its_reaper_looked_is_swept_like_any_other(world: World) -> None:
+    actor = world.chain.founders[0]
+    store, sweeper = world.keystores[actor.identity], reaper(world, actor)
+    store.ensure_prf_key(labels.vault(bytes(32), bytes(32)))
+    sweeper.reap(store)
+    vault = closed_vault(world)
+    world.settle()
+    store.ensure_prf_key(labels.vault(world.chain.gid, vault))
+    sweeper.reap(store)
+    assert sweeper.found_late == (vault,)
