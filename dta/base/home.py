@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,7 +37,11 @@ def default_home() -> Path:
 
 
 def write_file(path: Path, content: bytes, mode: int = FILE_MODE) -> None:
-    """Replaces ``path`` durably: after a crash there is the old file or the new one, whole. Raises UsageError."""
+    """Replaces ``path`` durably: after a crash there is the old file or the new one, whole. Raises UsageError.
+
+    Only a file is replaced, the one that a link leads to: never the link, nor a device, a pipe or a directory.
+    """
+    path = replaceable(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
@@ -62,9 +67,27 @@ def _sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
+def replaceable(path: Path) -> Path:
+    """Where a file at ``path`` is: nothing is there yet, or a regular file. Raises UsageError for anything else."""
+    try:
+        real = path.resolve(strict=True)
+        kind = real.stat().st_mode
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise UsageError(f"{path} is a link to nowhere", hint="remove it, or name the file itself") from None
+        return path
+    except OSError as error:
+        raise place.failure(error, f"can't look at {path}") from error
+    except RuntimeError:
+        raise UsageError(f"{path} is a link that leads to itself", hint="remove it, or name the file itself") from None
+    if not stat.S_ISREG(kind):
+        raise UsageError(f"{path} is no file, and is not replaced by one", hint="name a file, or pipe standard output")
+    return real
+
+
 def write_new_file(path: Path, content: bytes, what: str) -> None:
     """The same for a file that must not be there yet. Raises UsageError."""
-    if path.exists():
+    if path.exists() or path.is_symlink():
         raise UsageError(f"there is {what} at {path} already", hint="it is never overwritten: choose another place")
     write_file(path, content)
 

@@ -11,7 +11,7 @@ import typer
 from abci_app.state.records import REQUESTS
 from dta.base import ids
 from dta.base.errors import JsonValue, UsageError
-from dta.base.home import read_file, write_file, write_new_file
+from dta.base.home import read_file, replaceable, write_file, write_new_file
 from dta.cli.custody import Wait, Work, Yes, ask, at_work, find_order, find_request
 from dta.cli.order_view import request_json, request_lines
 from dta.client.custody import asking, keyfile, receiving
@@ -156,6 +156,8 @@ def _check_out(work: Work, out: Path | None, force: bool) -> None:
         raise UsageError(f"there is {out} already", hint="--force replaces it")
     elif not out.absolute().parent.is_dir():
         raise UsageError(f"there is no directory {out.absolute().parent}")
+    else:
+        replaceable(out)
 
 
 def _hand_out(received: Received, out: Path | None, force: bool) -> None:

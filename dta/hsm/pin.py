@@ -23,7 +23,9 @@ def read_pin(config: KeystoreConfig, *, prompt: Prompt | None = None) -> SecretB
     """The PIN or passphrase, UTF-8, without its line end: from ``pin_file``, else ``pin_fd``, else the file that
     ``DTA_PIN_FILE`` names, else the prompt.
 
-    Raises PinFileMissing, PinFileUnsafe (group or others may read it), PinUnusable (empty, too long, not UTF-8).
+    What an editor adds without a word (a byte order mark, a second line, white space at the end) is refused, not cut
+    off: nobody knows what was meant, and most tokens lock after a few wrong tries. Raises PinFileMissing,
+    PinFileUnsafe (group or others may read it), PinUnusable (the above; empty, too long, not UTF-8).
     """
     if config.pin_file is not None:
         return _from_file(config.pin_file)
@@ -93,8 +95,16 @@ def _checked(content: bytes, source: str) -> SecretBytes:
     if len(pin) > MAX_PIN_BYTES:
         raise PinUnusable(f"the PIN or passphrase from {source} is longer than {MAX_PIN_BYTES} bytes")
     try:
-        pin.decode("utf-8")
+        text = pin.decode("utf-8")
     except UnicodeDecodeError:
         # `from None`: the decoder's exception carries the bytes.
         raise PinUnusable(f"the PIN or passphrase from {source} is not UTF-8") from None
+    for is_wrong, what, hint in (
+        (text.startswith("\ufeff"), "begins with a byte order mark", "save the file as UTF-8 without one"),
+        (text.splitlines() != [text], "has more than one line", "put the PIN on one line, nothing else in the file"),
+        (text != text.strip(), "begins or ends with white space", "remove it; a PIN that has it must be changed first"),
+        (any(ord(character) < 32 for character in text), "has a control character", "type it anew"),
+    ):
+        if is_wrong:
+            raise PinUnusable(f"the PIN or passphrase from {source} {what}; it was not tried", hint=hint)
     return SecretBytes(pin)

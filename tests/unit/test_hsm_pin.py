@@ -52,6 +52,42 @@ def test_an_unusable_pin_is_refused_without_showing_it(tmp_path: Path, content: 
     assert "xxx" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\xef\xbb\xbf1234\n", "byte order mark"),
+        (b"1234\n5678\n", "more than one line"),
+        (b"1234\n\n", "more than one line"),
+        (b"\n1234\n", "more than one line"),
+        (b"1234\xe2\x80\xa85678\n", "more than one line"),
+        (b"1234 \n", "white space"),
+        (b" 1234\n", "white space"),
+        (b"1234\t\n", "white space"),
+        (b"1234\xc2\xa0", "white space"),
+        (b"12\x0034", "control character"),
+    ],
+)
+def test_what_an_editor_adds_is_refused_before_it_is_tried(tmp_path: Path, content: bytes, said: str) -> None:
+    """A token that locks counts each try."""
+    path = pin_file(tmp_path / "pin", content)
+    reader, writer = os.pipe()
+    os.write(writer, content)
+    os.close(writer)
+    for config in (KeystoreConfig("pkcs11", pin_file=path), KeystoreConfig("pkcs11", pin_fd=reader)):
+        with pytest.raises(PinUnusable) as caught:
+            read_pin(config)
+        assert said in str(caught.value)
+        assert "1234" not in str(caught.value) + caught.value.hint
+    os.close(reader)
+    with pytest.raises(PinUnusable):
+        read_pin(KeystoreConfig("pkcs11"), prompt=lambda: SecretBytes(content))
+
+
+def test_white_space_inside_a_pin_is_the_pins(tmp_path: Path) -> None:
+    path = pin_file(tmp_path / "pin", "två ord 1\n".encode())
+    assert read_pin(KeystoreConfig("pkcs11", pin_file=path)).reveal() == "två ord 1".encode()
+
+
 def test_a_pin_comes_from_a_file_descriptor() -> None:
     reader, writer = os.pipe()
     os.write(writer, b"from a pipe\n")
