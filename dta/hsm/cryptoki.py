@@ -115,8 +115,8 @@ def _said(value: int) -> int | None:
 
 def _function(module: Path, position: int) -> int:
     """Its address. Raises OSError where the module gives no list."""
-    library = ctypes.CDLL(str(module))
+    entry = getattr(ctypes.CDLL(str(module)), "C_GetFunctionList", None)
     functions = ctypes.POINTER(_FunctionList)()
-    if library.C_GetFunctionList(ctypes.byref(functions)) != CKR_OK:
+    if entry is None or entry(ctypes.byref(functions)) != CKR_OK:
         raise OSError(f"C_GetFunctionList of {module} failed")
     return int(functions.contents.functions[position])

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import ctypes.util
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from abci_app.limits import MAX_TX_BYTES
+from abci_app.pb.dta.v1 import tx_pb2
+from dta.base.errors import UsageError
 from dta.base.secret import SecretBytes
-from dta.hsm import sealed_file, softhsm
+from dta.client.ledger.tx import build_tx
+from dta.hsm import labels, sealed_file, softhsm
+from dta.hsm.derive import derive
 from dta.hsm.doctor import NOT_REACHED, diagnose
-from dta.hsm.keystore import CheckStep, KeystoreConfig, open_keystore
+from dta.hsm.keystore import (
+    LONGEST_MESSAGE_BYTES,
+    LONGEST_PRF_INPUT_BYTES,
+    CheckStep,
+    KeystoreConfig,
+    open_keystore,
+)
 from dta.hsm.provision import init_token
 from dta.hsm.software import SoftwareKeystore
 
@@ -60,7 +72,7 @@ def test_a_healthy_token_passes_every_step_in_order(token: KeystoreConfig) -> No
     steps = diagnose(token)
     assert [step.name for step in steps] == [
         "module file", "module loads", "slots", "token", "PIN source", "login", "mechanisms", "keys",
-        "key attributes", "capacity", "signs", "PRF",
+        "key attributes", "capacity", "limits", "signs", "PRF",
     ]  # fmt: skip
     assert {step.status for step in steps} == {"ok"}
     store = open_keystore(token)
@@ -155,6 +167,64 @@ def test_what_is_wrong_with_a_software_keystore_is_named(file: KeystoreConfig, t
     ended_at(diagnose(file), "login")
     os.truncate(file.path, 50)
     ended_at(diagnose(file), "store file")
+
+
+@needs_softhsm
+def test_a_pin_file_that_an_editor_changed_is_not_tried_on_the_token(token: KeystoreConfig) -> None:
+    assert token.pin_file is not None
+    for content in (b"\xef\xbb\xbf" + PIN.reveal(), PIN.reveal() + b" \n", PIN.reveal() + b"\n\n"):
+        private_file(token.pin_file, content)
+        ended_at(diagnose(token), "PIN source")
+    private_file(token.pin_file, PIN.reveal())
+    (login,) = (step for step in diagnose(token) if step.name == "login")
+    assert login.status == "ok"  # no wrong PIN was counted
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        labels.node_key(), labels.root(), labels.operator_key(10**6), labels.vault(bytes(32), bytes(32)),
+        labels.receive(bytes(32), bytes(32)), labels.deal(bytes(32), bytes(32)), labels.trial("a" * 80),
+    ],
+)  # fmt: skip
+def test_no_label_is_longer_than_the_one_that_the_doctor_tries(label: str) -> None:
+    assert len(label) <= labels.LONGEST_CHARS == len(labels.trial("a"))
+
+
+def test_no_transaction_has_more_to_sign_than_the_doctor_tries() -> None:
+    signed: list[bytes] = []
+
+    class Signer:
+        identity = bytes(32)
+
+        def sign(self, message: bytes) -> bytes:
+            signed.append(message)
+            return bytes(64)
+
+    def tx(size: int) -> bytes:
+        message = tx_pb2.FulfilSecret(request=bytes(32), sealed=bytes(size))
+        return build_tx("c" * 50, bytes(32), Signer(), message, 2**53 - 1, bytes(16)).tx
+
+    room = MAX_TX_BYTES - len(tx(0))
+    size = max(size for size in range(room - 16, room + 1) if fits(lambda size=size: tx(size)))
+    assert len(tx(size)) > MAX_TX_BYTES - 16
+    assert len(signed[-1]) <= LONGEST_MESSAGE_BYTES
+
+
+def fits(make: Callable[[], bytes]) -> bool:
+    try:
+        make()
+    except UsageError:
+        return False
+    return True
+
+
+def test_what_is_derived_fits_what_the_doctor_tries(file: KeystoreConfig) -> None:
+    store = open_keystore(file, notice=lambda _: None)
+    store.ensure_prf_key("root")
+    with pytest.raises(ValueError, match="more than"):
+        derive(store, "root", "purpose", bytes(LONGEST_PRF_INPUT_BYTES), 32)
+    store.close()
 
 
 def test_an_unknown_kind_is_named() -> None:
