@@ -17,6 +17,7 @@ from dta.hsm.errors import (
     TokenGone,
 )
 
+_GONE = (p11.TokenNotPresent, p11.DeviceRemoved, p11.TokenNotRecognised)
 _CLASSES: tuple[tuple[tuple[type[Exception], ...], type[KeystoreError], str], ...] = (
     ((p11.PinIncorrect,), PinWrong, "the token refused the PIN"),
     ((p11.PinLocked, p11.UserPinNotInitialized), PinLocked, "the token's user PIN is locked or was never set"),
@@ -32,7 +33,7 @@ _CLASSES: tuple[tuple[tuple[type[Exception], ...], type[KeystoreError], str], ..
         CapacityExhausted,
         "the token has no room for another key or session",
     ),
-    ((p11.TokenNotPresent, p11.DeviceRemoved, p11.TokenNotRecognised), TokenGone, "the token went away"),
+    (_GONE, TokenGone, "the token went away"),
 )
 
 
@@ -84,10 +85,14 @@ def describe(error: p11.PKCS11Error) -> str:
 
 
 def load_hint(error: p11.PKCS11Error) -> str:
-    """What to do about a module that does not load or initialise."""
+    """What to do about a module that does not load, does not initialise or shows no slots."""
+    if isinstance(error, _GONE):
+        return TokenGone.default_hint
     if isinstance(error, p11.GeneralError):
         return (
             "the module itself refused to start: check its own configuration and its rights to read it "
             "(SoftHSM: SOFTHSM2_CONF must name a file whose directories.tokendir this user may read and write)"
         )
+    if type(error) is not p11.PKCS11Error:
+        return "the module is loaded and refuses to work: are its device and its service there? Look into its own log"
     return "check that the file is a PKCS#11 module for this machine's architecture, and not another library"

@@ -67,7 +67,10 @@ class Module:
                 slots: list[Any] = self.library.get_slots(token_present=True)
             except PKCS11Error as error:
                 raise ModuleBroken(
-                    f"{self.path} does not list its slots ({faults.name(error)})", step="slots", module=self.path
+                    f"{self.path} does not list its slots ({faults.name(error)})",
+                    step="slots",
+                    module=self.path,
+                    hint=faults.load_hint(error),
                 ) from error
             if not slots:
                 raise SlotMissing(f"{self.path} shows no slot with a token in it", module=self.path)

@@ -273,6 +273,16 @@ def test_a_token_that_went_away_is_to_be_put_back_and_never_made_anew(
     assert "init" not in caught.value.hint
 
 
+@pytest.mark.parametrize("function", ["C_Initialize", "C_GetSlotList", "C_GetTokenInfo", "C_OpenSession", "C_Login"])
+def test_whatever_says_at_opening_that_the_device_is_away_the_hint_is_to_put_it_back(
+    config: KeystoreConfig, faulty: FaultyModule, function: str
+) -> None:
+    faulty.fail(f"{function} {CODES['device removed']:x}")
+    with pytest.raises(KeystoreError) as caught:
+        open_keystore(config)
+    assert caught.value.hint == TokenGone.default_hint
+
+
 def test_of_several_tokens_the_hint_says_which_setting_chooses(config: KeystoreConfig, faulty: FaultyModule) -> None:
     init_token(faulty.path, "second", SO_PIN, PIN)
     with pytest.raises(TokenAmbiguous) as caught:

@@ -113,8 +113,8 @@ class KeystoreHolder:
     def _open(self) -> Keystore:
         keystore = open_keystore(self._config, notice=self.note)
         try:
-            selftest.require_node_keys(keystore)
             keystore.rely_on(labels.root())
+            selftest.require_node_keys(keystore)
         except BaseException:
             let_go(keystore)
             raise
