@@ -4,8 +4,8 @@ A *deal* key goes once its dealing is committed: with it a dealer could derive i
 to its old share. A *receive* key goes when its attempt fails, or when a later epoch has taken over and this node has
 seen that its own share of that epoch opens (docs/spec/authority.md). A *vault's* key goes when the vault is closed; the
 job that attests it does that first, but a backup may bring a key back, or a token that was thought empty show one
-again (docs/spec/custody.md). What is wanted is worked out from committed state each time, so a crash
-at any point leaves nothing behind. A label that nothing of this ledger explains is another's: it is not touched.
+again (docs/spec/custody.md). What is wanted is worked out from committed state each time, so a crash at any point
+leaves nothing behind. A label that nothing of this ledger explains is another's: it is not touched.
 """
 
 from __future__ import annotations
