@@ -7,6 +7,7 @@
 #   scripts/test.sh unit cli   some of them
 #   scripts/test.sh --list     their names
 #   scripts/test.sh --kubo     on demand: blocks in a real Kubo, which is built where it is not (about 6 minutes)
+#   scripts/test.sh --kryoptic on demand: keystores in a second PKCS#11 module, which is built where it is not (BUILDTIME)
 #   scripts/test.sh --compat   on demand: networks of CometBFT v0.38, v0.39 and v0.40; replays under a second Python
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,7 +19,7 @@ CHECKS=(lint types imports proto)
 TESTS=(unit property vectors conformance sim cli)
 ALL=("${CHECKS[@]}" "${TESTS[@]}" hash-seed mutants localnet)
 # Slow to bring up: only when asked for by name, and not part of "all".
-ON_DEMAND=(--kubo --compat)
+ON_DEMAND=(--kubo --kryoptic --compat)
 # The simulation's seed: replayed under two hash seeds.
 REPLAY_SEED=1
 
@@ -79,6 +80,7 @@ bootstrap() {
   case " $* " in *" --compat "* | *" sim "* | *" localnet "*) ensure_other_python ;; esac
   case " $* " in *" localnet "*) ensure_example_signer ;; esac
   case " $* " in *" --kubo "*) ensure_kubo ;; esac
+  case " $* " in *" --kryoptic "*) ensure_kryoptic ;; esac
   case " $* " in *" conformance "* | *" cli "* | *" localnet "* | *" --"*) ensure_cometbft "$DTA_ROOT/tools" ;; esac
   # What the checks start (ruff, lint-imports, mypy) is the environment's.
   export PATH="$DTA_ROOT/.venv/bin:$PATH" PYTHON="$DTA_PYTHON"
@@ -109,6 +111,7 @@ suite_command() {
     # Two lanes, which mostly wait for blocks: tests of one shared network, and modules with networks of their own.
     localnet) command=(python -m tests.localnet.lanes) ;;
     --kubo) command=(pytest -rs tests/conformance/test_blockstore.py tests/localnet/test_kubo.py) ;;
+    --kryoptic) command=(pytest -rs tests/conformance/test_keystore.py -k kryoptic) ;;
     --compat) command=(env DTA_COMPAT=1 pytest -rs tests/localnet/test_compat.py tests/localnet/test_comet_log.py) ;;
     *) command=(pytest -rs -n "$(workers)" "tests/$1") ;;
   esac

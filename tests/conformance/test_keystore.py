@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -42,16 +43,32 @@ def _pin_file(directory: Path) -> Path:
     return path
 
 
-@pytest.fixture(params=["pkcs11", "software"])
+def _kryoptic(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A second PKCS#11 module (scripts/test.sh --kryoptic), with one blank token."""
+    module = os.environ.get("DTA_KRYOPTIC_MODULE")
+    if not module:
+        pytest.skip("Kryoptic is built on demand: scripts/test.sh --kryoptic")
+    settings = directory / "kryoptic.conf"
+    settings.write_text(f'[[slots]]\nslot = 1\ndbtype = "sqlite"\ndbargs = "{directory / "token.sql"}"\n')
+    monkeypatch.setenv("KRYOPTIC_CONF", str(settings))
+    return Path(module)
+
+
+def _softhsm(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    module = softhsm.find_module()
+    if module is None:
+        pytest.skip("SoftHSM2 is not installed")
+    monkeypatch.setenv(softhsm.CONFIG_VARIABLE, str(softhsm.make_home(directory / "softhsm")))
+    return module
+
+
+@pytest.fixture(params=["softhsm", "kryoptic", "software"])
 def config(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KeystoreConfig:
     path = tmp_path / "keys"
     if request.param == "software":
         SoftwareKeystore.create(path, PIN, log2_n=MIN_LOG2_N)
         return KeystoreConfig("software", path=path, pin_file=_pin_file(tmp_path))
-    module = softhsm.find_module()
-    if module is None:
-        pytest.skip("SoftHSM2 is not installed")
-    monkeypatch.setenv(softhsm.CONFIG_VARIABLE, str(softhsm.make_home(tmp_path / "softhsm")))
+    module = (_kryoptic if request.param == "kryoptic" else _softhsm)(tmp_path, monkeypatch)
     init_token(module, "main", SO_PIN, PIN)
     return KeystoreConfig("pkcs11", module=module, token_label="main", pin_file=_pin_file(tmp_path))
 

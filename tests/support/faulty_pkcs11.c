@@ -14,6 +14,8 @@
      max-label 40        no key with a longer label is made
      max-message 2047    nothing longer is signed
 
+   Where there is a file `parameters` beside it, the other module is initialised with that string, as NSS's wants it.
+
    Written from the standard alone (PKCS#11 v2.40): the types and the order of the functions are its appendix A. */
 
 #define _GNU_SOURCE
@@ -118,8 +120,23 @@ static int is_logged_out(void) { return has("logged-out") && !is_logged_in_again
 
 #define ANSWER(name) do { rv_t code_ = code_for(name); if (code_) return code_; } while (0)
 
+/* CK_C_INITIALIZE_ARGS as NSS has it, with its parameters before the reserved pointer. */
+static struct { void *mutexes[4]; ulong_t flags; char *parameters; void *reserved; } given;
+
 static rv_t initialize(void *arguments) {
+  static char parameters[PATH_MAX + 256];
+  char path[PATH_MAX + 16];
   ANSWER("C_Initialize");
+  snprintf(path, sizeof path, "%s/parameters", directory);
+  int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file >= 0) {
+    ssize_t length = read(file, parameters, sizeof parameters - 1);
+    close(file);
+    parameters[length > 0 ? length : 0] = 0;
+    given.flags = 2; /* CKF_OS_LOCKING_OK */
+    given.parameters = parameters;
+    arguments = &given;
+  }
   return REAL(INITIALIZE, void *)(arguments);
 }
 
