@@ -173,7 +173,10 @@ def _turn(path: Path) -> Iterator[None]:
     By an advisory lock on the module's own file: it needs no place to write, and ends with the process. Who cannot
     get it in time goes on without, rather than let another user's lock stop this node.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:  # removed, though it is still loaded here
+        raise ModuleMissing(f"can't open the PKCS#11 module {path}: {error.strerror}", module=path) from error
     try:
         _wait_for_turn(descriptor)
         yield

@@ -14,7 +14,15 @@ from dta.base.keystore_config import KeystoreConfig
 from dta.base.secret import SecretBytes
 from dta.hsm import cryptoki, softhsm
 from dta.hsm.doctor import diagnose
-from dta.hsm.errors import AbsenceUnproved, KeyIncomplete, KeystoreError, TokenAmbiguous, TokenFailure, TokenGone
+from dta.hsm.errors import (
+    AbsenceUnproved,
+    KeyIncomplete,
+    KeystoreError,
+    ModuleMissing,
+    TokenAmbiguous,
+    TokenFailure,
+    TokenGone,
+)
 from dta.hsm.keystore import Keystore, open_keystore
 from dta.hsm.pkcs11 import Pkcs11Keystore
 from dta.hsm.provision import init_token
@@ -290,6 +298,26 @@ def test_of_several_tokens_the_hint_says_which_setting_chooses(config: KeystoreC
     assert "token_label" in caught.value.hint
     assert "'main'" in str(caught.value)
     assert "'second'" in str(caught.value)
+
+
+def test_a_module_that_is_removed_while_it_is_loaded_is_named(
+    config: KeystoreConfig, faulty: FaultyModule, tmp_path: Path
+) -> None:
+    faulty.path.rename(tmp_path / "away")
+    try:
+        with pytest.raises(ModuleMissing):
+            open_keystore(config)
+    finally:
+        (tmp_path / "away").rename(faulty.path)
+    store = open_keystore(config)
+    faulty.path.rename(tmp_path / "away")
+    try:
+        for change in (lambda: store.ensure_prf_key("root"), lambda: store.destroy("root")):
+            with pytest.raises(ModuleMissing):
+                change()
+    finally:
+        (tmp_path / "away").rename(faulty.path)
+    store.close()
 
 
 def test_a_signature_still_verifies_after_all_of_it(store: Pkcs11Keystore, faulty: FaultyModule) -> None:
