@@ -83,6 +83,15 @@ def test_what_is_down_or_silent_is_trouble(config: NodeConfig, child: int) -> No
     assert any("can't be reached" in sentence for sentence in found.trouble)
 
 
+def test_a_key_that_came_back_after_its_erasure_was_attested_is_trouble(config: NodeConfig, child: int) -> None:
+    late = [f"{number:064x}" for number in range(5)]
+    pretend_running(config, {**WELL, "pid": child, "keys_found_late": late}, child)
+    found = nodestatus.look(config, NOW_S)
+    (told,) = (sentence for sentence in found.trouble if sentence.startswith("keys: "))
+    assert f"{2:064x} and others" in told
+    assert "destroyed now" in told
+
+
 def test_what_an_agent_before_this_one_said_counts_for_nothing(config: NodeConfig, child: int) -> None:
     pretend_running(config, {**WELL, "pid": child + 1}, child)
     assert "the agent has said nothing yet" in nodestatus.look(config, NOW_S).trouble
