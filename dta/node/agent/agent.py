@@ -48,6 +48,7 @@ CHECKED_EVERY_S = 10.0
 HEALTH_EVERY_S = 60.0
 HUNG_FOR_S = 30.0
 SILENT_FOR_S = 300.0
+ENDING_S = 8.0
 _MAX_MISSING_SHOWN = 20
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
@@ -105,10 +106,11 @@ class Agent:
             stop.set()
             for task in [*parts, *ends]:
                 task.cancel()
-            await asyncio.gather(*parts, *ends, return_exceptions=True)
+            await asyncio.wait([*parts, *ends], timeout=ENDING_S)
             if not hung.is_set():
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(asyncio.to_thread(self._keystore.close), 3.0)
+                    async with asyncio.timeout(3.0):
+                        await asyncio.to_thread(self._keystore.close)
             self._ledger.client.close()
             self._config.status_file.unlink(missing_ok=True)
         return hung.is_set()
@@ -265,8 +267,10 @@ class Agent:
             while True:
                 if asked is None or asked.done():
                     asked = threads.submit(self._ask_health)
+                    # Not wait_for: of Python 3.11 it loses a cancellation that comes together with the answer.
                     with contextlib.suppress(TimeoutError):
-                        self._health = await asyncio.wait_for(asyncio.wrap_future(asked), HEALTH_EVERY_S)
+                        async with asyncio.timeout(HEALTH_EVERY_S):
+                            self._health = await asyncio.wrap_future(asked)
                 await asyncio.sleep(HEALTH_EVERY_S if self._keystore_is_open() else STATUS_EVERY_S)
         finally:
             threads.shutdown(wait=False, cancel_futures=True)

@@ -8,6 +8,7 @@ the outbox and sent again until state says that nothing is owed. There is no que
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
@@ -160,10 +161,10 @@ class Runner:
                 except Exception as error:
                     _log.exception("planning failed")
                     self._note_trouble(f"planning failed: {type(error).__name__}")
-                try:
-                    await asyncio.wait_for(stop.wait(), self._config.poll_s)
-                except TimeoutError:
-                    continue
+                # Not wait_for: of Python 3.11 it loses a cancellation that comes together with what was waited for.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._config.poll_s):
+                        await stop.wait()
         finally:
             running = [state.task for state in self._states.values() if state.task is not None]
             for task in running:
