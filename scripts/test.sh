@@ -7,7 +7,7 @@
 #   scripts/test.sh unit cli   some of them
 #   scripts/test.sh --list     their names
 #   scripts/test.sh --kubo     on demand: blocks in a real Kubo, which is built where it is not (about 6 minutes)
-#   scripts/test.sh --kryoptic on demand: keystores in a second PKCS#11 module, which is built where it is not (BUILDTIME)
+#   scripts/test.sh --kryoptic on demand: keystores in a second PKCS#11 module, which is built where it is not (about 6 minutes)
 #   scripts/test.sh --compat   on demand: networks of CometBFT v0.38, v0.39 and v0.40; replays under a second Python
 set -euo pipefail
 cd "$(dirname "$0")/.."

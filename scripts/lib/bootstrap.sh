@@ -328,7 +328,7 @@ build_kryoptic() {
     fail "libclang could not be installed" "is the Python package index reachable? The reason is above"
   (
     cd "$work" && export LIBCLANG_PATH="$work/clang/clang/native" BINDGEN_EXTRA_CLANG_ARGS="-I$headers" &&
-      slowly "building Kryoptic with its OpenSSL (BUILDTIME, once)" cargo build --release
+      slowly "building Kryoptic with its OpenSSL (about 6 minutes, once)" cargo build --release
   ) || fail "Kryoptic could not be built" "is the crate registry reachable? The reason is above"
   mv "$work/target/release/libkryoptic_pkcs11.so" "$output"
   rm -rf "$work"
