@@ -8,8 +8,10 @@ of a process. The module must be loaded and initialised by :mod:`dta.hsm.module`
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _LABEL_BYTES = 32
 _INFO_BYTES = 256  # CK_INFO has 88
@@ -24,6 +26,7 @@ _C_INIT_TOKEN = 9
 _C_CLOSE_SESSION = 13
 
 CKR_OK = 0
+CKR_GENERAL_ERROR = 5
 PIN_REFUSALS = (0xA0, 0xA1, 0xA2)
 """CKR_PIN_INCORRECT, CKR_PIN_INVALID, CKR_PIN_LEN_RANGE."""
 
@@ -80,7 +83,7 @@ def token_figures(module: Path, slot: int) -> TokenFigures:
     """C_GetTokenInfo's figures for the token in ``slot``; all None when it does not answer."""
     info = _TokenInfo()
     prototype = ctypes.CFUNCTYPE(_ULONG, _ULONG, ctypes.POINTER(_TokenInfo))
-    if prototype(_function(module, _C_GET_TOKEN_INFO))(slot, ctypes.byref(info)) != CKR_OK:
+    if _answer(module, _C_GET_TOKEN_INFO, prototype, slot, ctypes.byref(info)) != CKR_OK:
         return TokenFigures(None, None, None)
     return TokenFigures(
         _said(info.free_private_memory),
@@ -91,26 +94,30 @@ def token_figures(module: Path, slot: int) -> TokenFigures:
 
 def is_initialised(module: Path) -> bool:
     """Whether C_Initialize was called in this process, and C_Finalize not or in vain since."""
-    info = ctypes.create_string_buffer(_INFO_BYTES)
     prototype = ctypes.CFUNCTYPE(_ULONG, ctypes.c_void_p)
-    try:
-        return int(prototype(_function(module, _C_GET_INFO))(info)) == CKR_OK
-    except OSError:
-        return False
+    return _answer(module, _C_GET_INFO, prototype, ctypes.create_string_buffer(_INFO_BYTES)) == CKR_OK
 
 
 def finalise(module: Path) -> int:
     """C_Finalize. The CK_RV."""
-    return int(ctypes.CFUNCTYPE(_ULONG, ctypes.c_void_p)(_function(module, _C_FINALIZE))(None))
+    return _answer(module, _C_FINALIZE, ctypes.CFUNCTYPE(_ULONG, ctypes.c_void_p), None)
 
 
 def close_session(module: Path, session: int) -> int:
     """C_CloseSession. The CK_RV."""
-    return int(ctypes.CFUNCTYPE(_ULONG, _ULONG)(_function(module, _C_CLOSE_SESSION))(session))
+    return _answer(module, _C_CLOSE_SESSION, ctypes.CFUNCTYPE(_ULONG, _ULONG), session)
 
 
 def _said(value: int) -> int | None:
     return None if value == _UNAVAILABLE else value
+
+
+def _answer(module: Path, position: int, prototype: Callable[[int], Any], *arguments: object) -> int:
+    """The CK_RV; CKR_GENERAL_ERROR where the module's file is gone, though it is still loaded."""
+    try:
+        return int(prototype(_function(module, position))(*arguments))
+    except OSError:
+        return CKR_GENERAL_ERROR
 
 
 def _function(module: Path, position: int) -> int:

@@ -310,11 +310,15 @@ def test_a_module_that_is_removed_while_it_is_loaded_is_named(
     finally:
         (tmp_path / "away").rename(faulty.path)
     store = open_keystore(config)
+    store.ensure_prf_key("root")
     faulty.path.rename(tmp_path / "away")
     try:
         for change in (lambda: store.ensure_prf_key("root"), lambda: store.destroy("root")):
             with pytest.raises(ModuleMissing):
                 change()
+        faulty.fail("C_Logout 6", "C_SignInit 6 1")
+        assert store.prf("root", b"x")
+        assert store.check()
     finally:
         (tmp_path / "away").rename(faulty.path)
     store.close()
