@@ -5,6 +5,7 @@ All raise python-pkcs11's errors as they come; :meth:`dta.hsm.module.TokenSessio
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -206,11 +207,20 @@ def _prove(label: str, public: Any, private: Any) -> None:
     """A key whose signatures do not verify must never be published."""
     found = Found("signing", private, _raw_point(public, label))
     message = secrets.token_bytes(32)
-    if selftest.signature_is_good(found.public_key, message, answer(found, message)):
-        return
+    try:
+        if selftest.signature_is_good(found.public_key, message, answer(found, message)):
+            return
+    except PKCS11Error:
+        with contextlib.suppress(PKCS11Error):
+            _destroy_pair(public, private)
+        raise
+    _destroy_pair(public, private)
+    raise TokenFailure("the token's EDDSA is not the Ed25519 of RFC 8032", step="self-test", label=label)
+
+
+def _destroy_pair(public: Any, private: Any) -> None:
     private.destroy()
     public.destroy()
-    raise TokenFailure("the token's EDDSA is not the Ed25519 of RFC 8032", step="self-test", label=label)
 
 
 def _make_secret(session: Any, label: str, store: bool) -> Any:

@@ -96,8 +96,8 @@ class Pkcs11Keystore:
 
         with session.module.alone():
             session.run(operation)
-        if was_there:
-            self._files.flush()
+        # Where nothing was there too: a call before this one may have destroyed it, and failed after that.
+        self._files.flush()
         return was_there
 
     def labels(self) -> list[str]:
@@ -153,29 +153,33 @@ class Pkcs11Keystore:
         return session.run(operation)
 
     def _ensure(self, label: str, kind: objects.Kind) -> tuple[objects.Found, bool]:
-        """The key, and whether it was made now."""
+        """The key, and whether it was made now.
+
+        A token cannot make a key only if there is none. Processes of one host take turns (``Module.alone``); against
+        one on another host we look again, and a maker that sees a twin destroys its own, which nobody has used yet.
+        """
         checked_label(label)
-        session = self._opened()
+        session, made_now = self._opened(), False
+
+        def operation(handle: Any) -> objects.Found:
+            nonlocal made_now
+            found = objects.search(handle, label, self._relied_on)
+            if found is not None:
+                return objects.of_kind(found, label, kind)
+            made = objects.make(handle, label, kind)
+            made_now = True
+            try:
+                return objects.required(objects.search(handle, label, self._relied_on), label, kind)
+            except (KeyAmbiguous, KeyIncomplete):
+                for item in made:
+                    item.destroy()
+                raise
+
         with session.module.alone():
-            found, made = session.run(lambda handle: _ensure_once(handle, label, kind, self._relied_on))
-        if made:
+            found = session.run(operation)
+        if made_now:
             self._files.flush()
-        return found, made
-
-
-def _ensure_once(handle: Any, label: str, kind: objects.Kind, relied_on: str) -> tuple[objects.Found, bool]:
-    """A token cannot make a key only if there is none. Processes of one host take turns (``Module.alone``); against
-    one on another host we look again, and a maker that sees a twin destroys its own, which nobody has used yet."""
-    found = objects.search(handle, label, relied_on)
-    if found is not None:
-        return objects.of_kind(found, label, kind), False
-    made = objects.make(handle, label, kind)
-    try:
-        return objects.required(objects.search(handle, label, relied_on), label, kind), True
-    except (KeyAmbiguous, KeyIncomplete):
-        for item in made:
-            item.destroy()
-        raise
+        return found, made_now
 
 
 def _check_mechanisms(session: module.TokenSession) -> CheckStep:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 from nacl.signing import VerifyKey
+from pkcs11.exceptions import FunctionFailed
 
 from dta.base.keystore_config import KeystoreConfig
 from dta.base.secret import SecretBytes
-from dta.hsm import cryptoki, softhsm
+from dta.hsm import cryptoki, objects, softhsm
 from dta.hsm.doctor import diagnose
 from dta.hsm.errors import (
     AbsenceUnproved,
@@ -298,6 +299,50 @@ def test_of_several_tokens_the_hint_says_which_setting_chooses(config: KeystoreC
     assert "token_label" in caught.value.hint
     assert "'main'" in str(caught.value)
     assert "'second'" in str(caught.value)
+
+
+def test_a_key_that_was_made_beside_a_failure_is_one_and_proved(store: Pkcs11Keystore, faulty: FaultyModule) -> None:
+    for fault in ("C_Sign 6 1", "C_FindObjects 6 1", "C_GetAttributeValue 6 1", "C_GenerateKeyPair 6 1"):
+        faulty.fail(fault)
+        public_key = store.ensure_signing_key("operator-0")
+        VerifyKey(public_key).verify(b"m", store.sign("operator-0", b"m"))
+        assert store.destroy("operator-0")
+    faulty.fail("C_GenerateKey 6 1")
+    assert store.ensure_prf_key("vault-2")
+    assert store.labels() == ["node-key", "root", "vault-1", "vault-2"]
+
+
+def test_what_a_call_that_failed_had_destroyed_is_durable_before_it_is_said_to_be_gone(
+    store: Pkcs11Keystore, faulty: FaultyModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[None] = []
+    monkeypatch.setattr(store._files, "flush", lambda: flushed.append(None))
+    faulty.fail("C_SignInit 6")
+    with pytest.raises(TokenFailure):
+        store.destroy("vault-1")
+    assert flushed == []
+    faulty.heal()
+    assert not store.destroy("vault-1")
+    assert flushed == [None]
+
+
+def test_a_key_made_by_a_try_that_failed_is_said_to_be_new_and_is_durable(
+    store: Pkcs11Keystore, faulty: FaultyModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[None] = []
+    monkeypatch.setattr(store._files, "flush", lambda: flushed.append(None))
+    search, calls = objects.search, [0]
+
+    def failing_once(*arguments: object) -> object:
+        calls[0] += 1
+        if calls[0] == 2:
+            raise FunctionFailed
+        return search(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(objects, "search", failing_once)
+    assert store.ensure_prf_key("vault-2")
+    assert calls[0] == 3
+    assert flushed == [None]
 
 
 def test_a_module_that_is_removed_while_it_is_loaded_is_named(
