@@ -147,6 +147,27 @@ def test_without_a_key_to_rely_on_a_lost_login_is_found_out_all_the_same(
     store.close()
 
 
+@pytest.mark.parametrize("relied_on", ["", "root"])
+def test_a_key_that_is_shown_and_can_not_be_used_proves_no_absence(
+    config: KeystoreConfig, store: Pkcs11Keystore, faulty: FaultyModule, relied_on: str
+) -> None:
+    other = open_keystore(config)
+    if relied_on:
+        other.rely_on(relied_on)
+    faulty.fail("C_SignInit 6")
+    for reading in (
+        other.labels,
+        lambda: other.has_prf_key("vault-2"),
+        lambda: other.destroy("vault-2"),
+        lambda: other.ensure_prf_key("vault-2"),
+    ):
+        with pytest.raises(TokenFailure):
+            reading()
+    faulty.heal()
+    assert other.labels() == ["node-key", "root", "vault-1"]
+    other.close()
+
+
 @pytest.mark.parametrize("function", USES)
 @pytest.mark.parametrize("code", CODES)
 def test_an_error_that_comes_once_is_got_over(
