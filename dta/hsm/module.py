@@ -256,7 +256,6 @@ class TokenSession:
 
     def close(self) -> None:
         """Logs out and closes, as far as the token lets it. The caller holds the module's lock."""
-        self.cache.clear()
         session, self._session = self._session, None
         if session is None:
             return

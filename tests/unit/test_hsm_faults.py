@@ -13,7 +13,7 @@ from pkcs11.exceptions import FunctionFailed
 
 from dta.base.keystore_config import KeystoreConfig
 from dta.base.secret import SecretBytes
-from dta.hsm import cryptoki, objects, softhsm
+from dta.hsm import cryptoki, objects, selftest, softhsm
 from dta.hsm.doctor import diagnose
 from dta.hsm.errors import (
     AbsenceUnproved,
@@ -331,6 +331,26 @@ def test_a_key_that_was_made_beside_a_failure_is_one_and_proved(store: Pkcs11Key
     faulty.fail("C_GenerateKey 6 1")
     assert store.ensure_prf_key("vault-2")
     assert store.labels() == ["node-key", "root", "vault-1", "vault-2"]
+
+
+def test_a_key_that_could_not_be_proved_is_made_anew(store: Pkcs11Keystore, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bytes] = []
+    is_good = selftest.signature_is_good
+
+    def failing_once(public_key: bytes, message: bytes, signature: bytes) -> bool:
+        seen.append(public_key)
+        if len(seen) == 1:
+            raise FunctionFailed
+        return is_good(public_key, message, signature)
+
+    monkeypatch.setattr(selftest, "signature_is_good", failing_once)
+    assert store.ensure_signing_key("operator-0") == seen[1] != seen[0]
+
+
+def test_a_key_that_a_try_that_failed_had_destroyed_was_there(store: Pkcs11Keystore, faulty: FaultyModule) -> None:
+    faulty.fail("C_SignInit 6 1")
+    assert store.destroy("vault-1")
+    assert not store.destroy("vault-1")
 
 
 def test_what_a_call_that_failed_had_destroyed_is_durable_before_it_is_said_to_be_gone(
