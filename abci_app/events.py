@@ -77,7 +77,7 @@ NAMED = _emitted(
     attributes="`vault`; `order`", source="OpenVault, PlaceOrder",
 )  # fmt: skip
 VAULT_KEY_BY = _emitted(
-    "fiduciary", "vault-key-published", "vault-key-erased",
+    "fiduciary", "vault-key-published", "vault-key-erased", "vault-keystore-replaced",
     attributes="`vault`", source="PublishVaultKey, ConfirmVaultErased",
 )  # fmt: skip
 ORDER_BY = _emitted(
@@ -88,8 +88,8 @@ SECRET_BY = _emitted(
     attributes="`request`, `order`", source="FulfilSecret, ReportShare",
 )  # fmt: skip
 VAULT = _emitted(
-    "vault", "opened", "key-published", "closing", "close-cancelled", "closed", "key-erased",
-    attributes="`status`, `principal`; `fiduciary` for the two about a key; `closes_at_time_s` for `closing`",
+    "vault", "opened", "key-published", "closing", "close-cancelled", "closed", "key-erased", "keystore-replaced",
+    attributes="`status`, `principal`; `fiduciary` for the three about a key; `closes_at_time_s` for `closing`",
     source="vault messages; `closed` also at a deadline",
 )  # fmt: skip
 ORDER = _emitted(

@@ -81,6 +81,13 @@ bootstrap() {
   case " $* " in *" localnet "*) ensure_example_signer ;; esac
   case " $* " in *" --kubo "*) ensure_kubo ;; esac
   case " $* " in *" --kryoptic "*) ensure_kryoptic ;; esac
+  # The suite of keystores takes the other modules along where they are.
+  case " $* " in
+    *" conformance "*)
+      ensure_nss
+      find_kryoptic || unset DTA_KRYOPTIC_MODULE
+      ;;
+  esac
   case " $* " in *" conformance "* | *" cli "* | *" localnet "* | *" --"*) ensure_cometbft "$DTA_ROOT/tools" ;; esac
   # What the checks start (ruff, lint-imports, mypy) is the environment's.
   export PATH="$DTA_ROOT/.venv/bin:$PATH" PYTHON="$DTA_PYTHON"

@@ -10,7 +10,7 @@ from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.state import as_of
 from abci_app.state.deadlines import DeadlineKind
 from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, FIDUCIARY_VAULTS
-from abci_app.state.records import COUNTERS, VAULTS
+from abci_app.state.records import COUNTERS, IDENTITIES, VAULTS
 
 
 def get(context: Context, vault_id: bytes) -> pb.VaultRecord:
@@ -19,6 +19,12 @@ def get(context: Context, vault_id: bytes) -> pb.VaultRecord:
     if vault is None:
         raise Refusal(Code.UNKNOWN_VAULT, vault_id.hex())
     return vault
+
+
+def node_key(context: Context) -> bytes:
+    """The node key of the fiduciary that signs. It is made in the keystore that has its vaults' keys: another node key,
+    another keystore."""
+    return IDENTITIES.get(context.state, context.signer).node_key
 
 
 def is_closed(vault: pb.VaultRecord, context: Context) -> bool:

@@ -1,4 +1,4 @@
-"""ConfirmVaultErased: a fiduciary's hook attests that it destroyed the vault's key."""
+"""ConfirmVaultErased: a fiduciary's hook attests that its keystore does not hold the vault's key any more."""
 
 from __future__ import annotations
 
@@ -22,14 +22,17 @@ def _execute(context: Context, message: tx_pb2.ConfirmVaultErased) -> bytes:
     context.require(vaults.is_closed(vault, context), Code.VAULT_NOT_CLOSED, vault.id.hex())
     record.erased_height = context.height
     record.erased_tx, record.erased_tx_item = context.tx_hash, context.item
+    # What one keystore says is no word about another, which may have been replaced and still have the key.
+    record.keystore_replaced = bool(record.published_height) and record.published_by != vaults.node_key(context)
     VAULT_KEYS.put(context.state, record, vault.id, context.signer)
-    vault.erased += 1
+    vault.erased += not record.keystore_replaced
     if vault.status == custody_pb2.VAULT_STATUS_CLOSING:
         vaults.record_closed(context, vault)
     VAULTS.put(context.state, vault, vault.id)
     due.remove(context.state, context.signer, DueKind.ERASE_VAULT, vault.id)
-    vaults.emit(context, vault, "key-erased", fiduciary=context.signer)
-    context.emit("fiduciary", context.signer, "vault-key-erased", vault=vault.id)
+    what = "keystore-replaced" if record.keystore_replaced else "key-erased"
+    vaults.emit(context, vault, what, fiduciary=context.signer)
+    context.emit("fiduciary", context.signer, f"vault-{what}", vault=vault.id)
     return b""
 
 

@@ -30,7 +30,7 @@ def _execute(context: Context, message: tx_pb2.PublishVaultKey) -> bytes:
     context.require(vault.status == custody_pb2.VAULT_STATUS_OPEN, Code.VAULT_NOT_OPEN, vault.id.hex())
     record = custody_pb2.VaultKeyRecord(
         key=message.key, published_height=context.height, published_tx=context.tx_hash,
-        published_tx_item=context.item,
+        published_tx_item=context.item, published_by=vaults.node_key(context),
     )  # fmt: skip
     VAULT_KEYS.put(context.state, record, vault.id, context.signer)
     vault.published += 1

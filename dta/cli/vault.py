@@ -122,12 +122,20 @@ def _record_json(record: pb.VaultRecord) -> dict[str, JsonValue]:
     }  # fmt: skip
 
 
+def _key_state(key: pb.VaultKeyRecord | None) -> str:
+    if key is None:
+        return "no key yet"
+    if key.keystore_replaced:
+        return "keystore replaced"
+    return "destroyed" if key.erased_height else "published"
+
+
 def _show(work: Work, view: VaultView) -> None:
     record = view.record
     fiduciaries: list[JsonValue] = []
     rows: list[dict[str, object]] = []
     for fiduciary, key in view.keys.items():
-        state = "no key yet" if key is None else "destroyed" if key.erased_height else "published"
+        state = _key_state(key)
         height = 0 if key is None else key.erased_height or key.published_height
         fiduciaries.append({"fiduciary": fiduciary.hex(), "key": state, "height": height})
         rows.append({"fiduciary": work.name(fiduciary), "key": state, "height": height or "-"})

@@ -12,6 +12,7 @@
 #   ensure_authority_verifier  the second verifier of signatures; sets DTA_AUTHORITY_VERIFIER
 #   ensure_kubo       a stock IPFS node from tools/kubo/go.mod; sets DTA_KUBO
 #   ensure_kryoptic   a second PKCS#11 module, from tools/kryoptic/Cargo.toml; sets DTA_KRYOPTIC_MODULE
+#   ensure_nss        NSS, whose softokn is a third PKCS#11 module, when root can install it
 #   ensure_softhsm    SoftHSM2, when root can install it; sets DTA_SOFTHSM_MODULE, empty when there is none
 
 DTA_ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
@@ -305,12 +306,25 @@ ensure_softhsm() {
       "(as root: apt-get install softhsm2)"
 }
 
+# ensure_nss: the library that the tests of NSS's softokn look for (tests/conformance/test_keystore_nss.py).
+ensure_nss() {
+  if ! compgen -G '/usr/lib*/*softokn3.so' >/dev/null && ! compgen -G '/usr/lib/*/libsoftokn3.so' >/dev/null; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+      alone apt slowly "installing NSS" install_packages libnss3 || true
+    fi
+  fi
+}
+
+# find_kryoptic: sets DTA_KRYOPTIC_MODULE where it is to be, and succeeds where it was built.
+find_kryoptic() {
+  export DTA_KRYOPTIC_MODULE
+  DTA_KRYOPTIC_MODULE="$DTA_CACHE/kryoptic-$(cat "$DTA_ROOT/tools/kryoptic"/* | digest).so"
+  [ -f "$DTA_KRYOPTIC_MODULE" ]
+}
+
 # ensure_kryoptic: Kryoptic, a second PKCS#11 module for the conformance suite; sets DTA_KRYOPTIC_MODULE.
 ensure_kryoptic() {
-  local directory="$DTA_ROOT/tools/kryoptic" name
-  name="kryoptic-$(cat "$directory"/* | digest)"
-  export DTA_KRYOPTIC_MODULE="$DTA_CACHE/$name.so"
-  [ -f "$DTA_KRYOPTIC_MODULE" ] || alone "$name" build_kryoptic "$directory" "$DTA_KRYOPTIC_MODULE"
+  find_kryoptic || alone kryoptic build_kryoptic "$DTA_ROOT/tools/kryoptic" "$DTA_KRYOPTIC_MODULE"
 }
 
 # build_kryoptic SOURCES OUTPUT: bindings are made with libclang, which a package for Python carries; the C headers that

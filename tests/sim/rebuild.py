@@ -233,7 +233,9 @@ def _wrong_counts(leaves: Leaves) -> list[str]:
         want("orders", id_, counter.orders, orders[id_])
         want("vaults", id_, counter.vaults, vaults[id_])
     published = Counter(key[:_ID] for key, record in leaves.vault_keys.items() if record.published_height)
-    erased = Counter(key[:_ID] for key, record in leaves.vault_keys.items() if record.erased_height)
+    erased = Counter(
+        key[:_ID] for key, record in leaves.vault_keys.items() if record.erased_height and not record.keystore_replaced
+    )
     for id_, vault in leaves.vaults.items():
         want("published", id_, vault.published, published[id_])
         want("erased", id_, vault.erased, erased[id_])

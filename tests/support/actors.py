@@ -44,7 +44,7 @@ class TestBls:
 
 @dataclass
 class Actor:
-    """An identity and its keys. ``generation`` counts rotations."""
+    """An identity and its keys. ``generation`` counts rotations, ``keystores`` how often its node's was replaced."""
 
     name: str
     fiduciary: bool = False
@@ -55,6 +55,7 @@ class Actor:
     previous_cid: str = ""
     block: bytes = b""
     next_of: dict[int, SigningKey] = field(default_factory=dict)
+    keystores: int = 0
 
     def key(self, generation: int) -> SigningKey:
         return SigningKey(seeded("tx", self.name, self.seed, generation))
@@ -65,7 +66,7 @@ class Actor:
 
     @property
     def node_key(self) -> SigningKey:
-        return SigningKey(seeded("node", self.name, self.seed))
+        return SigningKey(seeded("node", self.name, self.seed, *([self.keystores] if self.keystores else [])))
 
     @property
     def bls_key(self) -> TestBls:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hooks_harness import SECRET, World, make_world
@@ -38,6 +39,11 @@ class Clock:
         return self.s
 
 
+def patient(**settings: Any) -> RunnerConfig:
+    """Jobs and results wait for each other, not for a clock: on a busy machine a second of work may take minutes."""
+    return RunnerConfig(**({"job_timeout_s": 600.0, "gather_s": 600.0} | settings))
+
+
 class Node:
     """One founder's runner. ``mempool`` keeps what was admitted; ``sent`` every byte that was sent, in order."""
 
@@ -53,8 +59,7 @@ class Node:
         self.on_obtain: Callable[[str], Awaitable[None]] | None = None
         self.tools = world.tools[self.founder.identity]
         self.directory = directory
-        # Results wait for each other, not for a clock.
-        self.config = config or RunnerConfig(job_timeout_s=5.0, gather_s=30.0)
+        self.config = config or patient()
         self.runner = self.start()
 
     def start(self) -> Runner:
@@ -204,7 +209,7 @@ def test_a_result_says_by_which_height_it_is_due(world: World, tmp_path: Path) -
 
 def test_a_result_that_is_in_no_block_after_a_few_is_signed_anew(world: World, tmp_path: Path) -> None:
     async def scenario() -> None:
-        node = Node(world, 0, tmp_path / "outbox", RunnerConfig(renew_blocks=3))
+        node = Node(world, 0, tmp_path / "outbox", patient(renew_blocks=3))
         world.open_vault()
         order = world.place(world.prepare(threshold=1))
         world.settle()
@@ -243,7 +248,7 @@ def test_what_is_not_due_any_more_when_it_is_to_be_signed_is_never_sent(world: W
 
 def test_bytes_past_their_expiry_are_made_anew(world: World, tmp_path: Path) -> None:
     async def scenario() -> None:
-        node = Node(world, 0, tmp_path / "outbox", RunnerConfig(expiry_blocks=3))
+        node = Node(world, 0, tmp_path / "outbox", patient(expiry_blocks=3))
         open_unanswered_vault(world)
         await node.tick()
         node.mempool.clear()
@@ -327,7 +332,7 @@ def test_a_fetch_that_hangs_holds_up_no_other_job(world: World, tmp_path: Path) 
 
 def test_failing_jobs_wait_longer_each_time_and_fresh_ones_go_first(world: World, tmp_path: Path) -> None:
     async def scenario() -> None:
-        node = Node(world, 0, tmp_path / "outbox", RunnerConfig(max_running=1))
+        node = Node(world, 0, tmp_path / "outbox", patient(max_running=1))
         world.open_vault()
         world.place(world.prepare(threshold=1, salt=b"\x01" * 32), upload=False)
         await node.tick()
@@ -347,7 +352,7 @@ def test_failing_jobs_wait_longer_each_time_and_fresh_ones_go_first(world: World
 
 def test_an_envelope_that_nobody_has_is_rejected_after_tries_and_time(world: World, tmp_path: Path) -> None:
     async def scenario() -> None:
-        node = Node(world, 0, tmp_path / "outbox", RunnerConfig(envelope_wait_s=600, envelope_attempts=3))
+        node = Node(world, 0, tmp_path / "outbox", patient(envelope_wait_s=600, envelope_attempts=3))
         world.open_vault()
         order = world.place(world.prepare(threshold=1), upload=False)
         for _ in range(5):
@@ -484,7 +489,7 @@ def test_the_status_is_json_and_shows_no_text_of_unforeseen_errors(world: World,
 
 def test_it_runs_until_told_to_stop(world: World, tmp_path: Path) -> None:
     async def scenario() -> None:
-        node = Node(world, 0, tmp_path / "outbox", RunnerConfig(poll_s=0.01))
+        node = Node(world, 0, tmp_path / "outbox", patient(poll_s=0.01))
         open_unanswered_vault(world)
         stop = asyncio.Event()
         running = asyncio.create_task(node.runner.run(stop))

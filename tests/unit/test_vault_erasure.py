@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hooks_harness import World, make_world
+from hooks_harness import ActorKeystore, World, make_world
 
+from abci_app.cid import cid_of
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
 from abci_app.state.due import DueKind
 from abci_app.state.records import VAULT_KEYS, VAULTS
@@ -188,3 +189,51 @@ def test_a_vault_that_opens_after_its_reaper_looked_is_swept_like_any_other(worl
     store.ensure_prf_key(labels.vault(world.chain.gid, vault))
     sweeper.reap(store)
     assert sweeper.found_late == (vault,)
+
+
+def replace_keystore(world: World, actor: Actor, path: Path) -> ActorKeystore:
+    """The old token is put away: a new node key and a new root, by the operator's next key. The old one."""
+    old = world.keystores[actor.identity]
+    actor.keystores += 1
+    actor.previous_cid = cid_of(actor.block)
+    actor.block = actor.next_document(world.chain.gid)
+    message = tx_pb2.RotateIdentity(envelope=actor.block)
+    assert world.chain.run(actor, message, key=actor.key(actor.generation + 1)).code == 0
+    actor.generation += 1
+    store = ActorKeystore(path, actor)
+    store.ensure_prf_key(labels.root())
+    store.rely_on(labels.root())
+    world.keystores[actor.identity] = store
+    world.tools[actor.identity] = replace(world.tools[actor.identity], keystore=lambda: store)
+    return old
+
+
+def test_a_keystore_that_was_replaced_attests_nothing_of_the_one_before(world: World, tmp_path: Path) -> None:
+    actor, vault = world.chain.founders[0], closed_vault(world)
+    old, label = replace_keystore(world, actor, tmp_path / "new"), labels.vault(world.chain.gid, vault)
+    old.prf(label, b"")  # whoever has it opens what was sealed to it
+    world.settle()
+    records = {one.identity: VAULT_KEYS.get(world.chain.view, vault, one.identity) for one in world.chain.founders}
+    assert [one for one, record in records.items() if record.keystore_replaced] == [actor.identity]
+    assert all(record.erased_height for record in records.values())
+    assert VAULTS.get(world.chain.view, vault).erased == len(records) - 1
+    assert world.jobs(actor) == []
+    # Put back, it is swept; nothing was attested of it, so nothing is told that would not be so.
+    sweeper = reaper(world, actor)
+    assert (sweeper.reap(old), sweeper.found_late) == ([label], ())
+    assert not old.has_prf_key(label)
+
+
+def test_who_published_nothing_has_nothing_to_keep_in_another_keystore(world: World, tmp_path: Path) -> None:
+    actor = world.chain.founders[0]
+    ids = [founder.identity for founder in world.chain.founders]
+    opened = world.chain.run(world.principal, tx_pb2.OpenVault(nonce=bytes(32), custodian="hsm-realm", fiduciaries=ids))
+    vault = opened.data
+    world.settle(*world.chain.founders[1:])
+    replace_keystore(world, actor, tmp_path / "new")
+    assert world.chain.run(world.principal, tx_pb2.CloseVault(vault=vault)).code == 0
+    for _ in range(10):
+        world.chain.block(seconds=10_000)
+    world.settle()
+    assert not VAULT_KEYS.get(world.chain.view, vault, actor.identity).keystore_replaced
+    assert VAULTS.get(world.chain.view, vault).erased == len(ids)

@@ -101,7 +101,8 @@ class Reaper:
         for label in gone:
             vault = self._vaults[label]
             record = VAULT_KEYS.find(now.proven, vault, self.fiduciary)
-            if keystore.destroy(label) and record is not None and record.erased_height:
+            attested = record is not None and record.erased_height and not record.keystore_replaced
+            if keystore.destroy(label) and attested:
                 _log.error("the key of vault %s was there after its erasure was attested: destroyed now", vault.hex())
                 self.found_late = tuple(dict.fromkeys((*self.found_late, vault)))
         return gone

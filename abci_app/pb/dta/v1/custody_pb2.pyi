@@ -152,7 +152,7 @@ class VaultRecord(_message.Message):
     def __init__(self, id: _Optional[bytes] = ..., principal: _Optional[bytes] = ..., custodian: _Optional[str] = ..., fiduciaries: _Optional[_Iterable[bytes]] = ..., status: _Optional[_Union[VaultStatus, str]] = ..., published: _Optional[int] = ..., erased: _Optional[int] = ..., opened_height: _Optional[int] = ..., opened_tx: _Optional[bytes] = ..., closes_at_time_s: _Optional[int] = ..., closes_at_height: _Optional[int] = ..., closing_height: _Optional[int] = ..., closing_tx: _Optional[bytes] = ..., closed_height: _Optional[int] = ..., waits_for_height: _Optional[bool] = ...) -> None: ...
 
 class VaultKeyRecord(_message.Message):
-    __slots__ = ("key", "published_height", "published_tx", "erased_height", "erased_tx", "published_tx_item", "erased_tx_item")
+    __slots__ = ("key", "published_height", "published_tx", "erased_height", "erased_tx", "published_tx_item", "erased_tx_item", "published_by", "keystore_replaced")
     KEY_FIELD_NUMBER: _ClassVar[int]
     PUBLISHED_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     PUBLISHED_TX_FIELD_NUMBER: _ClassVar[int]
@@ -160,6 +160,8 @@ class VaultKeyRecord(_message.Message):
     ERASED_TX_FIELD_NUMBER: _ClassVar[int]
     PUBLISHED_TX_ITEM_FIELD_NUMBER: _ClassVar[int]
     ERASED_TX_ITEM_FIELD_NUMBER: _ClassVar[int]
+    PUBLISHED_BY_FIELD_NUMBER: _ClassVar[int]
+    KEYSTORE_REPLACED_FIELD_NUMBER: _ClassVar[int]
     key: _identity_pb2.HpkeKey
     published_height: int
     published_tx: bytes
@@ -167,7 +169,9 @@ class VaultKeyRecord(_message.Message):
     erased_tx: bytes
     published_tx_item: int
     erased_tx_item: int
-    def __init__(self, key: _Optional[_Union[_identity_pb2.HpkeKey, _Mapping]] = ..., published_height: _Optional[int] = ..., published_tx: _Optional[bytes] = ..., erased_height: _Optional[int] = ..., erased_tx: _Optional[bytes] = ..., published_tx_item: _Optional[int] = ..., erased_tx_item: _Optional[int] = ...) -> None: ...
+    published_by: bytes
+    keystore_replaced: bool
+    def __init__(self, key: _Optional[_Union[_identity_pb2.HpkeKey, _Mapping]] = ..., published_height: _Optional[int] = ..., published_tx: _Optional[bytes] = ..., erased_height: _Optional[int] = ..., erased_tx: _Optional[bytes] = ..., published_tx_item: _Optional[int] = ..., erased_tx_item: _Optional[int] = ..., published_by: _Optional[bytes] = ..., keystore_replaced: _Optional[bool] = ...) -> None: ...
 
 class OrderRecord(_message.Message):
     __slots__ = ("id", "principal", "custodian", "vault", "fiduciaries", "threshold", "share_commitments", "key_commitment", "envelope_cid", "salt", "policy", "rule", "status", "fulfilled", "rejected", "expires_at_time_s", "expires_at_height", "placed_height", "placed_time_s", "placed_tx", "active_height", "ended_height", "ended_tx", "open_requests", "granted_requests", "authority", "identity", "requests", "completed_requests", "vetoed_requests", "expired_requests", "cancelled_requests", "answers", "answerers", "answer_threshold", "first_answer_height", "ended_tx_item")
