@@ -122,7 +122,8 @@ def _record_json(record: pb.VaultRecord) -> dict[str, JsonValue]:
     }  # fmt: skip
 
 
-def _key_state(key: pb.VaultKeyRecord | None) -> str:
+def key_state(key: pb.VaultKeyRecord | None) -> str:
+    """What became of a fiduciary's key, as people and JSON see it."""
     if key is None:
         return "no key yet"
     if key.keystore_replaced:
@@ -135,7 +136,7 @@ def _show(work: Work, view: VaultView) -> None:
     fiduciaries: list[JsonValue] = []
     rows: list[dict[str, object]] = []
     for fiduciary, key in view.keys.items():
-        state = _key_state(key)
+        state = key_state(key)
         height = 0 if key is None else key.erased_height or key.published_height
         fiduciaries.append({"fiduciary": fiduciary.hex(), "key": state, "height": height})
         rows.append({"fiduciary": work.name(fiduciary), "key": state, "height": height or "-"})

@@ -84,8 +84,8 @@ def describe(error: p11.PKCS11Error) -> str:
     return f"{name(error)}: {text}" if text else name(error)
 
 
-def load_hint(error: p11.PKCS11Error) -> str:
-    """What to do about a module that does not load, does not initialise or shows no slots."""
+def load_hint(error: p11.PKCS11Error, *, is_loaded: bool) -> str:
+    """What to do about a module that does not load, or that did and does not initialise or show its slots."""
     if isinstance(error, _GONE):
         return TokenGone.default_hint
     if isinstance(error, p11.GeneralError):
@@ -93,6 +93,6 @@ def load_hint(error: p11.PKCS11Error) -> str:
             "the module itself refused to start: check its own configuration and its rights to read it "
             "(SoftHSM: SOFTHSM2_CONF must name a file whose directories.tokendir this user may read and write)"
         )
-    if type(error) is not p11.PKCS11Error:
+    if is_loaded or type(error) is not p11.PKCS11Error:
         return "the module is loaded and refuses to work: are its device and its service there? Look into its own log"
     return "check that the file is a PKCS#11 module for this machine's architecture, and not another library"

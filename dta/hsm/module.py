@@ -70,7 +70,7 @@ class Module:
                     f"{self.path} does not list its slots ({faults.name(error)})",
                     step="slots",
                     module=self.path,
-                    hint=faults.load_hint(error),
+                    hint=faults.load_hint(error, is_loaded=True),
                 ) from error
             if not slots:
                 raise SlotMissing(f"{self.path} shows no slot with a token in it", module=self.path)
@@ -149,7 +149,7 @@ class Module:
         return ModuleBroken(
             f"{self.path} does not load or initialise: {faults.describe(error)}",
             module=self.path,
-            hint=faults.load_hint(error),
+            hint=faults.load_hint(error, is_loaded=self.library is not None),
         )
 
     def release(self) -> None:

@@ -313,6 +313,16 @@ def test_whatever_says_at_opening_that_the_device_is_away_the_hint_is_to_put_it_
     assert caught.value.hint == TokenGone.default_hint
 
 
+@pytest.mark.parametrize("code", ["not initialised", "a vendor's own"])
+def test_a_module_that_is_loaded_and_refuses_to_work_is_not_taken_for_another_file(
+    config: KeystoreConfig, faulty: FaultyModule, code: str
+) -> None:
+    faulty.fail(f"C_GetSlotList {CODES[code]:x}")
+    with pytest.raises(KeystoreError) as caught:
+        open_keystore(config)
+    assert caught.value.hint.startswith("the module is loaded and refuses to work")
+
+
 def test_of_several_tokens_the_hint_says_which_setting_chooses(config: KeystoreConfig, faulty: FaultyModule) -> None:
     init_token(faulty.path, "second", SO_PIN, PIN)
     with pytest.raises(TokenAmbiguous) as caught:

@@ -15,6 +15,7 @@ from abci_app.state.due import DueKind
 from abci_app.state.records import VAULT_KEYS, VAULTS
 from dta.base.keystore_config import KeystoreConfig
 from dta.base.secret import SecretBytes
+from dta.cli.vault import key_state
 from dta.hsm import labels, softhsm
 from dta.hsm.errors import AbsenceUnproved, KeystoreError
 from dta.hsm.pkcs11 import Pkcs11Keystore
@@ -217,6 +218,8 @@ def test_a_keystore_that_was_replaced_attests_nothing_of_the_one_before(world: W
     assert [one for one, record in records.items() if record.keystore_replaced] == [actor.identity]
     assert all(record.erased_height for record in records.values())
     assert VAULTS.get(world.chain.view, vault).erased == len(records) - 1
+    shown = [key_state(record) for record in records.values()]
+    assert sorted(shown) == ["destroyed"] * (len(records) - 1) + ["keystore replaced"]
     assert world.jobs(actor) == []
     # Put back, it is swept; nothing was attested of it, so nothing is told that would not be so.
     sweeper = reaper(world, actor)
