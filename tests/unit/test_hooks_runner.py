@@ -16,7 +16,6 @@ from hooks_harness import SECRET, World, make_world
 from abci_app.block import TxResult
 from abci_app.codes import Code
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
-from abci_app.state.due import DueKind
 from abci_app.state.records import FULFILMENTS, VAULTS
 from dta.base.errors import Unreachable
 from dta.blocks.errors import BlockUnavailable
@@ -26,7 +25,6 @@ from dta.node.agent.runner import Runner, RunnerConfig
 from dta.node.hooks.errors import NotAtHead, Retry
 from dta.node.hooks.head import Head
 from dta.node.hooks.outbox import Outbox
-from dta.node.hooks.plan import Job
 from tests.support.actors import Actor
 from tests.support.chain import CHAIN_ID
 
@@ -497,29 +495,5 @@ def test_it_runs_until_told_to_stop(world: World, tmp_path: Path) -> None:
             await asyncio.sleep(0.01)
         stop.set()
         await asyncio.wait_for(running, 10)
-
-    asyncio.run(scenario())
-
-
-def test_the_outbox_forgets_what_is_damaged_foreign_or_not_wanted(world: World, tmp_path: Path) -> None:
-    async def scenario() -> None:
-        node = Node(world, 0, tmp_path / "outbox")
-        vault = open_unanswered_vault(world)
-        await node.tick()
-        job = Job(DueKind.PUBLISH_VAULT_KEY, vault)
-        mine = Outbox(tmp_path / "outbox", node.founder.identity, CHAIN_ID, world.chain.gid)
-        assert mine.jobs() == [job]
-        kept = mine.load(job, world.chain.height)
-        assert kept is not None
-        for identity, chain in ((b"\x01" * 32, CHAIN_ID), (node.founder.identity, "another")):
-            mine.save(job, kept)
-            assert Outbox(tmp_path / "outbox", identity, chain, world.chain.gid).load(job, 0) is None
-        mine.save(job, kept)
-        (tmp_path / "outbox" / f"publish_vault_key-{vault.hex()}.tx").write_bytes(b"\xff\xff")
-        assert mine.load(job, 0) is None
-        mine.save(job, kept)
-        (tmp_path / "outbox" / "junk.tx").write_bytes(b"")
-        mine.keep_only(frozenset())
-        assert list((tmp_path / "outbox").iterdir()) == []
 
     asyncio.run(scenario())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from google.protobuf.message import Message
 from hooks_harness import World, make_world
-from test_hooks_runner import Node, body_of
+from test_hooks_runner import Node, body_of, open_unanswered_vault, patient
 
 from abci_app.block import TxResult
 from abci_app.codes import Code
@@ -23,6 +23,9 @@ from dta.custodians.hsm_realm import HsmRealm
 from dta.hsm.software import SoftwareKeystore
 from dta.node.agent.runner import RunnerConfig
 from dta.node.hooks.bundle import parts_of
+from dta.node.hooks.outbox import Outbox
+from dta.node.hooks.plan import Job
+from tests.support.chain import CHAIN_ID
 from tests.support.custody import single
 
 
@@ -133,7 +136,7 @@ def test_a_veto_between_two_shares_of_one_planning_pass_keeps_the_second_unseale
     requests = released(world, 2)
 
     async def scenario() -> None:
-        node = Node(world, 0, tmp_path / "outbox", RunnerConfig(hsm_threads=1, gather_s=30.0))
+        node = Node(world, 0, tmp_path / "outbox", patient(hsm_threads=1))
         await node.tick()
         assert len(sealed) == 1, "state was pinned again before the second was sealed"
         assert [[one.request for one in said(tx)] for tx in node.sent] == [sealed]  # type: ignore[attr-defined]
@@ -155,7 +158,7 @@ def test_a_share_that_was_vetoed_after_it_was_sealed_stays_here_and_the_others_g
     released(world, 3)
 
     async def scenario() -> None:
-        node = Node(world, 0, tmp_path / "outbox", RunnerConfig(hsm_threads=1, gather_s=30.0))
+        node = Node(world, 0, tmp_path / "outbox", patient(hsm_threads=1))
         await node.tick()
         gone = [one.request for tx in node.sent for one in said(tx)]  # type: ignore[attr-defined]
         assert gone == [sealed[0], sealed[2]]
@@ -206,7 +209,7 @@ def test_a_bundle_that_is_in_no_block_after_a_few_is_signed_anew_with_the_same_s
     requests = released(world, 3)
 
     async def scenario() -> None:
-        node = Node(world, 0, tmp_path / "outbox", RunnerConfig(renew_blocks=2, gather_s=30.0))
+        node = Node(world, 0, tmp_path / "outbox", patient(renew_blocks=2))
         await node.tick()
         for _ in range(3):
             world.chain.block()
@@ -262,5 +265,29 @@ def test_jobs_that_wait_in_one_thread_that_hangs_are_one_thread(
             assert not node.runner.is_hung, "the other thread is free"
         finally:
             release.set()
+
+    asyncio.run(scenario())
+
+
+def test_the_outbox_forgets_what_is_damaged_foreign_or_not_wanted(world: World, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        node = Node(world, 0, tmp_path / "outbox")
+        vault = open_unanswered_vault(world)
+        await node.tick()
+        job = Job(DueKind.PUBLISH_VAULT_KEY, vault)
+        mine = Outbox(tmp_path / "outbox", node.founder.identity, CHAIN_ID, world.chain.gid)
+        assert mine.jobs() == [job]
+        kept = mine.load(job, world.chain.height)
+        assert kept is not None
+        for identity, chain in ((b"\x01" * 32, CHAIN_ID), (node.founder.identity, "another")):
+            mine.save(job, kept)
+            assert Outbox(tmp_path / "outbox", identity, chain, world.chain.gid).load(job, 0) is None
+        mine.save(job, kept)
+        (tmp_path / "outbox" / f"publish_vault_key-{vault.hex()}.tx").write_bytes(b"\xff\xff")
+        assert mine.load(job, 0) is None
+        mine.save(job, kept)
+        (tmp_path / "outbox" / "junk.tx").write_bytes(b"")
+        mine.keep_only(frozenset())
+        assert list((tmp_path / "outbox").iterdir()) == []
 
     asyncio.run(scenario())
