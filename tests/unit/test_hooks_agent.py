@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,8 @@ def wait_for_status(path: Path, process: subprocess.Popen[bytes]) -> dict[str, A
 
 
 def test_without_application_and_token_the_agent_waits_reports_and_goes_when_told(tmp_path: Path) -> None:
-    config = node_config(tmp_path)
+    # Without an application it never comes to listening; a file names a port.
+    config = replace(node_config(tmp_path), gateway_bind=("127.0.0.1", 1))
     write_node_config(config)
     process = subprocess.Popen(
         [sys.executable, "-m", "dta.node.agent.main", "--home", str(tmp_path)], stderr=subprocess.PIPE

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hooks_harness import ActorKeystore, World, make_world
+from hooks_harness import World, make_world
 
 from abci_app.cid import cid_of
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
@@ -20,10 +20,12 @@ from dta.hsm import labels, softhsm
 from dta.hsm.errors import AbsenceUnproved, KeystoreError
 from dta.hsm.pkcs11 import Pkcs11Keystore
 from dta.hsm.provision import init_token
+from dta.hsm.software import SoftwareKeystore
 from dta.node.ceremonies.reaper import Reaper
 from tests.support import faulty_token
 from tests.support.actors import Actor
 from tests.support.faulty_token import FaultyModule
+from tests.support.keystore import software_keystore
 
 MODULE = softhsm.find_module()
 needs_a_token = pytest.mark.skipif(
@@ -192,7 +194,7 @@ def test_a_vault_that_opens_after_its_reaper_looked_is_swept_like_any_other(worl
     assert sweeper.found_late == (vault,)
 
 
-def replace_keystore(world: World, actor: Actor, path: Path) -> ActorKeystore:
+def replace_keystore(world: World, actor: Actor, path: Path) -> SoftwareKeystore:
     """The old token is put away: a new node key and a new root, by the operator's next key. The old one."""
     old = world.keystores[actor.identity]
     actor.keystores += 1
@@ -201,7 +203,7 @@ def replace_keystore(world: World, actor: Actor, path: Path) -> ActorKeystore:
     message = tx_pb2.RotateIdentity(envelope=actor.block)
     assert world.chain.run(actor, message, key=actor.key(actor.generation + 1)).code == 0
     actor.generation += 1
-    store = ActorKeystore(path, actor)
+    store = software_keystore(path, actor)
     store.ensure_prf_key(labels.root())
     store.rely_on(labels.root())
     world.keystores[actor.identity] = store
