@@ -8,8 +8,6 @@ of the genesis file. docs/spec/light-client.md; docs/adr/0009-verified-reads.md.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -21,6 +19,7 @@ from typing import Any
 from abci_app.block import Time
 from abci_app.text import is_chain_id
 from dta.base.errors import BadAnswer, NotVerified, UsageError
+from dta.base.home import write_file
 from dta.light import decode
 from dta.light.hashes import header_hash, validators_hash
 from dta.light.types import Header, LightBlock, Validator, ValidatorSet
@@ -160,17 +159,8 @@ class TrustFile:
         return TrustFile.from_json(text)
 
     def save(self, path: Path) -> None:
-        """Replaces the file as a whole: a crash leaves the old one or the new one."""
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".new")
-        try:
-            with os.fdopen(handle, "w", encoding="ascii") as file:
-                file.write(self.to_json())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        """Replaces the file as a whole: a crash leaves the old one or the new one. Raises UsageError."""
+        write_file(path, self.to_json().encode("ascii"))
 
 
 _RENEW = "`dta init` writes a trust file; a fiduciary can give you theirs"

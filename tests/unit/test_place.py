@@ -17,6 +17,8 @@ from dta.base.errors import EXIT_PLACE, EXIT_USAGE, UsageError
 from dta.base.home import Home, default_home
 from dta.cli import main
 from dta.cli.session import Session
+from dta.light.trust import TrustFile
+from tests.support.light_chain import Chain, members
 
 DTA = [sys.executable, "-m", "dta"]
 TREE = Path(__file__).parents[2]
@@ -124,14 +126,24 @@ def test_without_a_home_directory_one_is_asked_for(
 
 
 def test_what_can_not_be_kept_of_a_read_is_a_warning(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    class Unwritable:
-        def save(self, path: Path) -> None:
-            raise place.failure(OSError(errno.EROFS, "Read-only file system"), f"can't write {path}")
+    """The real trust file on a disk that takes no writes: what makes one there is told so."""
+    really = os.open
 
-    Session(Home(tmp_path))._keep_trust(Unwritable())  # type: ignore[arg-type]
+    def read_only(path: os.PathLike[str], flags: int, *rest: object, **more: object) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return really(path, flags, *rest, **more)  # type: ignore[arg-type]
+
+    trust = Chain(members(3)).trust_file()
+    monkeypatch.setattr(os, "open", read_only)
+    Session(Home(tmp_path))._keep_trust(trust)
+    monkeypatch.undo()
     assert "warning: what was verified is not kept" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    Session(Home(tmp_path))._keep_trust(trust)
+    assert TrustFile.load(tmp_path / "trust.json") == trust
 
 
 @pytest.mark.parametrize("module", ["typer", "resource", "json"])
