@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +17,7 @@ from dta.base.errors import TimedOut
 from dta.base.keystore_config import KeystoreConfig
 from dta.localnet import network
 from dta.localnet.network import CommandFailed, Network, Plan
-from tests.unit.test_node_running import held
+from tests.unit.test_node_running import held, sleeping
 
 
 @pytest.fixture
@@ -47,14 +46,13 @@ def test_a_process_that_went_by_itself_is_no_error(net: Network) -> None:
 
 def test_a_node_s_own_processes_are_signalled_and_no_others_of_their_number(net: Network) -> None:
     config = network.load_node_config(net.home(0))
-    with held(config, "child") as (process, child), subprocess.Popen([sys.executable, "-c", "input()"]) as other:
+    with held(config, "child") as (process, child), sleeping() as other:
         say_child(net, other.pid)
         assert net.child_pid(0, "agent") is None
         assert not net.send_signal(0, "agent", signal.SIGKILL)
         say_child(net, child)
         assert net.send_signal(0, "agent", signal.SIGSTOP)
         assert other.poll() is None
-        other.kill()
         assert net.pid(0) == process.pid
         net.kill(0)
         assert process.wait() == -signal.SIGKILL

@@ -146,6 +146,20 @@ def test_another_kind_of_exception_is_a_line_of_its_own_without_what_it_says() -
     assert "somebody" not in out.getvalue()
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "aiohttp.server", "asyncio", "dta.blocks.embedded", "dta.http.guard", "dta.login.http",
+        "dta.node.agent.runner.fulfil_order", "dta.node.gateway.server", "dta.node.hooks.outbox",
+    ],
+)  # fmt: skip
+def test_what_strangers_reach_is_counted_by_every_library_and_room_of_ours(name: str) -> None:
+    with written([0.0]) as out:
+        for _ in range(9):
+            logging.getLogger(name).error("what somebody sent")
+    assert out.getvalue() == "what somebody sent\n"
+
+
 def test_what_the_node_says_of_itself_is_all_written() -> None:
     log = logging.getLogger("dta.node.agent.keystores")
     with written([0.0]) as out:

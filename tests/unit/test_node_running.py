@@ -62,6 +62,16 @@ def held(config: NodeConfig, *how: str) -> Iterator[tuple[subprocess.Popen[str],
                 os.kill(child, signal.SIGKILL)
 
 
+@contextmanager
+def sleeping() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that does nothing, gone at the end whatever the test found."""
+    with subprocess.Popen(["sleep", "600"]) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def test_the_lock_s_holder_runs_and_whoever_ends_runs_no_more_however_it_ended(config: NodeConfig) -> None:
     assert running.holder(config) is None
     for number in (signal.SIGTERM, signal.SIGKILL):
@@ -124,7 +134,7 @@ def test_stopping_waits_until_the_node_has_stopped(config: NodeConfig) -> None:
 
 
 def test_a_process_that_is_not_the_right_one_any_more_gets_no_signal(config: NodeConfig) -> None:
-    with subprocess.Popen(["sleep", "600"]) as other:
+    with sleeping() as other:
         assert running.send(other.pid, signal.SIGTERM, lambda: False) is False
         assert other.poll() is None
         assert running.send(other.pid, signal.SIGKILL, lambda: True) is True
@@ -133,7 +143,7 @@ def test_a_process_that_is_not_the_right_one_any_more_gets_no_signal(config: Nod
 
 
 def test_only_a_child_that_lives_is_a_child() -> None:
-    with subprocess.Popen(["sleep", "600"]) as child:
+    with sleeping() as child:
         assert running.is_child(child.pid, os.getpid())
         assert not running.is_child(child.pid, os.getppid())
         child.kill()
