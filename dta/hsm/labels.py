@@ -36,17 +36,17 @@ def operator_key(number: int) -> str:
 
 def vault(gid: bytes, vault_id: bytes) -> str:
     """The PRF key of one vault: destroyed when the vault closes."""
-    return _hashed("vault", gid, vault_id)
+    return _hashed("vault", "DTA-v1-label-vault", gid, vault_id)
 
 
 def receive(gid: bytes, attempt: bytes) -> str:
     """The PRF key that receives shares in one attempt of a ceremony (docs/spec/authority.md)."""
-    return _hashed("receive", gid, attempt)
+    return _hashed("receive", "DTA-v1-label-receive", gid, attempt)
 
 
 def deal(gid: bytes, attempt: bytes) -> str:
     """The PRF key that makes this node's dealing in one attempt: destroyed once the dealing is committed."""
-    return _hashed("deal", gid, attempt)
+    return _hashed("deal", "DTA-v1-label-deal", gid, attempt)
 
 
 def trial(unique: str) -> str:
@@ -54,5 +54,5 @@ def trial(unique: str) -> str:
     return TRIAL + unique.ljust(LONGEST_CHARS - len(TRIAL), "0")[: LONGEST_CHARS - len(TRIAL)]
 
 
-def _hashed(kind: str, gid: bytes, subject: bytes) -> str:
-    return f"{kind}-{tagged_hash(f'DTA-v1-label-{kind}', gid, subject).hex()[:_HASH_DIGITS]}"
+def _hashed(kind: str, tag: str, gid: bytes, subject: bytes) -> str:
+    return f"{kind}-{tagged_hash(tag, gid, subject).hex()[:_HASH_DIGITS]}"

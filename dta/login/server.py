@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from abci_app.crypto.curve import G1, G2, BadPoint
-from abci_app.hashing import tagged_hash, u64
 from abci_app.mfa.points import SECONDS_PER_DAY
 from dta.base.errors import DtaError
 from dta.base.secret import SecretBytes
@@ -22,7 +21,16 @@ from dta.login.expiring import Expiring, Full
 from dta.login.store import Lockout, ServerState
 from dta.mpin.agreement import SessionKeys
 from dta.mpin.logins import ID_BYTES, Mode
-from dta.mpin.protocol import BadStep, Parties, accepts, check_server_secret, fresh_y, one_pass_y, server_keys
+from dta.mpin.protocol import (
+    BadStep,
+    Parties,
+    accepts,
+    check_server_secret,
+    fresh_y,
+    one_pass_y,
+    server_keys,
+    used_login,
+)
 from dta.mpin.realm import ClientStatus, RealmSource
 from dta.mpin.refusals import LoginRefused, Refusal
 from dta.mpin.secret_point import SecretPoint
@@ -194,7 +202,7 @@ class AuthenticationServer:
         if time_s < now_s - max_age_s:
             raise LoginRefused(Refusal.STALE_TIME)
         u_point, v_point = self._point(u), self._point(v)
-        login = tagged_hash("DTA-v1-mpin-used", parties.client, u64(time_s), u, v)
+        login = used_login(parties.client, time_s, u, v)
         self._state.check_unused(login)
         y = one_pass_y(parties, time_s, u_point)
         if y == 0:

@@ -10,7 +10,7 @@ import secrets
 from dataclasses import dataclass, field
 
 from abci_app.crypto.curve import G1, G2, ORDER, BadPoint, pairing_check
-from abci_app.hashing import u32
+from abci_app.hashing import tagged_hash, u32, u64
 from abci_app.mfa import points
 from dta.crypto.gt import pairing_bytes
 from dta.crypto.scalar import SecretScalar
@@ -138,6 +138,11 @@ class ClientLogin:
 def one_pass_y(parties: Parties, time_s: int, u: G1) -> int:
     """y of a one-pass login: a hash of the login's time, U and all that it is about."""
     return parties.suite.one_pass_y(time_s, u, *parties.transcript())
+
+
+def used_login(client: bytes, time_s: int, u: bytes, v: bytes) -> bytes:
+    """What a server remembers of a one-pass login that it took: 32 bytes. ``u`` and ``v`` as they were sent."""
+    return tagged_hash("DTA-v1-mpin-used", client, u64(time_s), u, v)
 
 
 def fresh_y() -> int:
