@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,7 +73,9 @@ def test_the_agent_leaves_no_core(tmp_path: Path) -> None:
     home, here = tmp_path / "home", tmp_path / "here"
     home.mkdir()
     here.mkdir()
-    config = node_config(home)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        config = replace(node_config(home), gateway_bind=free.getsockname()[:2])
     write_node_config(config)
     process = start(["-m", "dta.node.agent.main", "--home", str(home)], here)
     wait_for(config.status_file.exists)
