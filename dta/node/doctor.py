@@ -58,7 +58,7 @@ def examine(
     if running:
         yield _processes(config)
     for name, address in listen_addresses(config.comet_home).items():
-        yield port(f"{name} port", address, running)
+        yield _of_cometbft(config, port(f"{name} port", address, running), running)
     free_or_silent = port("gateway port", config.gateway_bind, running)
     yield _own_gateway(config) if running and free_or_silent.status == "ok" else free_or_silent
     yield places(*tendermint_config.places(config.comet_home))
@@ -131,6 +131,15 @@ def port(name: str, bound: tuple[str, int], running: bool) -> CheckStep:
         except OSError as error:
             return CheckStep(name, "failure", f"{where} can't be bound: {error.strerror}", "another program has it?")
     return CheckStep(name, "ok", f"{where} is free")
+
+
+def _of_cometbft(config: NodeConfig, step: CheckStep, running: bool) -> CheckStep:
+    """What listens on a port of CometBFT's while this node's is down is another program."""
+    supervisor = holder(config) if running else None
+    if step.status != "ok" or not supervisor or children(config, supervisor).get("cometbft", {}).get("pid") is not None:
+        return step
+    advice = "another program has the port: stop it, or change the port in cometbft/config/config.toml"
+    return CheckStep(step.name, "failure", f"{step.detail}, and this node's cometbft is down", advice)
 
 
 def _ledger(config: NodeConfig, running: bool, now_s: float) -> Iterator[CheckStep]:

@@ -137,6 +137,24 @@ def test_the_addresses_of_a_name_share_the_deadline(monkeypatch: pytest.MonkeyPa
     assert tried == [("10.0.0.0", 2.0), ("10.0.0.1", 2.0), ("10.0.0.2", 1.0)]
 
 
+def test_an_upload_that_is_taken_a_little_at_a_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    waits: list[float | None] = []
+
+    class Slow(httpcore.NetworkStream):
+        def write(self, buffer: bytes, timeout: float | None = None) -> None:
+            assert len(buffer) <= deadline.WRITE_BYTES
+            waits.append(timeout)
+            clock[0] += 2.0
+
+    monkeypatch.setattr(deadline.time, "monotonic", lambda: clock[0])
+    due = deadline._Due()
+    due.at_s = 5.0
+    with pytest.raises(httpcore.WriteTimeout):
+        deadline._Stream(Slow(), due).write(bytes(9 * deadline.WRITE_BYTES), 30.0)
+    assert waits == [5.0, 3.0, 1.0]
+
+
 def test_the_next_address_of_a_name_is_tried_and_a_name_that_is_none_is_no_connection() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         transport = DeadlineTransport(DEADLINE_S)

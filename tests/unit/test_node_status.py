@@ -219,6 +219,22 @@ def test_every_port_that_cometbft_is_configured_to_listen_on_is_tried(config: No
         assert "cometbft.log" in steps(config, running=True)["rpc port"].advice
 
 
+def test_what_listens_on_a_port_of_cometbft_s_while_it_is_down_is_another_program(
+    config: NodeConfig, child: int
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        write_comet_config(config, rpc_laddr=f"tcp://127.0.0.1:{taken.getsockname()[1]}")
+        pretend_running(config, WELL, child)
+        found = steps(config, running=True)["rpc port"]
+        assert found.status == "failure"
+        assert found.detail.endswith("and this node's cometbft is down")
+        said = {"cometbft": {"pid": child}}
+        (config.run_dir / "supervisor.json").write_text(json.dumps(said))
+        assert steps(config, running=True)["rpc port"].status == "ok"
+
+
 def write_comet_config(config: NodeConfig, **settings: str | bool) -> None:
     directory = config.comet_home / "config"
     directory.mkdir(parents=True)
