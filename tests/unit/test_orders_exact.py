@@ -18,6 +18,7 @@ from abci_app.state.as_of import Moment
 from abci_app.state.records import DECISIONS, params
 from tests.sim.rebuild import differences
 from tests.support.custody import SEALED, Custody, k_of, single
+from tests.support.refusals import TAKEN, Because, because, refused
 from tests.support.world import fresh_custody, nonce, without_sweep
 
 
@@ -45,21 +46,21 @@ def test_a_vault_is_closed_from_the_second_and_the_block_of_its_delays_end() -> 
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("early_s", "code"), [(1, Code.OK), (0, Code.ORDER_NOT_OPEN)])
+@pytest.mark.parametrize(("early_s", "code"), [(1, TAKEN), (0, Because(Code.ORDER_NOT_OPEN, "order"))])
 def test_a_fiduciary_may_fulfil_an_order_until_the_second_before_it_expires(
-    custody: Custody, monkeypatch: pytest.MonkeyPatch, early_s: int, code: Code
+    custody: Custody, monkeypatch: pytest.MonkeyPatch, early_s: int, code: Because
 ) -> None:
     order = custody.place(fulfil=False, expires_at_time_s=custody.chain.time_s + 500)
     without_sweep(monkeypatch)
     seconds = custody.order(order).expires_at_time_s - custody.chain.time_s - early_s
     founder = custody.chain.founders[0]
     fulfil = custody.chain.tx(founder, tx_pb2.FulfilOrder(order=order), key=founder.node_key)
-    assert custody.chain.block(fulfil, seconds=seconds).tx_results[0].code == code
+    assert because(custody.chain.block(fulfil, seconds=seconds).tx_results[0]) == code
 
 
-@pytest.mark.parametrize(("early_s", "code"), [(1, Code.NOT_RELEASED_YET), (0, Code.OK)])
+@pytest.mark.parametrize(("early_s", "code"), [(1, Because(Code.NOT_RELEASED_YET, "sealed")), (0, TAKEN)])
 def test_a_share_is_released_from_the_second_in_which_the_veto_window_ends(
-    custody: Custody, early_s: int, code: Code
+    custody: Custody, early_s: int, code: Because
 ) -> None:
     order = custody.place(policy=k_of(1, custody.beneficiary.identity, veto_window_s=600))
     request = custody.request(order)
@@ -69,7 +70,7 @@ def test_a_share_is_released_from_the_second_in_which_the_veto_window_ends(
     founder = custody.chain.founders[0]
     answer = tx_pb2.FulfilSecret(request=request, sealed=SEALED)
     tx = custody.chain.tx(founder, answer, key=founder.node_key)
-    assert custody.chain.block(tx, seconds=seconds).tx_results[0].code == code
+    assert because(custody.chain.block(tx, seconds=seconds).tx_results[0]) == code
 
 
 def test_a_veto_window_has_as_many_blocks_as_the_parameter_says(custody: Custody) -> None:
@@ -85,9 +86,9 @@ def test_no_share_is_released_in_the_block_of_the_grant(custody: Custody) -> Non
     founder = custody.chain.founders[0]
     answer = custody.chain.tx(founder, tx_pb2.FulfilSecret(request=request, sealed=SEALED), key=founder.node_key)
     asked = custody.chain.tx(custody.beneficiary, message)
-    codes = [result.code for result in custody.chain.block(asked, answer).tx_results]
-    assert codes == [Code.OK, Code.NOT_RELEASED_YET]
-    assert custody.chain.block(answer).tx_results[0].code == Code.REPLAYED, "it was consumed"
+    answers = [because(result) for result in custody.chain.block(asked, answer).tx_results]
+    assert answers == [TAKEN, Because(Code.NOT_RELEASED_YET, "sealed")]
+    refused(custody.chain.block(answer).tx_results[0], Code.REPLAYED, why="it was consumed")
     assert custody.request_record(request).release_height == custody.request_record(request).granted_height + 1
 
 
@@ -100,7 +101,7 @@ def test_a_granted_request_past_its_deadline_holds_up_no_closing_and_was_not_can
     seconds = custody.request_record(granted).deadline_time_s - custody.chain.time_s
     close = tx_pb2.CloseOrder(order=order)
     early = custody.chain.tx(custody.principal, close)
-    assert custody.chain.block(early, seconds=seconds - 1).tx_results[0].code == Code.ORDER_HAS_GRANTED_REQUEST
+    refused(custody.chain.block(early, seconds=seconds - 1).tx_results[0], Code.ORDER_HAS_GRANTED_REQUEST)
     assert custody.chain.block(custody.chain.tx(custody.principal, close), seconds=1).tx_results[0].code == Code.OK
     assert custody.order(order).status == pb.ORDER_STATUS_CLOSED
     assert custody.request_record(granted).status == pb.REQUEST_STATUS_EXPIRED

@@ -269,7 +269,7 @@ class Runner:
             state.ready_s = self._monotonic_s() + self._config.first_pause_s
         except CannotAnswer as error:
             state.given_up = True
-            self._failed(state, error.reason)
+            self._failed(state, str(error))
         except TimeoutError:
             self._failed(state, f"took longer than {self._config.job_timeout_s:.0f} s")
         except (Retry, DtaError, KeystoreError, BlockError) as error:
