@@ -54,7 +54,7 @@ class Node:
         self.sent: list[bytes] = []
         self.refuse: Callable[[bytes], TxResult | None] = lambda _: None
         self.obtained: list[tuple[str, bool]] = []
-        self.is_catching_up = False
+        self.is_catching_up, self.is_answered = False, True
         self.on_obtain: Callable[[str], Awaitable[None]] | None = None
         self.tools = world.tools[self.founder.identity]
         self.directory = directory
@@ -78,7 +78,7 @@ class Node:
         if self.on_obtain is not None:
             await self.on_obtain(cid)
         if cid not in self.world.blocks:
-            raise BlockUnavailable(cid, (("http://peer", "does not have it"),))
+            raise BlockUnavailable(cid, (("http://peer", "does not have it"),), self.is_answered)
         return self.world.blocks[cid]
 
     async def broadcast(self, tx: bytes) -> tuple[int, str]:
