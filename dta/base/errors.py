@@ -144,7 +144,7 @@ class NotVerified(DtaError):
     """An answer does not follow from what we trust: the node lies, is stale, or belongs to another chain.
 
     ``step`` names the check that failed (``header``, ``commit``, ``validators``, ``trust``, ``time``, ``proof``,
-    ``answer``, ``gid``, ``terms``, ``whole``: the ledger's own list lacks what it counts).
+    ``answer``, ``gid``, ``realm``, ``item``, ``terms``, ``whole``: the ledger's own list lacks what it counts).
     """
 
     kind = "not-verified"
