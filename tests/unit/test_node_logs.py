@@ -252,13 +252,17 @@ def test_a_disk_that_takes_no_writes_stops_the_node_until_it_does(
         await until(True)
         trouble["now"] = "nothing can be written in x: Read-only file system"
         await until(False)
+        said = ""
+        while "Read-only file system: waiting until that is over" not in said:
+            said += capfd.readouterr().err
+            await asyncio.sleep(0.02)
+        assert "Read-only file system: stopping until that is over" in said
         trouble["now"] = ""
         await until(True)
         node._ask_to_stop()
         await running
 
     asyncio.run(asyncio.wait_for(run(), 60))
-    assert "Read-only file system: stopping until that is over" in capfd.readouterr().err
 
 
 def test_a_disk_that_is_full_stops_the_node_until_there_is_more_room_than_that(
