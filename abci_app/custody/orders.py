@@ -52,7 +52,7 @@ def get(context: Context, order_id: bytes) -> pb.OrderRecord:
 def get_open(context: Context, order_id: bytes) -> pb.OrderRecord:
     """The order, if it is known and open; refused otherwise."""
     order = get(context, order_id)
-    context.require(is_open(order, context), Code.ORDER_NOT_OPEN, order_id.hex(), reason="order")
+    context.require(is_open(order, context), Code.ORDER_NOT_OPEN, order_id.hex())
     return order
 
 
@@ -61,7 +61,7 @@ def index_of(order: pb.OrderRecord, fiduciary: bytes) -> int:
     for position, named in enumerate(order.fiduciaries):
         if named == fiduciary:
             return position + 1
-    raise Refusal(Code.NOT_NAMED, fiduciary.hex(), reason="order")
+    raise Refusal(Code.NOT_NAMED, fiduciary.hex())
 
 
 def emit(context: Context, order: pb.OrderRecord, action: str, **attributes: bytes | int | str) -> None:
@@ -140,7 +140,7 @@ def fulfilment_answered(context: Context, order: pb.OrderRecord, rejection: pb.R
     """Record one fiduciary's FulfilOrder (``rejection`` unspecified) or RejectOrder, and what follows from it."""
     index_of(order, context.signer)
     if FULFILMENTS.find(context.state, order.id, context.signer) is not None:
-        raise Refusal(Code.ALREADY_DONE, context.signer.hex(), reason="fulfilment")
+        raise Refusal(Code.ALREADY_DONE, context.signer.hex())
     record = pb.FulfilmentRecord(
         rejection=rejection, height=context.height, tx_hash=context.tx_hash, tx_item=context.item
     )
@@ -292,7 +292,7 @@ def open_request(context: Context, order: pb.OrderRecord, request: pb.RequestRec
     request.requested_height, request.requested_time_s = context.height, context.time_s
     request.requested_tx = context.tx_hash
     request.deadline_time_s = context.time_s + context.params.request_ttl_s
-    context.require(policy.in_force(order.policy, context.time_s), Code.POLICY_NOT_IN_FORCE, reason="release")
+    context.require(policy.in_force(order.policy, context.time_s), Code.POLICY_NOT_IN_FORCE)
     order.open_requests += 1
     order.requests += 1
     request.number = order.requests
@@ -325,13 +325,13 @@ def get_open_request(context: Context, request_id: bytes) -> tuple[pb.OrderRecor
     """The request and its order, both still living; refused otherwise."""
     request = REQUESTS.find(context.state, request_id)
     if request is None:
-        raise Refusal(Code.UNKNOWN_REQUEST, request_id.hex(), reason="request")
+        raise Refusal(Code.UNKNOWN_REQUEST, request_id.hex())
     order = ORDERS.get(context.state, request.order)
-    context.require(is_open(order, context), Code.ORDER_NOT_OPEN, order.id.hex(), reason="request")
+    context.require(is_open(order, context), Code.ORDER_NOT_OPEN, order.id.hex())
     living = (pb.REQUEST_STATUS_PENDING, pb.REQUEST_STATUS_GRANTED, pb.REQUEST_STATUS_COMPLETED)
-    context.require(request.status in living, Code.REQUEST_NOT_OPEN, request_id.hex(), reason="over")
+    context.require(request.status in living, Code.REQUEST_NOT_OPEN, request_id.hex())
     past = as_of.is_past_deadline(request, context.moment)
-    context.require(not past, Code.DEADLINE_PASSED, request_id.hex(), reason="request")
+    context.require(not past, Code.DEADLINE_PASSED, request_id.hex())
     revoked = requesters.is_revoked(context.state, request.beneficiary)
-    context.require(not revoked, Code.REQUESTER_REVOKED, request.beneficiary.hex(), reason="request")
+    context.require(not revoked, Code.REQUESTER_REVOKED, request.beneficiary.hex())
     return order, request

@@ -14,15 +14,17 @@ from abci_app.state.records import IDENTITIES, IDENTITY_HISTORY
 
 
 def _signing_key(gid: bytes, record: identity_pb2.IdentityRecord | None, message: tx_pb2.RevokeIdentity) -> bytes:
-    assert record is not None, "a newcomer only registers itself"
+    if record is None:
+        raise Refusal(Code.UNKNOWN_SIGNER)
     if not documents.matches_next_key(gid, record, message.next_key):
-        raise Refusal(Code.NEXT_KEY_MISMATCH, reason="revocation")
+        raise Refusal(Code.NEXT_KEY_MISMATCH)
     return message.next_key
 
 
 def _execute(context: Context, _message: tx_pb2.RevokeIdentity) -> bytes:
     record = context.identity
-    assert record is not None
+    if record is None:
+        raise Refusal(Code.UNKNOWN_SIGNER)
     documents.revoke(context, record)
     return record.id
 

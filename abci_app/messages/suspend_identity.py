@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abci_app import events
+from abci_app.codes import Code
+from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec
 from abci_app.identities import documents
@@ -12,7 +14,8 @@ from abci_app.state.records import IDENTITIES, IDENTITY_HISTORY
 
 def _execute(context: Context, _message: tx_pb2.SuspendIdentity) -> bytes:
     record = context.identity
-    assert record is not None
+    if record is None:
+        raise Refusal(Code.UNKNOWN_SIGNER)
     record.status = identity_pb2.IDENTITY_STATUS_SUSPENDED
     documents.put_change(context, record, identity_pb2.IDENTITY_CHANGE_SUSPENDED)
     return record.id

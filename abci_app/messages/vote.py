@@ -20,11 +20,11 @@ def _validate(message: governance_pb2.Vote) -> None:
 
 def _execute(context: Context, message: governance_pb2.Vote) -> bytes:
     active = documents.is_active_fiduciary(context.state, context.signer, context.time_s)
-    context.require(active, Code.NOT_FIDUCIARY, reason="vote")
+    context.require(active, Code.NOT_FIDUCIARY)
     proposal = proposals.get_open(context, message.proposal)
-    context.require(message.content_digest == proposal.content_digest, Code.CONTENT_MISMATCH, reason="vote")
+    context.require(message.content_digest == proposal.content_digest, Code.CONTENT_MISMATCH)
     voted = VOTES.find(context.state, proposal.id, context.signer) is not None
-    context.require(not voted, Code.ALREADY_DONE, reason="voted")
+    context.require(not voted, Code.ALREADY_DONE)
     proposals.cast(context, proposal, against=message.against)
     return b""
 

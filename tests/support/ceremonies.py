@@ -34,7 +34,6 @@ from tests.support import governance
 from tests.support.actors import Actor, seeded
 from tests.support.chain import Chain
 from tests.support.keystore import MemoryKeystore
-from tests.support.refusals import Because, because
 
 Behaviour = Callable[[Actor, Job, Message], Message | None]
 """What a fiduciary sends in place of its hook's honest message; None: nothing."""
@@ -253,9 +252,9 @@ class Consortium:
         )
         return (G1.generator() * key).encode() == self.authority(authority).public_key_g1
 
-    def answers(self, kind: type[Message]) -> list[Because]:
+    def codes(self, kind: type[Message]) -> list[Code]:
         """What the messages of a kind were answered with, in order."""
-        return [because(result) for _, message, result in self.results if isinstance(message, kind)]
+        return [Code(result.code) for _, message, result in self.results if isinstance(message, kind)]
 
 
 def ids(actors: Sequence[Actor]) -> list[bytes]:
