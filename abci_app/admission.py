@@ -57,14 +57,14 @@ def admit(view: StateView, mempool: Mempool, tx: DecodedTx, size_bytes: int, *, 
             lambda: DUE.has_any(view, tx.signer),
         )
         if not most_bytes:
-            raise Refusal(Code.NOT_DUE, "the signer is no fiduciary")
+            raise Refusal(Code.NOT_DUE, "the signer is no fiduciary", reason="signer")
     mempool.admit(tx.tx_hash, one, most_bytes, is_recheck=is_recheck)
 
 
 def _require_early(tx: DecodedTx, height: int) -> None:
     """A result that is not due here: its maker has committed a height that this node comes to within a few blocks."""
     if not height < tx.made_at_height <= height + MAX_EARLY_BLOCKS:
-        raise Refusal(Code.NOT_DUE)
+        raise Refusal(Code.NOT_DUE, reason="not-early")
 
 
 @dataclass(frozen=True, slots=True)

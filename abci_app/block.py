@@ -26,7 +26,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class TxResult:
-    """One transaction's result. ``code``, ``data`` and both gas figures enter the results hash; ``log`` does not."""
+    """One transaction's result. ``code``, ``data`` and both gas figures enter the results hash; the rest does not.
+
+    ``reason``: which of the checks with this code refused (:class:`abci_app.errors.Refusal`); ABCI's ``info``.
+    """
 
     code: int
     data: bytes = b""
@@ -34,6 +37,7 @@ class TxResult:
     gas_wanted: int = 0
     gas_used: int = 0
     events: tuple[Event, ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

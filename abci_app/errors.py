@@ -6,12 +6,17 @@ from abci_app.codes import Code, info
 
 
 class Refusal(Exception):
-    """A transaction is refused with ``code`` and rolled back. ``detail`` names the field or the subject."""
+    """A transaction is refused with ``code`` and rolled back. ``detail`` names the field or the subject, for people.
 
-    def __init__(self, code: Code, detail: str = "") -> None:
-        super().__init__(code, detail)
+    ``reason`` tells apart the checks that refuse with one code: a field's name, or a word or two for the rule. No two
+    checks have code and reason in common, so that both together name one check (docs/spec/codes.md, Reasons).
+    """
+
+    def __init__(self, code: Code, detail: str = "", *, reason: str = "") -> None:
+        super().__init__(code, detail, reason)
         self.code = code
         self.detail = detail
+        self.reason = reason
 
     def __str__(self) -> str:
         meaning = info(self.code).meaning

@@ -140,9 +140,9 @@ class Mempool:
         if not is_recheck and lane is not Lane.DECISION:
             own = most_bytes if lane is Lane.RESULT else self._identity_bytes
             if taken_by + size_bytes > own:
-                raise Refusal(Code.BUSY, f"{own} bytes of one signer's {lane.value}s may wait")
+                raise Refusal(Code.BUSY, f"{own} bytes of one signer's {lane.value}s may wait", reason="signer")
             if self._taken[lane] + size_bytes > self._most[lane]:
-                raise Refusal(Code.BUSY, f"{self._most[lane]} bytes of {lane.value}s may wait")
+                raise Refusal(Code.BUSY, f"{self._most[lane]} bytes of {lane.value}s may wait", reason="lane")
         self._pending[tx_hash] = True
         self._taken[lane] += size_bytes
         self._taken_by[lane, one.signer] = taken_by + size_bytes

@@ -91,7 +91,7 @@ def decode(tx: bytes, params: params_pb2.Params, chain_id: str, height: int, mem
     execution all begin here. ``height`` is that of the block it would be in. Raises :class:`Refusal`."""
     if len(tx) > params.max_tx_bytes:
         raise Refusal(Code.TOO_LARGE, f"{len(tx)} bytes, at most {params.max_tx_bytes}")
-    decoded = memo.get(tx) or _parse(tx, chain_id)
+    decoded = memo.get(tx) or _parse(tx)
     if decoded.chain_id != chain_id:
         raise Refusal(Code.WRONG_CHAIN)
     if height > decoded.expires_at_height:
@@ -99,31 +99,29 @@ def decode(tx: bytes, params: params_pb2.Params, chain_id: str, height: int, mem
     if decoded.expires_at_height > height + params.max_expiry_blocks:
         raise Refusal(Code.EXPIRY_TOO_FAR, f"at most {params.max_expiry_blocks} blocks ahead")
     if decoded.cost > params.max_block_cost:
-        raise Refusal(Code.TOO_COSTLY, f"{decoded.cost} of {params.max_block_cost}")
+        raise Refusal(Code.TOO_COSTLY, f"{decoded.cost} of {params.max_block_cost}", reason="tx")
     most = params.max_block_cost // limits.BUNDLE_COST_PART
     if len(decoded.answers) > 1 and decoded.cost > most:
-        raise Refusal(Code.TOO_COSTLY, f"{decoded.cost}, and several results cost {most} at most")
+        raise Refusal(Code.TOO_COSTLY, f"{decoded.cost}, and several results cost {most} at most", reason="bundle")
     return decoded
 
 
-def _parse(tx: bytes, chain_id: str) -> DecodedTx:
-    """What no parameter and no height changes."""
+def _parse(tx: bytes) -> DecodedTx:
+    """What no parameter, no height and no chain changes."""
     signed = _canonical(tx_pb2.SignedTx, tx, "transaction")
     signer, signature, body_bytes = signed.signer, signed.signature, signed.body
     if len(signer) != limits.ID_BYTES or len(signature) != limits.ED25519_SIGNATURE_BYTES:
-        raise Refusal(Code.MALFORMED, "signer or signature has a wrong length")
+        raise Refusal(Code.MALFORMED, "signer or signature has a wrong length", reason="signer")
     body = _canonical(tx_pb2.TxBody, body_bytes, "body")
-    if body.chain_id != chain_id:
-        raise Refusal(Code.WRONG_CHAIN)
     if len(body.salt) != limits.SALT_BYTES:
-        raise Refusal(Code.MALFORMED, f"the salt must be {limits.SALT_BYTES} bytes")
+        raise Refusal(Code.MALFORMED, f"the salt must be {limits.SALT_BYTES} bytes", reason="salt")
     field = body.WhichOneof("message")
     if field is None:
-        raise Refusal(Code.MALFORMED, "no message")
+        raise Refusal(Code.MALFORMED, "no message", reason="message")
     message, spec = getattr(body, field), SPECS[field]
     is_result = spec.message_class is MessageClass.RESULT
     if body.made_at_height and not (is_result and body.made_at_height < body.expires_at_height):
-        raise Refusal(Code.MALFORMED, "made_at_height is of a result, and before its expiry")
+        raise Refusal(Code.MALFORMED, "made_at_height is of a result, and before its expiry", reason="made-at")
     answers = _answers(spec, message)
     return DecodedTx(
         field=field, message=message, signer=signer, signature=signature, body=body_bytes, chain_id=body.chain_id,
@@ -142,9 +140,9 @@ def _canonical(cls: type[Any], data: bytes, what: str) -> Any:
     try:
         return canonical.decode(cls, data, limits.MAX_TX_BYTES)
     except canonical.Malformed:
-        raise Refusal(Code.MALFORMED, what) from None
+        raise Refusal(Code.MALFORMED, what, reason=what) from None
     except canonical.NotCanonical:
-        raise Refusal(Code.NOT_CANONICAL, what) from None
+        raise Refusal(Code.NOT_CANONICAL, what, reason=what) from None
 
 
 def authenticate(
@@ -165,7 +163,7 @@ def authenticate(
     if not any(memo.verify(key, signed_bytes, tx.signature) for key in candidates):
         by_node = record is not None and record.node_key and tx.spec.message_class is MessageClass.USER
         if record is not None and by_node and memo.verify(record.node_key, signed_bytes, tx.signature):
-            raise Refusal(Code.NOT_ALLOWED, "the node key signs results of hooks only")
+            raise Refusal(Code.NOT_ALLOWED, "the node key signs results of hooks only", reason="node-key")
         raise Refusal(Code.BAD_SIGNATURE)
     return record
 
@@ -177,11 +175,11 @@ def _check_newcomer(view: StateView, tx: DecodedTx) -> None:
     """
     message = tx.message
     if not isinstance(message, tx_pb2.RegisterIdentity):
-        raise Refusal(Code.UNKNOWN_SIGNER, tx.signer.hex())
+        raise Refusal(Code.UNKNOWN_SIGNER, tx.signer.hex(), reason="newcomer")
     if records.params(view).registration != params_pb2.REGISTRATION_OPEN:
-        raise Refusal(Code.SPONSOR_REQUIRED, tx.signer.hex())
+        raise Refusal(Code.SPONSOR_REQUIRED, tx.signer.hex(), reason="registration")
     if statements.identity_id(documents.read(message.envelope).document) != tx.signer:
-        raise Refusal(Code.UNKNOWN_SIGNER, "the signer is not the document's identity")
+        raise Refusal(Code.UNKNOWN_SIGNER, "the signer is not the document's identity", reason="document")
 
 
 def _check_status(record: identity_pb2.IdentityRecord, tx: DecodedTx, time_s: int) -> None:
@@ -198,11 +196,16 @@ def _check_status(record: identity_pb2.IdentityRecord, tx: DecodedTx, time_s: in
 def _signing_keys(gid: bytes, record: identity_pb2.IdentityRecord | None, tx: DecodedTx) -> list[bytes]:
     if tx.spec.signing_key is not None:
         return [tx.spec.signing_key(gid, record, tx.message)]
-    if record is None:
-        raise Refusal(Code.UNKNOWN_SIGNER, tx.signer.hex())
+    assert record is not None, "a newcomer only registers itself"
     if tx.spec.message_class is MessageClass.RESULT and record.node_key:
         return [record.node_key, record.tx_key]
     return [record.tx_key]
+
+
+def require_unseen(view: StateView, tx: DecodedTx, replay_key: bytes) -> None:
+    """Refuse with REPLAYED what was included already."""
+    if is_seen(view, tx, replay_key):
+        raise Refusal(Code.REPLAYED)
 
 
 def is_seen(view: StateView, tx: DecodedTx, replay_key: bytes) -> bool:

@@ -52,8 +52,7 @@ def check_tx(view: StateView, tx: bytes, mempool: Mempool, *, recheck: bool) -> 
         decoded = signed.decode(tx, params, chain.chain_id, mempool.height + 1, _DECODED)
         cost = decoded.cost
         replay_key = statements.replay_key(chain.gid, decoded.signer, decoded.body)
-        if signed.is_seen(view, decoded, replay_key):
-            raise Refusal(Code.REPLAYED)
+        signed.require_unseen(view, decoded, replay_key)
         _validate(tx, decoded)
         signed.authenticate(view, decoded, chain.gid, mempool.time.seconds, _MEMO)
         _DECODED.keep(tx, decoded)
@@ -145,8 +144,7 @@ def _deliver(context: Context, tx: bytes, chain_id: str) -> TxResult:
         decoded = signed.decode(tx, context.params, chain_id, context.height, _DECODED)
         cost = decoded.cost
         replay_key = statements.replay_key(context.gid, decoded.signer, decoded.body)
-        if signed.is_seen(context.state, decoded, replay_key):
-            raise Refusal(Code.REPLAYED)
+        signed.require_unseen(context.state, decoded, replay_key)
         context.identity = signed.authenticate(context.state, decoded, context.gid, context.time_s, _MEMO)
     except Refusal as refusal:
         return _refused(refusal, cost)
@@ -190,7 +188,7 @@ def _count(context: Context, tx: signed.DecodedTx) -> None:
     context.require(context.scratch.cost <= context.params.max_block_cost, Code.BLOCK_FULL)
     count = context.scratch.txs_of.get(tx.signer, 0) + 1
     context.scratch.txs_of[tx.signer] = count
-    context.require(count <= context.params.max_txs_per_identity, Code.TOO_MANY)
+    context.require(count <= context.params.max_txs_per_identity, Code.TOO_MANY, reason="txs")
 
 
 def _record_misbehaviour(context: Context, block: Block) -> None:
@@ -212,7 +210,7 @@ def _count_misbehaviour(context: Context, owner: bytes, evidence: Misbehaviour) 
 
 
 def _refused(refusal: Refusal, cost: int) -> TxResult:
-    return TxResult(code=refusal.code, log=str(refusal), gas_wanted=cost, gas_used=cost)
+    return TxResult(code=refusal.code, log=str(refusal), reason=refusal.reason, gas_wanted=cost, gas_used=cost)
 
 
 def _failed(error: Exception, cost: int) -> TxResult:

@@ -34,28 +34,30 @@ def submit(
     BAD_PARTIAL, and nothing of it counts. Refused with any of :data:`CODES`.
     """
     record = extractions.get(context, request)
-    context.require(extractions.DUE_KIND[record.use] is due_kind, Code.WRONG_FORM)
+    context.require(extractions.DUE_KIND[record.use] is due_kind, Code.WRONG_FORM, reason="use")
     context.require(record.status == pb.EXTRACTION_STATUS_PENDING, Code.EXTRACTION_ENDED, request.hex())
     is_over = as_of.extraction(record, context.moment) != pb.EXTRACTION_STATUS_PENDING
-    context.require(not is_over, Code.DEADLINE_PASSED, request.hex())
+    context.require(not is_over, Code.DEADLINE_PASSED, request.hex(), reason="extraction")
     revoked = requesters.is_revoked(context.state, record.requester)
-    context.require(not revoked, Code.REQUESTER_REVOKED, record.requester.hex())
+    context.require(not revoked, Code.REQUESTER_REVOKED, record.requester.hex(), reason="extraction")
     released = context.time_s >= record.from_time_s and context.height >= record.from_height
-    context.require(released, Code.NOT_RELEASED_YET, request.hex())
-    context.require(epoch == record.epoch, Code.WRONG_EPOCH, f"{epoch}, it is asked of {record.epoch}")
+    context.require(released, Code.NOT_RELEASED_YET, request.hex(), reason="extraction")
+    context.require(epoch == record.epoch, Code.WRONG_EPOCH, f"{epoch}, it is asked of {record.epoch}", reason="asked")
     in_force = extractions.is_of_epoch_in_force(context.state, record)
-    context.require(in_force, Code.WRONG_EPOCH, f"{epoch} is not in force any more")
+    context.require(in_force, Code.WRONG_EPOCH, f"{epoch} is not in force any more", reason="in-force")
     member = epochs.member_of(context.state, record.authority, record.epoch, context.signer)
     if member is None:
         raise Refusal(Code.NOT_A_MEMBER, context.signer.hex())
     answered = PARTIALS.find(context.state, request, 0, record.epoch, context.signer) is not None
-    context.require(not answered, Code.ALREADY_DONE, context.signer.hex())
-    context.require(len(partials) == record.items, Code.BAD_ITEMS, f"{len(partials)} for {record.items}")
+    context.require(not answered, Code.ALREADY_DONE, context.signer.hex(), reason="extraction")
+    context.require(
+        len(partials) == record.items, Code.BAD_ITEMS, f"{len(partials)} for {record.items}", reason="not-as-asked"
+    )
     for number, partial in enumerate(partials):
         item = EXTRACTION_ITEMS.get(context.state, request, number)
         what = asked(context.gid, record, extractions.PURPOSE[record.use], number)
         if not partial_holds(what, member, item, partial):
-            raise Refusal(Code.BAD_PARTIAL, f"item {number}")
+            raise Refusal(Code.BAD_PARTIAL, f"item {number}", reason="proof")
         leaf = pb.PartialRecord(
             proof=partial.proof, index=member.index, height=context.height, tx_hash=context.tx_hash,
             tx_item=context.item,

@@ -65,7 +65,7 @@ def get(context: Context, ceremony_id: bytes, phase: pb.CeremonyPhase) -> pb.Cer
     """The ceremony, in that phase and its window. Refused with UNKNOWN_CEREMONY, WRONG_PHASE."""
     ceremony = find(context, ceremony_id)
     if ceremony.phase != phase or context.height > ceremony.deadline_height:
-        raise Refusal(Code.WRONG_PHASE, phase_name(ceremony.phase))
+        raise Refusal(Code.WRONG_PHASE, phase_name(ceremony.phase), reason="phase")
     return ceremony
 
 

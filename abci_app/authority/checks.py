@@ -52,7 +52,7 @@ def publishes_g2(ceremony: pb.CeremonyRecord) -> bool:
 
 def check_accept(ceremony: pb.CeremonyRecord, party: pb.CeremonyParty, message: pb.AcceptCeremony) -> None:
     """Refuse with BAD_CURVE_POINT, ACCEPT_PROOF."""
-    _require_point(message.receive_key)
+    _require_point(message.receive_key, "receive_key")
     if not statements.accept_holds(ceremony.known_digest, party.fiduciary, message.receive_key, message.proof):
         raise Refusal(Code.ACCEPT_PROOF)
 
@@ -64,9 +64,11 @@ def check_dealing(ceremony: pb.CeremonyRecord, party: pb.CeremonyParty, dealing:
         plain(dealing),
     )  # fmt: skip
     if fault is not None:
-        raise Refusal(_CODE_OF[fault], fault.value)
+        raise Refusal(_CODE_OF[fault], fault.value, reason=fault.name.lower())
     if ceremony.kind != pb.CEREMONY_KIND_KEY and dealing.commitments[0] != party.old_share:
-        raise Refusal(Code.DEALING_CONSTANT, "the first commitment is not the dealer's public share")
+        raise Refusal(
+            Code.DEALING_CONSTANT, "the first commitment is not the dealer's public share", reason="old-share"
+        )
 
 
 def is_upheld(
@@ -80,7 +82,7 @@ def is_upheld(
 
     Indices have no holes while the record stands, so a member's place among the shares is its index less one.
     """
-    _require_point(accusation.opened)
+    _require_point(accusation.opened, "opened")
     parties = (ceremony.record_digest, dealer(accused), member(accuser), accuser.receive_key)
     if not statements.accusation_holds(*parties, dealing.ephemeral, accusation.opened, accusation.proof):
         raise Refusal(Code.ACCUSATION_PROOF)
@@ -93,8 +95,8 @@ def check_confirm(ceremony: pb.CeremonyRecord, party: pb.CeremonyParty, message:
         raise Refusal(Code.CONFIRM_PROOF)
 
 
-def _require_point(encoded: bytes) -> None:
+def _require_point(encoded: bytes, field: str) -> None:
     try:
         G1.decode(encoded)
     except BadPoint:
-        raise Refusal(Code.BAD_CURVE_POINT) from None
+        raise Refusal(Code.BAD_CURVE_POINT, field, reason=field) from None

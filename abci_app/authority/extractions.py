@@ -97,11 +97,11 @@ def require_authority(
 ) -> tuple[authority_pb2.AuthorityRecord, authority_pb2.EpochRecord]:
     """The key and its epoch, where it is in force and for this purpose; refused otherwise."""
     if not AUTHORITIES.exists(context.state, authority):
-        raise Refusal(Code.UNKNOWN_AUTHORITY, authority.hex())
+        raise Refusal(Code.UNKNOWN_AUTHORITY, authority.hex(), reason="asked")
     found = epochs.current(context.state, authority)
     if found is None:
-        raise Refusal(Code.AUTHORITY_NOT_ACTIVE, authority.hex())
-    context.require(found[0].purpose == purpose, Code.WRONG_PURPOSE, authority.hex())
+        raise Refusal(Code.AUTHORITY_NOT_ACTIVE, authority.hex(), reason="asked")
+    context.require(found[0].purpose == purpose, Code.WRONG_PURPOSE, authority.hex(), reason="asked")
     return found
 
 
@@ -124,7 +124,7 @@ def open_request(
     BAD_TRANSPORT_KEY, BAD_POSSESSION, POINT_USED. Writes: see :data:`WRITES`.
     """
     most = context.params.max_extraction_items
-    context.require(1 <= len(items) <= most, Code.BAD_ITEMS, f"1 to {most} items")
+    context.require(1 <= len(items) <= most, Code.BAD_ITEMS, f"1 to {most} items", reason="asked")
     for item in items:
         claim_transport(context, request, authority, use, subject, item)
     return start(
@@ -158,19 +158,19 @@ def claim_transport(
     """Check an item's transport key for this request, and use it up. Nothing to do where a use has none."""
     if use not in BLINDED:
         if item.transport or item.possession:
-            raise Refusal(Code.BAD_TRANSPORT_KEY, "this use has none")
+            raise Refusal(Code.BAD_TRANSPORT_KEY, "this use has none", reason="unwanted")
         return
     group = group_of(use)
     try:
         group.decode(item.transport)
     except BadPoint:
-        raise Refusal(Code.BAD_TRANSPORT_KEY) from None
+        raise Refusal(Code.BAD_TRANSPORT_KEY, reason="point") from None
     holds = possession_holds(
         group, context.gid, use, request, subject, item.subject, item.transport, item.possession
     )
-    context.require(holds, Code.BAD_POSSESSION, request.hex())
+    context.require(holds, Code.BAD_POSSESSION, request.hex(), reason="proof")
     if _is_registered(context, authority, item.transport):
-        raise Refusal(Code.POINT_USED, "it is a registered key")
+        raise Refusal(Code.POINT_USED, "it is a registered key", reason="key")
     points.use(context, item.transport, request)
 
 
@@ -202,8 +202,13 @@ def start(
     _, epoch = require_authority(context, authority, PURPOSE[use])
     # An answer is one transaction for all items: it must find room in a block.
     cost = ANSWER_BASE_COST + len(items) * ANSWER_COST[use]
-    context.require(cost <= context.params.max_block_cost, Code.BAD_ITEMS, "an answer would cost more than a block")
-    context.require(EXTRACTIONS.find(context.state, request) is None, Code.DUPLICATE, request.hex())
+    context.require(
+        cost <= context.params.max_block_cost, Code.BAD_ITEMS, "an answer would cost more than a block",
+        reason="answer-cost",
+    )
+    context.require(
+        EXTRACTIONS.find(context.state, request) is None, Code.DUPLICATE, request.hex(), reason="extraction"
+    )
     context.require(has_room(context, authority), Code.AUTHORITY_BUSY, authority.hex())
     _load(context, authority, 1)
     record = pb.ExtractionRecord(
@@ -243,8 +248,6 @@ def _load(context: Context, authority: bytes, more: int) -> None:
 
 def get(context: Context, request: bytes) -> pb.ExtractionRecord:
     """The request, refused with UNKNOWN_EXTRACTION where there is none."""
-    if len(request) != limits.ID_BYTES:
-        raise Refusal(Code.FIELD_INVALID, "request")
     record = EXTRACTIONS.find(context.state, request)
     if record is None:
         raise Refusal(Code.UNKNOWN_EXTRACTION, request.hex())

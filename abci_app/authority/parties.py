@@ -23,7 +23,7 @@ def get(context: Context, ceremony: pb.CeremonyRecord) -> pb.CeremonyParty:
     """The signer's part in it. Refused with NOT_IN_CEREMONY where it has none."""
     party = find(context.state, ceremony.id, context.signer)
     if party is None:
-        raise Refusal(Code.NOT_IN_CEREMONY, context.signer.hex())
+        raise Refusal(Code.NOT_IN_CEREMONY, context.signer.hex(), reason="party")
     return party
 
 

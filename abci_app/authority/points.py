@@ -14,5 +14,5 @@ def use(context: Context, point: bytes, subject: bytes) -> None:
     Whoever could send another's ephemeral again would have the honest open what it encrypts.
     """
     if USED_POINTS.exists(context.state, point):
-        raise Refusal(Code.POINT_USED, point.hex())
+        raise Refusal(Code.POINT_USED, point.hex(), reason="point")
     USED_POINTS.put(context.state, subject, point)

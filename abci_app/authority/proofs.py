@@ -23,22 +23,22 @@ def group_of(use: pb.Use) -> type[G1] | type[G2]:
 def check_transport_form(group: type[G1] | type[G2], transport: bytes, possession: bytes) -> None:
     """Refuse a transport key or its proof of another length: BAD_TRANSPORT_KEY, BAD_POSSESSION. Needs no state."""
     if len(transport) != group.BYTES:
-        raise Refusal(Code.BAD_TRANSPORT_KEY, f"{group.BYTES} bytes")
+        raise Refusal(Code.BAD_TRANSPORT_KEY, f"{group.BYTES} bytes", reason="length")
     if len(possession) != extraction.possession_bytes(group):
-        raise Refusal(Code.BAD_POSSESSION, f"{extraction.possession_bytes(group)} bytes")
+        raise Refusal(Code.BAD_POSSESSION, f"{extraction.possession_bytes(group)} bytes", reason="length")
 
 
 def check_blinded_form(group: type[G1] | type[G2], partial: pb.BlindedPartial) -> None:
     """Refuse a partial whose parts have other lengths than in ``group``: BAD_PARTIAL. Needs no state."""
     lengths = len(partial.c1), len(partial.c3), len(partial.proof)
     if lengths != (group.BYTES, group.BYTES, extraction.blinded_proof_bytes(group)):
-        raise Refusal(Code.BAD_PARTIAL, "c1, c3 or proof has another length")
+        raise Refusal(Code.BAD_PARTIAL, "c1, c3 or proof has another length", reason="blinded-form")
 
 
 def check_unblinded_form(partial: pb.UnblindedPartial) -> None:
     """The same of one in clear, which is in G1."""
     if (len(partial.share), len(partial.proof)) != (G1.BYTES, extraction.UNBLINDED_PROOF_BYTES):
-        raise Refusal(Code.BAD_PARTIAL, "share or proof has another length")
+        raise Refusal(Code.BAD_PARTIAL, "share or proof has another length", reason="unblinded-form")
 
 
 def asked(gid: bytes, record: pb.ExtractionRecord, purpose: authority_pb2.Purpose, number: int) -> Asked:

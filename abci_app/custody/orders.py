@@ -52,7 +52,7 @@ def get(context: Context, order_id: bytes) -> pb.OrderRecord:
 def get_open(context: Context, order_id: bytes) -> pb.OrderRecord:
     """The order, if it is known and open; refused otherwise."""
     order = get(context, order_id)
-    context.require(is_open(order, context), Code.ORDER_NOT_OPEN, order_id.hex())
+    context.require(is_open(order, context), Code.ORDER_NOT_OPEN, order_id.hex(), reason="order")
     return order
 
 
@@ -61,7 +61,7 @@ def index_of(order: pb.OrderRecord, fiduciary: bytes) -> int:
     for position, named in enumerate(order.fiduciaries):
         if named == fiduciary:
             return position + 1
-    raise Refusal(Code.NOT_NAMED, fiduciary.hex())
+    raise Refusal(Code.NOT_NAMED, fiduciary.hex(), reason="order")
 
 
 def emit(context: Context, order: pb.OrderRecord, action: str, **attributes: bytes | int | str) -> None:
@@ -140,7 +140,7 @@ def fulfilment_answered(context: Context, order: pb.OrderRecord, rejection: pb.R
     """Record one fiduciary's FulfilOrder (``rejection`` unspecified) or RejectOrder, and what follows from it."""
     index_of(order, context.signer)
     if FULFILMENTS.find(context.state, order.id, context.signer) is not None:
-        raise Refusal(Code.ALREADY_DONE, context.signer.hex())
+        raise Refusal(Code.ALREADY_DONE, context.signer.hex(), reason="fulfilment")
     record = pb.FulfilmentRecord(
         rejection=rejection, height=context.height, tx_hash=context.tx_hash, tx_item=context.item
     )
@@ -292,7 +292,7 @@ def open_request(context: Context, order: pb.OrderRecord, request: pb.RequestRec
     request.requested_height, request.requested_time_s = context.height, context.time_s
     request.requested_tx = context.tx_hash
     request.deadline_time_s = context.time_s + context.params.request_ttl_s
-    context.require(policy.in_force(order.policy, context.time_s), Code.POLICY_NOT_IN_FORCE)
+    context.require(policy.in_force(order.policy, context.time_s), Code.POLICY_NOT_IN_FORCE, reason="release")
     order.open_requests += 1
     order.requests += 1
     request.number = order.requests
@@ -325,13 +325,13 @@ def get_open_request(context: Context, request_id: bytes) -> tuple[pb.OrderRecor
     """The request and its order, both still living; refused otherwise."""
     request = REQUESTS.find(context.state, request_id)
     if request is None:
-        raise Refusal(Code.UNKNOWN_REQUEST, request_id.hex())
+        raise Refusal(Code.UNKNOWN_REQUEST, request_id.hex(), reason="request")
     order = ORDERS.get(context.state, request.order)
-    context.require(is_open(order, context), Code.ORDER_NOT_OPEN, order.id.hex())
+    context.require(is_open(order, context), Code.ORDER_NOT_OPEN, order.id.hex(), reason="request")
     living = (pb.REQUEST_STATUS_PENDING, pb.REQUEST_STATUS_GRANTED, pb.REQUEST_STATUS_COMPLETED)
-    context.require(request.status in living, Code.REQUEST_NOT_OPEN, request_id.hex())
+    context.require(request.status in living, Code.REQUEST_NOT_OPEN, request_id.hex(), reason="over")
     past = as_of.is_past_deadline(request, context.moment)
-    context.require(not past, Code.DEADLINE_PASSED, request_id.hex())
+    context.require(not past, Code.DEADLINE_PASSED, request_id.hex(), reason="request")
     revoked = requesters.is_revoked(context.state, request.beneficiary)
-    context.require(not revoked, Code.REQUESTER_REVOKED, request.beneficiary.hex())
+    context.require(not revoked, Code.REQUESTER_REVOKED, request.beneficiary.hex(), reason="request")
     return order, request

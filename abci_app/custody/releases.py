@@ -59,7 +59,9 @@ def asked(context: Context, order: pb.OrderRecord, request: pb.RequestRecord) ->
     waiting = COUNTERS.find(context.state, request.beneficiary)
     most = context.params.max_waiting_requests_per_identity
     too_many = waiting is not None and waiting.waiting_requests >= most
-    context.require(not too_many, Code.TOO_MANY, f"an identity has at most {most} requests that wait")
+    context.require(
+        not too_many, Code.TOO_MANY, f"an identity has at most {most} requests that wait", reason="waiting-requests"
+    )
     _count_waiting(context, request, 1)
 
 

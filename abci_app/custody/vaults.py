@@ -17,7 +17,7 @@ def get(context: Context, vault_id: bytes) -> pb.VaultRecord:
     """The vault, refused with UNKNOWN_VAULT where there is none."""
     vault = VAULTS.find(context.state, vault_id)
     if vault is None:
-        raise Refusal(Code.UNKNOWN_VAULT, vault_id.hex())
+        raise Refusal(Code.UNKNOWN_VAULT, vault_id.hex(), reason="named")
     return vault
 
 

@@ -105,7 +105,7 @@ class Context:
         rest = tuple((name, value.hex()) for name, value in attributes.items())
         self.events.append(Event("fiduciary", (*ids, ("action", action), *rest)))
 
-    def require(self, condition: object, code: Code, detail: str = "") -> None:
-        """Refuse with ``code`` unless ``condition`` holds."""
+    def require(self, condition: object, code: Code, detail: str = "", *, reason: str = "") -> None:
+        """Refuse with ``code`` unless ``condition`` holds. ``reason``: see :class:`Refusal`."""
         if not condition:
-            raise Refusal(code, detail)
+            raise Refusal(code, detail, reason=reason)

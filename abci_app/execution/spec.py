@@ -62,4 +62,4 @@ class MessageSpec(Generic[M]):
 def need_bytes(value: bytes, length: int, name: str) -> None:
     """Refuse a field that has not exactly ``length`` bytes."""
     if len(value) != length:
-        raise Refusal(Code.FIELD_INVALID, f"{name} must be {length} bytes, not {len(value)}")
+        raise Refusal(Code.FIELD_INVALID, f"{name} must be {length} bytes, not {len(value)}", reason=name)

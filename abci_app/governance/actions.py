@@ -53,5 +53,5 @@ def of(action: pb.Action) -> tuple[Action[Any], Message]:
     """The row of what is proposed, and its message. Refuses with FIELD_INVALID where nothing is."""
     field = action.WhichOneof("kind")
     if field is None:
-        raise Refusal(Code.FIELD_INVALID, "action")
+        raise Refusal(Code.FIELD_INVALID, "action", reason="action")
     return ACTIONS[field], getattr(action, field)

@@ -19,16 +19,16 @@ def _validate(message: governance_pb2.AdmitFiduciary) -> None:
     need_bytes(message.validator_key, limits.ED25519_KEY_BYTES, "validator_key")
     need_bytes(message.proof, limits.ED25519_SIGNATURE_BYTES, "proof")
     if not 1 <= message.power <= limits.MAX_POWER:
-        raise Refusal(Code.FIELD_INVALID, f"power: 1 to {limits.MAX_POWER}")
+        raise Refusal(Code.FIELD_INVALID, f"power: 1 to {limits.MAX_POWER}", reason="power")
 
 
 def _check(context: Context, message: governance_pb2.AdmitFiduciary) -> None:
     identity = IDENTITIES.find(context.state, message.identity)
     if identity is None:
-        raise Refusal(Code.UNKNOWN_IDENTITY, message.identity.hex())
+        raise Refusal(Code.UNKNOWN_IDENTITY, message.identity.hex(), reason="admitted")
     context.require(identity_pb2.ROLE_FIDUCIARY in identity.roles, Code.NO_FIDUCIARY_ROLE, message.identity.hex())
     usable = identity.status == identity_pb2.IDENTITY_STATUS_ACTIVE and as_of.is_in_date(identity, context.time_s)
-    context.require(usable, Code.IDENTITY_NOT_ACTIVE, message.identity.hex())
+    context.require(usable, Code.IDENTITY_NOT_ACTIVE, message.identity.hex(), reason="admitted")
     active = validators.active_fiduciaries(context.state)
     already = any(record.id == message.identity for record in active)
     context.require(not already, Code.ALREADY_FIDUCIARY, message.identity.hex())

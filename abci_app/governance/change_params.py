@@ -24,14 +24,19 @@ def _check(context: Context, message: governance_pb2.ChangeParams) -> None:
     # Or two changes that pass one after the other would each undo the other in silence.
     context.require(statements.params_digest(now) == message.base_digest, Code.PARAMS_STALE)
     version = message.params.protocol_version
-    context.require(version == now.protocol_version, Code.PARAMS_REFUSED, "protocol_version: propose an upgrade")
+    context.require(
+        version == now.protocol_version, Code.PARAMS_REFUSED, "protocol_version: propose an upgrade",
+        reason="protocol-version",
+    )
     try:
         check_params(message.params)
     except GenesisRefused as refused:
-        raise Refusal(Code.PARAMS_REFUSED, f"{refused.field}: {refused.reason}") from None
+        raise Refusal(Code.PARAMS_REFUSED, f"{refused.field}: {refused.reason}", reason="bounds") from None
     for custodian in now.custodians:
         kept = find_custodian(message.params, custodian.name) == custodian
-        context.require(kept, Code.PARAMS_REFUSED, f"custodians: orders may need {custodian.name} as it is")
+        context.require(
+            kept, Code.PARAMS_REFUSED, f"custodians: orders may need {custodian.name} as it is", reason="custodian"
+        )
 
 
 def _execute(context: Context, message: governance_pb2.ChangeParams) -> None:

@@ -22,17 +22,19 @@ def _validate(message: pb.CreateAuthority) -> None:
     """The message's form: an authority of its own, without a realm."""
     need_bytes(message.nonce, limits.NONCE_BYTES, "nonce")
     if message.purpose not in rules.PUBLISHES_G2:
-        raise Refusal(Code.BAD_AUTHORITY, "purpose")
+        raise Refusal(Code.BAD_AUTHORITY, "purpose", reason="purpose")
     validate_key(message.name, message.members, message.threshold, message.refresh_interval_blocks)
 
 
 def validate_key(name: str, members: Sequence[bytes], threshold: int, refresh_interval_blocks: int) -> None:
     """The form of what a key is to be: refuses with BAD_AUTHORITY, BAD_MEMBERS, BAD_THRESHOLD."""
     if not text.is_name(name, limits.MAX_NAME_CHARS):
-        raise Refusal(Code.BAD_AUTHORITY, "name")
+        raise Refusal(Code.BAD_AUTHORITY, "name", reason="name")
     least, most = limits.MIN_REFRESH_INTERVAL_BLOCKS, limits.MAX_REFRESH_INTERVAL_BLOCKS
     if refresh_interval_blocks and not least <= refresh_interval_blocks <= most:
-        raise Refusal(Code.BAD_AUTHORITY, f"refresh_interval_blocks: 0, or {least} to {most}")
+        raise Refusal(
+            Code.BAD_AUTHORITY, f"refresh_interval_blocks: 0, or {least} to {most}", reason="refresh-interval"
+        )
     validate_members(members, threshold)
 
 
@@ -40,11 +42,11 @@ def validate_members(members: Sequence[bytes], threshold: int) -> None:
     """The form of who is to hold a key: refuses with BAD_MEMBERS, BAD_THRESHOLD. ``threshold`` 0: the default."""
     named = list(members)
     if not 1 <= len(named) <= limits.MAX_AUTHORITY_MEMBERS or named != sorted(dict.fromkeys(named)):
-        raise Refusal(Code.BAD_MEMBERS, f"1 to {limits.MAX_AUTHORITY_MEMBERS}, sorted, each once")
+        raise Refusal(Code.BAD_MEMBERS, f"1 to {limits.MAX_AUTHORITY_MEMBERS}, sorted, each once", reason="list")
     if any(len(member) != limits.ID_BYTES for member in named):
-        raise Refusal(Code.BAD_MEMBERS, "an id has another length")
+        raise Refusal(Code.BAD_MEMBERS, "an id has another length", reason="id")
     if threshold and not rules.valid_threshold(threshold, len(named)):
-        raise Refusal(Code.BAD_THRESHOLD, f"{threshold} of {len(named)}")
+        raise Refusal(Code.BAD_THRESHOLD, f"{threshold} of {len(named)}", reason="authority")
 
 
 def members_cost(message: pb.CreateAuthority | pb.ReshareAuthority | mfa_pb2.CreateRealm) -> int:
@@ -65,17 +67,21 @@ def _check(context: Context, message: pb.CreateAuthority) -> None:
 
 def check_key(context: Context, authority_id: bytes, members: Sequence[bytes]) -> None:
     """Whether an authority of this id could be created now, with these members."""
-    context.require(AUTHORITIES.find(context.state, authority_id) is None, Code.DUPLICATE, authority_id.hex())
+    context.require(
+        AUTHORITIES.find(context.state, authority_id) is None, Code.DUPLICATE, authority_id.hex(), reason="authority"
+    )
     check_members(context, members)
     ceremonies.require_room(context)
 
 
 def check_members(context: Context, members: Sequence[bytes]) -> None:
     """Whether all of them are active fiduciaries, and not too many."""
-    context.require(len(members) <= context.params.max_authority_members, Code.BAD_MEMBERS, "too many")
+    context.require(
+        len(members) <= context.params.max_authority_members, Code.BAD_MEMBERS, "too many", reason="too-many"
+    )
     for member in members:
         active = documents.is_active_fiduciary(context.state, member, context.time_s)
-        context.require(active, Code.BAD_MEMBERS, member.hex())
+        context.require(active, Code.BAD_MEMBERS, member.hex(), reason="not-active")
 
 
 def _execute(context: Context, message: pb.CreateAuthority) -> None:

@@ -32,9 +32,9 @@ def _validate(message: mfa_pb2.CreateRealm) -> None:
 def _check(context: Context, message: mfa_pb2.CreateRealm) -> None:
     registrar = IDENTITIES.find(context.state, message.terms.registrar)
     if registrar is None:
-        raise Refusal(Code.UNKNOWN_IDENTITY, message.terms.registrar.hex())
+        raise Refusal(Code.UNKNOWN_IDENTITY, message.terms.registrar.hex(), reason="registrar")
     active = registrar.status == identity_pb2.IDENTITY_STATUS_ACTIVE and as_of.is_in_date(registrar, context.time_s)
-    context.require(active, Code.IDENTITY_NOT_ACTIVE, registrar.id.hex())
+    context.require(active, Code.IDENTITY_NOT_ACTIVE, registrar.id.hex(), reason="registrar")
     authority = record.authority_id(context.gid, context.signer, message.nonce)
     create_authority.check_key(context, authority, message.members)
 

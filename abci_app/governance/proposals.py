@@ -78,7 +78,7 @@ def get_open(context: Context, proposal_id: bytes) -> pb.ProposalRecord:
         raise Refusal(Code.UNKNOWN_PROPOSAL, proposal_id.hex())
     context.require(proposal.status == pb.PROPOSAL_STATUS_OPEN, Code.PROPOSAL_NOT_OPEN, proposal_id.hex())
     is_open = as_of.proposal(proposal, context.moment) == pb.PROPOSAL_STATUS_OPEN
-    context.require(is_open, Code.DEADLINE_PASSED, proposal_id.hex())
+    context.require(is_open, Code.DEADLINE_PASSED, proposal_id.hex(), reason="proposal")
     return proposal
 
 

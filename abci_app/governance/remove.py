@@ -24,14 +24,17 @@ _MAX_STEPS: Final = 300
 def _get(context: Context, identity: bytes) -> identity_pb2.FiduciaryRecord:
     record = FIDUCIARIES.find(context.state, identity)
     if record is None:
-        raise Refusal(Code.UNKNOWN_FIDUCIARY, identity.hex())
-    context.require(record.status == identity_pb2.FIDUCIARY_STATUS_ACTIVE, Code.FIDUCIARY_NOT_ACTIVE, identity.hex())
+        raise Refusal(Code.UNKNOWN_FIDUCIARY, identity.hex(), reason="removed")
+    context.require(
+        record.status == identity_pb2.FIDUCIARY_STATUS_ACTIVE, Code.FIDUCIARY_NOT_ACTIVE, identity.hex(),
+        reason="removed",
+    )
     return record
 
 
 def _check(context: Context, message: governance_pb2.RemoveFiduciary) -> None:
     record = _get(context, message.identity)
-    context.require(len(validators.active_fiduciaries(context.state)) > 1, Code.LAST_VALIDATOR)
+    context.require(len(validators.active_fiduciaries(context.state)) > 1, Code.LAST_VALIDATOR, reason="removed")
     validators.require_possible(context, record.power)
 
 

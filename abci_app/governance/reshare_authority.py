@@ -28,8 +28,10 @@ def _check(context: Context, message: pb.ReshareAuthority) -> None:
     """
     authority = AUTHORITIES.find(context.state, message.authority)
     if authority is None:
-        raise Refusal(Code.UNKNOWN_AUTHORITY, message.authority.hex())
-    context.require(authority.status == pb.AUTHORITY_STATUS_ACTIVE, Code.AUTHORITY_NOT_ACTIVE, authority.id.hex())
+        raise Refusal(Code.UNKNOWN_AUTHORITY, message.authority.hex(), reason="reshared")
+    context.require(
+        authority.status == pb.AUTHORITY_STATUS_ACTIVE, Code.AUTHORITY_NOT_ACTIVE, authority.id.hex(), reason="reshared"
+    )
     check_members(context, message.members)
     if not authority.ceremony:
         ceremonies.require_room(context)

@@ -21,8 +21,10 @@ from abci_app.state.records import IDENTITIES
 def _get(context: Context, identity: bytes) -> identity_pb2.IdentityRecord:
     record = IDENTITIES.find(context.state, identity)
     if record is None:
-        raise Refusal(Code.UNKNOWN_IDENTITY, identity.hex())
-    context.require(record.status != identity_pb2.IDENTITY_STATUS_REVOKED, Code.ALREADY_DONE, identity.hex())
+        raise Refusal(Code.UNKNOWN_IDENTITY, identity.hex(), reason="revoked")
+    context.require(
+        record.status != identity_pb2.IDENTITY_STATUS_REVOKED, Code.ALREADY_DONE, identity.hex(), reason="revoked"
+    )
     return record
 
 
@@ -38,7 +40,9 @@ def _check(context: Context, message: governance_pb2.RevokeByVote) -> None:
     # A fiduciary's power stays in the total until it is removed. That takes a vote as any other, and so would the rest.
     is_fiduciary = any(record.id == message.identity for record in fiduciaries)
     enough = not is_fiduciary or 3 * voting > 2 * total
-    context.require(enough, Code.LAST_VALIDATOR, "too few would be left to decide anything: remove it first")
+    context.require(
+        enough, Code.LAST_VALIDATOR, "too few would be left to decide anything: remove it first", reason="revoked"
+    )
 
 
 def _execute(context: Context, message: governance_pb2.RevokeByVote) -> None:

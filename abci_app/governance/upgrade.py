@@ -17,17 +17,19 @@ from abci_app.state.records import PARAMS, UPGRADES
 
 def _validate(message: governance_pb2.PlanUpgrade) -> None:
     if not message.protocol_version or not 1 <= message.height <= limits.MAX_HEIGHT:
-        raise Refusal(Code.FIELD_INVALID, "height or protocol_version")
+        raise Refusal(Code.FIELD_INVALID, "height or protocol_version", reason="upgrade")
 
 
 def _check(context: Context, message: governance_pb2.PlanUpgrade) -> None:
     now = records.params(context.state).protocol_version
-    context.require(message.height > context.height, Code.BAD_UPGRADE, "the height is past")
-    context.require(message.protocol_version >= now, Code.BAD_UPGRADE, f"the chain is at version {now}")
+    context.require(message.height > context.height, Code.BAD_UPGRADE, "the height is past", reason="height")
+    context.require(
+        message.protocol_version >= now, Code.BAD_UPGRADE, f"the chain is at version {now}", reason="version"
+    )
     if message.protocol_version == now:
         planned = UPGRADES.find(context.state)
         is_planned = planned is not None and not planned.settled
-        context.require(is_planned, Code.BAD_UPGRADE, "there is none to call off")
+        context.require(is_planned, Code.BAD_UPGRADE, "there is none to call off", reason="none-planned")
 
 
 def _execute(context: Context, message: governance_pb2.PlanUpgrade) -> None:

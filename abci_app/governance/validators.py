@@ -60,11 +60,12 @@ def require_room(context: Context, moved: int, *, added: int = 0) -> None:
         for _, value in context.state.scan(VALIDATOR_CHANGES.prefix, after)
     ]
     context.require(
-        all(change.height != context.height for change in recent), Code.VALIDATOR_CHANGE_TOO_SOON, "one a block"
+        all(change.height != context.height for change in recent), Code.VALIDATOR_CHANGE_TOO_SOON, "one a block",
+        reason="one-a-block",
     )
     changed = sum(change.power for change in recent) + moved
     is_small = len(powers) < FEW_VALIDATORS and not recent
-    context.require(is_small or 3 * changed < sum(powers) + added, Code.VALIDATOR_CHANGE_TOO_SOON)
+    context.require(is_small or 3 * changed < sum(powers) + added, Code.VALIDATOR_CHANGE_TOO_SOON, reason="window")
 
 
 def change(context: Context, fiduciary: identity_pb2.FiduciaryRecord, old_key: bytes, new_key: bytes) -> None:

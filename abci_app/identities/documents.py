@@ -29,29 +29,29 @@ def read(block: bytes) -> ReadDocument:
     try:
         decoded = envelope.decode(block, limits.MAX_IDENTITY_ENVELOPE_BYTES)
     except envelope.EnvelopeRefused as refused:
-        raise Refusal(Code.DOCUMENT_MALFORMED, f"envelope: {refused}") from None
-    if decoded.header.type != envelope_pb2.ENVELOPE_TYPE_IDENTITY_DOCUMENT or decoded.header.recipients:
-        raise Refusal(Code.DOCUMENT_MALFORMED, "envelope: not an identity document in clear")
+        raise Refusal(Code.DOCUMENT_MALFORMED, f"envelope: {refused}", reason="envelope") from None
+    if decoded.header.type != envelope_pb2.ENVELOPE_TYPE_IDENTITY_DOCUMENT:
+        raise Refusal(Code.DOCUMENT_MALFORMED, "envelope: not an identity document in clear", reason="kind")
     try:
         document = canonical.decode(
             identity_pb2.IdentityDocument, decoded.body, limits.MAX_IDENTITY_ENVELOPE_BYTES
         )
     except canonical.NotCanonical as error:
-        raise Refusal(Code.DOCUMENT_MALFORMED, f"document: {error}") from None
+        raise Refusal(Code.DOCUMENT_MALFORMED, f"document: {error}", reason="document") from None
     _check_form(document)
     return ReadDocument(document, decoded)
 
 
 def _check_form(document: identity_pb2.IdentityDocument) -> None:
-    def need(condition: bool, field: str) -> None:
+    def need(condition: bool, reason: str, field: str = "") -> None:
         if not condition:
-            raise Refusal(Code.DOCUMENT_MALFORMED, field)
+            raise Refusal(Code.DOCUMENT_MALFORMED, field or reason, reason=reason)
 
     roles = list(document.roles)
     is_fiduciary = identity_pb2.ROLE_FIDUCIARY in roles
     need(text.is_name(document.name, limits.MAX_NAME_CHARS), "name")
     need(0 < len(roles) <= limits.MAX_ROLES and roles == sorted(dict.fromkeys(roles)), "roles")
-    need(all(1 <= role <= identity_pb2.ROLE_BENEFICIARY for role in roles), "roles")
+    need(all(1 <= role <= identity_pb2.ROLE_BENEFICIARY for role in roles), "role", "roles")
     need(ed25519.valid_public_key(document.tx_key), "tx_key")
     need(len(document.next_key_digest) == 32, "next_key_digest")
     need(bls.valid_public_key(document.bls_key), "bls_key")
@@ -59,12 +59,12 @@ def _check_form(document: identity_pb2.IdentityDocument) -> None:
     if is_fiduciary:
         need(ed25519.valid_public_key(document.node_key) and document.node_key != document.tx_key, "node_key")
     else:
-        need(not document.node_key, "node_key")
+        need(not document.node_key, "node_key-of-others", "node_key")
     need(len(document.endpoints) <= limits.MAX_ENDPOINTS, "endpoints")
     for endpoint in document.endpoints:
-        need(endpoint.kind == "gateway" and text.is_url(endpoint.url, limits.MAX_URL_CHARS), "endpoints")
+        need(endpoint.kind == "gateway" and text.is_url(endpoint.url, limits.MAX_URL_CHARS), "endpoint", "endpoints")
     need(max(document.not_before_s, document.not_after_s) <= limits.MAX_TIME_S, "not_after_s")
-    need(not document.not_after_s or document.not_before_s < document.not_after_s, "not_after_s")
+    need(not document.not_after_s or document.not_before_s < document.not_after_s, "validity", "not_after_s")
     need(len(document.identity) in (0, limits.ID_BYTES), "identity")
     need(cid.is_cid(document.previous_cid) if document.identity else not document.previous_cid, "previous_cid")
     # What no key has signed yet; a length that is wrong is no proof of anything, and would be paid by everybody.
@@ -78,18 +78,20 @@ def check_proofs(gid: bytes, identity: bytes, read_document: ReadDocument) -> No
     document, decoded = read_document.document, read_document.envelope
     statement = statements.document_statement(gid, identity, document, document.tx_key)
     if not ed25519.verify(document.tx_key, statement, document.tx_key_proof):
-        raise Refusal(Code.DOCUMENT_PROOF, "tx_key_proof")
+        raise Refusal(Code.DOCUMENT_PROOF, "tx_key_proof", reason="tx-key")
     if document.node_key:
         statement = statements.document_statement(gid, identity, document, document.node_key)
         if not ed25519.verify(document.node_key, statement, document.node_key_proof):
-            raise Refusal(Code.DOCUMENT_PROOF, "node_key_proof")
+            raise Refusal(Code.DOCUMENT_PROOF, "node_key_proof", reason="node-key")
     if decoded.header.sender != identity or list(decoded.signers) != [identity]:
-        raise Refusal(Code.DOCUMENT_PROOF, "the envelope's sender and signer must be the identity itself")
+        raise Refusal(
+            Code.DOCUMENT_PROOF, "the envelope's sender and signer must be the identity itself", reason="sender"
+        )
     possession = statements.bls_possession_statement(gid, identity, document.bls_key)
     if not bls.verify_possession(document.bls_key, possession, document.bls_proof):
-        raise Refusal(Code.DOCUMENT_PROOF, "bls_proof")
+        raise Refusal(Code.DOCUMENT_PROOF, "bls_proof", reason="bls")
     if not envelope.verify(decoded, gid, {identity: document.bls_key}):
-        raise Refusal(Code.DOCUMENT_PROOF, "the envelope's signature")
+        raise Refusal(Code.DOCUMENT_PROOF, "the envelope's signature", reason="envelope")
 
 
 def take_keys(state: Overlay, identity: bytes, document: identity_pb2.IdentityDocument) -> None:

@@ -26,10 +26,10 @@ def _execute(context: Context, message: authority_pb2.AcceptCeremony) -> bytes:
     ceremony = ceremonies.get(context, message.ceremony, authority_pb2.CEREMONY_PHASE_ACCEPT)
     party = parties.get(context, ceremony)
     takes_part = party.candidate and party.fault == authority_pb2.FAULT_NONE
-    context.require(takes_part, Code.NOT_IN_CEREMONY, context.signer.hex())
-    context.require(not party.accepted_height, Code.ALREADY_DONE)
+    context.require(takes_part, Code.NOT_IN_CEREMONY, context.signer.hex(), reason="acceptance")
+    context.require(not party.accepted_height, Code.ALREADY_DONE, reason="accepted")
     active = documents.is_active_fiduciary(context.state, context.signer, context.time_s)
-    context.require(active, Code.NOT_FIDUCIARY, context.signer.hex())
+    context.require(active, Code.NOT_FIDUCIARY, context.signer.hex(), reason="acceptance")
     checks.check_accept(ceremony, party, message)
     points.use(context, message.receive_key, ceremony.id)
     party.accepted_height = context.height

@@ -19,12 +19,16 @@ def _validate(message: tx_pb2.ApproveRequest) -> None:
 
 def _execute(context: Context, message: tx_pb2.ApproveRequest) -> bytes:
     order, request = orders.get_open_request(context, message.request)
-    context.require(context.signer in policy.parties(order.policy), Code.NOT_A_PARTY, context.signer.hex())
-    context.require(request.content_digest == message.content_digest, Code.CONTENT_MISMATCH)
+    context.require(
+        context.signer in policy.parties(order.policy), Code.NOT_A_PARTY, context.signer.hex(), reason="approver"
+    )
+    context.require(request.content_digest == message.content_digest, Code.CONTENT_MISMATCH, reason="approval")
     decided = DECISIONS.find(context.state, request.id, context.signer) is not None
-    context.require(not decided, Code.ALREADY_DONE)
-    context.require(request.status == custody_pb2.REQUEST_STATUS_PENDING, Code.REQUEST_NOT_OPEN, "granted already")
-    context.require(policy.in_force(order.policy, context.time_s), Code.POLICY_NOT_IN_FORCE)
+    context.require(not decided, Code.ALREADY_DONE, reason="decided")
+    context.require(
+        request.status == custody_pb2.REQUEST_STATUS_PENDING, Code.REQUEST_NOT_OPEN, "granted already", reason="granted"
+    )
+    context.require(policy.in_force(order.policy, context.time_s), Code.POLICY_NOT_IN_FORCE, reason="approval")
     decision = custody_pb2.DecisionRecord(veto=False, height=context.height, tx_hash=context.tx_hash)
     DECISIONS.put(context.state, decision, request.id, context.signer)
     releases.emit_request(context, request, "approved", party=context.signer)

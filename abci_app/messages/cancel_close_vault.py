@@ -17,7 +17,7 @@ from abci_app.state.view import StateView
 
 def _execute(context: Context, message: tx_pb2.CancelCloseVault) -> bytes:
     vault = vaults.get(context, message.vault)
-    context.require(vault.principal == context.signer, Code.NOT_PRINCIPAL)
+    context.require(vault.principal == context.signer, Code.NOT_PRINCIPAL, reason="cancel-closing")
     cancellable = vault.status == custody_pb2.VAULT_STATUS_CLOSING and not vaults.is_closed(vault, context)
     context.require(cancellable, Code.VAULT_NOT_CLOSING, vault.id.hex())
     vaults.forget_deadline(context, vault)

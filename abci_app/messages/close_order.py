@@ -18,12 +18,12 @@ from abci_app.state.view import StateView
 
 def _execute(context: Context, message: tx_pb2.CloseOrder) -> bytes:
     order = orders.get(context, message.order)
-    context.require(order.principal == context.signer, Code.NOT_PRINCIPAL)
+    context.require(order.principal == context.signer, Code.NOT_PRINCIPAL, reason="close-order")
     if orders.is_over_unrecorded(order, context):
         # The sweep is behind: its principal need not wait for it to close the vault or to place other orders.
         orders.end(context, order, custody_pb2.ORDER_STATUS_EXPIRED, "expired")
         return b""
-    context.require(orders.is_open(order, context), Code.ORDER_NOT_OPEN, order.id.hex())
+    context.require(orders.is_open(order, context), Code.ORDER_NOT_OPEN, order.id.hex(), reason="close-order")
     granted = orders.has_granted_request(context, order)
     context.require(not granted, Code.ORDER_HAS_GRANTED_REQUEST, order.id.hex())
     orders.end(context, order, custody_pb2.ORDER_STATUS_CLOSED, "closed")

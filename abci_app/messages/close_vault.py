@@ -17,8 +17,10 @@ from abci_app.state.view import StateView
 
 def _execute(context: Context, message: tx_pb2.CloseVault) -> bytes:
     vault = vaults.get(context, message.vault)
-    context.require(vault.principal == context.signer, Code.NOT_PRINCIPAL)
-    context.require(vault.status == custody_pb2.VAULT_STATUS_OPEN, Code.VAULT_NOT_OPEN, vault.id.hex())
+    context.require(vault.principal == context.signer, Code.NOT_PRINCIPAL, reason="close-vault")
+    context.require(
+        vault.status == custody_pb2.VAULT_STATUS_OPEN, Code.VAULT_NOT_OPEN, vault.id.hex(), reason="close-vault"
+    )
     open_orders = VAULT_ORDERS.has_any(context.state, vault.id)
     context.require(not open_orders, Code.VAULT_HAS_OPEN_ORDERS, vault.id.hex())
     lifecycle.move_vault(vault, custody_pb2.VAULT_STATUS_CLOSING)

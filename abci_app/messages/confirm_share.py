@@ -27,12 +27,12 @@ def _execute(context: Context, message: pb.ConfirmShare) -> bytes:
     # Late, but of the epoch in force: it adds to the margin.
     late = ceremony.phase in (pb.CEREMONY_PHASE_CONFIRM, pb.CEREMONY_PHASE_DONE) and in_force
     if not open_ and not late:
-        raise Refusal(Code.WRONG_PHASE, ceremonies.phase_name(ceremony.phase))
+        raise Refusal(Code.WRONG_PHASE, ceremonies.phase_name(ceremony.phase), reason="confirmation")
     party = parties.get(context, ceremony)
-    context.require(party.public_share, Code.NOT_IN_CEREMONY, context.signer.hex())
-    context.require(not party.confirmed_height, Code.ALREADY_DONE)
+    context.require(party.public_share, Code.NOT_IN_CEREMONY, context.signer.hex(), reason="share")
+    context.require(not party.confirmed_height, Code.ALREADY_DONE, reason="confirmed")
     itself = in_force or parties.is_itself(context, party)
-    context.require(itself, Code.PARTY_EXCLUDED, context.signer.hex())
+    context.require(itself, Code.PARTY_EXCLUDED, context.signer.hex(), reason="confirmation")
     checks.check_confirm(ceremony, party, message)
     party.confirmed_height = context.height
     ceremony.confirmed += 1

@@ -16,9 +16,9 @@ from abci_app.state.records import COUNTERS, VAULT_KEYS, VAULTS
 
 def _execute(context: Context, message: tx_pb2.ConfirmVaultErased) -> bytes:
     vault = vaults.get(context, message.vault)
-    context.require(context.signer in vault.fiduciaries, Code.NOT_NAMED, context.signer.hex())
+    context.require(context.signer in vault.fiduciaries, Code.NOT_NAMED, context.signer.hex(), reason="erasure")
     record = VAULT_KEYS.find(context.state, vault.id, context.signer) or custody_pb2.VaultKeyRecord()
-    context.require(not record.erased_height, Code.ALREADY_DONE)
+    context.require(not record.erased_height, Code.ALREADY_DONE, reason="erased")
     context.require(vaults.is_closed(vault, context), Code.VAULT_NOT_CLOSED, vault.id.hex())
     record.erased_height = context.height
     record.erased_tx, record.erased_tx_item = context.tx_hash, context.item

@@ -25,9 +25,9 @@ def _execute(context: Context, message: authority_pb2.ConsentCeremony) -> bytes:
     same = ceremony.first == message.first and ceremony.terms == message.terms
     context.require(same, Code.WRONG_TERMS, ceremony.terms.hex())
     party = parties.get(context, ceremony)
-    context.require(not party.consent_height and not party.declined, Code.ALREADY_DONE)
+    context.require(not party.consent_height and not party.declined, Code.ALREADY_DONE, reason="consented")
     active = documents.is_active_fiduciary(context.state, context.signer, context.time_s)
-    context.require(active, Code.NOT_FIDUCIARY, context.signer.hex())
+    context.require(active, Code.NOT_FIDUCIARY, context.signer.hex(), reason="consent")
     if message.decline:
         ceremonies.count_decline(ceremony, party)
     else:

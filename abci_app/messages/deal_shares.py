@@ -21,23 +21,23 @@ def _validate(message: authority_pb2.DealShares) -> None:
     dealing = message.dealing
     most = limits.MAX_AUTHORITY_MEMBERS
     if not 1 <= len(dealing.commitments) <= most or not 1 <= len(dealing.shares) <= most:
-        raise Refusal(Code.DEALING_MALFORMED, f"1 to {most} commitments and shares")
+        raise Refusal(Code.DEALING_MALFORMED, f"1 to {most} commitments and shares", reason="count")
     if any(len(commitment) != G1_BYTES for commitment in dealing.commitments):
-        raise Refusal(Code.DEALING_MALFORMED, "commitments")
+        raise Refusal(Code.DEALING_MALFORMED, "commitments", reason="commitments")
     if any(len(share) != SCALAR_BYTES for share in dealing.shares):
-        raise Refusal(Code.DEALING_MALFORMED, "shares")
+        raise Refusal(Code.DEALING_MALFORMED, "shares", reason="shares")
     if len(dealing.ephemeral) != G1_BYTES or len(dealing.constant_g2) not in (0, G2_BYTES):
-        raise Refusal(Code.DEALING_MALFORMED, "ephemeral, constant_g2")
+        raise Refusal(Code.DEALING_MALFORMED, "ephemeral, constant_g2", reason="ephemeral")
     if len(dealing.proof) != checks.dealing_proof_bytes(len(dealing.commitments)):
-        raise Refusal(Code.DEALING_MALFORMED, "proof")
+        raise Refusal(Code.DEALING_MALFORMED, "proof", reason="proof")
 
 
 def _execute(context: Context, message: authority_pb2.DealShares) -> bytes:
     ceremony = ceremonies.get(context, message.ceremony, authority_pb2.CEREMONY_PHASE_DEAL)
     party = parties.get(context, ceremony)
-    context.require(party.dealer_index, Code.NOT_IN_CEREMONY, context.signer.hex())
-    context.require(not party.dealt_height, Code.ALREADY_DONE)
-    context.require(parties.is_itself(context, party), Code.PARTY_EXCLUDED, context.signer.hex())
+    context.require(party.dealer_index, Code.NOT_IN_CEREMONY, context.signer.hex(), reason="dealer")
+    context.require(not party.dealt_height, Code.ALREADY_DONE, reason="dealt")
+    context.require(parties.is_itself(context, party), Code.PARTY_EXCLUDED, context.signer.hex(), reason="dealing")
     checks.check_dealing(ceremony, party, message.dealing)
     points.use(context, message.dealing.ephemeral, ceremony.id)
     party.dealt_height = context.height

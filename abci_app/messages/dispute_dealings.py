@@ -26,7 +26,7 @@ def _validate(message: pb.DisputeDealings) -> None:
     need_bytes(message.ceremony, limits.ID_BYTES, "ceremony")
     dealers = [accusation.dealer for accusation in message.accusations]
     if len(dealers) > limits.MAX_AUTHORITY_MEMBERS or dealers != sorted(dict.fromkeys(dealers)):
-        raise Refusal(Code.FIELD_INVALID, "accusations: sorted by dealer, each once")
+        raise Refusal(Code.FIELD_INVALID, "accusations: sorted by dealer, each once", reason="accusations")
     for accusation in message.accusations:
         need_bytes(accusation.dealer, limits.ID_BYTES, "accusations.dealer")
         need_bytes(accusation.opened, G1_BYTES, "accusations.opened")
@@ -36,9 +36,9 @@ def _validate(message: pb.DisputeDealings) -> None:
 def _execute(context: Context, message: pb.DisputeDealings) -> bytes:
     ceremony = ceremonies.get(context, message.ceremony, pb.CEREMONY_PHASE_DISPUTE)
     accuser = parties.get(context, ceremony)
-    context.require(accuser.index, Code.NOT_IN_CEREMONY, context.signer.hex())
-    context.require(not accuser.disputed_height, Code.ALREADY_DONE)
-    context.require(parties.is_itself(context, accuser), Code.PARTY_EXCLUDED, context.signer.hex())
+    context.require(accuser.index, Code.NOT_IN_CEREMONY, context.signer.hex(), reason="accuser")
+    context.require(not accuser.disputed_height, Code.ALREADY_DONE, reason="disputed")
+    context.require(parties.is_itself(context, accuser), Code.PARTY_EXCLUDED, context.signer.hex(), reason="dispute")
     accuser.disputed_height = context.height
     for accusation in message.accusations:
         _judge(context, ceremony, accuser, accusation)

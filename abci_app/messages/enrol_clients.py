@@ -21,7 +21,7 @@ def _execute(context: Context, message: mfa_pb2.EnrolClients) -> bytes:
     for enrolment in message.clients:
         known = REALM_CLIENTS.find(context.state, realm.id, enrolment.client)
         revoked = known is not None and known.status == mfa_pb2.MFA_CLIENT_STATUS_REVOKED
-        context.require(not revoked, Code.CLIENT_REVOKED, enrolment.client.hex())
+        context.require(not revoked, Code.CLIENT_REVOKED, enrolment.client.hex(), reason="enrol")
         context.require(known is None, Code.CLIENT_ENROLLED, enrolment.client.hex())
     request = issuing.ask_client_secrets(context, realm, message.clients)
     for item, enrolment in enumerate(message.clients):

@@ -22,21 +22,21 @@ from abci_app.state.records import ANSWERS, ORDERS, PARTIALS, REQUESTS
 
 def _check_size(context: Context, order: custody_pb2.OrderRecord, sealed: bytes) -> None:
     custodian = find_custodian(context.params, order.custodian)
-    context.require(custodian is not None, Code.UNKNOWN_CUSTODIAN, order.custodian)
-    expected = hpke.SEALED_OVERHEAD_BYTES + (custodian.contribution_bytes if custodian else 0)
-    context.require(len(sealed) == expected <= limits.MAX_SEALED_ANSWER_BYTES, Code.FIELD_INVALID, "sealed")
+    assert custodian is not None, "no change of parameters takes one away"
+    expected = hpke.SEALED_OVERHEAD_BYTES + custodian.contribution_bytes
+    context.require(len(sealed) == expected, Code.FIELD_INVALID, "sealed", reason="sealed")
 
 
 def _execute(context: Context, message: tx_pb2.FulfilSecret) -> bytes:
     order, request = orders.get_open_request(context, message.request)
     if order.authority:
         return _fulfil_by_partial(context, order, request, message)
-    context.require(not message.HasField("partial"), Code.WRONG_FORM, "the answer is a sealed share")
+    context.require(not message.HasField("partial"), Code.WRONG_FORM, "the answer is a sealed share", reason="sealed")
     orders.index_of(order, context.signer)
     answered = ANSWERS.find(context.state, request.id, context.signer) is not None
-    context.require(not answered, Code.ALREADY_DONE)
-    context.require(request.status != custody_pb2.REQUEST_STATUS_PENDING, Code.NOT_GRANTED)
-    context.require(orders.is_released(request, context), Code.NOT_RELEASED_YET)
+    context.require(not answered, Code.ALREADY_DONE, reason="answer")
+    context.require(request.status != custody_pb2.REQUEST_STATUS_PENDING, Code.NOT_GRANTED, reason="sealed")
+    context.require(orders.is_released(request, context), Code.NOT_RELEASED_YET, reason="sealed")
     _check_size(context, order, message.sealed)
     answer = custody_pb2.AnswerRecord(
         sealed=message.sealed, height=context.height, tx_hash=context.tx_hash, tx_item=context.item
@@ -60,9 +60,9 @@ def _fulfil_by_partial(
     context: Context, order: custody_pb2.OrderRecord, request: custody_pb2.RequestRecord, message: tx_pb2.FulfilSecret
 ) -> bytes:
     """An order under an authority key: the answer is a blinded partial, and verified here."""
-    context.require(message.HasField("partial"), Code.WRONG_FORM, "the answer is a blinded partial")
-    context.require(request.status != custody_pb2.REQUEST_STATUS_PENDING, Code.NOT_GRANTED)
-    context.require(request.released_height, Code.NOT_RELEASED_YET)
+    context.require(message.HasField("partial"), Code.WRONG_FORM, "the answer is a blinded partial", reason="partial")
+    context.require(request.status != custody_pb2.REQUEST_STATUS_PENDING, Code.NOT_GRANTED, reason="partial")
+    context.require(request.released_height, Code.NOT_RELEASED_YET, reason="partial")
     record = answers.submit(context, message.request, DueKind.FULFIL_SECRET, message.epoch, [message.partial])
     orders.count_answer(context, order, record.threshold)
     ORDERS.put(context.state, order, order.id)
@@ -76,9 +76,11 @@ def _fulfil_by_partial(
 def _validate(message: tx_pb2.FulfilSecret) -> None:
     need_bytes(message.request, limits.ID_BYTES, "request")
     if message.sealed and message.HasField("partial"):
-        raise Refusal(Code.FIELD_INVALID, "a sealed share or a partial, not both")
+        raise Refusal(Code.FIELD_INVALID, "a sealed share or a partial, not both", reason="sealed-or-partial")
     if len(message.sealed) > limits.MAX_SEALED_ANSWER_BYTES:
-        raise Refusal(Code.FIELD_INVALID, f"sealed: at most {limits.MAX_SEALED_ANSWER_BYTES} bytes")
+        raise Refusal(
+            Code.FIELD_INVALID, f"sealed: at most {limits.MAX_SEALED_ANSWER_BYTES} bytes", reason="sealed-size"
+        )
     if message.HasField("partial"):
         check_blinded_form(G1, message.partial)
 
@@ -97,7 +99,7 @@ SPEC = MessageSpec(
     ),
     codes=(
         Code.FIELD_INVALID, Code.UNKNOWN_REQUEST, Code.ORDER_NOT_OPEN, Code.REQUEST_NOT_OPEN, Code.DEADLINE_PASSED,
-        Code.NOT_NAMED, Code.ALREADY_DONE, Code.NOT_GRANTED, Code.NOT_RELEASED_YET, Code.UNKNOWN_CUSTODIAN,
+        Code.NOT_NAMED, Code.ALREADY_DONE, Code.NOT_GRANTED, Code.NOT_RELEASED_YET,
         Code.WRONG_FORM, Code.UNKNOWN_EXTRACTION, Code.EXTRACTION_ENDED, Code.WRONG_EPOCH, Code.NOT_A_MEMBER,
         Code.BAD_PARTIAL, Code.REQUESTER_REVOKED,
     ),

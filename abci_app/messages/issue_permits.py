@@ -21,15 +21,15 @@ def _validate(message: mfa_pb2.IssuePermits) -> None:
     need_bytes(message.realm, limits.ID_BYTES, "realm")
     issuing.check_suite(message.suite)
     if not 1 <= message.count <= limits.MAX_EXTRACTION_ITEMS:
-        raise Refusal(Code.FIELD_INVALID, f"count: 1 to {limits.MAX_EXTRACTION_ITEMS}")
+        raise Refusal(Code.FIELD_INVALID, f"count: 1 to {limits.MAX_EXTRACTION_ITEMS}", reason="count")
 
 
 def _check_day(context: Context, day: int) -> None:
     """Not a day that is over by block time, nor one that begins more than ``permit_ahead_s`` later."""
     over = (day + 1) * SECONDS_PER_DAY <= context.time_s
-    context.require(not over, Code.BAD_PERMIT_DAY, f"day {day} is over")
+    context.require(not over, Code.BAD_PERMIT_DAY, f"day {day} is over", reason="over")
     early = day * SECONDS_PER_DAY > context.time_s + context.params.permit_ahead_s
-    context.require(not early, Code.BAD_PERMIT_DAY, f"day {day} is too far ahead")
+    context.require(not early, Code.BAD_PERMIT_DAY, f"day {day} is too far ahead", reason="early")
 
 
 def _wanting(context: Context, realm: mfa_pb2.RealmRecord, message: mfa_pb2.IssuePermits) -> list[bytes]:
@@ -48,12 +48,12 @@ def _wanting(context: Context, realm: mfa_pb2.RealmRecord, message: mfa_pb2.Issu
 def _execute(context: Context, message: mfa_pb2.IssuePermits) -> bytes:
     realm = realms.get(context, message.realm)
     may = context.signer == realm.terms.registrar or context.signer in realm.servers
-    context.require(may, Code.NOT_REGISTRAR, "the registrar or a server asks for permits")
+    context.require(may, Code.NOT_REGISTRAR, "the registrar or a server asks for permits", reason="permits")
     realms.require_suite(context, realm, message.suite)
     context.require(realm.terms.permits_required, Code.NO_PERMITS, realm.id.hex())
     _check_day(context, message.day)
     clients = _wanting(context, realm, message)
-    context.require(clients, Code.ALREADY_DONE, "no client of these numbers wants a permit")
+    context.require(clients, Code.ALREADY_DONE, "no client of these numbers wants a permit", reason="no-client-left")
     request = issuing.ask_permits(context, realm, message.day, clients)
     for item, client in enumerate(clients):
         record = mfa_pb2.PermitRecord(request=request, item=item, height=context.height, tx_hash=context.tx_hash)

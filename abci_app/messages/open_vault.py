@@ -21,27 +21,33 @@ from abci_app.state.records import CONCERNS, COUNTERS, FIDUCIARIES, VAULTS
 def _validate(message: tx_pb2.OpenVault) -> None:
     need_bytes(message.nonce, limits.NONCE_BYTES, "nonce")
     if not text.is_label(message.custodian, limits.MAX_CUSTODIAN_CHARS):
-        raise Refusal(Code.UNKNOWN_CUSTODIAN, "malformed name")
+        raise Refusal(Code.UNKNOWN_CUSTODIAN, "malformed name", reason="vault-name")
     named = list(message.fiduciaries)
     if not 1 <= len(named) <= limits.MAX_VAULT_FIDUCIARIES or len(dict.fromkeys(named)) != len(named):
-        raise Refusal(Code.FIELD_INVALID, f"fiduciaries: 1 to {limits.MAX_VAULT_FIDUCIARIES}, each once")
+        raise Refusal(
+            Code.FIELD_INVALID, f"fiduciaries: 1 to {limits.MAX_VAULT_FIDUCIARIES}, each once",
+            reason="vault-fiduciaries",
+        )
     for fiduciary in named:
         need_bytes(fiduciary, limits.ID_BYTES, "fiduciaries")
 
 
 def _execute(context: Context, message: tx_pb2.OpenVault) -> bytes:
     vault_id = statements.vault_id(context.gid, context.signer, message.nonce)
-    context.require(VAULTS.find(context.state, vault_id) is None, Code.DUPLICATE, vault_id.hex())
+    context.require(VAULTS.find(context.state, vault_id) is None, Code.DUPLICATE, vault_id.hex(), reason="vault")
     custodian = find_custodian(context.params, message.custodian)
     known = custodian is not None and custodian.verifier == params_pb2.VERIFIER_NONE
-    context.require(known, Code.UNKNOWN_CUSTODIAN, message.custodian)
+    context.require(known, Code.UNKNOWN_CUSTODIAN, message.custodian, reason="vault")
     for fiduciary in message.fiduciaries:
         known_fiduciary = FIDUCIARIES.find(context.state, fiduciary) is not None
-        context.require(known_fiduciary, Code.UNKNOWN_FIDUCIARY, fiduciary.hex())
+        context.require(known_fiduciary, Code.UNKNOWN_FIDUCIARY, fiduciary.hex(), reason="vault")
         active = documents.is_active_fiduciary(context.state, fiduciary, context.time_s)
-        context.require(active, Code.FIDUCIARY_NOT_ACTIVE, fiduciary.hex())
+        context.require(active, Code.FIDUCIARY_NOT_ACTIVE, fiduciary.hex(), reason="vault")
     counter = COUNTERS.find(context.state, context.signer) or custody_pb2.CounterRecord(identity=context.signer)
-    context.require(counter.open_vaults < context.params.max_open_vaults_per_identity, Code.TOO_MANY, "open vaults")
+    context.require(
+        counter.open_vaults < context.params.max_open_vaults_per_identity, Code.TOO_MANY, "open vaults",
+        reason="open-vaults",
+    )
     counter.open_vaults += 1
     counter.vaults += 1
     COUNTERS.put(context.state, counter, context.signer)

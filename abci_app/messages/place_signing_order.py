@@ -25,20 +25,23 @@ def _validate(message: extraction_pb2.PlaceSigningOrder) -> None:
     need_bytes(message.nonce, limits.NONCE_BYTES, "nonce")
     need_bytes(message.authority, limits.ID_BYTES, "authority")
     if not text.is_label(message.kind, limits.MAX_SIGNING_KIND_CHARS):
-        raise Refusal(Code.BAD_SIGNING_ORDER, "kind: lower-case letters, digits and -._")
+        raise Refusal(Code.BAD_SIGNING_ORDER, "kind: lower-case letters, digits and -._", reason="kind")
     if len(message.message) > limits.MAX_SIGNED_MESSAGE_BYTES:
-        raise Refusal(Code.BAD_SIGNING_ORDER, "the message is too long: give its digest")
+        raise Refusal(Code.BAD_SIGNING_ORDER, "the message is too long: give its digest", reason="message")
     if message.digest and (message.message or message.raw or len(message.digest) != 32):
-        raise Refusal(Code.BAD_SIGNING_ORDER, "a digest has 32 bytes, stands for the message and is not signed raw")
+        raise Refusal(
+            Code.BAD_SIGNING_ORDER, "a digest has 32 bytes, stands for the message and is not signed raw",
+            reason="digest",
+        )
     if not 1 <= message.names <= limits.MAX_NAMED_IDENTITIES:
-        raise Refusal(Code.FIELD_INVALID, f"names: 1 to {limits.MAX_NAMED_IDENTITIES}")
+        raise Refusal(Code.FIELD_INVALID, f"names: 1 to {limits.MAX_NAMED_IDENTITIES}", reason="names")
     if message.HasField("policy"):
         policy.check_form(message.policy, custody_pb2.BeneficiaryRule())
 
 
 def _execute(context: Context, message: extraction_pb2.PlaceSigningOrder) -> bytes:
     order_id = statements.order_id(context.gid, context.signer, message.nonce)
-    context.require(not ORDERS.exists(context.state, order_id), Code.DUPLICATE, order_id.hex())
+    context.require(not ORDERS.exists(context.state, order_id), Code.DUPLICATE, order_id.hex(), reason="signing-order")
     authority, epoch = extractions.require_authority(context, message.authority, authority_pb2.PURPOSE_SIGNING)
     needed, raw_allowed = signing_orders.policy_of(context.state, authority, epoch)
     context.require(raw_allowed or not message.raw, Code.RAW_NOT_ALLOWED, authority.id.hex())
@@ -46,7 +49,10 @@ def _execute(context: Context, message: extraction_pb2.PlaceSigningOrder) -> byt
         policy.check_bounds(message.policy, custody_pb2.BeneficiaryRule(), context.params)
         needed = signing_orders.both(needed, message.policy)
     counter = COUNTERS.find(context.state, context.signer) or custody_pb2.CounterRecord(identity=context.signer)
-    context.require(counter.open_orders < context.params.max_open_orders_per_identity, Code.TOO_MANY, "open orders")
+    context.require(
+        counter.open_orders < context.params.max_open_orders_per_identity, Code.TOO_MANY, "open orders",
+        reason="open-signing-orders",
+    )
     order = custody_pb2.OrderRecord(
         id=order_id, principal=context.signer, authority=authority.id, salt=message.nonce, policy=needed,
         rule=custody_pb2.BeneficiaryRule(identity=context.signer), status=custody_pb2.ORDER_STATUS_ACTIVE,

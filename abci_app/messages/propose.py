@@ -18,16 +18,18 @@ from abci_app.state.records import CONCERNS, COUNTERS, PROPOSALS, VOTES
 def _validate(message: governance_pb2.Propose) -> None:
     need_bytes(message.nonce, limits.NONCE_BYTES, "nonce")
     if message.action.ByteSize() > limits.MAX_ACTION_BYTES:
-        raise Refusal(Code.FIELD_INVALID, f"action: at most {limits.MAX_ACTION_BYTES} bytes")
+        raise Refusal(Code.FIELD_INVALID, f"action: at most {limits.MAX_ACTION_BYTES} bytes", reason="action-size")
     action, proposed = actions.of(message.action)
     action.validate(proposed)
 
 
 def _execute(context: Context, message: governance_pb2.Propose) -> bytes:
     active = documents.is_active_fiduciary(context.state, context.signer, context.time_s)
-    context.require(active, Code.NOT_FIDUCIARY)
+    context.require(active, Code.NOT_FIDUCIARY, reason="proposal")
     proposal_id = statements.proposal_id(context.gid, context.signer, message.nonce)
-    context.require(not PROPOSALS.exists(context.state, proposal_id), Code.DUPLICATE, proposal_id.hex())
+    context.require(
+        not PROPOSALS.exists(context.state, proposal_id), Code.DUPLICATE, proposal_id.hex(), reason="proposal"
+    )
     most = context.params.max_open_proposals
     open_ones = list(OPEN_PROPOSALS.entries(context.state, context.signer, limit=most))
     context.require(len(open_ones) < most, Code.TOO_MANY_PROPOSALS)

@@ -24,10 +24,12 @@ def _validate(message: tx_pb2.PublishVaultKey) -> None:
 
 def _execute(context: Context, message: tx_pb2.PublishVaultKey) -> bytes:
     vault = vaults.get(context, message.vault)
-    context.require(context.signer in vault.fiduciaries, Code.NOT_NAMED, context.signer.hex())
+    context.require(context.signer in vault.fiduciaries, Code.NOT_NAMED, context.signer.hex(), reason="vault-key")
     published = VAULT_KEYS.find(context.state, vault.id, context.signer) is not None
-    context.require(not published, Code.ALREADY_DONE)
-    context.require(vault.status == custody_pb2.VAULT_STATUS_OPEN, Code.VAULT_NOT_OPEN, vault.id.hex())
+    context.require(not published, Code.ALREADY_DONE, reason="vault-key")
+    context.require(
+        vault.status == custody_pb2.VAULT_STATUS_OPEN, Code.VAULT_NOT_OPEN, vault.id.hex(), reason="vault-key"
+    )
     record = custody_pb2.VaultKeyRecord(
         key=message.key, published_height=context.height, published_tx=context.tx_hash,
         published_tx_item=context.item, published_by=vaults.node_key(context),

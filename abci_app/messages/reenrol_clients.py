@@ -23,9 +23,9 @@ def _execute(context: Context, message: mfa_pb2.ReenrolClients) -> bytes:
     for enrolment in message.clients:
         record = REALM_CLIENTS.find(context.state, realm.id, enrolment.client)
         if record is None:
-            raise Refusal(Code.UNKNOWN_CLIENT, enrolment.client.hex())
+            raise Refusal(Code.UNKNOWN_CLIENT, enrolment.client.hex(), reason="reenrol")
         revoked = record.status == mfa_pb2.MFA_CLIENT_STATUS_REVOKED
-        context.require(not revoked, Code.CLIENT_REVOKED, enrolment.client.hex())
+        context.require(not revoked, Code.CLIENT_REVOKED, enrolment.client.hex(), reason="reenrol")
         records.append(record)
     request = issuing.ask_client_secrets(context, realm, message.clients)
     for item, record in enumerate(records):

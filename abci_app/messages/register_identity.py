@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import events, limits
+from abci_app import events
 from abci_app.codes import Code
 from abci_app.crypto import statements
 from abci_app.errors import Refusal
@@ -15,8 +15,6 @@ from abci_app.state.records import BLS_KEY_OWNERS, IDENTITIES, IDENTITY_HISTORY,
 
 
 def _validate(message: tx_pb2.RegisterIdentity) -> None:
-    if not 0 < len(message.envelope) <= limits.MAX_IDENTITY_ENVELOPE_BYTES:
-        raise Refusal(Code.DOCUMENT_MALFORMED, f"envelope: 1 to {limits.MAX_IDENTITY_ENVELOPE_BYTES} bytes")
     documents.read(message.envelope)
 
 
@@ -29,17 +27,17 @@ def _execute(context: Context, message: tx_pb2.RegisterIdentity) -> bytes:
     read = documents.read(message.envelope)
     document = read.document
     if document.identity or document.previous_cid:
-        raise Refusal(Code.DOCUMENT_CHAIN, "a first document follows no other")
+        raise Refusal(Code.DOCUMENT_CHAIN, "a first document follows no other", reason="first")
     identity = statements.identity_id(document)
     sponsored = context.identity is not None
     if sponsored:
         active = documents.is_active_fiduciary(context.state, context.signer, context.time_s)
-        context.require(active, Code.SPONSOR_REQUIRED, "the sponsor is no active fiduciary")
+        context.require(active, Code.SPONSOR_REQUIRED, "the sponsor is no active fiduciary", reason="sponsor")
     known = IDENTITIES.find(context.state, identity) is not None
     context.require(not known, Code.IDENTITY_EXISTS, identity.hex())
     sponsor = context.signer if sponsored else b""
     _require_room(context, sponsor)
-    context.require(as_of.is_in_date(document, context.time_s), Code.DOCUMENT_NOT_VALID_NOW)
+    context.require(as_of.is_in_date(document, context.time_s), Code.DOCUMENT_NOT_VALID_NOW, reason="registered")
     documents.check_proofs(context.gid, identity, read)
     documents.take_keys(context.state, identity, document)
     documents.write(context, identity, read, identity_pb2.IDENTITY_CHANGE_REGISTERED, founding=False)
@@ -55,10 +53,10 @@ def _require_room(context: Context, sponsor: bytes) -> None:
     """
     done, most = context.scratch.registrations, context.params.max_registrations
     if not sponsor:
-        context.require(len(done) < most, Code.REGISTRATIONS_FULL)
+        context.require(len(done) < most, Code.REGISTRATIONS_FULL, reason="block")
         return
     own = max(1, most // len(documents.admitted_fiduciaries(context.state)))
-    context.require(done.count(sponsor) < own, Code.REGISTRATIONS_FULL, f"{own} of one sponsor")
+    context.require(done.count(sponsor) < own, Code.REGISTRATIONS_FULL, f"{own} of one sponsor", reason="sponsor")
 
 
 SPEC = MessageSpec(

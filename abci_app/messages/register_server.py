@@ -21,10 +21,10 @@ def _execute(context: Context, message: mfa_pb2.RegisterServer) -> bytes:
     realm = realms.get_as_registrar(context, message.realm)
     identity = IDENTITIES.find(context.state, message.server)
     active = identity is not None and identity.status == identity_pb2.IDENTITY_STATUS_ACTIVE
-    context.require(active, Code.UNKNOWN_SERVER, "no active identity of this id")
-    context.require(message.server not in realm.servers, Code.ALREADY_DONE, message.server.hex())
+    context.require(active, Code.UNKNOWN_SERVER, "no active identity of this id", reason="identity")
+    context.require(message.server not in realm.servers, Code.ALREADY_DONE, message.server.hex(), reason="server")
     most = context.params.max_realm_servers
-    context.require(len(realm.servers) < most, Code.TOO_MANY, f"a realm has at most {most} servers")
+    context.require(len(realm.servers) < most, Code.TOO_MANY, f"a realm has at most {most} servers", reason="servers")
     record = REALM_SERVERS.find(context.state, realm.id, message.server)
     if record is None:
         record = mfa_pb2.MfaServerRecord(realm=realm.id, server=message.server)

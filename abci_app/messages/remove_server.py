@@ -18,7 +18,7 @@ def _validate(message: mfa_pb2.RemoveServer) -> None:
 
 def _execute(context: Context, message: mfa_pb2.RemoveServer) -> bytes:
     realm = realms.get_as_registrar(context, message.realm)
-    context.require(message.server in realm.servers, Code.UNKNOWN_SERVER, message.server.hex())
+    context.require(message.server in realm.servers, Code.UNKNOWN_SERVER, message.server.hex(), reason="removed")
     record = REALM_SERVERS.get(context.state, realm.id, message.server)
     record.removed_height, record.removed_tx = context.height, context.tx_hash
     REALM_SERVERS.put(context.state, record, realm.id, message.server)

@@ -41,14 +41,14 @@ def _is_good(
 def _execute(context: Context, message: tx_pb2.ReportShare) -> bytes:
     request = REQUESTS.find(context.state, message.request)
     if request is None:
-        raise Refusal(Code.UNKNOWN_REQUEST, message.request.hex())
-    context.require(request.beneficiary == context.signer, Code.NOT_BENEFICIARY)
+        raise Refusal(Code.UNKNOWN_REQUEST, message.request.hex(), reason="report")
+    context.require(request.beneficiary == context.signer, Code.NOT_BENEFICIARY, reason="report")
     order = ORDERS.get(context.state, request.order)
     index = orders.index_of(order, message.fiduciary)
     answer = ANSWERS.find(context.state, request.id, message.fiduciary)
     if answer is None:
         raise Refusal(Code.NO_ANSWER, message.fiduciary.hex())
-    context.require(not answer.reported_height, Code.ALREADY_DONE)
+    context.require(not answer.reported_height, Code.ALREADY_DONE, reason="reported")
     revealed = hpke.public_key_of(message.mlkem768_seed, message.x25519_private)
     expected = request.key_digests[index - 1]
     context.require(statements.hpke_key_digest(revealed) == expected, Code.REPORT_KEY_MISMATCH)

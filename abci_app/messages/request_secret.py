@@ -9,7 +9,7 @@ from abci_app.authority.proofs import check_transport_form
 from abci_app.codes import Code
 from abci_app.crypto import ed25519, statements
 from abci_app.crypto.curve import G1
-from abci_app.custody import allowance, naming, orders, policy, releases
+from abci_app.custody import allowance, naming, orders, releases
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
@@ -33,32 +33,37 @@ def _validate(message: tx_pb2.RequestSecret) -> None:
     need_bytes(message.nonce, limits.NONCE_BYTES, "nonce")
     need_bytes(message.beneficiary, limits.ID_BYTES, "beneficiary")
     if len(message.authorisation) not in (0, limits.ED25519_SIGNATURE_BYTES):
-        raise Refusal(Code.AUTHORISATION_INVALID, "an authorisation has 64 bytes")
+        raise Refusal(Code.AUTHORISATION_INVALID, "an authorisation has 64 bytes", reason="length")
     if message.transport_key:
         if message.key_digests or message.keys_cid:
-            raise Refusal(Code.BAD_REQUEST_KEYS, "a transport key, or keys for each fiduciary")
+            raise Refusal(Code.BAD_REQUEST_KEYS, "a transport key, or keys for each fiduciary", reason="both")
         check_transport_form(G1, message.transport_key, message.possession)
         return
     if message.possession:
-        raise Refusal(Code.BAD_REQUEST_KEYS, "possession of no transport key")
+        raise Refusal(Code.BAD_REQUEST_KEYS, "possession of no transport key", reason="possession")
     digests = list(message.key_digests)
     if not 1 <= len(digests) <= limits.MAX_ORDER_FIDUCIARIES or any(len(digest) != 32 for digest in digests):
-        raise Refusal(Code.BAD_REQUEST_KEYS)
+        raise Refusal(Code.BAD_REQUEST_KEYS, reason="digest")
     if len(dict.fromkeys(digests)) != len(digests):
         # One key for two fiduciaries: reporting one of them would reveal the other's answer.
-        raise Refusal(Code.BAD_REQUEST_KEYS, "a key is named twice")
+        raise Refusal(Code.BAD_REQUEST_KEYS, "a key is named twice", reason="twice")
     try:
         cid.digest_of(message.keys_cid)
     except cid.BadCid as error:
-        raise Refusal(Code.BAD_CID, str(error)) from None
+        raise Refusal(Code.BAD_CID, str(error), reason="content") from None
 
 
 def _check_beneficiary(
     context: Context, order: custody_pb2.OrderRecord, request: bytes, message: tx_pb2.RequestSecret
 ) -> None:
-    context.require(message.beneficiary == context.signer, Code.NOT_BENEFICIARY, "the beneficiary signs the request")
+    context.require(
+        message.beneficiary == context.signer, Code.NOT_BENEFICIARY, "the beneficiary signs the request",
+        reason="signer",
+    )
     if order.rule.identity:
-        context.require(order.rule.identity == context.signer, Code.NOT_BENEFICIARY, context.signer.hex())
+        context.require(
+            order.rule.identity == context.signer, Code.NOT_BENEFICIARY, context.signer.hex(), reason="rule"
+        )
         return
     if context.signer == order.principal:
         return
@@ -66,21 +71,27 @@ def _check_beneficiary(
     active = principal.status == identity_pb2.IDENTITY_STATUS_ACTIVE and as_of.is_in_date(principal, context.time_s)
     statement = statements.authorisation_statement(context.gid, request, message)
     authorised = active and ed25519.verify(principal.tx_key, statement, message.authorisation)
-    context.require(authorised, Code.AUTHORISATION_INVALID, order.principal.hex())
+    context.require(authorised, Code.AUTHORISATION_INVALID, order.principal.hex(), reason="signature")
 
 
 def _execute(context: Context, message: tx_pb2.RequestSecret) -> bytes:
     order = orders.get_open(context, message.order)
-    context.require(not releases.is_signing(order), Code.NOT_ALLOWED, "a signing order has its one request")
+    context.require(
+        not releases.is_signing(order), Code.NOT_ALLOWED, "a signing order has its one request", reason="signing-order"
+    )
     request_id = statements.request_id(context.gid, order.id, context.signer, message.nonce)
     _check_beneficiary(context, order, request_id, message)
-    context.require(order.status == custody_pb2.ORDER_STATUS_ACTIVE, Code.ORDER_NOT_ACTIVE, order.id.hex())
+    is_active = order.status == custody_pb2.ORDER_STATUS_ACTIVE
+    context.require(is_active, Code.ORDER_NOT_ACTIVE, order.id.hex(), reason="request")
     named = len(message.key_digests) == len(order.fiduciaries) and bool(message.transport_key) == bool(order.authority)
-    context.require(named, Code.BAD_REQUEST_KEYS)
-    context.require(policy.in_force(order.policy, context.time_s), Code.POLICY_NOT_IN_FORCE)
+    context.require(named, Code.BAD_REQUEST_KEYS, reason="count")
     most = context.params.max_open_requests_per_order
-    context.require(order.open_requests < most, Code.TOO_MANY, f"an order has at most {most} open requests")
-    context.require(REQUESTS.find(context.state, request_id) is None, Code.DUPLICATE, request_id.hex())
+    context.require(
+        order.open_requests < most, Code.TOO_MANY, f"an order has at most {most} open requests", reason="open-requests"
+    )
+    context.require(
+        REQUESTS.find(context.state, request_id) is None, Code.DUPLICATE, request_id.hex(), reason="request"
+    )
     allowance.require_room(context, order)
     if order.authority:
         item = Item(b"", context.signer, message.transport_key, message.possession)

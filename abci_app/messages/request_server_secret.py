@@ -21,10 +21,10 @@ def _validate(message: mfa_pb2.RequestServerSecret) -> None:
 
 def _execute(context: Context, message: mfa_pb2.RequestServerSecret) -> bytes:
     realm = realms.get(context, message.realm)
-    context.require(context.signer in realm.servers, Code.UNKNOWN_SERVER, context.signer.hex())
+    context.require(context.signer in realm.servers, Code.UNKNOWN_SERVER, context.signer.hex(), reason="signer")
     record = REALM_SERVERS.get(context.state, realm.id, context.signer)
     pending = record.latest_request and issuing.is_pending(context, record.latest_request)
-    context.require(not pending, Code.TOO_MANY, "a request of this server is pending")
+    context.require(not pending, Code.TOO_MANY, "a request of this server is pending", reason="server-secret")
     request = issuing.ask_server_secret(context, realm, message)
     record.requests += 1
     record.latest_request = request

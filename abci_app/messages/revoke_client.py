@@ -22,9 +22,9 @@ def _execute(context: Context, message: mfa_pb2.RevokeClient) -> bytes:
     realm = realms.get_as_registrar(context, message.realm)
     record = REALM_CLIENTS.find(context.state, realm.id, message.client)
     if record is None:
-        raise Refusal(Code.UNKNOWN_CLIENT, message.client.hex())
+        raise Refusal(Code.UNKNOWN_CLIENT, message.client.hex(), reason="revoke")
     revoked = record.status == mfa_pb2.MFA_CLIENT_STATUS_REVOKED
-    context.require(not revoked, Code.ALREADY_DONE, message.client.hex())
+    context.require(not revoked, Code.ALREADY_DONE, message.client.hex(), reason="client-revoked")
     record.status = mfa_pb2.MFA_CLIENT_STATUS_REVOKED
     record.revoked_height, record.revoked_tx = context.height, context.tx_hash
     REALM_CLIENTS.put(context.state, record, realm.id, message.client)

@@ -14,17 +14,15 @@ from abci_app.state.records import IDENTITIES, IDENTITY_HISTORY
 
 
 def _signing_key(gid: bytes, record: identity_pb2.IdentityRecord | None, message: tx_pb2.RevokeIdentity) -> bytes:
-    if record is None:
-        raise Refusal(Code.UNKNOWN_SIGNER)
+    assert record is not None, "a newcomer only registers itself"
     if not documents.matches_next_key(gid, record, message.next_key):
-        raise Refusal(Code.NEXT_KEY_MISMATCH)
+        raise Refusal(Code.NEXT_KEY_MISMATCH, reason="revocation")
     return message.next_key
 
 
 def _execute(context: Context, _message: tx_pb2.RevokeIdentity) -> bytes:
     record = context.identity
-    if record is None:
-        raise Refusal(Code.UNKNOWN_SIGNER)
+    assert record is not None
     documents.revoke(context, record)
     return record.id
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app import events, limits
+from abci_app import events
 from abci_app.codes import Code
 from abci_app.errors import Refusal
 from abci_app.execution.context import Context
@@ -14,34 +14,32 @@ from abci_app.state.records import BLS_KEY_OWNERS, IDENTITIES, IDENTITY_HISTORY,
 
 
 def _validate(message: tx_pb2.RotateIdentity) -> None:
-    if not 0 < len(message.envelope) <= limits.MAX_IDENTITY_ENVELOPE_BYTES:
-        raise Refusal(Code.DOCUMENT_MALFORMED, f"envelope: 1 to {limits.MAX_IDENTITY_ENVELOPE_BYTES} bytes")
     documents.read(message.envelope)
 
 
 def _signing_key(gid: bytes, record: identity_pb2.IdentityRecord | None, message: tx_pb2.RotateIdentity) -> bytes:
     """The next document's key, which must be the one that the current document commits to."""
-    if record is None:
-        raise Refusal(Code.UNKNOWN_SIGNER)
+    assert record is not None, "a newcomer only registers itself"
     key = documents.read(message.envelope).document.tx_key
     if not documents.matches_next_key(gid, record, key):
-        raise Refusal(Code.NEXT_KEY_MISMATCH)
+        raise Refusal(Code.NEXT_KEY_MISMATCH, reason="rotation")
     return key
 
 
 def _execute(context: Context, message: tx_pb2.RotateIdentity) -> bytes:
     record = context.identity
-    if record is None:
-        raise Refusal(Code.UNKNOWN_SIGNER)
+    assert record is not None
     read = documents.read(message.envelope)
     document = read.document
     follows = document.identity == record.id and document.previous_cid == record.document_cid
-    context.require(follows, Code.DOCUMENT_CHAIN, "identity or previous_cid")
-    context.require(as_of.is_in_date(document, context.time_s), Code.DOCUMENT_NOT_VALID_NOW)
+    context.require(follows, Code.DOCUMENT_CHAIN, "identity or previous_cid", reason="previous")
+    context.require(as_of.is_in_date(document, context.time_s), Code.DOCUMENT_NOT_VALID_NOW, reason="rotated")
     was_fiduciary = identity_pb2.ROLE_FIDUCIARY in record.roles
     is_fiduciary = identity_pb2.ROLE_FIDUCIARY in document.roles
-    context.require(was_fiduciary == is_fiduciary, Code.DOCUMENT_CHAIN, "the fiduciary role can't be gained or lost")
-    context.require(record.id not in context.scratch.rotated, Code.TOO_MANY, "one rotation a block")
+    context.require(
+        was_fiduciary == is_fiduciary, Code.DOCUMENT_CHAIN, "the fiduciary role can't be gained or lost", reason="role"
+    )
+    context.require(record.id not in context.scratch.rotated, Code.TOO_MANY, "one rotation a block", reason="rotation")
     documents.check_proofs(context.gid, record.id, read)
     documents.take_keys(context.state, record.id, document)
     documents.write(context, record.id, read, identity_pb2.IDENTITY_CHANGE_ROTATED, founding=False)

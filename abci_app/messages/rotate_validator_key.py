@@ -25,11 +25,13 @@ def _validate(message: tx_pb2.RotateValidatorKey) -> None:
 def _execute(context: Context, message: tx_pb2.RotateValidatorKey) -> bytes:
     fiduciary = FIDUCIARIES.find(context.state, context.signer)
     if fiduciary is None or fiduciary.status != identity_pb2.FIDUCIARY_STATUS_ACTIVE or not fiduciary.power:
-        raise Refusal(Code.NOT_FIDUCIARY)
-    context.require(len(validators.active_fiduciaries(context.state)) > 1, Code.LAST_VALIDATOR)
+        raise Refusal(Code.NOT_FIDUCIARY, reason="validator-key")
+    context.require(len(validators.active_fiduciaries(context.state)) > 1, Code.LAST_VALIDATOR, reason="rotated")
     # Or one that is about to be removed would use up the room for it, again and again.
     decided = proposals.is_a_validator_change_waiting(context.state)
-    context.require(not decided, Code.VALIDATOR_CHANGE_TOO_SOON, "one that was voted on comes first")
+    context.require(
+        not decided, Code.VALIDATOR_CHANGE_TOO_SOON, "one that was voted on comes first", reason="decided-first"
+    )
     validators.require_room(context, fiduciary.power)
     old_key = fiduciary.validator_key
     validators.require_new_key(context, fiduciary.id, message.key, message.proof, old_key)

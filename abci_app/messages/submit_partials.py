@@ -18,7 +18,7 @@ from abci_app.state.indexes import DEADLINE_TIME, DUE
 def _validate(message: extraction_pb2.SubmitPartials) -> None:
     need_bytes(message.request, limits.ID_BYTES, "request")
     if not 1 <= len(message.partials) <= limits.MAX_EXTRACTION_ITEMS:
-        raise Refusal(Code.BAD_ITEMS, f"1 to {limits.MAX_EXTRACTION_ITEMS}")
+        raise Refusal(Code.BAD_ITEMS, f"1 to {limits.MAX_EXTRACTION_ITEMS}", reason="partials")
     for partial in message.partials:
         check_blinded_form(_group(partial), partial)
 

@@ -52,14 +52,16 @@ def _parts(message: tx_pb2.SubmitResults) -> list[tuple[MessageSpec[Any], Messag
     """Each result and its type. Refused with MALFORMED where number, size or shape is wrong."""
     count = len(message.results)
     if not 1 <= count <= limits.MAX_BUNDLE_RESULTS:
-        raise Refusal(Code.MALFORMED, f"1 to {limits.MAX_BUNDLE_RESULTS} results")
+        raise Refusal(Code.MALFORMED, f"1 to {limits.MAX_BUNDLE_RESULTS} results", reason="result-count")
     if count > 1 and message.ByteSize() > limits.MAX_BUNDLE_BYTES:
-        raise Refusal(Code.MALFORMED, f"several results have {limits.MAX_BUNDLE_BYTES} bytes at most")
+        raise Refusal(
+            Code.MALFORMED, f"several results have {limits.MAX_BUNDLE_BYTES} bytes at most", reason="bundle-size"
+        )
     found = []
     for result in message.results:
         field = result.WhichOneof("message")
         if field is None:
-            raise Refusal(Code.MALFORMED, "a result of no kind")
+            raise Refusal(Code.MALFORMED, "a result of no kind", reason="result-kind")
         found.append((RESULTS[field], getattr(result, field)))
     return found
 
@@ -71,10 +73,9 @@ def _validate(message: tx_pb2.SubmitResults) -> None:
 
 def _signing_key(_gid: bytes, record: identity_pb2.IdentityRecord | None, _message: tx_pb2.SubmitResults) -> bytes:
     """The node key alone: no person decides on a bundle."""
-    if record is None:
-        raise Refusal(Code.UNKNOWN_SIGNER)
+    assert record is not None, "a newcomer only registers itself"
     if not record.node_key:
-        raise Refusal(Code.NOT_ALLOWED, "a bundle is signed by a fiduciary's node key")
+        raise Refusal(Code.NOT_ALLOWED, "a bundle is signed by a fiduciary's node key", reason="bundle-signer")
     return record.node_key
 
 

@@ -23,7 +23,7 @@ from abci_app.state.records import ORDERS
 def _validate(message: extraction_pb2.SubmitUnblinded) -> None:
     need_bytes(message.request, limits.ID_BYTES, "request")
     if not 1 <= len(message.partials) <= limits.MAX_EXTRACTION_ITEMS:
-        raise Refusal(Code.BAD_ITEMS, f"1 to {limits.MAX_EXTRACTION_ITEMS}")
+        raise Refusal(Code.BAD_ITEMS, f"1 to {limits.MAX_EXTRACTION_ITEMS}", reason="unblinded")
     for partial in message.partials:
         check_unblinded_form(partial)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from abci_app import events
-from abci_app.codes import Code
-from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass, MessageSpec
 from abci_app.identities import documents
@@ -14,8 +12,7 @@ from abci_app.state.records import IDENTITIES, IDENTITY_HISTORY
 
 def _execute(context: Context, _message: tx_pb2.SuspendIdentity) -> bytes:
     record = context.identity
-    if record is None:
-        raise Refusal(Code.UNKNOWN_SIGNER)
+    assert record is not None
     record.status = identity_pb2.IDENTITY_STATUS_SUSPENDED
     documents.put_change(context, record, identity_pb2.IDENTITY_CHANGE_SUSPENDED)
     return record.id

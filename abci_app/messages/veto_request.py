@@ -20,10 +20,10 @@ def _validate(message: tx_pb2.VetoRequest) -> None:
 
 def _execute(context: Context, message: tx_pb2.VetoRequest) -> bytes:
     order, request = orders.get_open_request(context, message.request)
-    context.require(order.policy.veto_window_s, Code.NO_VETO_WINDOW)
+    context.require(order.policy.veto_window_s, Code.NO_VETO_WINDOW, reason="veto")
     vetoer = context.signer in policy.vetoers(order.policy, order.principal)
-    context.require(vetoer, Code.NOT_A_PARTY, context.signer.hex())
-    context.require(request.content_digest == message.content_digest, Code.CONTENT_MISMATCH)
+    context.require(vetoer, Code.NOT_A_PARTY, context.signer.hex(), reason="vetoer")
+    context.require(request.content_digest == message.content_digest, Code.CONTENT_MISMATCH, reason="veto")
     pending = request.status == custody_pb2.REQUEST_STATUS_PENDING
     waiting = request.status == custody_pb2.REQUEST_STATUS_GRANTED and not orders.is_released(request, context)
     context.require(pending or waiting, Code.VETO_TOO_LATE)

@@ -20,11 +20,11 @@ def _validate(message: governance_pb2.Vote) -> None:
 
 def _execute(context: Context, message: governance_pb2.Vote) -> bytes:
     active = documents.is_active_fiduciary(context.state, context.signer, context.time_s)
-    context.require(active, Code.NOT_FIDUCIARY)
+    context.require(active, Code.NOT_FIDUCIARY, reason="vote")
     proposal = proposals.get_open(context, message.proposal)
-    context.require(message.content_digest == proposal.content_digest, Code.CONTENT_MISMATCH)
+    context.require(message.content_digest == proposal.content_digest, Code.CONTENT_MISMATCH, reason="vote")
     voted = VOTES.find(context.state, proposal.id, context.signer) is not None
-    context.require(not voted, Code.ALREADY_DONE)
+    context.require(not voted, Code.ALREADY_DONE, reason="voted")
     proposals.cast(context, proposal, against=message.against)
     return b""
 

@@ -63,19 +63,19 @@ def check_enrolments(message: mfa_pb2.EnrolClients | mfa_pb2.ReenrolClients) -> 
     check_suite(message.suite)
     clients = message.clients
     if not 1 <= len(clients) <= limits.MAX_EXTRACTION_ITEMS:
-        raise Refusal(Code.FIELD_INVALID, f"clients: 1 to {limits.MAX_EXTRACTION_ITEMS}")
+        raise Refusal(Code.FIELD_INVALID, f"clients: 1 to {limits.MAX_EXTRACTION_ITEMS}", reason="clients")
     for enrolment in clients:
         need_bytes(enrolment.client, limits.ID_BYTES, "client")
         need_bytes(enrolment.nonce, limits.NONCE_BYTES, "nonce")
         check_transport_form(G1, enrolment.transport_key, enrolment.proof)
     if len({enrolment.client: True for enrolment in clients}) != len(clients):
-        raise Refusal(Code.FIELD_INVALID, "a client is named twice")
+        raise Refusal(Code.FIELD_INVALID, "a client is named twice", reason="client-twice")
 
 
 def check_suite(suite: mfa_pb2.MfaSuite) -> None:
     """Refuse what is no suite: a message's cost depends on it, before any realm is looked at."""
     if suite not in SUITES:
-        raise Refusal(Code.FIELD_INVALID, "suite")
+        raise Refusal(Code.FIELD_INVALID, "suite", reason="suite")
 
 
 def enrolments_cost(message: mfa_pb2.EnrolClients | mfa_pb2.ReenrolClients) -> int:
@@ -88,7 +88,7 @@ def ask_client_secrets(
 ) -> bytes:
     """Ask for s*A of each client, blinded to its transport key. Returns the extraction's id."""
     most = context.params.max_extraction_items
-    context.require(len(clients) <= most, Code.BAD_ITEMS, f"1 to {most} clients")
+    context.require(len(clients) <= most, Code.BAD_ITEMS, f"1 to {most} clients", reason="client-secrets")
     suite, items, tickets = realm.terms.suite, [], []
     for enrolment in clients:
         base = points.client_point(suite, context.gid, realm.authority, realm.id, enrolment.client)
@@ -108,7 +108,9 @@ def ask_server_secret(context: Context, realm: mfa_pb2.RealmRecord, message: mfa
     base = points.server_point(realm.terms.suite, context.gid, realm.authority, realm.id, server)
     item = extractions.Item(base.encode(), server, message.transport_key, message.proof)
     request = server_request(context.gid, realm.id, server, message.nonce)
-    context.require(EXTRACTIONS.find(context.state, request) is None, Code.DUPLICATE, request.hex())
+    context.require(
+        EXTRACTIONS.find(context.state, request) is None, Code.DUPLICATE, request.hex(), reason="server-secret"
+    )
     extractions.claim_transport(context, request, realm.authority, extraction_pb2.USE_SERVER, realm.id, item)
     _start(context, realm, request, extraction_pb2.USE_SERVER, [item], _deadline(context))
     return request
@@ -117,7 +119,7 @@ def ask_server_secret(context: Context, realm: mfa_pb2.RealmRecord, message: mfa
 def ask_permits(context: Context, realm: mfa_pb2.RealmRecord, day: int, clients: Sequence[bytes]) -> bytes:
     """Ask for s*D of each client for ``day``, in clear. Returns the extraction's id. It ends with the day."""
     most = context.params.max_extraction_items
-    context.require(len(clients) <= most, Code.BAD_ITEMS, f"1 to {most} clients")
+    context.require(len(clients) <= most, Code.BAD_ITEMS, f"1 to {most} clients", reason="permits")
     suite, items = realm.terms.suite, []
     for client in clients:
         base = points.permit_point(suite, context.gid, realm.authority, realm.id, client, day)

@@ -20,19 +20,19 @@ def realm_id(gid: bytes, authority: bytes) -> bytes:
 def check_terms(terms: pb.RealmTerms) -> None:
     """Refuse terms that are malformed (BAD_REALM_TERMS)."""
     if not text.is_label(terms.name, limits.MAX_REALM_NAME_CHARS):
-        raise Refusal(Code.BAD_REALM_TERMS, "name: lower-case letters, digits and -._")
+        raise Refusal(Code.BAD_REALM_TERMS, "name: lower-case letters, digits and -._", reason="name")
     if len(terms.registrar) != limits.ID_BYTES:
-        raise Refusal(Code.BAD_REALM_TERMS, "registrar: an identity's id")
+        raise Refusal(Code.BAD_REALM_TERMS, "registrar: an identity's id", reason="registrar")
     if terms.suite not in SUITES:
-        raise Refusal(Code.BAD_REALM_TERMS, "suite: unknown")
-    bounds = (
-        ("max_attempts", 0, limits.MAX_REALM_ATTEMPTS),
-        ("lockout_s", 0, limits.MAX_REALM_LOCKOUT_S),
-        ("one_pass_max_age_s", 0, limits.MAX_ONE_PASS_AGE_S),
-    )
-    for name, least, most in bounds:
-        if not least <= getattr(terms, name) <= most:
-            raise Refusal(Code.BAD_REALM_TERMS, f"{name}: {least} to {most}")
+        raise Refusal(Code.BAD_REALM_TERMS, "suite: unknown", reason="suite")
+    _require_at_most("max_attempts", terms.max_attempts, limits.MAX_REALM_ATTEMPTS)
+    _require_at_most("lockout_s", terms.lockout_s, limits.MAX_REALM_LOCKOUT_S)
+    _require_at_most("one_pass_max_age_s", terms.one_pass_max_age_s, limits.MAX_ONE_PASS_AGE_S)
+
+
+def _require_at_most(name: str, value: int, most: int) -> None:
+    if value > most:
+        raise Refusal(Code.BAD_REALM_TERMS, f"{name}: 0 to {most}", reason=name)
 
 
 def get(context: Context, realm: bytes) -> pb.RealmRecord:
@@ -46,7 +46,7 @@ def get(context: Context, realm: bytes) -> pb.RealmRecord:
 def get_as_registrar(context: Context, realm: bytes) -> pb.RealmRecord:
     """The realm, if the signer is its registrar."""
     record = get(context, realm)
-    context.require(context.signer == record.terms.registrar, Code.NOT_REGISTRAR, context.signer.hex())
+    context.require(context.signer == record.terms.registrar, Code.NOT_REGISTRAR, context.signer.hex(), reason="realm")
     return record
 
 

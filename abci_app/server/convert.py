@@ -68,6 +68,7 @@ def check_tx_response(result: TxResult) -> pb.CheckTxResponse:
         code=result.code,
         data=result.data,
         log=result.log,
+        info=result.reason,
         gas_wanted=result.gas_wanted,
         gas_used=result.gas_used,
         codespace=_codespace(result.code),
@@ -82,6 +83,7 @@ def add_tx_result(response: pb.FinalizeBlockResponse, result: TxResult) -> None:
     target.code = result.code
     target.data = result.data
     target.log = result.log
+    target.info = result.reason
     target.gas_wanted = result.gas_wanted
     target.gas_used = result.gas_used
     target.codespace = _codespace(result.code)

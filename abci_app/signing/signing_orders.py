@@ -126,5 +126,5 @@ def _signature(context: Context, record: pb.ExtractionRecord, message: bytes) ->
             shares.append((member.index, partial.share))
     signature = combine_signature(shares)
     if not verify_min_sig(authority.public_key_g2, message, signature):
-        raise Refusal(Code.BAD_PARTIAL, "the signature does not verify")
+        raise Refusal(Code.BAD_PARTIAL, "the signature does not verify", reason="signature")
     return signature

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from hashlib import sha256
 
 from google.protobuf.message import DecodeError
@@ -26,12 +27,42 @@ Step = tuple[int, bytes]
 """A turn on the way from the root: the bit of the key hash, and the hash of the sibling left behind."""
 
 
-class ProofRefused(ValueError):
-    """The proof does not prove what was claimed. ``reason`` says which rule it breaks."""
+class ProofFault(Enum):
+    """The rule that a proof breaks."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    NOT_EXISTENCE = "it is not a proof of existence"
+    OTHER_VALUE = "it is about another value"
+    EMPTY_KEY = "an empty key is neither present nor absent"
+    NOT_ABSENCE = "it is not a proof of absence"
+    OTHER_KEY = "it is about another key"
+    LEFT_NOT_LEFT = "the left neighbour is not left of the key"
+    RIGHT_NOT_RIGHT = "the right neighbour is not right of the key"
+    TOO_LONG = f"it is longer than {MAX_PROOF_BYTES} bytes"
+    NO_PROOF = "it is not a commitment proof"
+    NOT_CANONICAL = "its encoding is not canonical"
+    EMPTY_LEAF = "a leaf has an empty key or value"
+    LEAF_HASH = "a leaf is not hashed as this tree hashes leaves"
+    PATH_TOO_LONG = f"a path is longer than {MAX_DEPTH}"
+    OTHER_ROOT = "a path leads to another root"
+    TURN = "a path does not turn as its key does"
+    INNER_HASH = "an inner node is not hashed as this tree hashes inner nodes"
+    CHILDREN = "an inner node has not exactly two children of 32 bytes"
+    NO_NEIGHBOUR = "it names no neighbour"
+    INSIDE = "one neighbour's path ends inside the other's"
+    NO_PARTING = "the neighbours do not part left and right of each other"
+    RIGHT_OF_LEFT = "there is something right of the left neighbour"
+    LEFT_OF_RIGHT = "there is something left of the right neighbour"
+
+
+class ProofRefused(ValueError):
+    """The proof does not prove what was claimed. ``fault`` says which rule it breaks."""
+
+    def __init__(self, fault: ProofFault) -> None:
+        super().__init__(fault)
+        self.fault = fault
+
+    def __str__(self) -> str:
+        return str(self.fault.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,60 +113,60 @@ def verify_existence(root: bytes, key: bytes, value: bytes, proof: bytes) -> Non
     """Check that ``key`` has ``value`` under ``root`` (32 bytes). Raises ProofRefused when that is not shown."""
     message = _decode(proof)
     if message.WhichOneof("proof") != "exist":
-        raise ProofRefused("it is not a proof of existence")
+        raise ProofRefused(ProofFault.NOT_EXISTENCE)
     if message.exist.key != key:
-        raise ProofRefused("it is about another key")
+        raise ProofRefused(ProofFault.OTHER_KEY)
     if message.exist.value != value:
-        raise ProofRefused("it is about another value")
+        raise ProofRefused(ProofFault.OTHER_VALUE)
     _checked_steps(root, message.exist)
 
 
 def verify_absence(root: bytes, key: bytes, proof: bytes) -> None:
     """Check that ``key`` has no value under ``root`` (32 bytes). Raises ProofRefused when that is not shown."""
     if not key:
-        raise ProofRefused("an empty key is neither present nor absent")
+        raise ProofRefused(ProofFault.EMPTY_KEY)
     message = _decode(proof)
     if message.WhichOneof("proof") != "nonexist":
-        raise ProofRefused("it is not a proof of absence")
+        raise ProofRefused(ProofFault.NOT_ABSENCE)
     absent = message.nonexist
     if absent.key != key:
-        raise ProofRefused("it is about another key")
+        raise ProofRefused(ProofFault.OTHER_KEY)
     key_hash = sha256(key).digest()
     left: Sequence[Step] | None = None
     right: Sequence[Step] | None = None
     if absent.HasField("left"):
         left = _checked_steps(root, absent.left)
         if sha256(absent.left.key).digest() >= key_hash:
-            raise ProofRefused("the left neighbour is not left of the key")
+            raise ProofRefused(ProofFault.LEFT_NOT_LEFT)
     if absent.HasField("right"):
         right = _checked_steps(root, absent.right)
         if sha256(absent.right.key).digest() <= key_hash:
-            raise ProofRefused("the right neighbour is not right of the key")
+            raise ProofRefused(ProofFault.RIGHT_NOT_RIGHT)
     _check_adjacent(left, right)
 
 
 def _decode(proof: bytes) -> pb.CommitmentProof:
     if len(proof) > MAX_PROOF_BYTES:
-        raise ProofRefused(f"it is longer than {MAX_PROOF_BYTES} bytes")
+        raise ProofRefused(ProofFault.TOO_LONG)
     message = pb.CommitmentProof()
     try:
         message.ParseFromString(proof)
     except DecodeError:
-        raise ProofRefused("it is not a commitment proof") from None
+        raise ProofRefused(ProofFault.NO_PROOF) from None
     message.DiscardUnknownFields()
     if message.SerializeToString(deterministic=True) != proof:
-        raise ProofRefused("its encoding is not canonical")
+        raise ProofRefused(ProofFault.NOT_CANONICAL)
     return message
 
 
 def _checked_steps(root: bytes, proof: pb.ExistenceProof) -> list[Step]:
     """The turns of an existence proof from the root down, once it is shown to lead from its leaf to ``root``."""
     if not proof.key or not proof.value:
-        raise ProofRefused("a leaf has an empty key or value")
+        raise ProofRefused(ProofFault.EMPTY_LEAF)
     if proof.leaf.SerializeToString(deterministic=True) != _LEAF_OP_BYTES:
-        raise ProofRefused("a leaf is not hashed as this tree hashes leaves")
+        raise ProofRefused(ProofFault.LEAF_HASH)
     if len(proof.path) > MAX_DEPTH:
-        raise ProofRefused(f"a path is longer than {MAX_DEPTH}")
+        raise ProofRefused(ProofFault.PATH_TOO_LONG)
     key_hash = sha256(proof.key).digest()
     value = leaf_hash(key_hash, proof.value)
     steps: list[Step] = []
@@ -144,42 +175,42 @@ def _checked_steps(root: bytes, proof: pb.ExistenceProof) -> list[Step]:
         steps.append(step)
         value = sha256(op.prefix + value + op.suffix).digest()
     if value != root:
-        raise ProofRefused("a path leads to another root")
+        raise ProofRefused(ProofFault.OTHER_ROOT)
     steps.reverse()
     for depth, (bit, _) in enumerate(steps):
         if key_hash[depth >> 3] >> (7 - (depth & 7)) & 1 != bit:
-            raise ProofRefused("a path does not turn as its key does")
+            raise ProofRefused(ProofFault.TURN)
     return steps
 
 
 def _step(op: pb.InnerOp) -> Step:
     prefix, suffix = op.prefix, op.suffix
     if op.hash != pb.HASH_OP_SHA256 or not prefix.startswith(INNER_TAG):
-        raise ProofRefused("an inner node is not hashed as this tree hashes inner nodes")
+        raise ProofRefused(ProofFault.INNER_HASH)
     if len(prefix) == len(INNER_TAG) and len(suffix) == HASH_BYTES:
         return 0, suffix
     if len(prefix) == len(INNER_TAG) + HASH_BYTES and not suffix:
         return 1, prefix[len(INNER_TAG) :]
-    raise ProofRefused("an inner node has not exactly two children of 32 bytes")
+    raise ProofRefused(ProofFault.CHILDREN)
 
 
 def _check_adjacent(left: Sequence[Step] | None, right: Sequence[Step] | None) -> None:
     """Nothing lies between two leaves of one tree; None is the tree's edge. Steps are from the root down."""
     if left is None and right is None:
-        raise ProofRefused("it names no neighbour")
+        raise ProofRefused(ProofFault.NO_NEIGHBOUR)
     shared = 0
     if left is not None and right is not None:
         while shared < len(left) and shared < len(right) and left[shared] == right[shared]:
             shared += 1
         if shared == len(left) or shared == len(right):
-            raise ProofRefused("one neighbour's path ends inside the other's")
+            raise ProofRefused(ProofFault.INSIDE)
         if (left[shared][0], right[shared][0]) != (0, 1):
-            raise ProofRefused("the neighbours do not part left and right of each other")
+            raise ProofRefused(ProofFault.NO_PARTING)
         shared += 1
     if left is not None and not _at_edge(left[shared:], 1):
-        raise ProofRefused("there is something right of the left neighbour")
+        raise ProofRefused(ProofFault.RIGHT_OF_LEFT)
     if right is not None and not _at_edge(right[shared:], 0):
-        raise ProofRefused("there is something left of the right neighbour")
+        raise ProofRefused(ProofFault.LEFT_OF_RIGHT)
 
 
 def _at_edge(steps: Sequence[Step], side: int) -> bool:

@@ -79,20 +79,24 @@ class RefusedByLedger(DtaError):
     """The ledger answered a transaction with a code other than 0.
 
     ``height`` is where the refusal was committed, or None when the node's mempool check refused it (it is then in
-    no block that we know of).
+    no block that we know of). ``reason`` says which check refused, where a block's result did
+    (docs/spec/codes.md, Reasons): CometBFT passes none on from a mempool check.
     """
 
     kind = "refused"
     exit_code = EXIT_REFUSED
 
-    def __init__(self, code: int, name: str, log: str, *, hint: str = "", height: int | None = None) -> None:
+    def __init__(
+        self, code: int, name: str, log: str, *, hint: str = "", height: int | None = None, reason: str = ""
+    ) -> None:
         detail = f": {log}" if log else ""
         super().__init__(
             f"the ledger refused the transaction with {name} ({code}){detail}",
             hint=hint,
-            data={"code": code, "name": name, "log": log, "height": height},
+            data={"code": code, "name": name, "reason": reason, "log": log, "height": height},
         )
         self.code = code
+        self.reason = reason
         self.name = name
         self.log = log
         self.height = height
@@ -140,7 +144,7 @@ class NotVerified(DtaError):
     """An answer does not follow from what we trust: the node lies, is stale, or belongs to another chain.
 
     ``step`` names the check that failed (``header``, ``commit``, ``validators``, ``trust``, ``time``, ``proof``,
-    ``answer``, ``gid``, ``terms``, ``whole``: the ledger's own list lacks what it counts).
+    ``answer``, ``gid``, ``realm``, ``item``, ``terms``, ``whole``: the ledger's own list lacks what it counts).
     """
 
     kind = "not-verified"

@@ -78,13 +78,30 @@ class StoreUnreachable(BlockError):
 
 
 class BlockUnavailable(BlockError):
-    """Neither the store nor any peer had ``cid``. ``attempts``: (gateway, reason), in the order tried."""
+    """Neither the store nor any peer had ``cid``. ``attempts``: (gateway, reason), in the order tried.
 
-    def __init__(self, cid: str, attempts: tuple[tuple[str, str], ...]) -> None:
+    ``is_nowhere``: it is not only out of this node's reach. Some gateway said that it lacks the block, or none is
+    known. Where no gateway answered, the fault may be this node's own line.
+    """
+
+    def __init__(self, cid: str, attempts: tuple[tuple[str, str], ...], is_nowhere: bool) -> None:
         super().__init__(cid, attempts)
         self.cid = cid
         self.attempts = attempts
+        self.is_nowhere = is_nowhere
 
     def __str__(self) -> str:
         tried = "; ".join(f"{gateway}: {reason}" for gateway, reason in self.attempts) or "no gateway is known"
-        return f"block {self.cid} is available nowhere ({tried})"
+        said = "is available nowhere" if self.is_nowhere else "can't be had now"
+        return f"block {self.cid} {said} ({tried})"
+
+
+class BlockPending(BlockError):
+    """``cid`` is still being fetched. Whoever asks for it next finds it, or waits for the same fetch."""
+
+    def __init__(self, cid: str) -> None:
+        super().__init__(cid)
+        self.cid = cid
+
+    def __str__(self) -> str:
+        return f"block {self.cid} is still being fetched"

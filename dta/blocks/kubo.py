@@ -25,6 +25,9 @@ from dta.blocks.store import MAX_BLOCK_BYTES, check_size
 
 _NAME = re.compile(r"dta-v1 (pinned|unpinned) ([0-9]{1,16}) ([0-9]{1,7})")
 _MAX_REPLY_BYTES = 65_536
+# Kubo has one status and one code for every failure of a command: what it means stands in the message alone.
+_NOT_FOUND = "ipld: could not find "
+_NOT_PINNED = "not pinned or pinned indirectly"
 _log = logging.getLogger(__name__)
 
 
@@ -43,7 +46,7 @@ class KuboStore:
 
     The client carries timeouts and, where the API asks for one, the ``Authorization`` header. One node of ours to one
     Kubo node: the names say nothing about whose they are. A block outlives a power cut where Kubo's flatfs syncs.
-    Every method may raise StoreUnreachable too.
+    Every method may raise StoreUnreachable too; until :meth:`open` has returned each does, at once.
     """
 
     def __init__(self, client: httpx.Client, now_s: Callable[[], float] = time.time) -> None:
@@ -51,14 +54,25 @@ class KuboStore:
         self._where = str(client.base_url)
         self._now_s = now_s
         self._mutex = RLock()
-        self._entries = dict(self._scan())
+        self._entries: dict[str, _Entry] | None = None
         self._lost_pins: set[str] = set()  # pinned, but Kubo no longer had the block
+        self._unnamed: dict[str, _Entry] = {}  # put, but Kubo failed to name the pin: named when it is next wanted
+
+    def open(self) -> None:
+        """Learn from Kubo what is ours; once. Before that nobody knows what this store holds."""
+        self._entries = dict(self._scan())
+
+    @property
+    def _held(self) -> dict[str, _Entry]:
+        if self._entries is None:
+            raise StoreUnreachable(self._where, "Kubo has not said yet what it holds")
+        return self._entries
 
     def put(self, block: bytes) -> str:
         check_size(block)
         cid = cid_of(block)
         with self._mutex:
-            entry = self._entries.get(cid)
+            entry = self._held.get(cid)
             if entry is not None and self._is_good(cid):
                 if not entry.pinned:
                     self._name(cid, replace(entry, since_ms=self._now_ms()))
@@ -69,13 +83,15 @@ class KuboStore:
                 self._write(cid, block)
                 if self._load(cid) != block:
                     raise StoreUnreachable(self._where, "Kubo does not give back what was put")
-            self._name(cid, _Entry(len(block), self._now_ms(), cid in self._lost_pins))
-            self._lost_pins.discard(cid)
+            self._unnamed[cid] = _Entry(len(block), self._now_ms(), cid in self._lost_pins)
+            self._name_again(cid)
         return cid
 
     def get(self, cid: str) -> bytes:
         digest_of(cid)
-        if cid not in self._entries:
+        if cid in self._unnamed:  # else no lock: while a put waits for Kubo, reading goes on
+            self._name_again(cid)
+        if cid not in self._held:
             raise BlockMissing(cid)
         block = self._load(cid)
         if block is not None and cid_of(block) == cid:
@@ -94,12 +110,13 @@ class KuboStore:
 
     def has(self, cid: str) -> bool:
         digest_of(cid)
-        return cid in self._entries
+        return cid in self._held
 
     def pin(self, cid: str) -> None:
         digest_of(cid)
         with self._mutex:
-            entry = self._entries.get(cid)
+            self._name_again(cid)
+            entry = self._held.get(cid)
             if entry is None:
                 raise BlockMissing(cid)
             if not entry.pinned:
@@ -109,49 +126,51 @@ class KuboStore:
         digest_of(cid)
         with self._mutex:
             self._lost_pins.discard(cid)
-            entry = self._entries.get(cid)
+            entry = self._held.get(cid)
             if entry is not None and entry.pinned:
                 self._name(cid, replace(entry, pinned=False, since_ms=self._now_ms()))
 
     def is_pinned(self, cid: str) -> bool:
         digest_of(cid)
-        entry = self._entries.get(cid)
+        entry = self._held.get(cid)
         return cid in self._lost_pins or (entry is not None and entry.pinned)
 
     def pins(self) -> list[str]:
         with self._mutex:
-            held = {cid for cid, entry in self._entries.items() if entry.pinned}
+            held = {cid for cid, entry in self._held.items() if entry.pinned}
             return sorted(held | self._lost_pins)
 
     def cids(self) -> list[str]:
         with self._mutex:
-            return sorted(self._entries)
+            return sorted(self._held)
 
     def delete_unpinned(self, older_than_s: float, now_s: float) -> list[str]:
         deleted = []
         with self._mutex:
-            for cid in sorted(self._entries):
-                entry = self._entries[cid]
+            for cid in sorted(self._unnamed):
+                self._name_again(cid)
+            for cid in sorted(self._held):
+                entry = self._held[cid]
                 if not entry.pinned and now_s - entry.since_ms / 1000 >= older_than_s:
                     self._remove(cid)
-                    del self._entries[cid]
+                    del self._held[cid]
                     deleted.append(cid)
         return deleted
 
     def discard(self, cid: str) -> None:
         digest_of(cid)
         with self._mutex:
-            entry = self._entries.get(cid)
+            entry = self._held.get(cid)
             if entry is not None and not entry.pinned:
                 self._remove(cid)
-                del self._entries[cid]
+                del self._held[cid]
 
     def size_bytes(self) -> int:
-        return sum(entry.size_bytes for entry in list(self._entries.values()))
+        return sum(entry.size_bytes for entry in list(self._held.values()))
 
     def unpinned_bytes(self) -> int:
         # No lock: an event loop asks, and a put holds the lock while Kubo works. list() of a dictionary is one step.
-        return sum(entry.size_bytes for entry in list(self._entries.values()) if not entry.pinned)
+        return sum(entry.size_bytes for entry in list(self._held.values()) if not entry.pinned)
 
     def _now_ms(self) -> int:
         return int(self._now_s() * 1000)
@@ -171,29 +190,42 @@ class KuboStore:
             raise StoreUnreachable(self._where, "Kubo stored a block under another CID")
 
     def _load(self, cid: str) -> bytes | None:
-        """What Kubo has under ``cid`` itself (it asks no peers), unchecked; None where it has nothing."""
+        """What Kubo has under ``cid`` itself (it asks no peers), unchecked; None where it says that it has nothing.
+
+        A full disk, too many open files, a repository that is locked: all that is no absence. Raises StoreUnreachable.
+        """
         with self._call("block/get", {"arg": cid, "offline": "true"}) as response:
-            if response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
-                return None  # Kubo's one status for every failure: it can't serve the block, others may
+            if _failure(response).endswith(_NOT_FOUND + cid):
+                return None
             self._expect_ok(response)
             return _read(response, MAX_BLOCK_BYTES + 1)
 
     def _name(self, cid: str, entry: _Entry) -> None:
         """Write ``entry`` into the name of the block's pin in Kubo, then here."""
         self._ask("pin/add", {"arg": cid, "name": entry.name(), "offline": "true"})
-        self._entries[cid] = entry
+        self._held[cid] = entry
+
+    def _name_again(self, cid: str) -> None:
+        """Name the pin of a block that was put, where that is still to be done. Raises StoreUnreachable."""
+        with self._mutex:
+            entry = self._unnamed.get(cid)
+            if entry is not None:
+                self._name(cid, entry)
+                del self._unnamed[cid]
+                self._lost_pins.discard(cid)
 
     def _lose(self, cid: str) -> None:
-        entry = self._entries.pop(cid, None)
+        entry = self._held.pop(cid, None)
         if entry is not None and entry.pinned:
             self._lost_pins.add(cid)
 
     def _remove(self, cid: str) -> None:
         """Unpin and delete in Kubo. A block that others pinned through a tree of theirs stays; that is their affair."""
-        for command, parameters in (("pin/rm", {"arg": cid}), ("block/rm", {"arg": cid, "force": "true"})):
-            with self._call(command, parameters) as response:
-                if response.status_code != HTTPStatus.INTERNAL_SERVER_ERROR:
-                    self._expect_ok(response)
+        with self._call("pin/rm", {"arg": cid}) as response:
+            if not _failure(response).startswith(_NOT_PINNED):
+                self._expect_ok(response)
+        with self._call("block/rm", {"arg": cid, "force": "true"}) as response:
+            self._expect_ok(response)
 
     def _scan(self) -> Iterator[tuple[str, _Entry]]:
         """Our pins among Kubo's."""
@@ -249,3 +281,15 @@ def _read(response: httpx.Response, limit_bytes: int) -> bytes:
         if len(body) >= limit_bytes:
             break
     return bytes(body[:limit_bytes])
+
+
+def _failure(response: httpx.Response) -> str:
+    """What Kubo says of a command that failed; empty where it did not, or where it says nothing in its form."""
+    if response.status_code != HTTPStatus.INTERNAL_SERVER_ERROR:
+        return ""
+    try:
+        value = json.loads(_read(response, _MAX_REPLY_BYTES))
+    except (ValueError, RecursionError):
+        return ""
+    message = value.get("Message") if isinstance(value, dict) else None
+    return message if isinstance(message, str) else ""

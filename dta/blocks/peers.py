@@ -19,6 +19,7 @@ from abci_app.cid import cid_of, digest_of
 from dta.blocks.auth import PutSigner, put_headers
 from dta.blocks.errors import BlockCorrupt, BlockMissing, BlockUnavailable
 from dta.blocks.store import MAX_BLOCK_BYTES, BlockStore, check_size
+from dta.blocks.threads import in_store
 
 RAW_TYPE = "application/vnd.ipld.raw"
 CLAIM_S = 300
@@ -29,12 +30,16 @@ _MAX_REPLY_CHARS = 300
 
 
 class _Failed(Exception):
-    """One gateway did not serve the block. ``fault``: it served something else, which no honest one does."""
+    """One gateway did not serve the block. ``fault``: it served something else, which no honest one does.
 
-    def __init__(self, reason: str, fault: bool = False) -> None:
+    ``lacks``: it said itself that it has none.
+    """
+
+    def __init__(self, reason: str, fault: bool = False, lacks: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.fault = fault
+        self.lacks = lacks
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +56,12 @@ class PeerFetcher:
     """Fetches blocks into ``store``: what it holds first, then each of ``gateways()``.
 
     ``gateways`` gives base URLs of the other fiduciaries' gateways, read anew for each fetch. The walk starts at a
-    random one, so that load spreads; gateways caught serving wrong bytes come last. ``client`` must not follow
-    redirects to other hosts: it is asked not to follow any.
+    random one, so that load spreads; gateways caught serving wrong bytes come last, before them those that kept a fetch
+    waiting the last time. ``client`` must not follow redirects to other hosts: it is asked not to follow any.
+
+    A gateway that is slow holds up what it alone has: after ``patience_s`` the next one is asked beside it, and the
+    first that serves the block is enough. It is asked for at most ``per_gateway`` blocks at once, each for at most
+    ``attempt_s``; to wait for a place among them, for as long at most, is no attempt.
     """
 
     def __init__(
@@ -62,12 +71,18 @@ class PeerFetcher:
         client: httpx.AsyncClient,
         attempt_s: float = 20.0,
         choose_start: Callable[[int], int] = secrets.randbelow,
+        patience_s: float = 2.0,
+        per_gateway: int = 16,
     ) -> None:
         self._store = store
         self._gateways = gateways
         self._client = client
         self._attempt_s = attempt_s
         self._choose_start = choose_start
+        self._patience_s = patience_s
+        self._per_gateway = per_gateway
+        self._places: dict[str, asyncio.Semaphore] = {}
+        self._slow: set[str] = set()
         self._flights: dict[str, asyncio.Task[bytes]] = {}
         self._faults: dict[str, PeerFault] = {}
 
@@ -96,29 +111,82 @@ class PeerFetcher:
 
     async def _fetch(self, cid: str) -> bytes:
         try:
-            return await asyncio.to_thread(self._store.get, cid)
+            return await in_store(self._store.get, cid)
         except (BlockMissing, BlockCorrupt):
             pass
-        attempts = []
-        for gateway in self._walk():
-            try:
-                async with asyncio.timeout(self._attempt_s):
-                    block = await _download(self._client, gateway, cid)
-            except TimeoutError:
-                attempts.append((gateway, "timed out"))
-            except _Failed as failed:
-                attempts.append((gateway, failed.reason))
-                if failed.fault:
-                    self._record(gateway, failed.reason, cid)
-            else:
-                await asyncio.to_thread(self._store.put, block)
-                return block
-        raise BlockUnavailable(cid, tuple(attempts))
+        block = await self._race(cid)
+        await in_store(self._store.put, block)
+        return block
+
+    async def _race(self, cid: str) -> bytes:
+        """The block from the first gateway that serves it. Raises BlockUnavailable."""
+        walk = self._walk()
+        rest = iter(walk)
+        asked: dict[asyncio.Task[bytes], str] = {}
+        failed: dict[str, _Failed] = {}
+        try:
+            while True:
+                gateway = next(rest, None)
+                if gateway is not None:
+                    asked[asyncio.create_task(self._ask(gateway, cid))] = gateway
+                elif not asked:
+                    raise BlockUnavailable(
+                        cid, tuple((gateway, failed[gateway].reason) for gateway in walk),
+                        is_nowhere=not walk or any(one.lacks or one.fault for one in failed.values()),
+                    )  # fmt: skip
+                done, _ = await asyncio.wait(
+                    asked, timeout=None if gateway is None else self._patience_s, return_when=asyncio.FIRST_COMPLETED
+                )
+                for task in done:
+                    try:
+                        block = task.result()
+                    except _Failed as reason:
+                        failed[asked.pop(task)] = reason
+                    else:
+                        self._note_overtaken(asked[task], list(asked.values()))
+                        return block
+        finally:
+            for task in asked:
+                task.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+
+    def _note_overtaken(self, winner: str, asked: list[str]) -> None:
+        """Remember those that were asked before ``winner`` and have not answered yet."""
+        self._slow.discard(winner)
+        self._slow.update(asked[: asked.index(winner)])
+
+    async def _ask(self, gateway: str, cid: str) -> bytes:
+        """The block from one gateway, once it has a place. Raises _Failed."""
+        places = self._places.setdefault(gateway, asyncio.Semaphore(self._per_gateway))
+        try:
+            async with asyncio.timeout(self._attempt_s):
+                await places.acquire()
+        except TimeoutError:
+            raise _Failed("is asked for too many other blocks") from None
+        try:
+            async with asyncio.timeout(self._attempt_s):
+                return await _download(self._client, gateway, cid)
+        except TimeoutError:
+            self._slow.add(gateway)
+            raise _Failed("timed out") from None
+        except _Failed as failed:
+            if failed.fault:
+                self._record(gateway, failed.reason, cid)
+            if failed.lacks:
+                self._slow.discard(gateway)
+            raise
+        finally:
+            places.release()
 
     def _walk(self) -> list[str]:
         gateways = list(dict.fromkeys(self._gateways()))
         start = self._choose_start(len(gateways)) if gateways else 0
-        return sorted(gateways[start:] + gateways[:start], key=lambda gateway: gateway in self._faults)
+        # What left the ledger's state is forgotten: memory stays bounded.
+        self._slow.intersection_update(gateways)
+        self._places = {url: places for url, places in self._places.items() if url in gateways}
+        return sorted(
+            gateways[start:] + gateways[:start], key=lambda gateway: (gateway in self._faults, gateway in self._slow)
+        )
 
     def _record(self, gateway: str, reason: str, cid: str) -> None:
         before = self._faults.get(gateway)
@@ -199,7 +267,8 @@ async def _download(client: httpx.AsyncClient, gateway: str, cid: str) -> bytes:
         try:
             if response.status_code != HTTPStatus.OK:
                 missing = response.status_code == HTTPStatus.NOT_FOUND
-                raise _Failed("does not have it" if missing else f"HTTP {response.status_code}")
+                reason = "does not have it" if missing else f"HTTP {response.status_code}"
+                raise _Failed(reason, lacks=missing)
             block = await _read(response, MAX_BLOCK_BYTES)
         finally:
             await response.aclose()

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from abci_app.cid import BadCid
-from dta.blocks.errors import BlockError
+from dta.blocks.errors import BlockError, BlockPending
 from dta.blocks.peers import PeerFetcher
 from dta.blocks.store import BlockStore
+from dta.blocks.threads import in_store
 
-_FETCHES_AT_ONCE = 4
+_FETCHES_AT_ONCE = 64
+_WAIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class Reconciled:
     pinned: tuple[str, ...]
     refetched: tuple[str, ...]
     unpinned: tuple[str, ...]
-    failed: tuple[tuple[str, BlockError | BadCid], ...]
+    failed: tuple[tuple[str, BlockError | BadCid | OSError], ...]
 
 
 def plan_pins(wanted: Iterable[str], pinned: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -30,32 +32,38 @@ def plan_pins(wanted: Iterable[str], pinned: Iterable[str]) -> tuple[list[str], 
     return sorted(wanted_now - pinned_now), sorted(pinned_now - wanted_now)
 
 
-async def reconcile(store: BlockStore, fetcher: PeerFetcher, wanted: Sequence[str]) -> Reconciled:
-    """Make ``store`` pin exactly ``wanted``, fetching what it lacks; one that fails holds up no other.
+async def reconcile(
+    store: BlockStore, fetcher: PeerFetcher, wanted: Sequence[str], wait_s: float = _WAIT_S
+) -> Reconciled:
+    """Make ``store`` pin exactly ``wanted``, fetching what it lacks; one that fails or is slow holds up no other.
 
+    One that takes longer than ``wait_s`` is fetched on without being waited for: BlockPending, until a later run.
     A pinned block that was lost or set aside as corrupt is fetched again. Nothing is deleted: what is unpinned waits
     out its grace period until ``store.delete_unpinned``, so a reconciliation with too short a list (a ledger that is
     still catching up) costs nothing that the next one does not put right.
     """
-    held_pins = await asyncio.to_thread(lambda: list(store.pins()))
+    held_pins = await in_store(lambda: list(store.pins()))
     to_pin, to_unpin = plan_pins(wanted, held_pins)
     kept = sorted(frozenset(held_pins) - frozenset(to_unpin))
-    lost = await asyncio.to_thread(lambda: [cid for cid in kept if not store.has(cid)])
+    lost = await in_store(lambda: [cid for cid in kept if not store.has(cid)])
     slots = asyncio.Semaphore(_FETCHES_AT_ONCE)
 
-    async def obtain(cid: str) -> BlockError | BadCid | None:
+    async def obtain(cid: str) -> BlockError | BadCid | OSError | None:
         async with slots:
             try:
-                await fetcher.fetch(cid)
-                await asyncio.to_thread(store.pin, cid)
-            except (BlockError, BadCid) as error:
+                async with asyncio.timeout(wait_s):
+                    await fetcher.fetch(cid)
+                    await in_store(store.pin, cid)
+            except TimeoutError:
+                return BlockPending(cid)
+            except (BlockError, BadCid, OSError) as error:
                 return error
         return None
 
     missing = to_pin + lost
     outcomes = await asyncio.gather(*(obtain(cid) for cid in missing))
     for cid in to_unpin:
-        await asyncio.to_thread(store.unpin, cid)
+        await in_store(store.unpin, cid)
     failed = {cid: error for cid, error in zip(missing, outcomes, strict=True) if error is not None}
     return Reconciled(
         pinned=tuple(cid for cid in to_pin if cid not in failed),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from abci_app.mfa import points
 from dta.base import ids
 from dta.base.errors import UsageError
 from dta.base.home import write_file
@@ -16,7 +18,8 @@ from dta.cli.custody import table
 from dta.cli.mfa_pin import PinFd, PinFile, new_mpin, read_mpin
 from dta.cli.session import Session, session_of
 from dta.client.mfa.credentials import Credential, CredentialStore
-from dta.client.mfa.login import LoggedIn, MfaClient
+from dta.client.mfa.login import LoggedIn, MfaClient, Permit
+from dta.client.mfa.permits import take
 from dta.mpin.logins import Mode
 from dta.mpin.pin import changed
 from dta.mpin.sealing import Sealer
@@ -49,15 +52,24 @@ def login(
         )  # fmt: skip
         if not where.server or not where.url:
             raise UsageError("at which server?", hint="give --url and --server once: they are kept with the credential")
+        permit = _permit(session, where)
         pin = read_mpin(mpin_file, mpin_fd)
         with session.working("logging in"), MfaClient(where.url, ca) as client:
-            done = client.login(where, where.server, pin, mode)
+            done = client.login(where, where.server, pin, mode, permit)
         if where != credential and mode is Mode.FULL:
             store.replace(label, where)  # only a server that proved itself is kept
     for path, secret in ((ticket_out, done.ticket), (key_out, done.session_key)):
         if path is not None and secret is not None:
             write_file(path, (secret.reveal().hex() + "\n").encode())
     _show(session, where, done)
+
+
+def _permit(session: Session, credential: Credential) -> Permit | None:
+    """Today's permit where the realm wants one: from the ledger by proof, never from the server that asks for it."""
+    if not credential.permits_required:
+        return None
+    with session.working("reading today's permit"), session.ledger() as ledger:
+        return take(ledger, credential, points.day_of(int(time.time())))
 
 
 def _show(session: Session, credential: Credential, done: LoggedIn) -> None:
@@ -102,11 +114,12 @@ def change_pin(
         credential = store.load(label)
         if check and not credential.url:
             raise UsageError("this credential has logged in nowhere yet: --check can't", hint="run `dta mfa login`")
+        permit = _permit(session, credential) if check else None
         old = read_mpin(mpin_file, mpin_fd, "Present M-Pin PIN: ")
         new = new_mpin(new_file, new_fd)
         if check:
             with session.working("checking the present PIN"), MfaClient(credential.url, ca) as client:
-                client.login(credential, credential.server, old, Mode.FULL)
+                client.login(credential, credential.server, old, Mode.FULL, permit)
         a = credential.parties(credential.server or bytes(32)).a
         store.replace(label, credential.with_token(changed(credential.token, a, old, new)))
     session.show({"label": label, "checked": check}, [f"the PIN of {label} is changed"])

@@ -59,6 +59,8 @@ def serve_logins(
     if config.tls is None and host not in ("127.0.0.1", "::1", "localhost"):
         session.talk("warning: without TLS, names, salts and tickets travel in the clear: put a TLS proxy before it")
     with _source(session, own, facts) as source, _state(path) as state:
+        if state.is_new:
+            session.talk("a new state was made: no failure, lockout or used login from before is known here")
         try:
             server = AuthenticationServer(source, own.server, own.secret, state)
         except BadPoint:
@@ -97,7 +99,7 @@ def _run(session: Session, http: HttpServer, config: HttpConfig) -> None:
 def lockouts(context: typer.Context, secret: SecretFile = None) -> None:
     """List the clients that are locked out at this server now, by their hashes."""
     session = session_of(context)
-    with _state(_secret_path(session, secret)) as state:
+    with _state(_kept(_secret_path(session, secret))) as state:
         found = state.locked(int(time.time()))
     rows: list[dict[str, object]] = [
         {"client": client.hex(), "until": "the operator unlocks it" if until is None else moment(until)}
@@ -114,7 +116,7 @@ def unlock(
 ) -> None:
     """Lift a client's lockout, and forget its failures. Whoever may do this may give somebody more guesses."""
     session = session_of(context)
-    with _state(_secret_path(session, secret)) as state:
+    with _state(_kept(_secret_path(session, secret))) as state:
         id_ = ids.resolve(client, "client", lambda: [known for known, _ in state.locked(int(time.time()))])
         if not state.unlock(id_):
             raise NotFound("nothing is held against this client here")
@@ -133,10 +135,24 @@ def _secret_path(session: Session, given: Path | None) -> Path:
     )
 
 
+def _state_path(secret: Path) -> Path:
+    return secret.with_suffix(".sqlite")
+
+
+def _kept(secret: Path) -> Path:
+    """``secret``, where there is a state beside it: looking makes none. Raises NotFound."""
+    if not _state_path(secret).exists():
+        raise NotFound(
+            f"there is no state {_state_path(secret)}: nobody is known to be locked out",
+            hint="the server makes it when it first runs; where it ran before, the file was lost",
+        )
+    return secret
+
+
 @contextmanager
 def _state(secret: Path) -> Iterator[ServerState]:
     """What the server remembers, beside its secret."""
-    state = ServerState(secret.with_suffix(".sqlite"))
+    state = ServerState(_state_path(secret), int(time.time()))
     try:
         yield state
     finally:

@@ -75,7 +75,9 @@ class HsmRealm:
     def accept(self, context: CustodyContext, entrusted: Entrusted) -> None:
         order, vault, principal = entrusted.order, entrusted.vault, entrusted.principal
         if vault.id != order.vault or vault.principal != order.principal or principal.id != order.principal:
-            raise OrderRejected(custody_pb2.REJECTION_CUSTODIAN_REFUSED, "order, vault and principal do not belong")
+            raise OrderRejected(
+                custody_pb2.REJECTION_CUSTODIAN_REFUSED, "order, vault and principal do not belong", reason="belong"
+            )
         try:
             decoded = receive(
                 entrusted.envelope_block, cid=order.envelope_cid, gid=context.gid,
@@ -189,7 +191,9 @@ def _own_share(context: CustodyContext, order: custody_pb2.OrderRecord, decoded:
         index = index_of(decoded, context.fiduciary_id)
         if [recipient.identity for recipient in decoded.header.recipients] != list(order.fiduciaries):
             # Indices are the order's: another sequence would give us another's share.
-            raise OrderRejected(custody_pb2.REJECTION_ENVELOPE_MALFORMED, "its recipients are not the order's")
+            raise OrderRejected(
+                custody_pb2.REJECTION_ENVELOPE_MALFORMED, "its recipients are not the order's", reason="recipients"
+            )
         commitment = order.share_commitments[index - 1]
         info = statements.share_seal_info(bound, index, commitment)
         share = open_share(decoded, context.fiduciary_id, _private_key(context, order.vault), info)
@@ -198,24 +202,28 @@ def _own_share(context: CustodyContext, order: custody_pb2.OrderRecord, decoded:
     try:
         scalars.decode(share.reveal())
     except scalars.BadScalar:
-        raise OrderRejected(custody_pb2.REJECTION_SHARE_UNREADABLE, "the share is not a scalar of 32 bytes") from None
+        raise OrderRejected(
+            custody_pb2.REJECTION_SHARE_UNREADABLE, "the share is not a scalar of 32 bytes", reason="scalar"
+        ) from None
     if not compare_digest(statements.share_commitment(bound, index, share.reveal()), commitment):
-        raise OrderRejected(custody_pb2.REJECTION_SHARE_COMMITMENT)
+        raise OrderRejected(custody_pb2.REJECTION_SHARE_COMMITMENT, reason="commitment")
     return Share(index, share)
 
 
 def _check_header(order: custody_pb2.OrderRecord, decoded: DecodedEnvelope, bound: bytes) -> None:
     header = decoded.header
     if header.type != envelope_pb2.ENVELOPE_TYPE_ORDER:
-        raise OrderRejected(custody_pb2.REJECTION_ENVELOPE_MALFORMED, "it is no order's envelope")
+        raise OrderRejected(custody_pb2.REJECTION_ENVELOPE_MALFORMED, "it is no order's envelope", reason="type")
     if header.sender != order.principal or decoded.signers != (order.principal,):
-        raise OrderRejected(custody_pb2.REJECTION_ENVELOPE_SIGNATURE, "the order's principal alone must have signed")
+        raise OrderRejected(
+            custody_pb2.REJECTION_ENVELOPE_SIGNATURE, "the order's principal alone must have signed", reason="sender"
+        )
     if header.context != bound:
-        raise OrderRejected(custody_pb2.REJECTION_ENVELOPE_MALFORMED, "it is bound to another order")
+        raise OrderRejected(custody_pb2.REJECTION_ENVELOPE_MALFORMED, "it is bound to another order", reason="context")
 
 
 def _rejection(error: CannotOpenEnvelope) -> OrderRejected:
-    return OrderRejected(_REJECTIONS[error.reason], error.detail)
+    return OrderRejected(_REJECTIONS[error.reason], error.detail, reason=error.reason.value)
 
 
 def _sort_answers(given: RecoverInput, bound: bytes) -> tuple[list[Share], list[bytes]]:

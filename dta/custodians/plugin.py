@@ -28,12 +28,16 @@ from dta.hsm.keystore import CheckStep, Keystore
 
 
 class OrderRejected(Exception):
-    """This fiduciary can't hold its share, and never will. ``rejection`` goes on the ledger, ``detail`` in the log."""
+    """This fiduciary can't hold its share, and never will. ``rejection`` goes on the ledger, ``detail`` in the log.
 
-    def __init__(self, rejection: custody_pb2.Rejection, detail: str = "") -> None:
-        super().__init__(rejection, detail)
+    ``reason`` tells apart what a custodian rejects with one ``rejection``: a word for the rule.
+    """
+
+    def __init__(self, rejection: custody_pb2.Rejection, detail: str = "", *, reason: str = "") -> None:
+        super().__init__(rejection, detail, reason)
         self.rejection = rejection
         self.detail = detail
+        self.reason = reason
 
     def __str__(self) -> str:
         name = custody_pb2.Rejection.Name(self.rejection).removeprefix("REJECTION_").lower().replace("_", "-")

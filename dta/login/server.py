@@ -27,6 +27,7 @@ from dta.mpin.protocol import (
     accepts,
     check_server_secret,
     fresh_y,
+    is_permit,
     one_pass_y,
     server_keys,
     used_login,
@@ -40,13 +41,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long logins and tickets live and how many at once; how far ahead a one-pass client's clock may be."""
+    """How long logins and tickets live and how many at once; how far ahead a one-pass client's clock may be.
+
+    ``day_grace_s``: so long after its day's end a login that began within the day may still be finished.
+    """
 
     session_s: float = 60.0
     max_sessions: int = 10_000
     ticket_s: float = 60.0
     max_tickets: int = 10_000
     ahead_s: int = 30
+    day_grace_s: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +125,7 @@ class AuthenticationServer:
         self._source = source
         self._state = state
         self._ahead_s = limits.ahead_s
+        self._day_grace_s = limits.day_grace_s
         self._now_s = now_s
         self._q = self.facts.parties(bytes(ID_BYTES), server).q
         self._secret = secret
@@ -165,6 +171,7 @@ class AuthenticationServer:
         login = self._sessions.take(session)
         if login is None:
             raise LoginRefused(Refusal.UNKNOWN_SESSION)
+        self._require_its_day(login.parties.day)
         v_point = self._point(v)
         self._authenticate(login.parties, login.base, login.u, login.y, v_point)
         if login.r is None or login.w_point is None:
@@ -185,6 +192,7 @@ class AuthenticationServer:
         if found is None:
             raise LoginRefused(Refusal.UNKNOWN_SESSION)
         parties, keys = found
+        self._require_its_day(parties.day)
         if not keys.client_confirmed(confirmation):
             raise LoginRefused(Refusal.NOT_CONFIRMED)
         who = Authenticated(parties.client, Mode.FULL, parties.day, self.now_s, keys.session)
@@ -201,6 +209,8 @@ class AuthenticationServer:
             raise LoginRefused(Refusal.FUTURE_TIME)
         if time_s < now_s - max_age_s:
             raise LoginRefused(Refusal.STALE_TIME)
+        if time_s <= self._state.made_s + self._ahead_s:
+            raise LoginRefused(Refusal.STALE_TIME, "it may have been made before this server remembers any")
         u_point, v_point = self._point(u), self._point(v)
         login = used_login(parties.client, time_s, u, v)
         self._state.check_unused(login)
@@ -218,11 +228,21 @@ class AuthenticationServer:
         return found
 
     def permit(self, client: bytes, day: int) -> bytes:
-        """The client's time permit for ``day`` in the suite's encoding. Permits are public."""
+        """The client's time permit for ``day`` in the suite's encoding. Permits are public.
+
+        It is checked with the server's secret, wherever it comes from: a false one would test a guess of the PIN.
+        """
         found = _read(lambda: self._source.permit(client, day))
         if found is None:
             raise LoginRefused(Refusal.NO_PERMIT)
-        return self.facts.suite.write_g1(G1.decode(found))
+        base = self.facts.parties(client, self.server, day).permit_point(day)
+        try:
+            point = G1.decode(found)
+            if not is_permit(point, base, self._q, self._secret.reveal()):
+                raise BadPoint
+        except BadPoint as error:
+            raise LoginRefused(Refusal.LEDGER_UNREADABLE, "a time permit is false") from error
+        return self.facts.suite.write_g1(point)
 
     def in_progress(self) -> dict[str, int]:
         """How many logins are under way and tickets unredeemed; some may have ended already."""
@@ -255,10 +275,29 @@ class AuthenticationServer:
         if not right or status is ClientStatus.UNKNOWN:
             raise LoginRefused(Refusal.NOT_AUTHENTICATED)
         if login is not None:
-            self._state.use(login, until_s, self.now_s)
+            self._use(parties.client, login, until_s)
         self._state.succeeded(parties.client)
         if status is not ClientStatus.ENROLLED:
             raise LoginRefused(Refusal.REVOKED)
+
+    def _use(self, client: bytes, login: bytes, until_s: int) -> None:
+        """Remembers a one-pass login. Where that is refused, its V was right all the same: no failure is counted.
+
+        No success either: whoever repeats what it overheard must not wipe out the failures of its own guesses.
+        """
+        try:
+            self._state.use(login, until_s, self.now_s)
+        except LoginRefused:
+            self._state.withdraw(client, self._rule)
+            raise
+
+    def _require_its_day(self, day: int | None) -> None:
+        """A login with a permit is of the day that its pass 1 named, and ends with it."""
+        if day is None:
+            return
+        into_s = self.now_s - day * SECONDS_PER_DAY
+        if not 0 <= into_s < SECONDS_PER_DAY + self._day_grace_s:
+            raise LoginRefused(Refusal.WRONG_DAY)
 
     def _ticket(self, parties: Parties, mode: Mode) -> bytes:
         ticket = secrets.token_bytes(ID_BYTES)

@@ -155,6 +155,11 @@ def accepts(base: G1, q: G2, secret: G2, u: G1, y: int, v: G1) -> bool:
     return pairing_check([(v, q), (u + base * y, secret)])
 
 
+def is_permit(point: G1, base: G1, q: G2, secret: G2) -> bool:
+    """Whether ``point`` is s*D, by e(P, Q) = e(D, s*Q). ``base``: D; ``secret``: s*Q, which no client has."""
+    return pairing_check([(point, q), (-base, secret)])
+
+
 def server_keys(parties: Parties, secret: G2, u: G1, v: G1, y: int, r: G1, w: SecretScalar, w_point: G1) -> SessionKeys:
     """The keys of the full protocol on the server's side. Raises BadStep where R was made to cancel out."""
     h = exponent(parties.suite, parties.transcript(), u, v, y, r, w_point)

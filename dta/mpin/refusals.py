@@ -87,10 +87,10 @@ MEANINGS: Final[Mapping[Refusal, Meaning]] = {
     ),
     Refusal.REVOKED: Meaning(_S.FORBIDDEN, "the client is revoked", "only its registrar can say why"),
     Refusal.PERMIT_REQUIRED: Meaning(
-        _S.FORBIDDEN, "this realm wants a time permit", "fetch today's from /rps/timePermit/{id} and name its day"
+        _S.FORBIDDEN, "this realm wants a time permit", "take today's from the ledger and name its day"
     ),
     Refusal.WRONG_DAY: Meaning(
-        _S.FORBIDDEN, "the time permit is of another day", "fetch today's (UTC); check this clock"
+        _S.FORBIDDEN, "the time permit is of another day", "take today's (UTC) from the ledger; check this clock"
     ),
     Refusal.NO_PERMIT: Meaning(
         _S.NOT_FOUND, "no permit of this client's was issued for that day", "ask the registrar: the revoked get none"

@@ -7,13 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dta.base.errors import EXIT_NOT_FOUND
 from dta.base.home import Home
 from dta.base.keystore_config import KeystoreConfig
 from dta.base.secret import SecretBytes
@@ -24,6 +26,7 @@ from dta.client.mfa.login import redeem
 from dta.hsm import labels
 from dta.hsm.sealed_file import MIN_LOG2_N
 from dta.hsm.software import SoftwareKeystore
+from dta.login.store import ServerState
 from dta.mpin.pin import token_of
 from dta.mpin.sealing import Sealer
 from dta.mpin.secret_point import SecretPoint
@@ -65,6 +68,8 @@ class Stage:
         secret = ServerSecret(known.gid, known.realm, known.authority, known.suite, SERVER, SecretPoint(q * MASTER))
         self.secret = self.server_home / "mfa" / "servers" / "staff.json"
         save_server_secret(self.secret, secret, profile(self.server_home, "rps", SERVER))
+        # A state that was made just now takes no one-pass login of this minute.
+        ServerState(self.secret.with_suffix(".sqlite"), int(time.time()) - 3_600).close()
         self.facts = self.directory / "facts.json"
         self.write_facts()
         self.pins = {
@@ -275,3 +280,20 @@ def test_mistakes_are_told_apart(stage: Stage) -> None:
     assert "TLS takes both" in stage.dta(*other, stage.facts, *tls, home=stage.server_home)[2]
     assert stage.dta(*other, stage.facts, *tls, "--tls-key", stage.facts, home=stage.server_home)[0] == 2
     assert stage.dta("mfa", "unlock", "00" * 32, home=stage.server_home)[0] == 7
+
+
+def test_looking_for_lockouts_makes_no_state(stage: Stage) -> None:
+    for path in stage.secret.parent.glob("*.sqlite*"):
+        path.unlink()
+    for words in (("lockouts",), ("unlock", stage.alice.client.hex())):
+        code, _, err = stage.dta("mfa", *words, home=stage.server_home)
+        assert code == EXIT_NOT_FOUND
+        assert "where it ran before, the file was lost" in err
+    assert list(stage.secret.parent.glob("*.sqlite*")) == []
+
+
+def test_a_realm_that_wants_permits_takes_them_from_the_ledger_or_nobody_logs_in(stage: Stage) -> None:
+    CredentialStore(stage.home).replace("staff", replace(stage.alice, permits_required=True, url="http://127.0.0.1:1"))
+    for words in (("login", "staff"), ("pin", "change", "staff", "--new-mpin-file", stage.pins["wrong"], "--check")):
+        code, _, err = stage.dta("mfa", *words, "--mpin-file", stage.pins["right"])
+        assert (code, "127.0.0.1:1" in err) == (2, False), "no ledger is known here, and no server was asked"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ import pytest
 from abci_app.pb.dta.v1 import extraction_pb2
 from abci_app.state.due import DueKind
 from abci_app.state.records import EXTRACTIONS, REALM_CLIENTS
+from dta.base.errors import EXIT_NOT_FOUND, EXIT_NOT_VERIFIED
 from dta.cli.main import run
 from dta.client.mfa.credentials import CredentialStore
+from dta.mpin.suite import AMCL
 from tests.cli.mfa_world import inject, mfa_world
 from tests.cli.order_world import ServedWorld
 
@@ -223,8 +226,9 @@ def test_a_person_logs_in_at_a_server_that_asks_the_ledger_and_after_revocation_
     bob = served[0].people["bob"].hex()
     with serving(served[0]) as url:
         words = ("mfa", "login", "carol-example.org", "--url", url, "--server", bob, "--mpin-file", "carol.pin")
-        early = dta.json("carol", *words, exit_code=3)
-        assert early["error"]["data"]["code"] == "NO_PERMIT"
+        early = dta.json("carol", *words, exit_code=EXIT_NOT_FOUND)
+        assert early["error"]["kind"] == "not-found"
+        assert early["error"]["message"].startswith("no permit was issued to this client for day ")
         dta.json("bob", "mfa", "permit", "issue", "--realm", "web")
         dta.json("carol", "mfa", "permit", "get", client, "--realm", "web")
         done = dta.json("carol", *words)
@@ -236,3 +240,18 @@ def test_a_person_logs_in_at_a_server_that_asks_the_ledger_and_after_revocation_
         dta.json("alice", "mfa", "revoke", "carol@example.org", "--realm", "web")
         gone = dta.json("carol", *words, exit_code=3)
         assert gone["error"]["data"]["code"] == "REVOKED"
+
+
+@pytest.mark.parametrize(
+    "strange", [{"gid": bytes(32)}, {"authority": bytes(32)}, {"suite": AMCL}], ids=lambda strange: next(iter(strange))
+)
+def test_a_credential_of_another_ledger_or_key_takes_no_permit_here(
+    served: tuple[ServedWorld, bytes], dta: Typist, strange: dict[str, Any]
+) -> None:
+    """A permit of this ledger's would be false to it: nothing is sent."""
+    carol_is_enrolled(dta)
+    store = CredentialStore(served[0].directory / "carol")
+    store.replace("carol-example.org", replace(store.load("carol-example.org"), **strange))
+    where = ("--url", "http://127.0.0.1:1", "--server", "00" * 32, "--mpin-file", "carol.pin")
+    said = dta.json("carol", "mfa", "login", "carol-example.org", *where, exit_code=EXIT_NOT_VERIFIED)
+    assert said["error"]["data"]["step"] == "realm"

@@ -99,7 +99,13 @@ def answers(api: str) -> bool:
 
 def kubo(request: pytest.FixtureRequest, tmp_path: Path) -> Harness:
     api = request.getfixturevalue("kubo_api")
-    harness = Harness(lambda clock: KuboStore(httpx.Client(base_url=api, timeout=30, trust_env=False), clock))
+
+    def make(clock: Callable[[], float]) -> KuboStore:
+        store = KuboStore(httpx.Client(base_url=api, timeout=30, trust_env=False), clock)
+        store.open()
+        return store
+
+    harness = Harness(make)
     store = harness.store
     for cid in store.pins():
         store.unpin(cid)

@@ -19,7 +19,14 @@ from dta.blocks.store import MAX_BLOCK_BYTES
 
 BLOCK = b"an envelope"
 CID = cid_of(BLOCK)
-FAILURE = httpx.Response(500, json={"Message": "whatever", "Code": 0, "Type": "error"})
+
+def failure(message: str) -> httpx.Response:
+    """As Kubo answers every command that fails."""
+    return httpx.Response(500, json={"Message": message, "Code": 0, "Type": "error"})
+
+
+FAILURE = failure("whatever")
+MISSING = failure(f"block was not found locally (offline): ipld: could not find {CID}")
 Answer = Callable[[httpx.Request], httpx.Response]
 
 
@@ -42,7 +49,9 @@ class Daemon:
 
     def open(self) -> KuboStore:
         client = httpx.Client(base_url="http://kubo.invalid", transport=httpx.MockTransport(self))
-        return KuboStore(client, lambda: 2.0)
+        store = KuboStore(client, lambda: 2.0)
+        store.open()
+        return store
 
 
 @pytest.mark.parametrize("served", [b"", b"another", bytes(MAX_BLOCK_BYTES + 1), bytes(8 << 20)])
@@ -60,7 +69,7 @@ def test_a_block_that_kubo_lost_is_missing_and_put_again_with_its_pin() -> None:
     daemon = Daemon()
     store = daemon.open()
     good = daemon.answers.pop("block/get")
-    daemon.answers["block/get"] = lambda _: FAILURE
+    daemon.answers["block/get"] = lambda _: MISSING
     with pytest.raises(BlockMissing):
         store.get(CID)
     assert (store.has(CID), store.pins()) == (False, [CID])
@@ -144,3 +153,75 @@ def test_a_list_of_pins_that_breaks_off_is_no_shorter_list() -> None:
     daemon.pins += '{"Message":"broke","Code":0,"Type":"error"}\n'
     with pytest.raises(StoreUnreachable):
         daemon.open()
+
+
+NO_ABSENCE = {
+    "anything": FAILURE,
+    "no files left": failure("open /blocks/XY/CIQ.data: too many open files"),
+    "another block": failure(f"block was not found locally (offline): ipld: could not find {cid_of(b'another')}"),
+    "named, not missing": failure(f"ipld: could not find {CID}: input/output error"),
+    "no JSON": httpx.Response(500, text=f"ipld: could not find {CID}"),
+    "no message": httpx.Response(500, json={"Message": 1}),
+    "another status": httpx.Response(503, json={"Message": f"ipld: could not find {CID}"}),
+}
+
+
+@pytest.mark.parametrize("answer", NO_ABSENCE.values(), ids=NO_ABSENCE)
+def test_a_failure_of_kubo_s_is_no_absence_however_often(answer: httpx.Response) -> None:
+    daemon = Daemon()
+    store = daemon.open()
+    good = daemon.answers["block/get"]
+    daemon.answers["block/get"] = lambda _: answer
+    for _ in range(3):
+        with pytest.raises(StoreUnreachable):
+            store.get(CID)
+        with pytest.raises(StoreUnreachable):
+            store.put(BLOCK)
+    assert (store.has(CID), store.pins()) == (True, [CID])
+    assert not any(call.startswith(("pin/rm", "block/rm", "block/put")) for call in daemon.calls)
+    daemon.answers["block/get"] = good
+    assert store.get(CID) == BLOCK
+
+
+@pytest.mark.parametrize("then", ["get", "pin", "put", "delete_unpinned"])
+def test_a_block_whose_pin_failed_after_the_put_is_named_when_it_is_next_wanted(then: str) -> None:
+    daemon = Daemon()
+    daemon.pins = ""
+    store = daemon.open()
+    daemon.answers["pin/add"] = lambda _: FAILURE
+    with pytest.raises(StoreUnreachable):
+        store.put(BLOCK)
+    assert not store.has(CID)  # it is not held before its pin has our name: a restart would not know it
+    with pytest.raises(StoreUnreachable):
+        store.get(CID)  # neither missing: nobody is to be told that it is nowhere
+    del daemon.answers["pin/add"]
+    actions: dict[str, Callable[[], object]] = {
+        "get": lambda: store.get(CID), "pin": lambda: store.pin(CID), "put": lambda: store.put(BLOCK),
+        "delete_unpinned": lambda: store.delete_unpinned(1_000, 2.0),
+    }  # fmt: skip
+    actions[then]()
+    assert (store.has(CID), store.get(CID), store.is_pinned(CID)) == (True, BLOCK, then == "pin")
+    named = [call for call in daemon.calls if call.startswith("pin/add")]
+    assert len(named) == (4 if then == "pin" else 3)  # twice in vain, then once; pinning renames it
+
+
+@pytest.mark.parametrize("command", ["pin/rm", "block/rm"])
+def test_what_kubo_did_not_remove_is_still_held(command: str) -> None:
+    daemon = Daemon()
+    daemon.pins = daemon.pins.replace("pinned 1000", "unpinned 1000")
+    store = daemon.open()
+    daemon.answers[command] = lambda _: FAILURE
+    with pytest.raises(StoreUnreachable):
+        store.delete_unpinned(0, 1e9)
+    assert store.cids() == [CID]
+    daemon.answers[command] = lambda _: httpx.Response(200, json={})
+    assert store.delete_unpinned(0, 1e9) == [CID]
+
+
+def test_a_pin_that_is_gone_already_holds_up_no_removal() -> None:
+    daemon = Daemon()
+    daemon.pins = daemon.pins.replace("pinned 1000", "unpinned 1000")
+    store = daemon.open()
+    daemon.answers["pin/rm"] = lambda _: failure("not pinned or pinned indirectly")
+    assert store.delete_unpinned(0, 1e9) == [CID]
+    assert daemon.calls[-1].startswith("block/rm")

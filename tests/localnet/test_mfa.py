@@ -14,11 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from abci_app.crypto.curve import G1
+from dta.base.errors import EXIT_NOT_FOUND
 from dta.base.secret import SecretBytes
 from dta.client.mfa.credentials import CredentialStore
-from dta.client.mfa.login import MfaClient
+from dta.client.mfa.login import MfaClient, Permit
 from dta.localnet.network import Network
 from dta.mpin.logins import Mode
 from dta.mpin.pin import Pin
@@ -91,12 +94,18 @@ def enrolment(net: Network, people: People) -> dict[str, Any]:
     return done
 
 
-def login(net: Network, people: People, server: Server, pin: int) -> None:
+def todays_permit(net: Network, people: People) -> Permit:
+    """What `dta mfa login` takes from the ledger, kept for many logins."""
+    found = people.by("carol", "mfa", "permit", "get", carol(net), "--realm", "web")
+    return Permit(bytes.fromhex(found["client"]), found["day"], G1.decode(bytes.fromhex(found["permit"])))
+
+
+def login(net: Network, people: People, server: Server, pin: int, permit: Permit) -> None:
     """Raises LoginRefused."""
     credential = CredentialStore(net.client_home("carol")).load("carol-example.org")
     with MfaClient(server.url) as client:
         who = bytes.fromhex(people.identities["bob"])
-        client.login(credential, who, Pin(SecretBytes(b"%04d" % pin)), Mode.TWO_PASS)
+        client.login(credential, who, Pin(SecretBytes(b"%04d" % pin)), Mode.TWO_PASS, permit)
 
 
 def test_four_fiduciaries_make_a_realm_with_a_key_of_its_own(net: Network, people: People) -> None:
@@ -133,19 +142,23 @@ def test_a_server_and_a_client_are_issued_their_secrets(net: Network, people: Pe
 def test_the_right_pin_logs_in_and_each_of_twenty_wrong_ones_does_not(
     net: Network, people: People, server: Server
 ) -> None:
-    with pytest.raises(LoginRefused) as early:
-        login(net, people, server, RIGHT_PIN)
-    assert early.value.code == Refusal.NO_PERMIT
+    route = f"{server.url}/rps/timePermit/{carol(net)}"
+    assert httpx.get(route, trust_env=False, timeout=30).json()["error"]["code"] == Refusal.NO_PERMIT
+    home, bob = net.client_home("carol"), people.identities["bob"]
+    at = ("--url", server.url, "--server", bob, "--mpin-file", str(home / "mpin"))
+    words = ("mfa", "login", "carol-example.org", *at)
+    assert b"no permit was issued" in net.dta(words, home=home, accept=(EXIT_NOT_FOUND,)).stderr
     assert people.by("alice", "mfa", "permit", "issue", "--realm", "web")["clients"] == 1
-    people.by("carol", "mfa", "permit", "get", carol(net), "--realm", "web")
-    login(net, people, server, RIGHT_PIN)
+    permit = todays_permit(net, people)
+    assert httpx.get(route, trust_env=False, timeout=30).json()["permit"] == permit.point.encode().hex()
+    login(net, people, server, RIGHT_PIN, permit)
     wrong = [number for number in range(RIGHT_PIN - 10, RIGHT_PIN + 11) if number != RIGHT_PIN]
     assert len(wrong) == 20
     for number in wrong:
         with pytest.raises(LoginRefused) as refused:
-            login(net, people, server, number)
+            login(net, people, server, number, permit)
         assert refused.value.code == Refusal.NOT_AUTHENTICATED
-    login(net, people, server, RIGHT_PIN)
+    login(net, people, server, RIGHT_PIN, permit)
 
 
 def carol(net: Network) -> str:
@@ -173,7 +186,7 @@ def test_after_revocation_the_next_days_permit_does_not_exist_and_a_receipt_prov
     assert [(one["asked"], one["never"]) for one in made["permits"]] == [(False, True)]
     net.dta(["receipt", "verify", str(receipt), "--trust", str(net.root / "genesis.json")], home=net.client_home("bob"))
     with pytest.raises(LoginRefused) as refused:
-        login(net, people, server, RIGHT_PIN)
+        login(net, people, server, RIGHT_PIN, todays_permit(net, people))
     assert refused.value.code in (Refusal.REVOKED, Refusal.NOT_AUTHENTICATED)
     words = ("mfa", "permit", "issue", "--realm", "web")
     assert people.by("alice", *words)["clients"] == 0

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from abci_app.codes import Code
 from abci_app.custody import policy
-from abci_app.errors import Refusal
 from abci_app.limits import MAX_POLICY_NODES
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from tests.support.custody import k_of, single
+from tests.support.refusals import Because, raised, refused
 from tests.support.world import nonce
 
 PEOPLE = [nonce(n) for n in range(9)]
@@ -55,12 +55,8 @@ def opens(tree: Tree, approved: set[bytes]) -> bool:
     return sum(opens(child, approved) for child in tree[1]) >= tree[0]
 
 
-def refusal(candidate: pb.Policy, rule: pb.BeneficiaryRule = NOBODY) -> Code | None:
-    try:
-        policy.check_form(candidate, rule)
-    except Refusal as refused:
-        return refused.code
-    return None
+def refusal(candidate: pb.Policy, rule: pb.BeneficiaryRule = NOBODY) -> Because | None:
+    return raised(lambda: policy.check_form(candidate, rule))
 
 
 @given(trees(), st.sets(st.sampled_from(PEOPLE)))
@@ -68,7 +64,7 @@ def refusal(candidate: pb.Policy, rule: pb.BeneficiaryRule = NOBODY) -> Code | N
 def test_a_policy_opens_exactly_when_its_tree_does(tree: Tree, approved: set[bytes]) -> None:
     flat = flatten(tree)
     if len(flat.nodes) > MAX_POLICY_NODES:
-        assert refusal(flat) == Code.BAD_POLICY
+        refused(refusal(flat), Code.BAD_POLICY, "node-count")
         return
     assert refusal(flat) is None
     assert policy.satisfied(flat, sorted(approved)) == opens(tree, approved)
@@ -89,9 +85,9 @@ def test_one_more_approval_never_closes_what_was_open(tree: Tree, approved: set[
 @settings(max_examples=1_000, deadline=None)
 def test_whatever_is_taken_is_a_tree_and_whatever_is_not_has_a_code(nodes: list[pb.PolicyNode]) -> None:
     candidate = pb.Policy(nodes=nodes)
-    code = refusal(candidate)
-    assert code in (None, Code.BAD_POLICY)
-    if code is None:
+    found = refusal(candidate)
+    assert found is None or found in {expected for expected, _ in MALFORMED.values()}
+    if found is None:
         assert not policy.satisfied(candidate, [])
         assert policy.satisfied(candidate, policy.parties(candidate)), "all its parties together open it"
         parents = [child for node in nodes for child in node.children]
@@ -132,36 +128,72 @@ def test_a_party_that_stands_in_two_groups_counts_in_both() -> None:
 
 
 MALFORMED = {
-    "nothing": pb.Policy(),
-    "a gate without children": pb.Policy(nodes=[pb.PolicyNode(threshold=1)]),
-    "a gate that is its own child": pb.Policy(nodes=[pb.PolicyNode(threshold=1, children=[0])]),
-    "a child that is not there": pb.Policy(nodes=[pb.PolicyNode(threshold=1, children=[1])]),
-    "a child of two gates": pb.Policy(nodes=[
-        pb.PolicyNode(threshold=1, children=[1, 2]), pb.PolicyNode(threshold=1, children=[2]),
-        pb.PolicyNode(identity=A1),
-    ]),
-    "one child twice": pb.Policy(nodes=[pb.PolicyNode(threshold=2, children=[1, 1]), pb.PolicyNode(identity=A1)]),
-    "one person twice": k_of(2, A1, A1),
-    "more wanted than there are": k_of(3, A1, A2),
-    "none wanted": k_of(0, A1, A2),
-    "a node that hangs nowhere": pb.Policy(nodes=[pb.PolicyNode(identity=A1), pb.PolicyNode(identity=A2)]),
-    "a node that hangs nowhere beside one that does": pb.Policy(nodes=[
-        pb.PolicyNode(threshold=1, children=[1]), pb.PolicyNode(identity=A1), pb.PolicyNode(identity=A2),
-    ]),
-    "a leaf with a threshold": pb.Policy(nodes=[pb.PolicyNode(identity=A1, threshold=1)]),
-    "half an identity": pb.Policy(nodes=[pb.PolicyNode(identity=A1[:16])]),
-    "an end before its beginning": k_of(1, A1, not_before_s=9, not_after_s=8),
-    "a time past all time": k_of(1, A1, not_before_s=2**60),
-    "vetoers without a window": pb.Policy(nodes=single(A1).nodes, vetoers=[A2]),
-    "a vetoer twice": pb.Policy(nodes=single(A1).nodes, veto_window_s=5, vetoers=[A2, A2]),
-    "a group's name that is not plain": pb.Policy(nodes=[
-        pb.PolicyNode(threshold=1, children=[1], group="gr\u00fcn"), pb.PolicyNode(identity=A1)]),
+    "nothing": (Because(Code.BAD_POLICY, "node-count"), pb.Policy()),
+    "a gate without children": (
+        Because(Code.BAD_POLICY, "gate-children"),
+        pb.Policy(nodes=[pb.PolicyNode(threshold=1)]),
+    ),
+    "a gate that is its own child": (
+        Because(Code.BAD_POLICY, "child"),
+        pb.Policy(nodes=[pb.PolicyNode(threshold=1, children=[0])]),
+    ),
+    "a child that is not there": (
+        Because(Code.BAD_POLICY, "child"),
+        pb.Policy(nodes=[pb.PolicyNode(threshold=1, children=[1])]),
+    ),
+    "a child of two gates": (
+        Because(Code.BAD_POLICY, "child"),
+        pb.Policy(nodes=[
+            pb.PolicyNode(threshold=1, children=[1, 2]), pb.PolicyNode(threshold=1, children=[2]),
+            pb.PolicyNode(identity=A1),
+        ]),
+    ),
+    "one child twice": (
+        Because(Code.BAD_POLICY, "child"),
+        pb.Policy(nodes=[pb.PolicyNode(threshold=2, children=[1, 1]), pb.PolicyNode(identity=A1)]),
+    ),
+    "one person twice": (Because(Code.BAD_POLICY, "identity-twice"), k_of(2, A1, A1)),
+    "more wanted than there are": (Because(Code.BAD_POLICY, "gate-threshold"), k_of(3, A1, A2)),
+    "none wanted": (Because(Code.BAD_POLICY, "gate-threshold"), k_of(0, A1, A2)),
+    "a node that hangs nowhere": (
+        Because(Code.BAD_POLICY, "stray-node"),
+        pb.Policy(nodes=[pb.PolicyNode(identity=A1), pb.PolicyNode(identity=A2)]),
+    ),
+    "a leaf with a threshold": (
+        Because(Code.BAD_POLICY, "leaf"),
+        pb.Policy(nodes=[pb.PolicyNode(identity=A1, threshold=1)]),
+    ),
+    "half an identity": (Because(Code.BAD_POLICY, "leaf"), pb.Policy(nodes=[pb.PolicyNode(identity=A1[:16])])),
+    "an end before its beginning": (
+        Because(Code.BAD_POLICY, "never-in-force"),
+        k_of(1, A1, not_before_s=9, not_after_s=8),
+    ),
+    "a time past all time": (Because(Code.BAD_POLICY, "time-too-large"), k_of(1, A1, not_before_s=2**60)),
+    "vetoers without a window": (
+        Because(Code.BAD_POLICY, "no-veto-window"),
+        pb.Policy(nodes=single(A1).nodes, vetoers=[A2]),
+    ),
+    "a vetoer twice": (
+        Because(Code.BAD_POLICY, "vetoers"),
+        pb.Policy(nodes=single(A1).nodes, veto_window_s=5, vetoers=[A2, A2]),
+    ),
+    "half a vetoer": (
+        Because(Code.BAD_POLICY, "vetoer-id"),
+        pb.Policy(nodes=single(A1).nodes, veto_window_s=5, vetoers=[A2[:31]]),
+    ),
+    "a group's name that is not plain": (
+        Because(Code.BAD_POLICY, "gate-name"),
+        pb.Policy(nodes=[
+            pb.PolicyNode(threshold=1, children=[1], group="gr\u00fcn"), pb.PolicyNode(identity=A1),
+        ]),
+    ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MALFORMED)
 def test_a_malformed_policy_is_refused(name: str) -> None:
-    assert refusal(MALFORMED[name]) == Code.BAD_POLICY
+    expected, malformed = MALFORMED[name]
+    refused(refusal(malformed), *expected)
 
 
 def test_without_a_veto_window_nobody_vetoes_and_with_one_its_parties_and_the_principal_do() -> None:

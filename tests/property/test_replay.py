@@ -10,6 +10,7 @@ from abci_app.pb.dta.v1 import tx_pb2
 from abci_app.state.indexes import SEEN
 from tests.support.actors import body_bytes, signed_tx
 from tests.support.chain import CHAIN_ID
+from tests.support.refusals import refused
 from tests.support.world import fresh_custody
 
 ATTEMPTS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 3), st.integers(1, 6)), min_size=1, max_size=14)
@@ -34,11 +35,11 @@ def test_a_signers_body_is_included_once_and_forgotten_when_it_can_come_no_more(
         results = chain.block(*txs).tx_results
         for attempt, result in zip(attempts, results, strict=True):
             if chain.height > start + attempt[2]:
-                assert result.code == Code.EXPIRED
+                refused(result, Code.EXPIRED)
             elif attempt in included:
-                assert result.code == Code.REPLAYED
+                refused(result, Code.REPLAYED)
             else:
-                assert result.code == Code.UNKNOWN_ORDER
+                refused(result, Code.UNKNOWN_ORDER)
                 included.add(attempt)
         in_date = {attempt for attempt in included if start + attempt[2] > chain.height}
         mine = [key for key in chain.view.index if key.startswith(SEEN.prefix)]

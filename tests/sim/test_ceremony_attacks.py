@@ -31,6 +31,7 @@ from tests.support.misdealing import (
     secret_scalars,
     secrets_of,
 )
+from tests.support.refusals import Because, refused
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_another_dealers_ephemeral_makes_no_decryption_oracle(world: Consortium)
     with_proof = pb.DealShares.FromString(copied.SerializeToString())
     with_proof.dealing.proof = stolen.proof
     for attempt in (copied, with_proof, whole):
-        assert world.chain.result(liar, attempt).code == Code.DEALING_PROOF
+        refused(world.chain.result(liar, attempt), Code.DEALING_PROOF, "proof")
     world.down = []
     last = world.run(authority)
     assert last.phase == pb.CEREMONY_PHASE_DONE
@@ -84,7 +85,7 @@ def test_even_a_dealer_that_knows_its_ephemeral_uses_it_once(world: Consortium) 
     third = world.create()
     world.consent(third)
     ceremony = world.to_phase(third, pb.CEREMONY_PHASE_DEAL)
-    assert world.chain.result(liar, dealt(world, liar, ceremony.id, ephemeral=known)).code == Code.POINT_USED
+    refused(world.chain.result(liar, dealt(world, liar, ceremony.id, ephemeral=known)), Code.POINT_USED, "point")
     assert used.ephemeral != (G1.generator() * known.reveal()).encode()
 
 
@@ -102,11 +103,11 @@ def test_a_receive_key_seen_before_is_refused(world: Consortium) -> None:
     world.consent(first)
     world.behave = only(liar, DueKind.ACCEPT_CEREMONY, again)
     world.to_phase(first, pb.CEREMONY_PHASE_DEAL)
-    assert Code.POINT_USED not in world.codes(pb.AcceptCeremony)
+    assert Because(Code.POINT_USED, "point") not in world.answers(pb.AcceptCeremony)
     second = world.create()
     world.consent(second)
     world.step()
-    assert world.codes(pb.AcceptCeremony)[-1] == Code.POINT_USED
+    assert world.answers(pb.AcceptCeremony)[-1] == Because(Code.POINT_USED, "point")
 
 
 # --- erasing ------------------------------------------------------------------------------------------------------
@@ -309,7 +310,7 @@ def test_nothing_of_one_chain_counts_on_another_of_the_same_id(world: Consortium
     for actor, there in zip(world.chain.founders, other.chain.founders, strict=True):
         message = pb.AcceptCeremony.FromString(said[actor.identity].SerializeToString())
         message.ceremony = ceremony
-        assert other.chain.result(there, message).code == Code.ACCEPT_PROOF
+        refused(other.chain.result(there, message), Code.ACCEPT_PROOF)
     # Keys too: the same token on both chains has another key for each attempt.
     assert labels.receive(world.chain.gid, ceremony) != labels.receive(other.chain.gid, ceremony)
 
@@ -334,7 +335,7 @@ def test_a_reshare_dealing_of_anything_but_the_dealers_share_is_refused(world: C
 
     world.behave = only(liar, DueKind.DEAL_SHARES, other)
     ceremony = world.run(authority)
-    assert Code.DEALING_CONSTANT in world.codes(pb.DealShares)
+    assert Because(Code.DEALING_CONSTANT, "old-share") in world.answers(pb.DealShares)
     assert ceremony.phase == pb.CEREMONY_PHASE_DONE, "three of the old are enough"
     assert world.faults(ceremony) == {liar.name: pb.FAULT_SILENT_DEAL}
     assert world.opens(authority, *world.chain.founders[1:])

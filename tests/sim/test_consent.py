@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from abci_app.authority import record, rules
+from abci_app.block import TxResult
 from abci_app.codes import Code
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.pb.dta.v1 import governance_pb2
@@ -17,6 +18,7 @@ from tests.support import governance
 from tests.support.actors import Actor
 from tests.support.ceremonies import Consortium, consortium, honest, ids, only
 from tests.support.misdealing import dealt, wrong_share_to
+from tests.support.refusals import refused
 
 
 def under_way(world: Consortium, authority: bytes) -> pb.CeremonyRecord:
@@ -139,14 +141,14 @@ def test_a_consent_counts_for_the_terms_that_it_names_and_no_others() -> None:
         first.id, pb.CEREMONY_KIND_RESHARE, 3, ids(world.chain.founders), four
     )
     stale = pb.ConsentCeremony(first=first.first, terms=first.terms)
-    assert world.chain.run(operator, pb.ConsentCeremony(first=first.first, terms=bytes(32))).code == Code.WRONG_TERMS
+    refused(world.chain.run(operator, pb.ConsentCeremony(first=first.first, terms=bytes(32))), Code.WRONG_TERMS)
     # Another proposal takes its place: the consent that was asked for before is of no use.
     world.reshare(authority, *world.chain.founders, threshold=4)
     second = under_way(world, authority)
     assert world.ceremony(first.id).failure == pb.FAILURE_SUPERSEDED
-    assert world.chain.run(operator, stale).code == Code.WRONG_TERMS
+    refused(world.chain.run(operator, stale), Code.WRONG_TERMS)
     mixed = pb.ConsentCeremony(first=second.first, terms=first.terms)
-    assert world.chain.run(operator, mixed).code == Code.WRONG_TERMS
+    refused(world.chain.run(operator, mixed), Code.WRONG_TERMS)
     assert not world.party(second, operator).consent_height
 
 
@@ -356,11 +358,11 @@ def test_one_silent_member_of_four_stops_a_refresh_and_governance_leaves_it_out(
 
 
 # --- what gives way -----------------------------------------------------------------------------------------------
-def proposed(world: Consortium, authority: bytes, *members: Actor, threshold: int) -> int:
+def proposed(world: Consortium, authority: bytes, *members: Actor, threshold: int) -> TxResult:
     """What is said to a proposal to pass the key on to these."""
     message = pb.ReshareAuthority(authority=authority, members=ids(members), threshold=threshold)
     action = governance_pb2.Action(reshare_authority=message)
-    return world.chain.run(world.chain.founders[0], governance.proposing(action)).code
+    return world.chain.run(world.chain.founders[0], governance.proposing(action))
 
 
 @pytest.mark.parametrize(
@@ -377,7 +379,9 @@ def test_a_refresh_gives_way_to_a_reshare_in_every_phase_and_changes_nothing(pha
         world.step()
     refresh = world.to_phase(authority, phase)
     world.down = [quiet]
-    assert proposed(world, authority, *world.chain.founders, threshold=3) == Code.CEREMONY_UNDER_WAY, "a refresh too"
+    refused(
+        proposed(world, authority, *world.chain.founders, threshold=3), Code.CEREMONY_UNDER_WAY, why="a refresh too"
+    )
     proposal = world.reshare(authority, *others, threshold=2)
     assert proposal.status == governance_pb2.PROPOSAL_STATUS_EXECUTED
     failed = world.ceremony(refresh.id)
@@ -404,4 +408,4 @@ def test_a_reshare_that_people_consented_to_gives_way_to_nothing_once_it_runs() 
     consents(world, authority)
     running = under_way(world, authority)
     assert running.phase == pb.CEREMONY_PHASE_ACCEPT
-    assert proposed(world, authority, *world.chain.founders[:3], threshold=2) == Code.CEREMONY_UNDER_WAY
+    refused(proposed(world, authority, *world.chain.founders[:3], threshold=2), Code.CEREMONY_UNDER_WAY)

@@ -21,6 +21,7 @@ from dta.crypto.scalar import SecretScalar
 from tests.support.actors import Actor
 from tests.support.ceremonies import Consortium, consortium, honest, only
 from tests.support.misdealing import Change, accusation, dealt, on_the_ledger, secret_scalars, wrong_share_to
+from tests.support.refusals import TAKEN, Because, because, refused
 
 ORDER_FOUR = bytes.fromhex(  # a point of the curve outside the subgroup: x = 4, the smallest with a square
     "800000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000004"
@@ -240,30 +241,32 @@ def _wrong_g2(made: Dealing) -> Dealing:
     return replace(made, constant_g2=(G2.generator() * 5).encode())
 
 
-MALFORMED: dict[str, tuple[Callable[[Case], Callable[[Message], Message]], Code]] = {
-    "one commitment too many": (_of_degree(4), Code.DEALING_MALFORMED),
-    "one commitment too few": (_of_degree(2), Code.DEALING_MALFORMED),
-    "the identity as a commitment": (lambda case: case.dealing(_commitment(IDENTITY)), Code.BAD_CURVE_POINT),
-    "a commitment off the curve": (lambda case: case.dealing(_commitment(OFF_CURVE)), Code.BAD_CURVE_POINT),
-    "a commitment outside the subgroup": (lambda case: case.dealing(_commitment(ORDER_FOUR)), Code.BAD_CURVE_POINT),
-    "a coordinate that is not reduced": (lambda case: case.dealing(_commitment(NOT_REDUCED)), Code.BAD_CURVE_POINT),
-    "the identity as ephemeral": (lambda case: case.dealing(_ephemeral(IDENTITY)), Code.BAD_CURVE_POINT),
-    "an ephemeral off the curve": (lambda case: case.dealing(_ephemeral(OFF_CURVE)), Code.BAD_CURVE_POINT),
-    "an ephemeral outside the subgroup": (lambda case: case.dealing(_ephemeral(ORDER_FOUR)), Code.BAD_CURVE_POINT),
+BAD_POINT = Because(Code.BAD_CURVE_POINT, "point")
+MALFORMED: dict[str, tuple[Callable[[Case], Callable[[Message], Message]], Because]] = {
+    "one commitment too many": (_of_degree(4), Because(Code.DEALING_MALFORMED, "form")),
+    "one commitment too few": (_of_degree(2), Because(Code.DEALING_MALFORMED, "form")),
+    "the identity as a commitment": (lambda case: case.dealing(_commitment(IDENTITY)), BAD_POINT),
+    "a commitment off the curve": (lambda case: case.dealing(_commitment(OFF_CURVE)), BAD_POINT),
+    "a commitment outside the subgroup": (lambda case: case.dealing(_commitment(ORDER_FOUR)), BAD_POINT),
+    "a coordinate that is not reduced": (lambda case: case.dealing(_commitment(NOT_REDUCED)), BAD_POINT),
+    "the identity as ephemeral": (lambda case: case.dealing(_ephemeral(IDENTITY)), BAD_POINT),
+    "an ephemeral off the curve": (lambda case: case.dealing(_ephemeral(OFF_CURVE)), BAD_POINT),
+    "an ephemeral outside the subgroup": (lambda case: case.dealing(_ephemeral(ORDER_FOUR)), BAD_POINT),
     "an ephemeral of another scalar": (
-        lambda case: case.dealing(_ephemeral((G1.generator() * 99).encode())), Code.DEALING_PROOF,
+        lambda case: case.dealing(_ephemeral((G1.generator() * 99).encode())), Because(Code.DEALING_PROOF, "proof"),
     ),
     "a truncated share": (
         lambda case: case.dealing(lambda made: replace(made, shares=(made.shares[0][:31], *made.shares[1:]))),
-        Code.DEALING_MALFORMED,
+        Because(Code.DEALING_MALFORMED, "shares"),
     ),
     "a share too few": (
-        lambda case: case.dealing(lambda made: replace(made, shares=made.shares[:-1])), Code.DEALING_MALFORMED,
+        lambda case: case.dealing(lambda made: replace(made, shares=made.shares[:-1])),
+        Because(Code.DEALING_MALFORMED, "form"),
     ),
     "no constant in G2": (
-        lambda case: case.dealing(lambda made: replace(made, constant_g2=b"")), Code.DEALING_MALFORMED,
+        lambda case: case.dealing(lambda made: replace(made, constant_g2=b"")), Because(Code.DEALING_MALFORMED, "form"),
     ),
-    "another constant in G2": (lambda case: case.dealing(_wrong_g2), Code.DEALING_CONSTANT),
+    "another constant in G2": (lambda case: case.dealing(_wrong_g2), Because(Code.DEALING_CONSTANT, "constant_g2")),
 }
 
 
@@ -273,7 +276,7 @@ def test_a_malformed_dealing_is_refused_and_its_dealer_counts_as_silent(case: Ca
     consented(case).world.behave = only(case.liar, DueKind.DEAL_SHARES, make(case))
     ceremony = case.run()
     answered = [
-        result.code
+        because(result)
         for actor, said, result in case.world.results
         if actor is case.liar and isinstance(said, pb.DealShares)
     ]
@@ -293,7 +296,7 @@ def test_a_receive_key_that_is_no_point_is_refused(case: Case, point: bytes) -> 
     consented(case).world.behave = only(case.liar, DueKind.ACCEPT_CEREMONY, bad)
     while not (failed := case.world.authority(case.authority).last_ceremony):
         case.world.step()
-    assert Code.BAD_CURVE_POINT in case.world.codes(pb.AcceptCeremony)
+    assert Because(Code.BAD_CURVE_POINT, "receive_key") in case.world.answers(pb.AcceptCeremony)
     assert case.world.faults(case.world.ceremony(failed)) == {case.liar.name: pb.FAULT_SILENT_ACCEPT}
     case.world.behave = honest
     case.check_key(case.run(), confirmed=4)
@@ -326,8 +329,8 @@ def test_an_accusation_with_a_bad_proof_is_refused_without_effect(case: Case, wh
 
     _accuses(case, case.honest[0], spoil)
     ceremony = case.run()
-    codes = case.world.codes(pb.DisputeDealings)
-    assert Code.ACCUSATION_PROOF in codes
+    answers = case.world.answers(pb.DisputeDealings)
+    assert Because(Code.ACCUSATION_PROOF) in answers
     case.check_key(ceremony, confirmed=4)
     assert case.world.faults(ceremony) == {}
     assert not case.world.party(ceremony, case.liar).disputed_height
@@ -346,7 +349,9 @@ def test_dealing_twice_is_refused_the_second_time(case: Case) -> None:
             key=case.liar.node_key,
         ),
     ]  # fmt: skip
-    assert [result.code for result in world.chain.block(*txs).tx_results] == [Code.OK, Code.ALREADY_DONE]
+    assert [because(result) for result in world.chain.block(*txs).tx_results] == [
+        TAKEN, Because(Code.ALREADY_DONE, "dealt"),
+    ]
     case.check_key(case.run(), confirmed=4)
 
 
@@ -355,7 +360,7 @@ def test_a_late_dealing_is_refused(case: Case) -> None:
     consented(case).world.behave = only(case.liar, DueKind.DEAL_SHARES, lambda said: kept.append(said))
     ceremony = case.run()
     result = case.world.chain.result(case.liar, kept[-1])
-    assert result.code == Code.WRONG_PHASE
+    refused(result, Code.WRONG_PHASE, "phase")
     case.check_key(ceremony, confirmed=4)
 
 
@@ -371,7 +376,7 @@ def test_confirming_without_the_share_is_refused(case: Case) -> None:
 
     consented(case).world.behave = only(case.liar, DueKind.CONFIRM_SHARE, pretend)
     ceremony = case.run()
-    assert Code.CONFIRM_PROOF in case.world.codes(pb.ConfirmShare)
+    assert Because(Code.CONFIRM_PROOF) in case.world.answers(pb.ConfirmShare)
     case.check_key(ceremony, confirmed=3)
 
 
@@ -388,5 +393,5 @@ def test_a_confirmation_of_another_is_no_proof_of_ones_own(case: Case) -> None:
 
     consented(case).world.behave = copy
     ceremony = case.run()
-    assert Code.CONFIRM_PROOF in case.world.codes(pb.ConfirmShare)
+    assert Because(Code.CONFIRM_PROOF) in case.world.answers(pb.ConfirmShare)
     case.check_key(ceremony, confirmed=3)

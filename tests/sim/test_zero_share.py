@@ -25,6 +25,7 @@ from tests.support.misdealing import (
     secret_scalars,
     secrets_of,
 )
+from tests.support.refusals import refused
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def test_zero_shares_are_found_with_one_sum_a_block_and_nobody_says_anything_mea
     assert (found.phase, found.disputed, found.finalised_height) == (pb.CEREMONY_PHASE_DISPUTE, 4, 0)
     assert [world.jobs(actor) for actor in world.chain.founders] == [[], [], [], []]
     again = world.chain.result(liar, pb.DisputeDealings(ceremony=attempt.id))
-    assert again.code == Code.ALREADY_DONE
+    refused(again, Code.ALREADY_DONE, "disputed")
     found = world.ceremony(attempt.id)
     assert (found.phase, found.finalised_height) == (pb.CEREMONY_PHASE_CONFIRM, world.chain.height)
 
@@ -176,8 +177,8 @@ def test_nobody_makes_a_silent_members_share_zero(members: int, threshold: int) 
     short = pb.DealShares.FromString(whole.SerializeToString())
     size = G1_BYTES + SCALAR_BYTES
     short.dealing.proof = whole.dealing.proof[: 2 * size]
-    assert world.chain.result(liar, whole).code == Code.DEALING_PROOF
-    assert world.chain.result(liar, short).code == Code.DEALING_MALFORMED
+    refused(world.chain.result(liar, whole), Code.DEALING_PROOF, "proof")
+    refused(world.chain.result(liar, short), Code.DEALING_MALFORMED, "proof")
     world.down = [victim]
     while world.ceremony(ceremony.id).phase in (pb.CEREMONY_PHASE_DEAL, pb.CEREMONY_PHASE_DISPUTE):
         world.step()

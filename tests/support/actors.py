@@ -95,6 +95,11 @@ class Actor:
         self, gid: bytes, document: identity_pb2.IdentityDocument, generation: int = 0
     ) -> bytes:
         """The document's envelope block, with every proof."""
+        self.prove(gid, document, generation)
+        return self.sign_document(gid, document)
+
+    def prove(self, gid: bytes, document: identity_pb2.IdentityDocument, generation: int = 0) -> None:
+        """Set the document's proofs of possession."""
         identity = document.identity or statements.identity_id(document)
         statement = statements.document_statement(gid, identity, document, document.tx_key)
         document.tx_key_proof = self.key(generation).sign(statement).signature
@@ -103,15 +108,20 @@ class Actor:
             document.node_key_proof = self.node_key.sign(statement).signature
         possession = statements.bls_possession_statement(gid, identity, document.bls_key)
         document.bls_proof = self.bls_key.sign(possession, bls.POSSESSION_TAG)
-        header = canonical.encode(
-            envelope_pb2.EnvelopeHeader(
-                version=1, type=envelope_pb2.ENVELOPE_TYPE_IDENTITY_DOCUMENT, sender=identity, time_s=1_000
-            )
-        )
+
+    def sign_document(
+        self, gid: bytes, document: identity_pb2.IdentityDocument, sender: bytes = b"", **header_fields: Any
+    ) -> bytes:
+        """The envelope block of the document as it is, whatever its proofs, signed by the BLS key as ``sender``."""
+        signer = sender or document.identity or statements.identity_id(document)
+        fields: dict[str, Any] = {
+            "version": 1, "type": envelope_pb2.ENVELOPE_TYPE_IDENTITY_DOCUMENT, "sender": signer, "time_s": 1_000,
+        }  # fmt: skip
+        header = canonical.encode(envelope_pb2.EnvelopeHeader(**{**fields, **header_fields}))
         body = canonical.encode(document)
-        signature = self.bls_key.sign(statements.envelope_statement(gid, header, body, [identity]))
+        signature = self.bls_key.sign(statements.envelope_statement(gid, header, body, [signer]))
         return canonical.encode(
-            envelope_pb2.Envelope(header=header, body=body, signers=[identity], signature=signature)
+            envelope_pb2.Envelope(header=header, body=body, signers=[signer], signature=signature)
         )
 
     def enrol(self, gid: bytes) -> bytes:

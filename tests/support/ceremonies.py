@@ -34,6 +34,7 @@ from tests.support import governance
 from tests.support.actors import Actor, seeded
 from tests.support.chain import Chain
 from tests.support.keystore import MemoryKeystore
+from tests.support.refusals import Because, because
 
 Behaviour = Callable[[Actor, Job, Message], Message | None]
 """What a fiduciary sends in place of its hook's honest message; None: nothing."""
@@ -252,9 +253,9 @@ class Consortium:
         )
         return (G1.generator() * key).encode() == self.authority(authority).public_key_g1
 
-    def codes(self, kind: type[Message]) -> list[Code]:
+    def answers(self, kind: type[Message]) -> list[Because]:
         """What the messages of a kind were answered with, in order."""
-        return [Code(result.code) for _, message, result in self.results if isinstance(message, kind)]
+        return [because(result) for _, message, result in self.results if isinstance(message, kind)]
 
 
 def ids(actors: Sequence[Actor]) -> list[bytes]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nacl.signing import SigningKey
 
-from abci_app.block import BlockResult
+from abci_app.block import BlockResult, TxResult
 from abci_app.crypto import statements
 from abci_app.pb.dta.v1 import governance_pb2 as pb
 from abci_app.pb.dta.v1 import params_pb2, tx_pb2
@@ -100,11 +100,11 @@ def proposing(action: pb.Action, tag: object = "refused") -> pb.Propose:
     return pb.Propose(nonce=seeded("proposal", tag), action=action)
 
 
-def code_of(chain: Chain, who: Actor, message: pb.Propose | pb.Vote | pb.WithdrawProposal) -> int:
-    """The code of what must be refused: its body consumed, and nothing else changed."""
+def answer_to(chain: Chain, who: Actor, message: pb.Propose | pb.Vote | pb.WithdrawProposal) -> TxResult:
+    """What the ledger says to what must be refused: its body consumed, and nothing else changed."""
     tx = chain.tx(who, message)
     result = chain.block(tx)
     body = tx_pb2.TxBody.FromString(tx_pb2.SignedTx.FromString(tx).body)
     assert only_consumed(result.changes, body.expires_at_height)
     assert result.tx_results[0].events == ()
-    return result.tx_results[0].code
+    return result.tx_results[0]

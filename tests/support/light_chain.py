@@ -207,7 +207,8 @@ def validator_json(value: Validator) -> dict[str, Any]:
 
 def result_json(value: TxResult) -> dict[str, Any]:
     return {
-        "code": value.code, "data": b64(value.data) if value.data else None, "log": value.log, "info": "",
+        "code": value.code, "data": b64(value.data) if value.data else None, "log": value.log,
+        "info": value.reason,
         "gas_wanted": str(value.gas_wanted), "gas_used": str(value.gas_used), "events": [], "codespace": "",
     }  # fmt: skip
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from abci_app.crypto.curve import G1, ORDER
 from dta.base.secret import SecretBytes
 from dta.client.mfa.credentials import Credential
+from dta.client.mfa.login import Permit
 from dta.login.http import HttpConfig, HttpServer
 from dta.login.server import AuthenticationServer, Limits
 from dta.login.store import ServerState
@@ -68,7 +69,8 @@ class World:
         self.server = self._server()
 
     def _server(self) -> AuthenticationServer:
-        self.state = ServerState(self.directory / "state.sqlite")
+        # A new one is an hour old: one that was made just now takes no one-pass login of this minute.
+        self.state = ServerState(self.directory / "state.sqlite", int(self.clock.now_s) - 3_600)
         q = self.facts.parties(bytes(32), SERVER).q
         return AuthenticationServer(
             self.realm, SERVER, SecretPoint(q * MASTER), self.state, self.limits,
@@ -95,6 +97,10 @@ class World:
         permit = credential.parties(SERVER).permit_point(day) * MASTER
         self.permits[credential.client, day] = permit.encode()
         return permit
+
+    def permit(self, credential: Credential, day: int = DAY) -> Permit:
+        """The same, as a client takes it from the ledger."""
+        return Permit(credential.client, day, self.issue_permit(credential, day))
 
     @contextmanager
     def listening(self, config: HttpConfig | None = None) -> Iterator[str]:

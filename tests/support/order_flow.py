@@ -221,8 +221,8 @@ class LiveNode(Node):
             for event in result.events
         ]
         shown = {
-            "code": result.code, "data": b64(result.data) if result.data else None, "log": result.log, "info": "",
-            "gas_wanted": "0", "gas_used": "0", "events": events, "codespace": "",
+            "code": result.code, "data": b64(result.data) if result.data else None, "log": result.log,
+            "info": result.reason, "gas_wanted": "0", "gas_used": "0", "events": events, "codespace": "",
         }  # fmt: skip
         return {
             "hash": hexed(sha256(tx).digest()), "height": str(height), "index": index, "tx": b64(tx), "tx_result": shown

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from abci_app.codes import CODES
+from abci_app.codes import CODES, Code
 from abci_app.execution.spec import MessageClass, MessageSpec
 from abci_app.messages.registry import EVENTS, INDEXES, LEAVES, SPECS
 from abci_app.state.collection import AnyCollection
+from tests.support.checks import all_checks
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -50,6 +51,20 @@ def codes() -> list[str]:
         for number, row in sorted(CODES.items())
     ]
     return table(("code", "name", "meaning", "retry", "hint"), rows, "|---:|---|---|---|---|")
+
+
+def reasons() -> list[str]:
+    """The reasons of each code that several checks refuse with."""
+    found: dict[str, dict[str, None]] = {}
+    for check in sorted(all_checks()):
+        if check.reason:
+            found.setdefault(check.code, {})[check.reason] = None
+    rows = [
+        (str(int(code)), code.name, ", ".join(f"`{reason}`" for reason in found[code.name]))
+        for code in Code
+        if code.name in found
+    ]
+    return table(("code", "name", "reasons"), rows, "|---:|---|---|")
 
 
 def events() -> list[str]:
@@ -97,6 +112,7 @@ PARTS: Final[dict[tuple[str, str], Callable[[], list[str]]]] = {
     ("state.md", "leaves"): leaves,
     ("state.md", "indexes"): indexes,
     ("codes.md", "codes"): codes,
+    ("codes.md", "reasons"): reasons,
     ("events.md", "events"): events,
     ("messages.md", "messages"): messages,
 }

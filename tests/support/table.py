@@ -9,24 +9,25 @@ from google.protobuf.message import Message
 from abci_app.codes import Code
 from abci_app.pb.dta.v1 import tx_pb2
 from tests.support.custody import Custody
+from tests.support.refusals import TAKEN, Because, because, refused
 from tests.support.world import fresh_custody, only_consumed
 
 Make = Callable[[Custody], bytes]
 
 
 class Table:
-    """``code_of`` and ``make_of`` by name. A maker is given a fresh world and returns the transaction."""
+    """``because_of`` and ``make_of`` by name. A maker is given a fresh world and returns the transaction."""
 
     def __init__(self) -> None:
-        self.code_of: dict[str, Code] = {}
+        self.because_of: dict[str, Because] = {}
         self.make_of: dict[str, Make] = {}
 
-    def case(self, code: Code) -> Callable[[Make], Make]:
-        """The ledger answers ``code`` to what the function makes, after whatever must come first."""
+    def case(self, code: Code, reason: str = "") -> Callable[[Make], Make]:
+        """The ledger answers ``code``, for ``reason``, to what the function makes, after whatever must come first."""
 
         def register(make: Make) -> Make:
             assert make.__name__ not in self.make_of
-            self.code_of[make.__name__] = code
+            self.because_of[make.__name__] = Because(code, reason)
             self.make_of[make.__name__] = make
             return make
 
@@ -35,18 +36,18 @@ class Table:
 
 def check_consumed(table: Table, name: str) -> None:
     """An authentic transaction that is refused: its body is consumed, and nothing else changed."""
-    code = table.code_of[name]
+    expected = table.because_of[name]
     custody = fresh_custody()
     tx = table.make_of[name](custody)
     checked = custody.chain.check(tx)
-    assert checked.code in (code, Code.OK, Code.NOT_DUE), checked
+    assert because(checked) in (expected, TAKEN, Because(Code.NOT_DUE, "not-early")), checked
     result = custody.chain.block(tx)
-    assert result.tx_results[0].code == code, result.tx_results[0]
+    refused(result.tx_results[0], *expected)
     assert result.tx_results[0].data == b""
     assert result.tx_results[0].events == ()
     body = tx_pb2.TxBody.FromString(tx_pb2.SignedTx.FromString(tx).body)
     assert only_consumed(result.changes, body.expires_at_height)
-    assert custody.chain.block(tx).tx_results[0].code == Code.REPLAYED
+    refused(custody.chain.block(tx).tx_results[0], Code.REPLAYED)
 
 
 def by_principal(custody: Custody, message: Message) -> bytes:

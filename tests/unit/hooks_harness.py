@@ -77,7 +77,7 @@ class World:
         wanted = wanted_blocks(job, self.now)
         missing = [cid for cid in wanted if cid not in self.blocks]
         if missing:
-            raise BlockUnavailable(missing[0], ())
+            raise BlockUnavailable(missing[0], (), True)
         return perform(job, self.tools[fiduciary.identity], {cid: self.blocks[cid] for cid in wanted})
 
     def settle(self, *fiduciaries: Actor) -> list[tuple[Actor, Message]]:

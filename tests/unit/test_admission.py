@@ -29,6 +29,7 @@ from tests.support import governance
 from tests.support.actors import Actor, body_bytes, seeded, signed_tx
 from tests.support.chain import CHAIN_ID
 from tests.support.custody import SEALED, Custody, k_of, make_custody
+from tests.support.refusals import TAKEN, Because, because, refused
 from tests.support.world import another_signature, nonce, set_params
 
 CEREMONY, REALM, CLIENT = seeded("ceremony"), seeded("realm"), seeded("client")
@@ -223,7 +224,7 @@ def test_the_table_has_every_message_that_may_be_a_decision() -> None:
 def test_who_is_named_decides_through_any_flood_and_comes_first_in_the_block(world: World, make: Make) -> None:
     chain = world.custody.chain
     flood = [chain.tx(world.mallory, tx_pb2.CloseVault(vault=os.urandom(32))) for _ in range(5)]
-    assert [chain.check(tx).code for tx in flood] == [Code.BUSY] * 5
+    assert [because(chain.check(tx)) for tx in flood] == [Because(Code.BUSY, "lane")] * 5
     tx = tx_of(world, make)
     assert chain.check(tx).code == Code.OK
     assert chain.check(tx).code == Code.OK, "CheckTx is idempotent"
@@ -235,7 +236,7 @@ def test_who_is_not_named_waits_like_any_user(world: World, make: Make) -> None:
     chain = world.custody.chain
     flood = [chain.tx(world.mallory, tx_pb2.CloseVault(vault=os.urandom(32))) for _ in range(2)]
     tx = tx_of(world, make)
-    assert chain.check(tx).code == Code.BUSY
+    refused(chain.check(tx), Code.BUSY, "lane")
     assert propose(world, [*flood, tx]) == [*flood, tx]
 
 
@@ -245,7 +246,7 @@ def test_a_stolen_key_keeps_no_rotation_out(world: World) -> None:
     for number in range(8):
         waiting = Waiting(Lane.DECISION, alice.identity, 300, b"%d" % number)
         chain.mempool.admit(nonce(number), waiting, 0, is_recheck=False)
-    assert chain.check(tx_of(world, lambda w: _veto(w, w.alice, w.pending))).code == Code.BUSY
+    refused(chain.check(tx_of(world, lambda w: _veto(w, w.alice, w.pending))), Code.BUSY, "lane")
     assert chain.check(tx_of(world, _rotation)).code == Code.OK
     assert chain.check(tx_of(world, _revocation)).code == Code.OK
 
@@ -381,7 +382,7 @@ def test_results_of_one_identity_flooding_in_bytes_keep_no_hook_out(world: World
         if chain.check(tx).code:
             break
         taken += len(tx)
-    assert chain.check(tx).code == Code.BUSY
+    refused(chain.check(tx), Code.BUSY, "signer")
     assert taken <= MAX_TXS_BYTES // 16
     for founder in chain.founders:
         result = chain.tx(founder, tx_pb2.FulfilOrder(order=order), key=founder.node_key)
@@ -400,14 +401,14 @@ def test_other_signatures_of_the_same_body_count_as_what_they_take_up(world: Wor
         signer, key, message, most = founder, founder.node_key, tx_pb2.FulfilOrder(order=order), 65_536
     body = body_bytes(CHAIN_ID, message, chain.height + 50, bytes(16))
     statement = statements.signed_tx_bytes(chain.gid, signer.identity, body)
-    codes = []
+    answers = []
     for number in range(1, 300):
         tx = tx_pb2.SignedTx(body=body, signer=signer.identity, signature=another_signature(key, statement, number))
         encoded = tx.SerializeToString(deterministic=True)
-        codes.append(chain.check(encoded).code)
-        assert chain.check(encoded).code == codes[-1], "CheckTx is idempotent"
-    assert codes.count(Code.OK) == most // 315
-    assert set(codes[codes.count(Code.OK) :]) == {Code.BUSY}
+        answers.append(because(chain.check(encoded)))
+        assert because(chain.check(encoded)) == answers[-1], "CheckTx is idempotent"
+    assert answers.count(TAKEN) == most // 315
+    assert set(answers[answers.count(TAKEN) :]) == {Because(Code.BUSY, "signer")}
 
 
 def test_several_results_for_one_thing_may_wait_within_the_fiduciarys_share(world: World) -> None:
@@ -416,11 +417,11 @@ def test_several_results_for_one_thing_may_wait_within_the_fiduciarys_share(worl
     order = custody.place(nonce("due"), fulfil=False)
     chain.mempool = Mempool(max_txs_bytes=200_000)
     founder, other = chain.founders[:2]
-    codes = []
+    answers = []
     for _ in range(300):
-        codes.append(chain.check(chain.tx(founder, tx_pb2.FulfilOrder(order=order), key=founder.node_key)).code)
-    assert codes.count(Code.OK) == 65_536 // 315
-    assert set(codes[codes.count(Code.OK) :]) == {Code.BUSY}
+        answers.append(because(chain.check(chain.tx(founder, tx_pb2.FulfilOrder(order=order), key=founder.node_key))))
+    assert answers.count(TAKEN) == 65_536 // 315
+    assert set(answers[answers.count(TAKEN) :]) == {Because(Code.BUSY, "signer")}
     assert chain.check(chain.tx(other, tx_pb2.FulfilOrder(order=order), key=other.node_key)).code == Code.OK
 
 
@@ -430,13 +431,16 @@ def early(world: World, message: Message, who: Actor, made_at_height: int, key: 
     return signed_tx(chain.gid, who.identity, key or who.node_key, body)
 
 
-@pytest.mark.parametrize(("ahead", "code"), [(-1, Code.NOT_DUE), (0, Code.NOT_DUE), (1, 0), (3, 0), (4, Code.NOT_DUE)])
+LATE = Because(Code.NOT_DUE, "not-early")
+
+
+@pytest.mark.parametrize(("ahead", "code"), [(-1, LATE), (0, LATE), (1, TAKEN), (3, TAKEN), (4, LATE)])
 def test_a_result_that_is_early_is_taken_by_a_node_at_most_three_blocks_behind(
-    world: World, ahead: int, code: int
+    world: World, ahead: int, code: Because
 ) -> None:
     chain, founder = world.custody.chain, world.custody.chain.founders[0]
     message = tx_pb2.FulfilSecret(request=world.granted, sealed=SEALED)
-    assert chain.check(early(world, message, founder, chain.height + ahead)).code == code
+    assert because(chain.check(early(world, message, founder, chain.height + ahead))) == code
 
 
 def test_an_early_result_is_dropped_where_its_height_has_come_and_it_is_not_due(world: World) -> None:
@@ -447,7 +451,7 @@ def test_an_early_result_is_dropped_where_its_height_has_come_and_it_is_not_due(
     chain.block()
     assert chain.check(tx, recheck=True).code == Code.OK
     chain.block()
-    assert chain.check(tx, recheck=True).code == Code.NOT_DUE
+    refused(chain.check(tx, recheck=True), Code.NOT_DUE, "not-early")
 
 
 def test_an_early_result_is_proposed_from_the_block_on_in_which_it_is_due(world: World) -> None:
@@ -470,7 +474,7 @@ def test_who_is_no_fiduciary_has_no_place_for_early_results_and_a_removed_one_on
     chain, founder = world.custody.chain, world.custody.chain.founders[3]
     message = tx_pb2.FulfilSecret(request=world.granted, sealed=SEALED)
     stray = early(world, message, world.mallory, chain.height + 1, world.mallory.tx_key)
-    assert chain.check(stray).code == Code.NOT_DUE
+    refused(chain.check(stray), Code.NOT_DUE, "signer")
     record = FIDUCIARIES.get(chain.view, founder.identity)
     record.status = identity_pb2.FIDUCIARY_STATUS_REMOVED
     leaf = (FIDUCIARIES.key(founder.identity), record.SerializeToString(deterministic=True))
@@ -481,15 +485,15 @@ def test_who_is_no_fiduciary_has_no_place_for_early_results_and_a_removed_one_on
     assert chain.check(early(world, message, founder, chain.height + 1)).code == Code.OK
     chain.view.apply(Changes(index=tuple((key, None) for key in owed)))
     chain.mempool = Mempool()
-    assert chain.check(early(world, message, founder, chain.height + 1)).code == Code.NOT_DUE
+    refused(chain.check(early(world, message, founder, chain.height + 1)), Code.NOT_DUE, "signer")
 
 
 def test_only_a_result_says_at_which_height_it_was_made_and_before_it_expires(world: World) -> None:
     chain, founder = world.custody.chain, world.custody.chain.founders[0]
     user = early(world, tx_pb2.CloseVault(vault=world.unused_vault), world.alice, 1, world.alice.tx_key)
-    assert chain.check(user).code == Code.MALFORMED
+    refused(chain.check(user), Code.MALFORMED, "made-at")
     message = tx_pb2.FulfilSecret(request=world.granted, sealed=SEALED)
-    assert chain.check(early(world, message, founder, chain.height + 50)).code == Code.MALFORMED
+    refused(chain.check(early(world, message, founder, chain.height + 50)), Code.MALFORMED, "made-at")
 
 
 def test_being_early_means_nothing_once_it_is_executed(world: World) -> None:
@@ -497,7 +501,7 @@ def test_being_early_means_nothing_once_it_is_executed(world: World) -> None:
     chain, founder = world.custody.chain, world.custody.chain.founders[0]
     assert world.custody.request_record(world.granted).status == custody_pb2.REQUEST_STATUS_GRANTED
     tx = early(world, tx_pb2.FulfilSecret(request=world.granted, sealed=SEALED), founder, chain.height + 9)
-    assert chain.block(tx).tx_results[0].code == Code.NOT_RELEASED_YET
+    refused(chain.block(tx).tx_results[0], Code.NOT_RELEASED_YET, "sealed")
     order = world.custody.place(nonce("due"), fulfil=False)
     tx = early(world, tx_pb2.FulfilOrder(order=order), founder, chain.height + 9)
     assert chain.block(tx).tx_results[0].code == Code.OK

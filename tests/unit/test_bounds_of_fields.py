@@ -6,7 +6,10 @@ the blocks that a message carries. A new field that nobody bounds fails here.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -19,6 +22,7 @@ from abci_app.errors import Refusal
 from abci_app.messages.registry import SPECS
 from abci_app.params import default_params
 from abci_app.pb.dta.v1 import envelope_pb2, identity_pb2, tx_pb2
+from tests.support.checks import ROOT, all_checks
 from tests.support.samples import samples
 
 GROWTH_BYTES = 4_096
@@ -136,6 +140,48 @@ def test_every_field_of_every_message_is_grown_in_some_sample() -> None:
     wanted = {name for name in wanted if not name.startswith("dta.v1.Recipient.")}
     grown = {name for message in SAMPLES for name, _ in variants(message)}
     assert wanted - grown == set()
+
+
+def test_a_field_of_a_set_length_is_refused_by_its_name_one_byte_shorter_and_one_longer() -> None:
+    """Every call of ``need_bytes``: the length is that of the sample, which is taken."""
+    tried: set[tuple[str, int]] = set()
+    for message in SAMPLES:
+        for changed_by in (lambda value: value[:-1], lambda value: value + b"\0"):
+            for name, variant in with_lengths(message, changed_by):
+                where, reason = refused_length(partial(spec_of(message).validate, variant))
+                assert reason in ("", name), (message.DESCRIPTOR.name, name)
+                tried.add(where)
+    calls = {(check.file, check.line) for check in all_checks() if check.of_length}
+    assert calls - tried == set()
+
+
+def with_lengths(message: Message, change: Callable[[bytes], bytes]) -> Iterator[tuple[str, Message]]:
+    """Each field of bytes at any depth, changed: (its name, the whole message)."""
+    for field, value in message.ListFields():
+        if field.type == FieldDescriptor.TYPE_BYTES:
+            if not field.is_repeated:
+                yield field.name, changed(message, field, change(value))
+            for n, one in enumerate(value) if field.is_repeated else ():
+                yield field.name, changed(message, field, [*value[:n], change(one), *value[n + 1 :]])
+        elif field.message_type is not None and field.is_repeated:
+            for n, one in enumerate(value):
+                for name, inner in with_lengths(one, change):
+                    yield name, changed(message, field, [*value[:n], inner, *value[n + 1 :]])
+        elif field.message_type is not None:
+            for name, inner in with_lengths(value, change):
+                yield name, changed(message, field, inner)
+
+
+def refused_length(check: Callable[[], object]) -> tuple[tuple[str, int], str]:
+    """Which call of ``need_bytes`` refused, and the field that it named; nothing where another check did."""
+    try:
+        check()
+    except Refusal as refusal:
+        frames = traceback.extract_tb(refusal.__traceback__)
+        if frames[-1].name == "need_bytes":
+            caller = frames[-2]
+            return (str(Path(caller.filename).relative_to(ROOT)), caller.lineno or 0), refusal.reason
+    return ("", 0), ""
 
 
 def test_what_is_grown_around_a_message_is_refused() -> None:

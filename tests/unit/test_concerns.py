@@ -27,6 +27,7 @@ from tests.support.authority import SIGNING, install_new
 from tests.support.ceremonies import Consortium
 from tests.support.chain import Chain
 from tests.support.custody import Custody, k_of, single
+from tests.support.refusals import refused
 from tests.support.world import fresh_custody, nonce
 
 PARTY, VETOER = ("party",), ("vetoer",)
@@ -84,10 +85,10 @@ def test_entries_are_numbered_in_the_order_in_which_they_came(custody: Custody) 
 
 def test_what_is_refused_leaves_no_entry(custody: Custody) -> None:
     message = custody.order_message(vault=bytes(32), policy=single(seeded("carol")))
-    assert custody.chain.run(custody.principal, message).code == Code.UNKNOWN_VAULT
+    refused(custody.chain.run(custody.principal, message), Code.UNKNOWN_VAULT, "order")
     assert COUNTERS.find(custody.chain.view, seeded("carol")) is None
     assert custody.place(fulfil=False)
-    assert custody.chain.run(custody.principal, custody.order_message()).code == Code.DUPLICATE
+    refused(custody.chain.run(custody.principal, custody.order_message()), Code.DUPLICATE, "order")
     assert len(orders(custody, custody.principal.identity)) == 1
 
 
@@ -137,11 +138,11 @@ def test_a_signing_order_is_refused_that_names_more_than_it_is_charged_for() -> 
     chain.register(alice)
     key = install_new(chain, SIGNING).id
     message = extraction_pb2.PlaceSigningOrder(nonce=nonce(0), authority=key, kind="release", message=b"m", names=4)
-    assert chain.run(alice, message).code == Code.TOO_FEW_NAMES
+    refused(chain.run(alice, message), Code.TOO_FEW_NAMES)
     assert concerns.of(chain.view, alice.identity) == []
     for names in (0, limits.MAX_NAMED_IDENTITIES + 1):
         message.names = names
-        assert chain.run(alice, message).code == Code.FIELD_INVALID
+        refused(chain.run(alice, message), Code.FIELD_INVALID, "names")
     message.names = 5
     assert chain.run(alice, message).code == 0
 

@@ -173,7 +173,7 @@ def test_an_authentication_server_that_drips_is_given_up(dripper: str) -> None:
 def test_a_kubo_that_drips_is_given_up(dripper: str) -> None:
     client = httpx.Client(base_url=dripper, timeout=30.0, trust_env=False, transport=DeadlineTransport(DEADLINE_S))
     with pytest.raises(StoreUnreachable, match="ReadTimeout"):
-        KuboStore(client)
+        KuboStore(client).open()
 
 
 def test_a_node_s_own_kubo_that_drips_is_given_up(
@@ -182,8 +182,10 @@ def test_a_node_s_own_kubo_that_drips_is_given_up(
     keystore = KeystoreConfig("software", path=tmp_path / "keys")
     config = NodeConfig(tmp_path, "chain", bytes(32), keystore, "", ("", 0), blocks="kubo", kubo_api=dripper)
     monkeypatch.setattr(network, "KUBO_DEADLINE_S", DEADLINE_S)
+    store = network.open_store(config)
+    assert isinstance(store, KuboStore)
     with pytest.raises(StoreUnreachable, match="ReadTimeout"):
-        network.open_store(config)
+        store.open()
 
 
 def test_a_gateway_that_drips_holds_up_no_doctor(dripper: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,12 +32,13 @@ from dta.crypto.scalar import SecretScalar
 from dta.custodians.mpc_bls import MpcBls
 from dta.custodians.plugin import Extracted, PreparedOrder, PrepareInput, Recovered, RecoverInput
 from dta.node.ceremonies import extracting
-from dta.node.hooks.errors import CannotAnswer, NotDue
+from dta.node.hooks.errors import CannotAnswer, NotDue, Obstacle
 from tests.support.actors import Actor, seeded
 from tests.support.authority import MFA, UNPROVED, context_over, deal, install, open_mfa
 from tests.support.ceremonies import Consortium, consortium
 from tests.support.chain import Chain
 from tests.support.custody import single
+from tests.support.refusals import fault_of, refused
 from tests.support.transcript import Partial, Transcript, leaks
 from tests.support.world import without_sweep
 
@@ -208,8 +209,9 @@ def test_a_share_of_another_epoch_makes_no_partial(safe: Safe) -> None:
     member = epochs.member_of(safe.chain.view, safe.key, record.epoch, founder.identity)
     other = safe.chain.founders[1]
     assert member is not None
-    with pytest.raises(CannotAnswer):
-        extracting.answer(safe.chain.view, safe.chain.gid, record, member, safe.group.share(safe.key, other))
+    share = safe.group.share(safe.key, other)
+    made = fault_of(lambda: extracting.answer(safe.chain.view, safe.chain.gid, record, member, share), CannotAnswer)
+    assert made is Obstacle.OTHER_SHARE
 
 
 def test_a_hook_answers_what_is_granted_by_the_state_of_now_and_no_more(safe: Safe) -> None:
@@ -238,7 +240,7 @@ def test_a_hook_answers_no_order_that_expired_though_the_sweep_is_behind(
     assert EXTRACTIONS.get(safe.chain.view, request).status == pb.EXTRACTION_STATUS_PENDING
     with pytest.raises(NotDue):
         safe.group.answer(founder, job)
-    assert safe.chain.result(founder, message).code == Code.ORDER_NOT_OPEN
+    refused(safe.chain.result(founder, message), Code.ORDER_NOT_OPEN, "request")
 
 
 def test_threshold_less_one_partials_open_nothing_by_any_choice_of_weights(safe: Safe) -> None:
@@ -281,4 +283,4 @@ def test_a_signature_by_three_of_four_under_a_key_from_a_ceremony() -> None:
     late = group.chain.founders[3]
     assert group.jobs(late) == [], "what is complete is owed by nobody"
     stale = pb.SubmitUnblinded(request=request, epoch=1, partials=[UNPROVED])
-    assert group.chain.result(late, stale).code == Code.EXTRACTION_ENDED
+    refused(group.chain.result(late, stale), Code.EXTRACTION_ENDED)

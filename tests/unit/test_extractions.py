@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from abci_app.authority import extractions, proofs
-from abci_app.block import Changes
+from abci_app.block import Changes, TxResult
 from abci_app.codes import Code
 from abci_app.crypto.curve import G1, G2, ORDER
 from abci_app.crypto.extraction import Blinded
@@ -41,6 +41,7 @@ from tests.support.authority import (
     spoilt,
 )
 from tests.support.chain import Chain
+from tests.support.refusals import TAKEN, Because, because, refused
 from tests.support.world import only_consumed, set_params, without_sweep
 
 TTL_S = 100
@@ -80,13 +81,13 @@ class World:
     def answer(self, number: int) -> int:
         return answer(self.chain, self.dealt, self.members[number], self.request).code
 
-    def send(self, number: int, message: Any) -> int:
+    def send(self, number: int, message: Any) -> TxResult:
         """Refused results leave nothing but the mark that they were included."""
         member = self.members[number]
         result = self.chain.block(self.chain.tx(member, message, key=member.node_key))
         if result.tx_results[0].code:
             assert only_consumed(result.changes, self.chain.height - 1 + 50)
-        return result.tx_results[0].code
+        return result.tx_results[0]
 
     def opened(self, item: int, answers: int | None = None) -> Any:
         """What the receiver of an item makes of the partials on the ledger."""
@@ -167,28 +168,38 @@ def test_one_partial_too_few_opens_nothing(world: World) -> None:
 
 def test_an_answer_counts_once_and_none_counts_after_the_threshold(world: World) -> None:
     first, late = world.message(0), world.message(3)
-    assert world.send(0, first) == Code.OK
-    assert world.send(0, first) == Code.ALREADY_DONE
+    assert world.send(0, first).code == Code.OK
+    refused(world.send(0, first), Code.ALREADY_DONE, "extraction")
     assert world.record.answers == 1
     assert [world.answer(1), world.answer(2)] == [0, 0]
-    assert world.send(3, late) == Code.EXTRACTION_ENDED
-    assert world.chain.check(world.chain.tx(world.members[3], late, key=world.members[3].node_key)).code == Code.NOT_DUE
+    refused(world.send(3, late), Code.EXTRACTION_ENDED)
+    refused(
+        world.chain.check(world.chain.tx(world.members[3], late, key=world.members[3].node_key)),
+        Code.NOT_DUE,
+        "not-early",
+    )
+
+
+SPOILT = (
+    Because(Code.BAD_PARTIAL, "proof"), Because(Code.BAD_PARTIAL, "blinded-form"),
+    Because(Code.BAD_ITEMS, "not-as-asked"), Because(Code.WRONG_EPOCH, "asked"),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("seed", range(16))
 def test_a_spoilt_answer_is_refused_and_its_member_may_answer_again(world: World, seed: int) -> None:
     message = world.message(0)
     spoilt_one = spoilt_message(seed, message)
-    assert world.send(0, spoilt_one) in (Code.BAD_PARTIAL, Code.BAD_ITEMS, Code.WRONG_EPOCH), seed
+    assert because(world.send(0, spoilt_one)) in SPOILT, seed
     assert world.record.answers == 0
-    assert world.send(0, message) == Code.OK
+    assert world.send(0, message).code == Code.OK
 
 
 def test_an_answer_to_fewer_items_or_more_than_were_asked_for_is_refused(world: World) -> None:
     for change in (lambda made: made.partials.pop(), lambda made: made.partials.append(made.partials[0])):
         message = world.message(0)
         change(message)
-        assert world.send(0, message) == Code.BAD_ITEMS
+        refused(world.send(0, message), Code.BAD_ITEMS, "not-as-asked")
     assert world.record.answers == 0
 
 
@@ -200,15 +211,15 @@ def spoilt_message(seed: int, message: Any) -> Any:
 
 def test_a_partial_of_another_member_or_request_or_item_is_refused(world: World) -> None:
     mine = world.message(0)
-    assert world.send(1, mine) == Code.BAD_PARTIAL, "the index and the public share are in the proof"
+    refused(world.send(1, mine), Code.BAD_PARTIAL, "proof", why="the index and the public share are in the proof")
     swapped = world.message(0)
     swapped.partials[0].CopyFrom(mine.partials[1])
     swapped.partials[1].CopyFrom(mine.partials[0])
-    assert world.send(0, swapped) == Code.BAD_PARTIAL
+    refused(world.send(0, swapped), Code.BAD_PARTIAL, "proof")
     other, _ = world.open(tag="other")
     world.chain.block()
     mine.request = other
-    assert world.send(0, mine) == Code.BAD_PARTIAL, "replayed into another request"
+    refused(world.send(0, mine), Code.BAD_PARTIAL, "proof", why="replayed into another request")
 
 
 def test_a_partial_made_with_another_keys_share_is_refused(world: World) -> None:
@@ -224,28 +235,28 @@ def test_a_partial_made_with_another_keys_share_is_refused(world: World) -> None
     )
     message = world.message(0)
     message.partials[0].CopyFrom(pb.BlindedPartial(c1=made.c1, c3=made.c3, proof=made.proof))
-    assert world.send(0, message) == Code.BAD_PARTIAL
+    refused(world.send(0, message), Code.BAD_PARTIAL, "proof")
 
 
 def test_points_that_are_none_are_refused(world: World) -> None:
     message = world.message(0)
     identity = bytes([0xC0]) + bytes(47)
     for field in ("c1", "c3"):
-        for bad in (identity, bytes(48), b"\xff" * 48, b"", world.dealt_g2()[:48]):
+        for bad in (identity, bytes(48), b"\xff" * 48, world.dealt_g2()[:48]):
             changed = pb.SubmitPartials()
             changed.CopyFrom(message)
             setattr(changed.partials[0], field, bad)
-            assert world.send(0, changed) == Code.BAD_PARTIAL, (field, bad.hex())
+            refused(world.send(0, changed), Code.BAD_PARTIAL, "proof", why=f"{field} {bad.hex()}")
 
 
 def test_who_holds_no_share_or_answers_by_the_wrong_message_is_refused(world: World) -> None:
     reshare(world.chain, world.dealt, [member.identity for member in world.members[:3]], 2)
     message = world.message(0)
-    assert world.send(3, message) == Code.NOT_A_MEMBER
+    refused(world.send(3, message), Code.NOT_A_MEMBER)
     unblinded = pb.SubmitUnblinded(request=world.request, epoch=message.epoch, partials=[UNPROVED] * 2)
-    assert world.send(0, unblinded) == Code.WRONG_FORM
+    refused(world.send(0, unblinded), Code.WRONG_FORM, "use")
     message.request = bytes(32)
-    assert world.send(0, message) == Code.UNKNOWN_EXTRACTION
+    refused(world.send(0, message), Code.UNKNOWN_EXTRACTION)
 
 
 def test_a_request_expires_by_block_time_before_the_sweep_says_so(
@@ -254,13 +265,13 @@ def test_a_request_expires_by_block_time_before_the_sweep_says_so(
     message = world.message(0)
     without_sweep(monkeypatch)
     world.chain.block(seconds=TTL_S)
-    assert world.send(0, message) == Code.DEADLINE_PASSED
+    refused(world.send(0, message), Code.DEADLINE_PASSED, "extraction")
     assert world.record.status == pb.EXTRACTION_STATUS_PENDING
     monkeypatch.undo()
     world.chain.block()
     assert world.record.status == pb.EXTRACTION_STATUS_EXPIRED
     assert owed(world, DueKind.SUBMIT_PARTIALS) == []
-    assert world.send(0, message) == Code.EXTRACTION_ENDED
+    refused(world.send(0, message), Code.EXTRACTION_ENDED)
 
 
 def test_another_epoch_starts_a_pending_request_again_and_old_partials_do_not_count(world: World) -> None:
@@ -272,9 +283,9 @@ def test_another_epoch_starts_a_pending_request_again_and_old_partials_do_not_co
     reshare(world.chain, world.dealt, ids, 3)
     assert (world.record.epoch, world.record.answers, world.record.restarts) == (2, 0, 1)
     assert owed(world, DueKind.SUBMIT_PARTIALS) == [0, 1]
-    assert world.send(2, old) == Code.WRONG_EPOCH, "a member that left"
+    refused(world.send(2, old), Code.WRONG_EPOCH, "asked", why="a member that left")
     old.epoch = 2
-    assert world.send(2, old) == Code.NOT_A_MEMBER
+    refused(world.send(2, old), Code.NOT_A_MEMBER)
     for member in (world.members[0], world.members[1], newcomer):
         assert answer(world.chain, world.dealt, member, world.request).code == 0
     assert world.record.status == pb.EXTRACTION_STATUS_COMPLETED
@@ -311,7 +322,7 @@ def test_with_one_r_for_two_items_the_difference_of_two_secrets_would_be_open() 
 # --- opening ------------------------------------------------------------------------------------------------------
 
 
-def attempt(world: World, **changes: Any) -> Code:
+def attempt(world: World, **changes: Any) -> Because:
     """Open a request, with changes: what it is refused with."""
     state = Overlay(world.chain.view)
     context = context_over(state, world.chain.gid, world.chain.height, world.chain.time_s)
@@ -325,9 +336,9 @@ def attempt(world: World, **changes: Any) -> Code:
             subject=subject, items=items, deadline_time_s=world.chain.time_s + 9,
         )  # fmt: skip
     except Refusal as refusal:
-        return refusal.code
+        return because(refusal)
     world.chain.view.apply(state.changes())
-    return Code.OK
+    return TAKEN
 
 
 def transport_of(world: World, request: bytes, whom: bytes, x: int, gid: bytes | None = None) -> Transport:
@@ -340,16 +351,23 @@ def test_a_transport_key_is_taken_once_for_the_request_that_its_possession_names
     whom = seeded("whom")
     good = transport_of(world, seeded("r"), whom, scalar("fresh"))
     elsewhere = transport_of(world, seeded("another request"), whom, scalar("fresh"))
-    assert attempt(world, transport=elsewhere) == Code.BAD_POSSESSION
-    assert attempt(world, transport=transport_of(world, seeded("r"), seeded("someone"), 5)) == Code.BAD_POSSESSION
+    refused(attempt(world, transport=elsewhere), Code.BAD_POSSESSION, "proof")
+    refused(
+        attempt(world, transport=transport_of(world, seeded("r"), seeded("someone"), 5)), Code.BAD_POSSESSION, "proof"
+    )
     regenesis = transport_of(world, seeded("r"), whom, 5, gid=seeded("the same chain id, another genesis"))
-    assert attempt(world, transport=regenesis) == Code.BAD_POSSESSION
-    assert attempt(world, transport=good) == Code.OK
-    assert attempt(world, transport=good) == Code.POINT_USED, "(!) seen before"
+    refused(attempt(world, transport=regenesis), Code.BAD_POSSESSION, "proof")
+    assert attempt(world, transport=good) == TAKEN
+    refused(attempt(world, transport=good), Code.POINT_USED, "point", why="(!) seen before")
     again = transport_of(world, seeded("r2"), whom, scalar("fresh"))
-    assert attempt(world, request=seeded("r2"), transport=again) == Code.POINT_USED, "(!) in another request too"
+    refused(
+        attempt(world, request=seeded("r2"), transport=again),
+        Code.POINT_USED,
+        "point",
+        why="(!) in another request too",
+    )
     twice = [extractions.Item(G1.hash(b"a", b"T").encode(), whom, again.point, again.proof)] * 2
-    assert attempt(world, request=seeded("r2"), items=twice) == Code.POINT_USED
+    refused(attempt(world, request=seeded("r2"), items=twice), Code.POINT_USED, "point")
 
 
 def test_a_transport_key_that_is_a_registered_key_or_no_point_is_refused(world: World) -> None:
@@ -358,38 +376,40 @@ def test_a_transport_key_that_is_a_registered_key_or_no_point_is_refused(world: 
     secret = person.bls_key._scalar
     theirs = transport_of(world, seeded("r"), whom, secret)
     assert theirs.point == person.bls_key.public_key
-    assert attempt(world, transport=theirs) == Code.POINT_USED, "(!) a registered key"
+    refused(attempt(world, transport=theirs), Code.POINT_USED, "key", why="(!) a registered key")
     shares = [share for _, share in world.dealt.shares.values()]
     for secret in (world.dealt.secret, *shares):
         of_the_key = transport_of(world, seeded("r"), whom, secret)
-        assert attempt(world, transport=of_the_key) == Code.POINT_USED, "(!) the key itself, a public share"
+        refused(attempt(world, transport=of_the_key), Code.POINT_USED, "key", why="(!) the key itself, a public share")
     for bad in (bytes([0xC0]) + bytes(47), b"", bytes(48), world.dealt_g2()):
-        assert attempt(world, transport=Transport(SecretScalar(1), bad, bytes(80))) == Code.BAD_TRANSPORT_KEY
+        refused(attempt(world, transport=Transport(SecretScalar(1), bad, bytes(80))), Code.BAD_TRANSPORT_KEY, "point")
 
 
 def test_a_transport_key_of_a_scalar_that_can_be_guessed_is_its_makers_loss_alone(world: World) -> None:
     """The generator, its negative: who makes such a T gives away its own secret, as by publishing x. All are taken."""
     for number, weak in enumerate((1, ORDER - 1, 2)):
         request = seeded("weak", number)
-        assert attempt(world, request=request, transport=transport_of(world, request, seeded("whom"), weak)) == Code.OK
+        assert attempt(world, request=request, transport=transport_of(world, request, seeded("whom"), weak)) == TAKEN
 
 
 def test_a_request_is_for_a_key_in_force_of_the_right_purpose_and_within_bounds(world: World) -> None:
     signing = install_new(world.chain, SIGNING)
-    assert attempt(world, authority=bytes(32)) == Code.UNKNOWN_AUTHORITY
-    assert attempt(world, authority=signing.id) == Code.WRONG_PURPOSE, "(!) a key serves one purpose"
-    assert attempt(world, items=[]) == Code.BAD_ITEMS
-    assert attempt(world, request=world.request, transport=transport_of(world, world.request, seeded("whom"), 7)) == (
-        Code.DUPLICATE
+    refused(attempt(world, authority=bytes(32)), Code.UNKNOWN_AUTHORITY, "asked")
+    refused(attempt(world, authority=signing.id), Code.WRONG_PURPOSE, "asked", why="(!) a key serves one purpose")
+    refused(attempt(world, items=[]), Code.BAD_ITEMS, "asked")
+    refused(
+        attempt(world, request=world.request, transport=transport_of(world, world.request, seeded("whom"), 7)),
+        Code.DUPLICATE,
+        "extraction",
     )
     unblinded = [extractions.Item(G1.hash(b"a", b"T").encode(), seeded("whom"), G1.generator().encode())]
-    assert attempt(world, use=pb.USE_PERMIT, items=unblinded) == Code.BAD_TRANSPORT_KEY
+    refused(attempt(world, use=pb.USE_PERMIT, items=unblinded), Code.BAD_TRANSPORT_KEY, "unwanted")
     set_params(world.chain, max_block_cost=2_000)
-    assert attempt(world) == Code.BAD_ITEMS, "no answer to it could ever be in a block"
+    refused(attempt(world), Code.BAD_ITEMS, "answer-cost", why="no answer to it could ever be in a block")
     set_params(world.chain, max_block_cost=4_000_000, max_open_extractions=1)
-    assert attempt(world) == Code.AUTHORITY_BUSY
+    refused(attempt(world), Code.AUTHORITY_BUSY)
     record = world.dealt.leaves()[AUTHORITIES.key(world.dealt.id)]
     retired = authority_pb2.AuthorityRecord.FromString(record)
     retired.status = authority_pb2.AUTHORITY_STATUS_RETIRED
     world.chain.view.apply(Changes(leaves=((AUTHORITIES.key(world.dealt.id), retired.SerializeToString()),)))
-    assert attempt(world) == Code.AUTHORITY_NOT_ACTIVE
+    refused(attempt(world), Code.AUTHORITY_NOT_ACTIVE, "asked")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -74,13 +75,16 @@ async def honest(directory: Path, *blocks: bytes) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def fetcher(
-    directory: Path, gateways: list[str], attempt_s: float = 5.0
+    directory: Path, gateways: list[str], attempt_s: float = 60.0, patience_s: float = 60.0, per_gateway: int = 16
 ) -> AsyncIterator[tuple[EmbeddedStore, PeerFetcher]]:
     """A fetcher over an empty store, which starts at the first gateway."""
     store = EmbeddedStore(directory)
     async with httpx.AsyncClient(trust_env=False) as client:
         try:
-            yield store, PeerFetcher(store, lambda: gateways, client, attempt_s, choose_start=lambda _: 0)
+            yield (
+                store,
+                PeerFetcher(store, lambda: gateways, client, attempt_s, lambda _: 0, patience_s, per_gateway),
+            )
         finally:
             store.close()
 
@@ -92,6 +96,14 @@ async def says_nothing(request: web.BaseRequest) -> web.StreamResponse:
 
 async def lies(request: web.BaseRequest) -> web.StreamResponse:
     return web.Response(body=b"something else")
+
+
+async def fails(request: web.BaseRequest) -> web.StreamResponse:
+    return web.Response(status=503)
+
+
+async def without(request: web.BaseRequest) -> web.StreamResponse:
+    return web.Response(status=404)
 
 
 async def floods(request: web.BaseRequest) -> web.StreamResponse:
@@ -178,7 +190,7 @@ def test_a_block_that_nobody_has_names_every_gateway_and_its_reason(tmp_path: Pa
             peer(redirects) as redirecting,
             honest(tmp_path / "peer") as without,
             fetcher(
-                tmp_path / "own", [hanging, lying, redirecting, without, NOWHERE, "ftp://x", "::"], attempt_s=0.3
+                tmp_path / "own", [hanging, lying, redirecting, without, NOWHERE, "ftp://x", "::"], attempt_s=3.0
             ) as (store, fetch),
         ):
             with pytest.raises(BlockUnavailable) as caught:
@@ -233,6 +245,128 @@ def test_a_failed_flight_is_not_remembered(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+class Slow:
+    """A peer that lets every reader wait until it is told; counts them."""
+
+    def __init__(self, *blocks: bytes) -> None:
+        self.blocks = {cid_of(block): block for block in blocks}
+        self.asked: list[str] = []
+        self.waiting = self.most = 0
+        self.let_go = asyncio.Event()
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        cid = request.path.rpartition("/")[2]
+        self.asked.append(cid)
+        self.waiting += 1
+        self.most = max(self.most, self.waiting)
+        try:
+            await self.let_go.wait()
+        finally:
+            self.waiting -= 1
+        block = self.blocks.get(cid)
+        return web.Response(status=404) if block is None else web.Response(body=block)
+
+
+def test_a_slow_gateway_holds_up_what_it_alone_has(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        everywhere = [bytes([number]) * 10 for number in range(5)]
+        slow = Slow(BLOCK, *everywhere)
+        async with (
+            peer(slow) as hanging,
+            honest(tmp_path / "fast", *everywhere) as fast,
+            fetcher(tmp_path / "own", [hanging, fast], 60.0, patience_s=0.01, per_gateway=2) as (_, fetch),
+            asyncio.timeout(30),
+        ):
+            alone = [asyncio.create_task(fetch.fetch(CID))]
+            alone += [asyncio.create_task(fetch.fetch(cid_of(bytes([99, number])))) for number in range(3)]
+            while slow.waiting < 2:
+                await asyncio.sleep(0.01)
+            assert await asyncio.gather(*(fetch.fetch(cid_of(block)) for block in everywhere)) == everywhere
+            assert not any(task.done() for task in alone)
+            slow.let_go.set()
+            assert await alone[0] == BLOCK
+            others = await asyncio.gather(*alone[1:], return_exceptions=True)
+            assert all(isinstance(other, BlockUnavailable) for other in others), "they waited for their turn, no less"
+            assert slow.most == 2
+
+    asyncio.run(scenario())
+
+
+def test_waiting_for_a_place_at_a_slow_gateway_has_an_end_and_is_no_answer_of_it_s(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        slow = Slow(BLOCK)
+        async with (
+            peer(slow) as hanging,
+            fetcher(tmp_path / "own", [hanging], 60.0, per_gateway=1) as (_, fetch),
+            asyncio.timeout(60),
+        ):
+            first = asyncio.create_task(fetch.fetch(CID))
+            while not slow.waiting:
+                await asyncio.sleep(0.01)
+            fetch._attempt_s = 0.01
+            with pytest.raises(BlockUnavailable) as caught:
+                await fetch.fetch(cid_of(b"another"))
+            assert caught.value.attempts == ((hanging, "is asked for too many other blocks"),)
+            assert caught.value.is_nowhere is False
+            slow.let_go.set()
+            await asyncio.gather(first, return_exceptions=True)
+            fetch._attempt_s = 60.0
+            assert await fetch.fetch(CID) == BLOCK, "its place is free again"
+
+    asyncio.run(scenario())
+
+
+def test_a_gateway_that_was_overtaken_comes_after_the_others(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        second = b"a second one"
+        slow = Slow()
+        async with (
+            peer(slow) as hanging,
+            honest(tmp_path / "fast", BLOCK, second) as fast,
+            fetcher(tmp_path / "own", [hanging, fast], 60.0, patience_s=0.01) as (_, fetch),
+            asyncio.timeout(60),
+        ):
+            assert await fetch.fetch(CID) == BLOCK
+            assert fetch._walk() == [fast, hanging]
+            fetch._patience_s = 60.0
+            assert await fetch.fetch(cid_of(second)) == second
+            assert cid_of(second) not in slow.asked, "the fast one was asked first, and was enough"
+            slow.let_go.set()
+            with pytest.raises(BlockUnavailable):
+                await fetch.fetch(cid_of(b"nobody has it"))
+            assert fetch._walk() == [hanging, fast], "it answered at once: it has its place again"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("handlers", "is_nowhere"),
+    [
+        ([], True),
+        ([NOWHERE], False),
+        ([says_nothing, NOWHERE], False),
+        ([fails], False),
+        ([NOWHERE, without], True),
+        ([lies], True),
+    ],
+    ids=["no gateway", "unreachable", "silent", "failing", "one says so", "one lies"],
+)
+def test_a_block_is_nowhere_only_where_somebody_said_so(
+    tmp_path: Path, handlers: list[Handler | str], is_nowhere: bool
+) -> None:
+    async def scenario() -> None:
+        async with AsyncExitStack() as stack:
+            gateways = [
+                one if isinstance(one, str) else await stack.enter_async_context(peer(one)) for one in handlers
+            ]
+            _, fetch = await stack.enter_async_context(fetcher(tmp_path / "own", gateways, attempt_s=3.0))
+            with pytest.raises(BlockUnavailable) as caught:
+                await fetch.fetch(CID)
+            assert caught.value.is_nowhere is is_nowhere
+
+    asyncio.run(scenario())
+
+
 def test_the_walk_starts_where_it_is_told(tmp_path: Path) -> None:
     async def run() -> None:
         store = EmbeddedStore(tmp_path)
@@ -255,7 +389,7 @@ def test_an_upload_tells_for_each_gateway_how_it_went(tmp_path: Path) -> None:
             peer(floods) as flooding,
             peer(says_nothing) as hanging,
         ):
-            uploader = Uploader(client, GID, attempt_s=0.5)
+            uploader = Uploader(client, GID, attempt_s=5.0)
             gateways = [one, NOWHERE, two, flooding, hanging, "mailto:x"]
             results = await uploader.upload(BLOCK, gateways, Alice())
             assert [result.gateway for result in results] == gateways
@@ -330,11 +464,12 @@ def test_reconciling_fetches_pins_and_unpins_and_one_failure_holds_up_no_other(t
     asyncio.run(run())
 
 
-def test_a_disk_that_fills_while_reconciling_is_reported_by_block(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("trouble", [StoreFull("disk", len(BLOCK)), OSError(errno.EIO, "i/o")], ids=repr)
+def test_a_disk_that_fails_while_reconciling_is_reported_by_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:
     def full(block: bytes) -> str:
-        raise StoreFull("disk", len(block))
+        raise trouble
 
     async def run() -> None:
         async with (
@@ -343,6 +478,6 @@ def test_a_disk_that_fills_while_reconciling_is_reported_by_block(
         ):
             monkeypatch.setattr(store, "put", full)
             done = await reconcile(store, fetch, [CID])
-            assert [(cid, type(error)) for cid, error in done.failed] == [(CID, StoreFull)]
+            assert done.failed == ((CID, trouble),)
 
     asyncio.run(run())

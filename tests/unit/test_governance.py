@@ -18,7 +18,8 @@ from abci_app.state.records import FIDUCIARIES, IDENTITIES, UPGRADES, VALIDATOR_
 from tests.support import governance
 from tests.support.actors import Actor
 from tests.support.chain import Chain
-from tests.support.governance import admit, code_of, pass_, propose, proposing, record, remove, status, vote
+from tests.support.governance import admit, answer_to, pass_, propose, proposing, record, remove, status, vote
+from tests.support.refusals import Because, because, recorded, refused
 from tests.support.world import set_params
 
 WINDOW_BLOCKS = 12
@@ -174,20 +175,23 @@ def test_a_vote_at_the_deadline_is_too_late_though_nothing_swept_it(chain: Chain
         for id_, digest in zip(ids, digests, strict=True)
     ]
     result = chain.block(*votes, seconds=records.params(chain.view).proposal_ttl_s + 5)
-    codes = sorted(one.code for one in result.tx_results)
-    assert codes == [Code.DEADLINE_PASSED, Code.DEADLINE_PASSED, Code.PROPOSAL_NOT_OPEN]
+    answers = sorted(because(one) for one in result.tx_results)
+    assert answers == [
+        Because(Code.DEADLINE_PASSED, "proposal"), Because(Code.DEADLINE_PASSED, "proposal"),
+        Because(Code.PROPOSAL_NOT_OPEN),
+    ]
 
 
 def test_its_proposer_withdraws_it_and_no_other(chain: Chain) -> None:
     one, two = chain.founders[:2]
     proposal = propose(chain, one, governance.change_params(chain, max_upkeep_cost=7))
-    assert code_of(chain, two, pb.WithdrawProposal(proposal=proposal)) == Code.NOT_PROPOSER
+    refused(answer_to(chain, two, pb.WithdrawProposal(proposal=proposal)), Code.NOT_PROPOSER)
     result = chain.run(one, pb.WithdrawProposal(proposal=proposal))
     assert result.code == Code.OK
     made = record(chain, proposal)
     assert made.status == pb.PROPOSAL_STATUS_WITHDRAWN
     assert made.ended_tx
-    assert code_of(chain, one, pb.WithdrawProposal(proposal=proposal)) == Code.PROPOSAL_NOT_OPEN
+    refused(answer_to(chain, one, pb.WithdrawProposal(proposal=proposal)), Code.PROPOSAL_NOT_OPEN)
 
 
 def test_what_is_withdrawn_in_the_block_of_the_last_vote_is_not_executed(chain: Chain) -> None:
@@ -208,7 +212,7 @@ def test_only_so_many_are_open_and_an_ended_one_makes_room(chain: Chain) -> None
     first = propose(chain, one, governance.change_params(chain, max_upkeep_cost=7), tag=1)
     propose(chain, one, governance.change_params(chain, max_upkeep_cost=8), tag=2)
     third = proposing(governance.change_params(chain, max_upkeep_cost=9))
-    assert code_of(chain, one, third) == Code.TOO_MANY_PROPOSALS
+    refused(answer_to(chain, one, third), Code.TOO_MANY_PROPOSALS)
     assert chain.run(chain.founders[1], third).code == Code.OK
     assert chain.run(one, pb.WithdrawProposal(proposal=first)).code == Code.OK
     assert chain.run(one, third).code == Code.OK
@@ -221,50 +225,56 @@ def test_only_active_fiduciaries_propose_and_vote_by_their_operators_key(chain: 
     alice, one = Actor("alice"), chain.founders[0]
     chain.register(alice)
     message = proposing(governance.change_params(chain, max_upkeep_cost=7))
-    assert code_of(chain, alice, message) == Code.NOT_FIDUCIARY
-    assert chain.run(one, message, key=one.node_key).code == Code.NOT_ALLOWED
+    refused(answer_to(chain, alice, message), Code.NOT_FIDUCIARY, "proposal")
+    refused(chain.run(one, message, key=one.node_key), Code.NOT_ALLOWED, "node-key")
     proposal = propose(chain, one, governance.change_params(chain, max_upkeep_cost=8))
     ballot = pb.Vote(proposal=proposal, content_digest=record(chain, proposal).content_digest)
-    assert code_of(chain, alice, ballot) == Code.NOT_FIDUCIARY
+    refused(answer_to(chain, alice, ballot), Code.NOT_FIDUCIARY, "vote")
     two = chain.founders[1]
-    assert chain.run(two, ballot, key=two.node_key).code == Code.NOT_ALLOWED
+    refused(chain.run(two, ballot, key=two.node_key), Code.NOT_ALLOWED, "node-key")
 
 
 def test_a_vote_is_cast_once_for_the_content_that_it_names(chain: Chain) -> None:
     one, two = chain.founders[:2]
     proposal = propose(chain, one, governance.change_params(chain, max_upkeep_cost=7))
     digest = record(chain, proposal).content_digest
-    assert code_of(chain, one, pb.Vote(proposal=proposal, content_digest=digest)) == Code.ALREADY_DONE
-    assert code_of(chain, two, pb.Vote(proposal=proposal, content_digest=bytes(32))) == Code.CONTENT_MISMATCH
-    assert code_of(chain, two, pb.Vote(proposal=bytes(32), content_digest=digest)) == Code.UNKNOWN_PROPOSAL
+    refused(answer_to(chain, one, pb.Vote(proposal=proposal, content_digest=digest)), Code.ALREADY_DONE, "voted")
+    refused(answer_to(chain, two, pb.Vote(proposal=proposal, content_digest=bytes(32))), Code.CONTENT_MISMATCH, "vote")
+    refused(answer_to(chain, two, pb.Vote(proposal=bytes(32), content_digest=digest)), Code.UNKNOWN_PROPOSAL)
     vote(chain, two, proposal, against=True)
-    assert code_of(chain, two, pb.Vote(proposal=proposal, content_digest=digest)) == Code.ALREADY_DONE
+    refused(answer_to(chain, two, pb.Vote(proposal=proposal, content_digest=digest)), Code.ALREADY_DONE, "voted")
 
 
 def test_the_same_nonce_is_the_same_proposal(chain: Chain) -> None:
     one = chain.founders[0]
     message = proposing(governance.change_params(chain, max_upkeep_cost=7))
     assert chain.run(one, message).code == Code.OK
-    assert code_of(chain, one, message) == Code.DUPLICATE
+    refused(answer_to(chain, one, message), Code.DUPLICATE, "proposal")
 
 
 @pytest.mark.parametrize(
-    "action",
+    ("action", "expected"),
     [
-        pb.Action(),
-        pb.Action(admit_fiduciary=pb.AdmitFiduciary(identity=bytes(31))),
-        pb.Action(admit_fiduciary=pb.AdmitFiduciary(identity=bytes(32), validator_key=bytes(32), proof=bytes(64))),
-        pb.Action(remove_fiduciary=pb.RemoveFiduciary(identity=bytes(33))),
-        pb.Action(revoke_identity=pb.RevokeByVote()),
-        pb.Action(change_params=pb.ChangeParams(base_digest=b"")),
-        pb.Action(upgrade=pb.PlanUpgrade(height=5)),
-        pb.Action(upgrade=pb.PlanUpgrade(protocol_version=2)),
-        pb.Action(upgrade=pb.PlanUpgrade(height=2**60, protocol_version=2)),
-        pb.Action(remove_fiduciary=pb.RemoveFiduciary(identity=bytes(4_000))),
+        (pb.Action(), Because(Code.FIELD_INVALID, "action")),
+        (pb.Action(admit_fiduciary=pb.AdmitFiduciary(identity=bytes(31))), Because(Code.FIELD_INVALID, "identity")),
+        (
+            pb.Action(admit_fiduciary=pb.AdmitFiduciary(identity=bytes(32), validator_key=bytes(32), proof=bytes(64))),
+            Because(Code.FIELD_INVALID, "power"),
+        ),
+        (pb.Action(remove_fiduciary=pb.RemoveFiduciary(identity=bytes(33))), Because(Code.FIELD_INVALID, "identity")),
+        (pb.Action(revoke_identity=pb.RevokeByVote()), Because(Code.FIELD_INVALID, "identity")),
+        (pb.Action(change_params=pb.ChangeParams(base_digest=b"")), Because(Code.FIELD_INVALID, "base_digest")),
+        (pb.Action(upgrade=pb.PlanUpgrade(height=5)), Because(Code.FIELD_INVALID, "upgrade")),
+        (pb.Action(upgrade=pb.PlanUpgrade(protocol_version=2)), Because(Code.FIELD_INVALID, "upgrade")),
+        (pb.Action(upgrade=pb.PlanUpgrade(height=2**60, protocol_version=2)), Because(Code.FIELD_INVALID, "upgrade")),
+        (
+            pb.Action(remove_fiduciary=pb.RemoveFiduciary(identity=bytes(4_000))),
+            Because(Code.FIELD_INVALID, "action-size"),
+        ),
     ],
 )
-def test_a_malformed_action_is_refused(chain: Chain, action: pb.Action) -> None:
-    assert code_of(chain, chain.founders[0], proposing(action)) == Code.FIELD_INVALID
+def test_a_malformed_action_is_refused(chain: Chain, action: pb.Action, expected: Because) -> None:
+    refused(answer_to(chain, chain.founders[0], proposing(action)), *expected)
 
 
 # --- execution
@@ -285,7 +295,7 @@ def test_an_execution_that_fails_half_way_leaves_nothing_behind(chain: Chain, mo
     proposal = propose(chain, chain.founders[0], governance.change_params(chain, max_upkeep_cost=7))
     vote(chain, chain.founders[1], proposal)
     result = vote(chain, chain.founders[2], proposal)
-    assert record(chain, proposal).failure_code == Code.FAILED
+    recorded(record(chain, proposal).failure_code, Code.FAILED)
     assert result.validator_updates == ()
     assert not UPGRADES.exists(chain.view)
     assert [event for event in result.events if event.kind == "upgrade"] == []

@@ -10,6 +10,7 @@ import pytest
 from hooks_harness import World, make_world
 
 from abci_app import canonical
+from abci_app.block import Changes
 from abci_app.cid import cid_of
 from abci_app.crypto import statements
 from abci_app.pb.dta.v1 import custody_pb2, envelope_pb2, tx_pb2
@@ -21,12 +22,13 @@ from dta.crypto.hpke import HpkePrivateKey
 from dta.custodians.registry import CustodianMissing, Loaded
 from dta.envelope import clear_envelope, sign
 from dta.node.agent.jobs import perform, reject_unavailable
-from dta.node.hooks.errors import CannotAnswer, NotAtHead, NotDue, Retry
+from dta.node.hooks.errors import CannotAnswer, NotAtHead, NotDue, Obstacle, Retry
 from dta.node.hooks.head import Head
 from dta.node.hooks.plan import Job, plan
 from dta.node.hooks.tools import Pinned
 from tests.support.actors import Actor
 from tests.support.custody import single
+from tests.support.refusals import fault_of
 
 
 @pytest.fixture
@@ -188,9 +190,15 @@ def _noise(world: World, request: bytes, order: bytes) -> bytes:
     return b"noise"
 
 
-@pytest.mark.parametrize("make", [_other_keys, _too_few_keys, _order_envelope, _noise])
+@pytest.mark.parametrize(
+    ("make", "fault"),
+    [
+        (_other_keys, Obstacle.OTHER_KEY), (_too_few_keys, Obstacle.KEYS_COUNT), (_order_envelope, Obstacle.KEYS_TYPE),
+        (_noise, Obstacle.KEYS_FORM),
+    ],
+)  # fmt: skip
 def test_keys_that_are_not_the_requests_get_no_answer(
-    world: World, make: Callable[[World, bytes, bytes], bytes]
+    world: World, make: Callable[[World, bytes, bytes], bytes], fault: Obstacle
 ) -> None:
     order = world.place()
     world.settle()
@@ -198,8 +206,33 @@ def test_keys_that_are_not_the_requests_get_no_answer(
     founder = world.chain.founders[0]
     block = make(world, request, order)
     world.blocks[_keys_cid(world, request)] = block
-    with pytest.raises(CannotAnswer):
-        world.answer(founder, release_job(world, founder))
+    assert fault_of(lambda: world.answer(founder, release_job(world, founder)), CannotAnswer) is fault
+
+
+def test_a_key_that_is_none_gets_no_answer_though_the_request_names_it(world: World) -> None:
+    order = world.place()
+    world.settle()
+    request = world.request(order)
+    founder = world.chain.founders[0]
+    keys = [HpkePrivateKey.generate().public for _ in world.order(order).fiduciaries]
+    keys[0].ClearField("x25519")
+    record = REQUESTS.get(world.chain.view, request)
+    record.key_digests[0] = statements.hpke_key_digest(keys[0])
+    leaf = (REQUESTS.key(request), record.SerializeToString(deterministic=True))
+    world.chain.view.apply(Changes(leaves=(leaf,)))
+    world.blocks[record.keys_cid] = _keys_block(world, custody_pb2.RequestKeys(request=request, keys=keys))
+    made = fault_of(lambda: world.answer(founder, release_job(world, founder)), CannotAnswer)
+    assert made is Obstacle.KEY_FORM
+
+
+def test_a_share_that_the_custodian_does_not_find_is_not_released(world: World) -> None:
+    order, other = world.place(), world.place(world.prepare(salt=b"\1" * 32))
+    world.settle()
+    world.request(order)
+    founder = world.chain.founders[0]
+    world.blocks[world.order(order).envelope_cid] = world.blocks[world.order(other).envelope_cid]
+    made = fault_of(lambda: world.answer(founder, release_job(world, founder)), CannotAnswer)
+    assert made is Obstacle.NOT_RELEASABLE
 
 
 def test_an_answer_goes_to_the_key_that_the_ledger_names_for_us(world: World) -> None:
@@ -228,8 +261,8 @@ def test_a_vault_with_open_orders_is_never_erased(world: World) -> None:
             pass
 
     tools = replace(world.tools[founder.identity], pin=Broken)
-    with pytest.raises(CannotAnswer):
-        perform(Job(DueKind.ERASE_VAULT, world.vault), tools, {})
+    erase = Job(DueKind.ERASE_VAULT, world.vault)
+    assert fault_of(lambda: perform(erase, tools, {}), CannotAnswer) is Obstacle.VAULT_IN_USE
     assert any(label.startswith("vault-") for label in world.keystores[founder.identity].labels())
 
 

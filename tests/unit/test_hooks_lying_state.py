@@ -14,7 +14,6 @@ from hooks_harness import SECRET, World, make_world
 from test_hooks_runner import Node
 
 from abci_app.authority.ceremonies import DUE_OF
-from abci_app.codes import Code
 from abci_app.hashing import u64
 from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, extraction_pb2, tx_pb2
 from abci_app.state import due
@@ -35,6 +34,7 @@ from dta.node.hooks.plan import Job
 from dta.node.hooks.tools import Pinned, Tools
 from tests.support.ceremonies import Consortium, consortium
 from tests.support.chain import Chain
+from tests.support.refusals import TAKEN
 from tests.support.tree import changes
 
 
@@ -140,7 +140,7 @@ def test_an_agent_releases_nothing_on_what_is_not_proved_and_says_so(tmp_path: P
         node.tools = reading(whole, of_application(Application.of(world.chain.view, world.chain.view)))
         node.start()
         await node.tick()
-        assert node.mine() == [Code.OK]
+        assert node.mine() == [TAKEN]
         assert world.recover(request).secret == SECRET
 
     asyncio.run(scenario())

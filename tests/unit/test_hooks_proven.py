@@ -30,13 +30,14 @@ from dta.hsm import labels
 from dta.node.agent.jobs import perform
 from dta.node.agent.proving import ProvenView, StateNotProved
 from dta.node.agent.state import StateClient
-from dta.node.hooks.errors import CannotAnswer, NotDue
+from dta.node.hooks.errors import CannotAnswer, NotDue, Obstacle
 from dta.node.hooks.plan import Job, plan
 from dta.node.hooks.tools import Pinned, Tools
 from tests.support import realms
 from tests.support.actors import Actor
 from tests.support.ceremonies import consortium
 from tests.support.keystore import MemoryKeystore
+from tests.support.refusals import fault_of
 
 # What these two send opens nothing and destroys nothing: a public key, and a word that an envelope is well.
 FREE = {DueKind.PUBLISH_VAULT_KEY, DueKind.FULFIL_ORDER}
@@ -284,8 +285,8 @@ def test_a_vault_that_was_opened_again_is_not_erased_whatever_the_index_says(wor
     def pin() -> Iterator[Pinned]:
         yield Pinned(stale, world.chain.height, world.chain.time_s, stale)
 
-    with pytest.raises(CannotAnswer):
-        perform(Job(DueKind.ERASE_VAULT, world.vault), replace(world.tools[founder.identity], pin=pin), {})
+    tools, erase = replace(world.tools[founder.identity], pin=pin), Job(DueKind.ERASE_VAULT, world.vault)
+    assert fault_of(lambda: perform(erase, tools, {}), CannotAnswer) is Obstacle.VAULT_IN_USE
     assert world.keystores[founder.identity].has_prf_key(labels.vault(world.chain.gid, world.vault))
 
 

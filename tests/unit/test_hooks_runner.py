@@ -27,6 +27,7 @@ from dta.node.hooks.head import Head
 from dta.node.hooks.outbox import Outbox
 from tests.support.actors import Actor
 from tests.support.chain import CHAIN_ID
+from tests.support.refusals import TAKEN, Because, because
 
 
 class Clock:
@@ -53,7 +54,7 @@ class Node:
         self.sent: list[bytes] = []
         self.refuse: Callable[[bytes], TxResult | None] = lambda _: None
         self.obtained: list[tuple[str, bool]] = []
-        self.is_catching_up = False
+        self.is_catching_up, self.is_answered = False, True
         self.on_obtain: Callable[[str], Awaitable[None]] | None = None
         self.tools = world.tools[self.founder.identity]
         self.directory = directory
@@ -77,13 +78,12 @@ class Node:
         if self.on_obtain is not None:
             await self.on_obtain(cid)
         if cid not in self.world.blocks:
-            raise BlockUnavailable(cid, (("http://peer", "does not have it"),))
+            raise BlockUnavailable(cid, (("http://peer", "does not have it"),), self.is_answered)
         return self.world.blocks[cid]
 
     async def broadcast(self, tx: bytes) -> tuple[int, str]:
         self.sent.append(tx)
-        refused = self.refuse(tx)
-        result = refused if refused is not None else self.world.chain.check(tx)
+        result = self.refuse(tx) or self.world.chain.check(tx)
         if result.code == Code.OK and tx not in self.mempool:
             self.mempool.append(tx)
         return result.code, result.log
@@ -95,10 +95,10 @@ class Node:
         running = [state.task for state in self.runner._states.values() if state.task is not None]
         await asyncio.gather(*running, return_exceptions=True)
 
-    def mine(self) -> list[int]:
-        """The next block, with all that waits. The codes."""
+    def mine(self) -> list[Because]:
+        """The next block, with all that waits: what becomes of it."""
         txs, self.mempool = self.mempool, []
-        return [result.code for result in self.world.chain.block(*txs).tx_results]
+        return [because(result) for result in self.world.chain.block(*txs).tx_results]
 
     def message(self, tx: bytes) -> str:
         return tx_pb2.TxBody.FromString(tx_pb2.SignedTx.FromString(tx).body).WhichOneof("message") or ""
@@ -121,15 +121,15 @@ def test_a_secret_goes_round_through_the_runner_alone(world: World, tmp_path: Pa
         node = Node(world, 0, tmp_path / "outbox")
         open_unanswered_vault(world)
         await node.tick()
-        assert node.mine() == [Code.OK]
+        assert node.mine() == [TAKEN]
         order = world.place(world.prepare(threshold=1))
         await node.tick()
-        assert node.mine() == [Code.OK]
+        assert node.mine() == [TAKEN]
         assert world.order(order).status == custody_pb2.ORDER_STATUS_ACTIVE
         assert node.obtained[-1] == (world.order(order).envelope_cid, True)  # fetched and pinned before it is said
         request = world.request(order)
         await node.tick()
-        assert node.mine() == [Code.OK]
+        assert node.mine() == [TAKEN]
         assert world.recover(request).secret == SECRET
         assert [node.message(tx) for tx in node.sent] == ["publish_vault_key", "fulfil_order", "fulfil_secret"]
         await node.tick()
@@ -151,7 +151,7 @@ def test_the_same_bytes_are_sent_until_state_says_that_it_is_done(world: World, 
         await node.tick(6.0)
         assert len(node.sent) == 3
         assert len(set(node.sent)) == 1
-        assert node.mine() == [Code.OK]
+        assert node.mine() == [TAKEN]
 
     asyncio.run(scenario())
 
@@ -185,7 +185,7 @@ def test_without_its_outbox_a_killed_process_works_it_out_again(world: World, tm
         assert node.sent[0] != node.sent[1]
         # Both reach a block: one counts, the other is a distinct, harmless code.
         node.mempool = [*first, node.sent[1]]
-        assert node.mine() == [Code.OK, Code.ALREADY_DONE]
+        assert node.mine() == [TAKEN, Because(Code.ALREADY_DONE, "vault-key")]
         assert VAULTS.get(world.chain.view, vault).published == 1
 
     asyncio.run(scenario())
@@ -222,7 +222,7 @@ def test_a_result_that_is_in_no_block_after_a_few_is_signed_anew(world: World, t
         first, last = body_of(node.sent[0]), body_of(node.sent[2])
         assert first.fulfil_secret == last.fulfil_secret, "no second seal of the share"
         assert last.made_at_height == world.chain.height
-        assert node.mine() == [Code.OK, Code.ALREADY_DONE]
+        assert node.mine() == [TAKEN, Because(Code.ALREADY_DONE, "answer")]
 
     asyncio.run(scenario())
 
@@ -254,7 +254,7 @@ def test_bytes_past_their_expiry_are_made_anew(world: World, tmp_path: Path) -> 
             world.chain.block()
         await node.tick(6.0)
         assert len(set(node.sent)) == 2
-        assert node.mine() == [Code.OK]
+        assert node.mine() == [TAKEN]
 
     asyncio.run(scenario())
 
@@ -270,7 +270,7 @@ def test_a_result_that_a_block_refused_is_made_anew_while_it_is_owed(world: Worl
         await node.tick(6.0)  # the ledger has consumed these bytes, and still wants the key
         await node.tick(6.0)
         assert len(set(node.sent)) == 2
-        assert node.mine() == [Code.OK]
+        assert node.mine() == [TAKEN]
 
     asyncio.run(scenario())
 
@@ -316,13 +316,13 @@ def test_a_fetch_that_hangs_holds_up_no_other_job(world: World, tmp_path: Path) 
 
         node.on_obtain = hang
         await node.tick()
-        assert node.mine() == [Code.OK]
+        assert node.mine() == [TAKEN]
         assert world.order(fine).status == custody_pb2.ORDER_STATUS_ACTIVE
         (error,) = node.runner.status()["errors"]  # type: ignore[misc, union-attr]
         assert error["subject"] == stuck.hex()  # type: ignore[index, call-overload]
         node.on_obtain = None
         await node.tick(2.0)
-        assert node.mine() == [Code.OK]
+        assert node.mine() == [TAKEN]
         assert world.order(stuck).status == custody_pb2.ORDER_STATUS_ACTIVE
 
     asyncio.run(scenario())
@@ -358,7 +358,7 @@ def test_an_envelope_that_nobody_has_is_rejected_after_tries_and_time(world: Wor
         assert node.sent == []  # tries enough, but the order is young
         world.chain.block(seconds=600)
         await node.tick(60.0)
-        assert node.mine() == [Code.OK]
+        assert node.mine() == [TAKEN]
         record = FULFILMENTS.get(world.chain.view, order, node.founder.identity)
         assert record.rejection == custody_pb2.REJECTION_ENVELOPE_UNAVAILABLE
 
@@ -414,7 +414,7 @@ def test_a_token_that_fails_is_reported_and_tried_again(world: World, tmp_path: 
         assert error["error"] == "the token is gone"  # type: ignore[index, call-overload]
         await node.tick(60.0)
         await node.tick(60.0)
-        assert node.mine() == [Code.OK]
+        assert node.mine() == [TAKEN]
         assert node.runner.status()["errors"] == []
 
     asyncio.run(scenario())

@@ -27,6 +27,7 @@ from dta.node.hooks.outbox import Outbox
 from dta.node.hooks.plan import Job
 from tests.support.chain import CHAIN_ID
 from tests.support.custody import single
+from tests.support.refusals import TAKEN
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ def test_what_is_ready_at_the_same_time_goes_in_one_transaction_that_is_sent_onc
         assert len(list((tmp_path / "outbox").iterdir())) == 5, "each job knows its bytes"
         await node.tick(6.0)
         assert node.sent == [node.sent[0]] * 2, "once for all of it, again and again"
-        assert node.mine() == [Code.OK]
+        assert node.mine() == [TAKEN]
         active = custody_pb2.ORDER_STATUS_ACTIVE
         assert [ORDERS.get(world.chain.view, order).status for order in orders] == [active] * 5
 
@@ -140,7 +141,7 @@ def test_a_veto_between_two_shares_of_one_planning_pass_keeps_the_second_unseale
         await node.tick()
         assert len(sealed) == 1, "state was pinned again before the second was sealed"
         assert [[one.request for one in said(tx)] for tx in node.sent] == [sealed]  # type: ignore[attr-defined]
-        assert node.mine() == [Code.OK]
+        assert node.mine() == [TAKEN]
         assert [answered(world, one) for one in requests].count(True) == 1
 
     asyncio.run(scenario())
@@ -162,7 +163,7 @@ def test_a_share_that_was_vetoed_after_it_was_sealed_stays_here_and_the_others_g
         await node.tick()
         gone = [one.request for tx in node.sent for one in said(tx)]  # type: ignore[attr-defined]
         assert gone == [sealed[0], sealed[2]]
-        assert node.mine() == [Code.OK]
+        assert node.mine() == [TAKEN]
         assert [answered(world, one) for one in sealed] == [True, False, True]
 
     asyncio.run(scenario())
@@ -178,7 +179,7 @@ def test_what_is_refused_together_goes_alone(world: World, tmp_path: Path) -> No
         assert node.mempool == []
         await node.tick(6.0)
         assert sorted(one.order for tx in node.mempool for one in said(tx)) == sorted(orders)  # type: ignore[attr-defined]
-        assert node.mine() == [Code.OK] * 3
+        assert node.mine() == [TAKEN] * 3
 
     asyncio.run(scenario())
 
@@ -197,7 +198,7 @@ def test_of_a_bundle_that_is_in_a_block_what_is_still_owed_is_made_anew(world: W
         await node.tick(6.0)
         assert [one.order for one in said(node.sent[-1])] == [failed]  # type: ignore[attr-defined]
         assert body_of(node.sent[-1]).salt != body_of(node.sent[0]).salt
-        assert node.mine() == [Code.OK]
+        assert node.mine() == [TAKEN]
 
     asyncio.run(scenario())
 
@@ -220,7 +221,7 @@ def test_a_bundle_that_is_in_no_block_after_a_few_is_signed_anew_with_the_same_s
         assert sorted(one.request for one in first) == sorted(requests)  # type: ignore[attr-defined]
         assert sorted(map(str, first)) == sorted(map(str, again)), "no second seal"
         assert all(body_of(tx).salt != body_of(node.sent[0]).salt for tx in anew)
-        assert node.mine()[0] == Code.OK
+        assert node.mine()[0] == TAKEN
         assert all(answered(world, request) for request in requests)
 
     asyncio.run(scenario())
@@ -237,7 +238,7 @@ def test_each_job_finds_its_own_part_of_what_was_kept(world: World, tmp_path: Pa
         await node.tick()
         assert node.sent[0] == node.sent[1]
         assert {job.kind for job in node.runner._seen.jobs} == {DueKind.FULFIL_ORDER}
-        assert node.mine() == [Code.OK]
+        assert node.mine() == [TAKEN]
         assert all(ORDERS.get(world.chain.view, order).fulfilled == 1 for order in orders)
 
     asyncio.run(scenario())

@@ -279,6 +279,14 @@ def test_the_doctor_fails_a_token_that_would_fail_at_the_first_vault(
     assert store.labels() == ["node-key", "root", "vault-1"]
 
 
+def test_the_doctor_finds_no_keys_in_order_that_a_token_does_not_show(
+    store: Pkcs11Keystore, faulty: FaultyModule
+) -> None:
+    faulty.fail("blind")
+    steps = {step.name: step for step in store.check()}
+    assert [steps[name].status for name in ("keys", "key attributes", "limits")] == ["failure"] * 3
+
+
 def test_the_doctor_clears_away_what_an_interrupted_one_left(store: Pkcs11Keystore, config: KeystoreConfig) -> None:
     store.ensure_prf_key("doctor-left-over")
     assert not [step for step in diagnose(config) if step.status == "failure"]

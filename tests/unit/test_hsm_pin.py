@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,27 @@ def test_a_pin_file_that_others_reach_is_refused_with_the_command_that_helps(tmp
     with pytest.raises(PinFileUnsafe) as caught:
         read_pin(KeystoreConfig("pkcs11", pin_file=path))
     assert caught.value.hint == f"chmod 600 {path}"
+
+
+@pytest.mark.parametrize("owner", [1, 12_345])
+def test_a_pin_file_of_another_user_is_refused_though_nobody_else_may_read_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: int
+) -> None:
+    """Whoever owns it may change it at any time."""
+    path, real = pin_file(tmp_path / "pin"), os.fstat
+
+    def fstat(descriptor: int) -> os.stat_result:
+        found = list(real(descriptor))
+        found[stat.ST_UID] = owner
+        return os.stat_result(found)
+
+    monkeypatch.setattr(os, "geteuid", lambda: 1_000)
+    monkeypatch.setattr(os, "fstat", fstat)
+    with pytest.raises(PinFileUnsafe) as caught:
+        read_pin(KeystoreConfig("pkcs11", pin_file=path))
+    assert "chmod" not in caught.value.hint
+    monkeypatch.setattr(os, "geteuid", lambda: owner)
+    assert read_pin(KeystoreConfig("pkcs11", pin_file=path)).reveal() == b"1234"
 
 
 def test_a_missing_pin_file_and_a_directory_are_refused(tmp_path: Path) -> None:

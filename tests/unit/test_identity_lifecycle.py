@@ -21,6 +21,7 @@ from dta.client.identity.lifecycle import Rotation
 from dta.client.identity.profile import Profile, load_pending, load_profile
 from dta.hsm.errors import KeyMissing
 from dta.hsm.sealed_file import MIN_LOG2_N
+from tests.support.refusals import refused
 from tests.unit.founding_harness import TIME_S, Consortium, LocalLedger, consortium, quiet, software
 
 ACTIVE = identity_pb2.IDENTITY_STATUS_ACTIVE
@@ -230,7 +231,7 @@ def test_a_suspended_identity_signs_nothing_until_it_rotates(home: Home, ledger:
         lifecycle.suspend(ledger, ring, profile)  # type: ignore[arg-type]
         with pytest.raises(RefusedByLedger) as caught:
             ledger.send(ring.signer(profile), tx_pb2.SuspendIdentity())
-        assert caught.value.code == Code.SIGNER_SUSPENDED
+        refused(caught.value, Code.SIGNER_SUSPENDED)
         assert lifecycle.suspend(ledger, ring, profile).height is None  # type: ignore[arg-type]
     rotated(home, ledger, profile)
     assert ledger.identity(profile.identity).status == ACTIVE
@@ -244,7 +245,7 @@ def test_revoking_takes_the_next_key_and_is_final(home: Home, ledger: LocalLedge
         assert lifecycle.revoke(ledger, ring, profile).height is None  # type: ignore[arg-type]
     with pytest.raises(RefusedByLedger) as caught:
         rotated(home, ledger, profile)
-    assert caught.value.code == Code.SIGNER_REVOKED
+    refused(caught.value, Code.SIGNER_REVOKED)
     assert load_pending(home, "alice") is None
 
 

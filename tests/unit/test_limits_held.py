@@ -22,6 +22,7 @@ from dta.login.server import Limits
 from dta.node.gateway.server import GatewayConfig
 from tests.support.actors import Actor
 from tests.support.custody import SEALED
+from tests.support.refusals import TAKEN, Because, because, refused
 from tests.support.world import fresh_custody, nonce, set_params
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,11 +104,12 @@ def test_what_one_principal_holds_stops_no_other() -> None:
     chain.register(carol)
     set_params(chain, max_open_orders_per_identity=1, max_open_vaults_per_identity=1)
     custody.place(fulfil=False)
-    assert chain.run(alice, custody.order_message(nonce("more"))).code == Code.TOO_MANY
+    refused(chain.run(alice, custody.order_message(nonce("more"))), Code.TOO_MANY, "open-orders")
     ids = [founder.identity for founder in chain.founders]
-    for who, code in ((alice, Code.TOO_MANY), (carol, Code.OK), (carol, Code.TOO_MANY)):
+    for who, code in ((alice, Because(Code.TOO_MANY, "open-vaults")), (carol, TAKEN), (carol,
+    Because(Code.TOO_MANY, "open-vaults"))):
         message = tx_pb2.OpenVault(nonce=nonce((who.name, code)), custodian="hsm-realm", fiduciaries=ids)
-        assert chain.run(who, message).code == code
+        assert because(chain.run(who, message)) == code
 
 
 def test_an_order_s_requests_are_held_by_those_who_may_ask_under_it_alone() -> None:
@@ -117,10 +119,10 @@ def test_an_order_s_requests_are_held_by_those_who_may_ask_under_it_alone() -> N
     set_params(chain, max_open_requests_per_order=2)
     order, other = custody.place(nonce("one")), custody.place(nonce("other"))
     stranger = custody.request_message(order, nonce("stranger"), signer=mallory)
-    assert chain.run(mallory, stranger).code == Code.NOT_BENEFICIARY
+    refused(chain.run(mallory, stranger), Code.NOT_BENEFICIARY, "rule")
     asked = [custody.request(order, nonce(number)) for number in range(2)]
     more = custody.request_message(order, nonce("more"))
-    assert chain.run(custody.beneficiary, more).code == Code.TOO_MANY
+    refused(chain.run(custody.beneficiary, more), Code.TOO_MANY, "open-requests")
     custody.request(other, nonce("of the other order"))
     for founder in chain.founders:
         assert chain.result(founder, tx_pb2.FulfilSecret(request=asked[0], sealed=SEALED)).code == Code.OK

@@ -7,7 +7,6 @@ import pytest
 from abci_app import signed, transition
 from abci_app.block import Changes
 from abci_app.codes import Code
-from abci_app.errors import Refusal
 from abci_app.pb.dta.abci.v1 import abci_pb2 as pb
 from abci_app.pb.dta.v1 import tx_pb2
 from abci_app.server import dispatch
@@ -17,6 +16,7 @@ from abci_app.state.memory_view import MemoryView
 from abci_app.state.records import IDENTITIES, params
 from tests.support.chain import CHAIN_ID
 from tests.support.custody import Custody
+from tests.support.refusals import Because, because, raised, refused
 from tests.support.world import body_of, fresh_custody, nonce, set_params
 from tests.support.world import signed as signed_by
 
@@ -34,12 +34,8 @@ def order_tx(custody: Custody, tag: object = 0, **changes: object) -> bytes:
     return signed_by(custody.chain, custody.principal, body_of(custody.chain, message, tag=tag))
 
 
-def code_of(tx: bytes, custody: Custody, memo: TxMemo, height: int, chain_id: str = CHAIN_ID) -> Code | None:
-    try:
-        signed.decode(tx, params(custody.chain.view), chain_id, height, memo)
-    except Refusal as refusal:
-        return refusal.code
-    return None
+def because_of(tx: bytes, custody: Custody, memo: TxMemo, height: int, chain_id: str = CHAIN_ID) -> Because | None:
+    return raised(lambda: signed.decode(tx, params(custody.chain.view), chain_id, height, memo))
 
 
 def test_a_transaction_is_decoded_once_for_its_check_its_proposal_and_its_block(memo: TxMemo) -> None:
@@ -58,26 +54,29 @@ def test_what_depends_on_height_chain_and_parameters_is_asked_of_a_remembered_tr
     assert custody.chain.check(tx).code == Code.OK
     height = custody.chain.height
     for known in (memo, TxMemo()):
-        assert code_of(tx, custody, known, height + 1) is None
-        assert code_of(tx, custody, known, height + 51) is Code.EXPIRED
-        assert code_of(tx, custody, known, 1, "another") is Code.WRONG_CHAIN
+        assert because_of(tx, custody, known, height + 1) is None
+        refused(because_of(tx, custody, known, height + 51), Code.EXPIRED)
+        refused(because_of(tx, custody, known, 1, "another"), Code.WRONG_CHAIN)
     set_params(custody.chain, max_expiry_blocks=10, max_block_cost=4_000_000)
-    assert {code_of(tx, custody, known, height + 1) for known in (memo, TxMemo())} == {Code.EXPIRY_TOO_FAR}
+    assert {because_of(tx, custody, known, height + 1) for known in (memo, TxMemo())} == {Because(Code.EXPIRY_TOO_FAR)}
     set_params(custody.chain, max_expiry_blocks=1_000, max_block_cost=10)
-    assert {code_of(tx, custody, known, height + 1) for known in (memo, TxMemo())} == {Code.TOO_COSTLY}
+    assert {because_of(tx, custody, known, height + 1) for known in (memo, TxMemo())} == {
+        Because(Code.TOO_COSTLY, "tx"),
+    }
     set_params(custody.chain, max_block_cost=4_000_000, max_tx_bytes=len(tx))
-    assert {code_of(tx, custody, known, height + 1) for known in (memo, TxMemo())} == {None}, "to the last byte"
+    assert {because_of(tx, custody, known, height + 1) for known in (memo, TxMemo())} == {None}, "to the last byte"
     set_params(custody.chain, max_tx_bytes=len(tx) - 1)
-    assert {code_of(tx, custody, known, height + 1) for known in (memo, TxMemo())} == {Code.TOO_LARGE}
+    assert {because_of(tx, custody, known, height + 1) for known in (memo, TxMemo())} == {Because(Code.TOO_LARGE)}
 
 
 def test_what_was_not_validated_or_not_signed_is_not_remembered(memo: TxMemo) -> None:
     custody = fresh_custody()
-    refused = custody.chain.check(order_tx(custody, threshold=9))
-    assert (refused.code, len(memo)) == (Code.BAD_THRESHOLD, 0)
+    refused(custody.chain.check(order_tx(custody, threshold=9)), Code.BAD_THRESHOLD, "order")
+    assert len(memo) == 0
     tx = bytearray(order_tx(custody))
     tx[-1] ^= 1  # in the signature, the last field
-    assert (custody.chain.check(bytes(tx)).code, len(memo)) == (Code.BAD_SIGNATURE, 0)
+    refused(custody.chain.check(bytes(tx)), Code.BAD_SIGNATURE)
+    assert len(memo) == 0
     custody.chain.block(order_tx(custody, threshold=9), bytes(tx))
     assert len(memo) == 0
 
@@ -85,8 +84,8 @@ def test_what_was_not_validated_or_not_signed_is_not_remembered(memo: TxMemo) ->
 def test_a_remembered_transaction_is_validated_by_no_more_than_its_bytes(memo: TxMemo) -> None:
     custody = fresh_custody()
     bad = order_tx(custody, threshold=9)
-    assert [custody.chain.check(bad).code for _ in range(2)] == [Code.BAD_THRESHOLD] * 2
-    assert custody.chain.block(bad).tx_results[0].code == Code.BAD_THRESHOLD
+    assert [because(custody.chain.check(bad)) for _ in range(2)] == [Because(Code.BAD_THRESHOLD, "order")] * 2
+    refused(custody.chain.block(bad).tx_results[0], Code.BAD_THRESHOLD, "order")
 
 
 def test_the_memo_of_transactions_keeps_to_its_bytes_and_lets_the_oldest_go() -> None:

@@ -22,6 +22,7 @@ from tests.support.authority import Dealt
 from tests.support.ceremonies import Consortium, ids
 from tests.support.chain import Chain
 from tests.support.realms import World, client, client_secret, parties, permit, server_secret
+from tests.support.refusals import Because, refused
 
 
 def make_chain() -> tuple[Chain, Actor, Actor]:
@@ -43,11 +44,11 @@ def creation(chain: Chain, by: Actor, nonce: object = 0, **terms: object) -> mfa
     )  # fmt: skip
 
 
-def proposed(chain: Chain, message: mfa_pb2.CreateRealm, tag: object = 0) -> Code:
+def proposed(chain: Chain, message: mfa_pb2.CreateRealm, tag: object = 0) -> TxResult:
     """What the ledger answers to the proposal."""
     action = governance_pb2.Action(create_realm=message)
     sent = governance_pb2.Propose(nonce=seeded("proposal", tag), action=action)
-    return Code(chain.run(chain.founders[0], sent).code)
+    return chain.run(chain.founders[0], sent)
 
 
 def with_members(message: mfa_pb2.CreateRealm, *members: bytes) -> mfa_pb2.CreateRealm:
@@ -57,25 +58,36 @@ def with_members(message: mfa_pb2.CreateRealm, *members: bytes) -> mfa_pb2.Creat
 
 
 Spoil = Callable[[Chain, Actor], mfa_pb2.CreateRealm]
-REFUSED: dict[str, tuple[Code, Spoil]] = {
+REFUSED: dict[str, tuple[Because, Spoil]] = {
     "a short nonce": (
-        Code.FIELD_INVALID,
+        Because(Code.FIELD_INVALID, "nonce"),
         lambda chain, who: mfa_pb2.CreateRealm(terms=creation(chain, who).terms, members=ids(chain.founders)),
     ),
-    "a name in capitals": (Code.BAD_REALM_TERMS, lambda chain, who: creation(chain, who, name="Web")),
-    "no registrar": (Code.BAD_REALM_TERMS, lambda chain, who: creation(chain, who, registrar=b"")),
-    "an unknown suite": (Code.BAD_REALM_TERMS, lambda chain, who: creation(chain, who, suite=7)),
-    "too many attempts": (Code.BAD_REALM_TERMS, lambda chain, who: creation(chain, who, max_attempts=1_001)),
-    "a one-pass age of days": (Code.BAD_REALM_TERMS, lambda chain, who: creation(chain, who, one_pass_max_age_s=9_999)),
-    "a lockout of years": (Code.BAD_REALM_TERMS, lambda chain, who: creation(chain, who, lockout_s=10_000_001)),
+    "a name in capitals": (Because(Code.BAD_REALM_TERMS, "name"), lambda chain, who: creation(chain, who, name="Web")),
+    "no registrar": (
+        Because(Code.BAD_REALM_TERMS, "registrar"), lambda chain, who: creation(chain, who, registrar=b""),
+    ),
+    "an unknown suite": (Because(Code.BAD_REALM_TERMS, "suite"), lambda chain, who: creation(chain, who, suite=7)),
+    "too many attempts": (
+        Because(Code.BAD_REALM_TERMS, "max_attempts"), lambda chain, who: creation(chain, who, max_attempts=1_001),
+    ),
+    "a one-pass age of days": (
+        Because(Code.BAD_REALM_TERMS, "one_pass_max_age_s"),
+        lambda chain, who: creation(chain, who, one_pass_max_age_s=9_999),
+    ),
+    "a lockout of years": (
+        Because(Code.BAD_REALM_TERMS, "lockout_s"), lambda chain, who: creation(chain, who, lockout_s=10_000_001),
+    ),
     "a registrar that is nobody": (
-        Code.UNKNOWN_IDENTITY, lambda chain, who: creation(chain, who, registrar=seeded("nobody")),
+        Because(Code.UNKNOWN_IDENTITY, "registrar"),
+        lambda chain, who: creation(chain, who, registrar=seeded("nobody")),
     ),
     "members out of order": (
-        Code.BAD_MEMBERS, lambda chain, who: with_members(creation(chain, who), *ids(chain.founders)[::-1]),
+        Because(Code.BAD_MEMBERS, "list"),
+        lambda chain, who: with_members(creation(chain, who), *ids(chain.founders)[::-1]),
     ),
     "a member that is no fiduciary": (
-        Code.BAD_MEMBERS, lambda chain, who: with_members(creation(chain, who), who.identity),
+        Because(Code.BAD_MEMBERS, "not-active"), lambda chain, who: with_members(creation(chain, who), who.identity),
     ),
 }  # fmt: skip
 
@@ -85,17 +97,17 @@ def test_a_realm_that_can_not_be_is_refused_when_it_is_proposed(name: str) -> No
     chain, registrar, _ = make_chain()
     code, make = REFUSED[name]
     message = make(chain, registrar)
-    if name != "a member that is no fiduciary" and code == Code.BAD_MEMBERS:
+    if name != "a member that is no fiduciary" and code == Because(Code.BAD_MEMBERS, "not-active"):
         assert list(message.members) != ids(chain.founders)
     if name == "a member that is no fiduciary":
         message.threshold = 0
-    assert proposed(chain, message) == code
+    refused(proposed(chain, message), *code)
 
 
 def test_a_registrar_whose_identity_is_suspended_makes_no_realm() -> None:
     chain, registrar, _ = make_chain()
     assert chain.run(registrar, tx_pb2.SuspendIdentity()).code == Code.OK
-    assert proposed(chain, creation(chain, registrar)) == Code.IDENTITY_NOT_ACTIVE
+    refused(proposed(chain, creation(chain, registrar)), Code.IDENTITY_NOT_ACTIVE, "registrar")
 
 
 def created(world: Consortium, registrar: Actor, nonce: object = 0, **terms: object) -> mfa_pb2.RealmRecord:
@@ -115,7 +127,7 @@ def test_a_realm_and_its_key_name_each_other_and_no_second_realm_has_it() -> Non
     key = AUTHORITIES.get(chain.view, realm.authority)
     assert (key.purpose, key.realm) == (authority_pb2.PURPOSE_MFA, realm.id)
     assert key.status == authority_pb2.AUTHORITY_STATUS_PENDING
-    assert proposed(chain, creation(chain, registrar, name="other"), "again") == Code.DUPLICATE
+    refused(proposed(chain, creation(chain, registrar, name="other"), "again"), Code.DUPLICATE, "authority")
     other = created(world, registrar, "other")
     assert other.authority != realm.authority
     alone = authority_pb2.CreateAuthority(
@@ -124,7 +136,7 @@ def test_a_realm_and_its_key_name_each_other_and_no_second_realm_has_it() -> Non
     sent = governance_pb2.Propose(
         nonce=seeded("proposal", "alone"), action=governance_pb2.Action(create_authority=alone)
     )
-    assert chain.run(chain.founders[0], sent).code == Code.BAD_AUTHORITY
+    refused(chain.run(chain.founders[0], sent), Code.BAD_AUTHORITY, "purpose")
 
 
 def test_before_its_ceremony_is_done_a_realm_enrols_nobody() -> None:
@@ -132,8 +144,8 @@ def test_before_its_ceremony_is_done_a_realm_enrols_nobody() -> None:
     realm = created(Consortium(chain), registrar)
     ticket = support.enrolment(chain.gid, realm.id, client("alice"))
     enrolling = mfa_pb2.EnrolClients(realm=realm.id, clients=[ticket], suite=realm.terms.suite)
-    refused = chain.run(registrar, enrolling)
-    assert refused.code == Code.AUTHORITY_NOT_ACTIVE
+    answer = chain.run(registrar, enrolling)
+    refused(answer, Code.AUTHORITY_NOT_ACTIVE, "asked")
 
 
 def test_a_realm_of_four_fiduciaries_from_the_vote_to_the_login() -> None:
@@ -169,7 +181,11 @@ def test_a_realm_of_four_fiduciaries_from_the_vote_to_the_login() -> None:
     assert logs_in(b"4711")
     assert not any(logs_in(b"%04d" % wrong) for wrong in range(4701, 4711))
     world.do(registrar, mfa_pb2.RevokeClient(realm=realm.id, client=alice))
-    assert chain.run(registrar, world.permits_message(world.today + 1), seconds=80_000).code == Code.ALREADY_DONE
+    refused(
+        chain.run(registrar, world.permits_message(world.today + 1), seconds=80_000),
+        Code.ALREADY_DONE,
+        "no-client-left",
+    )
     assert REALM_CLIENTS.get(chain.view, realm.id, alice).revoked_height
 
 

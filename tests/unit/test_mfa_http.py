@@ -65,11 +65,10 @@ def code(answer: tuple[int, dict[str, Any]]) -> str:
 def test_a_person_logs_in_and_a_service_learns_who(suite: Suite, mode: Mode, permits: bool, tmp_path: Path) -> None:
     world = World(tmp_path, facts(suite, permits_required=permits))
     alice = world.credential()
-    if permits:
-        world.issue_permit(alice)
+    permit = world.permit(alice) if permits else None
     with world.listening() as url:
         with client(url) as mfa:
-            done = mfa.login(alice, SERVER, pin(), mode)
+            done = mfa.login(alice, SERVER, pin(), mode, permit)
         who = redeem(url, done.ticket)
         assert who["client"] == alice.client.hex()
         assert (who["mode"], who["day"], who["time"]) == (mode.value, DAY if permits else None, NOW_S)
@@ -114,30 +113,27 @@ def test_a_lockout_reaches_the_person_with_how_long_it_takes(world: World, url: 
 def test_a_revoked_client_is_refused_whatever_permit_it_has(mode: Mode, permits: bool, tmp_path: Path) -> None:
     world = World(tmp_path, facts(permits_required=permits))
     alice = world.credential()
-    world.issue_permit(alice)
+    permit = world.permit(alice) if permits else None
     with world.listening() as url, client(url) as mfa:
-        assert mfa.login(alice, SERVER, pin(), mode).day == (DAY if permits else None)
+        assert mfa.login(alice, SERVER, pin(), mode, permit).day == (DAY if permits else None)
         world.realm.clients[alice.client] = ClientStatus.REVOKED
         with pytest.raises(LoginRefused) as caught:
-            mfa.login(alice, SERVER, pin(), mode)
+            mfa.login(alice, SERVER, pin(), mode, permit)
     assert caught.value.code is Refusal.REVOKED
 
 
-def test_a_client_takes_the_permit_of_whoever_answers_unchecked(world: World, liar: str) -> None:
-    """As docs/spec/threats.md says of it. What that gives away: tests/unit/test_mfa_protocol.py, a false permit."""
-    alice, made_up = world.credential(), G1.generator() * 7
-    answer = json.dumps({"client": alice.client.hex(), "day": DAY, "permit": made_up.encode().hex()}).encode()
-    Liar.answers = {f"/rps/timePermit/{alice.client.hex()}": (200, answer)}
-    with client(liar) as mfa:
-        assert mfa.permit(alice) == (DAY, made_up)
-
-
-def test_a_client_whose_realm_wants_a_permit_that_was_not_issued_is_told_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", list(Mode))
+def test_a_client_without_a_permit_of_the_ledger_s_sends_nothing(mode: Mode, tmp_path: Path, liar: str) -> None:
+    """Above all it asks nobody for one: of a false permit it makes an answer that tells a guess of the PIN."""
     world = World(tmp_path, facts(permits_required=True))
-    with world.listening() as url, client(url) as mfa:
-        with pytest.raises(LoginRefused) as caught:
-            mfa.login(world.credential(), SERVER, pin(), Mode.FULL)
-        assert caught.value.code is Refusal.NO_PERMIT
+    alice, bob = world.credential(), world.credential("bob@example.org")
+    made_up = {"client": alice.client.hex(), "day": DAY, "permit": (G1.generator() * 7).encode().hex()}
+    Liar.answers = {f"/rps/timePermit/{alice.client.hex()}": (200, json.dumps(made_up).encode())}
+    with client(liar) as mfa:
+        for permit in (None, world.permit(bob)):
+            with pytest.raises(UsageError):
+                mfa.login(alice, SERVER, pin(), mode, permit)
+    assert Liar.asked == []
 
 
 def test_an_impostor_without_the_server_s_secret_is_found_out(world: World, url: str) -> None:
@@ -342,8 +338,10 @@ class Liar(BaseHTTPRequestHandler):
     """Answers everything with what the test says."""
 
     answers: dict[str, tuple[int, bytes]]
+    asked: list[str]
 
     def _speak(self) -> None:
+        self.asked.append(self.path)
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         status, content = self.answers.get(self.path, (404, b"?"))
         self.send_response(status)
@@ -359,6 +357,7 @@ class Liar(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def liar() -> Iterator[str]:
+    Liar.asked = []
     server = HTTPServer(("127.0.0.1", 0), Liar)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"

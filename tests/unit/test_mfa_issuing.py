@@ -40,6 +40,7 @@ from tests.support.realms import (
     server_secret,
     transport,
 )  # fmt: skip
+from tests.support.refusals import refused
 
 ALICE, BOB = client("alice"), client("bob")
 SUITES = [RFC9380, AMCL]
@@ -121,7 +122,7 @@ def test_after_a_revocation_the_next_days_permit_never_comes_to_be() -> None:
         world.item(request, number).subject for number in range(EXTRACTIONS.get(world.chain.view, request).items)
     ] == [BOB]
     assert world.permit_record(tomorrow, ALICE) is None
-    assert world.chain.run(world.registrar, permits_today(world)).code == Code.ALREADY_DONE
+    refused(world.chain.run(world.registrar, permits_today(world)), Code.ALREADY_DONE, "no-client-left")
 
 
 def test_too_few_partials_open_to_something_else() -> None:
@@ -229,7 +230,7 @@ def test_a_batch_in_which_a_member_reuses_its_answer_is_refused() -> None:
     founder = world.chain.founders[0]
     message = authority.message_of(world.chain.view, world.chain.gid, world.dealt, founder, request)
     message.partials[1].CopyFrom(message.partials[0])
-    assert world.chain.result(founder, message).code == Code.BAD_PARTIAL
+    refused(world.chain.result(founder, message), Code.BAD_PARTIAL, "proof")
 
 
 @pytest.mark.parametrize("other", ["realm", "suite"])
@@ -241,7 +242,7 @@ def test_partials_of_another_realm_or_suite_do_not_count(other: str) -> None:
     founder = world.chain.founders[0]
     message = authority.message_of(world.chain.view, world.chain.gid, second.dealt, founder, second_request)
     message.request = first_request
-    assert world.chain.result(founder, message).code == Code.BAD_PARTIAL
+    refused(world.chain.result(founder, message), Code.BAD_PARTIAL, "proof")
 
 
 # --- all points ever written

@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 
 from abci_app.crypto.curve import G1, BadPoint
-from dta.base.errors import Unreachable, UsageError
+from dta.base.errors import Unreachable
 from dta.client.mfa.credentials import Credential
 from dta.crypto.scalar import SecretScalar
 from dta.login.server import AuthenticationServer, Challenge, Hello, Limits
-from dta.login.store import CLOCK_MARGIN_S, Lockout, ServerState
+from dta.login.store import CLOCK_MARGIN_S, Lockout
 from dta.mpin.logins import Mode
 from dta.mpin.pin import secret_of
 from dta.mpin.protocol import ClientLogin
 from dta.mpin.realm import ClientStatus, FixedRealm
 from dta.mpin.refusals import MEANINGS, LoginRefused, Refusal
 from dta.mpin.secret_point import SecretPoint
-from dta.mpin.suite import AMCL, RFC9380
+from dta.mpin.suite import AMCL, RFC9380, Suite
 from tests.support.actors import seeded
 from tests.support.mfa import DAY, MASTER, NOW_S, SERVER, World, facts, pin
 
@@ -449,6 +449,19 @@ def test_a_permit_is_handed_out_where_the_ledger_has_it(world: World) -> None:
     assert refused(lambda: world.server.permit(alice.client, DAY + 1)) is Refusal.NO_PERMIT
 
 
+@pytest.mark.parametrize("suite", [RFC9380, AMCL], ids=lambda suite: suite.name)
+def test_a_false_permit_is_handed_to_nobody_whoever_says_it(suite: Suite, tmp_path: Path) -> None:
+    """One that somebody with the token made up tells a guess of the PIN: tests/unit/test_mfa_protocol.py."""
+    world = World(tmp_path, facts(suite, permits_required=True))
+    alice, bob = world.credential(), world.credential("bob")
+    right = world.issue_permit(alice)
+    assert world.server.permit(alice.client, DAY) == suite.write_g1(right)
+    others = [world.issue_permit(bob), world.issue_permit(alice, DAY + 1), right + G1.generator(), -right]
+    for false in [point.encode() for point in others] + [G1.identity().encode(), bytes(48)]:
+        world.permits[alice.client, DAY] = false
+        assert refused(lambda: world.server.permit(alice.client, DAY)) is Refusal.LEDGER_UNREADABLE
+
+
 def test_another_realm_another_server_and_a_server_not_registered_are_refused(world: World) -> None:
     alice = world.credential()
     u = alice.suite.write_g1(attempt(alice).u)
@@ -487,21 +500,6 @@ def test_what_an_outsider_can_compute_is_no_answer(tmp_path: Path) -> None:
     for forged in (-(G1.generator() * MASTER), u, -u, G1.generator()):
         session = world.server.pass1(hello(alice), write(u), None).session
         assert refused(world.server.pass2, session, write(forged)) is Refusal.NOT_AUTHENTICATED
-
-
-def test_a_state_of_another_version_or_no_state_at_all_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "state"
-    ServerState(path).close()
-    assert path.stat().st_mode & 0o777 == 0o600
-    state = ServerState(path)
-    state._db.execute("PRAGMA user_version=9")
-    state.close()
-    with pytest.raises(UsageError):
-        ServerState(path)
-    (tmp_path / "garbage").write_bytes(b"x" * 10_000)
-    for wrong in (tmp_path / "garbage", tmp_path / "nowhere" / "state"):
-        with pytest.raises(UsageError):
-            ServerState(wrong)
 
 
 def test_the_attempt_that_reaches_the_limit_is_still_made(world: World) -> None:

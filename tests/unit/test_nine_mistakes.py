@@ -16,6 +16,7 @@ from abci_app.state.records import ORDERS
 from tests.support.actors import Actor, body_bytes, signed_tx
 from tests.support.chain import CHAIN_ID
 from tests.support.custody import SEALED, Custody, single
+from tests.support.refusals import TAKEN, Because, because, refused
 from tests.support.world import fresh_custody, nonce
 
 
@@ -52,7 +53,11 @@ def test_1_every_part_of_an_identity_document_is_proved(custody: Custody) -> Non
     decoded = envelope_pb2.Envelope.FromString(block)
     document = type(eve.document(None)).FromString(decoded.body)
     sponsor = custody.chain.founders[0]
-    for name in ("tx_key_proof", "node_key_proof", "bls_proof"):
+    for name, expected in (
+        ("tx_key_proof", Because(Code.DOCUMENT_PROOF, "tx-key")),
+        ("node_key_proof", Because(Code.DOCUMENT_PROOF, "node-key")),
+        ("bls_proof", Because(Code.DOCUMENT_PROOF, "bls")),
+    ):
         changed = type(document)()
         changed.CopyFrom(document)
         proof = getattr(changed, name)
@@ -61,13 +66,13 @@ def test_1_every_part_of_an_identity_document_is_proved(custody: Custody) -> Non
         forged.CopyFrom(decoded)
         forged.body = canonical.encode(changed)
         result = custody.chain.run(sponsor, tx_pb2.RegisterIdentity(envelope=canonical.encode(forged)))
-        assert result.code == Code.DOCUMENT_PROOF, name
+        refused(result, *expected, why=name)
     renamed = type(document)()
     renamed.CopyFrom(document)
     renamed.name = "adam"
     decoded.body = canonical.encode(renamed)
     result = custody.chain.run(sponsor, tx_pb2.RegisterIdentity(envelope=canonical.encode(decoded)))
-    assert result.code == Code.DOCUMENT_PROOF
+    refused(result, Code.DOCUMENT_PROOF, "tx-key")
 
 
 # 2. Envelopes used SIKE, which is broken, and CBC without authentication.
@@ -95,9 +100,9 @@ def test_3_to_know_an_orders_reference_is_not_to_receive_its_secret(custody: Cus
     eve = Actor("eve")
     custody.chain.register(eve)
     for signer in (eve, custody.principal, *custody.chain.founders):
-        assert custody.chain.run(signer, custody.request_message(order, signer=signer)).code == Code.NOT_BENEFICIARY
+        refused(custody.chain.run(signer, custody.request_message(order, signer=signer)), Code.NOT_BENEFICIARY, "rule")
     in_bobs_name = custody.request_message(order)
-    assert custody.chain.run(eve, in_bobs_name).code == Code.NOT_BENEFICIARY
+    refused(custody.chain.run(eve, in_bobs_name), Code.NOT_BENEFICIARY, "signer")
     assert custody.chain.run(custody.beneficiary, in_bobs_name).code == Code.OK
 
 
@@ -117,17 +122,17 @@ def test_4_placing_an_order_again_changes_nothing(custody: Custody) -> None:
     tx = custody.chain.tx(custody.principal, custody.order_message())
     order = custody.chain.block(tx).tx_results[0].data
     before = ORDERS.get(custody.chain.view, order)
-    assert custody.chain.block(tx).tx_results[0].code == Code.REPLAYED
-    assert custody.chain.run(custody.principal, custody.order_message()).code == Code.DUPLICATE
+    refused(custody.chain.block(tx).tx_results[0], Code.REPLAYED)
+    refused(custody.chain.run(custody.principal, custody.order_message()), Code.DUPLICATE, "order")
     changed = custody.order_message(key_commitment=nonce("another"))
-    assert custody.chain.run(custody.principal, changed).code == Code.DUPLICATE
+    refused(custody.chain.run(custody.principal, changed), Code.DUPLICATE, "order")
     assert ORDERS.get(custody.chain.view, order) == before
 
 
 def test_4_a_published_vault_key_is_never_replaced(custody: Custody) -> None:
     founder, seed = custody.chain.founders[0], nonce("new key")
     message = tx_pb2.PublishVaultKey(vault=custody.vault, key=hpke.public_key_of(seed + seed, seed))
-    assert custody.chain.result(founder, message).code == Code.ALREADY_DONE
+    refused(custody.chain.result(founder, message), Code.ALREADY_DONE, "vault-key")
 
 
 # 5. A missing seed was silently taken as empty: a key that anyone could compute.
@@ -138,7 +143,7 @@ def test_5_a_missing_vault_key_is_an_error(custody: Custody) -> None:
     message = tx_pb2.OpenVault(nonce=nonce("second"), custodian="hsm-realm", fiduciaries=ids)
     vault = custody.chain.run(custody.principal, message).data
     result = custody.chain.run(custody.principal, custody.order_message(vault=vault))
-    assert result.code == Code.FIDUCIARY_WITHOUT_KEY
+    refused(result, Code.FIDUCIARY_WITHOUT_KEY, "order")
 
 
 @pytest.mark.parametrize("missing", ["mlkem768", "x25519"])
@@ -150,7 +155,7 @@ def test_5_an_empty_key_is_no_key(custody: Custody, missing: str) -> None:
     key = hpke.public_key_of(seed + seed, seed)
     key.ClearField(missing)
     publish = tx_pb2.PublishVaultKey(vault=vault, key=key)
-    assert custody.chain.result(custody.chain.founders[0], publish).code == Code.BAD_HPKE_KEY
+    refused(custody.chain.result(custody.chain.founders[0], publish), Code.BAD_HPKE_KEY)
 
 
 # 6. The plaintext, or final private keys, went on the chain.
@@ -160,7 +165,7 @@ def test_6_what_goes_on_the_chain_for_a_secret_is_sealed_to_a_fixed_length(custo
     request = custody.request(custody.place())
     for sealed in (b"the secret itself", SEALED[:-1], SEALED + b"\0", b""):
         result = custody.chain.result(custody.chain.founders[0], tx_pb2.FulfilSecret(request=request, sealed=sealed))
-        assert result.code == Code.FIELD_INVALID
+        refused(result, Code.FIELD_INVALID, "sealed")
 
 
 def test_6_the_one_private_key_on_the_chain_opens_one_bad_answer_only(custody: Custody) -> None:
@@ -168,7 +173,7 @@ def test_6_the_one_private_key_on_the_chain_opens_one_bad_answer_only(custody: C
     request = custody.request_message(custody.place())
     assert len(set(request.key_digests)) == len(custody.chain.founders)
     request.key_digests[1] = request.key_digests[0]
-    assert custody.chain.run(custody.beneficiary, request).code == Code.BAD_REQUEST_KEYS
+    refused(custody.chain.run(custody.beneficiary, request), Code.BAD_REQUEST_KEYS, "twice")
 
 
 # 7. Work per transaction ran concurrently and unordered, and the cursor advanced past failures.
@@ -180,9 +185,10 @@ def test_7_results_come_in_order_and_a_failure_neither_moves_nor_stops_the_other
     order = statements.order_id(chain.gid, custody.principal.identity, bytes(32))
     fulfilments = [chain.tx(f, tx_pb2.FulfilOrder(order=order), key=f.node_key) for f in chain.founders]
     txs = [fulfilments[0], place, b"rubbish", *fulfilments[1:], place]
-    codes = [result.code for result in chain.block(*txs).tx_results]
-    assert codes == [
-        Code.UNKNOWN_ORDER, Code.OK, Code.MALFORMED, Code.OK, Code.OK, Code.OK, Code.REPLAYED,
+    answers = [because(result) for result in chain.block(*txs).tx_results]
+    assert answers == [
+        Because(Code.UNKNOWN_ORDER), TAKEN, Because(Code.MALFORMED, "transaction"), TAKEN, TAKEN, TAKEN,
+        Because(Code.REPLAYED),
     ]  # fmt: skip
     assert custody.order(order).status == pb.ORDER_STATUS_ACTIVE
 
@@ -194,7 +200,7 @@ def test_7_what_failed_stays_due_until_it_succeeds(custody: Custody) -> None:
     chain, founder = custody.chain, custody.chain.founders[0]
     request = custody.request(custody.place())
     bad = tx_pb2.FulfilSecret(request=request, sealed=b"too short")
-    assert chain.result(founder, bad).code == Code.FIELD_INVALID
+    refused(chain.result(founder, bad), Code.FIELD_INVALID, "sealed")
     assert due.is_due(chain.view, founder.identity, DueKind.FULFIL_SECRET, request, chain.time_s, chain.height)
     assert chain.result(founder, tx_pb2.FulfilSecret(request=request, sealed=SEALED)).code == Code.OK
     assert not due.is_due(chain.view, founder.identity, DueKind.FULFIL_SECRET, request, chain.time_s, chain.height)
@@ -216,11 +222,11 @@ def test_8_identities_rotate_and_are_revoked(custody: Custody) -> None:
     assert chain.run(alice, rotate, key=alice.key(1)).code == Code.OK
     old, new = alice.key(0), alice.key(1)
     order = custody.order_message(policy=single(custody.beneficiary.identity))
-    assert chain.run(alice, order, key=old).code == Code.BAD_SIGNATURE
+    refused(chain.run(alice, order, key=old), Code.BAD_SIGNATURE)
     assert chain.run(alice, order, key=new).code == Code.OK
     revoke = tx_pb2.RevokeIdentity(next_key=bytes(alice.key(2).verify_key))
     assert chain.run(alice, revoke, key=alice.key(2)).code == Code.OK
-    assert chain.run(alice, tx_pb2.CloseVault(vault=custody.vault), key=new).code == Code.SIGNER_REVOKED
+    refused(chain.run(alice, tx_pb2.CloseVault(vault=custody.vault), key=new), Code.SIGNER_REVOKED)
 
 
 # 9. M-Pin, PKCS#11, Tendermint and the issuing of Type-3 shares were promised and never shipped. PKCS#11 and CometBFT

@@ -22,6 +22,7 @@ from dta.custodians.plugin import PreparedOrder, PrepareInput
 from tests.support.custody import single
 from tests.support.light_chain import b64
 from tests.support.order_flow import REALM, LiveNode, World, make_world
+from tests.support.refusals import Because, refused
 
 PEM = b"-----BEGIN PRIVATE KEY-----\n" + b"MIIEvQ" * 678 + b"\n-----END PRIVATE KEY-----\n"
 
@@ -160,20 +161,21 @@ def test_a_node_cannot_send_the_envelope_to_a_gateway_of_its_own(world: World) -
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"threshold": 0}, Code.BAD_THRESHOLD),
-        ({"threshold": 5}, Code.BAD_THRESHOLD),
-        ({"fiduciaries": [b"\x01" * 32]}, Code.NOT_NAMED),
-        ({"expires_at_time_s": 1_000}, Code.BAD_EXPIRY),
-        ({"expires_at_time_s": 2**60}, Code.BAD_EXPIRY),
+        ({"threshold": 0}, Because(Code.BAD_THRESHOLD, "client-order")),
+        ({"threshold": 5}, Because(Code.BAD_THRESHOLD, "client-order")),
+        ({"fiduciaries": [b"\x01" * 32]}, Because(Code.NOT_NAMED, "client-vault")),
+        ({"expires_at_time_s": 1_000}, Because(Code.BAD_EXPIRY, "client-over")),
+        ({"expires_at_time_s": 2**60}, Because(Code.BAD_EXPIRY, "client-too-far")),
     ],
 )
 def test_an_order_that_the_ledger_would_refuse_never_leaves_the_machine(
-    world: World, changes: dict[str, Any], code: Code
+    world: World, changes: dict[str, Any], code: Because
 ) -> None:
     with pytest.raises(WouldBeRefused) as caught:
         place(world, open_vault(world), **changes)
-    assert caught.value.code == code
-    assert caught.value.data["name"] == code.name
+    refused(caught.value, *code)
+    assert caught.value.data["name"] == Code(code.code).name
+    assert caught.value.data["reason"] == code.reason
     assert caught.value.hint
     assert uploaded(world) == 0
 
@@ -182,7 +184,7 @@ def test_an_order_in_somebody_else_s_vault_never_leaves_the_machine(world: World
     new = new_order(world, open_vault(world))
     with pytest.raises(WouldBeRefused) as caught:
         orders.place(world.session(world.bob), REALM, new)
-    assert caught.value.code == Code.NOT_PRINCIPAL
+    refused(caught.value, Code.NOT_PRINCIPAL, "client-order")
 
 
 def test_an_empty_secret_and_a_bls_key_that_is_not_the_ledger_s_are_refused(world: World) -> None:
@@ -264,9 +266,9 @@ def test_a_vault_names_who_has_published_no_key_and_serves_with_the_others(world
         vaults.open_vault(alice, "hsm-realm", world.founders, wait_s=10)
     assert caught.value.data["missing"] == [world.founders[3].hex()]
     vault = bytes.fromhex(str(caught.value.data["vault"]))
-    with pytest.raises(WouldBeRefused) as refused:
+    with pytest.raises(WouldBeRefused) as would:
         place(world, vault, fiduciaries=[world.founders[3]])
-    assert refused.value.code == Code.FIDUCIARY_WITHOUT_KEY
+    refused(would.value, Code.FIDUCIARY_WITHOUT_KEY, "client-named")
     view = place(world, vault)
     assert list(view.record.fiduciaries) == world.founders[:3]
 
@@ -278,6 +280,33 @@ def test_a_vault_closes_after_its_delay_and_its_closing_can_be_cancelled(world: 
     assert closing.status == pb.VAULT_STATUS_CLOSING
     assert closing.closes_at_time_s > 0
     assert vaults.cancel_close(alice, vault).status == pb.VAULT_STATUS_OPEN
+
+
+def test_a_vault_that_closes_and_one_without_a_key_take_no_order(world: World) -> None:
+    alice = world.session(world.alice)
+    closing = open_vault(world)
+    vaults.close_vault(alice, closing)
+    with pytest.raises(WouldBeRefused) as caught:
+        place(world, closing)
+    refused(caught.value, Code.VAULT_NOT_OPEN, "client-vault")
+    for agent in world.chain.agents:
+        agent.silent.add(DueKind.PUBLISH_VAULT_KEY)
+    with pytest.raises(TimedOut) as late:
+        vaults.open_vault(alice, "hsm-realm", world.founders, wait_s=10)
+    with pytest.raises(WouldBeRefused) as caught:
+        place(world, bytes.fromhex(str(late.value.data["vault"])))
+    refused(caught.value, Code.FIDUCIARY_WITHOUT_KEY, "client-nobody")
+
+
+def test_nothing_is_asked_under_an_order_that_is_not_active(world: World) -> None:
+    vault = open_vault(world)
+    for agent in world.chain.agents:
+        agent.silent.add(DueKind.FULFIL_ORDER)
+    with pytest.raises(TimedOut) as late:
+        orders.place(world.session(world.alice), REALM, new_order(world, vault), wait_s=5)
+    with pytest.raises(WouldBeRefused) as caught:
+        asking.prepare(world.session(world.bob), bytes.fromhex(str(late.value.data["order"])))
+    refused(caught.value, Code.ORDER_NOT_ACTIVE, "client-not-active")
 
 
 def test_a_placing_that_was_cut_short_is_finished_and_never_doubled(world: World) -> None:
@@ -315,4 +344,4 @@ def test_a_closed_order_gives_nothing_to_anybody(world: World) -> None:
     assert orders.close(world.session(world.alice), order).status == pb.ORDER_STATUS_CLOSED
     with pytest.raises(WouldBeRefused) as caught:
         asking.prepare(world.session(world.bob), order)
-    assert caught.value.code == Code.ORDER_NOT_OPEN
+    refused(caught.value, Code.ORDER_NOT_OPEN, "client-not-open")

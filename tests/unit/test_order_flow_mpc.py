@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from abci_app.block import TxResult
 from abci_app.codes import Code
 from abci_app.crypto.curve import G1
+from abci_app.pb.dta.v1 import authority_pb2, extraction_pb2, tx_pb2
 from abci_app.pb.dta.v1 import custody_pb2 as pb
-from abci_app.pb.dta.v1 import extraction_pb2, tx_pb2
 from abci_app.state.due import DueKind
 from abci_app.state.records import EXTRACTIONS, ORDERS, REQUESTS
 from dta.base.errors import TimedOut, UsageError
@@ -19,7 +20,7 @@ from dta.base.secret import SecretBytes
 from dta.client.custody import asking, keyfile, orders, receiving
 from dta.client.custody.errors import RequestEnded, WouldBeRefused
 from dta.client.custody.orders import NewOrder
-from dta.client.ledger.ledger import OrderView
+from dta.client.ledger.ledger import Ledger, OrderView
 from dta.client.receipt.collect import collect_order_receipt
 from dta.crypto.extraction import make_transport
 from dta.crypto.ibe import CannotDecrypt
@@ -29,6 +30,7 @@ from tests.support.actors import seeded
 from tests.support.authority import CUSTODY, SIGNING, Dealt
 from tests.support.custody import k_of, single
 from tests.support.order_flow import World, make_world
+from tests.support.refusals import refused
 
 CUSTODIAN = MpcBls()
 SECRET = b"the treasure is under the oak"
@@ -141,14 +143,14 @@ def test_the_ledger_refuses_a_request_once_the_order_is_closed(world: World) -> 
     bob = world.session(world.bob)
     opened = asking.prepare(bob, order)
     orders.close(world.session(world.alice), order)
-    assert world.chain.run(world.bob, opened.message).code == Code.ORDER_NOT_OPEN
+    refused(world.chain.run(world.bob, opened.message), Code.ORDER_NOT_OPEN, "order")
 
 
 def test_where_the_rule_is_open_the_principal_authorises_the_transport_key(world: World) -> None:
     order = place(world, rule=pb.BeneficiaryRule()).record.id
     bob, alice = world.session(world.bob), world.session(world.alice)
     opened = asking.prepare(bob, order)
-    assert world.chain.run(world.bob, opened.message).code == Code.AUTHORISATION_INVALID
+    refused(world.chain.run(world.bob, opened.message), Code.AUTHORISATION_INVALID, "signature")
     draft = asking.authorise(alice, asking.Draft(bob.ledger.trust.chain_id, bob.gid, opened.message))
     again = asking.load_prepared(bob, draft)
     asking.submit(bob, again)
@@ -165,9 +167,9 @@ def test_nobody_is_granted_a_victims_key_by_an_order_of_her_own(world: World) ->
     made = world.chain.run(world.carol, message)
     assert made.code == Code.OK
     assert ORDERS.get(world.chain.replica.view, made.data).identity != victim.identity
-    assert world.chain.run(world.alice, message).code == Code.DUPLICATE, "(!) (principal, salt) once"
+    refused(world.chain.run(world.alice, message), Code.DUPLICATE, "order", why="(!) (principal, salt) once")
     orders.close(world.session(world.alice), victim.id)
-    assert world.chain.run(world.alice, message).code == Code.DUPLICATE, "not after closing either"
+    refused(world.chain.run(world.alice, message), Code.DUPLICATE, "order", why="not after closing either")
 
 
 def test_an_identity_binds_the_policy_and_no_block(world: World) -> None:
@@ -190,26 +192,40 @@ def test_a_key_of_another_purpose_or_none_takes_no_order(world: World) -> None:
     world.chain.make_block()
     with pytest.raises(WouldBeRefused) as caught:
         place(world, authority=signing.id)
-    assert caught.value.code == Code.WRONG_PURPOSE
+    refused(caught.value, Code.WRONG_PURPOSE, "client-order")
     record = place(world).record
     message = tx_pb2.PlaceOrder(
         nonce=seeded("n"), custodian="mpc-bls", authority=signing.id, envelope_cid=record.envelope_cid,
         policy=record.policy, rule=record.rule,
     )  # fmt: skip
-    assert world.chain.run(world.alice, message).code == Code.WRONG_PURPOSE
+    refused(world.chain.run(world.alice, message), Code.WRONG_PURPOSE, "asked")
     message.authority = bytes(32)
-    assert world.chain.run(world.alice, message).code == Code.UNKNOWN_AUTHORITY
+    refused(world.chain.run(world.alice, message), Code.UNKNOWN_AUTHORITY, "asked")
     message.authority, message.custodian = record.authority, "hsm-realm"
-    assert world.chain.run(world.alice, message).code == Code.UNKNOWN_CUSTODIAN
+    refused(world.chain.run(world.alice, message), Code.UNKNOWN_CUSTODIAN, "order")
     message.custodian, message.threshold = "mpc-bls", 1
-    assert world.chain.run(world.alice, message).code == Code.FIELD_INVALID
+    refused(world.chain.run(world.alice, message), Code.FIELD_INVALID, "authority-or-vault")
     message.ClearField("threshold")
     message.key_commitment = bytes(32)
-    assert world.chain.run(world.alice, message).code == Code.BAD_COMMITMENTS
+    refused(world.chain.run(world.alice, message), Code.BAD_COMMITMENTS, "under-authority")
     vault = tx_pb2.OpenVault(nonce=seeded("v"), custodian="mpc-bls", fiduciaries=world.founders)
-    assert world.chain.run(world.alice, vault).code == Code.UNKNOWN_CUSTODIAN
+    refused(world.chain.run(world.alice, vault), Code.UNKNOWN_CUSTODIAN, "vault")
     with pytest.raises(UsageError):
         place(world, threshold=2)
+
+
+def test_a_key_that_is_not_in_force_takes_no_order(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = world.session(world.alice).ledger.authority_members
+
+    def pending(_: Ledger, authority: bytes, **more: Any) -> Any:
+        found = honest(authority, **more)
+        found.record.status = authority_pb2.AUTHORITY_STATUS_PENDING
+        return found
+
+    monkeypatch.setattr(Ledger, "authority_members", pending)
+    with pytest.raises(WouldBeRefused) as caught:
+        place(world)
+    refused(caught.value, Code.AUTHORITY_NOT_ACTIVE, "client-authority")
 
 
 def test_what_a_request_is_answered_to_must_fit_its_order(world: World) -> None:
@@ -217,24 +233,24 @@ def test_what_a_request_is_answered_to_must_fit_its_order(world: World) -> None:
     bob = world.session(world.bob)
     good = asking.prepare(bob, order).message
 
-    def refused(**changes: Any) -> int:
+    def ask(**changes: Any) -> TxResult:
         message = tx_pb2.RequestSecret()
         message.CopyFrom(good)
         for name, value in changes.items():
             message.ClearField(name)
             if value:
                 setattr(message, name, value)
-        return world.chain.run(world.bob, message).code
+        return world.chain.run(world.bob, message)
 
-    assert refused(possession=b"") == Code.BAD_POSSESSION
-    assert refused(transport_key=b"", possession=b"") == Code.BAD_REQUEST_KEYS
-    assert refused(transport_key=bytes(48)) == Code.BAD_TRANSPORT_KEY
-    assert refused(nonce=seeded("another request")) == Code.BAD_POSSESSION, "bound to its request"
-    assert refused() == Code.OK
+    refused(ask(possession=b""), Code.BAD_POSSESSION, "length")
+    refused(ask(transport_key=b"", possession=b""), Code.BAD_REQUEST_KEYS, "digest")
+    refused(ask(transport_key=bytes(48)), Code.BAD_TRANSPORT_KEY, "point")
+    refused(ask(nonce=seeded("another request")), Code.BAD_POSSESSION, "proof", why="bound to its request")
+    assert ask().code == Code.OK
     second = asking.prepare(bob, order).message
     made = make_transport(G1, bob.gid, extraction_pb2.USE_CUSTODY, seeded("x"), order, world.bob.identity)
     second.transport_key, second.possession = good.transport_key, made.proof
-    assert world.chain.run(world.bob, second).code == Code.BAD_POSSESSION
+    refused(world.chain.run(world.bob, second), Code.BAD_POSSESSION, "proof")
 
 
 def test_a_transport_key_of_an_earlier_request_is_refused(world: World) -> None:
@@ -253,7 +269,7 @@ def test_a_transport_key_of_an_earlier_request_is_refused(world: World) -> None:
     message = tx_pb2.RequestSecret(
         order=order, nonce=nonce, beneficiary=world.bob.identity, transport_key=again.point, possession=again.proof
     )
-    assert world.chain.run(world.bob, message).code == Code.POINT_USED
+    refused(world.chain.run(world.bob, message), Code.POINT_USED, "point")
 
 
 def test_a_ciphertext_that_its_principal_made_wrong_is_the_principals_fault(world: World) -> None:

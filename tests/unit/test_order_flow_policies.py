@@ -23,6 +23,7 @@ from dta.client.custody.policies import Terms
 from dta.client.names import NameBook, add_contact, load_contacts
 from tests.support.custody import single
 from tests.support.order_flow import REALM, World, make_world
+from tests.support.refusals import Because, refused
 
 PEOPLE = {name: name[0].encode() * 32 for name in ("alice", "bob", "carol", "dave")}
 
@@ -116,16 +117,16 @@ def test_a_tree_that_is_no_policy_is_refused_before_anything_is_sent(tree: Any) 
 
 
 def test_what_only_the_ledger_s_rules_know_is_refused_with_the_ledger_s_code() -> None:
-    for terms in (
-        Terms("all:bob,bob"),
-        Terms("any:bob", not_before_s=20, not_after_s=10),
-        Terms("any:bob", vetoers=["alice"]),
-        Terms("any:bob", veto_window_s=5, vetoers=["alice", "alice"]),
-        Terms(tree={"all": ["bob"], "group": "x" * 100}),
+    for terms, expected in (
+        (Terms("all:bob,bob"), Because(Code.BAD_POLICY, "identity-twice")),
+        (Terms("any:bob", not_before_s=20, not_after_s=10), Because(Code.BAD_POLICY, "never-in-force")),
+        (Terms("any:bob", vetoers=["alice"]), Because(Code.BAD_POLICY, "no-veto-window")),
+        (Terms("any:bob", veto_window_s=5, vetoers=["alice", "alice"]), Because(Code.BAD_POLICY, "vetoers")),
+        (Terms(tree={"all": ["bob"], "group": "x" * 100}), Because(Code.BAD_POLICY, "gate-name")),
     ):
         with pytest.raises(WouldBeRefused) as caught:
             policies.build(terms, b"", resolve)
-        assert caught.value.code == Code.BAD_POLICY
+        refused(caught.value, *expected)
         assert caught.value.exit_code == 3
 
 

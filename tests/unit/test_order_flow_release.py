@@ -31,6 +31,7 @@ from tests.support.custody import k_of, single
 from tests.support.keystore import MemoryKeystore
 from tests.support.light_chain import b64
 from tests.support.order_flow import REALM, LiveNode, World, make_world
+from tests.support.refusals import refused
 
 SECRET = SecretBytes(b"what nobody else may read")
 
@@ -59,7 +60,7 @@ def test_somebody_who_is_not_the_beneficiary_makes_no_request(world: World) -> N
     order = placed(world)
     with pytest.raises(WouldBeRefused) as caught:
         asking.prepare(world.session(world.carol), order)
-    assert caught.value.code == Code.NOT_BENEFICIARY
+    refused(caught.value, Code.NOT_BENEFICIARY, "client-rule")
 
 
 def test_an_open_rule_takes_the_principal_s_authorisation_over_these_very_keys(world: World) -> None:
@@ -68,12 +69,12 @@ def test_an_open_rule_takes_the_principal_s_authorisation_over_these_very_keys(w
     opened = asking.prepare(bob, order)
     with pytest.raises(WouldBeRefused) as caught:
         asking.submit(bob, opened)
-    assert caught.value.code == Code.AUTHORISATION_INVALID
+    refused(caught.value, Code.AUTHORISATION_INVALID, "client-authorisation")
 
     handed_over = Draft(alice.ledger.trust.chain_id, alice.gid, opened.message).to_json().encode()
     with pytest.raises(WouldBeRefused) as caught:
         asking.authorise(bob, Draft.from_json(handed_over))
-    assert caught.value.code == Code.NOT_PRINCIPAL
+    refused(caught.value, Code.NOT_PRINCIPAL, "client-authorise")
     signed = asking.authorise(alice, Draft.from_json(handed_over)).to_json().encode()
     ready = asking.load_prepared(bob, Draft.from_json(signed))
     asking.submit(bob, ready)
@@ -135,10 +136,20 @@ def test_nobody_but_a_party_approves_and_nobody_vetoes_without_a_window(world: W
     carol, alice = world.session(world.carol), world.session(world.alice)
     with pytest.raises(WouldBeRefused) as caught:
         asking.approve(carol, asking.content(carol, opened.request))
-    assert caught.value.code == Code.NOT_A_PARTY
+    refused(caught.value, Code.NOT_A_PARTY, "client-decide")
     with pytest.raises(WouldBeRefused) as caught:
         asking.veto(alice, asking.content(alice, opened.request))
-    assert caught.value.code == Code.NO_VETO_WINDOW
+    refused(caught.value, Code.NO_VETO_WINDOW, "client-no-window")
+
+
+def test_nobody_but_a_vetoer_vetoes(world: World) -> None:
+    policy = single(world.bob.identity)
+    policy.veto_window_s = 60
+    opened = asked(world, placed(world, policy=policy))
+    carol = world.session(world.carol)
+    with pytest.raises(WouldBeRefused) as caught:
+        asking.veto(carol, asking.content(carol, opened.request))
+    refused(caught.value, Code.NOT_A_PARTY, "client-veto")
 
 
 def test_a_veto_in_its_window_stops_a_granted_release_for_good(world: World) -> None:
@@ -241,7 +252,7 @@ def test_a_good_share_can_not_be_reported_and_its_key_is_kept(world: World) -> N
     receiving.receive(bob, REALM, opened.request)
     with pytest.raises(RefusedByLedger) as caught:
         receiving.report(bob, opened.request, world.founders[0])
-    assert caught.value.code == Code.REPORT_UNFOUNDED
+    refused(caught.value, Code.REPORT_UNFOUNDED)
     assert keyfile.pending(bob.directory) == [opened.request]
 
 

@@ -20,8 +20,9 @@ from abci_app.state.records import EXTRACTIONS, REQUEST_NUMBERS, REQUESTS
 from dta.crypto.extraction import make_transport
 from tests.sim.rebuild import differences
 from tests.support.actors import Actor, seeded
-from tests.support.authority import CUSTODY, Dealt, answer, install_new, reshare
+from tests.support.authority import CUSTODY, UNPROVED_BLINDED, Dealt, answer, install_new, reshare
 from tests.support.custody import SEALED, Custody, k_of, make_custody, single
+from tests.support.refusals import Because, because, refused
 
 
 @pytest.fixture
@@ -120,18 +121,6 @@ def test_an_epoch_flip_resets_no_count_of_answers(custody: Custody) -> None:
     assert after.first_answer_height == before.first_answer_height
 
 
-def test_an_order_under_a_key_names_a_custodian_whose_answers_the_ledger_verifies(custody: Custody) -> None:
-    key = install_new(custody.chain, CUSTODY)
-    message = tx_pb2.PlaceOrder(
-        nonce=seeded("wrong custodian"), custodian="hsm-realm", authority=key.id, envelope_cid=cid.cid_of(b"envelope"),
-        policy=single(custody.beneficiary.identity),
-        rule=pb.BeneficiaryRule(identity=custody.beneficiary.identity),
-    )  # fmt: skip
-    assert custody.chain.run(custody.principal, message).code == Code.UNKNOWN_CUSTODIAN
-    message.custodian = "mpc-bls"
-    assert custody.chain.run(custody.principal, message).code == Code.OK
-
-
 def test_the_lowest_threshold_that_an_answer_was_given_under_stays(custody: Custody) -> None:
     key = install_new(custody.chain, CUSTODY)
     ids = [founder.identity for founder in custody.chain.founders]
@@ -162,12 +151,12 @@ def test_a_request_that_two_epochs_answered_does_not_start_again_in_a_third(cust
 
 
 # --- how many --------------------------------------------------------------------------------------------------
-def ask_until_refused(custody: Custody, order: bytes, first: int) -> tuple[int, Code]:
-    """How many requests of the beneficiary were taken, each answered by all, and the code that the next one got."""
+def ask_until_refused(custody: Custody, order: bytes, first: int) -> tuple[int, Because]:
+    """How many requests of the beneficiary were taken, each answered by all, and why the next one was not."""
     for number in range(first, first + 200):
         result = custody.chain.run(custody.beneficiary, custody.request_message(order, nonce_of(number)))
         if result.code:
-            return number - first, Code(result.code)
+            return number - first, because(result)
         answered(custody, result.data, *range(4))
     raise AssertionError("no end of requests")
 
@@ -175,13 +164,13 @@ def ask_until_refused(custody: Custody, order: bytes, first: int) -> tuple[int, 
 def test_a_key_makes_half_of_the_requests_and_the_next_one_half_of_what_is_left(custody: Custody) -> None:
     order = custody.place()
     assert allowance.requests_left(custody.order(order), 0) == 44
-    assert ask_until_refused(custody, order, 0) == (22, Code.KEY_REQUESTS_SPENT)
+    assert ask_until_refused(custody, order, 0) == (22, Because(Code.KEY_REQUESTS_SPENT))
     bob = custody.beneficiary
     rotation = tx_pb2.RotateIdentity(envelope=bob.next_document(custody.chain.gid))
     assert custody.chain.run(bob, rotation, key=bob.key(1)).code == Code.OK
     bob.generation = 1
     assert allowance.requests_left(custody.order(order), 0) == 22
-    assert ask_until_refused(custody, order, 22) == (11, Code.KEY_REQUESTS_SPENT)
+    assert ask_until_refused(custody, order, 22) == (11, Because(Code.KEY_REQUESTS_SPENT))
     assert allowance.requests_left(custody.order(order), 0) == 11, "a stolen key never uses them up"
 
 
@@ -215,6 +204,22 @@ def test_whatever_comes_about_an_order_s_acts_stay_within_their_bound(under_key:
         assert acts + sum(most if under_key else 2 * most for most in open_ones) <= MAX_ORDER_ACTS, seed
 
 
+# --- answers under a key that nobody may give yet
+def test_an_answer_under_a_key_is_a_partial_and_waits_for_the_grant_and_the_veto_window(custody: Custody) -> None:
+    key, bob = install_new(custody.chain, CUSTODY), custody.beneficiary
+    order = place_under_key(custody, key, policy=k_of(2, bob.identity, custody.principal.identity, veto_window_s=60))
+    request = custody.chain.run(bob, by_transport(custody, order, 0)).data
+    member = custody.chain.founders[0]
+    sealed = tx_pb2.FulfilSecret(request=request, sealed=SEALED)
+    refused(custody.chain.result(member, sealed), Code.WRONG_FORM, "partial")
+    answer = tx_pb2.FulfilSecret(request=request, epoch=1, partial=UNPROVED_BLINDED)
+    refused(custody.chain.result(member, answer), Code.NOT_GRANTED, "partial")
+    digest = custody.request_record(request).content_digest
+    approval = tx_pb2.ApproveRequest(request=request, content_digest=digest)
+    assert custody.chain.run(custody.principal, approval).code == Code.OK
+    refused(custody.chain.result(member, answer), Code.NOT_RELEASED_YET, "partial")
+
+
 # --- one authorisation, one request ----------------------------------------------------------------------------
 def authorised(custody: Custody, message: tx_pb2.RequestSecret) -> tx_pb2.RequestSecret:
     request = statements.request_id(custody.chain.gid, message.order, message.beneficiary, message.nonce)
@@ -229,10 +234,10 @@ def test_a_principal_s_authorisation_serves_one_request(custody: Custody) -> Non
     order = custody.place(rule=pb.BeneficiaryRule())
     message = authorised(custody, custody.request_message(order, signer=carol))
     assert custody.chain.run(carol, message).code == Code.OK
-    assert custody.chain.run(carol, message).code == Code.DUPLICATE, "in another transaction"
+    refused(custody.chain.run(carol, message), Code.DUPLICATE, "request", why="in another transaction")
     for number in range(3):
         message.nonce = nonce_of(number)
-        assert custody.chain.run(carol, message).code == Code.AUTHORISATION_INVALID
+        refused(custody.chain.run(carol, message), Code.AUTHORISATION_INVALID, "signature")
     assert custody.order(order).requests == 1
 
 
@@ -243,11 +248,11 @@ def test_an_authorisation_under_a_key_serves_one_request_and_one_order(custody: 
     message = authorised(custody, by_transport(custody, order, 0, carol))
     again = by_transport(custody, order, 1, carol)
     again.authorisation = message.authorisation
-    assert custody.chain.run(carol, again).code == Code.AUTHORISATION_INVALID
+    refused(custody.chain.run(carol, again), Code.AUTHORISATION_INVALID, "signature")
     assert custody.chain.run(carol, message).code == Code.OK
     fresh = by_transport(custody, order, 2, carol)
     fresh.transport_key, fresh.authorisation = message.transport_key, message.authorisation
-    assert custody.chain.run(carol, fresh).code == Code.AUTHORISATION_INVALID
+    refused(custody.chain.run(carol, fresh), Code.AUTHORISATION_INVALID, "signature")
 
 
 USED_UP_BY = {

@@ -13,6 +13,7 @@ from abci_app.params import default_params
 from abci_app.pb.dta.v1 import envelope_pb2, identity_pb2, params_pb2, tx_pb2
 from tests.support.actors import Actor
 from tests.support.chain import Chain
+from tests.support.refusals import TAKEN, Because, because, refused
 
 MOST = 8
 
@@ -62,7 +63,7 @@ def test_registrations_that_fail_use_up_no_place_and_keep_no_rotation_out() -> N
     good = [itself(chain, f"good-{number}") for number in range(MOST + 1)]
     result = chain.block(*failing, *good, rotation(chain, alice))
     assert names(result) == {"DOCUMENT_PROOF": MOST + 4, "OK": MOST + 1, "REGISTRATIONS_FULL": 1}
-    assert [one.code for one in result.tx_results[-2:]] == [Code.REGISTRATIONS_FULL, Code.OK]
+    assert [because(one) for one in result.tx_results[-2:]] == [Because(Code.REGISTRATIONS_FULL, "block"), TAKEN]
 
 
 def test_each_sponsor_has_its_part_and_none_takes_anothers() -> None:
@@ -71,9 +72,8 @@ def test_each_sponsor_has_its_part_and_none_takes_anothers() -> None:
     greedy = [sponsored(chain, f"greedy-{number}", one) for number in range(4)]
     modest = [sponsored(chain, f"modest-{number}", other) for number in range(2)]
     result = chain.block(*greedy, *modest)
-    assert [each.code for each in result.tx_results] == [
-        Code.OK, Code.OK, Code.REGISTRATIONS_FULL, Code.REGISTRATIONS_FULL, Code.OK, Code.OK,
-    ]  # fmt: skip
+    full = Because(Code.REGISTRATIONS_FULL, "sponsor")
+    assert [because(each) for each in result.tx_results] == [TAKEN, TAKEN, full, full, TAKEN, TAKEN]
 
 
 def test_who_registers_itself_keeps_no_sponsor_out() -> None:
@@ -82,7 +82,7 @@ def test_who_registers_itself_keeps_no_sponsor_out() -> None:
     mine = [sponsored(chain, f"mine-{number}", founder) for number, founder in enumerate(chain.founders)]
     result = chain.block(*strangers, *mine, itself(chain, "late"))
     assert names(result) == {"OK": MOST + 4, "REGISTRATIONS_FULL": 1}
-    assert result.tx_results[-1].code == Code.REGISTRATIONS_FULL
+    refused(result.tx_results[-1], Code.REGISTRATIONS_FULL, "block")
 
 
 def test_sponsored_registrations_count_for_those_who_register_themselves() -> None:
@@ -111,7 +111,7 @@ def test_rotations_count_with_no_registration_and_each_identity_has_one_a_block(
     again.previous_cid = tx_previous(first[0])
     second = rotation(chain, again, generation=2)
     result = chain.block(*first, second)
-    assert [one.code for one in result.tx_results] == [Code.OK, Code.OK, Code.OK, Code.TOO_MANY]
+    assert [because(one) for one in result.tx_results] == [TAKEN, TAKEN, TAKEN, Because(Code.TOO_MANY, "rotation")]
     assert chain.block(rotation(chain, again, generation=2)).tx_results[0].code == Code.OK
 
 

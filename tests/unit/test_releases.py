@@ -14,6 +14,7 @@ from abci_app.state.records import EXTRACTIONS, params
 from tests.support.actors import seeded
 from tests.support.authority import answer, message_of
 from tests.support.custody import k_of
+from tests.support.refusals import refused
 from tests.support.waiting import CID, World
 from tests.support.world import set_params
 
@@ -52,7 +53,7 @@ def test_a_veto_window_is_bounded_by_a_parameter() -> None:
             policy=windowed(world, "mallory", seconds),
             rule=pb.BeneficiaryRule(identity=world.people["mallory"].identity),
         )  # fmt: skip
-        assert world.chain.run(world.people["mallory"], message).code == Code.BAD_POLICY
+        refused(world.chain.run(world.people["mallory"], message), Code.BAD_POLICY, "veto-window")
 
 
 def test_a_granted_request_takes_a_free_place_in_the_block_of_its_grant() -> None:
@@ -171,7 +172,7 @@ def test_a_window_is_over_after_its_seconds_and_its_blocks_and_then_it_queues() 
     assert seen == [("veto_height", 1), ("released", 0)]
     assert world.chain.height + 1 == record.release_height
     assert world.is_due(request)
-    assert world.chain.run(world.people["alice"], veto).code == Code.VETO_TOO_LATE
+    refused(world.chain.run(world.people["alice"], veto), Code.VETO_TOO_LATE)
     world.answer(request)
 
 
@@ -205,7 +206,7 @@ def test_what_waits_counts_against_who_asked_and_nobody_else() -> None:
     orders = [world.place("mallory", n, policy=windowed(world, "mallory", 1_000)) for n in range(4)]
     asked = [world.ask("mallory", order) for order in orders[:3]]
     fourth, _ = world.asking("mallory", orders[3])
-    assert world.chain.run(world.people["mallory"], fourth).code == Code.TOO_MANY
+    refused(world.chain.run(world.people["mallory"], fourth), Code.TOO_MANY, "waiting-requests")
     assert world.waiting("mallory") == 3
     world.answer(world.ask("alice", world.place("alice")))
     veto = tx_pb2.VetoRequest(request=asked[0], content_digest=world.record(asked[0]).content_digest)
@@ -230,7 +231,7 @@ def test_an_order_that_ends_takes_its_requests_out_of_the_queue() -> None:
     request = world.ask("alice", order)
     assert stage(world, request) == "queued"
     close = tx_pb2.CloseOrder(order=order)
-    assert world.chain.run(world.people["alice"], close).code == Code.ORDER_HAS_GRANTED_REQUEST
+    refused(world.chain.run(world.people["alice"], close), Code.ORDER_HAS_GRANTED_REQUEST)
     for _ in range(3):
         world.chain.block()
     assert world.record(request).status == pb.REQUEST_STATUS_EXPIRED
@@ -248,4 +249,4 @@ def test_an_answer_before_the_release_is_refused(seconds: int) -> None:
     early = message_of(world.chain.view, world.chain.gid, world.dealt, world.chain.founders[0], held)
     assert isinstance(early, tx_pb2.FulfilSecret)
     early.request = request
-    assert world.chain.result(world.chain.founders[0], early).code == Code.NOT_RELEASED_YET
+    refused(world.chain.result(world.chain.founders[0], early), Code.NOT_RELEASED_YET, "extraction")

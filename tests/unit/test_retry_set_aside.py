@@ -10,7 +10,8 @@ from abci_app.execution import upkeep
 from abci_app.pb.dta.v1 import governance_pb2 as pb
 from abci_app.state.records import SET_ASIDE
 from tests.support.chain import Chain
-from tests.support.governance import code_of, pass_, proposing, record
+from tests.support.governance import answer_to, pass_, proposing, record
+from tests.support.refusals import refused
 
 RETRY = pb.Action(retry_set_aside=pb.RetrySetAside())
 
@@ -22,9 +23,9 @@ def set_aside(chain: Chain, subject: bytes, entry: bytes, retries: int = 0) -> N
 
 def test_where_nothing_was_set_aside_there_is_nothing_to_vote_on() -> None:
     chain = Chain(4)
-    assert code_of(chain, chain.founders[0], proposing(RETRY)) == Code.NOTHING_SET_ASIDE
+    refused(answer_to(chain, chain.founders[0], proposing(RETRY)), Code.NOTHING_SET_ASIDE)
     set_aside(chain, bytes(32), b"")  # put back already
-    assert code_of(chain, chain.founders[0], proposing(RETRY)) == Code.NOTHING_SET_ASIDE
+    refused(answer_to(chain, chain.founders[0], proposing(RETRY)), Code.NOTHING_SET_ASIDE)
 
 
 def test_what_another_vote_put_back_meanwhile_is_not_put_back_twice() -> None:

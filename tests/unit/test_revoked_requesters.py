@@ -14,6 +14,7 @@ from tests.support.actors import Actor
 from tests.support.authority import MFA, context_over, install_new, message_of, open_mfa
 from tests.support.chain import Chain
 from tests.support.custody import SEALED, k_of, make_custody
+from tests.support.refusals import TAKEN, Because, because, refused
 from tests.support.waiting import World
 
 
@@ -31,11 +32,11 @@ def test_an_answer_in_the_block_that_revokes_who_asked_is_refused_and_the_next_b
     partial = message_of(world.chain.view, world.chain.gid, world.dealt, member, request)
     answer = world.chain.tx(member, partial, key=member.node_key)
     made = world.chain.block(revocation(world.chain, world.people["mallory"]), answer)
-    assert [result.code for result in made.tx_results] == [Code.OK, Code.REQUESTER_REVOKED]
+    assert [because(result) for result in made.tx_results] == [TAKEN, Because(Code.REQUESTER_REVOKED, "request")]
     assert world.record(request).status == pb.REQUEST_STATUS_GRANTED, "recorded later, true already"
     assert not world.is_due(request)
     again = world.chain.tx(member, partial, key=member.node_key)
-    assert world.chain.check(again).code == Code.NOT_DUE
+    refused(world.chain.check(again), Code.NOT_DUE, "not-early")
     queued = world.ask("alice", world.place("alice"))
     assert world.record(request).status == pb.REQUEST_STATUS_CANCELLED
     assert EXTRACTIONS.get(world.chain.view, request).status == extraction_pb2.EXTRACTION_STATUS_CANCELLED
@@ -58,7 +59,7 @@ def test_whatever_stage_its_requests_are_in_a_revoked_identity_holds_nothing() -
     made = world.chain.block(
         revocation(world.chain, world.people["mallory"]), world.chain.tx(world.people["bob"], approve)
     )
-    assert [result.code for result in made.tx_results] == [Code.OK, Code.REQUESTER_REVOKED]
+    assert [because(result) for result in made.tx_results] == [TAKEN, Because(Code.REQUESTER_REVOKED, "request")]
     assert world.entries(REVOKED_REQUESTERS) == [(mallory,)]
     world.chain.block()
     assert {world.record(request).status for request in asked} == {pb.REQUEST_STATUS_CANCELLED}
@@ -115,7 +116,9 @@ def test_sealed_answers_to_a_revoked_beneficiary_are_refused_and_so_are_late_one
     late = custody.chain.tx(four, tx_pb2.FulfilSecret(request=completed, sealed=SEALED), key=four.node_key)
     answer = custody.chain.tx(one, tx_pb2.FulfilSecret(request=granted, sealed=SEALED), key=one.node_key)
     made = custody.chain.block(revocation(custody.chain, custody.beneficiary), late, answer)
-    assert [result.code for result in made.tx_results] == [0, Code.REQUESTER_REVOKED, Code.REQUESTER_REVOKED]
+    assert [because(result) for result in made.tx_results] == [
+        TAKEN, Because(Code.REQUESTER_REVOKED, "request"), Because(Code.REQUESTER_REVOKED, "request"),
+    ]
     for request, fiduciary in ((granted, one), (completed, four)):
         view, height = custody.chain.view, custody.chain.height + 1
         assert not is_due(view, fiduciary.identity, DueKind.FULFIL_SECRET, request, custody.chain.time_s, height)
@@ -139,7 +142,7 @@ def test_what_a_revoked_registrar_asked_for_is_owed_no_more() -> None:
     member = chain.founders[0]
     partials = message_of(chain.view, chain.gid, dealt, member, request)
     made = chain.block(revocation(chain, registrar), chain.tx(member, partials, key=member.node_key))
-    assert [result.code for result in made.tx_results] == [Code.OK, Code.REQUESTER_REVOKED]
+    assert [because(result) for result in made.tx_results] == [TAKEN, Because(Code.REQUESTER_REVOKED, "extraction")]
     assert not is_due(chain.view, member.identity, DueKind.SUBMIT_PARTIALS, request, chain.time_s, chain.height + 1)
     chain.block()
     assert EXTRACTIONS.get(chain.view, request).status == extraction_pb2.EXTRACTION_STATUS_CANCELLED

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 from nacl.signing import SigningKey
 
-from abci_app.block import BlockResult, Changes, Misbehaviour, ValidatorUpdate
+from abci_app.block import BlockResult, Changes, Misbehaviour, TxResult, ValidatorUpdate
 from abci_app.codes import Code
 from abci_app.crypto import statements
 from abci_app.pb.dta.v1 import identity_pb2, tx_pb2
 from abci_app.state.records import FIDUCIARIES, VALIDATOR_CHANGES, validator_address
 from tests.support.actors import Actor, seeded
 from tests.support.chain import Chain
+from tests.support.refusals import TAKEN, Because, because, refused
 from tests.support.world import only_consumed, set_params
 
 WINDOW_BLOCKS = 5
@@ -39,8 +40,8 @@ def rotate(chain: Chain, founder: Actor, tag: object) -> BlockResult:
     return chain.block(chain.tx(founder, rotation(chain, founder, new_key(tag))))
 
 
-def code_of(result: BlockResult) -> int:
-    return result.tx_results[0].code
+def answer_of(result: BlockResult) -> TxResult:
+    return result.tx_results[0]
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_the_new_key_takes_the_power_of_the_old_one_in_one_block(chain: Chain) -
     old = FIDUCIARIES.get(chain.view, founder.identity).validator_key
     result = rotate(chain, founder, 1)
     new = bytes(new_key(1).verify_key)
-    assert code_of(result) == Code.OK
+    assert answer_of(result).code == Code.OK
     assert result.tx_results[0].data == new
     assert result.validator_updates == (ValidatorUpdate(old, 0), ValidatorUpdate(new, 10))
     record = FIDUCIARIES.get(chain.view, founder.identity)
@@ -86,14 +87,14 @@ def test_a_key_that_was_ever_used_is_never_taken_again(chain: Chain) -> None:
         chain.block()
     for key, founder in ((first, one), (new_key(1), one), (new_key(1), two), (first, two)):
         result = chain.block(chain.tx(founder, rotation(chain, founder, key)))
-        assert code_of(result) == Code.VALIDATOR_KEY_USED
+        refused(answer_of(result), Code.VALIDATOR_KEY_USED)
         assert result.validator_updates == ()
 
 
 def test_a_key_of_small_order_is_none(chain: Chain) -> None:
     message = rotation(chain, chain.founders[0], new_key(1))
     message.key = (1).to_bytes(32, "little")
-    assert chain.run(chain.founders[0], message).code == Code.VALIDATOR_KEY_USED
+    refused(chain.run(chain.founders[0], message), Code.VALIDATOR_KEY_USED)
 
 
 @pytest.mark.parametrize("name", ["another fiduciary", "another ledger", "another old key", "another new key"])
@@ -109,7 +110,7 @@ def test_a_proof_is_good_for_one_fiduciary_ledger_and_change_only(chain: Chain, 
         message.key = bytes(new_key(2).verify_key)
     tx = chain.tx(founder, message)
     result = chain.block(tx)
-    assert code_of(result) == Code.VALIDATOR_KEY_PROOF
+    refused(answer_of(result), Code.VALIDATOR_KEY_PROOF)
     body = tx_pb2.TxBody.FromString(tx_pb2.SignedTx.FromString(tx).body)
     assert only_consumed(result.changes, body.expires_at_height)
 
@@ -118,19 +119,25 @@ def test_only_a_fiduciary_has_a_consensus_key(chain: Chain) -> None:
     alice = Actor("alice")
     chain.register(alice)
     message = tx_pb2.RotateValidatorKey(key=bytes(new_key(1).verify_key), proof=bytes(64))
-    assert chain.run(alice, message).code == Code.NOT_FIDUCIARY
+    refused(chain.run(alice, message), Code.NOT_FIDUCIARY, "validator-key")
 
 
 def test_the_node_key_may_not_move_the_vote(chain: Chain) -> None:
     founder = chain.founders[0]
     result = chain.run(founder, rotation(chain, founder, new_key(1)), key=founder.node_key)
-    assert result.code in (Code.NOT_ALLOWED, Code.BAD_SIGNATURE)
+    refused(result, Code.NOT_ALLOWED, "node-key")
 
 
-@pytest.mark.parametrize("sizes", [(31, 64), (33, 64), (32, 0), (32, 65)])
-def test_fields_of_another_size_are_refused(chain: Chain, sizes: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ((31, 64), Because(Code.FIELD_INVALID, "key")), ((33, 64), Because(Code.FIELD_INVALID, "key")),
+        ((32, 0), Because(Code.FIELD_INVALID, "proof")), ((32, 65), Because(Code.FIELD_INVALID, "proof")),
+    ],
+)  # fmt: skip
+def test_fields_of_another_size_are_refused(chain: Chain, sizes: tuple[int, int], expected: Because) -> None:
     message = tx_pb2.RotateValidatorKey(key=bytes(sizes[0]), proof=bytes(sizes[1]))
-    assert chain.run(chain.founders[0], message).code == Code.FIELD_INVALID
+    refused(chain.run(chain.founders[0], message), *expected)
 
 
 def test_one_change_a_block_and_less_than_a_third_of_the_power_within_the_window(chain: Chain) -> None:
@@ -138,18 +145,20 @@ def test_one_change_a_block_and_less_than_a_third_of_the_power_within_the_window
     both = chain.block(
         chain.tx(one, rotation(chain, one, new_key(1))), chain.tx(two, rotation(chain, two, new_key(2)))
     )
-    assert [result.code for result in both.tx_results] == [Code.OK, Code.VALIDATOR_CHANGE_TOO_SOON]
+    assert [because(result) for result in both.tx_results] == [
+        TAKEN, Because(Code.VALIDATOR_CHANGE_TOO_SOON, "one-a-block"),
+    ]
     assert len(both.validator_updates) == 2
     # 10 of 40 is less than a third, 20 of 40 is not: the second one waits until the first is out of the window.
     for height in range(WINDOW_BLOCKS - 1):
-        assert code_of(rotate(chain, three, ("early", height))) == Code.VALIDATOR_CHANGE_TOO_SOON
-    assert code_of(rotate(chain, three, 3)) == Code.OK
+        refused(answer_of(rotate(chain, three, ("early", height))), Code.VALIDATOR_CHANGE_TOO_SOON, "window")
+    assert answer_of(rotate(chain, three, 3)).code == Code.OK
 
 
 def test_seven_validators_may_change_two_within_the_window() -> None:
     chain = Chain(7)
-    codes = [code_of(rotate(chain, founder, n)) for n, founder in enumerate(chain.founders[:3])]
-    assert codes == [Code.OK, Code.OK, Code.VALIDATOR_CHANGE_TOO_SOON]
+    answers = [because(answer_of(rotate(chain, founder, n))) for n, founder in enumerate(chain.founders[:3])]
+    assert answers == [TAKEN, TAKEN, Because(Code.VALIDATOR_CHANGE_TOO_SOON, "window")]
 
 
 def test_one_a_block_holds_where_the_power_would_allow_two() -> None:
@@ -157,38 +166,40 @@ def test_one_a_block_holds_where_the_power_would_allow_two() -> None:
     result = chain.block(
         *(chain.tx(founder, rotation(chain, founder, new_key(founder.name))) for founder in chain.founders[:2])
     )
-    assert [one.code for one in result.tx_results] == [Code.OK, Code.VALIDATOR_CHANGE_TOO_SOON]
+    assert [because(one) for one in result.tx_results] == [
+        TAKEN, Because(Code.VALIDATOR_CHANGE_TOO_SOON, "one-a-block"),
+    ]
 
 
 @pytest.mark.parametrize("count", [2, 3])
 def test_fewer_than_four_change_one_at_a_time(count: int) -> None:
     chain = Chain(count)
     set_params(chain, validator_change_window_blocks=WINDOW_BLOCKS)
-    assert code_of(rotate(chain, chain.founders[0], 0)) == Code.OK
-    assert code_of(rotate(chain, chain.founders[1], 1)) == Code.VALIDATOR_CHANGE_TOO_SOON
+    assert answer_of(rotate(chain, chain.founders[0], 0)).code == Code.OK
+    refused(answer_of(rotate(chain, chain.founders[1], 1)), Code.VALIDATOR_CHANGE_TOO_SOON, "window")
     for _ in range(WINDOW_BLOCKS):
         chain.block()
-    assert code_of(rotate(chain, chain.founders[1], 2)) == Code.OK
+    assert answer_of(rotate(chain, chain.founders[1], 2)).code == Code.OK
 
 
 def test_a_third_of_the_power_among_four_stays_where_it_is(chain: Chain) -> None:
     heavy = FIDUCIARIES.get(chain.view, chain.founders[0].identity)
     heavy.power = 15  # of 45
     chain.view.apply(Changes(leaves=((FIDUCIARIES.key(heavy.id), heavy.SerializeToString(deterministic=True)),)))
-    assert code_of(rotate(chain, chain.founders[0], 1)) == Code.VALIDATOR_CHANGE_TOO_SOON
-    assert code_of(rotate(chain, chain.founders[1], 1)) == Code.OK
+    refused(answer_of(rotate(chain, chain.founders[0], 1)), Code.VALIDATOR_CHANGE_TOO_SOON, "window")
+    assert answer_of(rotate(chain, chain.founders[1], 1)).code == Code.OK
 
 
 def test_a_single_validator_keeps_its_key() -> None:
     chain = Chain(1)
-    assert code_of(rotate(chain, chain.founders[0], 1)) == Code.LAST_VALIDATOR
+    refused(answer_of(rotate(chain, chain.founders[0], 1)), Code.LAST_VALIDATOR, "rotated")
 
 
 def test_a_removed_fiduciary_has_no_vote_to_move(chain: Chain) -> None:
     removed = FIDUCIARIES.get(chain.view, chain.founders[0].identity)
     removed.status = identity_pb2.FIDUCIARY_STATUS_REMOVED
     chain.view.apply(Changes(leaves=((FIDUCIARIES.key(removed.id), removed.SerializeToString(deterministic=True)),)))
-    assert code_of(rotate(chain, chain.founders[0], 1)) == Code.NOT_FIDUCIARY
+    refused(answer_of(rotate(chain, chain.founders[0], 1)), Code.NOT_FIDUCIARY, "validator-key")
 
 
 def test_a_refused_change_leaves_the_validators_as_they_are(chain: Chain) -> None:
@@ -196,5 +207,5 @@ def test_a_refused_change_leaves_the_validators_as_they_are(chain: Chain) -> Non
     good = rotation(chain, founder, new_key(1))
     bad = tx_pb2.RotateValidatorKey(key=good.key, proof=bytes(64))
     result = chain.block(chain.tx(founder, bad), chain.tx(founder, good))
-    assert [one.code for one in result.tx_results] == [Code.VALIDATOR_KEY_PROOF, Code.OK]
+    assert [because(one) for one in result.tx_results] == [Because(Code.VALIDATOR_KEY_PROOF), TAKEN]
     assert len(result.validator_updates) == 2

@@ -16,6 +16,7 @@ from abci_app.server.application import Application
 from abci_app.server.dispatch import AbciRefused
 from abci_app.storage.memory import MemoryStore
 from abci_app.storage.statedb import StateDB
+from tests.support.refusals import Because, refused
 
 KEY = pb.PublicKey(ed25519=b"\x07" * 32)
 
@@ -276,10 +277,10 @@ def test_proposals_are_accepted_or_rejected_never_unknown(chain: Chain) -> None:
 
 
 def test_a_query_before_the_first_block_has_its_own_code(chain: Chain) -> None:
-    assert chain.query().code == Code.QUERY_BEFORE_FIRST_BLOCK
+    refused(Because(chain.query().code), Code.QUERY_BEFORE_FIRST_BLOCK)
     chain.init()
-    assert chain.query().code == Code.QUERY_BEFORE_FIRST_BLOCK
-    assert chain.query(path=b"/app/height").code == Code.QUERY_BEFORE_FIRST_BLOCK
+    refused(Because(chain.query().code), Code.QUERY_BEFORE_FIRST_BLOCK)
+    refused(Because(chain.query(path=b"/app/height").code), Code.QUERY_BEFORE_FIRST_BLOCK)
 
 
 def test_a_query_reads_committed_state(chain: Chain) -> None:
@@ -295,7 +296,7 @@ def test_a_query_reads_committed_state(chain: Chain) -> None:
 def test_a_proof_is_of_the_last_height_whose_hash_stands_in_a_header(chain: Chain) -> None:
     chain.init()
     chain.block(1, b"a=1")
-    assert chain.query(data=b"a", prove=True).code == Code.QUERY_HEIGHT_PRUNED
+    refused(Because(chain.query(data=b"a", prove=True).code), Code.QUERY_HEIGHT_PRUNED)
     chain.block(2, b"a=2")
     for key, value in ((b"a", b"1"), (b"absent", b"")):
         answer = chain.query(data=key, prove=True)
@@ -310,24 +311,24 @@ def test_a_proof_is_of_the_last_height_whose_hash_stands_in_a_header(chain: Chai
 @pytest.mark.parametrize(
     ("wrong", "code"),
     [
-        ({"path": b"/nothing"}, Code.QUERY_UNKNOWN_PATH),
-        ({"path": b"/index"}, Code.QUERY_UNKNOWN_PATH),
-        ({"path": b"\xff\xfe"}, Code.QUERY_UNKNOWN_PATH),
-        ({"path": b""}, Code.QUERY_UNKNOWN_PATH),
-        ({"data": b""}, Code.QUERY_MALFORMED),
-        ({"data": b"x" * 2000}, Code.QUERY_MALFORMED),
-        ({"height": -1}, Code.QUERY_MALFORMED),
-        ({"height": 3}, Code.QUERY_HEIGHT_PRUNED),
-        ({"height": 2**63 - 1, "prove": True}, Code.QUERY_HEIGHT_PRUNED),
+        ({"path": b"/nothing"}, Because(Code.QUERY_UNKNOWN_PATH)),
+        ({"path": b"/index"}, Because(Code.QUERY_UNKNOWN_PATH)),
+        ({"path": b"\xff\xfe"}, Because(Code.QUERY_UNKNOWN_PATH)),
+        ({"path": b""}, Because(Code.QUERY_UNKNOWN_PATH)),
+        ({"data": b""}, Because(Code.QUERY_MALFORMED)),
+        ({"data": b"x" * 2000}, Because(Code.QUERY_MALFORMED)),
+        ({"height": -1}, Because(Code.QUERY_MALFORMED)),
+        ({"height": 3}, Because(Code.QUERY_HEIGHT_PRUNED)),
+        ({"height": 2**63 - 1, "prove": True}, Because(Code.QUERY_HEIGHT_PRUNED)),
     ],
     ids=str,
 )
-def test_a_query_that_can_not_be_answered_gets_its_code_and_a_hint(chain: Chain, wrong: Any, code: Code) -> None:
+def test_a_query_that_can_not_be_answered_gets_its_code_and_a_hint(chain: Chain, wrong: Any, code: Because) -> None:
     chain.init()
     chain.block(1)
     chain.block(2)
     answer = chain.query(**wrong)
-    assert answer.code == code
+    assert Because(answer.code) == code
     assert answer.codespace == "dta"
     assert answer.log
     assert answer.info

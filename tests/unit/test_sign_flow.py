@@ -19,6 +19,7 @@ from dta.client.receipt.collect import collect_order_receipt
 from tests.support.authority import CUSTODY, SIGNING, Dealt
 from tests.support.custody import k_of
 from tests.support.order_flow import World, make_world
+from tests.support.refusals import refused
 
 KEY = "release"
 
@@ -94,7 +95,7 @@ def test_a_key_of_another_purpose_and_a_request_of_another_kind_are_said_so(worl
     world.chain.make_block()
     with pytest.raises(WouldBeRefused) as caught:
         signing.place(world.session(world.alice), custody.id, KEY, b"m")
-    assert caught.value.code == Code.WRONG_PURPOSE
+    refused(caught.value, Code.WRONG_PURPOSE, "client-sign")
     with pytest.raises(NotFound):
         signing.view(world.session(world.alice).ledger, bytes(32))
 

@@ -13,6 +13,7 @@ from py_ecc.bls.point_compression import decompress_G1, decompress_G2
 from py_ecc.optimized_bls12_381 import FQ12, final_exponentiate, neg, pairing
 
 from abci_app.authority.bases import SIGNING_SUITE
+from abci_app.block import TxResult
 from abci_app.codes import Code
 from abci_app.crypto import statements
 from abci_app.crypto.bls import verify_min_sig
@@ -21,12 +22,15 @@ from abci_app.custody.releases import signed_bytes
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
 from abci_app.pb.dta.v1 import extraction_pb2 as pb
 from abci_app.signing import signing_orders
+from abci_app.state.overlay import Overlay
 from abci_app.state.records import AUTHORITIES, COUNTERS, EXTRACTIONS, ORDERS, REQUESTS, SIGNINGS
 from tests.support import governance
 from tests.support.actors import Actor, seeded
-from tests.support.authority import CUSTODY, SIGNING, UNPROVED_BLINDED, answer, install_new, message_of
+from tests.support.authority import CUSTODY, SIGNING, UNPROVED_BLINDED, answer, context_over, install_new, message_of
 from tests.support.chain import Chain
 from tests.support.custody import k_of, single
+from tests.support.refusals import TAKEN, Because, because, refused
+from tests.support.world import set_params
 
 
 class World:
@@ -48,14 +52,14 @@ class World:
         assert result.code == 0, result
         return result.data
 
-    def decide(self, who: Actor, request: bytes, *, veto: bool = False) -> int:
+    def decide(self, who: Actor, request: bytes, *, veto: bool = False) -> TxResult:
         message = tx_pb2.VetoRequest if veto else tx_pb2.ApproveRequest
         digest = REQUESTS.get(self.chain.view, request).content_digest
-        return self.chain.run(who, message(request=request, content_digest=digest)).code
+        return self.chain.run(who, message(request=request, content_digest=digest))
 
     def approve(self, request: bytes, *numbers: int) -> None:
         for number in numbers:
-            assert self.decide(self.chain.founders[number], request) == 0
+            assert self.decide(self.chain.founders[number], request).code == 0
 
     def answer(self, number: int, request: bytes) -> int:
         return answer(self.chain, self.dealt, self.chain.founders[number], request).code
@@ -144,29 +148,29 @@ def test_raw_bytes_are_signed_only_where_governance_allows_it(world: World) -> N
     """(!) Else somebody could have a signature over something that means something elsewhere."""
     foreign = statements.signing_message(world.chain.gid, world.dealt.id, "payment", b"all to mallory", b"")
     raw = world.message(message=foreign, raw=True)
-    assert world.chain.run(world.alice, raw).code == Code.RAW_NOT_ALLOWED
+    refused(world.chain.run(world.alice, raw), Code.RAW_NOT_ALLOWED)
     world.set_policy(k_of(1, world.alice.identity), raw=True)
     request = world.place(message=b"a round of a beacon", raw=True)
     signature = world.signed(request)
     assert verify_min_sig(world.public_key, b"a round of a beacon", signature)
     world.set_policy(k_of(1, world.alice.identity), tag="again")
     raw.nonce = seeded("later")
-    assert world.chain.run(world.alice, raw).code == Code.RAW_NOT_ALLOWED
+    refused(world.chain.run(world.alice, raw), Code.RAW_NOT_ALLOWED)
 
 
 def test_nobody_has_something_signed_by_a_policy_of_her_own(world: World) -> None:
     """The order's policy comes on top of the key's: it never replaces it."""
     request = world.place(policy=single(world.alice.identity))
     assert REQUESTS.get(world.chain.view, request).status == custody_pb2.REQUEST_STATUS_PENDING
-    assert world.decide(world.alice, request) == Code.ALREADY_DONE, "asking was approving"
+    refused(world.decide(world.alice, request), Code.ALREADY_DONE, "decided", why="asking was approving")
     world.approve(request, 0, 1, 2)
     assert REQUESTS.get(world.chain.view, request).status == custody_pb2.REQUEST_STATUS_GRANTED
     stricter = world.place(nonce=seeded("m"), policy=single(world.bob.identity))
     world.approve(stricter, 0, 1, 2, 3)
     assert REQUESTS.get(world.chain.view, stricter).status == custody_pb2.REQUEST_STATUS_PENDING
-    assert world.decide(world.bob, stricter) == 0
+    assert world.decide(world.bob, stricter).code == 0
     assert REQUESTS.get(world.chain.view, stricter).status == custody_pb2.REQUEST_STATUS_GRANTED
-    assert world.decide(world.chain.founders[0], stricter, veto=True) == Code.NO_VETO_WINDOW
+    refused(world.decide(world.chain.founders[0], stricter, veto=True), Code.NO_VETO_WINDOW, "veto")
 
 
 def test_a_veto_ends_a_signing_order_and_what_was_owed(world: World) -> None:
@@ -175,7 +179,7 @@ def test_a_veto_ends_a_signing_order_and_what_was_owed(world: World) -> None:
     world.set_policy(policy)
     request = world.place()
     assert REQUESTS.get(world.chain.view, request).status == custody_pb2.REQUEST_STATUS_GRANTED
-    assert world.decide(world.bob, request, veto=True) == 0
+    assert world.decide(world.bob, request, veto=True).code == 0
     record = REQUESTS.get(world.chain.view, request)
     assert record.status == custody_pb2.REQUEST_STATUS_VETOED
     assert ORDERS.get(world.chain.view, record.order).status == custody_pb2.ORDER_STATUS_CLOSED
@@ -199,7 +203,27 @@ def test_a_signing_order_has_its_one_request(world: World) -> None:
         order=order, nonce=seeded("x"), beneficiary=world.alice.identity, transport_key=bytes(48),
         possession=bytes(80),
     )
-    assert world.chain.run(world.alice, message).code == Code.NOT_ALLOWED
+    refused(world.chain.run(world.alice, message), Code.NOT_ALLOWED, "signing-order")
+
+
+def test_a_signer_has_no_more_orders_open_than_it_may(world: World) -> None:
+    set_params(world.chain, max_open_orders_per_identity=1)
+    world.place()
+    more = world.message(nonce=seeded("more"))
+    refused(world.chain.run(world.alice, more), Code.TOO_MANY, "open-signing-orders")
+
+
+def test_a_sum_of_shares_that_does_not_verify_is_no_signature(world: World) -> None:
+    """Each share was proved when it came; the sum is checked all the same, before it is stored."""
+    request = world.place()
+    world.approve(request, 0, 1, 2)
+    signature = world.signed(request)
+    state = Overlay(world.chain.view)
+    context = context_over(state, world.chain.gid, world.chain.height, world.chain.time_s)
+    record, signing = EXTRACTIONS.get(state, request), SIGNINGS.get(state, request)
+    made = signing_orders._signature(context, record, signed_bytes(world.chain.gid, signing))
+    assert made == signature
+    refused(lambda: signing_orders._signature(context, record, b"another message"), Code.BAD_PARTIAL, "signature")
 
 
 def test_a_share_that_is_wrong_or_blinded_or_of_another_request_never_counts(world: World) -> None:
@@ -210,43 +234,44 @@ def test_a_share_that_is_wrong_or_blinded_or_of_another_request_never_counts(wor
     right: Any = message_of(world.chain.view, world.chain.gid, world.dealt, one, request)
     elsewhere: Any = message_of(world.chain.view, world.chain.gid, world.dealt, one, other)
     elsewhere.request = request
-    assert world.chain.result(one, elsewhere).code == Code.BAD_PARTIAL
+    refused(world.chain.result(one, elsewhere), Code.BAD_PARTIAL, "proof")
     blinded = tx_pb2.FulfilSecret(request=request, epoch=1, partial=UNPROVED_BLINDED)
-    assert world.chain.result(one, blinded).code == Code.WRONG_FORM
+    refused(world.chain.result(one, blinded), Code.WRONG_FORM, "use")
     partials = pb.SubmitPartials(request=request, epoch=1, partials=[UNPROVED_BLINDED])
-    assert world.chain.result(one, partials).code == Code.WRONG_FORM
+    refused(world.chain.result(one, partials), Code.WRONG_FORM, "use")
     assert world.chain.result(one, right).code == Code.OK
-    assert world.chain.result(one, right).code == Code.ALREADY_DONE
+    refused(world.chain.result(one, right), Code.ALREADY_DONE, "extraction")
 
 
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"kind": ""}, Code.BAD_SIGNING_ORDER),
-        ({"kind": "Release"}, Code.BAD_SIGNING_ORDER),
-        ({"message": b"m" * 2_049}, Code.BAD_SIGNING_ORDER),
-        ({"digest": bytes(32)}, Code.BAD_SIGNING_ORDER),
-        ({"message": b"", "digest": bytes(31)}, Code.BAD_SIGNING_ORDER),
-        ({"message": b"", "digest": bytes(32), "raw": True}, Code.BAD_SIGNING_ORDER),
-        ({"policy": custody_pb2.Policy()}, Code.BAD_POLICY),
-        ({"authority": bytes(32)}, Code.UNKNOWN_AUTHORITY),
-        ({"nonce": b""}, Code.FIELD_INVALID),
-        ({"policy": k_of(1, *(seeded(n) for n in range(31)))}, Code.BAD_POLICY),
-        ({}, Code.OK),
+        ({"kind": ""}, Because(Code.BAD_SIGNING_ORDER, "kind")),
+        ({"kind": "Release"}, Because(Code.BAD_SIGNING_ORDER, "kind")),
+        ({"message": b"m" * 2_049}, Because(Code.BAD_SIGNING_ORDER, "message")),
+        ({"digest": bytes(32)}, Because(Code.BAD_SIGNING_ORDER, "digest")),
+        ({"message": b"", "digest": bytes(31)}, Because(Code.BAD_SIGNING_ORDER, "digest")),
+        ({"message": b"", "digest": bytes(32), "raw": True}, Because(Code.BAD_SIGNING_ORDER, "digest")),
+        ({"policy": custody_pb2.Policy()}, Because(Code.BAD_POLICY, "node-count")),
+        ({"authority": bytes(32)}, Because(Code.UNKNOWN_AUTHORITY, "asked")),
+        ({"nonce": b""}, Because(Code.FIELD_INVALID, "nonce")),
+        ({"policy": k_of(1, *(seeded(n) for n in range(31)))}, Because(Code.BAD_POLICY, "size")),
+        ({}, TAKEN),
     ],
 )
-def test_what_a_signing_order_may_be(world: World, changes: dict[str, Any], code: Code) -> None:
-    assert world.chain.run(world.alice, world.message(**changes)).code == code
-    assert world.chain.run(world.alice, world.message()).code == (Code.DUPLICATE if code == Code.OK else Code.OK)
+def test_what_a_signing_order_may_be(world: World, changes: dict[str, Any], code: Because) -> None:
+    assert because(world.chain.run(world.alice, world.message(**changes))) == code
+    again = because(world.chain.run(world.alice, world.message()))
+    assert again == (Because(Code.DUPLICATE, "signing-order") if code == TAKEN else TAKEN)
 
 
 def test_a_key_for_custody_signs_nothing(world: World) -> None:
     """(!) A key of one purpose is never used for another."""
     custody = install_new(world.chain, CUSTODY)
-    assert world.chain.run(world.alice, world.message(authority=custody.id)).code == Code.WRONG_PURPOSE
+    refused(world.chain.run(world.alice, world.message(authority=custody.id)), Code.WRONG_PURPOSE, "asked")
     message = pb.SetSigningPolicy(authority=custody.id, policy=single(world.alice.identity))
     propose = governance.pb.Propose(nonce=seeded("p"), action=governance.pb.Action(set_signing_policy=message))
-    assert world.chain.run(world.chain.founders[0], propose).code == Code.WRONG_PURPOSE
+    refused(world.chain.run(world.chain.founders[0], propose), Code.WRONG_PURPOSE, "asked")
 
 
 def test_two_policies_joined_want_both() -> None:

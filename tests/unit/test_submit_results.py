@@ -12,7 +12,6 @@ from google.protobuf.message import Message
 from abci_app import limits, transition
 from abci_app.block import Block, Time, TxResult
 from abci_app.codes import Code
-from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass
 from abci_app.messages import submit_results
@@ -26,6 +25,7 @@ from dta.node.hooks.bundle import bundles
 from tests.support.actors import Actor, body_bytes, signed_tx
 from tests.support.chain import CHAIN_ID
 from tests.support.custody import SEALED, Custody
+from tests.support.refusals import TAKEN, Because, because, recorded, refused
 from tests.support.world import field, fresh_custody, nonce, only_consumed, set_params
 
 COST = 200  # of a FulfilOrder
@@ -85,8 +85,8 @@ def test_a_users_message_or_a_bundle_in_a_bundle_is_no_transaction(name: str) ->
     assert tx_pb2.TxBody.FromString(body).HasField("submit_results")
     founder = custody.chain.founders[0]
     tx = signed_tx(custody.chain.gid, founder.identity, founder.node_key, body)
-    assert custody.chain.check(tx).code == Code.NOT_CANONICAL
-    assert custody.chain.block(tx).tx_results[0].code == Code.NOT_CANONICAL
+    refused(custody.chain.check(tx), Code.NOT_CANONICAL, "body")
+    refused(custody.chain.block(tx).tx_results[0], Code.NOT_CANONICAL, "body")
 
 
 Make = Callable[[Custody], Message]
@@ -98,15 +98,19 @@ def _padded(custody: Custody) -> Message:
     return bundle(*(tx_pb2.FulfilSecret(request=nonce(number), sealed=sealed) for number in range(9)))
 
 
-BAD_SHAPES: dict[str, tuple[Code, Make]] = {
-    "nothing": (Code.MALFORMED, lambda _: tx_pb2.SubmitResults()),
+BAD_SHAPES: dict[str, tuple[Because, Make]] = {
+    "nothing": (Because(Code.MALFORMED, "result-count"), lambda _: tx_pb2.SubmitResults()),
     "a result of no kind": (
-        Code.MALFORMED,
+        Because(Code.MALFORMED, "result-kind"),
         lambda _: tx_pb2.SubmitResults(results=[*bundle(*fulfil([bytes(32)])).results, tx_pb2.Result()]),
     ),
-    "too many": (Code.MALFORMED, lambda _: bundle(*fulfil([nonce(number) for number in range(257)]))),
-    "too large": (Code.MALFORMED, _padded),
-    "too costly": (Code.TOO_COSTLY, lambda _: bundle(*fulfil([nonce(number) for number in range(101)]))),
+    "too many": (
+        Because(Code.MALFORMED, "result-count"), lambda _: bundle(*fulfil([nonce(number) for number in range(257)])),
+    ),
+    "too large": (Because(Code.MALFORMED, "bundle-size"), _padded),
+    "too costly": (
+        Because(Code.TOO_COSTLY, "bundle"), lambda _: bundle(*fulfil([nonce(number) for number in range(101)])),
+    ),
 }
 
 
@@ -116,27 +120,12 @@ def test_a_bundle_of_a_wrong_shape_is_refused_whole_and_never_proposed(name: str
     set_params(custody.chain, max_block_cost=100 * COST * 8)
     code, make = BAD_SHAPES[name]
     tx = by_node(custody, make(custody))
-    assert custody.chain.check(tx).code == code
+    refused(custody.chain.check(tx), *code)
     height, time = custody.chain.height + 1, Time(custody.chain.time_s + 1)
     assert not transition.process_proposal(custody.chain.view, [tx], height=height, time=time)
     result = custody.chain.block(tx)
-    assert result.tx_results[0].code == code
+    refused(result.tx_results[0], *code)
     assert result.changes.leaves == ()
-
-
-def test_several_results_fill_their_bytes_to_the_last_one() -> None:
-    assert submit_results.SPEC.parts is not None
-    sealed = [bytes(limits.MAX_SEALED_ANSWER_BYTES)] * 7
-    made = bundle(*(tx_pb2.FulfilSecret(request=nonce(number), sealed=one) for number, one in enumerate(sealed)))
-    last = made.results.add().fulfil_secret
-    last.request = nonce("last")
-    last.sealed = bytes(1_000)
-    last.sealed = bytes(1_000 + limits.MAX_BUNDLE_BYTES - made.ByteSize())
-    assert made.ByteSize() == limits.MAX_BUNDLE_BYTES
-    assert len(submit_results.SPEC.parts(made)) == 8
-    last.sealed += b"\0"
-    with pytest.raises(Refusal, match=f"several results have {limits.MAX_BUNDLE_BYTES} bytes at most"):
-        submit_results.SPEC.parts(made)
 
 
 def test_two_results_are_several_and_cost_an_eighth_of_a_block_at_most() -> None:
@@ -144,7 +133,7 @@ def test_two_results_are_several_and_cost_an_eighth_of_a_block_at_most() -> None
     orders = placed(custody, 2)
     tx = by_node(custody, bundle(*fulfil(orders)))
     set_params(custody.chain, max_block_cost=2 * COST * limits.BUNDLE_COST_PART - 1)
-    assert custody.chain.check(tx).code == Code.TOO_COSTLY
+    refused(custody.chain.check(tx), Code.TOO_COSTLY, "bundle")
     set_params(custody.chain, max_block_cost=2 * COST * limits.BUNDLE_COST_PART)
     assert [code for _, _, code in outcomes(custody.chain.block(tx).tx_results[0])] == [Code.OK] * 2
 
@@ -165,9 +154,9 @@ def test_a_result_that_is_malformed_inside_refuses_the_whole() -> None:
     custody = fresh_custody()
     [order] = placed(custody, 1)
     tx = by_node(custody, bundle(*fulfil([order]), tx_pb2.FulfilOrder(order=b"short")))
-    assert custody.chain.check(tx).code == Code.FIELD_INVALID
+    refused(custody.chain.check(tx), Code.FIELD_INVALID, "order")
     result = custody.chain.block(tx)
-    assert result.tx_results[0].code == Code.FIELD_INVALID
+    refused(result.tx_results[0], Code.FIELD_INVALID, "order")
     expiry = tx_pb2.TxBody.FromString(tx_pb2.SignedTx.FromString(tx).body).expires_at_height
     assert only_consumed(result.changes, expiry)
 
@@ -179,13 +168,13 @@ def test_only_a_node_key_signs_a_bundle(who: str) -> None:
     message, chain = bundle(*fulfil([order])), custody.chain
     nobody = Actor("nobody", fiduciary=True, identity=bytes(32))
     signer, key, code = {
-        "operator": (chain.founders[0], chain.founders[0].tx_key, Code.BAD_SIGNATURE),
-        "principal": (custody.principal, custody.principal.tx_key, Code.NOT_ALLOWED),
-        "nobody": (nobody, nobody.node_key, Code.UNKNOWN_SIGNER),
+        "operator": (chain.founders[0], chain.founders[0].tx_key, Because(Code.BAD_SIGNATURE)),
+        "principal": (custody.principal, custody.principal.tx_key, Because(Code.NOT_ALLOWED, "bundle-signer")),
+        "nobody": (nobody, nobody.node_key, Because(Code.UNKNOWN_SIGNER, "newcomer")),
     }[who]
     tx = chain.tx(signer, message, key=key)
-    assert chain.check(tx).code == code
-    assert chain.block(tx).tx_results[0].code == code
+    refused(chain.check(tx), *code)
+    refused(chain.block(tx).tx_results[0], *code)
 
 
 # --- what it does -----------------------------------------------------------------------------------------------
@@ -239,23 +228,25 @@ def test_a_result_that_fails_is_undone_alone_listed_and_charged() -> None:
     set_params(custody.chain, max_block_cost=8 * 4 * COST)
     tx = by_node(custody, bundle(*fulfil([first, first, bytes(32), second])))
     result = custody.chain.block(tx).tx_results[0]
-    assert outcomes(result) == [
-        (DueKind.FULFIL_ORDER, first, Code.OK), (DueKind.FULFIL_ORDER, first, Code.ALREADY_DONE),
-        (DueKind.FULFIL_ORDER, bytes(32), Code.UNKNOWN_ORDER), (DueKind.FULFIL_ORDER, second, Code.OK),
-    ]  # fmt: skip
+    done = outcomes(result)
+    assert [(kind, subject) for kind, subject, _ in done] == [
+        (DueKind.FULFIL_ORDER, subject) for subject in (first, first, bytes(32), second)
+    ]
+    for (_, _, code), expected in zip(done, (Code.OK, Code.ALREADY_DONE, Code.UNKNOWN_ORDER, Code.OK), strict=True):
+        recorded(code, expected)
     assert (result.gas_wanted, result.gas_used) == (4 * COST, 4 * COST)
     assert [ORDERS.get(custody.chain.view, order).fulfilled for order in (first, second)] == [1, 1]
     actions = [dict(event.attributes)["action"] for event in result.events if event.kind == "order"]
     assert actions == ["fulfilled", "fulfilled"], "what was undone left no event"
-    assert custody.chain.block(tx).tx_results[0].code == Code.REPLAYED
+    refused(custody.chain.block(tx).tx_results[0], Code.REPLAYED)
 
 
 def test_the_cost_of_results_that_fail_counts_against_the_block() -> None:
     custody = fresh_custody()
     set_params(custody.chain, max_block_cost=8 * 2 * COST)
     txs = [by_node(custody, bundle(*fulfil([nonce(tag), nonce(tag)]))) for tag in range(9)]
-    codes = [result.code for result in custody.chain.block(*txs).tx_results]
-    assert codes == [Code.OK] * 8 + [Code.BLOCK_FULL]
+    answers = [because(result) for result in custody.chain.block(*txs).tx_results]
+    assert answers == [TAKEN] * 8 + [Because(Code.BLOCK_FULL)]
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, KeyError])
@@ -320,22 +311,23 @@ def test_a_bundle_waits_and_is_proposed_while_any_of_it_is_due() -> None:
         height, time = chain.height + 1, Time(chain.time_s + 1)
         return transition.prepare_proposal(chain.view, [nothing, tx], max_tx_bytes=100_000, height=height, time=time)
 
-    assert [chain.check(one).code for one in (tx, nothing)] == [Code.OK, Code.NOT_DUE]
+    assert [because(chain.check(one)) for one in (tx, nothing)] == [TAKEN, Because(Code.NOT_DUE, "not-early")]
     chain.result(chain.founders[0], tx_pb2.FulfilOrder(order=first))
     assert chain.check(tx, recheck=True).code == Code.OK
     assert proposed() == [tx]
     chain.result(chain.founders[0], tx_pb2.FulfilOrder(order=second))
-    assert chain.check(tx, recheck=True).code == Code.NOT_DUE
+    refused(chain.check(tx, recheck=True), Code.NOT_DUE, "not-early")
     assert proposed() == []
 
 
 def test_a_bundle_may_come_early() -> None:
     custody = fresh_custody()
     chain, founder = custody.chain, custody.chain.founders[0]
-    for ahead, code in ((2, Code.OK), (4, Code.NOT_DUE)):
+    for ahead, code in ((2, TAKEN), (4, Because(Code.NOT_DUE, "not-early"))):
         message = bundle(*fulfil([bytes(32), nonce(1)]))
         body = body_bytes(CHAIN_ID, message, chain.height + 9, nonce(ahead)[:16], chain.height + ahead)
-        assert chain.check(signed_tx(chain.gid, founder.identity, founder.node_key, body)).code == code
+        answer = chain.check(signed_tx(chain.gid, founder.identity, founder.node_key, body))
+        assert because(answer) == code
 
 
 # --- how it is built --------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from google.protobuf.message import Message
 
 from abci_app import params, replay, sweep
 from abci_app.codes import Code
@@ -18,6 +19,7 @@ from abci_app.state.records import COUNTERS, SEEN_BUCKETS, VAULTS
 from tests.sim.rebuild import differences
 from tests.support.actors import Actor
 from tests.support.custody import SEALED, k_of
+from tests.support.refusals import TAKEN, Because, because, refused
 from tests.support.world import fresh_custody, nonce, set_params, without_sweep
 
 
@@ -104,11 +106,11 @@ def test_a_principal_need_not_wait_for_the_sweep_to_end_an_expired_order(monkeyp
     without_sweep(monkeypatch)
     chain.block(seconds=200)
     assert custody.order(order).status == pb.ORDER_STATUS_ACTIVE
-    assert chain.run(custody.beneficiary, tx_pb2.CloseOrder(order=order)).code == Code.NOT_PRINCIPAL
-    assert chain.run(custody.principal, tx_pb2.CloseVault(vault=custody.vault)).code == Code.VAULT_HAS_OPEN_ORDERS
+    refused(chain.run(custody.beneficiary, tx_pb2.CloseOrder(order=order)), Code.NOT_PRINCIPAL, "close-order")
+    refused(chain.run(custody.principal, tx_pb2.CloseVault(vault=custody.vault)), Code.VAULT_HAS_OPEN_ORDERS)
     assert chain.run(custody.principal, tx_pb2.CloseOrder(order=order)).code == Code.OK
     assert custody.order(order).status == pb.ORDER_STATUS_EXPIRED
-    assert chain.run(custody.principal, tx_pb2.CloseOrder(order=order)).code == Code.ORDER_NOT_OPEN
+    refused(chain.run(custody.principal, tx_pb2.CloseOrder(order=order)), Code.ORDER_NOT_OPEN, "close-order")
     assert chain.run(custody.principal, tx_pb2.CloseVault(vault=custody.vault)).code == Code.OK
     assert differences(chain.view) == []
 
@@ -169,21 +171,20 @@ def test_a_stranger_can_neither_use_nor_block_anothers_order() -> None:
     request = custody.request(order)
     digest = custody.request_record(request).content_digest
     before = custody.order(order)
-    attempts = [
-        tx_pb2.CloseOrder(order=order),
-        tx_pb2.FulfilOrder(order=order),
-        tx_pb2.RejectOrder(order=order, rejection=1),
-        custody.request_message(order, signer=eve),
-        tx_pb2.ApproveRequest(request=request, content_digest=digest),
-        tx_pb2.VetoRequest(request=request, content_digest=digest),
-        tx_pb2.FulfilSecret(request=request, sealed=SEALED),
-        tx_pb2.CloseVault(vault=custody.vault),
-        tx_pb2.CancelCloseVault(vault=custody.vault),
-        tx_pb2.ConfirmVaultErased(vault=custody.vault),
+    attempts: list[tuple[Message, Because]] = [
+        (tx_pb2.CloseOrder(order=order), Because(Code.NOT_PRINCIPAL, "close-order")),
+        (tx_pb2.FulfilOrder(order=order), Because(Code.NOT_NAMED, "order")),
+        (tx_pb2.RejectOrder(order=order, rejection=1), Because(Code.NOT_NAMED, "order")),
+        (custody.request_message(order, signer=eve), Because(Code.NOT_BENEFICIARY, "rule")),
+        (tx_pb2.ApproveRequest(request=request, content_digest=digest), Because(Code.NOT_A_PARTY, "approver")),
+        (tx_pb2.VetoRequest(request=request, content_digest=digest), Because(Code.NOT_A_PARTY, "vetoer")),
+        (tx_pb2.FulfilSecret(request=request, sealed=SEALED), Because(Code.NOT_NAMED, "order")),
+        (tx_pb2.CloseVault(vault=custody.vault), Because(Code.NOT_PRINCIPAL, "close-vault")),
+        (tx_pb2.CancelCloseVault(vault=custody.vault), Because(Code.NOT_PRINCIPAL, "cancel-closing")),
+        (tx_pb2.ConfirmVaultErased(vault=custody.vault), Because(Code.NOT_NAMED, "erasure")),
     ]
-    for message in attempts:
-        result = custody.chain.run(eve, message)
-        assert result.code in (Code.NOT_PRINCIPAL, Code.NOT_NAMED, Code.NOT_BENEFICIARY, Code.NOT_A_PARTY), message
+    for message, code in attempts:
+        refused(custody.chain.run(eve, message), *code)
     assert custody.order(order) == before
 
 
@@ -213,7 +214,7 @@ def test_deadlines_at_the_end_of_time_neither_overflow_nor_end_early() -> None:
     chain.block(seconds=100_000)
     founder = chain.founders[0]
     answer = chain.result(founder, tx_pb2.FulfilSecret(request=request, sealed=SEALED))
-    assert answer.code == Code.NOT_RELEASED_YET
+    refused(answer, Code.NOT_RELEASED_YET, "sealed")
     assert chain.run(custody.principal, tx_pb2.VetoRequest(
         request=request, content_digest=record.content_digest
     )).code == Code.OK  # fmt: skip
@@ -226,7 +227,7 @@ def test_a_beneficiary_cannot_ask_without_end() -> None:
     for number in range(8):
         custody.request(order, nonce(number))
     message = custody.request_message(order, nonce("ninth"))
-    assert custody.chain.run(custody.beneficiary, message).code == Code.TOO_MANY
+    refused(custody.chain.run(custody.beneficiary, message), Code.TOO_MANY, "open-requests")
     assert custody.chain.run(custody.principal, tx_pb2.CloseOrder(order=order)).code == Code.OK
     assert custody.order(order).open_requests == 0
 
@@ -256,7 +257,7 @@ def test_counters_come_back_to_nothing_and_never_go_below() -> None:
     orders = [custody.place(nonce(n), fulfil=n % 2 == 0) for n in range(4)]
     for order in orders:
         assert chain.run(custody.principal, tx_pb2.CloseOrder(order=order)).code == Code.OK
-        assert chain.run(custody.principal, tx_pb2.CloseOrder(order=order)).code == Code.ORDER_NOT_OPEN
+        refused(chain.run(custody.principal, tx_pb2.CloseOrder(order=order)), Code.ORDER_NOT_OPEN, "close-order")
     chain.run(custody.principal, tx_pb2.CloseVault(vault=custody.vault))
     for _ in range(12):
         chain.block(seconds=90_000)
@@ -278,8 +279,8 @@ def test_a_transaction_pays_for_nothing_that_another_sent() -> None:
         custody.chain.tx(custody.principal, tx_pb2.CloseVault(vault=custody.vault), key=custody.beneficiary.tx_key)
         for _ in range(5)
     ]
-    codes = [result.code for result in custody.chain.block(*forged, good).tx_results]
-    assert codes == [Code.BAD_SIGNATURE] * 5 + [Code.OK]
+    answers = [because(result) for result in custody.chain.block(*forged, good).tx_results]
+    assert answers == [Because(Code.BAD_SIGNATURE)] * 5 + [TAKEN]
 
 
 def test_a_node_key_cannot_be_claimed_by_another_identity_nor_used_as_its_own_operator_key() -> None:
@@ -289,12 +290,12 @@ def test_a_node_key_cannot_be_claimed_by_another_identity_nor_used_as_its_own_op
     document.node_key = document.tx_key
     envelope = eve.sealed_document(custody.chain.gid, document)
     result = custody.chain.run(custody.chain.founders[0], tx_pb2.RegisterIdentity(envelope=envelope))
-    assert result.code == Code.DOCUMENT_MALFORMED
+    refused(result, Code.DOCUMENT_MALFORMED, "node_key")
     document = eve.document(custody.chain.gid)
     document.node_key = bytes(custody.chain.founders[1].node_key.verify_key)
     envelope = eve.sealed_document(custody.chain.gid, document)
     result = custody.chain.run(custody.chain.founders[0], tx_pb2.RegisterIdentity(envelope=envelope))
-    assert result.code == Code.DOCUMENT_PROOF
+    refused(result, Code.DOCUMENT_PROOF, "node-key")
 
 
 def test_to_claim_the_role_of_a_fiduciary_is_not_to_be_one() -> None:
@@ -303,9 +304,9 @@ def test_to_claim_the_role_of_a_fiduciary_is_not_to_be_one() -> None:
     custody.chain.register(eve)
     mallory = Actor("mallory")
     sponsor = custody.chain.run(eve, tx_pb2.RegisterIdentity(envelope=mallory.enrol(custody.chain.gid)))
-    assert sponsor.code == Code.SPONSOR_REQUIRED
+    refused(sponsor, Code.SPONSOR_REQUIRED, "sponsor")
     message = tx_pb2.OpenVault(nonce=nonce(1), custodian="hsm-realm", fiduciaries=[eve.identity])
-    assert custody.chain.run(custody.principal, message).code == Code.UNKNOWN_FIDUCIARY
+    refused(custody.chain.run(custody.principal, message), Code.UNKNOWN_FIDUCIARY, "vault")
 
 
 def test_a_thief_of_the_current_key_can_stop_an_identity_but_not_take_it() -> None:
@@ -314,9 +315,9 @@ def test_a_thief_of_the_current_key_can_stop_an_identity_but_not_take_it() -> No
     thief = alice.tx_key
     chain.run(alice, tx_pb2.SuspendIdentity(), key=thief)
     revoke = tx_pb2.RevokeIdentity(next_key=bytes(thief.verify_key))
-    assert chain.run(alice, revoke, key=thief).code == Code.NEXT_KEY_MISMATCH
+    refused(chain.run(alice, revoke, key=thief), Code.NEXT_KEY_MISMATCH, "revocation")
     rotate = tx_pb2.RotateIdentity(envelope=alice.next_document(chain.gid))
-    assert chain.run(alice, rotate, key=thief).code == Code.BAD_SIGNATURE
+    refused(chain.run(alice, rotate, key=thief), Code.BAD_SIGNATURE)
     assert chain.run(alice, rotate, key=alice.key(1)).code == Code.OK
-    assert chain.run(alice, tx_pb2.CloseVault(vault=custody.vault), key=thief).code == Code.BAD_SIGNATURE
+    refused(chain.run(alice, tx_pb2.CloseVault(vault=custody.vault), key=thief), Code.BAD_SIGNATURE)
     assert chain.run(alice, tx_pb2.CloseVault(vault=custody.vault), key=alice.key(1)).code == Code.OK

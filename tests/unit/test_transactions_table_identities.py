@@ -24,12 +24,12 @@ def rotation(custody: Custody, envelope: bytes) -> bytes:
     return custody.chain.tx(alice, tx_pb2.RotateIdentity(envelope=envelope), key=alice.key(1))
 
 
-@case(Code.DOCUMENT_MALFORMED)
+@case(Code.DOCUMENT_MALFORMED, "envelope")
 def a_document_of_no_bytes(custody: Custody) -> bytes:
     return sponsored(custody, b"")
 
 
-@case(Code.DOCUMENT_MALFORMED)
+@case(Code.DOCUMENT_MALFORMED, "tx_key")
 def a_document_with_a_key_of_small_order(custody: Custody) -> bytes:
     eve = Actor("eve")
     document = eve.document(custody.chain.gid)
@@ -37,7 +37,7 @@ def a_document_with_a_key_of_small_order(custody: Custody) -> bytes:
     return sponsored(custody, eve.sealed_document(custody.chain.gid, document))
 
 
-@case(Code.DOCUMENT_MALFORMED)
+@case(Code.DOCUMENT_MALFORMED, "tx_key")
 def a_document_with_a_key_in_another_encoding(custody: Custody) -> bytes:
     eve = Actor("eve")
     document = eve.document(custody.chain.gid)
@@ -45,7 +45,7 @@ def a_document_with_a_key_in_another_encoding(custody: Custody) -> bytes:
     return sponsored(custody, eve.sealed_document(custody.chain.gid, document))
 
 
-@case(Code.DOCUMENT_MALFORMED)
+@case(Code.DOCUMENT_MALFORMED, "node_key-of-others")
 def a_principal_with_a_node_key(custody: Custody) -> bytes:
     eve = Actor("eve")
     document = eve.document(custody.chain.gid)
@@ -53,30 +53,30 @@ def a_principal_with_a_node_key(custody: Custody) -> bytes:
     return sponsored(custody, eve.sealed_document(custody.chain.gid, document))
 
 
-@case(Code.DOCUMENT_CHAIN)
+@case(Code.DOCUMENT_CHAIN, "first")
 def a_second_document_as_the_first(custody: Custody) -> bytes:
     return sponsored(custody, custody.principal.next_document(custody.chain.gid))
 
 
-@case(Code.DOCUMENT_CHAIN)
+@case(Code.DOCUMENT_CHAIN, "previous")
 def a_rotation_with_a_first_document(custody: Custody) -> bytes:
     document = custody.principal.document(custody.chain.gid, 1)
     return rotation(custody, custody.principal.sealed_document(custody.chain.gid, document, 1))
 
 
-@case(Code.DOCUMENT_CHAIN)
+@case(Code.DOCUMENT_CHAIN, "previous")
 def a_rotation_that_follows_an_older_document(custody: Custody) -> bytes:
     custody.principal.previous_cid = custody.beneficiary.previous_cid
     return rotation(custody, custody.principal.next_document(custody.chain.gid))
 
 
-@case(Code.DOCUMENT_CHAIN)
+@case(Code.DOCUMENT_CHAIN, "role")
 def a_rotation_that_makes_a_fiduciary(custody: Custody) -> bytes:
     custody.principal.fiduciary = True
     return rotation(custody, custody.principal.next_document(custody.chain.gid))
 
 
-@case(Code.SPONSOR_REQUIRED)
+@case(Code.SPONSOR_REQUIRED, "sponsor")
 def a_sponsor_that_is_no_fiduciary(custody: Custody) -> bytes:
     message = tx_pb2.RegisterIdentity(envelope=Actor("eve").enrol(custody.chain.gid))
     return by_principal(custody, message)
@@ -87,21 +87,30 @@ def an_identity_that_exists(custody: Custody) -> bytes:
     return sponsored(custody, custody.principal.block)
 
 
-@case(Code.REGISTRATIONS_FULL)
+@case(Code.REGISTRATIONS_FULL, "block")
 def more_registrations_than_a_block_takes(custody: Custody) -> bytes:
     set_params(custody.chain, max_registrations=0, registration=params_pb2.REGISTRATION_OPEN)
     eve = Actor("eve")
     return custody.chain.tx(eve, tx_pb2.RegisterIdentity(envelope=eve.enrol(custody.chain.gid)))
 
 
-@case(Code.DOCUMENT_NOT_VALID_NOW)
+@case(Code.DOCUMENT_NOT_VALID_NOW, "registered")
 def a_document_that_ran_out(custody: Custody) -> bytes:
     dated = DatedActor("dated")
     dated.not_after_s = custody.chain.time_s
     return sponsored(custody, dated.enrol(custody.chain.gid))
 
 
-@case(Code.DOCUMENT_PROOF)
+@case(Code.DOCUMENT_NOT_VALID_NOW, "rotated")
+def a_next_document_that_ran_out(custody: Custody) -> bytes:
+    alice = custody.principal
+    document = alice.document(custody.chain.gid, 1)
+    document.identity, document.previous_cid = alice.identity, alice.previous_cid
+    document.not_after_s = custody.chain.time_s
+    return rotation(custody, alice.sealed_document(custody.chain.gid, document, 1))
+
+
+@case(Code.DOCUMENT_PROOF, "tx-key")
 def a_key_that_somebody_else_holds(custody: Custody) -> bytes:
     """Key takeover: the victim's key in the attacker's document, of which the attacker can't prove possession."""
     eve = Actor("eve")
@@ -110,7 +119,7 @@ def a_key_that_somebody_else_holds(custody: Custody) -> bytes:
     return sponsored(custody, eve.sealed_document(custody.chain.gid, document))
 
 
-@case(Code.DOCUMENT_PROOF)
+@case(Code.DOCUMENT_PROOF, "bls")
 def a_bls_key_that_somebody_else_holds(custody: Custody) -> bytes:
     eve = Actor("eve")
     document = eve.document(custody.chain.gid)
@@ -118,7 +127,7 @@ def a_bls_key_that_somebody_else_holds(custody: Custody) -> bytes:
     return sponsored(custody, eve.sealed_document(custody.chain.gid, document))
 
 
-@case(Code.DOCUMENT_PROOF)
+@case(Code.DOCUMENT_PROOF, "tx-key")
 def a_document_proved_on_another_chain(custody: Custody) -> bytes:
     return sponsored(custody, Actor("eve").enrol(bytes(32)))
 

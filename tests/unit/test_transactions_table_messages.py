@@ -2,45 +2,41 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-import test_transactions_table as transactions
-import test_transactions_table_identities as identities
 
 from abci_app.block import Changes
 from abci_app.codes import Code
 from abci_app.crypto import hpke, statements
 from abci_app.hashing import u32
 from abci_app.pb.dta.v1 import custody_pb2 as pb
-from abci_app.pb.dta.v1 import tx_pb2
+from abci_app.pb.dta.v1 import params_pb2, tx_pb2
 from abci_app.state.indexes import ORDER_KEYS
-from abci_app.state.records import IDENTITIES, ORDERS
-from tests.support.custody import SEALED, Custody, k_of, request_key, single
+from abci_app.state.records import IDENTITIES, ORDERS, PARAMS, params
+from tests.support.custody import Custody, k_of, request_key, single
 from tests.support.table import Table, by_node, by_principal, check_consumed, ok
-from tests.support.world import fresh_custody, nonce, set_params, without_sweep
+from tests.support.world import nonce, set_params
 
 TABLE = Table()
 case = TABLE.case
 
 
-@case(Code.UNKNOWN_VAULT)
+@case(Code.UNKNOWN_VAULT, "order")
 def an_order_in_no_vault(custody: Custody) -> bytes:
     return by_principal(custody, custody.order_message(vault=bytes(32)))
 
 
-@case(Code.DUPLICATE)
+@case(Code.DUPLICATE, "vault")
 def a_vault_opened_twice(custody: Custody) -> bytes:
     return by_principal(custody, open_vault(custody, nonce_=bytes(32)))
 
 
-@case(Code.DUPLICATE)
+@case(Code.DUPLICATE, "order")
 def an_order_placed_twice(custody: Custody) -> bytes:
     custody.place(fulfil=False)
     return by_principal(custody, custody.order_message())
 
 
-@case(Code.DUPLICATE)
+@case(Code.DUPLICATE, "request")
 def a_request_made_twice(custody: Custody) -> bytes:
     order = custody.place()
     custody.request(order)
@@ -55,57 +51,57 @@ def open_vault(custody: Custody, nonce_: bytes | None = None, **changes: object)
     return tx_pb2.OpenVault(**fields)  # type: ignore[arg-type]
 
 
-@case(Code.UNKNOWN_CUSTODIAN)
+@case(Code.UNKNOWN_CUSTODIAN, "vault")
 def a_vault_at_an_unknown_custodian(custody: Custody) -> bytes:
     return by_principal(custody, open_vault(custody, custodian="nobody"))
 
 
-@case(Code.UNKNOWN_CUSTODIAN)
+@case(Code.UNKNOWN_CUSTODIAN, "vault-name")
 def a_custodian_with_a_name_that_is_not_ascii(custody: Custody) -> bytes:
     return by_principal(custody, open_vault(custody, custodian="hsm\u2010realm"))
 
 
-@case(Code.FIELD_INVALID)
+@case(Code.FIELD_INVALID, "vault-fiduciaries")
 def a_vault_that_names_a_fiduciary_twice(custody: Custody) -> bytes:
     return by_principal(custody, open_vault(custody, fiduciaries=[custody.chain.founders[0].identity] * 2))
 
 
-@case(Code.FIELD_INVALID)
+@case(Code.FIELD_INVALID, "vault-fiduciaries")
 def a_vault_of_nobody(custody: Custody) -> bytes:
     return by_principal(custody, open_vault(custody, fiduciaries=[]))
 
 
-@case(Code.UNKNOWN_FIDUCIARY)
+@case(Code.UNKNOWN_FIDUCIARY, "vault")
 def a_vault_at_a_principal(custody: Custody) -> bytes:
     return by_principal(custody, open_vault(custody, fiduciaries=[custody.beneficiary.identity]))
 
 
-@case(Code.FIDUCIARY_NOT_ACTIVE)
+@case(Code.FIDUCIARY_NOT_ACTIVE, "vault")
 def a_vault_at_a_suspended_fiduciary(custody: Custody) -> bytes:
     assert custody.chain.run(custody.chain.founders[1], tx_pb2.SuspendIdentity()).code == Code.OK
     return by_principal(custody, open_vault(custody))
 
 
-@case(Code.FIDUCIARY_NOT_ACTIVE)
+@case(Code.FIDUCIARY_NOT_ACTIVE, "order")
 def an_order_at_a_suspended_fiduciary(custody: Custody) -> bytes:
     assert custody.chain.run(custody.chain.founders[1], tx_pb2.SuspendIdentity()).code == Code.OK
     return by_principal(custody, custody.order_message())
 
 
-@case(Code.TOO_MANY)
+@case(Code.TOO_MANY, "open-vaults")
 def one_vault_too_many(custody: Custody) -> bytes:
     set_params(custody.chain, max_open_vaults_per_identity=1)
     return by_principal(custody, open_vault(custody))
 
 
-@case(Code.TOO_MANY)
+@case(Code.TOO_MANY, "open-orders")
 def one_order_too_many(custody: Custody) -> bytes:
     custody.place(fulfil=False)
     set_params(custody.chain, max_open_orders_per_identity=1)
     return by_principal(custody, custody.order_message(nonce("second")))
 
 
-@case(Code.TOO_MANY)
+@case(Code.TOO_MANY, "open-requests")
 def one_request_too_many(custody: Custody) -> bytes:
     order = custody.place()
     custody.request(order)
@@ -131,7 +127,7 @@ def more_requests_of_one_key_than_half(custody: Custody) -> bytes:
     return custody.chain.tx(custody.beneficiary, custody.request_message(order))
 
 
-@case(Code.NOT_NAMED)
+@case(Code.NOT_NAMED, "vault-key")
 def a_vault_key_of_a_fiduciary_that_is_not_named(custody: Custody) -> bytes:
     vault = ok(custody, by_principal(custody, open_vault(custody, fiduciaries=[custody.chain.founders[0].identity])))
     return by_node(custody, publish(custody, vault, 1), 1)
@@ -142,7 +138,7 @@ def publish(custody: Custody, vault: bytes, number: int) -> tx_pb2.PublishVaultK
     return tx_pb2.PublishVaultKey(vault=vault, key=key)
 
 
-@case(Code.NOT_NAMED)
+@case(Code.NOT_NAMED, "vault")
 def an_order_at_a_fiduciary_outside_the_vault(custody: Custody) -> bytes:
     first, second = (founder.identity for founder in custody.chain.founders[:2])
     vault = ok(custody, by_principal(custody, open_vault(custody, fiduciaries=[first])))
@@ -150,13 +146,13 @@ def an_order_at_a_fiduciary_outside_the_vault(custody: Custody) -> bytes:
     return by_principal(custody, message)
 
 
-@case(Code.FIDUCIARY_WITHOUT_KEY)
+@case(Code.FIDUCIARY_WITHOUT_KEY, "order")
 def an_order_before_the_vaults_keys_are_published(custody: Custody) -> bytes:
     vault = ok(custody, by_principal(custody, open_vault(custody)))
     return by_principal(custody, custody.order_message(vault=vault))
 
 
-@case(Code.ALREADY_DONE)
+@case(Code.ALREADY_DONE, "vault-key")
 def a_second_vault_key(custody: Custody) -> bytes:
     return by_node(custody, publish(custody, custody.vault, 1), 0)
 
@@ -168,7 +164,7 @@ def a_vault_key_of_low_order(custody: Custody) -> bytes:
     return by_node(custody, message)
 
 
-@case(Code.VAULT_NOT_OPEN)
+@case(Code.VAULT_NOT_OPEN, "vault-key")
 def a_vault_key_for_a_vault_that_closes(custody: Custody) -> bytes:
     vault = ok(custody, by_principal(custody, open_vault(custody)))
     ok(custody, by_principal(custody, tx_pb2.CloseVault(vault=vault)))
@@ -181,17 +177,23 @@ def closing_a_vault_with_an_open_order(custody: Custody) -> bytes:
     return by_principal(custody, tx_pb2.CloseVault(vault=custody.vault))
 
 
-@case(Code.NOT_PRINCIPAL)
+@case(Code.VAULT_NOT_OPEN, "close-vault")
+def closing_a_vault_that_closes(custody: Custody) -> bytes:
+    ok(custody, by_principal(custody, tx_pb2.CloseVault(vault=custody.vault)))
+    return by_principal(custody, tx_pb2.CloseVault(vault=custody.vault))
+
+
+@case(Code.NOT_PRINCIPAL, "close-vault")
 def closing_somebody_elses_vault(custody: Custody) -> bytes:
     return custody.chain.tx(custody.beneficiary, tx_pb2.CloseVault(vault=custody.vault))
 
 
-@case(Code.NOT_PRINCIPAL)
+@case(Code.NOT_PRINCIPAL, "place-order")
 def an_order_in_somebody_elses_vault(custody: Custody) -> bytes:
     return custody.chain.tx(custody.beneficiary, custody.order_message())
 
 
-@case(Code.NOT_PRINCIPAL)
+@case(Code.NOT_PRINCIPAL, "cancel-closing")
 def cancelling_the_closing_of_somebody_elses_vault(custody: Custody) -> bytes:
     ok(custody, by_principal(custody, tx_pb2.CloseVault(vault=custody.vault)))
     return custody.chain.tx(custody.beneficiary, tx_pb2.CancelCloseVault(vault=custody.vault))
@@ -218,27 +220,42 @@ def an_orders_id_that_is_a_vaults(custody: Custody) -> bytes:
     return by_principal(custody, tx_pb2.CloseOrder(order=custody.vault))
 
 
-@case(Code.NOT_PRINCIPAL)
+@case(Code.NOT_PRINCIPAL, "close-order")
 def closing_somebody_elses_order(custody: Custody) -> bytes:
     return custody.chain.tx(custody.beneficiary, tx_pb2.CloseOrder(order=custody.place(fulfil=False)))
 
 
-@case(Code.BAD_THRESHOLD)
+@case(Code.UNKNOWN_CUSTODIAN, "other-than-vault")
+def an_order_at_another_custodian_than_the_vaults(custody: Custody) -> bytes:
+    changed = params(custody.chain.view)
+    changed.custodians.add(name="shares", contribution_bytes=32, verifier=params_pb2.VERIFIER_NONE)
+    leaf = (PARAMS.key(), changed.SerializeToString(deterministic=True))
+    custody.chain.view.apply(Changes(leaves=(leaf,)))
+    return by_principal(custody, custody.order_message(custodian="shares"))
+
+
+@case(Code.FIELD_INVALID, "too-many-fiduciaries")
+def an_order_at_more_fiduciaries_than_the_parameter_allows(custody: Custody) -> bytes:
+    set_params(custody.chain, max_order_fiduciaries=3)
+    return by_principal(custody, custody.order_message())
+
+
+@case(Code.BAD_THRESHOLD, "order")
 def a_threshold_of_nobody(custody: Custody) -> bytes:
     return by_principal(custody, custody.order_message(threshold=0))
 
 
-@case(Code.BAD_COMMITMENTS)
+@case(Code.BAD_COMMITMENTS, "of-shares")
 def an_order_without_a_commitment_to_its_key(custody: Custody) -> bytes:
     return by_principal(custody, custody.order_message(key_commitment=b""))
 
 
-@case(Code.BAD_POLICY)
+@case(Code.BAD_POLICY, "node-count")
 def a_policy_of_nothing(custody: Custody) -> bytes:
     return by_principal(custody, custody.order_message(policy=pb.Policy()))
 
 
-@case(Code.BAD_POLICY)
+@case(Code.BAD_POLICY, "size")
 def a_policy_larger_than_may_be(custody: Custody) -> bytes:
     many = k_of(1, *[nonce(n) for n in range(32)])
     return by_principal(custody, custody.order_message(policy=many))
@@ -249,17 +266,17 @@ def a_rule_that_names_half_an_identity(custody: Custody) -> bytes:
     return by_principal(custody, custody.order_message(rule=pb.BeneficiaryRule(identity=bytes(16))))
 
 
-@case(Code.BAD_CID)
+@case(Code.BAD_CID, "metadata")
 def an_envelope_without_a_cid(custody: Custody) -> bytes:
     return by_principal(custody, custody.order_message(envelope_cid=""))
 
 
-@case(Code.BAD_EXPIRY)
+@case(Code.BAD_EXPIRY, "over")
 def an_order_that_is_over_when_it_is_placed(custody: Custody) -> bytes:
     return by_principal(custody, custody.order_message(expires_at_time_s=custody.chain.time_s))
 
 
-@case(Code.BAD_EXPIRY)
+@case(Code.BAD_EXPIRY, "too-far")
 def an_order_that_ends_after_all_time(custody: Custody) -> bytes:
     return by_principal(custody, custody.order_message(expires_at_height=2**64 - 1))
 
@@ -269,44 +286,44 @@ def a_rejection_without_a_reason(custody: Custody) -> bytes:
     return by_node(custody, tx_pb2.RejectOrder(order=custody.place(fulfil=False)))
 
 
-@case(Code.ORDER_NOT_OPEN)
+@case(Code.ORDER_NOT_OPEN, "order")
 def a_fulfilment_of_a_closed_order(custody: Custody) -> bytes:
     order = custody.place(fulfil=False)
     ok(custody, by_principal(custody, tx_pb2.CloseOrder(order=order)))
     return by_node(custody, tx_pb2.FulfilOrder(order=order))
 
 
-@case(Code.ORDER_NOT_ACTIVE)
+@case(Code.ORDER_NOT_ACTIVE, "request")
 def a_request_before_the_order_is_active(custody: Custody) -> bytes:
     return custody.chain.tx(custody.beneficiary, custody.request_message(custody.place(fulfil=False)))
 
 
-@case(Code.BAD_REQUEST_KEYS)
+@case(Code.BAD_REQUEST_KEYS, "twice")
 def a_request_with_one_key_for_two(custody: Custody) -> bytes:
     message = custody.request_message(custody.place())
     message.key_digests[1] = message.key_digests[0]
     return custody.chain.tx(custody.beneficiary, message)
 
 
-@case(Code.BAD_REQUEST_KEYS)
+@case(Code.BAD_REQUEST_KEYS, "count")
 def a_request_with_a_key_too_few(custody: Custody) -> bytes:
     message = custody.request_message(custody.place())
     del message.key_digests[-1]
     return custody.chain.tx(custody.beneficiary, message)
 
 
-@case(Code.NOT_BENEFICIARY)
+@case(Code.NOT_BENEFICIARY, "rule")
 def a_request_of_the_principal_itself(custody: Custody) -> bytes:
     return by_principal(custody, custody.request_message(custody.place(), signer=custody.principal))
 
 
-@case(Code.AUTHORISATION_INVALID)
+@case(Code.AUTHORISATION_INVALID, "signature")
 def a_request_that_nobody_authorised(custody: Custody) -> bytes:
     order = custody.place(rule=pb.BeneficiaryRule())
     return custody.chain.tx(custody.beneficiary, custody.request_message(order))
 
 
-@case(Code.AUTHORISATION_INVALID)
+@case(Code.AUTHORISATION_INVALID, "signature")
 def an_authorisation_of_a_principal_that_is_suspended(custody: Custody) -> bytes:
     order = custody.place(rule=pb.BeneficiaryRule())
     message = custody.request_message(order)
@@ -317,7 +334,7 @@ def an_authorisation_of_a_principal_that_is_suspended(custody: Custody) -> bytes
     return custody.chain.tx(custody.beneficiary, message)
 
 
-@case(Code.AUTHORISATION_INVALID)
+@case(Code.AUTHORISATION_INVALID, "signature")
 def an_authorisation_of_a_principal_whose_document_ran_out(custody: Custody) -> bytes:
     order = custody.place(rule=pb.BeneficiaryRule())
     message = custody.request_message(order)
@@ -331,162 +348,13 @@ def an_authorisation_of_a_principal_whose_document_ran_out(custody: Custody) -> 
     return custody.chain.tx(custody.beneficiary, message)
 
 
-@case(Code.POLICY_NOT_IN_FORCE)
+@case(Code.POLICY_NOT_IN_FORCE, "release")
 def a_request_before_its_time(custody: Custody) -> bytes:
     policy = single(custody.beneficiary.identity)
     policy.not_before_s = custody.chain.time_s + 1_000
     return custody.chain.tx(custody.beneficiary, custody.request_message(custody.place(policy=policy)))
 
 
-def pending(custody: Custody, **policy: int) -> tuple[bytes, bytes]:
-    """A request that waits for its principal's approval, and its content's digest."""
-    request = custody.request(custody.place(policy=k_of(1, custody.principal.identity, **policy)))
-    return request, custody.request_record(request).content_digest
-
-
-@case(Code.UNKNOWN_REQUEST)
-def approving_nothing(custody: Custody) -> bytes:
-    return by_principal(custody, tx_pb2.ApproveRequest(request=bytes(32), content_digest=bytes(32)))
-
-
-@case(Code.NOT_A_PARTY)
-def approving_without_being_asked(custody: Custody) -> bytes:
-    request, digest = pending(custody)
-    return custody.chain.tx(custody.beneficiary, tx_pb2.ApproveRequest(request=request, content_digest=digest))
-
-
-@case(Code.CONTENT_MISMATCH)
-def approving_something_else(custody: Custody) -> bytes:
-    request, _ = pending(custody)
-    return by_principal(custody, tx_pb2.ApproveRequest(request=request, content_digest=bytes(32)))
-
-
-@case(Code.NO_VETO_WINDOW)
-def a_veto_without_a_window(custody: Custody) -> bytes:
-    request, digest = pending(custody)
-    return by_principal(custody, tx_pb2.VetoRequest(request=request, content_digest=digest))
-
-
-@case(Code.VETO_TOO_LATE)
-def a_veto_after_its_window(custody: Custody) -> bytes:
-    request, digest = pending(custody, veto_window_s=1)
-    approve = tx_pb2.ApproveRequest(request=request, content_digest=digest)
-    ok(custody, by_principal(custody, approve))
-    for _ in range(3):
-        custody.chain.block()
-    return by_principal(custody, tx_pb2.VetoRequest(request=request, content_digest=digest))
-
-
-@case(Code.REQUEST_NOT_OPEN)
-def approving_after_a_veto(custody: Custody) -> bytes:
-    request, digest = pending(custody, veto_window_s=1)
-    ok(custody, by_principal(custody, tx_pb2.VetoRequest(request=request, content_digest=digest)))
-    return by_principal(custody, tx_pb2.ApproveRequest(request=request, content_digest=digest))
-
-
-@case(Code.NOT_GRANTED)
-def answering_what_was_not_granted(custody: Custody) -> bytes:
-    return by_node(custody, tx_pb2.FulfilSecret(request=pending(custody)[0], sealed=SEALED))
-
-
-@case(Code.NOT_RELEASED_YET)
-def answering_inside_the_veto_window(custody: Custody) -> bytes:
-    order = custody.place(policy=k_of(1, custody.beneficiary.identity, veto_window_s=900))
-    return by_node(custody, tx_pb2.FulfilSecret(request=custody.request(order), sealed=SEALED))
-
-
-@case(Code.NOT_RELEASED_YET)
-def answering_in_the_very_block_after_the_request_without_waiting_for_it(custody: Custody) -> bytes:
-    order = custody.place(policy=k_of(1, custody.beneficiary.identity, veto_window_s=1))
-    return by_node(custody, tx_pb2.FulfilSecret(request=custody.request(order), sealed=SEALED))
-
-
-@case(Code.FIELD_INVALID)
-def an_answer_of_another_size(custody: Custody) -> bytes:
-    request = custody.request(custody.place())
-    return by_node(custody, tx_pb2.FulfilSecret(request=request, sealed=SEALED + b"\0"))
-
-
-@case(Code.ORDER_HAS_GRANTED_REQUEST)
-def closing_an_order_whose_request_is_granted(custody: Custody) -> bytes:
-    order = custody.place()
-    custody.request(order)
-    return by_principal(custody, tx_pb2.CloseOrder(order=order))
-
-
-def report(custody: Custody, request: bytes, number: int = 0, **changes: bytes) -> tx_pb2.ReportShare:
-    founder = custody.chain.founders[number]
-    seed, private = request_key(custody.chain, founder, bytes(32))
-    fields = {"request": request, "fiduciary": founder.identity, "mlkem768_seed": seed, "x25519_private": private}
-    return tx_pb2.ReportShare(**{**fields, **changes})
-
-
-@case(Code.NO_ANSWER)
-def reporting_an_answer_that_is_not_there(custody: Custody) -> bytes:
-    return custody.chain.tx(custody.beneficiary, report(custody, custody.request(custody.place())))
-
-
-def answered(custody: Custody) -> bytes:
-    request = custody.request(custody.place())
-    ok(custody, by_node(custody, tx_pb2.FulfilSecret(request=request, sealed=SEALED)))
-    return request
-
-
-@case(Code.REPORT_KEY_MISMATCH)
-def reporting_with_another_key(custody: Custody) -> bytes:
-    return custody.chain.tx(custody.beneficiary, report(custody, answered(custody), mlkem768_seed=bytes(64)))
-
-
-@case(Code.NOT_BENEFICIARY)
-def reporting_anothers_answer(custody: Custody) -> bytes:
-    return by_principal(custody, report(custody, answered(custody)))
-
-
-@case(Code.ALREADY_DONE)
-def reporting_twice(custody: Custody) -> bytes:
-    request = answered(custody)
-    ok(custody, custody.chain.tx(custody.beneficiary, report(custody, request)))
-    return custody.chain.tx(custody.beneficiary, report(custody, request))
-
-
 @pytest.mark.parametrize("name", TABLE.make_of)
 def test_a_refused_message_consumes_its_body_and_changes_nothing_else(name: str) -> None:
     check_consumed(TABLE, name)
-
-
-def test_a_request_past_its_deadline_is_over_before_the_sweep_reaches_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    custody = fresh_custody()
-    request, digest = pending(custody)
-    without_sweep(monkeypatch)
-    tx = by_principal(custody, tx_pb2.ApproveRequest(request=request, content_digest=digest))
-    result = custody.chain.block(tx, seconds=90_000)
-    assert result.tx_results[0].code == Code.DEADLINE_PASSED
-
-
-def test_a_good_answer_cannot_be_reported() -> None:
-    custody = fresh_custody()
-    seed, private = request_key(custody.chain, custody.chain.founders[0], bytes(32))
-    share, order_nonce = bytes(range(32)), nonce("good")
-    policy = single(custody.beneficiary.identity)
-    rule = pb.BeneficiaryRule(identity=custody.beneficiary.identity)
-    bound = statements.order_context(
-        custody.chain.gid, custody.vault, custody.principal.identity, order_nonce, statements.policy_hash(policy, rule)
-    )
-    commitments = [statements.share_commitment(bound, index, share) for index in range(1, 5)]
-    order = custody.place(order_nonce, share_commitments=commitments)
-    request = custody.request(order)
-    founder = custody.chain.founders[0].identity
-    info = statements.answer_seal_info(custody.chain.gid, request, founder, 1, commitments[0])
-    key = hpke.decode_key(hpke.public_key_of(seed, private))
-    sealed = hpke.SUITE.encrypt(share, key, info)
-    ok(custody, by_node(custody, tx_pb2.FulfilSecret(request=request, sealed=sealed)))
-    result = custody.chain.run(custody.beneficiary, report(custody, request))
-    assert result.code == Code.REPORT_UNFOUNDED
-
-
-def test_a_code_that_no_table_shows_is_shown_by_another_test() -> None:
-    tables = (TABLE, identities.TABLE, transactions.TABLE)
-    shown = {code for table in tables for code in table.code_of.values()}
-    here = Path(__file__)
-    others = "".join(path.read_text() for path in sorted(here.parents[1].rglob("test_*.py")) if path != here)
-    assert [code.name for code in Code if code not in shown and f"Code.{code.name}" not in others] == []

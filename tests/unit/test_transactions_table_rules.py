@@ -14,6 +14,7 @@ from abci_app.messages.registry import SPECS
 from abci_app.pb.dta.v1 import tx_pb2
 from abci_app.state.records import ORDERS
 from tests.support.custody import SEALED, Custody
+from tests.support.refusals import Because, because, refused
 from tests.support.world import body_of, fresh_custody, only_consumed, set_params, signed
 
 
@@ -35,11 +36,11 @@ def signed_body(custody: Custody, body: bytes) -> bytes:
 def test_an_authentic_transaction_that_is_malformed_inside_is_consumed_alone() -> None:
     custody = fresh_custody()
     tx = custody.chain.tx(custody.principal, tx_pb2.CloseVault(vault=b"short"))
-    assert custody.chain.check(tx).code == Code.FIELD_INVALID
+    refused(custody.chain.check(tx), Code.FIELD_INVALID, "vault")
     result = custody.chain.block(tx)
-    assert result.tx_results[0].code == Code.FIELD_INVALID
+    refused(result.tx_results[0], Code.FIELD_INVALID, "vault")
     assert only_consumed(result.changes, tx_expiry(tx))
-    assert custody.chain.block(tx).tx_results[0].code == Code.REPLAYED
+    refused(custody.chain.block(tx).tx_results[0], Code.REPLAYED)
 
 
 def tx_expiry(tx: bytes) -> int:
@@ -50,7 +51,7 @@ def test_nobody_burns_anothers_body_by_signing_it_themselves() -> None:
     custody = fresh_custody()
     body = parts(custody)[0]
     stolen = custody.chain.block(signed(custody.chain, custody.beneficiary, body))
-    assert stolen.tx_results[0].code == Code.NOT_PRINCIPAL
+    refused(stolen.tx_results[0], Code.NOT_PRINCIPAL, "close-vault")
     assert custody.chain.block(signed_body(custody, body)).tx_results[0].code == Code.OK
 
 
@@ -58,12 +59,16 @@ def test_a_block_holds_to_its_cost_and_to_each_identitys_count() -> None:
     custody = fresh_custody()
     set_params(custody.chain, max_block_cost=900)
     txs = [custody.chain.tx(custody.principal, tx_pb2.CloseVault(vault=bytes(32))) for _ in range(2)]
-    assert [result.code for result in custody.chain.block(*txs).tx_results] == [Code.UNKNOWN_VAULT, Code.BLOCK_FULL]
+    assert [because(result) for result in custody.chain.block(*txs).tx_results] == [
+        Because(Code.UNKNOWN_VAULT, "named"), Because(Code.BLOCK_FULL),
+    ]
     set_params(custody.chain, max_block_cost=4_000_000, max_txs_per_identity=1)
     txs = [custody.chain.tx(custody.principal, tx_pb2.CloseVault(vault=bytes(32))) for _ in range(2)]
     txs.append(custody.chain.tx(custody.beneficiary, tx_pb2.CloseVault(vault=bytes(32))))
-    codes = [result.code for result in custody.chain.block(*txs).tx_results]
-    assert codes == [Code.UNKNOWN_VAULT, Code.TOO_MANY, Code.UNKNOWN_VAULT]
+    answers = [because(result) for result in custody.chain.block(*txs).tx_results]
+    assert answers == [
+        Because(Code.UNKNOWN_VAULT, "named"), Because(Code.TOO_MANY, "txs"), Because(Code.UNKNOWN_VAULT, "named"),
+    ]
 
 
 def test_a_result_that_is_not_due_is_not_admitted() -> None:
@@ -77,8 +82,8 @@ def test_a_result_that_is_not_due_is_not_admitted() -> None:
         tx_pb2.FulfilSecret(request=bytes(32), sealed=SEALED),
         tx_pb2.ConfirmVaultErased(vault=custody.vault),
     ):
-        assert chain.check(chain.tx(founder, message, key=founder.node_key)).code == Code.NOT_DUE
-        assert chain.check(chain.tx(custody.principal, message)).code == Code.NOT_DUE
+        refused(chain.check(chain.tx(founder, message, key=founder.node_key)), Code.NOT_DUE, "not-early")
+        refused(chain.check(chain.tx(custody.principal, message)), Code.NOT_DUE, "not-early")
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, ValueError, KeyError, AttributeError])
@@ -96,7 +101,7 @@ def test_a_defect_of_ours_costs_one_transaction(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setitem(SPECS, "close_vault", dataclasses.replace(SPECS["close_vault"], execute=fail))
     tx = custody.chain.tx(custody.principal, close(custody))
     result = custody.chain.block(tx)
-    assert result.tx_results[0].code == Code.FAILED
+    refused(result.tx_results[0], Code.FAILED)
     assert "secret detail" not in result.tx_results[0].log
     assert (result.validator_updates, result.events, result.tx_results[0].events) == ((), (), ())
     assert only_consumed(result.changes, tx_expiry(tx))
@@ -113,7 +118,7 @@ def test_a_defect_before_the_signature_costs_one_transaction_too(
 
     monkeypatch.setitem(SPECS, "close_vault", dataclasses.replace(SPECS["close_vault"], signing_key=fail))
     result = custody.chain.block(custody.chain.tx(custody.principal, close(custody)))
-    assert result.tx_results[0].code == Code.FAILED
+    refused(result.tx_results[0], Code.FAILED)
     assert result.changes == Changes()
 
 

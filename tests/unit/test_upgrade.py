@@ -15,6 +15,8 @@ from tests.support import governance
 from tests.support.actors import seeded
 from tests.support.chain import Chain
 from tests.support.governance import pass_, record, upgrade
+from tests.support.refusals import Because, recorded, refused
+from tests.support.world import set_params
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def test_a_binary_without_the_version_stops_before_the_block_and_not_earlier(cha
     assert version(chain) == 2
     assert [dict(e.attributes)["action"] for e in result.events if e.kind == "upgrade"] == ["begins"]
     assert stops(chain)
-    assert chain.check(b"anything").code == Code.MALFORMED  # what waits in the mempool harms nobody
+    refused(chain.check(b"anything"), Code.MALFORMED, "transaction")  # what waits in the mempool harms nobody
 
 
 def test_a_binary_with_the_version_goes_on_from_the_same_state(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,17 +89,33 @@ def test_an_upgrade_for_the_very_next_block_begins_there(chain: Chain) -> None:
 
 def test_a_height_that_passed_while_it_was_voted_on_fails(chain: Chain) -> None:
     proposal = pass_(chain, upgrade(chain.height + 3, 2))
-    assert record(chain, proposal).failure_code == Code.BAD_UPGRADE
+    recorded(record(chain, proposal).failure_code, Code.BAD_UPGRADE)
     assert version(chain) == 1
     assert UPGRADES.find(chain.view) is None
 
 
-@pytest.mark.parametrize(("ahead", "number"), [(0, 2), (-1, 2), (50, 1), (50, 0)])
-def test_an_upgrade_to_the_past_or_to_no_later_version_is_refused(chain: Chain, ahead: int, number: int) -> None:
+@pytest.mark.parametrize(
+    ("ahead", "number", "expected"),
+    [
+        (0, 2, Because(Code.BAD_UPGRADE, "height")), (-1, 2, Because(Code.BAD_UPGRADE, "height")),
+        (50, 1, Because(Code.BAD_UPGRADE, "none-planned")), (50, 0, Because(Code.FIELD_INVALID, "upgrade")),
+    ],
+)  # fmt: skip
+def test_an_upgrade_to_the_past_or_to_no_later_version_is_refused(
+    chain: Chain, ahead: int, number: int, expected: Because
+) -> None:
     chain.block()
     message = pb.Propose(nonce=seeded("n"), action=upgrade(chain.height + 1 + ahead, number))
-    expected = Code.FIELD_INVALID if number == 0 else Code.BAD_UPGRADE
-    assert chain.run(chain.founders[0], message).code == expected
+    refused(chain.run(chain.founders[0], message), *expected)
+
+
+def test_an_upgrade_to_a_version_before_the_one_in_force_is_refused(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transition, "PROTOCOL_VERSIONS", (1, 2))
+    set_params(chain, protocol_version=2)
+    message = pb.Propose(nonce=seeded("n"), action=upgrade(chain.height + 50, 1))
+    refused(chain.run(chain.founders[0], message), Code.BAD_UPGRADE, "version")
 
 
 def test_a_planned_upgrade_is_moved_or_called_off_by_another_decision(chain: Chain) -> None:

@@ -28,6 +28,7 @@ from tests.support.actors import Actor
 from tests.support.authority import message_of
 from tests.support.chain import Chain
 from tests.support.governance import pass_, propose, record, status, vote
+from tests.support.refusals import Because, refused
 from tests.support.upkeep import ENDS, IDS, RETRY, asked, failing, untouched
 from tests.support.world import fresh_custody, nonce, only_consumed
 from tests.unit.test_rotate_validator_key import new_key, rotation
@@ -36,10 +37,11 @@ from tests.unit.test_rotate_validator_key import new_key, rotation
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(ZeroDivisionError, Code.FAILED), (partial(Refusal, Code.BUSY), Code.BUSY)]
+    ("error", "code"),
+    [(ZeroDivisionError, Because(Code.FAILED)), (partial(Refusal, Code.NOT_PROPOSER), Because(Code.NOT_PROPOSER))],
 )
 def test_a_transaction_that_fails_at_its_end_leaves_nothing_behind(
-    monkeypatch: pytest.MonkeyPatch, error: Callable[[], Exception], code: Code
+    monkeypatch: pytest.MonkeyPatch, error: Callable[[], Exception], code: Because
 ) -> None:
     chain = Chain(4)
     founder = chain.founders[0]
@@ -47,7 +49,7 @@ def test_a_transaction_that_fails_at_its_end_leaves_nothing_behind(
     with monkeypatch.context() as patch:
         patch.setitem(SPECS, spec.field, replace(spec, execute=failing(spec.execute, lambda *_: True, error)))
         result = chain.block(chain.tx(founder, rotation(chain, founder, new_key(1))))
-    assert result.tx_results[0].code == code
+    refused(result.tx_results[0], *code)
     assert result.tx_results[0].events == ()
     assert result.validator_updates == (), "or CometBFT has validators that no state knows"
     assert only_consumed(result.changes, chain.height - 1 + 50)
@@ -63,7 +65,7 @@ def test_a_vote_that_fails_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> No
     with monkeypatch.context() as patch:
         patch.setitem(SPECS, "vote", replace(spec, execute=failing(spec.execute, lambda *_: True, ZeroDivisionError)))
         ballot = pb.Vote(proposal=proposal, content_digest=record(chain, proposal).content_digest)
-        assert chain.run(chain.founders[2], ballot).code == Code.FAILED
+        refused(chain.run(chain.founders[2], ballot), Code.FAILED)
     assert record(chain, proposal).counted_height == chain.height - 1
     assert status(chain, proposal) == pb.PROPOSAL_STATUS_OPEN
 
@@ -99,7 +101,7 @@ class Expiring:
     open_status: int
     actor: Actor
     message: Callable[[bytes], Message]
-    code: Code
+    code: Because
     blocks: int = 1
     key: SigningKey | None = None
 
@@ -122,7 +124,7 @@ def orders() -> Expiring:
     made = [custody.place(nonce(n), expires_at_time_s=at) for n in range(3)]
     return Expiring(
         custody.chain, made, ORDERS, 1_000, custody_pb2.ORDER_STATUS_ACTIVE, custody.beneficiary,
-        lambda order: custody.request_message(order), Code.ORDER_NOT_OPEN,
+        lambda order: custody.request_message(order), Because(Code.ORDER_NOT_OPEN, "order"),
     )  # fmt: skip
 
 
@@ -137,7 +139,7 @@ def requests() -> Expiring:
     ttl_s = records.params(custody.chain.view).request_ttl_s
     return Expiring(
         custody.chain, made, REQUESTS, ttl_s, custody_pb2.REQUEST_STATUS_GRANTED, custody.beneficiary, veto,
-        Code.DEADLINE_PASSED,
+        Because(Code.DEADLINE_PASSED, "request"),
     )  # fmt: skip
 
 
@@ -153,7 +155,8 @@ def vaults() -> Expiring:
     params = records.params(chain.view)
     return Expiring(
         chain, opened, VAULTS, params.close_vault_delay_s, custody_pb2.VAULT_STATUS_CLOSING, custody.principal,
-        lambda vault: tx_pb2.CancelCloseVault(vault=vault), Code.VAULT_NOT_CLOSING, params.close_vault_delay_blocks,
+        lambda vault: tx_pb2.CancelCloseVault(vault=vault),
+        Because(Code.VAULT_NOT_CLOSING), params.close_vault_delay_blocks,
     )  # fmt: skip
 
 
@@ -168,7 +171,8 @@ def open_proposals() -> Expiring:
 
     ttl_s = records.params(chain.view).proposal_ttl_s
     return Expiring(
-        chain, made, PROPOSALS, ttl_s, pb.PROPOSAL_STATUS_OPEN, chain.founders[1], ballot, Code.DEADLINE_PASSED, 18
+        chain, made, PROPOSALS, ttl_s, pb.PROPOSAL_STATUS_OPEN, chain.founders[1], ballot,
+        Because(Code.DEADLINE_PASSED, "proposal"), 18
     )
 
 
@@ -181,7 +185,7 @@ def pending_extractions() -> Expiring:
 
     return Expiring(
         world.chain, world.made, EXTRACTIONS, 1_000, extraction_pb2.EXTRACTION_STATUS_PENDING, member, partials,
-        Code.DEADLINE_PASSED, key=member.node_key,
+        Because(Code.DEADLINE_PASSED, "extraction"), key=member.node_key,
     )  # fmt: skip
 
 
@@ -219,7 +223,7 @@ def test_a_deadline_that_fails_is_set_aside_and_comes_back_by_a_vote(
         assert (said["action"], said["id"], said["error"]) == ("set-aside", bad.hex(), "ZeroDivisionError")
         assert world.statuses() == [False, True, False], "the others are recorded, this one is as it was"
         assert untouched(chain)
-        assert chain.run(world.actor, late, key=world.key).code == world.code, "past its deadline all the same"
+        refused(chain.run(world.actor, late, key=world.key), *world.code, why="past its deadline all the same")
         chain.block()
         assert len(list(SET_ASIDE.all(chain.view))) == 1, "it is not tried again in every block"
     done = pass_(chain, RETRY, "retry")

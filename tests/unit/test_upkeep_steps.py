@@ -28,6 +28,7 @@ from tests.support.authority import context_over, message_of, reshare
 from tests.support.ceremonies import Consortium, consortium, honest, only
 from tests.support.chain import Chain
 from tests.support.governance import pass_, propose, record, revoke, status, vote
+from tests.support.refusals import refused
 from tests.support.upkeep import ENDS, IDS, RETRY, asked, failing, untouched
 from tests.support.world import set_params
 
@@ -345,7 +346,7 @@ def test_pending_requests_start_again_within_the_budget_and_take_no_partial_befo
         assert differences(chain.view) == []
         if started < 3:
             waiting = chain.tx(chain.founders[0], old[2], key=chain.founders[0].node_key)
-            assert chain.block(waiting).tx_results[0].code == Code.WRONG_EPOCH
+            refused(chain.block(waiting).tx_results[0], Code.WRONG_EPOCH, "in-force")
     for request in world.made:
         message = message_of(chain.view, chain.gid, dealt, chain.founders[0], request)
         assert chain.result(chain.founders[0], message).code == Code.OK
@@ -377,7 +378,7 @@ def test_one_that_can_not_start_again_is_set_aside_until_it_expires(monkeypatch:
     (aside,) = SET_ASIDE.all(chain.view)
     assert (aside.kind, aside.subject) == (upkeep.Aside.RESTART, bad)
     assert untouched(chain)
-    assert chain.result(chain.founders[0], late).code == Code.WRONG_EPOCH
+    refused(chain.result(chain.founders[0], late), Code.WRONG_EPOCH, "in-force")
     chain.block(seconds=1_000)
     assert EXTRACTIONS.get(chain.view, bad).status == extraction_pb2.EXTRACTION_STATUS_EXPIRED
     assert not OPEN_EXTRACTIONS.has_any(chain.view)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from hooks_harness import World, make_world
 from abci_app.cid import cid_of
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
 from abci_app.state.due import DueKind
+from abci_app.state.indexes import FIDUCIARY_VAULTS
+from abci_app.state.overlay import Overlay
 from abci_app.state.records import VAULT_KEYS, VAULTS
 from dta.base.keystore_config import KeystoreConfig
 from dta.base.secret import SecretBytes
@@ -22,6 +25,7 @@ from dta.hsm.pkcs11 import Pkcs11Keystore
 from dta.hsm.provision import init_token
 from dta.hsm.software import SoftwareKeystore
 from dta.node.ceremonies.reaper import Reaper
+from dta.node.hooks.tools import Pinned
 from tests.support import faulty_token
 from tests.support.actors import Actor
 from tests.support.faulty_token import FaultyModule
@@ -180,6 +184,25 @@ def test_the_keys_of_vaults_in_use_and_of_other_ledgers_stay(world: World) -> No
     assert sweeper.reap(store) == []
     assert store.has_prf_key(labels.vault(world.chain.gid, vault))
     assert store.has_prf_key(other)
+
+
+@pytest.mark.parametrize("lie", ["the index", "the record"])
+def test_what_state_says_without_proof_destroys_no_key(world: World, lie: str) -> None:
+    actor, vault = world.chain.founders[0], world.open_vault()
+    lying = Overlay(world.chain.view)
+    FIDUCIARY_VAULTS.delete(lying, actor.identity, vault)
+    if lie == "the record":
+        record = VAULTS.get(lying, vault)
+        record.status = custody_pb2.VAULT_STATUS_CLOSED
+        VAULTS.put(lying, record, vault)
+
+    @contextmanager
+    def pin() -> Iterator[Pinned]:
+        yield replace(world.now, view=lying)
+
+    sweeper = Reaper(world.chain.gid, actor.identity, pin)
+    assert sweeper.reap(world.keystores[actor.identity]) == []
+    assert world.keystores[actor.identity].has_prf_key(labels.vault(world.chain.gid, vault))
 
 
 def test_a_vault_that_opens_after_its_reaper_looked_is_swept_like_any_other(world: World) -> None:

@@ -117,11 +117,13 @@ def _prepare_transport(session: Session, order: bytes, request: bytes, nonce: by
 
 def _check_may_ask(session: Session, order: pb.OrderRecord) -> None:
     if order.rule.identity and order.rule.identity != session.party.identity:
-        raise WouldBeRefused(Code.NOT_BENEFICIARY, f"its beneficiary is {order.rule.identity.hex()}")
+        raise WouldBeRefused(
+            Code.NOT_BENEFICIARY, f"its beneficiary is {order.rule.identity.hex()}", reason="client-rule"
+        )
     if order.status == pb.ORDER_STATUS_PLACED:
-        raise WouldBeRefused(Code.ORDER_NOT_ACTIVE, order.id.hex())
+        raise WouldBeRefused(Code.ORDER_NOT_ACTIVE, order.id.hex(), reason="client-not-active")
     if order.status != pb.ORDER_STATUS_ACTIVE:
-        raise WouldBeRefused(Code.ORDER_NOT_OPEN, order.id.hex())
+        raise WouldBeRefused(Code.ORDER_NOT_OPEN, order.id.hex(), reason="client-not-open")
 
 
 def needs_authorisation(session: Session, order: pb.OrderRecord) -> bool:
@@ -134,7 +136,9 @@ def authorise(session: Session, draft: Draft) -> Draft:
     draft.require_chain(session)
     order = session.ledger.order(draft.message.order)
     if order.principal != session.party.identity:
-        raise WouldBeRefused(Code.NOT_PRINCIPAL, f"the order's principal is {order.principal.hex()}")
+        raise WouldBeRefused(
+            Code.NOT_PRINCIPAL, f"the order's principal is {order.principal.hex()}", reason="client-authorise"
+        )
     if order.rule.identity:
         raise UsageError(f"the order's beneficiary is fixed ({order.rule.identity.hex()}): nothing is to be authorised")
     message = tx_pb2.RequestSecret()
@@ -162,7 +166,9 @@ def submit(session: Session, opened: OpenRequest, *, allow_missing: int | None =
         principal = session.ledger.identity(order.principal)
         statement = _authorisation(session.gid, opened.message)
         if not ed25519.verify(principal.tx_key, statement, opened.message.authorisation):
-            raise WouldBeRefused(Code.AUTHORISATION_INVALID, f"the principal is {order.principal.hex()}")
+            raise WouldBeRefused(
+                Code.AUTHORISATION_INVALID, f"the principal is {order.principal.hex()}", reason="client-authorisation"
+            )
     if not order.authority:
         _upload_keys(session, order, opened, allow_missing)
     session.progress(Step("submit", f"sending request {opened.request.hex()}"))
@@ -280,7 +286,7 @@ def _is_content(gid: bytes, record: pb.RequestRecord, body: tx_pb2.TxBody, signe
 def approve(session: Session, shown: Content) -> Committed:
     """Approves exactly what was shown. Raises RefusedByLedger, WouldBeRefused (NOT_A_PARTY)."""
     if not shown.may_approve:
-        raise WouldBeRefused(Code.NOT_A_PARTY, session.party.identity.hex())
+        raise WouldBeRefused(Code.NOT_A_PARTY, session.party.identity.hex(), reason="client-decide")
     record = shown.view.record
     return session.send(tx_pb2.ApproveRequest(request=record.id, content_digest=record.content_digest))
 
@@ -288,8 +294,8 @@ def approve(session: Session, shown: Content) -> Committed:
 def veto(session: Session, shown: Content) -> Committed:
     """Vetoes exactly what was shown. Raises RefusedByLedger, WouldBeRefused (NO_VETO_WINDOW, NOT_A_PARTY)."""
     if not shown.view.order.policy.veto_window_s:
-        raise WouldBeRefused(Code.NO_VETO_WINDOW, shown.view.order.id.hex())
+        raise WouldBeRefused(Code.NO_VETO_WINDOW, shown.view.order.id.hex(), reason="client-no-window")
     if not shown.may_veto:
-        raise WouldBeRefused(Code.NOT_A_PARTY, session.party.identity.hex())
+        raise WouldBeRefused(Code.NOT_A_PARTY, session.party.identity.hex(), reason="client-veto")
     record = shown.view.record
     return session.send(tx_pb2.VetoRequest(request=record.id, content_digest=record.content_digest))

@@ -10,19 +10,20 @@ from dta.blocks.peers import UploadResult
 
 
 class WouldBeRefused(DtaError):
-    """The ledger would refuse this, with ``code``: nothing was sealed, uploaded or sent."""
+    """The ledger would refuse this, with ``code`` and ``reason``: nothing was sealed, uploaded or sent."""
 
     kind = "would-be-refused"
     exit_code = EXIT_REFUSED
 
-    def __init__(self, code: Code, detail: str) -> None:
+    def __init__(self, code: Code, detail: str, *, reason: str = "") -> None:
         row = info(code)
         super().__init__(
             f"the ledger would refuse this with {row.name} ({int(code)}): {detail or row.meaning}",
             hint=row.hint,
-            data={"code": int(code), "name": row.name, "detail": detail},
+            data={"code": int(code), "name": row.name, "reason": reason, "detail": detail},
         )
         self.code = code
+        self.reason = reason
 
 
 class UploadIncomplete(DtaError):

@@ -96,9 +96,9 @@ def _sealed_under_key(session: Session, custodian: Custodian, new: NewOrder) -> 
     session.progress(Step("verify", "checking the authority key"))
     found = session.ledger.authority_members(new.authority)
     if found.record.status != authority_pb2.AUTHORITY_STATUS_ACTIVE:
-        raise WouldBeRefused(Code.AUTHORITY_NOT_ACTIVE, new.authority.hex())
+        raise WouldBeRefused(Code.AUTHORITY_NOT_ACTIVE, new.authority.hex(), reason="client-authority")
     if found.record.purpose != authority_pb2.PURPOSE_CUSTODY:
-        raise WouldBeRefused(Code.WRONG_PURPOSE, new.authority.hex())
+        raise WouldBeRefused(Code.WRONG_PURPOSE, new.authority.hex(), reason="client-order")
     if new.vault or new.fiduciaries or new.threshold is not None:
         raise UsageError("an order under an authority key has no vault, fiduciaries or threshold of its own")
     if not 0 <= new.allow_missing < len(found.members):
@@ -164,21 +164,25 @@ def _choose(session: Session, view: VaultView, new: NewOrder) -> tuple[list[byte
     """The fiduciaries, in the vault's order, and the threshold: all that the ledger would refuse is said here."""
     vault = view.record
     if vault.principal != session.party.identity:
-        raise WouldBeRefused(Code.NOT_PRINCIPAL, "the vault is somebody else's")
+        raise WouldBeRefused(Code.NOT_PRINCIPAL, "the vault is somebody else's", reason="client-order")
     if vault.status != pb.VAULT_STATUS_OPEN:
-        raise WouldBeRefused(Code.VAULT_NOT_OPEN, vault.id.hex())
+        raise WouldBeRefused(Code.VAULT_NOT_OPEN, vault.id.hex(), reason="client-vault")
     with_key = vaults.published(view)
     for fiduciary in new.fiduciaries:
         if fiduciary not in view.keys:
-            raise WouldBeRefused(Code.NOT_NAMED, f"{fiduciary.hex()} is no fiduciary of the vault")
+            raise WouldBeRefused(
+                Code.NOT_NAMED, f"{fiduciary.hex()} is no fiduciary of the vault", reason="client-vault"
+            )
         if fiduciary not in with_key:
-            raise WouldBeRefused(Code.FIDUCIARY_WITHOUT_KEY, fiduciary.hex())
+            raise WouldBeRefused(Code.FIDUCIARY_WITHOUT_KEY, fiduciary.hex(), reason="client-named")
     chosen = [fiduciary for fiduciary in with_key if not new.fiduciaries or fiduciary in new.fiduciaries]
     if not chosen:
-        raise WouldBeRefused(Code.FIDUCIARY_WITHOUT_KEY, "no fiduciary of the vault has published a key yet")
+        raise WouldBeRefused(
+            Code.FIDUCIARY_WITHOUT_KEY, "no fiduciary of the vault has published a key yet", reason="client-nobody"
+        )
     threshold = default_threshold(len(chosen)) if new.threshold is None else new.threshold
     if not 1 <= threshold <= len(chosen):
-        raise WouldBeRefused(Code.BAD_THRESHOLD, f"{threshold} of {len(chosen)}")
+        raise WouldBeRefused(Code.BAD_THRESHOLD, f"{threshold} of {len(chosen)}", reason="client-order")
     if not 0 <= new.allow_missing <= len(chosen) - threshold:
         raise UsageError(f"at most {len(chosen) - threshold} of the fiduciaries may be missing: {threshold} must act")
     _check_expiry(session, new)
@@ -187,9 +191,9 @@ def _choose(session: Session, view: VaultView, new: NewOrder) -> tuple[list[byte
 
 def _check_expiry(session: Session, new: NewOrder) -> None:
     if new.expires_at_time_s > limits.MAX_TIME_S or new.expires_at_height > limits.MAX_HEIGHT:
-        raise WouldBeRefused(Code.BAD_EXPIRY, "too far ahead")
+        raise WouldBeRefused(Code.BAD_EXPIRY, "too far ahead", reason="client-too-far")
     if new.expires_at_time_s and new.expires_at_time_s <= session.now_s():
-        raise WouldBeRefused(Code.BAD_EXPIRY, "it is over already")
+        raise WouldBeRefused(Code.BAD_EXPIRY, "it is over already", reason="client-over")
 
 
 def _prepare(

@@ -59,7 +59,7 @@ def build(terms: Terms, beneficiary: bytes, resolve: Resolve) -> tuple[pb.Policy
     try:
         rules.check_form(policy, rule)
     except Refusal as refusal:
-        raise WouldBeRefused(refusal.code, refusal.detail) from None
+        raise WouldBeRefused(refusal.code, refusal.detail, reason=refusal.reason) from None
     return policy, rule
 
 

@@ -68,7 +68,7 @@ def place(
     """
     record = session.ledger.get(leaves.of(AUTHORITIES, authority))
     if record.purpose != authority_pb2.PURPOSE_SIGNING:
-        raise WouldBeRefused(Code.WRONG_PURPOSE, authority.hex())
+        raise WouldBeRefused(Code.WRONG_PURPOSE, authority.hex(), reason="client-sign")
     nonce = secrets.token_bytes(limits.NONCE_BYTES)
     message = extraction_pb2.PlaceSigningOrder(nonce=nonce, authority=authority, kind=kind, raw=raw)
     if len(content) <= MAX_MESSAGE_BYTES:

@@ -142,7 +142,7 @@ class VerifiedReader:
         except ProofRefused as error:
             raise NotVerified(
                 "proof",
-                f"the node's answer does not follow from the app hash of height {head.height}: {error.reason}",
+                f"the node's answer does not follow from the app hash of height {head.height}: {error}",
                 hint="this node lies, or is broken: use another one, and tell its operator",
                 data={"key": key.hex(), "height": head.height, "app_hash": root.hex()},
             ) from error

@@ -290,6 +290,7 @@ def _tx_result(value: Any) -> TxResult:
         gas_wanted=decode.integer(member(value, "gas_wanted"), "tx_result.gas_wanted", minimum=-(2**63)),
         gas_used=decode.integer(member(value, "gas_used"), "tx_result.gas_used", minimum=-(2**63)),
         events=_events(member(value, "events"), "tx_result.events"),
+        reason=decode.text(member(value, "info"), "tx_result.info", MAX_TEXT_CHARS),
     )
 
 

@@ -45,23 +45,25 @@ class Committed:
     gas_wanted: int
     gas_used: int
     events: tuple[Event, ...]
+    reason: str = ""
 
     def require_ok(self) -> Committed:
         """Itself, when the code is 0. Raises RefusedByLedger otherwise."""
         if self.code != Code.OK:
-            raise _refusal(self.code, self.log, self.height)
+            raise _refusal(self.code, self.log, self.height, self.reason)
         return self
 
 
-def _refusal(code: int, log: str, height: int | None = None) -> RefusedByLedger:
+def _refusal(code: int, log: str, height: int | None = None, reason: str = "") -> RefusedByLedger:
     row = info(code)
-    return RefusedByLedger(code, row.name, log or row.meaning, hint=row.hint, height=height)
+    return RefusedByLedger(code, row.name, log or row.meaning, hint=row.hint, height=height, reason=reason)
 
 
 def _committed(tx: SignedBytes, height: int, result: TxResult) -> Committed:
     return Committed(
-        height, result.code, result.log, result.data, tx.tx_hash, result.gas_wanted, result.gas_used, result.events
-    )
+        height, result.code, result.log, result.data, tx.tx_hash, result.gas_wanted, result.gas_used, result.events,
+        result.reason,
+    )  # fmt: skip
 
 
 class _Search:

@@ -44,6 +44,19 @@ class LoggedIn:
     session_key: SecretBytes | None
 
 
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """A client's time permit s*D for ``day``, of verified partials: :func:`dta.client.mfa.permits.take` makes it.
+
+    One from anywhere else tests a guess of the PIN for whoever made it up and has the token (docs/spec/mfa.md, Time
+    permits), and no client can tell: to check the sum alone takes a multiple of s in G2, which nobody may have.
+    """
+
+    client: bytes
+    day: int
+    point: G1
+
+
 class MfaClient:
     """One authentication server at ``url``. Use it as a context manager.
 
@@ -77,27 +90,19 @@ class MfaClient:
         """``GET /rps/status``: what the server says of itself, unchecked."""
         return self._ask("GET", "/rps/status")
 
-    def permit(self, credential: Credential) -> tuple[int, G1]:
-        """Today's time permit by the server's clock: its day and what should be s*D. It is not checked.
-
-        Of an impostor's making it tests a guess of the PIN, for whoever has the token (docs/spec/threats.md).
-        """
-        answer = self._ask("GET", f"/rps/timePermit/{credential.client.hex()}")
-        day = answer.get("day")
-        if type(day) is not int or not 0 <= day < 1 << 32:
-            raise BadAnswer("the server's permit has no day")
-        return day, self._point(credential, answer, "permit")
-
     def login(
-        self, credential: Credential, server: bytes, pin: Pin, mode: Mode, permit: tuple[int, G1] | None = None
+        self, credential: Credential, server: bytes, pin: Pin, mode: Mode, permit: Permit | None = None
     ) -> LoggedIn:
-        """Logs in at ``server`` (identity). ``permit``: day and s*D; fetched where one is wanted and none is given.
+        """Logs in at ``server`` (identity). ``permit``: today's, where the realm wants one; the server is not asked.
 
-        Raises LoginRefused, NotVerified (the server does not have the realm's secret), Unreachable, BadAnswer.
+        Raises UsageError (no permit, or another client's: nothing was sent), LoginRefused, NotVerified (the server does
+        not have the realm's secret), Unreachable, BadAnswer.
         """
         if permit is None and credential.permits_required:
-            permit = self.permit(credential)
-        day, point = permit or (None, None)
+            raise UsageError("this realm wants a time permit", hint="take it from the ledger, from nowhere else")
+        if permit is not None and permit.client != credential.client:
+            raise UsageError("the time permit is another client's")
+        day, point = (None, None) if permit is None else (permit.day, permit.point)
         parties = credential.parties(server, day)
         secret = secret_of(credential.token, parties.a, pin)
         attempt = ClientLogin(parties, secret, point, full=mode is Mode.FULL)

@@ -9,13 +9,15 @@ from abci_app.crypto.curve import G1
 from abci_app.mfa import points
 from abci_app.pb.dta.v1 import mfa_pb2
 from abci_app.state.records import EXTRACTIONS, PERMITS, REALM_CLIENTS, REALMS
-from dta.base.errors import NotFound, RefusedByLedger
+from dta.base.errors import NotFound, NotVerified, RefusedByLedger
 from dta.client.custody.session import Session, Step
 from dta.client.ledger import leaves
 from dta.client.ledger.flow import Flow
-from dta.client.ledger.ledger import LedgerFlows
+from dta.client.ledger.ledger import Ledger, LedgerFlows
 from dta.client.ledger.submit import Committed
-from dta.client.mfa import issued
+from dta.client.mfa import issued, realms
+from dta.client.mfa.credentials import Credential
+from dta.client.mfa.login import Permit
 from dta.mpin.realm import RealmFacts
 
 
@@ -77,3 +79,17 @@ def find(flows: LedgerFlows, facts: RealmFacts, client: bytes, day: int) -> Flow
     answer = yield from issued.find_at(flows, head, record.request, record.item)
     base = points.permit_point(facts.suite.number, facts.gid, facts.authority, facts.realm, client, day)
     return issued.combine_permit(facts.gid, answer, base)
+
+
+def take(ledger: Ledger, credential: Credential, day: int) -> Permit:
+    """The permit that a login of ``credential`` on ``day`` uses, from verified partials: nobody's word for it.
+
+    Raises as :func:`find`, and NotVerified where the ledger's realm is not the credential's.
+    """
+    facts = realms.view(ledger, credential.realm).facts(ledger.trust.gid)
+    if (facts.gid, facts.authority, facts.suite) != (credential.gid, credential.authority, credential.suite):
+        raise NotVerified(
+            "realm", "the credential is of another ledger or key", hint="check --home, or be enrolled anew"
+        )
+    point = ledger.rpc.run(find(ledger.flows, facts, credential.client, day))
+    return Permit(credential.client, day, point)

@@ -244,7 +244,7 @@ def _verify_states(receipt: Receipt) -> dict[bytes, bytes | None]:
             else:
                 verify_existence(root, state.key, state.value, state.proof)
         except ProofRefused as error:
-            raise ReceiptRefused("state", f"the proof does not hold: {error.reason}", path) from None
+            raise ReceiptRefused("state", f"the proof does not hold: {error}", path) from None
         found[state.key] = state.value
     return found
 

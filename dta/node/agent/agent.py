@@ -22,6 +22,8 @@ from dta.blocks.errors import BlockError
 from dta.blocks.kubo import KuboStore
 from dta.blocks.peers import PeerFetcher
 from dta.blocks.reconcile import reconcile
+from dta.blocks.store import BlockStore
+from dta.blocks.threads import in_store
 from dta.client.ledger.rpc import AsyncRpc
 from dta.crypto.scalar import SecretScalar
 from dta.custodians.plugin import CustodyContext
@@ -50,6 +52,8 @@ HUNG_FOR_S = 30.0
 SILENT_FOR_S = 300.0
 ENDING_S = 8.0
 _MAX_MISSING_SHOWN = 20
+# It bounds the connections to each gateway: a common bound would let the slow ones take all of them.
+_AS_THE_FETCHER_SAYS = httpx.Limits(max_connections=None)
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 _log = logging.getLogger(__name__)
@@ -123,7 +127,9 @@ class Agent:
         assert store is not None
         async with (
             AsyncRpc(self._config.rpc_url) as rpc,
-            httpx.AsyncClient(trust_env=False, timeout=httpx.Timeout(30.0, connect=10.0)) as client,
+            httpx.AsyncClient(
+                trust_env=False, timeout=httpx.Timeout(30.0, connect=10.0), limits=_AS_THE_FETCHER_SAYS
+            ) as client,
         ):
             self._fetcher = fetcher = PeerFetcher(store, lambda: self._gateways, client)
             ports = GatewayPorts(self._ledger.identity_keys, self._ledger.is_identity_document, self._public_status)
@@ -133,9 +139,12 @@ class Agent:
             self._runner = runner = self._make_runner(network)
             try:
                 async with asyncio.TaskGroup() as group:
+                    if isinstance(store, KuboStore):  # beside the others: most of what is due needs no block
+                        group.create_task(self._until_open("blocks", lambda: in_store(store.open)))
                     group.create_task(self._until_open("gateway", lambda: self._open_gateway(gateway)))
                     group.create_task(self._hooks(runner, stop))
-                    group.create_task(self._every(PINS_EVERY_S, "pins", lambda: self._follow_state(rpc)))
+                    group.create_task(self._every(PINS_EVERY_S, "gateways", self._follow_gateways))
+                    group.create_task(self._every(PINS_EVERY_S, "pins", lambda: self._follow_pins(rpc)))
                     group.create_task(self._every(DELETE_EVERY_S, "blocks", self._delete_unpinned))
                     group.create_task(self._every(KEYS_EVERY_S, "old keys", self._destroy_old_keys))
                     group.create_task(self._every(CHECKED_EVERY_S, "state", self._ask_how_far_the_check_is))
@@ -169,7 +178,7 @@ class Agent:
 
     # --- opening ------------------------------------------------------------------------------------------------
     async def _open_store(self) -> None:
-        self._store = await asyncio.to_thread(open_store, self._config)
+        self._store = await in_store(open_store, self._config)
 
     async def _open_gateway(self, gateway: Gateway) -> None:
         host, port = await gateway.start()
@@ -204,41 +213,46 @@ class Agent:
                 self._trouble.pop(name, None)
             await asyncio.sleep(seconds)
 
-    async def _follow_state(self, rpc: AsyncRpc) -> None:
-        """Learn the peers' gateways; pin what state names, the documents that only the chain has included."""
-        wanted, on_chain = await asyncio.to_thread(self._read_wanted)
-        store = self._store
+    async def _follow_gateways(self) -> None:
+        """Learn where the other fiduciaries' gateways are."""
+        self._gateways = await asyncio.to_thread(self._read_gateways)
+
+    def _read_gateways(self) -> list[str]:
+        with self._ledger.client.pin() as now:
+            return peer_gateways(now.view, self._config.identity)
+
+    async def _follow_pins(self, rpc: AsyncRpc) -> None:
+        """Pin what state names: documents are in the genesis file or in their transactions, the rest is fetched."""
+        store, fetcher = self._store, self._fetcher
         assert store is not None
-        assert self._fetcher is not None
+        assert fetcher is not None
+        if not self._gateways:
+            await self._follow_gateways()
+        wanted, founders, on_chain = await asyncio.to_thread(self._read_wanted, store)
+        for document in founders:
+            await in_store(store.put, document)
         for cid, tx_hash in on_chain.items():
             block = await document_in(rpc, tx_hash, cid)
             if block is not None:
-                await asyncio.to_thread(store.put, block)
-        done = await reconcile(store, self._fetcher, wanted)
+                await in_store(store.put, block)
+        done = await reconcile(store, fetcher, wanted)
         self._pinned_blocks = len(wanted) - len(done.failed)
         shown = done.failed[:_MAX_MISSING_SHOWN]
         self._missing_blocks = [{"cid": cid, "error": str(error)} for cid, error in shown]
         self._missing_count = len(done.failed)
 
-    def _read_wanted(self) -> tuple[list[str], dict[str, bytes]]:
-        """The wanted pins; and of the documents among them that are not here, the transactions that have them."""
-        store = self._store
-        assert store is not None
+    def _read_wanted(self, store: BlockStore) -> tuple[list[str], list[bytes], dict[str, bytes]]:
+        """The wanted pins; what is not here of them: founders' documents, and the transactions that have others'."""
         with self._ledger.client.pin() as now:
-            self._gateways = peer_gateways(now.view, self._config.identity)
             wanted = self._pins.wanted(now.view)
             missing = [cid for cid in wanted if not store.has(cid)]
-            if not missing:
-                return wanted, {}
-            founders = genesis_documents(self._config.comet_home / "config/genesis.json")
-            for cid in missing:
-                if cid in founders:
-                    store.put(founders[cid])
-            return wanted, transactions_of(now.view, missing)
+            on_chain = transactions_of(now.view, missing)
+        founders = genesis_documents(self._config.comet_home / "config/genesis.json") if missing else {}
+        return wanted, [founders[cid] for cid in missing if cid in founders], on_chain
 
     async def _delete_unpinned(self) -> None:
         assert self._store is not None
-        gone = await asyncio.to_thread(self._store.delete_unpinned, GatewayConfig().grace_s, time.time())
+        gone = await in_store(self._store.delete_unpinned, GatewayConfig().grace_s, time.time())
         if gone:
             _log.info("%d blocks that nothing names were deleted", len(gone))
 

@@ -20,7 +20,7 @@ from abci_app.state.records import IDENTITIES, ORDERS, REQUESTS, VAULTS, params
 from dta.custodians.plugin import Custodian, CustodyContext, Entrusted, OrderRejected
 from dta.node.ceremonies import extracting
 from dta.node.ceremonies import jobs as ceremony_jobs
-from dta.node.hooks.errors import CannotAnswer, NotDue
+from dta.node.hooks.errors import CannotAnswer, NotDue, Obstacle
 from dta.node.hooks.plan import Job
 from dta.node.hooks.tools import Pinned, Tools, require_due
 
@@ -80,7 +80,7 @@ def _erase_vault(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Message
         # Nothing undoes what follows: state must say it twice. The vault's record is proved, what is due is not.
         has_orders = VAULT_ORDERS.has_any(now.view, vault.id)
         if not _is_closed(vault, now) or has_orders:
-            raise CannotAnswer("state says both that the vault is in use and that its key is to be destroyed")
+            raise CannotAnswer(Obstacle.VAULT_IN_USE)
     _custodian(tools, vault.custodian).erase(_context(tools), vault)
     return tx_pb2.ConfirmVaultErased(vault=vault.id)
 
@@ -121,7 +121,7 @@ def _fulfil_secret(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Messa
         try:
             sealed = custodian.release(context, entrusted, request, receiver_key)
         except OrderRejected as rejected:
-            raise CannotAnswer(f"the share can't be released: {rejected}") from None
+            raise CannotAnswer(Obstacle.NOT_RELEASABLE, str(rejected)) from None
     return tx_pb2.FulfilSecret(request=request.id, sealed=sealed)
 
 
@@ -156,16 +156,18 @@ def _receiver_key(
     try:
         decoded = envelope.decode(block)
         if decoded.header.type != envelope_pb2.ENVELOPE_TYPE_REQUEST_KEYS:
-            raise CannotAnswer("the request's keys are in an envelope of another type")
+            raise CannotAnswer(Obstacle.KEYS_TYPE)
         body = canonical.decode(custody_pb2.RequestKeys, decoded.body, limits.MAX_ENVELOPE_BYTES)
     except (envelope.EnvelopeRefused, canonical.NotCanonical) as error:
-        raise CannotAnswer(f"the envelope of the request's keys is malformed: {error}") from None
+        raise CannotAnswer(Obstacle.KEYS_FORM, str(error)) from None
     index = list(order.fiduciaries).index(tools.identity)
     if len(body.keys) != len(order.fiduciaries):
-        raise CannotAnswer("the request has not one key for each fiduciary")
+        raise CannotAnswer(Obstacle.KEYS_COUNT)
     key = body.keys[index]
-    if statements.hpke_key_digest(key) != request.key_digests[index] or not hpke.valid_key(key):
-        raise CannotAnswer("the request's key for us is not the one that the ledger names, or is malformed")
+    if statements.hpke_key_digest(key) != request.key_digests[index]:
+        raise CannotAnswer(Obstacle.OTHER_KEY)
+    if not hpke.valid_key(key):
+        raise CannotAnswer(Obstacle.KEY_FORM)
     return key
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import httpx
 
 from abci_app.codes import Code
 from dta.base.config import NodeConfig
 from dta.base.errors import BadAnswer, RpcError, UsageError
 from dta.blocks.embedded import EmbeddedStore
+from dta.blocks.errors import BlockUnavailable
 from dta.blocks.kubo import KuboStore
 from dta.blocks.peers import PeerFetcher
 from dta.blocks.store import BlockStore
+from dta.blocks.threads import in_store
 from dta.client.ledger import requests
 from dta.client.ledger.rpc import AsyncRpc
 from dta.http.deadline import DeadlineTransport
@@ -43,9 +43,14 @@ class AgentNetwork:
 
     async def obtain(self, cid: str, pin: bool) -> bytes:
         """See :class:`dta.node.agent.runner.Network`."""
-        block = await self._fetcher.fetch(cid)
+        try:
+            block = await self._fetcher.fetch(cid)
+        except BlockUnavailable as error:
+            if error.is_nowhere and self._store.is_pinned(cid):  # it was here, and this store lost it
+                raise BlockUnavailable(cid, error.attempts, is_nowhere=False) from error
+            raise
         if pin:
-            await asyncio.to_thread(self._store.pin, cid)
+            await in_store(self._store.pin, cid)
         return block
 
     async def broadcast(self, tx: bytes) -> tuple[int, str]:
@@ -63,7 +68,7 @@ class AgentNetwork:
 
 
 def open_store(config: NodeConfig) -> EmbeddedStore | KuboStore:
-    """The block store that the configuration names. Raises BlockError, UsageError."""
+    """The block store that the configuration names; a Kubo is not asked yet. Raises BlockError, OSError, UsageError."""
     if config.blocks == "embedded":
         return EmbeddedStore(config.blocks_dir)
     if config.blocks == "kubo":

@@ -61,7 +61,7 @@ class ProvenView:
             else:
                 verify_existence(self._root, key, value, proof)
         except ProofRefused as error:
-            raise StateNotProved(key, self._height, error.reason) from None
+            raise StateNotProved(key, self._height, str(error)) from None
         return value
 
     def scan(self, prefix: bytes, after: bytes = b"", limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:

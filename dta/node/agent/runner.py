@@ -12,9 +12,11 @@ import contextlib
 import logging
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any, Protocol
 
 from google.protobuf.message import Message
@@ -42,10 +44,11 @@ _HARMLESS = (Code.OK, Code.NOT_DUE, Code.ALREADY_DONE)
 
 @dataclass(frozen=True, slots=True)
 class RunnerConfig:
-    """``hsm_threads``: how much HSM work runs at once; ``max_running``: how many jobs, fetching included.
+    """``hsm_threads``: how much HSM work runs at once; ``max_running``: how many jobs of one rank, fetching included.
 
     An order whose envelope nobody has is rejected after ``envelope_wait_s`` of block time since it was placed and
-    ``envelope_attempts`` tries of this process. A job that was first due ``late_s`` ago is shown as late.
+    ``envelope_attempts`` tries of this process that others answered. A job that was first due ``late_s`` ago is shown
+    as late.
 
     A result that is in no block ``renew_blocks`` after the one that it was made by is signed anew with another salt: a
     mempool gossips the same bytes once. One that is ready waits at most ``gather_s`` for others that are being made.
@@ -65,6 +68,30 @@ class RunnerConfig:
     expiry_blocks: int = 200
     renew_blocks: int = 5
     gather_s: float = 0.2
+
+
+class Rank(IntEnum):
+    """What goes first. Each rank has places of its own: however many jobs of one wait, they take none of another's."""
+
+    RELEASE = 0
+    """What somebody waits for and a deadline ends."""
+    KEY = 1
+    """Vaults' keys and ceremonies: few, and by governance or by a principal's vaults."""
+    ORDER = 2
+    """What anybody who may place orders makes as many of as they are let."""
+
+
+_RANK = {
+    DueKind.FULFIL_SECRET: Rank.RELEASE,
+    DueKind.SUBMIT_PARTIALS: Rank.RELEASE,
+    DueKind.SUBMIT_UNBLINDED: Rank.RELEASE,
+    DueKind.FULFIL_ORDER: Rank.ORDER,
+}
+
+
+def rank_of(kind: DueKind) -> Rank:
+    """The rank of a kind of job."""
+    return _RANK.get(kind, Rank.KEY)
 
 
 class Network(Protocol):
@@ -144,6 +171,8 @@ class Runner:
         self._head_asked_s = float("-inf")
         # Reading state never waits behind an HSM that hangs.
         self._threads = ThreadPoolExecutor(self._config.hsm_threads, thread_name_prefix="hsm")
+        # All but releases leave one thread free, where there is more than one: a release waits behind none of them.
+        self._unhurried = asyncio.Semaphore(max(1, self._config.hsm_threads - 1))
         self._submission = Submission(
             tools, outbox, self._threads, lambda tx: self._network.broadcast(tx), chain_id,
             expiry_blocks=self._config.expiry_blocks, gather_s=self._config.gather_s,
@@ -238,10 +267,11 @@ class Runner:
                 self._states[job] = _State(job, since_s=now_s, ready_s=now_s)
 
     def _start_ready(self, now_s: float) -> None:
-        """Start what may start, what never failed first: a crowd of failing jobs must not hold up a fresh one."""
-        room = self._config.max_running - sum(1 for state in self._states.values() if state.is_running)
-        if room <= 0:
-            return
+        """Start what may start: releases first, and of one rank what never failed first.
+
+        A crowd of failing jobs must not hold up a fresh one, nor a crowd of one rank any of another.
+        """
+        running = Counter(rank_of(state.job.kind) for state in self._states.values() if state.is_running)
         planned = frozenset(self._seen.jobs)
         ready = [
             state
@@ -250,9 +280,12 @@ class Runner:
             and not (state.is_running or state.has_thread or state.given_up)
             and state.ready_s <= now_s
         ]
-        ready.sort(key=lambda state: (state.attempts, state.ready_s))
-        for state in ready[:room]:
-            state.task = asyncio.create_task(self._attempt(state))
+        ready.sort(key=lambda state: (rank_of(state.job.kind), state.attempts, state.ready_s))
+        for state in ready:
+            rank = rank_of(state.job.kind)
+            if running[rank] < self._config.max_running:
+                running[rank] += 1
+                state.task = asyncio.create_task(self._attempt(state))
 
     def _note_trouble(self, text: str) -> None:
         if text != self._seen.trouble:
@@ -269,10 +302,10 @@ class Runner:
             state.ready_s = self._monotonic_s() + self._config.first_pause_s
         except CannotAnswer as error:
             state.given_up = True
-            self._failed(state, error.reason)
+            self._failed(state, str(error))
         except TimeoutError:
             self._failed(state, f"took longer than {self._config.job_timeout_s:.0f} s")
-        except (Retry, DtaError, KeystoreError, BlockError) as error:
+        except (Retry, DtaError, KeystoreError, BlockError, OSError) as error:  # OSError: the disk under the store
             self._failed(state, str(error))
         except Exception as error:  # its text may hold anything, so it stays out of the status
             _log_of(state.job).error("%s failed: %s at %s", state.job, type(error).__name__, _place(error))
@@ -318,16 +351,23 @@ class Runner:
         pin = job.kind is DueKind.FULFIL_ORDER
         try:
             blocks = {cid: await self._network.obtain(cid, pin) for cid in await asyncio.to_thread(self._wanted, job)}
-        except BlockUnavailable:
-            state.unavailable += 1
-            if not pin or state.unavailable < self._config.envelope_attempts:
+        except BlockUnavailable as error:
+            if error.is_nowhere:  # where nobody answered, this node's own line may be why
+                state.unavailable += 1
+            if not pin or not error.is_nowhere or state.unavailable < self._config.envelope_attempts:
                 raise
             message = await asyncio.to_thread(self._reject_unavailable, job)
             if message is None:
                 raise
             return message
+        if rank_of(job.kind) is Rank.RELEASE:
+            return await self._perform(state, blocks)
+        async with self._unhurried:
+            return await self._perform(state, blocks)
+
+    async def _perform(self, state: _State, blocks: dict[str, bytes]) -> Message:
         # In an HSM thread, which can't be stopped: the job is not tried again while it runs.
-        thread = self._threads.submit(perform, job, self._tools, blocks)
+        thread = self._threads.submit(perform, state.job, self._tools, blocks)
         state.thread = thread
         return await asyncio.wrap_future(thread)
 

@@ -13,7 +13,7 @@ from dta.crypto import dealing
 from dta.crypto.scalar import SecretScalar
 from dta.hsm import labels
 from dta.hsm.keystore import Keystore
-from dta.node.hooks.errors import CannotAnswer, NotDue
+from dta.node.hooks.errors import CannotAnswer, NotDue, Obstacle
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def load(view: StateView, gid: bytes, ceremony: bytes, fiduciary: bytes) -> Atte
     if found is None or me is None:
         raise NotDue(f"ceremony {ceremony.hex()}")
     if found.id != record.ceremony_id(gid, found.authority, found.epoch, found.attempt):
-        raise CannotAnswer("the ceremony's id is not the one that its authority, epoch and attempt give")
+        raise CannotAnswer(Obstacle.CEREMONY_ID)
     if found.record_digest and found.record_digest != record.record_digest(found.known_digest, everybody):
-        raise CannotAnswer("the ceremony's record is not the one that its digest names")
+        raise CannotAnswer(Obstacle.CEREMONY_RECORD)
     return Attempt(gid, found, everybody, me)

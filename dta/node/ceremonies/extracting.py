@@ -23,7 +23,7 @@ from abci_app.state.view import StateView
 from dta.crypto import extraction
 from dta.crypto.proofs import RandomBytes
 from dta.crypto.scalar import SecretScalar
-from dta.node.hooks.errors import CannotAnswer, NotDue
+from dta.node.hooks.errors import CannotAnswer, NotDue, Obstacle
 from dta.node.hooks.plan import Job
 from dta.node.hooks.tools import Pinned, Tools, require_due
 
@@ -85,7 +85,7 @@ def answer(
     Raises CannotAnswer where the share is not the one of the public share in state: nothing is made with it.
     """
     if (G1.generator() * share.reveal()).encode() != member.public_share:
-        raise CannotAnswer("our share is not the one that the ledger has the public share of")
+        raise CannotAnswer(Obstacle.OTHER_SHARE)
     request = record.id
     purpose = extractions.PURPOSE[record.use]
     items = [EXTRACTION_ITEMS.get(view, request, number) for number in range(record.items)]

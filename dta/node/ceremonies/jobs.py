@@ -25,7 +25,7 @@ from dta.hsm import labels
 from dta.node.ceremonies import attempt, shares
 from dta.node.ceremonies.attempt import Attempt
 from dta.node.ceremonies.locks import KEYS
-from dta.node.hooks.errors import CannotAnswer, NotDue
+from dta.node.hooks.errors import CannotAnswer, NotDue, Obstacle
 from dta.node.hooks.plan import Job
 from dta.node.hooks.tools import Pinned, Tools, require_due
 
@@ -36,7 +36,7 @@ def accept(job: Job, tools: Tools, random_bytes: RandomBytes = secrets.token_byt
     with KEYS, tools.pin_proven() as now:
         found = load_owed(job, tools, now)
         if not found.me.consent_height and not _changes_nothing(found, now):
-            raise CannotAnswer("only a refresh is accepted without the operator's consent")
+            raise CannotAnswer(Obstacle.NOT_CONSENTED)
         keystore.ensure_prf_key(labels.receive(tools.gid, found.record.id))
         key = found.receive_scalar(keystore)
     point, proof = dealing.accept(found.record.known_digest, tools.identity, key, random_bytes)
@@ -115,7 +115,7 @@ def confirm(job: Job, tools: Tools, random_bytes: RandomBytes = secrets.token_by
         try:
             share = shares.share_in(tools.keystore(), now.view, found)
         except shares.ShareUnusable as error:
-            raise CannotAnswer(f"the share is not usable: {error}") from None
+            raise CannotAnswer(Obstacle.NEW_SHARE, str(error)) from None
     proof = dealing.confirm(found.record.record_digest, checks.member(found.me), share, random_bytes)
     return pb.ConfirmShare(ceremony=found.record.id, proof=proof)
 
@@ -171,7 +171,7 @@ def _old_share(tools: Tools, found: Attempt, now: Pinned) -> SecretScalar | None
             tools.keystore(), now.view, tools.gid, tools.identity, record.authority, record.previous_epoch
         )
     except shares.ShareUnusable as error:
-        raise CannotAnswer(f"the share to pass on is not usable: {error}") from None
+        raise CannotAnswer(Obstacle.OLD_SHARE, str(error)) from None
 
 
 class Work(Protocol):

@@ -23,6 +23,7 @@ from abci_app.limits import MAX_IDENTITY_ENVELOPE_BYTES
 from dta.blocks.auth import MAX_CLAIM_S, BadClaim, PutClaim, put_statement, read_claim
 from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreFull, StoreUnreachable
 from dta.blocks.store import MAX_BLOCK_BYTES, BlockStore
+from dta.blocks.threads import in_store
 from dta.http.guard import Listening, client_address, listen
 from dta.http.quota import NoRoom, Outstanding, OverQuota, OverRate, RateLimit, Room
 
@@ -164,7 +165,7 @@ class Gateway:
                 f"ask with ?format=raw, or with the header Accept: {RAW_TYPE}",
             )
         try:
-            block = await asyncio.to_thread(self._store.get, cid)
+            block = await in_store(self._store.get, cid)
         except (BlockMissing, BlockCorrupt):
             raise _Refused(
                 HTTPStatus.NOT_FOUND, "the block is not here", "another fiduciary's gateway may have it"
@@ -264,7 +265,7 @@ class Gateway:
                     held.enter_context(self._room.reserving(len(block)))
                 if not self._store.is_pinned(cid):
                     held.enter_context(quota.charging(owner, cid, len(block)))
-                await asyncio.to_thread(self._store.put, block)
+                await in_store(self._store.put, block)
         except OverQuota as error:
             raise _Refused(
                 HTTPStatus.TOO_MANY_REQUESTS,
@@ -286,7 +287,7 @@ class Gateway:
             if not displaced:
                 return
             for cid in displaced:
-                await asyncio.to_thread(self._store.discard, cid)
+                await in_store(self._store.discard, cid)
 
 
 async def _read_body(request: web.BaseRequest, limit_bytes: int) -> bytes:

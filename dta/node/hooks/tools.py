@@ -12,7 +12,7 @@ from abci_app.state.view import StateView
 from dta.crypto.scalar import SecretScalar
 from dta.custodians.registry import Loaded
 from dta.hsm.keystore import Keystore
-from dta.node.hooks.errors import CannotAnswer, NotDue
+from dta.node.hooks.errors import CannotAnswer, NotDue, Obstacle
 from dta.node.hooks.plan import Job
 
 
@@ -41,7 +41,7 @@ ShareOf = Callable[[StateView, bytes, int], SecretScalar]
 
 def _no_shares(view: StateView, authority: bytes, epoch: int) -> SecretScalar:
     del view
-    raise CannotAnswer(f"this program opens no shares (authority {authority.hex()}, epoch {epoch})")
+    raise CannotAnswer(Obstacle.NO_SHARES, f"authority {authority.hex()}, epoch {epoch}")
 
 
 @dataclass(frozen=True, slots=True)
