@@ -294,7 +294,7 @@ def test_a_slow_gateway_holds_up_what_it_alone_has(tmp_path: Path) -> None:
 
 def test_waiting_for_a_place_at_a_slow_gateway_has_an_end_and_is_no_answer_of_it_s(tmp_path: Path) -> None:
     async def scenario() -> None:
-        slow = Slow(BLOCK)
+        slow = Slow(BLOCK, b"a second one")
         async with (
             peer(slow) as hanging,
             fetcher(tmp_path / "own", [hanging], 60.0, per_gateway=1) as (_, fetch),
@@ -310,8 +310,8 @@ def test_waiting_for_a_place_at_a_slow_gateway_has_an_end_and_is_no_answer_of_it
             assert caught.value.is_nowhere is False
             slow.let_go.set()
             await asyncio.gather(first, return_exceptions=True)
-            fetch._attempt_s = 60.0
-            assert await fetch.fetch(CID) == BLOCK, "its place is free again"
+            fetch._attempt_s = 20.0
+            assert await fetch.fetch(cid_of(b"a second one")) == b"a second one", "its place is free again"
 
     asyncio.run(scenario())
 

@@ -15,7 +15,6 @@ from hooks_harness import World, make_world
 from test_hooks_runner import Node
 
 from abci_app.cid import cid_of
-from abci_app.codes import Code
 from abci_app.pb.dta.v1 import custody_pb2
 from abci_app.state import due
 from abci_app.state.due import DueKind
@@ -28,6 +27,7 @@ from dta.hsm.keystore import Keystore
 from dta.node.agent.network import AgentNetwork
 from dta.node.agent.runner import Rank, RunnerConfig, rank_of
 from tests.support.chain import CHAIN_ID
+from tests.support.refusals import TAKEN
 
 PATIENCE_S = 30.0
 
@@ -105,7 +105,7 @@ def test_releases_that_hang_hold_up_no_order_either(world: World, tmp_path: Path
         await until(node, lambda: running(node, DueKind.FULFIL_SECRET) == 1)
         (fresh,) = orders(world, 1)
         await until(node, lambda: "fulfil_order" in said(node))
-        assert node.mine() == [Code.OK]
+        assert node.mine() == [TAKEN]
         assert world.order(fresh).status == custody_pb2.ORDER_STATUS_ACTIVE
         stop = asyncio.Event()
         stop.set()
@@ -185,7 +185,7 @@ def test_an_order_is_not_rejected_while_nobody_answers_this_node(world: World, t
             await node.tick(60.0)
         assert node.sent == [], "tries that nobody answered are none"
         await node.tick(60.0)
-        assert node.mine() == [Code.OK]
+        assert node.mine() == [TAKEN]
         record = FULFILMENTS.get(world.chain.view, order, node.founder.identity)
         assert record.rejection == custody_pb2.REJECTION_ENVELOPE_UNAVAILABLE
 
@@ -240,6 +240,6 @@ def test_a_store_that_fails_rejects_no_order_and_is_said(world: World, tmp_path:
         assert shown["error"] == str(error)  # type: ignore[index, call-overload]
         node.on_obtain = None
         await node.tick(60.0)
-        assert node.mine() == [Code.OK]
+        assert node.mine() == [TAKEN]
 
     asyncio.run(scenario())
