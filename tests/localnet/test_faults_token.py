@@ -65,9 +65,15 @@ def restart_agent(net: Network) -> None:
     wait_until("the node to be healthy", lambda: status(net, VICTIM)["healthy"])
 
 
-def objects(net: Network) -> int:
-    """How many objects the victim's token holds, by its own files."""
-    return len(list(token_directory(net, f"node-{VICTIM}").glob("*.object")))
+@pytest.fixture(scope="module")
+def token(net: Network) -> Path:
+    """Where the victim's token is. Found once: SoftHSM2 writes the file with its label anew at each login."""
+    return token_directory(net, f"node-{VICTIM}")
+
+
+def objects(token: Path) -> int:
+    """How many objects the token holds, by its own files."""
+    return len(list(token.glob("*.object")))
 
 
 def attested(net: Network, vault: str) -> bool:
@@ -78,14 +84,14 @@ def attested(net: Network, vault: str) -> bool:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_is_owed_while_a_token_fails_is_done_afterwards_and_nothing_else_is_said(
-    net: Network, people: People, faulty: FaultyModule, fault: str
+    net: Network, people: People, token: Path, faulty: FaultyModule, fault: str
 ) -> None:
     others = net.plan.validators - 1
     closing = people.by("alice", "vault", "open")["vault"]
     before = people.place_file(b"before", vault=closing)
     wait_until_fulfilled(net, before)
     people.by("alice", "order", "close", before)
-    kept = objects(net)
+    kept = objects(token)
     faulty.fail(*FAULTS[fault])
     order = people.place_file(b"while the token fails", "--allow-missing", "1")
     wait_until_fulfilled(net, order, others)
@@ -93,7 +99,7 @@ def test_what_is_owed_while_a_token_fails_is_done_afterwards_and_nothing_else_is
 
     def is_true() -> bool:
         """At each moment: what is attested is so."""
-        said, held = attested(net, closing), objects(net)
+        said, held = attested(net, closing), objects(token)
         assert not said or held < kept, "the vault's key is there, and attested as erased"
         return said
 
