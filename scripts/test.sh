@@ -9,6 +9,10 @@
 #   scripts/test.sh --kubo     on demand: blocks in a real Kubo, which is built where it is not (about 6 minutes)
 #   scripts/test.sh --kryoptic on demand: keystores in a second PKCS#11 module, which is built where it is not (about 6 minutes)
 #   scripts/test.sh --compat   on demand: networks of CometBFT v0.38, v0.39 and v0.40; replays under a second Python
+#   scripts/test.sh --networks [--seed S] [--count N]
+#                              on demand: N networks (3) that a seed makes, and what it does to them; S, S + 1, ...
+#   scripts/test.sh --mutants  on demand: scripts/mutants.sh, all of them
+#   scripts/test.sh --full     all suites, and everything on demand
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib/bootstrap.sh
@@ -19,7 +23,8 @@ CHECKS=(lint types imports proto)
 TESTS=(unit property vectors conformance sim cli)
 ALL=("${CHECKS[@]}" "${TESTS[@]}" hash-seed mutants localnet)
 # Slow to bring up: only when asked for by name, and not part of "all".
-ON_DEMAND=(--kubo --kryoptic --compat)
+ON_DEMAND=(--kubo --kryoptic --compat --networks --mutants)
+NETWORKS_COUNT=3
 # The simulation's seed: replayed under two hash seeds.
 REPLAY_SEED=1
 
@@ -29,16 +34,12 @@ skipped=0
 table=()
 
 main() {
-  local suites=("$@") suite known
+  local suites=() seed="" count=$NETWORKS_COUNT
   if [ "$*" = --list ]; then
     printf '%s\n' "${ALL[@]}" "${ON_DEMAND[@]}"
     return
   fi
-  known=" ${ALL[*]} ${ON_DEMAND[*]} "
-  for suite in "$@"; do
-    [[ "$known" == *" $suite "* ]] || fail "no suite is called $suite" "one of: ${ALL[*]} ${ON_DEMAND[*]}"
-  done
-  [ "$#" -gt 0 ] || choose_all
+  choose "$@"
 
   bootstrap "${suites[@]}"
   logs=$(mktemp -d)
@@ -49,6 +50,27 @@ main() {
   printf '%s\n' "${table[@]}"
   printf '\n%s passed, %s failed, %s skipped\n' "$passed" "$failed" "$skipped"
   [ "$failed" = 0 ]
+}
+
+# choose ARGUMENT...: which suites, and of --networks which.
+choose() {
+  local known=" ${ALL[*]} ${ON_DEMAND[*]} "
+  while [ "$#" -gt 0 ]; do
+    case "$1" in
+      --seed | --count)
+        [[ "${2:-}" =~ ^[0-9]+$ ]] || fail "$1 takes a number" "scripts/test.sh --networks --seed 7 --count 2"
+        if [ "$1" = --seed ]; then seed=$2; else count=$2; fi
+        shift
+        ;;
+      --full) choose_all && suites+=("${ON_DEMAND[@]}") ;;
+      *)
+        [[ "$known" == *" $1 "* ]] || fail "no suite is called $1" "one of: ${ALL[*]} ${ON_DEMAND[*]} --full"
+        suites+=("$1")
+        ;;
+    esac
+    shift
+  done
+  [ "${#suites[@]}" -gt 0 ] || choose_all
 }
 
 # Every suite that has something to run; one that is not written yet is shown as absent. (Asked for by name, it fails.)
@@ -120,6 +142,12 @@ suite_command() {
     --kubo) command=(pytest -rs tests/conformance/test_blockstore.py tests/localnet/test_kubo.py) ;;
     --kryoptic) command=(pytest -rs tests/conformance/test_keystore.py -k kryoptic) ;;
     --compat) command=(env DTA_COMPAT=1 pytest -rs tests/localnet/test_compat.py tests/localnet/test_comet_log.py) ;;
+    --mutants) command=(scripts/mutants.sh) ;;
+    # What each did, and what came of it, is shown where it passes too.
+    --networks)
+      command=(env "DTA_NETWORKS_SEED=$seed" "DTA_NETWORKS_COUNT=$count" pytest -rs -v -s
+        tests/localnet/test_networks_generated.py)
+      ;;
     *) command=(pytest -rs -n "$(workers)" "tests/$1") ;;
   esac
 }
@@ -141,7 +169,7 @@ run_suite() {
 # A suite that ended badly has failed at least once, even if pytest never got to count (or found no test at all).
 count() {
   local line="" p=0 f=0 s=0
-  case " ${CHECKS[*]} hash-seed mutants " in
+  case " ${CHECKS[*]} hash-seed mutants --mutants " in
     *" $1 "*) if [ "$3" = 0 ]; then p=1; else f=1; fi ;;
     *)
       line=$(grep -E '^(=+ )?[0-9]+ (passed|failed|skipped|error|deselected|xfailed)' "$2" | tail -n 1) || true

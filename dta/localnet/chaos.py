@@ -159,6 +159,50 @@ class Orders:
         return order in self.received
 
 
+class Trial:
+    """Something is done to a running network while orders flow; then the blocks are counted. ``vault``: Alice's."""
+
+    def __init__(self, demo: Demo, vault: str, seed: int) -> None:
+        self._net, self._demo, self._vault = demo.net, demo, vault
+        self.verdict = Verdict(seed)
+
+    def run(self, harm: Callable[[Orders], None]) -> Verdict:
+        """``harm`` is done, and mended, while the orders that it is given flow."""
+        first_height = max(self._net.height(node) for node in self._net.nodes())
+        orders = Orders(self._demo, self._vault)
+        orders.start()
+        try:
+            harm(orders)
+        finally:
+            orders.stop()
+            self.verdict.attempts = orders.attempts
+        self._settle(orders, first_height)
+        return self.verdict
+
+    def _settle(self, orders: Orders, first_height: int) -> None:
+        """Let late work finish, then count what the blocks say."""
+        verdict, net = self.verdict, self._net
+        deadline = time.monotonic() + SETTLING_TIMEOUT_S
+        for order in list(orders.waiting):
+            while not orders.receive(order) and time.monotonic() < deadline:
+                time.sleep(1.0)
+        verdict.lost = sorted(orders.waiting)
+        verdict.received = len(orders.received)
+        verdict.acknowledged = len(orders.received) + len(orders.waiting)
+        while True:
+            at = max(net.height(node) for node in net.nodes())
+            counted = _Counted(net, first_height, at)
+            verdict.unfulfilled = counted.unfulfilled(net.plan.validators)
+            if not verdict.unfulfilled or time.monotonic() > deadline:
+                break
+            time.sleep(1.0)
+        verdict.doubled, verdict.rejected = counted.doubled(), sorted(counted.rejected)
+        verdict.lost += sorted(set(orders.received) - counted.placed)
+        verdict.blocks = at - first_height
+        net.wait_for_height(at + 1)
+        verdict.app_hashes = {net.app_hash(node, at + 1) for node in net.nodes()}
+
+
 class Chaos:
     """Kills at random on a running network. ``vault``: Alice's; ``say`` gets a line a round."""
 
@@ -166,26 +210,22 @@ class Chaos:
         self, demo: Demo, vault: str, seed: int, say: Callable[[str], None] = lambda _: None,
         victims: tuple[str, ...] = VICTIMS,
     ) -> None:  # fmt: skip
-        self._net, self._demo, self._vault, self._say = demo.net, demo, vault, say
+        self._net, self._say = demo.net, say
         self._victims = victims
         # Which process, when: a seed repeats the plan, if not the machine's own timing.
         self._rng = random.Random(seed)  # noqa: S311
-        self.verdict = Verdict(seed)
+        self._trial = Trial(demo, vault, seed)
+        self.verdict = self._trial.verdict
 
     def run(self, rounds: int) -> Verdict:
         """So many rounds, then the count. Raises TimedOut where a node does not recover."""
-        first_height = max(self._net.height(node) for node in self._net.nodes())
-        orders = Orders(self._demo, self._vault)
-        orders.start()
-        try:
+
+        def kill(_: Orders) -> None:
             for number in range(rounds):
                 self._round(number)
                 self.verdict.rounds += 1
-        finally:
-            orders.stop()
-            self.verdict.attempts = orders.attempts
-        self._settle(orders, first_height)
-        return self.verdict
+
+        return self._trial.run(kill)
 
     def _round(self, number: int) -> None:
         rng, net = self._rng, self._net
@@ -228,30 +268,6 @@ class Chaos:
                     hint=f"see {self._net.home(node)}/logs",
                 )
             time.sleep(0.2)
-
-    # --- counting -----------------------------------------------------------------------------------------------
-    def _settle(self, orders: Orders, first_height: int) -> None:
-        """Let late work finish, then count what the blocks say."""
-        verdict, net = self.verdict, self._net
-        deadline = time.monotonic() + SETTLING_TIMEOUT_S
-        for order in list(orders.waiting):
-            while not orders.receive(order) and time.monotonic() < deadline:
-                time.sleep(1.0)
-        verdict.lost = sorted(orders.waiting)
-        verdict.received = len(orders.received)
-        verdict.acknowledged = len(orders.received) + len(orders.waiting)
-        while True:
-            at = max(net.height(node) for node in net.nodes())
-            counted = _Counted(net, first_height, at)
-            verdict.unfulfilled = counted.unfulfilled(net.plan.validators)
-            if not verdict.unfulfilled or time.monotonic() > deadline:
-                break
-            time.sleep(1.0)
-        verdict.doubled, verdict.rejected = counted.doubled(), sorted(counted.rejected)
-        verdict.lost += sorted(set(orders.received) - counted.placed)
-        verdict.blocks = at - first_height
-        net.wait_for_height(at + 1)
-        verdict.app_hashes = {net.app_hash(node, at + 1) for node in net.nodes()}
 
 
 class _Counted:

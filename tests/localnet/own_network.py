@@ -7,24 +7,26 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from dta.localnet.network import Network, Plan
 
+N = TypeVar("N", bound=Network)
 PORT_BASE = 31_000
 # From here on the kernel gives ports to whoever connects anywhere: one of ours would be taken now and then.
 FIRST_EPHEMERAL_PORT = 32_768
 
 
 @contextmanager
-def own_network(plan: Plan, parameters: Sequence[str] = ()) -> Iterator[Network]:
-    """A running network, gone afterwards. ``parameters``: of its genesis, ``name=value``."""
+def own_network_of(kind: Callable[[Path], N], plan: Plan, parameters: Sequence[str] = ()) -> Iterator[N]:
+    """A running network of this kind, gone afterwards. ``parameters``: of its genesis, ``name=value``."""
     assert plan.port_base + 10 * plan.validators + 20 < FIRST_EPHEMERAL_PORT
     root = Path(tempfile.mkdtemp(prefix="dta-own-"))
-    network = Network(root / "n")
+    network = kind(root / "n")
     try:
         network.create(plan, parameters)
         network.up()
@@ -36,6 +38,11 @@ def own_network(plan: Plan, parameters: Sequence[str] = ()) -> Iterator[Network]
             print(f"kept {root}")
         else:
             shutil.rmtree(root, ignore_errors=True)
+
+
+def own_network(plan: Plan, parameters: Sequence[str] = ()) -> AbstractContextManager[Network]:
+    """A plain one."""
+    return own_network_of(Network, plan, parameters)
 
 
 def built(program: str, variable: str, how: str) -> str:

@@ -6,8 +6,7 @@ import os
 import secrets
 import shutil
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,14 +14,14 @@ import pytest
 from dta.localnet.network import Network
 from tests.localnet.conftest import People
 from tests.localnet.faults import same_app_hash, wait_until_fulfilled
+from tests.localnet.harms import small_disk
 from tests.localnet.own_network import eventually
 from tests.localnet.runbook import Runbook
-from tests.support.disk import fill, mount_read_only, mount_small_disk, remount, unmount, use_up_inodes
+from tests.support.disk import fill, mount_read_only, remount, unmount, use_up_inodes
 
 pytestmark = pytest.mark.localnet
 HEALTHY, UNHEALTHY, NOT_RUNNING = 0, 1, 2
 VICTIM = 3
-DISK_MIB = 512
 
 
 def status(net: Network, node: int) -> int:
@@ -180,27 +179,3 @@ def stopped_until(net: Network, why: str, mend: Callable[[], None]) -> None:
     eventually(f"stopped: {why}", lambda: why in trouble(net, VICTIM) and net.child_pid(VICTIM, "agent") is None)
     mend()
     eventually(f"healthy again after: {why}", lambda: status(net, VICTIM) == HEALTHY)
-
-
-@contextmanager
-def small_disk(directory: Path) -> Iterator[None]:
-    """``directory`` on a small file system of its own while this lasts; its contents survive both ways."""
-    aside = directory.with_name(directory.name + ".aside")
-    directory.rename(aside)
-    directory.mkdir(mode=0o700)
-    try:
-        mount_small_disk(directory, DISK_MIB)
-    except BaseException:
-        directory.rmdir()
-        aside.rename(directory)
-        raise
-    try:
-        shutil.copytree(aside, directory, dirs_exist_ok=True, symlinks=True)
-        yield
-    finally:
-        back = directory.with_name(directory.name + ".back")
-        shutil.copytree(directory, back, symlinks=True, ignore=shutil.ignore_patterns("*.sock", "filler"))
-        unmount(directory)
-        directory.rmdir()
-        back.rename(directory)
-        shutil.rmtree(aside)
