@@ -235,6 +235,15 @@ def test_a_file_that_was_emptied_is_not_taken_for_a_new_one(tmp_path: Path, how:
     assert caught.value.hint == "put back what was there; removing it forgets every failure, lockout and used login"
 
 
+def test_the_log_beside_a_file_that_was_emptied_is_left_to_who_puts_the_file_back(tmp_path: Path) -> None:
+    (tmp_path / "state").write_bytes(b"")
+    log = tmp_path / "state-wal"
+    log.write_bytes(b"failures that are not in the file yet")
+    with pytest.raises(UsageError):
+        ServerState(tmp_path / "state", NOW_S)
+    assert log.read_bytes() == b"failures that are not in the file yet"
+
+
 def test_a_state_of_another_version_or_no_state_at_all_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "state"
     ServerState(path, NOW_S).close()
