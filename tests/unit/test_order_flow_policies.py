@@ -15,6 +15,7 @@ from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.state.due import DueKind
 from dta.base.errors import NotFound, UsageError
 from dta.base.home import Home
+from dta.base.ids import IdTooShort
 from dta.base.secret import SecretBytes
 from dta.client.custody import asking, orders, policies, receiving, vaults
 from dta.client.custody.errors import WouldBeRefused
@@ -171,7 +172,7 @@ def test_names_are_this_home_s_own_and_its_contacts_and_beginnings_must_be_clear
     assert book.resolve(other.hex()) == other
     assert book.resolve("aabb02") == other
     assert book.resolve("ff" * 32) == b"\xff" * 32
-    for unclear, error in (("aabb", UsageError), ("aab", NotFound), ("nobody", NotFound), ("ffff", NotFound)):
+    for unclear, error in (("aabb", UsageError), ("aab", IdTooShort), ("nobody", NotFound), ("ffff", NotFound)):
         with pytest.raises(error):
             book.resolve(unclear)
     assert book.name_of(one) == "one (aabb01010101)"
