@@ -159,6 +159,12 @@ MALFORMED = {
         Because(Code.BAD_POLICY, "stray-node"),
         pb.Policy(nodes=[pb.PolicyNode(identity=A1), pb.PolicyNode(identity=A2)]),
     ),
+    "a node that hangs nowhere beside one that does": (
+        Because(Code.BAD_POLICY, "stray-node"),
+        pb.Policy(nodes=[
+            pb.PolicyNode(threshold=1, children=[1]), pb.PolicyNode(identity=A1), pb.PolicyNode(identity=A2),
+        ]),
+    ),
     "a leaf with a threshold": (
         Because(Code.BAD_POLICY, "leaf"),
         pb.Policy(nodes=[pb.PolicyNode(identity=A1, threshold=1)]),

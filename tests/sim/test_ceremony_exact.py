@@ -18,7 +18,7 @@ from abci_app.state.records import AUTHORITIES, EPOCHS
 from tests.sim.rebuild import differences
 from tests.support.ceremonies import Consortium, consortium, ids
 from tests.support.misdealing import dealt, wrong_share_to
-from tests.support.refusals import TAKEN, Because, because
+from tests.support.refusals import TAKEN, Because, because, refused
 
 PHASES = (
     pb.CEREMONY_PHASE_CONSENT, pb.CEREMONY_PHASE_ACCEPT, pb.CEREMONY_PHASE_DEAL, pb.CEREMONY_PHASE_DISPUTE,
@@ -60,6 +60,25 @@ def test_what_a_hook_says_is_taken_in_the_last_block_of_the_window_and_not_in_th
     is_confirming = phase == pb.CEREMONY_PHASE_CONFIRM
     over = Because(Code.WRONG_PHASE, "confirmation") if is_confirming else Because(Code.WRONG_PHASE, "phase")
     assert because(world.chain.result(founder, message)) == (over if late else TAKEN)
+
+
+@pytest.mark.parametrize(
+    ("phase", "why"),
+    [
+        (pb.CEREMONY_PHASE_DEAL, Because(Code.PARTY_EXCLUDED, "dealing")),
+        (pb.CEREMONY_PHASE_DISPUTE, Because(Code.PARTY_EXCLUDED, "dispute")),
+        (pb.CEREMONY_PHASE_CONFIRM, Because(Code.PARTY_EXCLUDED, "confirmation")),
+    ],
+)
+def test_who_rotated_since_the_record_was_frozen_says_nothing_more_in_any_phase(
+    phase: pb.CeremonyPhase, why: Because
+) -> None:
+    world, _, _ = in_phase(phase)
+    founder = world.chain.founders[0]
+    (job,) = world.jobs(founder)
+    message = world.answer(founder, job)
+    world.rotate(founder)
+    refused(world.chain.result(founder, message), *why)
 
 
 def test_attempts_are_counted_from_one_again_once_a_key_was_made() -> None:
@@ -113,6 +132,19 @@ def test_consents_to_a_set_are_none_to_a_smaller_one() -> None:
     assert not any(one.consent_height for one in parties.of(world.chain.view, waiting.id))
     world.step()
     assert world.ceremony(waiting.id).phase == pb.CEREMONY_PHASE_CONSENT
+
+
+def test_missing_consent_is_not_retried_though_enough_would_be_left() -> None:
+    """Two of three could make a key of threshold two of four: it is begun by a proposal of its own, or not at all."""
+    world = consortium(4, ceremony_consent_blocks=4)
+    authority = world.create(threshold=2)
+    asked = world.authority(authority).ceremony
+    world.consent(authority, *world.chain.founders[:3])
+    while not world.ceremony(asked).ended_height:
+        world.chain.block()
+    failed = world.ceremony(asked)
+    assert (failed.failure, failed.next) == (pb.FAILURE_TOO_FEW_CONSENTED, b"")
+    assert world.authority(authority).status == pb.AUTHORITY_STATUS_FAILED
 
 
 def test_where_too_few_are_left_to_pass_a_key_on_no_attempt_is_begun() -> None:

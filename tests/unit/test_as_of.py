@@ -6,10 +6,11 @@ import copy
 
 import pytest
 
-from abci_app.pb.dta.v1 import custody_pb2, identity_pb2
+from abci_app.pb.dta.v1 import custody_pb2, governance_pb2, identity_pb2
 from abci_app.state import as_of
 from abci_app.state.as_of import Moment
 from abci_app.state.deadlines import DeadlineKind
+from tests.support.refusals import because
 from tests.support.world import without_sweep
 from tests.unit.test_upkeep import EXPIRING
 
@@ -37,7 +38,7 @@ def test_at_every_moment_it_is_what_a_sweep_would_have_recorded(
         with monkeypatch.context() as patch:
             without_sweep(patch)
             late = [] if seen[-1] else [chain.tx(world.actor, world.message(subject), key=world.key)]
-            codes = [result.code for result in chain.block(*late, seconds=step_s).tx_results]
+            codes = [because(result) for result in chain.block(*late, seconds=step_s).tx_results]
         assert codes == [world.code] * len(late), "and what the block goes by"
         step_s = 6
     assert seen == sorted(seen, reverse=True)
@@ -55,6 +56,15 @@ def test_a_requests_end_is_its_orders_too() -> None:
     assert request.status == granted, "the record itself is as it was"
     done = custody_pb2.RequestRecord(status=custody_pb2.REQUEST_STATUS_COMPLETED, deadline_time_s=100)
     assert as_of.seen_request(done, order, Moment(10, 100)) is done
+
+
+def test_a_proposal_is_open_to_its_last_second_and_through_its_last_block() -> None:
+    record = governance_pb2.ProposalRecord(
+        status=governance_pb2.PROPOSAL_STATUS_OPEN, deadline_time_s=100, deadline_height=9
+    )
+    moments = (Moment(9, 100), Moment(10, 99), Moment(10, 100))
+    open_, expired = governance_pb2.PROPOSAL_STATUS_OPEN, governance_pb2.PROPOSAL_STATUS_EXPIRED
+    assert [as_of.proposal(record, at) for at in moments] == [open_, open_, expired]
 
 
 def test_an_identity_is_out_of_date_before_and_after_its_documents_validity() -> None:

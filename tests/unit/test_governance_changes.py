@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from nacl.signing import SigningKey
 
+from abci_app import params
 from abci_app.block import Changes, TxResult, ValidatorUpdate
 from abci_app.codes import Code
 from abci_app.crypto import statements
@@ -108,6 +109,12 @@ def test_two_proposals_to_admit_one_identity_admit_it_once(chain: Chain, fifth: 
                 vote(chain, voter, proposal)
     assert status(chain, first) == pb.PROPOSAL_STATUS_EXECUTED
     recorded(record(chain, second).failure_code, Code.ALREADY_FIDUCIARY)
+
+
+def test_an_admission_is_possible_of_just_less_than_a_third_of_the_power_with_it(chain: Chain, fifth: Actor) -> None:
+    too_much = proposing(admit(chain, fifth, power=20))  # of 60
+    refused(answer_to(chain, chain.founders[0], too_much), Code.VALIDATOR_CHANGE_TOO_LARGE)
+    assert status(chain, pass_(chain, admit(chain, fifth, power=19))) == pb.PROPOSAL_STATUS_EXECUTED
 
 
 def test_three_admit_a_fourth_of_any_power_and_a_fifth_waits_for_the_window() -> None:
@@ -287,6 +294,19 @@ def test_what_waits_for_room_holds_up_nothing_else(chain: Chain, fifth: Actor) -
     assert status(chain, change) == pb.PROPOSAL_STATUS_EXECUTED
 
 
+def test_a_change_that_would_fit_does_not_overtake_one_that_waits_for_room(chain: Chain, fifth: Actor) -> None:
+    light = Actor("light", fiduciary=True)
+    chain.register(light)
+    pass_(chain, admit(chain, fifth))
+    removal = pass_(chain, remove(chain.founders[3]), "r", [*chain.founders[:3], fifth])
+    admission = pass_(chain, admit(chain, light, "l", power=1), "l", [*chain.founders[:3], fifth])
+    assert [status(chain, one) for one in (removal, admission)] == [pb.PROPOSAL_STATUS_PASSED] * 2
+    wait_for_room(chain)
+    first, second = record(chain, removal), record(chain, admission)
+    assert [one.status for one in (first, second)] == [pb.PROPOSAL_STATUS_EXECUTED] * 2
+    assert first.ended_height < second.ended_height
+
+
 def test_what_waits_can_neither_be_withdrawn_nor_expire(chain: Chain, fifth: Actor) -> None:
     pass_(chain, admit(chain, fifth))
     removal = pass_(chain, remove(chain.founders[3]), "r", [*chain.founders[:3], fifth])
@@ -336,6 +356,14 @@ def test_parameters_that_can_not_be_are_refused(
     action = governance.change_params(chain)
     change(action.change_params.params)
     refused(answer_to(chain, chain.founders[0], proposing(action)), *code)
+
+
+def test_a_change_of_parameters_moves_no_version_though_the_binary_has_it(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(params, "PROTOCOL_VERSIONS", (1, 2))
+    action = governance.change_params(chain, protocol_version=2)
+    refused(answer_to(chain, chain.founders[0], proposing(action)), Code.PARAMS_REFUSED, "protocol-version")
 
 
 def test_a_custodian_can_be_added(chain: Chain) -> None:

@@ -121,6 +121,18 @@ def test_an_epoch_flip_resets_no_count_of_answers(custody: Custody) -> None:
     assert after.first_answer_height == before.first_answer_height
 
 
+def test_an_order_under_a_key_names_a_custodian_whose_answers_the_ledger_verifies(custody: Custody) -> None:
+    key = install_new(custody.chain, CUSTODY)
+    message = tx_pb2.PlaceOrder(
+        nonce=seeded("wrong custodian"), custodian="hsm-realm", authority=key.id, envelope_cid=cid.cid_of(b"envelope"),
+        policy=single(custody.beneficiary.identity),
+        rule=pb.BeneficiaryRule(identity=custody.beneficiary.identity),
+    )  # fmt: skip
+    refused(custody.chain.run(custody.principal, message), Code.UNKNOWN_CUSTODIAN, "order")
+    message.custodian = "mpc-bls"
+    assert custody.chain.run(custody.principal, message).code == Code.OK
+
+
 def test_the_lowest_threshold_that_an_answer_was_given_under_stays(custody: Custody) -> None:
     key = install_new(custody.chain, CUSTODY)
     ids = [founder.identity for founder in custody.chain.founders]

@@ -195,6 +195,16 @@ def test_every_kept_height_proves_what_was_true_then_while_the_past_is_pruned(kv
         db.prove(b"key/1", 260)
 
 
+def test_as_many_heights_are_kept_as_was_said_and_not_one_more_though_none_was_pruned_yet(kv: KvStore) -> None:
+    db = StateDB(kv, keep_versions=100)
+    for number in range(101):
+        _commit(db, a=str(number))
+    _verify(db.prove(b"a", 2))
+    with pytest.raises(VersionPruned) as refused:
+        db.prove(b"a", 1)
+    assert (refused.value.height, refused.value.oldest) == (1, 2)
+
+
 def test_what_is_pruned_is_gone_and_nothing_else_is(kv: KvStore) -> None:
     db = StateDB(kv)
     for height in range(1, 50):

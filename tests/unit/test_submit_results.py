@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from abci_app import limits, transition
 from abci_app.block import Block, Time, TxResult
 from abci_app.codes import Code
+from abci_app.errors import Refusal
 from abci_app.execution.context import Context
 from abci_app.execution.spec import MessageClass
 from abci_app.messages import submit_results
@@ -126,6 +127,21 @@ def test_a_bundle_of_a_wrong_shape_is_refused_whole_and_never_proposed(name: str
     result = custody.chain.block(tx)
     refused(result.tx_results[0], *code)
     assert result.changes.leaves == ()
+
+
+def test_several_results_fill_their_bytes_to_the_last_one() -> None:
+    assert submit_results.SPEC.parts is not None
+    sealed = [bytes(limits.MAX_SEALED_ANSWER_BYTES)] * 7
+    made = bundle(*(tx_pb2.FulfilSecret(request=nonce(number), sealed=one) for number, one in enumerate(sealed)))
+    last = made.results.add().fulfil_secret
+    last.request = nonce("last")
+    last.sealed = bytes(1_000)
+    last.sealed = bytes(1_000 + limits.MAX_BUNDLE_BYTES - made.ByteSize())
+    assert made.ByteSize() == limits.MAX_BUNDLE_BYTES
+    assert len(submit_results.SPEC.parts(made)) == 8
+    last.sealed += b"\0"
+    with pytest.raises(Refusal, match=f"several results have {limits.MAX_BUNDLE_BYTES} bytes at most"):
+        submit_results.SPEC.parts(made)
 
 
 def test_two_results_are_several_and_cost_an_eighth_of_a_block_at_most() -> None:
