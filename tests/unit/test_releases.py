@@ -249,4 +249,4 @@ def test_an_answer_before_the_release_is_refused(seconds: int) -> None:
     early = message_of(world.chain.view, world.chain.gid, world.dealt, world.chain.founders[0], held)
     assert isinstance(early, tx_pb2.FulfilSecret)
     early.request = request
-    refused(world.chain.result(world.chain.founders[0], early), Code.NOT_RELEASED_YET, "extraction")
+    refused(world.chain.result(world.chain.founders[0], early), Code.NOT_RELEASED_YET, "partial")
