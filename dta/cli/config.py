@@ -16,6 +16,8 @@ from dta.base.home import Home
 from dta.base.settings import FILES, Setting, declared, problems
 from dta.cli.session import session_of
 from dta.client.names import CONTACTS_FILE, load_contacts
+from dta.hsm.errors import KeystoreError
+from dta.hsm.keystore import backend
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ def _trouble(home: Home, file: Found) -> list[dict[str, str]]:
     except DtaError as error:
         return [{"key": "", "wrong": error.message, "meant": error.hint}]
     found = [{"key": one.key, "wrong": one.wrong, "meant": one.meant} for one in problems(FILES[file.kind], table)]
+    found += _unknown_kinds(file.kind, table)
     if not found and file.kind == "node.toml":
         try:
             load_node_config(home.path)
@@ -86,8 +89,25 @@ def _trouble(home: Home, file: Found) -> list[dict[str, str]]:
     return found
 
 
+def _unknown_kinds(file: str, table: dict[str, Any]) -> list[dict[str, str]]:
+    """Kinds of keystores that no installed package offers: any may, so that the declaration takes any name."""
+    found: list[dict[str, str]] = []
+    for setting in declared(file):
+        kind, is_set = _value(table, setting)
+        if not is_set or not setting.key.endswith(".kind") or not isinstance(kind, str):
+            continue
+        try:
+            backend(kind)
+        except KeystoreError as error:
+            found.append({"key": setting.key, "wrong": str(error), "meant": error.hint})
+    return found
+
+
 def show(context: typer.Context) -> None:
-    """Show every setting in force: as it stands in a file, or its default."""
+    """Show every setting in force: as it stands in a file, or its default.
+
+    What is misspelt or missing is named without a value, which may be a PIN in the wrong place.
+    """
     session = session_of(context)
     files = list(files_of(session.home))
     if not files:
@@ -99,19 +119,22 @@ def show(context: typer.Context) -> None:
     for file in files:
         table = read_toml(file.path)
         lines += [str(file.path)]
-        wrong = {one.key for one in problems(FILES[file.kind], table)}
+        wrong = problems(FILES[file.kind], table)
+        shown = set()
         for setting in declared(file.kind):
             if setting.table is not None:
                 continue
             value, is_set = _value(table, setting)
             if not is_set and value is None:
                 continue
+            is_good = all(one.key != setting.key for one in wrong)
+            shown.add(setting.key)
             data.append({
-                "file": str(file.path), "key": setting.key, "value": value, "is_set": is_set,
-                "is_good": setting.key not in wrong,
+                "file": str(file.path), "key": setting.key, "value": value, "is_set": is_set, "is_good": is_good,
             })  # fmt: skip
-            note = "  (wrong: `dta config check`)" if setting.key in wrong else "" if is_set else "  (default)"
+            note = "  (wrong: `dta config check`)" if not is_good else "" if is_set else "  (default)"
             lines.append(f"  {setting.key} = {spoken(value)}{note}")
+        lines += [f"  {one.key}: {one.wrong} (`dta config check`)" for one in wrong if one.key not in shown]
     session.show({"settings": data}, lines)
 
 

@@ -151,12 +151,38 @@ def test_config_check_says_all_that_is_wrong_at_once(home: Path, capsys: pytest.
     assert keys == {"hooks.concurrency", "gateway.bind", ""}
 
 
+def test_config_check_knows_which_kinds_of_keystores_are_installed(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["--home", str(home), "config", "check"]) == 0
+    capsys.readouterr()
+    edited(home, 'kind = "software"', 'kind = "pkcs12"')
+    assert run(["--home", str(home), "--json", "config", "check"]) == 2
+    [file] = json.loads(capsys.readouterr().out)["files"]
+    [problem] = file["problems"]
+    assert (problem["key"], problem["wrong"]) == ("keystore.kind", "there is no keystore of kind 'pkcs12'")
+    assert "pkcs11, software" in problem["meant"]
+
+
 def test_config_show_tells_a_default_from_what_was_set(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     edited(home, "concurrency = 4\n", "")
     assert run(["--home", str(home), "config", "show"]) == 0
     said = capsys.readouterr().out
     assert "  hooks.concurrency = 4  (default)" in said
     assert "  hooks.max_state_age_s = 60\n" in said
+
+
+def test_config_show_names_what_is_misspelt_or_missing_without_what_stands_there(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edited(home, "max_state_age_s = 60", "max_state_age = 84321")
+    edited(home, 'rpc_url = "http://127.0.0.1:26657"\n', "")
+    assert run(["--home", str(home), "config", "show"]) == 0
+    said = capsys.readouterr().out
+    assert "  hooks.max_state_age: there is no such setting (`dta config check`)\n" in said
+    assert "  rpc_url: the setting is missing (`dta config check`)\n" in said
+    assert "  hooks.max_state_age_s = 60  (default)\n" in said
+    assert "84321" not in said
 
 
 def test_config_explain_knows_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
