@@ -89,7 +89,7 @@ def look(config: NodeConfig, now_s: float) -> NodeStatus:
     agent = read_status_file(config.status_file) if running else None
     ledger = _ledger(config, now_s, trouble) if running else None
     if running:
-        trouble += [f"{name} is down" for name, child in processes.items() if not child.get("pid")]
+        trouble += [_why_down(config, name, child) for name, child in processes.items() if not child.get("pid")]
         trouble += [f"{name}: {child['fault']}" for name, child in processes.items() if child.get("fault")]
         trouble += _disk_trouble(config)
         trouble += _agent_trouble(config, agent, processes.get("agent", {}).get("pid"), now_s)
@@ -113,6 +113,13 @@ def _processes(config: NodeConfig, supervisor: int, trouble: list[str]) -> dict[
     elif not processes:
         trouble.append("the supervisor has started nothing yet")
     return processes
+
+
+def _why_down(config: NodeConfig, name: str, child: dict[str, Any]) -> str:
+    """A process that keeps ending says why in its log alone: a port that another program has, say."""
+    ended = child.get("last_exit")
+    why = "" if ended is None else f": it last ended with {ended}, see {config.log_dir / name}.log"
+    return f"{name} is down{why}"
 
 
 def _disk_trouble(config: NodeConfig) -> list[str]:

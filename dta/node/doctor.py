@@ -58,7 +58,7 @@ def examine(
     if running:
         yield _processes(config)
     for name, address in listen_addresses(config.comet_home).items():
-        yield _of_cometbft(config, port(f"{name} port", address, running), running)
+        yield _of_cometbft(config, port(f"{name} port", address, running), address, running)
     free_or_silent = port("gateway port", config.gateway_bind, running)
     yield _own_gateway(config) if running and free_or_silent.status == "ok" else free_or_silent
     yield places(*tendermint_config.places(config.comet_home))
@@ -122,7 +122,8 @@ def port(name: str, bound: tuple[str, int], running: bool) -> CheckStep:
             socket.create_connection((_reachable(host).strip("[]"), number), _TIMEOUT_S).close()
         except OSError as error:
             log = "agent" if name.startswith("gateway") else "cometbft"
-            return CheckStep(name, "failure", f"nothing answers on {where}: {error.strerror}", f"see logs/{log}.log")
+            said = error.strerror or "no answer in time"  # a time-out has none
+            return CheckStep(name, "failure", f"nothing answers on {where}: {said}", f"see logs/{log}.log")
         return CheckStep(name, "ok", f"something listens on {where}")
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -133,13 +134,16 @@ def port(name: str, bound: tuple[str, int], running: bool) -> CheckStep:
     return CheckStep(name, "ok", f"{where} is free")
 
 
-def _of_cometbft(config: NodeConfig, step: CheckStep, running: bool) -> CheckStep:
-    """What listens on a port of CometBFT's while this node's is down is another program."""
+def _of_cometbft(config: NodeConfig, step: CheckStep, bound: tuple[str, int], running: bool) -> CheckStep:
+    """What has a port of CometBFT's while this node's is down is another program, whether it answers or not."""
     supervisor = holder(config) if running else None
-    if step.status != "ok" or not supervisor or children(config, supervisor).get("cometbft", {}).get("pid") is not None:
+    if not supervisor or children(config, supervisor).get("cometbft", {}).get("pid") is not None:
+        return step
+    taken = port(step.name, bound, running=False)
+    if taken.status == "ok":
         return step
     advice = "another program has the port: stop it, or change the port in cometbft/config/config.toml"
-    return CheckStep(step.name, "failure", f"{step.detail}, and this node's cometbft is down", advice)
+    return CheckStep(step.name, "failure", f"{taken.detail}, and this node's cometbft is down", advice)
 
 
 def _ledger(config: NodeConfig, running: bool, now_s: float) -> Iterator[CheckStep]:

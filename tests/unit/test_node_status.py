@@ -83,6 +83,12 @@ def test_what_is_down_or_silent_is_trouble(config: NodeConfig, child: int) -> No
     assert any("can't be reached" in sentence for sentence in found.trouble)
 
 
+def test_a_process_that_keeps_ending_is_named_with_its_log(config: NodeConfig, child: int) -> None:
+    pretend_running(config, WELL, child, last_exit=1)
+    said = f"cometbft is down: it last ended with 1, see {config.log_dir}/cometbft.log"
+    assert said in nodestatus.look(config, NOW_S).trouble
+
+
 def test_a_key_that_came_back_after_its_erasure_was_attested_is_trouble(config: NodeConfig, child: int) -> None:
     late = [f"{number:064x}" for number in range(5)]
     pretend_running(config, {**WELL, "pid": child, "keys_found_late": late}, child)
@@ -233,6 +239,24 @@ def test_what_listens_on_a_port_of_cometbft_s_while_it_is_down_is_another_progra
         said = {"cometbft": {"pid": child}}
         (config.run_dir / "supervisor.json").write_text(json.dumps(said))
         assert steps(config, running=True)["rpc port"].status == "ok"
+
+
+def test_a_program_that_has_a_port_of_cometbft_s_and_accepts_nothing_is_another_program(
+    config: NodeConfig, child: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_TIMEOUT_S", 0.1)
+    with socket.socket() as taken, socket.socket() as waiting:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen(0)
+        waiting.connect(taken.getsockname())  # its queue is full now: who connects next hears nothing
+        write_comet_config(config, rpc_laddr=f"tcp://127.0.0.1:{taken.getsockname()[1]}")
+        pretend_running(config, WELL, child, pid=child)
+        found = steps(config, running=True)["rpc port"]
+        assert (found.status, found.detail.rpartition(": ")[2]) == ("failure", "no answer in time")
+        (config.run_dir / "supervisor.json").write_text(json.dumps({"cometbft": {"pid": None}}))
+        found = steps(config, running=True)["rpc port"]
+        assert (found.status, found.advice.partition(":")[0]) == ("failure", "another program has the port")
+        assert found.detail.endswith("Address already in use, and this node's cometbft is down")
 
 
 def write_comet_config(config: NodeConfig, **settings: str | bool) -> None:
