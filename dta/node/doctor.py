@@ -15,7 +15,7 @@ import httpx
 
 from dta.base import address as addresses
 from dta.base.config import NodeConfig
-from dta.base.errors import DtaError, RpcError
+from dta.base.errors import DtaError, RpcError, UsageError
 from dta.base.home import Home
 from dta.client.ledger import requests
 from dta.client.ledger.requests import Status
@@ -27,7 +27,7 @@ from dta.hsm.pin import Prompt
 from dta.http.deadline import DeadlineTransport
 from dta.light.hashes import header_hash, validators_hash
 from dta.light.trust import TrustFile
-from dta.node import tendermint_config
+from dta.node import tendermint_config, validator_key
 from dta.node.running import Room, check_text, children, holder, lack_of_room, stranger, write_trouble
 from dta.node.tendermint_config import HOW_TO_GET, listen_addresses, persistent_peers
 
@@ -55,6 +55,7 @@ def examine(
     """
     yield disk(config.home)
     yield from comet_version(config.comet_binary)
+    yield sign_state(config.comet_home)
     if running:
         yield _processes(config)
     for name, address in listen_addresses(config.comet_home).items():
@@ -111,6 +112,18 @@ def comet_version(binary: str) -> Iterator[CheckStep]:
     speaks = abci.startswith(ABCI_MAJOR)
     detail = f"CometBFT speaks ABCI {abci}"
     yield CheckStep("ABCI", "ok" if speaks else "failure", detail, "" if speaks else HOW_TO_GET)
+
+
+def sign_state(comet_home: Path) -> CheckStep:
+    """Whether a start will find what this node has signed: without it `dta start` refuses."""
+    name = "sign-state"
+    try:
+        validator_key.require_sign_state(validator_key.KeyFiles(comet_home))
+    except UsageError as error:
+        return CheckStep(name, "failure", error.message, error.hint)
+    except OSError as error:
+        return CheckStep(name, "failure", f"it can't be read: {error.strerror}", "whose is cometbft/data?")
+    return CheckStep(name, "ok", "no consensus key here that has lost it")
 
 
 def port(name: str, bound: tuple[str, int], running: bool) -> CheckStep:

@@ -220,6 +220,7 @@ def test_every_port_that_cometbft_is_configured_to_listen_on_is_tried(config: No
         write_comet_config(config, p2p_laddr=f"tcp://127.0.0.1:{taken.getsockname()[1]}", rpc_laddr="tcp://[::1]:0")
         found = steps(config)
         assert (found["p2p port"].status, found["rpc port"].status) == ("failure", "ok")
+        assert found["sign-state"].status == "ok"
         assert steps(config, running=True)["p2p port"].status == "ok"
         assert steps(config, running=True)["rpc port"].status == "failure"
         assert "cometbft.log" in steps(config, running=True)["rpc port"].advice

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dta.base.errors import UsageError
-from dta.node import tendermint_config
+from dta.node import doctor, tendermint_config
 from dta.node.validator_key import KeyFiles, look_back_blocks, require_sign_state
 
 
@@ -23,6 +23,7 @@ def files(tmp_path: Path) -> KeyFiles:
 
 def test_a_key_with_its_sign_state_may_be_used(files: KeyFiles) -> None:
     require_sign_state(files)
+    assert doctor.sign_state(files.comet_home).status == "ok"
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{", b'{"height": "12', b"{}", b"[]", b"7", b'{"height": null}'])
@@ -33,6 +34,8 @@ def test_a_key_whose_sign_state_is_gone_or_damaged_is_not_used(files: KeyFiles, 
         files.sign_state.write_bytes(content)
     with pytest.raises(UsageError, match="sign a height twice"):
         require_sign_state(files)
+    found = doctor.sign_state(files.comet_home)  # which says so before `dta start` does
+    assert (found.status, "restore-a-vote.md" in found.advice) == ("failure", True)
 
 
 def test_without_a_key_or_with_another_one_that_takes_over_there_is_nothing_to_know(files: KeyFiles) -> None:
