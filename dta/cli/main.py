@@ -133,7 +133,9 @@ def _checked_run(ordered: list[str]) -> int:
         )
     try:
         code = command_line().main(args=ordered, prog_name="dta", standalone_mode=False)
-    except SystemExit as error:  # Typer's own way with a pipe that nobody reads, and no other
+    except SystemExit as error:  # Typer's own way with completion, which is 0, and with a pipe that nobody reads
+        if not error.code:
+            return 0
         raise BrokenPipeError from error
     return code if isinstance(code, int) else 0
 

@@ -181,3 +181,10 @@ def test_an_interrupt_while_a_command_loads_exits_with_130(monkeypatch: pytest.M
 
     monkeypatch.setattr(loading, "import_module", interrupted)
     assert main.run(["order", "list"]) == 130
+
+
+def test_what_a_shell_completes_by_ends_well_with_every_command() -> None:
+    asked = {"_DTA_COMPLETE": "complete_bash", "COMP_WORDS": "dta ", "COMP_CWORD": "1"}
+    done = subprocess.run([sys.executable, "-m", "dta"], env=os.environ | asked, capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert {path.split()[0] for path in LEAVES} <= set(done.stdout.decode().split())
