@@ -433,7 +433,9 @@ def test_a_realm_that_wants_permits_lets_nobody_in_without_today_s(tmp_path: Pat
     yesterday = alice.parties(SERVER).permit_point(DAY - 1) * MASTER
     assert refused(lambda: two_pass(world, alice, permit=yesterday)) is Refusal.NOT_AUTHENTICATED
     world.clock.move(86_400)
-    assert refused(lambda: two_pass(world, alice, permit=permit)) is Refusal.WRONG_DAY
+    login = attempt(alice, "2718", permit)
+    u = alice.suite.write_g1(login.u)
+    assert refused(world.server.pass1, hello(alice, login.parties.day), u, None) is Refusal.WRONG_DAY
 
 
 def test_another_client_s_permit_is_no_permit(tmp_path: Path) -> None:
