@@ -27,6 +27,15 @@ def test_who_is_locked_out_does_not_even_begin(world: World) -> None:
     assert (caught.value.code, caught.value.retry_after_s) == (Refusal.LOCKED_OUT, 600)
 
 
+def test_a_one_pass_login_that_was_used_is_refused_as_such_before_its_client_is_counted(world: World) -> None:
+    alice = world.credential()
+    send = one_pass(world, alice)
+    send()
+    for _ in range(3):
+        assert refused(lambda: two_pass(world, alice, "0000")) is Refusal.NOT_AUTHENTICATED
+    assert refused(send) is Refusal.REPLAYED
+
+
 @pytest.mark.parametrize("age_s", [0, 200])
 def test_a_used_one_pass_login_is_remembered_as_long_as_its_time_makes_it_fresh(world: World, age_s: int) -> None:
     one_pass(world, world.credential(), time_s=NOW_S - age_s)()
