@@ -78,6 +78,11 @@ def prove_absence(session: Any, relied_on: str) -> None:
     found = _shown(session, relied_on)
     if not isinstance(found, Found):
         raise AbsenceUnproved(f"the token does not show {relied_on!r}, which must be there", label=relied_on)
+    if not found.key[Attribute.PRIVATE]:
+        raise AbsenceUnproved(
+            f"the token shows {relied_on!r} without a login too", label=relied_on,
+            hint="this key was not made by dta: what it stands for is no proof. Replace the token",
+        )  # fmt: skip
     answer(found, _NOTHING)
 
 

@@ -15,7 +15,7 @@ from pkcs11.exceptions import FunctionFailed
 
 from dta.base.keystore_config import KeystoreConfig
 from dta.base.secret import SecretBytes
-from dta.hsm.errors import PinWrong, TokenFailure, TokenMissing
+from dta.hsm.errors import PinUnusable, PinWrong, TokenFailure, TokenMissing
 from dta.node.agent import keystores
 from dta.node.agent.keystores import KeystoreHolder
 from dta.node.hooks.errors import Retry
@@ -128,6 +128,46 @@ def test_a_wrong_pin_is_tried_again_only_when_its_file_changes(token: Token, tmp
         pin_file.write_text("right one")
         await until(lambda: not holder.trouble)
         assert token.opened == 2
+
+    run(holder, story)
+
+
+@pytest.mark.parametrize("refusal", [PinWrong, PinUnusable])
+def test_a_pin_that_an_open_token_refuses_is_not_tried_once_more_by_opening_it(
+    token: Token, tmp_path: Path, refusal: type[PinWrong | PinUnusable]
+) -> None:
+    pin_file = tmp_path / "pin"
+    pin_file.write_text("of the token before")
+    holder = KeystoreHolder(KeystoreConfig("pkcs11", pin_file=pin_file))
+
+    async def story() -> None:
+        await until(lambda: not holder.trouble)
+        token.use = token.open = failing(refusal("the token refused the PIN"))
+        await until(lambda: token.closed)
+        await asyncio.sleep(0.2)
+        assert token.opened == 1
+        token.use = token.open = lambda: None
+        pin_file.write_text("of this token")
+        await until(lambda: not holder.trouble)
+        assert token.opened == 2
+
+    run(holder, story)
+
+
+def test_a_pin_file_that_changed_before_the_token_refused_the_old_one_is_tried(token: Token, tmp_path: Path) -> None:
+    pin_file = tmp_path / "pin"
+    pin_file.write_text("old")
+    holder = KeystoreHolder(KeystoreConfig("pkcs11", pin_file=pin_file))
+
+    def refuse_once() -> None:
+        token.use = lambda: None
+        raise PinWrong("the token refused the PIN")
+
+    async def story() -> None:
+        await until(lambda: not holder.trouble)
+        pin_file.write_text("the new one")
+        token.use = refuse_once
+        await until(lambda: token.opened == 2 and not holder.trouble)
 
     run(holder, story)
 

@@ -17,6 +17,7 @@ from dta.base.secret import SecretBytes
 from dta.hsm import module as modules
 from dta.hsm import objects, softhsm
 from dta.hsm.errors import (
+    AbsenceUnproved,
     BackendMissing,
     ConfigIncomplete,
     KeyAmbiguous,
@@ -140,6 +141,25 @@ def test_the_doctor_fails_a_key_that_can_be_extracted(store: Pkcs11Keystore) -> 
     steps = {step.name: step for step in store.check()}
     assert steps["key attributes"].status == "failure"
     assert "root" in steps["key attributes"].detail
+
+
+def test_a_root_that_is_shown_without_a_login_proves_no_absence(store: Pkcs11Keystore) -> None:
+    """It would be there, and usable, for a session that lost its login and is shown nothing else."""
+
+    def shown_to_all(session: Any) -> None:
+        session.generate_key(
+            KeyType.GENERIC_SECRET, 256, label="root", store=True, capabilities=MechanismFlag.SIGN,
+            mechanism=Mechanism.GENERIC_SECRET_KEY_GEN,
+            template={Attribute.PRIVATE: False, Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False},
+        )  # fmt: skip
+
+    run(store, shown_to_all)
+    assert not store.has_prf_key("vault-1")
+    store.rely_on("root")
+    assert len(store.prf("root", b"").reveal()) == 32
+    for attempt in (lambda: store.has_prf_key("vault-1"), lambda: store.destroy("vault-1"), store.labels):
+        with pytest.raises(AbsenceUnproved):
+            attempt()
 
 
 def test_two_tokens_of_one_module_work_at_once(tmp_path: Path, config: KeystoreConfig) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hooks_harness import World, make_world
+from test_hooks_runner import Node, body_of, patient
 
 from abci_app.cid import cid_of
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
@@ -30,6 +32,7 @@ from tests.support import faulty_token
 from tests.support.actors import Actor
 from tests.support.faulty_token import FaultyModule
 from tests.support.keystore import software_keystore
+from tests.support.refusals import TAKEN
 
 MODULE = softhsm.find_module()
 needs_a_token = pytest.mark.skipif(
@@ -250,6 +253,34 @@ def test_a_keystore_that_was_replaced_attests_nothing_of_the_one_before(world: W
     sweeper = reaper(world, actor)
     assert (sweeper.reap(old), sweeper.found_late) == ([label], ())
     assert not old.has_prf_key(label)
+
+
+def test_a_key_that_waits_in_the_outbox_is_not_published_as_one_of_the_keystore_that_came_after(
+    world: World, tmp_path: Path
+) -> None:
+    actor = world.chain.founders[0]
+
+    async def publish(seconds: float) -> Node:
+        node = Node(world, 0, tmp_path / "outbox", patient(renew_blocks=3))
+        node.clock.s += seconds
+        await node.tick()
+        return node
+
+    opened = tx_pb2.OpenVault(nonce=bytes(32), custodian="hsm-realm", fiduciaries=[actor.identity])
+    vault = world.chain.run(world.principal, opened).data
+    label = labels.vault(world.chain.gid, vault)
+    before = asyncio.run(publish(0))
+    assert [before.message(tx) for tx in before.sent] == ["publish_vault_key"]  # which gets into no block
+    old = replace_keystore(world, actor, tmp_path / "new")
+    for _ in range(4):
+        world.chain.block()
+    after = asyncio.run(publish(60))
+    assert after.mine() == [TAKEN]
+    record, new = VAULT_KEYS.get(world.chain.view, vault, actor.identity), world.keystores[actor.identity]
+    assert record.published_by == bytes(actor.node_key.verify_key)
+    assert new.has_prf_key(label)
+    assert old.has_prf_key(label)
+    assert body_of(before.sent[0]).publish_vault_key.key != body_of(after.sent[0]).publish_vault_key.key == record.key
 
 
 def test_who_published_nothing_has_nothing_to_keep_in_another_keystore(world: World, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from google.protobuf.message import DecodeError, Message
 
+from abci_app.crypto import ed25519
 from abci_app.crypto.statements import replay_key, signed_tx_bytes
 from abci_app.limits import ED25519_SIGNATURE_BYTES, ID_BYTES, MAX_TX_BYTES, SALT_BYTES
 from abci_app.pb.dta.v1 import tx_pb2
@@ -44,6 +45,11 @@ class SignedBytes:
         body = tx_pb2.TxBody.FromString(tx_pb2.SignedTx.FromString(self.tx).body)
         message: Message = getattr(body, body.WhichOneof("message") or "")
         return message
+
+    def is_signed_by(self, key: bytes, gid: bytes) -> bool:
+        """Whether its signature is that of ``key`` (32 bytes, Ed25519)."""
+        signed = tx_pb2.SignedTx.FromString(self.tx)
+        return ed25519.verify(key, signed_tx_bytes(gid, signed.signer, signed.body), signed.signature)
 
     @staticmethod
     def parse(tx: bytes, gid: bytes) -> SignedBytes:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from dta.base.keystore_config import KeystoreConfig
 from dta.hsm import labels, selftest
-from dta.hsm.errors import KeystoreError, PassphraseWrong, PinFinalTry, PinWrong
+from dta.hsm.errors import KeystoreError, PassphraseWrong, PinFinalTry, PinUnusable, PinWrong
 from dta.hsm.keystore import Keystore, let_go, open_keystore
 from dta.hsm.pin import PIN_FILE_VARIABLE
 from dta.node.hooks.errors import Retry
@@ -24,7 +24,7 @@ SILENT_AFTER_S = 10.0
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 15.0
 _MAX_NOTICES = 20
-_WRONG_PIN = (PinWrong, PinFinalTry, PassphraseWrong)
+_WRONG_PIN = (PinWrong, PinUnusable, PinFinalTry, PassphraseWrong)
 _log = logging.getLogger(__name__)
 
 
@@ -37,6 +37,7 @@ class KeystoreHolder:
     def __init__(self, config: KeystoreConfig) -> None:
         self._config = config
         self._keystore: Keystore | None = None
+        self._pin_tried = self._pin_file_stamp()
         self.trouble = "it is not open yet"
         self.notices: list[str] = []
         self.silent_s = 0.0
@@ -52,8 +53,10 @@ class KeystoreHolder:
         """Open it, and again whenever it is lost: for ever. Cancel it to give up."""
         while True:
             keystore = await self._open_at_last()
-            await self._until_lost(keystore)
+            error = await self._until_lost(keystore)
             await self._answer_of(self.close)
+            if isinstance(error, _WRONG_PIN):  # a token that was changed refused it: to open it would try it once more
+                await self._until_the_pin_file_changes()
 
     async def _open_at_last(self) -> Keystore:
         pause_s = FIRST_PAUSE_S
@@ -70,15 +73,18 @@ class KeystoreHolder:
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
-    async def _until_lost(self, keystore: Keystore) -> None:
-        """Use the node's keys now and then. A token that was away may be back, and show nothing of what it holds."""
+    async def _until_lost(self, keystore: Keystore) -> Exception:
+        """Use the node's keys now and then: why they can't be used any more.
+
+        A token that was away may be back, and show nothing of what it holds.
+        """
         while True:
             await asyncio.sleep(PROBE_EVERY_S)
             try:
                 await self._answer_of(lambda: selftest.require_node_keys(keystore))
             except Exception as error:
                 self._say(_described(error))
-                return
+                return error
             self.trouble = ""
 
     async def _answer_of(self, ask: Callable[[], T]) -> T:
@@ -97,9 +103,11 @@ class KeystoreHolder:
         self.trouble = trouble
 
     async def _until_the_pin_file_changes(self) -> None:
-        """Trying a wrong PIN again would bring the token nearer to its lock, and teach nothing."""
-        seen = self._pin_file_stamp()
-        while self._pin_file_stamp() == seen:
+        """Trying a wrong PIN again would bring the token nearer to its lock, and teach nothing.
+
+        A change since it was last read counts too: where token and file get another PIN, the file may be first.
+        """
+        while self._pin_file_stamp() == self._pin_tried:
             await asyncio.sleep(PIN_POLL_S)
 
     def _pin_file_stamp(self) -> tuple[int, int, int] | None:
@@ -111,6 +119,7 @@ class KeystoreHolder:
         return None if found is None else (found.st_ino, found.st_mtime_ns, found.st_size)
 
     def _open(self) -> Keystore:
+        self._pin_tried = self._pin_file_stamp()
         keystore = open_keystore(self._config, notice=self.note)
         try:
             keystore.rely_on(labels.root())

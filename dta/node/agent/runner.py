@@ -23,6 +23,7 @@ from google.protobuf.message import Message
 
 from abci_app.codes import Code, info
 from abci_app.state.due import DueKind
+from abci_app.state.records import IDENTITIES
 from dta.base.errors import DtaError, JsonValue
 from dta.blocks.errors import BlockError, BlockUnavailable
 from dta.client.ledger.tx import SignedBytes
@@ -339,11 +340,22 @@ class Runner:
         await self._send(state, await self._submission.sign(job, message, hold, is_alone=state.is_alone))
 
     def _kept(self, state: _State) -> SignedBytes | None:
-        """What waits in the outbox. What this process did not send may never have left: state is asked once more."""
+        """What waits in the outbox. What this process did not send may never have left: state is asked once more.
+
+        What another node key signed was made with the keys of another keystore: signed anew, it would give them for
+        this one's. It is made anew.
+        """
         tx = self._outbox.load(state.job, self._seen.height)
+        if tx is not None and not tx.is_signed_by(self._node_key(), self._tools.gid):
+            self._outbox.remove(state.job)
+            return None
         if tx is not None and not state.sent:
             require_owed(state.job, self._tools)
         return tx
+
+    def _node_key(self) -> bytes:
+        with self._tools.pin() as now:
+            return IDENTITIES.get(now.view, self._tools.identity).node_key
 
     async def _make(self, state: _State) -> Message:
         """The result, not signed yet."""
