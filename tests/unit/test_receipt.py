@@ -211,7 +211,8 @@ def spoil(where: str) -> Any:
         elif value[-1:] == "Z":
             held[last] = "2" + value[1:-2] + ("1Z" if value[-2] != "1" else "2Z")
         else:
-            held[last] = b64(sha256(b64decode(value)).digest()) if value[-1:] == "=" else value[:-1] + "0"
+            other = value[:-1] + ("0" if value[-1:] != "0" else "1")
+            held[last] = b64(sha256(b64decode(value)).digest()) if value[-1:] == "=" else other
         return changed
 
     return lie
