@@ -132,9 +132,11 @@ class Agent:
             ) as client,
         ):
             self._fetcher = fetcher = PeerFetcher(store, lambda: self._gateways, client)
-            ports = GatewayPorts(self._ledger.identity_keys, self._ledger.is_identity_document, self._public_status)
-            host, port = self._config.gateway_bind
-            gateway = Gateway(store, self._ledger.gid, ports, GatewayConfig(host=host, port=port))
+            ports = GatewayPorts(
+                self._ledger.identity_keys, self._ledger.is_identity_document, self._public_status,
+                lambda: self._gateways,
+            )  # fmt: skip
+            gateway = Gateway(store, self._ledger.gid, ports, gateway_config(self._config))
             network = AgentNetwork(rpc, self._config.chain_id, store, fetcher)
             self._runner = runner = self._make_runner(network)
             try:
@@ -181,8 +183,7 @@ class Agent:
         self._store = await in_store(open_store, self._config)
 
     async def _open_gateway(self, gateway: Gateway) -> None:
-        host, port = await gateway.start()
-        self._gateway_at = f"{host}:{port}"
+        self._gateway_at, _ = await gateway.start()
         _log.info("the gateway listens on %s", self._gateway_at)
 
     async def _until_open(self, name: str, opening: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -384,6 +385,14 @@ class Agent:
             "acting": bool(hooks) and not hooks.get("trouble"),
             "due": hooks.get("due", 0),
         }
+
+
+def gateway_config(config: NodeConfig) -> GatewayConfig:
+    """A gateway that a door is before: it says for whom it asks, and bears what the door lets in."""
+    return GatewayConfig(
+        socket=config.gateway_socket, socket_mode=0o600 if config.gateway.socket is None else 0o660,
+        trusted_proxies=frozenset({""}),  # a unix socket's other side has no address
+    )  # fmt: skip
 
 
 async def _wait(event: asyncio.Event) -> None:
