@@ -24,7 +24,7 @@ _MAX_SOCKET_PATH_BYTES = 107  # sun_path has 108, the last of them 0: unix(7)
 
 
 @dataclass(frozen=True, slots=True)
-class GatewayConfig:
+class DoorSettings:
     """The rest of ``[gateway]``: the public door's. Paths are absolute; ``socket`` None: in the home's ``run/``.
 
     ``trusted_proxies`` and ``fiduciary_addresses`` are IP addresses.
@@ -53,7 +53,7 @@ class NodeConfig:
     keystore: KeystoreConfig
     rpc_url: str
     gateway_bind: tuple[str, int]
-    gateway: GatewayConfig = GatewayConfig()
+    gateway: DoorSettings = DoorSettings()
     blocks: str = "embedded"
     kubo_api: str = ""
     kubo_binary: str = ""
@@ -203,12 +203,12 @@ def _checked(home: Path, table: dict[str, Any], path: Path) -> NodeConfig:
     )  # fmt: skip
 
 
-def _gateway(table: Gateway, home: Path) -> GatewayConfig:
+def _gateway(table: Gateway, home: Path) -> DoorSettings:
     def path(value: str | None) -> Path | None:
         return None if value is None else Path(os.path.normpath(home / value))
 
     socket = path(table.socket)
-    return GatewayConfig(
+    return DoorSettings(
         tls_certificate=path(table.tls_certificate), tls_key=path(table.tls_key),
         trusted_proxies=tuple(table.trusted_proxies), fiduciary_addresses=tuple(table.fiduciary_addresses),
         rpc_units_per_minute=table.rpc_units_per_minute,
@@ -218,7 +218,7 @@ def _gateway(table: Gateway, home: Path) -> GatewayConfig:
 
 def _gateway_toml(config: NodeConfig) -> str:
     """The lines of ``[gateway]`` that are not as they are by default."""
-    gateway, plain = config.gateway, GatewayConfig()
+    gateway, plain = config.gateway, DoorSettings()
     lines = [f'bind = "{_toml_text(address.join(*config.gateway_bind))}"']
     for name in ("tls_certificate", "tls_key", "socket"):
         value = getattr(gateway, name)

@@ -161,6 +161,11 @@ class Home:
         return self.path / "trust.json"
 
     @property
+    def ca_file(self) -> Path:
+        """Who vouches for the doors' certificates, where it is not the system: PEM."""
+        return self.path / "ca.pem"
+
+    @property
     def founder_file(self) -> Path:
         """What a founder hands to the others: public."""
         return self.path / "founder.json"
@@ -199,7 +204,8 @@ class Home:
             if urls:
                 lines.append(f"{name} = [{', '.join(toml_string(url) for url in urls)}]")
         if config.ca_file is not None:
-            lines.append(f"ca_file = {toml_string(str(config.ca_file))}")
+            named = os.path.relpath(config.ca_file, self.path) if config.ca_file == self.ca_file else str(config.ca_file)
+            lines.append(f"ca_file = {toml_string(named)}")
         lines += [
             f"identity = {toml_string(config.default_identity)}",
         ]

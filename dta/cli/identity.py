@@ -22,7 +22,6 @@ from dta.cli import identityview, keystores
 from dta.cli.keystores import Choice
 from dta.cli.option_groups import with_groups
 from dta.cli.session import Session, session_of
-from dta.client.custody.blocks import Blocks
 from dta.client.genesis import genesis_file
 from dta.client.genesis.genesis_file import GenesisFile
 from dta.client.identity import lifecycle
@@ -198,7 +197,7 @@ def _fetched(
     if block is not None and cid_of(block) == record.document_cid:
         return block
     try:
-        return Blocks(session.home.path / "envelopes", ledger.trust.gid).fetch(record.document_cid, gateways)
+        return session.blocks(ledger.trust.gid).fetch(record.document_cid, gateways)
     except DtaError as error:
         session.talk(f"warning: the document could not be fetched: {error.message}")
         return None

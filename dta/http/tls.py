@@ -1,4 +1,7 @@
-"""TLS of a server's own: the certificate is read again when its files change; the old one stays while the new is bad."""
+"""TLS of a server's own, and whom a client takes for a server.
+
+A certificate is read again when its files change; the old one stays while the new one is bad.
+"""
 
 from __future__ import annotations
 
@@ -74,6 +77,21 @@ class OwnTls:
             else:
                 found.append((status.st_ino, status.st_mtime_ns, status.st_size))
         return tuple(found)
+
+
+def vouched_by(ca_file: Path | None) -> ssl.SSLContext | bool:
+    """How a client checks a server's certificate: by this PEM file of authorities alone; None: by the system's.
+
+    Raises UsageError where the file can't be read, or holds no certificate.
+    """
+    if ca_file is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=str(ca_file))
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise UsageError(
+            f"{ca_file} holds no authority's certificates: {_reason(error)}", hint="it is a PEM file (ca_file, --ca)"
+        ) from None
 
 
 def _reason(error: Exception) -> str:

@@ -111,6 +111,9 @@ class Network:
     def rpc_url(self, node: int) -> str:
         return f"http://127.0.0.1:{self.rpc_port(node)}"
 
+    def door_url(self, node: int) -> str:
+        return f"http://127.0.0.1:{self.gateway_port(node)}"
+
     def nodes(self) -> Iterator[int]:
         """All of them: the founders' and those that joined."""
         return iter(range(self.plan.validators + self.plan.joined))
@@ -194,7 +197,7 @@ class Network:
         plan = self.plan
         arguments = [
             "--name", f"fiduciary-{node}",
-            "--gateway-url", f"http://127.0.0.1:{self.gateway_port(node)}",
+            "--gateway-url", self.door_url(node),
             "--gateway-bind", f"127.0.0.1:{self.gateway_port(node)}",
             "--p2p", f"127.0.0.1:{self.p2p_port(node)}", "--rpc-port", str(self.rpc_port(node)),
             "--comet-binary", plan.comet_binary, "--localnet",

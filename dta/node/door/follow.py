@@ -29,6 +29,7 @@ AGENT_EVERY_S: Final = 5.0
 RESOLVE_EVERY_S: Final = 300.0
 STALE_S: Final = 15.0
 """What was not heard again for so long is not so any more, for all that the door knows."""
+NEAR_BLOCKS: Final = 3
 BLOCKS_AT_ONCE: Final = 200
 """So many are read before the node is asked again how it is."""
 _MOST_AGENT_BYTES: Final = 64 << 10

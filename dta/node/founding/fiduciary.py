@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from abci_app import limits, text
+from abci_app.pb.dta.v1 import identity_pb2
 from dta.base import address as addresses
 from dta.base.config import (
     NODE_FILE,
@@ -206,7 +207,14 @@ def install(home: Home, genesis: GenesisFile, draft: Draft, now_s: int) -> None:
     save_profile(home, profile, blocks[mine.document.tx_key])
     write_node_config(replace(config, chain_id=genesis.genesis.chain_id))
     trust_genesis(home, genesis, now_s)
-    home.save_client(ClientConfig(genesis.genesis.chain_id, genesis.gid, (config.rpc_url,), profile.name))
+    doors = doors_of(genesis, first=mine.document.endpoints)
+    home.save_client(ClientConfig(genesis.genesis.chain_id, genesis.gid, (config.rpc_url,), profile.name, doors))
+
+
+def doors_of(genesis: GenesisFile, first: Iterable[identity_pb2.Endpoint] = ()) -> tuple[str, ...]:
+    """The founders' doors, each once: whom a fiduciary's home asks where its own node does not answer, and to search."""
+    endpoints = [*first, *(one for read in genesis.documents() for one in read.document.endpoints)]
+    return tuple(dict.fromkeys(one.url for one in endpoints))
 
 
 def node_config(home: Home, genesis: GenesisFile, profile: Profile, plan: NodePlan) -> NodeConfig:
@@ -242,7 +250,9 @@ def write_full_node(
     write_file(comet / "config.toml", settings.encode("utf-8"))
     write_file(comet / "genesis.json", genesis.content)
     urls = dict.fromkeys((config.rpc_url, *rpc_urls))
-    home.save_client(ClientConfig(genesis.genesis.chain_id, genesis.gid, tuple(urls), profile.name))
+    home.save_client(
+        ClientConfig(genesis.genesis.chain_id, genesis.gid, tuple(urls), profile.name, doors_of(genesis))
+    )
     write_node_config(config)
     return validator_key, node_id
 
