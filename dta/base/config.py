@@ -196,8 +196,8 @@ def _checked(home: Path, table: dict[str, Any], path: Path) -> NodeConfig:
     return NodeConfig(
         home=home, chain_id=file.chain_id, identity=bytes.fromhex(file.identity),
         keystore=keystore_from(file.keystore, home), rpc_url=file.rpc_url,
-        gateway_bind=address.split(file.gateway.bind), gateway=_gateway(file.gateway, home), blocks=file.blocks.store, kubo_api=file.blocks.kubo_api,
-        kubo_binary=file.blocks.kubo_binary, kubo_gateway=file.blocks.kubo_gateway,
+        gateway_bind=address.split(file.gateway.bind), gateway=_gateway(file.gateway, home),
+        blocks=file.blocks.store, kubo_api=file.blocks.kubo_api, kubo_binary=file.blocks.kubo_binary, kubo_gateway=file.blocks.kubo_gateway,
         max_state_age_s=file.hooks.max_state_age_s, hook_concurrency=file.hooks.concurrency,
         comet_binary=file.comet_binary,
     )  # fmt: skip

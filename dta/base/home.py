@@ -126,8 +126,8 @@ def toml_string(value: str) -> str:
 class ClientConfig:
     """``client.toml``. ``gid``: the ledger's genesis id, 32 bytes.
 
-    ``nodes``: fiduciaries' doors, base URLs, in the order in which they are asked; ``rpc_urls``: CometBFT's RPC of nodes
-    of one's own, which are asked before them. ``ca_file``: who vouches for the doors' certificates, where it is not the
+    ``nodes``: fiduciaries' doors, base URLs, in the order in which they are asked; ``rpc_urls``: CometBFT's RPC of
+    nodes of one's own, which are asked before them. ``ca_file``: who vouches for the doors' certificates, where it is not the
     system; absolute.
     """
 
@@ -204,7 +204,7 @@ class Home:
             if urls:
                 lines.append(f"{name} = [{', '.join(toml_string(url) for url in urls)}]")
         if config.ca_file is not None:
-            named = os.path.relpath(config.ca_file, self.path) if config.ca_file == self.ca_file else str(config.ca_file)
+            named = self.ca_file.name if config.ca_file == self.ca_file else str(config.ca_file)
             lines.append(f"ca_file = {toml_string(named)}")
         lines += [
             f"identity = {toml_string(config.default_identity)}",

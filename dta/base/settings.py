@@ -130,8 +130,9 @@ class Gateway(Table):
 
     bind: Address = _setting("host:port", "where this node's door listens")
     tls_certificate: Named | None = _setting(
-        "a path, or nothing", "a PEM file: where it is named the door speaks TLS itself; read again when it changes", None
-    )
+        "a path, or nothing", "a PEM file: where it is named the door speaks TLS itself; read again when it changes",
+        None,
+    )  # fmt: skip
     tls_key: Named | None = _setting("a path, or nothing", "the certificate's key, a PEM file without a password", None)
     trusted_proxies: list[IpAddress] = _setting(
         "a list of addresses", "proxies whose X-Forwarded-For says who asks", [], max_length=MAX_PROXIES

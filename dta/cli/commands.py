@@ -32,8 +32,9 @@ Entry: TypeAlias = Command | Group
 COMMANDS: Final[Mapping[str, Entry]] = {
     "start": Command(
         "node:start",
-        "Run this fiduciary's node (CometBFT, the application, the agent) until it is told to stop.",
+        "Run this fiduciary's node (CometBFT, the application, the agent, the door) until it is told to stop.",
     ),
+    "door": Command("node:door", "Run the public door alone, as any user: where `dta start` is not to (start_door)."),
     "stop": Command("node:stop", "Stop this home's node in order, and wait until it has stopped."),
     "status": Command("nodestatus:status", "How the node is."),
     "doctor": Command("node:doctor", "Check what the node needs: machine, ledger, HSM, block store, peers, hooks."),

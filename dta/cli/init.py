@@ -22,7 +22,7 @@ def init_client(
     context: typer.Context,
     genesis: node_options.TrustedGenesis,
     node: Annotated[
-        list[str], typer.Option(help="A fiduciary's door, such as https://alpha.example:8443; repeat it: the next is asked.")
+        list[str], typer.Option(help="A fiduciary's door, such as https://alpha.example:8443; repeat it for more.")
     ],
     ca: Annotated[
         Path | None, typer.Option(help="PEM file: who vouches for the doors' certificates, in place of the system.")

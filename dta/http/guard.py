@@ -1,8 +1,9 @@
 """An HTTP server that no client can hold up: bounded connections, and a deadline for each.
 
 aiohttp bounds lines and headers; it does not bound how long a client takes to send a request or to read the answer.
-Here every connection is cut at its deadline, whatever it is doing; while it waits, or sends a request, it holds a place
-among those that wait, and while it is answered one among its kind (:meth:`GuardedServer.serving`), where there are kinds.
+Here every connection is cut at its deadline, whatever it is doing. While it waits, or sends a request, it holds a place
+among those that wait; while it is answered, where there are kinds of requests, one of its kind
+(:meth:`GuardedServer.serving`).
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class OwnTls:
         self.context = self._load()
         self.context.sni_callback = self._choose
 
-    def _choose(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+    def _choose(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
         connection.context = self._current
 
     async def keep_current(self) -> None:

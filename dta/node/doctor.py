@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import ssl
 import subprocess
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
@@ -121,7 +122,7 @@ def port(name: str, bound: tuple[str, int], running: bool) -> CheckStep:
         try:
             socket.create_connection((_reachable(host).strip("[]"), number), _TIMEOUT_S).close()
         except OSError as error:
-            log = "agent" if name.startswith("gateway") else "cometbft"
+            log = "door" if name.startswith("gateway") else "cometbft"
             return CheckStep(name, "failure", f"nothing answers on {where}: {error.strerror}", f"see logs/{log}.log")
         return CheckStep(name, "ok", f"something listens on {where}")
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trial:
@@ -206,14 +207,25 @@ def _own_gateway(config: NodeConfig) -> CheckStep:
     name, (host, port) = "gateway port", config.gateway_bind
     where = f"{_reachable(host)}:{port}"
     try:
-        said = json.loads(_asked("GET", f"http://{where}/v1/status").content)
+        said = json.loads(_own_door(config, where).content)
         identity, chain_id = str(said["identity"]), str(said["chain_id"])
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
-        return CheckStep(name, "failure", f"what answers at {where} is no gateway", "another program has the port")
+    except (httpx.HTTPError, OSError, ValueError, KeyError, TypeError):
+        return CheckStep(name, "failure", f"what answers at {where} is no door", "another program has the port")
     if (identity, chain_id) != (config.identity.hex(), config.chain_id):
-        detail = f"what answers at {where} is the gateway of {identity} on {chain_id}"
+        detail = f"what answers at {where} is the door of {identity} on {chain_id}"
         return CheckStep(name, "failure", detail, "another node has the port: stop it, or change bind in [gateway]")
-    return CheckStep(name, "ok", f"what answers at {where} is this node's gateway")
+    return CheckStep(name, "ok", f"what answers at {where} is this node's door")
+
+
+def _own_door(config: NodeConfig, where: str) -> httpx.Response:
+    """What this node's door says of itself. With TLS it has to have this node's own certificate, whatever its name."""
+    certificate = config.gateway.tls_certificate
+    if certificate is None:
+        return _asked("GET", f"http://{where}/v1/status")
+    context = ssl.create_default_context(cafile=str(certificate))
+    context.check_hostname = False
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+    return _asked("GET", f"https://{where}/v1/status", context)
 
 
 def _reachable(host: str) -> str:
@@ -326,11 +338,11 @@ def _gateway(url: str, now_s: float) -> CheckStep:
     return CheckStep(name, "ok", "answers, and our clocks agree")
 
 
-def _asked(method: str, url: str) -> httpx.Response:
+def _asked(method: str, url: str, verify: ssl.SSLContext | bool = True) -> httpx.Response:
     """An answer's status, headers and at most 64 KiB of its body, within the deadline. Raises what httpx raises."""
     # trust_env off: no proxy between a node and its own store.
     with (
-        httpx.Client(timeout=_TIMEOUT_S, trust_env=False, transport=DeadlineTransport(_TIMEOUT_S)) as client,
+        httpx.Client(timeout=_TIMEOUT_S, trust_env=False, transport=DeadlineTransport(_TIMEOUT_S, verify)) as client,
         client.stream(method, url) as response,
     ):
         body = bytearray()

@@ -42,7 +42,7 @@ from tests.support.agents import Agent, act
 from tests.support.authority import Dealt, install_new, reshare
 from tests.support.chain import CHAIN_ID, Chain, make_genesis
 from tests.support.keystore import MemoryKeystore
-from tests.support.light_chain import START_S, ClockedRpc, Node, RpcFailure, b64, hexed
+from tests.support.light_chain import START_S, ClockedRpc, Node, RpcFailure, hexed
 from tests.support.light_chain import Chain as LightChain
 from tests.support.memory_blocks import MemoryBlockStore
 

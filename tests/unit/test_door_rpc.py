@@ -1,4 +1,4 @@
-"""The door's /rpc: what is listed is answered, with exactly its parameters and at its cost; nothing else reaches CometBFT."""
+"""The door's /rpc: what is listed is answered, with exactly its parameters, at its cost; no more reaches CometBFT."""
 
 from __future__ import annotations
 

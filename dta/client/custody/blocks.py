@@ -46,10 +46,10 @@ def http_by(verify: ssl.SSLContext | bool) -> HttpClient:
 class Blocks:
     """Uploads and fetches for one ledger. ``http`` makes the client for each call."""
 
-    def __init__(self, directory: Path, gid: bytes, http: HttpClient = http_by(verify=True)) -> None:
+    def __init__(self, directory: Path, gid: bytes, http: HttpClient | None = None) -> None:
         self._directory = directory
         self._gid = gid
-        self._http = http
+        self._http = http or http_by(verify=True)
 
     def keep(self, block: bytes) -> str:
         """Keeps a copy in the home, durably. Returns its CID."""

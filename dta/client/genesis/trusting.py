@@ -35,8 +35,8 @@ def init_client(
 ) -> TrustFile:
     """Makes (or points elsewhere) a client's home. ``nodes``: fiduciaries' doors, base URLs, in order.
 
-    ``ca``: PEM, who vouches for their certificates in place of the system; kept in the home. Raises UsageError for a URL
-    that is none, another ledger's home, a file without certificates.
+    ``ca``: PEM, who vouches for their certificates in place of the system; kept in the home. Raises UsageError for a
+    URL that is none, another ledger's home, a file without certificates.
     """
     if not nodes:
         raise UsageError("which node should be asked?", hint="give --node, such as https://alpha.example:8443")

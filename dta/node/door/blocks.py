@@ -25,8 +25,9 @@ _ANSWERED_WITH: Final = (
     "Cache-Control", "Content-Disposition", "Content-Type", "Etag", "Retry-After", "Vary", "X-Ipfs-Path",
 )  # fmt: skip
 _TOO_LARGE = Refused(
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a block has at most {MAX_BLOCK_BYTES} bytes", "larger records go into several"
-)
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a block has at most {MAX_BLOCK_BYTES} bytes",
+    "larger records go into several",
+)  # fmt: skip
 
 
 class BlocksDoor:
@@ -45,12 +46,13 @@ class BlocksDoor:
         body = await self._body(request) if request.method == "PUT" else None
         headers = CIMultiDict((name, value) for name in _ASKED_WITH for value in request.headers.getall(name, []))
         headers["X-Forwarded-For"] = address
-        format_ = request.rel_url.query.get("format")
+        wanted = request.rel_url.query.get("format")
+        params = {} if wanted is None else {"format": wanted}
         # HEAD is asked as GET: the answer then says how long the block is.
         method = "PUT" if body is not None else "GET"
         try:
             async with self._agent.request(
-                method, f"/ipfs/{cid}", params={} if format_ is None else {"format": format_}, headers=headers, data=body
+                method, f"/ipfs/{cid}", params=params, headers=headers, data=body
             ) as response:
                 content = await read_answer(response, MAX_BLOCK_BYTES)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError):

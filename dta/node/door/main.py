@@ -1,7 +1,7 @@
 """The door's process: ``python -m dta.node.door.main --home DIR`` (docs/spec/door.md).
 
-It opens no keystore and signs nothing. It may run as another user, in a home of its own that has a ``node.toml``: what it
-needs of the node is CometBFT's RPC on loopback and the agent's socket. Killed, it loses nothing.
+It opens no keystore and signs nothing. It may run as another user, in a home of its own that has a ``node.toml``: what
+it needs of the node is CometBFT's RPC on loopback and the agent's socket. Killed, it loses nothing.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def door_config(config: NodeConfig) -> DoorConfig:
 
 
 async def run(config: NodeConfig, stop: asyncio.Event) -> None:
-    """Be the door until ``stop`` is set. Raises UsageError for a certificate that can't be used, what the index raises."""
+    """Be the door until ``stop`` is set. Raises UsageError for a certificate that can't be used."""
     gateway = config.gateway
     tls = None
     if gateway.tls_certificate is not None and gateway.tls_key is not None:
@@ -80,12 +80,8 @@ async def _run(config: NodeConfig) -> None:
     await run(config, stop)
 
 
-def main() -> None:
-    """Run until told to stop. Exit codes: those of :mod:`dta.base.errors`."""
-    parser = argparse.ArgumentParser(prog="python -m dta.node.door.main")
-    parser.add_argument("--home", type=Path, required=True)
-    home: Path = parser.parse_args().home
-    harden()
+def run_until_told(config: NodeConfig) -> None:
+    """Be the door until SIGTERM or SIGINT. Raises UsageError for a certificate that can't be used."""
     logging.basicConfig(
         level=logging.DEBUG if debugging() else logging.INFO, stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
@@ -93,8 +89,17 @@ def main() -> None:
     count_strangers()
     if not debugging():
         logging.getLogger("httpx").setLevel(logging.WARNING)
+    asyncio.run(_run(config))
+
+
+def main() -> None:
+    """Run until told to stop. Exit codes: those of :mod:`dta.base.errors`."""
+    parser = argparse.ArgumentParser(prog="python -m dta.node.door.main")
+    parser.add_argument("--home", type=Path, required=True)
+    home: Path = parser.parse_args().home
+    harden()
     try:
-        asyncio.run(_run(load_node_config(home)))
+        run_until_told(load_node_config(home))
     except DtaError as error:
         print(f"error: {error.message}", file=sys.stderr)
         if error.hint:

@@ -72,7 +72,8 @@ class Door:
         self._agent = agent_at(config.blocks_socket)
         self._comet = aiohttp.ClientSession(
             config.rpc_url, connector=aiohttp.TCPConnector(limit=0), auto_decompress=False, trust_env=False,
-            headers={"Accept-Encoding": "identity"}, timeout=aiohttp.ClientTimeout(total=config.answer_s, sock_connect=5),
+            headers={"Accept-Encoding": "identity"},
+            timeout=aiohttp.ClientTimeout(total=config.answer_s, sock_connect=5),
         )  # fmt: skip
         self._followed = AsyncRpc(config.rpc_url)
         self.follower = Follower(self._followed, self._agent, self._index, config.chain_id, config.fiduciary_addresses)
@@ -236,7 +237,7 @@ def _nothing() -> None:
     """What there is to do to a connection that is gone."""
 
 
-async def _preflight(request: web.BaseRequest) -> web.Response:
+async def _preflight(_request: web.BaseRequest) -> web.Response:
     return web.Response(status=HTTPStatus.NO_CONTENT, headers=_PREFLIGHT)
 
 

@@ -212,7 +212,7 @@ def install(home: Home, genesis: GenesisFile, draft: Draft, now_s: int) -> None:
 
 
 def doors_of(genesis: GenesisFile, first: Iterable[identity_pb2.Endpoint] = ()) -> tuple[str, ...]:
-    """The founders' doors, each once: whom a fiduciary's home asks where its own node does not answer, and to search."""
+    """The founders' doors, each once: whom a fiduciary's home asks where its own node does not answer, and searches."""
     endpoints = [*first, *(one for read in genesis.documents() for one in read.document.endpoints)]
     return tuple(dict.fromkeys(one.url for one in endpoints))
 

@@ -8,7 +8,6 @@ Reads are the IPFS Trustless Gateway's ``GET /ipfs/{cid}?format=raw`` for single
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
