@@ -37,6 +37,7 @@ class DoorSettings:
     rpc_units_per_minute: int = 6_000
     socket: Path | None = None
     start_door: bool = True
+    ca_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +198,8 @@ def _checked(home: Path, table: dict[str, Any], path: Path) -> NodeConfig:
         home=home, chain_id=file.chain_id, identity=bytes.fromhex(file.identity),
         keystore=keystore_from(file.keystore, home), rpc_url=file.rpc_url,
         gateway_bind=address.split(file.gateway.bind), gateway=_gateway(file.gateway, home),
-        blocks=file.blocks.store, kubo_api=file.blocks.kubo_api, kubo_binary=file.blocks.kubo_binary, kubo_gateway=file.blocks.kubo_gateway,
+        blocks=file.blocks.store, kubo_api=file.blocks.kubo_api, kubo_binary=file.blocks.kubo_binary,
+        kubo_gateway=file.blocks.kubo_gateway,
         max_state_age_s=file.hooks.max_state_age_s, hook_concurrency=file.hooks.concurrency,
         comet_binary=file.comet_binary,
     )  # fmt: skip
@@ -213,6 +215,7 @@ def _gateway(table: Gateway, home: Path) -> DoorSettings:
         trusted_proxies=tuple(table.trusted_proxies), fiduciary_addresses=tuple(table.fiduciary_addresses),
         rpc_units_per_minute=table.rpc_units_per_minute,
         socket=None if socket == home / "run/gateway.sock" else socket, start_door=table.start_door,
+        ca_file=path(table.ca_file),
     )  # fmt: skip
 
 
@@ -220,7 +223,7 @@ def _gateway_toml(config: NodeConfig) -> str:
     """The lines of ``[gateway]`` that are not as they are by default."""
     gateway, plain = config.gateway, DoorSettings()
     lines = [f'bind = "{_toml_text(address.join(*config.gateway_bind))}"']
-    for name in ("tls_certificate", "tls_key", "socket"):
+    for name in ("tls_certificate", "tls_key", "socket", "ca_file"):
         value = getattr(gateway, name)
         if value is not None:
             inside = value.is_relative_to(config.home)

@@ -127,8 +127,8 @@ class ClientConfig:
     """``client.toml``. ``gid``: the ledger's genesis id, 32 bytes.
 
     ``nodes``: fiduciaries' doors, base URLs, in the order in which they are asked; ``rpc_urls``: CometBFT's RPC of
-    nodes of one's own, which are asked before them. ``ca_file``: who vouches for the doors' certificates, where it is not the
-    system; absolute.
+    nodes of one's own, which are asked before them. ``ca_file``: who vouches for the doors' certificates, where it is
+    not the system; absolute.
     """
 
     chain_id: str

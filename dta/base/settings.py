@@ -151,6 +151,10 @@ class Gateway(Table):
         "true or false", "whether `dta start` runs the door too; if not, somebody runs `dta door`", True
     )
 
+    ca_file: Named | None = _setting(
+        "a path, or nothing", "a PEM file: the authority of the others' certificates, in place of the system's", None
+    )
+
     @model_validator(mode="after")
     def _certificate_has_a_key(self) -> Gateway:
         if (self.tls_certificate is None) != (self.tls_key is None):

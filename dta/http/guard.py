@@ -49,7 +49,8 @@ class GuardedServer(web.Server):
 
     Each is aborted ``lifetime_s`` after it was made, or came back from :meth:`serving`. Where all are taken, a new one
     takes the place of the oldest of the address that has most (:class:`Places`). Addresses in ``trusted_proxies`` have
-    no limit of their own, and lose none. ``reserved`` gives other places for an address that has such.
+    no limit of their own, and lose none. ``reserved`` gives other places for an address that has such. ``cancels``:
+    the handler of a request whose connection is lost is cancelled, and gives its place back at once.
     """
 
     def __init__(
@@ -61,9 +62,12 @@ class GuardedServer(web.Server):
         max_per_address: int,
         trusted_proxies: frozenset[str],
         reserved: Callable[[str], Places | None] = lambda _: None,
+        cancels: bool = False,
     ) -> None:
         # auto_decompress off: a compressed body would be unpacked before anything here could bound it.
-        super().__init__(handler, keepalive_timeout=lifetime_s, auto_decompress=False, access_log=None)
+        super().__init__(
+            handler, handler_cancellation=cancels, keepalive_timeout=lifetime_s, auto_decompress=False, access_log=None
+        )
         self._lifetime_s = lifetime_s
         self._places = Places(max_connections, max_per_address)
         self._reserved = reserved
@@ -175,7 +179,10 @@ async def listen_at(handler: Handler, bounds: Bounds, path: Path, mode: int) -> 
 
 
 def guarded_by(
-    handler: Handler, bounds: Bounds, reserved: Callable[[str], Places | None] = lambda _: None
+    handler: Handler,
+    bounds: Bounds,
+    reserved: Callable[[str], Places | None] = lambda _: None,
+    cancels: bool = False,
 ) -> GuardedServer:
     """A guarded server that bears what ``bounds`` says; :func:`bind` has it listen."""
     return GuardedServer(
@@ -185,6 +192,7 @@ def guarded_by(
         max_per_address=bounds.max_connections_per_address,
         trusted_proxies=bounds.trusted_proxies,
         reserved=reserved,
+        cancels=cancels,
     )
 
 

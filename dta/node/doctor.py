@@ -26,6 +26,7 @@ from dta.hsm.keystore import CheckStep
 from dta.hsm.keystore import Status as StepStatus
 from dta.hsm.pin import Prompt
 from dta.http.deadline import DeadlineTransport
+from dta.http.tls import vouched_by
 from dta.light.hashes import header_hash, validators_hash
 from dta.light.trust import TrustFile
 from dta.node import tendermint_config
@@ -68,8 +69,9 @@ def examine(
     yield block_store(config)
     if running:
         yield _pinned(agent)
+    verify = vouched_by(config.gateway.ca_file)
     for url in gateways:
-        yield _gateway(url, now_s)
+        yield _gateway(url, now_s, verify)
     yield _state(config.home, agent, running)
     yield _hooks(agent, running)
 
@@ -322,10 +324,10 @@ def _pinned(agent: dict[str, Any] | None) -> CheckStep:
     return CheckStep("blocks", "warning" if missing else "ok", detail, advice)
 
 
-def _gateway(url: str, now_s: float) -> CheckStep:
+def _gateway(url: str, now_s: float, verify: ssl.SSLContext | bool) -> CheckStep:
     name = f"gateway {url}"
     try:
-        answer = _asked("GET", f"{url.rstrip('/')}/ipfs/")
+        answer = _asked("GET", f"{url.rstrip('/')}/ipfs/", verify)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         advice = "ask its operator; envelopes come from the others meanwhile"
         return CheckStep(name, "warning", f"does not answer: {type(error).__name__}", advice)

@@ -4,8 +4,8 @@ CometBFT and the application live and die together: losing an ABCI connection ki
 restarts must be asked for its height again. The agent is on its own: a PKCS#11 module that hangs or crashes takes
 down neither. So are the door, which strangers reach, and Kubo, which the agent waits for. What ends unasked is started
 again, with a growing pause; SIGTERM or SIGINT stops all in order. When the disk is nearly full or takes no writes all
-are stopped, and started when it does: CometBFT's consensus ends for good at a write that fails while its process stays. Where that happens all the same, its
-log says so (dta/node/logs.py) and it is started again.
+are stopped, and started when it does: CometBFT's consensus ends for good at a write that fails while its process stays.
+Where that happens all the same, its log says so (dta/node/logs.py) and it is started again.
 """
 
 from __future__ import annotations

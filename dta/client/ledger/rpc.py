@@ -94,16 +94,18 @@ class _Nodes:
         while True:
             failure: DtaError | None = None
             limited: RateLimited | None = None
-            for _ in self._urls:
-                if isinstance(request, Request) or self.url.endswith(_DOOR_PATH):
+            for _ in range(len(self._urls)):
+                asked = self.url
+                if isinstance(request, Request) or asked.endswith(_DOOR_PATH):
                     try:
-                        return cast(T, (yield _Ask(self.url, request)))
+                        return cast(T, (yield _Ask(asked, request)))
                     except RateLimited as error:
                         if limited is None or error.retry_after_s < limited.retry_after_s:
                             limited = error
                     except (Unreachable, BadAnswer) as error:
                         failure = error
-                self._turn()
+                if self.url == asked:  # under asyncio another call may have turned away from it already
+                    self._turn()
             if limited is None:
                 raise failure or Unreachable(
                     f"no fiduciary's door is known, and {request.method} is answered there alone",
@@ -163,7 +165,7 @@ def _rpc_error(ask: _Ask, value: Any) -> DtaError:
 
 
 def _limited(ask: _Ask, retry_after: str) -> RateLimited:
-    after_s = int(retry_after) if retry_after.isascii() and retry_after.isdecimal() and len(retry_after) < 6 else 5
+    after_s = int(retry_after) if retry_after.isascii() and retry_after.isdecimal() and len(retry_after) < 10 else 5
     return RateLimited(
         f"the door at {ask.url} is asked too much from this address", max(1, after_s),
         hint=f"wait {max(1, after_s)} s, or name other fiduciaries' doors in client.toml, nodes",

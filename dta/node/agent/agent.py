@@ -29,6 +29,7 @@ from dta.crypto.scalar import SecretScalar
 from dta.custodians.plugin import CustodyContext
 from dta.custodians.registry import load_custodians
 from dta.hsm.errors import KeystoreError
+from dta.http.tls import vouched_by
 from dta.node.agent.documents import document_in, genesis_documents, transactions_of
 from dta.node.agent.keystores import KeystoreHolder
 from dta.node.agent.ledger import AgentLedger
@@ -128,7 +129,8 @@ class Agent:
         async with (
             AsyncRpc(self._config.rpc_url) as rpc,
             httpx.AsyncClient(
-                trust_env=False, timeout=httpx.Timeout(30.0, connect=10.0), limits=_AS_THE_FETCHER_SAYS
+                trust_env=False, verify=vouched_by(self._config.gateway.ca_file),
+                timeout=httpx.Timeout(30.0, connect=10.0), limits=_AS_THE_FETCHER_SAYS,
             ) as client,
         ):
             self._fetcher = fetcher = PeerFetcher(store, lambda: self._gateways, client)

@@ -86,6 +86,8 @@ class Follower:
                 await work()
             except (DtaError, aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
                 _log.warning("%s: %s", work.__name__, error)
+            except Exception:  # a full disk, say: the index waits, and the door says that it is behind
+                _log.exception("%s failed", work.__name__)
             await asyncio.sleep(seconds)
 
     async def _follow_chain(self) -> None:

@@ -128,7 +128,7 @@ class Index:
             self._database.execute("DELETE FROM events")
             self._database.execute("DELETE FROM names")
             self._set(from_height=height, height=height - 1)
-        self._count = 0
+        self._from_height, self._height, self._count = height, height - 1, 0
 
     def add(self, height: int, events: Sequence[Event]) -> None:
         """The events of the block after the last one, in their order. Raises ValueError for another block."""
@@ -145,9 +145,9 @@ class Index:
             self._database.execute("BEGIN")
             self._database.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", rows)
             self._database.executemany("INSERT INTO names VALUES (?, ?, ?, ?)", sorted(named))
-            self._count += len(rows)
-            from_height = self._drop_oldest(height)
+            from_height, count = self._drop_oldest(height, self._count + len(rows))
             self._set(from_height=from_height, height=height)
+        self._from_height, self._height, self._count = from_height, height, count
 
     def search(self, wanted: Wanted, after: Cursor, limit: int) -> Page:
         """At most ``limit`` events that are wanted, after that place."""
@@ -165,15 +165,15 @@ class Index:
         with self._lock:
             self._database.close()
 
-    def _drop_oldest(self, height: int) -> int:
-        """Let whole blocks go while there are too many events, but never the newest; the first that is left."""
+    def _drop_oldest(self, height: int, count: int) -> tuple[int, int]:
+        """Let whole blocks go while there are too many events, but never the newest; the first that is left, and how
+        many events are."""
         from_height = self._from_height
-        while self._count > self._most_events and from_height < height:
-            gone = self._database.execute("DELETE FROM events WHERE height = ?", [from_height]).rowcount
+        while count > self._most_events and from_height < height:
+            count -= self._database.execute("DELETE FROM events WHERE height = ?", [from_height]).rowcount
             self._database.execute("DELETE FROM names WHERE height = ?", [from_height])
-            self._count -= gone
             from_height += 1
-        return from_height
+        return from_height, count
 
     def _fact(self, name: str) -> str:
         return str(self._database.execute("SELECT value FROM facts WHERE name = ?", [name]).fetchone()[0])
@@ -181,7 +181,6 @@ class Index:
     def _set(self, *, from_height: int, height: int) -> None:
         values = [(str(from_height), "from_height"), (str(height), "height")]
         self._database.executemany("UPDATE facts SET value = ? WHERE name = ?", values)
-        self._from_height, self._height = from_height, height
 
 
 def _query(wanted: Wanted) -> tuple[str, list[str]]:

@@ -55,7 +55,7 @@ class Door:
         self._monotonic_s = monotonic_s
         self.budgets = Budgets.of(config)
         self._read_rate = RateLimit(config.reads_per_minute, config.reads_per_minute, monotonic_s)
-        self._guarded = guarded_by(self._answer, config, self._arriving)
+        self._guarded = guarded_by(self._answer, config, self._arriving, cancels=True)
         self._following: asyncio.Task[None] | None = None
         self._listening: Listening | None = None
 
