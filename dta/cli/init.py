@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,20 +20,16 @@ from dta.node.founding.fiduciary import NodePlan
 def init_client(
     context: typer.Context,
     genesis: node_options.TrustedGenesis,
-    node: Annotated[
-        list[str], typer.Option(help="A fiduciary's door, such as https://alpha.example:8443; repeat it for more.")
-    ],
-    ca: Annotated[
-        Path | None, typer.Option(help="PEM file: who vouches for the doors' certificates, in place of the system.")
-    ] = None,
+    doors: node_options.Doors,
+    ca: node_options.DoorsCa = None,
 ) -> None:
     """Make a home for a principal or a beneficiary: genesis, trust file, and which nodes to ask."""
     session = session_of(context)
     found = genesis_file.read(read_file(genesis, "the genesis"))
     trusted = read_file(ca, "the certificates") if ca is not None else None
-    trusting.init_client(session.home, found, node, int(time.time()), trusted)
+    trusting.init_client(session.home, found, doors, int(time.time()), trusted)
     data, lines = anchor(found)
-    session.show({"home": str(session.home.path), "nodes": node, **data}, lines)
+    session.show({"home": str(session.home.path), "nodes": doors, **data}, lines)
     session.talk("Compare genesis id and validators with what a fiduciary reads out to you, over another channel.")
 
 

@@ -15,8 +15,11 @@ FiduciaryName: TypeAlias = Annotated[
     str, typer.Option(help="What the fiduciary is called: lower-case letters, digits and -._")
 ]
 TrustedGenesis: TypeAlias = Annotated[Path, typer.Option(help="The ledger's genesis.json, from somebody you trust.")]
-OtherRpc: TypeAlias = Annotated[
-    list[str], typer.Option(help="Another node's RPC address, such as http://127.0.0.1:26657.")
+Doors: TypeAlias = Annotated[
+    list[str], typer.Option("--node", help="A fiduciary's door, such as https://alpha.example:8443; repeat it.")
+]
+DoorsCa: TypeAlias = Annotated[
+    Path | None, typer.Option(help="PEM file: who vouches for the doors' certificates, in place of the system.")
 ]
 GatewayUrl: TypeAlias = Annotated[str, typer.Option(help="Its gateway, as everybody reaches it.")]
 P2p: TypeAlias = Annotated[str, typer.Option(help="host:port at which the other nodes reach this one.")]

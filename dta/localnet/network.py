@@ -168,7 +168,7 @@ class Network:
         It is neither registered, nor started, nor admitted: see :meth:`admit`.
         """
         node, plan = self.plan.validators + self.plan.joined, self.plan
-        founders = [word for other in range(plan.validators) for word in ("--rpc", self.rpc_url(other))]
+        founders = [word for other in range(plan.validators) for word in ("--node", self.door_url(other))]
         arguments = ["init", "join", *self._node_arguments(node), *founders]
         arguments += ["--genesis", str(self.root / "genesis.json"), "--peers", str(self.root / "draft.json")]
         self.dta(arguments, home=self.home(node))

@@ -236,11 +236,11 @@ def _config(home: Home, plan: NodePlan, *, chain_id: str, identity: bytes, keyst
 
 def write_full_node(
     home: Home, config: NodeConfig, genesis: GenesisFile, profile: Profile, plan: NodePlan, peers: Sequence[str],
-    rpc_urls: Sequence[str],
+    nodes: Sequence[str],
 ) -> tuple[bytes, str]:  # fmt: skip
     """A node that follows an existing ledger from its genesis: (its new consensus key, which has no vote; node id).
 
-    ``peers``: ``id@host:port``. ``rpc_urls``: nodes to ask while this one is not up. ``node.toml`` comes last.
+    ``peers``: ``id@host:port``. ``nodes``: doors to ask while this one is not up. ``node.toml`` comes last.
     Raises UsageError.
     """
     validator_key, node_id = new_comet_keys(config.comet_home)
@@ -249,9 +249,10 @@ def write_full_node(
     settings = comet_config(home, config, ",".join(peers), plan.timeout_commit_ms)
     write_file(comet / "config.toml", settings.encode("utf-8"))
     write_file(comet / "genesis.json", genesis.content)
-    urls = dict.fromkeys((config.rpc_url, *rpc_urls))
+    doors = tuple(dict.fromkeys((*nodes, *doors_of(genesis))))
+    ca_file = home.load_client().ca_file if home.client_file.exists() else None
     home.save_client(
-        ClientConfig(genesis.genesis.chain_id, genesis.gid, tuple(urls), profile.name, doors_of(genesis))
+        ClientConfig(genesis.genesis.chain_id, genesis.gid, (config.rpc_url,), profile.name, doors, ca_file)
     )
     write_node_config(config)
     return validator_key, node_id
