@@ -34,7 +34,7 @@ class DoorSettings:
     tls_key: Path | None = None
     trusted_proxies: tuple[str, ...] = ()
     fiduciary_addresses: tuple[str, ...] = ()
-    rpc_units_per_minute: int = 6_000
+    rpc_units_per_minute: int = 12_000
     socket: Path | None = None
     start_door: bool = True
     ca_file: Path | None = None

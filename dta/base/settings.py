@@ -142,7 +142,7 @@ class Gateway(Table):
         max_length=MAX_PROXIES,
     )  # fmt: skip
     rpc_units_per_minute: int = _number(
-        60, MAX_UNITS_PER_MINUTE, "what calls of /rpc may cost for each address: 1 for a header, 5 for a query", 6_000
+        60, MAX_UNITS_PER_MINUTE, "what calls of /rpc may cost for each address: 1 for a header, 5 for a query", 12_000
     )
     socket: Named = _setting(
         "a path", "where agent and door meet; outside this home, its directory's group may connect", "run/gateway.sock"

@@ -31,6 +31,8 @@ DEFAULT_DEADLINE_S = 60.0
 """Of a call in all: the largest answer, 8 MiB, within it is 140 kB/s. ``DEFAULT_TIMEOUT_S`` is for each wait in it."""
 MAX_WAIT_S = 60
 """How long a call waits, in all, for doors that say that they are asked too much."""
+MAX_CONNECTIONS = 4
+"""Of one client under asyncio at a time."""
 _DOOR_PATH = "/rpc"
 # An answer is read as it comes: a compressed one could be a thousand times its length.
 _HEADERS = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
@@ -284,7 +286,11 @@ class AsyncRpc(_Nodes):
     ) -> None:
         super().__init__(url, others)
         self._deadline_s = deadline_s
-        self._http = httpx.AsyncClient(timeout=timeout_s, trust_env=False, verify=verify, transport=transport)
+        # The others wait, the deadline being around all of it: a door has so many places for an address, and no more.
+        self._http = httpx.AsyncClient(
+            timeout=httpx.Timeout(timeout_s, pool=None), limits=httpx.Limits(max_connections=MAX_CONNECTIONS),
+            trust_env=False, verify=verify, transport=transport,
+        )  # fmt: skip
 
     async def call(self, request: Request[T] | Get[T]) -> T:
         """One request's parsed answer. Raises Unreachable, BadAnswer, RateLimited, where all nodes fail; RpcError."""

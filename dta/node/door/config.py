@@ -36,12 +36,12 @@ class DoorConfig:
     max_ipfs: int = 64
     max_ipfs_per_address: int = 16
     max_rpc: int = 64
-    max_rpc_per_address: int = 8
-    max_bulk: int = 8
-    max_bulk_per_address: int = 2
+    max_rpc_per_address: int = 16
+    max_bulk: int = 12
+    max_bulk_per_address: int = 4
     max_queries: int = 2
     query_s: float = 10.0
-    rpc_units_per_minute: int = 6_000
+    rpc_units_per_minute: int = 12_000
     max_reads: int = 32
     max_reads_per_address: int = 8
     reads_per_minute: int = 240

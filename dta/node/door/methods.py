@@ -112,8 +112,7 @@ METHODS: Final[Mapping[str, Method]] = {
         {"tx": _matches(_BASE64, MAX_CALL_BYTES)}, 5, MIB // 16, "tx", lane=Lane.QUERY, is_read=False
     ),
     "tx": _method(
-        {"hash": _matches(_BASE64, 44), "prove": lambda value: value is False},
-        2, 8 * MIB, "hash", lane=Lane.BULK, cost_by_bytes=True,
+        {"hash": _matches(_BASE64, 44), "prove": lambda value: value is False}, 2, MIB, "hash", cost_by_bytes=True
     ),
     "block": _method(_AT_HEIGHT, 1, 16 * MIB, lane=Lane.BULK, cost_by_bytes=True),
     "block_results": _method(_AT_HEIGHT, 1, 32 * MIB, lane=Lane.BULK, cost_by_bytes=True),

@@ -103,9 +103,9 @@ class Door:
         try:
             return await self._route(request, address)
         except NoPlace as error:
-            return refusal(_no_place(error))
-        except Refused as refused:  # of what came before a place was taken: it is small, and the connection's end
-            return refusal(refused)
+            answer = _marked(refusal(_no_place(error)), reads=request.method != "PUT")
+            answer.force_close()  # its body is not read
+            return answer
 
     async def _route(self, request: web.BaseRequest, address: str) -> web.StreamResponse:
         path = request.path
