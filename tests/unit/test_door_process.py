@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -14,11 +15,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import httpx
+from gateway_harness import PORTS
 from test_door_server import Authority, node_config
 
 from dta.base.config import DoorSettings, NodeConfig, write_node_config
 from dta.base.errors import EXIT_USAGE
+from dta.blocks.embedded import EmbeddedStore
 from dta.http.tls import vouched_by
+from dta.node.agent.agent import gateway_config
+from dta.node.gateway.server import Gateway
+from dta.node.supervisor import Supervisor
 
 
 def configured(home: Path, **changes: object) -> NodeConfig:
@@ -106,3 +112,26 @@ def test_it_loads_nothing_that_opens_a_keystore() -> None:
     code = "import dta.node.door.main, sys; print([m for m in sys.modules if 'pkcs11' in m or m.startswith('dta.hsm')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_dta_start_runs_the_door_unless_somebody_else_is_to(tmp_path: Path) -> None:
+    started = Supervisor(configured(tmp_path / "a"))
+    assert started.door is not None
+    assert started.door.command == command(tmp_path / "a")
+    assert Supervisor(configured(tmp_path / "b", start_door=False)).door is None
+
+
+def test_the_agent_s_gateway_lets_in_its_user_alone_or_the_group_where_its_socket_is_named(tmp_path: Path) -> None:
+    async def mode(config: NodeConfig) -> str:
+        config.run_dir.mkdir()
+        store = EmbeddedStore(config.blocks_dir)
+        gateway = Gateway(store, bytes(32), PORTS, gateway_config(config))
+        try:
+            assert await gateway.start() == (str(config.gateway_socket), 0)
+            return oct(config.gateway_socket.stat().st_mode)[-3:]
+        finally:
+            await gateway.stop()
+            store.close()
+
+    assert asyncio.run(mode(configured(tmp_path / "a"))) == "600"
+    assert asyncio.run(mode(configured(tmp_path / "b", socket=tmp_path / "shared.sock"))) == "660"
