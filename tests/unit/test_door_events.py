@@ -193,11 +193,14 @@ def test_events_come_as_blocks_do_with_their_places_and_go_on_after_the_last_one
 def test_who_goes_on_from_before_what_is_kept_is_told_to_begin_anew(tmp_path: Path) -> None:
     async def scenario(door: Open) -> None:
         await caught_up(door)
-        async with door.client.stream("GET", "/v1/events?after=1.0") as response:
-            stream = Stream(response)
-            first = await stream.next()
-            assert (first["event"], first["data"]) == ("reset", {"from_height": 3})
-            assert (await stream.next())["id"] == "3.0"
+        for after in ("1.0", "2.0"):
+            async with door.client.stream("GET", f"/v1/events?after={after}") as response:
+                stream = Stream(response)
+                first = await stream.next()
+                assert (first["event"], first["data"]) == ("reset", {"from_height": 3})
+                assert (await stream.next())["id"] == "3.0"
+        async with door.client.stream("GET", "/v1/events?after=3.0") as response:
+            assert (await Stream(response).next())["id"] == "3.1"
 
     play(tmp_path, scenario, Comet(blocks=[BLOCKS[0], BLOCKS[0], BLOCKS[2]]), most_events=2)
 

@@ -59,6 +59,9 @@ class EventsDoor:
         # A browser that connects again says by Last-Event-ID what it had: that is newer than what its address says.
         last = request.headers.get("Last-Event-ID", given.get("after"))
         at = Cursor(self._index.height, _END) if last is None else _place(last, "after")
+        # Of a block that is gone nobody knows whether this was its last event.
+        first = self._index.from_height
+        is_lost = last is not None and 1 < first and at.height < first
         answer = web.StreamResponse(
             headers={**headers, "Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         )
@@ -66,15 +69,15 @@ class EventsDoor:
         try:
             await answer.prepare(request)
             await self._write(answer, f"retry: {_RETRY_MS}\n\n")
+            if is_lost:
+                at = Cursor(first - 1, _END)
+                await self._write(answer, f"event: reset\ndata: {json.dumps({'from_height': first})}\n\n")
             await self._write_for_ever(answer, wanted, at)
         except (TimeoutError, ConnectionError):
             cut(request)  # it does not read, or is gone
         return answer
 
     async def _write_for_ever(self, answer: web.StreamResponse, wanted: Wanted, at: Cursor) -> None:
-        if at.height + 1 < self._index.from_height:
-            at = Cursor(self._index.from_height - 1, _END)
-            await self._write(answer, f"event: reset\ndata: {json.dumps({'from_height': self._index.from_height})}\n\n")
         while True:
             grown = asyncio.create_task(self._follower.grown())
             try:
