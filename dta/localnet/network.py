@@ -21,6 +21,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from dta.base.config import load_node_config
 from dta.base.errors import DtaError, TimedOut, UsageError
 from dta.base.secret import SecretBytes
@@ -336,18 +338,25 @@ class Network:
         has_run, say_at_s, before = False, time.monotonic() + 10.0, ""
         while True:
             done = self.dta(["--json", "status"], home=self.home(node), accept=(0, 1, 2))
-            if done.returncode == 0:
+            if done.returncode == 0 and self.door_is_ready(node):
                 return
             if has_run and done.returncode == 2:
                 raise CommandFailed(f"node {node} ended", hint=f"see {self.home(node)}/logs/node.log")
             has_run = has_run or done.returncode == 1
-            said = "; ".join(json.loads(done.stdout).get("trouble", [])) or "it does not run"
+            said = "; ".join(json.loads(done.stdout).get("trouble", [])) or ("it does not run" if done.returncode else "its door is not ready")
             if time.monotonic() > deadline:
                 raise TimedOut(f"node {node} is not well: {said}", hint=f"see {self.home(node)}/logs")
             if said != before and time.monotonic() > say_at_s:
                 self._say(f"waiting for node {node}: {said}")
                 before = said
             time.sleep(0.3)
+
+    def door_is_ready(self, node: int) -> bool:
+        """Whether the node's door says that ledger, blocks and events are there."""
+        try:
+            return httpx.get(f"{self.door_url(node)}/health/ready", trust_env=False, timeout=5).is_success
+        except httpx.HTTPError:
+            return False
 
     def down(self) -> None:
         """Stop every node, all at once."""

@@ -51,6 +51,8 @@ CHECKED_EVERY_S = 10.0
 HEALTH_EVERY_S = 60.0
 HUNG_FOR_S = 30.0
 SILENT_FOR_S = 300.0
+DOOR_CONNECTIONS = 160
+"""More than a door has places for blocks (docs/spec/door.md, Places): it lets nobody in who would then be refused here."""
 ENDING_S = 8.0
 _MAX_MISSING_SHOWN = 20
 # It bounds the connections to each gateway: a common bound would let the slow ones take all of them.
@@ -394,6 +396,7 @@ def gateway_config(config: NodeConfig) -> GatewayConfig:
     return GatewayConfig(
         socket=config.gateway_socket, socket_mode=0o600 if config.gateway.socket is None else 0o660,
         trusted_proxies=frozenset({""}),  # a unix socket's other side has no address
+        max_connections=DOOR_CONNECTIONS,
     )  # fmt: skip
 
 
