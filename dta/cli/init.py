@@ -77,4 +77,6 @@ def init_fiduciary(
         "founder_file": str(card),
     }  # fmt: skip
     session.show(data, [f"identity  {founder.identity.hex()}", f"card      {card}"])
+    if gateway_url.startswith("https://"):
+        session.talk(node_options.WANTS_TLS)
     session.talk("Hand the card to whoever drafts the genesis: `dta genesis draft`. Nothing in it is secret.")

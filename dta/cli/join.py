@@ -71,6 +71,8 @@ def init_join(
     with session.keyring() as ring, session.working("making keys"):
         made = join(session.home, ring, name, stores, plan, found, nodes, doors, now_s, reuse_keys=reuse_keys)
     _show(session, made)
+    if gateway_url.startswith("https://"):
+        session.talk(node_options.WANTS_TLS)
 
 
 def _show(session: Session, made: Joined) -> None:

@@ -343,7 +343,8 @@ class Network:
             if has_run and done.returncode == 2:
                 raise CommandFailed(f"node {node} ended", hint=f"see {self.home(node)}/logs/node.log")
             has_run = has_run or done.returncode == 1
-            said = "; ".join(json.loads(done.stdout).get("trouble", [])) or ("it does not run" if done.returncode else "its door is not ready")
+            trouble = "; ".join(json.loads(done.stdout).get("trouble", []))
+            said = trouble or ("it does not run" if done.returncode else "its door is not ready")
             if time.monotonic() > deadline:
                 raise TimedOut(f"node {node} is not well: {said}", hint=f"see {self.home(node)}/logs")
             if said != before and time.monotonic() > say_at_s:

@@ -52,7 +52,7 @@ HEALTH_EVERY_S = 60.0
 HUNG_FOR_S = 30.0
 SILENT_FOR_S = 300.0
 DOOR_CONNECTIONS = 160
-"""More than a door has places for blocks (docs/spec/door.md, Places): it lets nobody in who would then be refused here."""
+"""More than a door has places for blocks (docs/spec/door.md, Places): whom it lets in is not refused here."""
 ENDING_S = 8.0
 _MAX_MISSING_SHOWN = 20
 # It bounds the connections to each gateway: a common bound would let the slow ones take all of them.

@@ -61,7 +61,7 @@ class EventsDoor:
         at = Cursor(self._index.height, _END) if last is None else _place(last, "after")
         # Of a block that is gone nobody knows whether this was its last event.
         first = self._index.from_height
-        is_lost = last is not None and 1 < first and at.height < first
+        is_lost = last is not None and first > 1 and at.height < first
         answer = web.StreamResponse(
             headers={**headers, "Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         )
