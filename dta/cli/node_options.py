@@ -37,7 +37,7 @@ CometBinary: TypeAlias = Annotated[str, typer.Option(help="CometBFT's program.")
 Localnet: TypeAlias = Annotated[bool, typer.Option("--localnet", help="Peers may share a private address.")]
 
 
-WANTS_TLS = "Its URL is https: in node.toml, [gateway], name tls_certificate and tls_key, or a proxy in trusted_proxies."
+WANTS_TLS = "Its URL is https: name tls_certificate and tls_key in node.toml, [gateway], or your proxy, trusted_proxies."
 
 
 def p2p_bind(given: str, p2p: str, localnet: bool) -> str:
