@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from abci_app.pb.dta.v1 import authority_pb2, mfa_pb2
 from abci_app.state.records import AUTHORITIES, REALM_CLIENT_NUMBERS, REALM_CLIENTS, REALMS
-from dta.base.errors import NotFound
+from dta.base import ids
+from dta.base.errors import NotFound, UsageError
 from dta.client.ledger import authority, leaves
 from dta.client.ledger.flow import Flow
 from dta.client.ledger.ledger import Ledger, LedgerFlows
@@ -67,6 +68,22 @@ def view(ledger: Ledger, realm: bytes, at_least: int = 0) -> RealmView:
 def known(ledger: Ledger) -> list[bytes]:
     """The ids of all realms, in the order in which they were made, by proof: an mfa key names its realm."""
     return [record.realm for record in authority.every(ledger) if record.realm]
+
+
+def find(ledger: Ledger, text: str) -> bytes:
+    """A realm's id. Raises NotFound, UsageError (several have that name)."""
+    if len(text) == ids.DIGITS and ids.could_be(text):
+        return ids.resolve(text, "realm")
+    realms = known(ledger)
+    named = [realm for realm in realms if ledger.get(leaves.of(REALMS, realm)).terms.name == text]
+    if len(named) == 1:
+        return named[0]
+    if named:
+        listed = ", ".join(realm.hex() for realm in named)
+        raise UsageError(f"several realms are called {text!r}: {listed}", hint="give the id")
+    if ids.could_be(text):
+        return ids.resolve(text, "realm", lambda: realms)
+    raise NotFound(f"there is no realm {text!r}", hint="`dta mfa realm list` shows them")
 
 
 def clients(ledger: Ledger, record: mfa_pb2.RealmRecord) -> Iterator[mfa_pb2.MfaClientRecord]:
