@@ -114,6 +114,12 @@ COMMANDS: Final[Mapping[str, Entry]] = {
         ),
         "state": Command("debug:state", "One leaf of the state, proved: its value in hex, or that there is none."),
     }),
+    "age": Group("Files encrypted by age to orders.", {
+        "recipient": Command(
+            "age:recipient",
+            "Make a recipient for age: an order that files are encrypted to, offline, and that its policy opens.",
+        ),
+    }),
     "vault": Group("Vaults: a key of your own at each fiduciary.", {
         "open": Command("vault:open_vault", "Open a vault, and wait until each fiduciary has published its key."),
         "show": Command("vault:show", "Show a vault and its keys, read by proof."),
