@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_order_flow_release import bad_share
 
 import dta
 from abci_app.codes import Code
@@ -67,6 +68,21 @@ def test_a_secret_is_received_again_until_it_is_said_to_be_done(world: World) ->
         bob.orders.receive(first.request)
 
 
+def test_a_bad_share_is_named_its_key_kept_and_proved_to_everybody(world: World) -> None:
+    order = placed(world)
+    world.chain.agents[1].spoil = bad_share(world, 1)
+    bob = client_of(world, world.bob)
+    request = bob.orders.request(order.id)
+    for _ in range(3):
+        world.chain.make_block()
+    secret = bob.orders.receive(request.id)
+    assert (secret.reveal(), secret.bad_fiduciaries) == (SECRET, (world.founders[1].hex(),))
+    bob.orders.done(secret)
+    assert bob.orders.report(secret, "fiduciary-1") == world.chain.height
+    with pytest.raises(dta.NotFound):
+        bob.orders.report(secret, "fiduciary-1")
+
+
 def test_an_order_under_a_key_needs_no_vault(world: World) -> None:
     order = under_key(world)
     assert (order.custodian, order.status, order.vault) == ("mpc-bls", "active", "")
@@ -84,10 +100,9 @@ def test_a_decision_is_on_what_was_shown_and_on_nothing_else(world: World) -> No
     assert (shown.id, shown.status, shown.is_checked, shown.may_approve) == (asked.id, "pending", True, True)
     with pytest.raises(dta.ContentDiffers):
         carol.orders.approve(replace(shown, content_digest="00" * 32))
-    assert carol.orders.get_request(asked.id).approved == (), "nothing was decided"
-    assert carol.orders.approve(shown).approved == (carol.identity,)
-    granted = bob.orders.approve(bob.orders.get_request(asked.id))
-    assert granted.status == "granted"
+    assert carol.orders.get_request(asked.id).approved == (bob.identity,), "who asks agrees; nobody else did yet"
+    granted = carol.orders.approve(shown)
+    assert (granted.status, set(granted.approved)) == ("granted", {bob.identity, carol.identity})
     assert client_of(world, world.alice).orders.veto(granted).status == "vetoed"
     with pytest.raises(dta.RequestEnded):
         bob.orders.receive(asked.id)
