@@ -1,4 +1,4 @@
-"""A decentralized trust authority, for applications in Python: ``import dta`` (docs/sdk.md).
+"""A decentralized trust authority, for applications in Python: ``import dta`` (docs/howto/sdk.md).
 
 What is public is listed here, and nothing else is. Each name is imported when it is first used (PEP 562), so that
 ``dta``'s commands, which live in this package too, start without it.

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
 from dta.base.home import Home
 from dta.base.keystore_config import KeystoreConfig
@@ -26,6 +27,18 @@ from dta.sdk.vaults import AsyncVaults, Vaults
 
 Pins = Callable[[KeystoreConfig], SecretBytes]
 """The PIN or passphrase of a home's keystore, where the profile names no file with it."""
+
+
+NOUNS: Final = {
+    "orders": Orders,
+    "vaults": Vaults,
+    "identities": Identities,
+    "authorities": Authorities,
+    "sign": Sign,
+    "realms": Realms,
+    "receipts": Receipts,
+}
+"""What a client has, by name."""
 
 
 class Client:

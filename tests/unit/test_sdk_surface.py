@@ -14,7 +14,7 @@ import pytest
 
 import dta
 from dta.sdk import faces
-from dta.sdk.client import AsyncClient, Client
+from dta.sdk.client import NOUNS, AsyncClient, Client
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,6 +81,7 @@ def test_what_is_public_is_there_and_says_what_it_is(name: str) -> None:
 def test_both_clients_have_the_methods_that_are_listed_each_with_what_it_does(client: type) -> None:
     found = {name: actions(noun) for name, noun in nouns(client).items()}
     assert {name: set(methods) for name, methods in found.items()} == METHODS
+    assert set(NOUNS) == set(METHODS)
     silent = [f"{noun}.{name}" for noun, methods in found.items() for name, made in methods.items() if not made.__doc__]
     assert not silent
 
