@@ -69,7 +69,7 @@ _FROM = {
 }  # fmt: skip
 _PLACES = {name: module for module, names in _FROM.items() for name in names}
 
-__all__ = sorted(_PLACES)  # noqa: PLE0605 - a test holds it to what type checkers see above
+__all__ = sorted(_PLACES)
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@ content: what opens a file is on the ledger, for whom it releases to. docs/spec/
 
 from __future__ import annotations
 
+import secrets
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from dta.age.bech32 import NotBech32
 from dta.base.secret import SecretBytes
 from dta.crypto import ibe
 from dta.crypto.ibe import CannotDecrypt, Ciphertext
+from dta.crypto.proofs import RandomBytes
 
 VERSION: Final = 1
 RECIPIENT_PREFIX: Final = "age1dta"
@@ -95,10 +97,10 @@ class Recipient:
     def names(self) -> Named:
         return Named(self.gid, self.order)
 
-    def wrap(self, file_key: SecretBytes) -> Stanza:
+    def wrap(self, file_key: SecretBytes, random_bytes: RandomBytes = secrets.token_bytes) -> Stanza:
         """The file key encrypted to the order: whoever gets the order's key opens it."""
         to = ibe.Recipient(self.identity, custody_point(self.identity), self.authority, self.public_key)
-        body = ibe.encrypt(to, file_key, bound=self.names.bound).encode()
+        body = ibe.encrypt(to, file_key, random_bytes, bound=self.names.bound).encode()
         return Stanza(STANZA_TYPE, (str(VERSION), _base64(self.gid), _base64(self.order)), body)
 
 

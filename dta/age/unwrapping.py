@@ -67,7 +67,7 @@ class Unwrapper:
         """This home's request of the order: one that was answered, else one that lives, else a new one."""
         record = self._session.ledger.order(order)
         if not record.authority:
-            raise UsageError(f"the order {order.hex()} is not under an authority key", hint="no file is encrypted to it")
+            raise UsageError(f"no file is encrypted to the order {order.hex()}: it is not under an authority key")
         mine = self._mine(order)
         for wanted in ((pb.REQUEST_STATUS_COMPLETED,), _LIVING):
             for request, status in mine.items():

@@ -147,8 +147,8 @@ def receive(
         bad: list[JsonValue] = [fiduciary.hex() for fiduciary in received.bad_fiduciaries]
         data: dict[str, JsonValue] = {
             "request": id_.hex(), "order": received.order.hex(), "bytes": len(received.secret),
-            "out": str(out) if out else None, "program": words[0] if words else None, "answers": received.answers, "bad_fiduciaries": bad,
-            "reported": reported,
+            "out": str(out) if out else None, "program": words[0] if words else None, "answers": received.answers,
+            "bad_fiduciaries": bad, "reported": reported,
         }  # fmt: skip
         if words and work.session.as_json:
             work.session.show(data)
@@ -164,7 +164,9 @@ def _check_out(work: Work, out: Path | None, force: bool, command: str) -> list[
         return secret_to_command.words_of(command)
     if out is None:
         if work.session.as_json or sys.stdout.isatty():
-            raise UsageError("where to put the secret?", hint="give --out FILE or --exec PROGRAM, or pipe standard output somewhere")
+            raise UsageError(
+                "where to put the secret?", hint="give --out FILE or --exec PROGRAM, or pipe standard output somewhere"
+            )
     elif out.exists() and not force:
         raise UsageError(f"there is {out} already", hint="--force replaces it")
     elif not out.absolute().parent.is_dir():

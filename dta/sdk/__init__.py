@@ -1,1 +1,1 @@
-"""What ``import dta`` is made of: a client for applications in Python, blocking and under asyncio (docs/howto/sdk.md)."""
+"""What ``import dta`` is made of: a client for applications, blocking and under asyncio (docs/howto/sdk.md)."""

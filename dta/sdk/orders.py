@@ -11,11 +11,11 @@ from dta.base import ids
 from dta.base.errors import UsageError
 from dta.base.secret import SecretBytes
 from dta.client.custody import asking, finding, keyfile, orders, policies, receiving, records
+from dta.client.custody import session as waiting
 from dta.client.custody.asking import Content, Draft
 from dta.client.custody.errors import ContentDiffers
 from dta.client.custody.orders import NewOrder
 from dta.client.custody.policies import Terms
-from dta.client.custody import session as waiting
 from dta.client.custody.session import Session
 from dta.client.ledger.authority import resolve
 from dta.client.ledger.flow import sleep
@@ -265,4 +265,3 @@ def _decide(opened: Opened, shown: Request, decision: Callable[[Session, Content
 
 def _without_height(order: Order) -> tuple[object, ...]:
     return (order.status, order.requests, order.answers, dict(order.fiduciaries))
-

@@ -21,7 +21,7 @@ DEFAULT_WAIT_S = 3_600.0
 
 
 class SignActions:
-    """Signing orders. Any BLS library verifies ``signature`` over ``signed`` under the authority's ``public_key_g2``."""
+    """Signing orders. Any BLS library verifies ``signature`` over ``signed`` under the key's ``public_key_g2``."""
 
     opened: Opened
 

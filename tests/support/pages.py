@@ -1,4 +1,5 @@
-"""What says again what the code declares, made of the declarations: parts of docs/spec and docs/howto, between two marks on the page.
+"""What says again what the code declares, made of the declarations: parts of docs/spec and docs/howto, between two
+marks on the page.
 
     scripts/pages.sh            write them anew
     scripts/pages.sh --check    fail where a page says something else

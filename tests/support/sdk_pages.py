@@ -21,7 +21,8 @@ def reference() -> list[str]:
 
 
 def _client() -> Iterator[str]:
-    yield from ("### `dta.Client`", "", *_said(dta.Client), "", "### `dta.AsyncClient`", "", *_said(dta.AsyncClient), "")
+    for made in (dta.Client, dta.AsyncClient):
+        yield from (f"### `dta.{made.__name__}`", "", *_said(made), "")
     for noun, made in client.NOUNS.items():
         yield from (f"### `client.{noun}`", "", *_said(made.__mro__[1]), "")
         for name in sorted(vars(made.__mro__[1])):

@@ -164,7 +164,9 @@ def test_an_order_that_its_principal_has_to_authorise_says_so(world: World) -> N
 
 
 # --- what is wrong with a file
-def stanza(to: Recipient, *, version: str = "1", gid: bytes = b"", order: bytes = b"", body: bytes | None = None) -> bytes:
+def stanza(
+    to: Recipient, *, version: str = "1", gid: bytes = b"", order: bytes = b"", body: bytes | None = None
+) -> bytes:
     made = to.wrap(SecretBytes(FILE_KEY))
     ids = [b64encode(one).decode().rstrip("=") for one in (gid or to.gid, order or to.order)]
     return encoded("recipient-stanza", "0", "dta", version, *ids, body=made.body if body is None else body)

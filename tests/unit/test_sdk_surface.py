@@ -94,6 +94,6 @@ def test_a_person_who_asks_for_help_gets_the_method_s_own() -> None:
 
 
 def test_importing_dta_imports_nothing_of_it() -> None:
-    probe = "import sys, json, dta; print(json.dumps([name for name in sys.modules if name.startswith(('dta', 'abci'))]))"
+    probe = "import sys, json, dta; print(json.dumps([one for one in sys.modules if one.startswith(('dta', 'abci'))]))"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True, cwd=ROOT)
     assert json.loads(done.stdout) == ["dta"]
