@@ -20,6 +20,7 @@ from abci_app.state.as_of import Moment
 from abci_app.state.records import (
     AUTHORITIES,
     CEREMONIES,
+    CEREMONY_PARTIES,
     DECISIONS,
     ORDERS,
     PROPOSALS,
@@ -33,7 +34,6 @@ from abci_app.state.records import (
 from dta.base.errors import NotVerified
 from dta.client.inbox.items import Action, Deadline, Item, ItemKind
 from dta.client.ledger import leaves
-from dta.client.ledger.authority import ceremony_at
 from dta.client.ledger.concerns import Concern
 from dta.client.ledger.flow import Flow
 from dta.client.ledger.leaves import Leaf
@@ -245,9 +245,13 @@ def _ceremony(sight: Sight, entry: Concern) -> Flow[Look]:
     record = yield from sight.get(leaves.of(CEREMONIES, entry.subject))
     if record.phase != authority_pb2.CEREMONY_PHASE_CONSENT:
         return OVER
-    parties = (yield from ceremony_at(sight.flows, sight.head, entry.subject)).parties
-    mine = [party for party in parties if party.fiduciary == sight.identity]
-    if not any(not party.consent_height and not party.declined for party in mine):
+    for position in range(1, record.parties + 1):
+        mine = yield from sight.get(leaves.of(CEREMONY_PARTIES, entry.subject, position))
+        if mine.fiduciary == sight.identity:
+            break
+    else:
+        raise sight.lacks(f"party {sight.identity.hex()} of ceremony {entry.subject.hex()}", CEREMONIES.key(entry.subject))
+    if mine.consent_height or mine.declined:
         return OVER
     authority = yield from sight.get(leaves.of(AUTHORITIES, record.authority))
     item = Item(

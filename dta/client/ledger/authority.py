@@ -160,7 +160,7 @@ def ceremony_view(ledger: Ledger, ceremony: bytes, at_least: int = 0) -> Ceremon
 
     def read() -> Flow[CeremonyView]:
         head = yield from ledger.flows.reader.head(at_least)
-        return (yield from ceremony_at(ledger.flows, head, ceremony))
+        return (yield from _ceremony(ledger.flows, head, ceremony))
 
     return ledger.rpc.run(read())
 
@@ -188,13 +188,13 @@ def _view(flows: LedgerFlows, authority: bytes, at_least: int) -> Flow[Authority
     record = leaf.found((yield from flows.reader.find_at(head, leaf)))
     epoch = (yield from _epoch(flows, head, record)) if record.epoch else None
     latest = record.ceremony or record.last_ceremony
-    ceremony = (yield from ceremony_at(flows, head, latest)) if latest else None
+    ceremony = (yield from _ceremony(flows, head, latest)) if latest else None
     earlier: list[CeremonyView] = []
     if ceremony is not None:
         number = ceremony.record.attempt
         for attempt in range(number - 1, max(0, number - 1 - EARLIER_SHOWN), -1):
             id_ = record_of.ceremony_id(flows.trust.gid, authority, ceremony.record.epoch, attempt)
-            earlier.append((yield from ceremony_at(flows, head, id_)))
+            earlier.append((yield from _ceremony(flows, head, id_)))
     return AuthorityView(record, epoch, ceremony, earlier, head.height)
 
 
@@ -211,8 +211,7 @@ def _epoch(flows: LedgerFlows, head: Head, authority: pb.AuthorityRecord) -> Flo
     return EpochView(record, members)
 
 
-def ceremony_at(flows: LedgerFlows, head: Head, ceremony: bytes) -> Flow[CeremonyView]:
-    """An attempt and its parties, in the state of ``head``. Raises NotFound."""
+def _ceremony(flows: LedgerFlows, head: Head, ceremony: bytes) -> Flow[CeremonyView]:
     leaf = leaves.of(CEREMONIES, ceremony)
     record = leaf.found((yield from flows.reader.find_at(head, leaf)))
     parties = []
