@@ -320,7 +320,8 @@ def test_a_placing_that_was_cut_short_is_finished_and_never_doubled(world: World
     first = orders.resume(alice, record.order)
     again = orders.resume(alice, record.order)
     assert first.record.id == again.record.id == record.order
-    found = alice.ledger.rpc.run(orders.search(world.alice.identity)).ids
+    listed = finding.order_list(alice.ledger.flows, world.alice.identity, "principal")
+    found = [record.id for record in alice.ledger.rpc.run(listed).records]
     assert found == [record.order]
 
 
