@@ -36,10 +36,10 @@ def list_contacts(context: typer.Context) -> None:
     """List whom this home knows: contacts, founders, its own identities."""
     session = session_of(context)
     book, contacts, own = NameBook.of_home(session.home), load_contacts(session.home), session.home.profile_names()
-    rows: list[dict[str, object]] = [
-        {"name": name, "is": "own" if name in own else "contact" if name in contacts else "founder", "identity": id_.hex()}
-        for name, id_ in sorted(book.ids.items())
-    ]
+    rows: list[dict[str, object]] = []
+    for name, id_ in sorted(book.ids.items()):
+        kind = "own" if name in own else "contact" if name in contacts else "founder"
+        rows.append({"name": name, "is": kind, "identity": id_.hex()})
     session.show({"contacts": rows}, table(rows) or ["no contacts"])
 
 

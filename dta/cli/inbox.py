@@ -28,7 +28,7 @@ _COMMANDS: Final = {
     (ItemKind.RECEIPT, Action.RECEIVE): "dta order receive {subject} --out FILE",
     (ItemKind.CEREMONY, Action.CONSENT): "dta authority accept {parent}",
     (ItemKind.VAULT, Action.CANCEL_CLOSE): "dta vault cancel-close {subject}",
-    (ItemKind.SERVER, Action.REQUEST_SECRET): "dta mfa server request-secret --realm {subject}",
+    (ItemKind.SERVER, Action.REQUEST_AS_SERVER): "dta mfa server request-secret --realm {subject}",
 }
 _LOOK: Final = {ItemKind.PROPOSAL: "dta governance show {subject}"}
 

@@ -145,7 +145,9 @@ def list_orders(
         found = work.ledger.rpc.run(finding.order_list(work.ledger.flows, me, role.value))
         listed = {record.id: record for record in found.records}
         unplaced = [id_ for id_ in titles if id_ not in listed] if role is Role.PRINCIPAL else []
-        rows: list[dict[str, object]] = [{"order": id_.hex(), "status": "not placed", "held by": "-"} for id_ in unplaced]
+        rows: list[dict[str, object]] = [
+            {"order": id_.hex(), "status": "not placed", "held by": "-"} for id_ in unplaced
+        ]
         shown: list[JsonValue] = [unplaced_json(id_, titles[id_]) for id_ in unplaced]
         for record in found.records:
             if every or record.status in as_of.OPEN_ORDER:

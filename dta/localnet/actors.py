@@ -10,7 +10,6 @@ from dta.base.errors import EXIT_REFUSED, DtaError
 from dta.localnet.network import Network
 from dta.localnet.telling import Telling
 
-
 _INBOX_WAIT_S = 60.0
 
 

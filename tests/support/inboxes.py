@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from abci_app.pb.dta.v1 import custody_pb2 as pb
+from abci_app.pb.dta.v1 import tx_pb2
 from dta.base.secret import SecretBytes
 from dta.client.custody import asking, orders, vaults
 from dta.client.custody.orders import NewOrder
@@ -16,6 +17,15 @@ from dta.client.inbox.reading import Reader, Reading
 from tests.support.actors import Actor
 from tests.support.light_chain import Node
 from tests.support.order_flow import REALM, LiveNode, World
+
+
+def register(world: World, name: str) -> Actor:
+    """One more person on the ledger."""
+    actor, chain = Actor(name), world.chain
+    message = tx_pb2.RegisterIdentity(envelope=actor.enrol(chain.replica.gid))
+    result = chain.run(chain.replica.founders[0], message)
+    assert result.code == 0, result
+    return actor
 
 
 def open_vault(world: World, principal: Actor) -> bytes:

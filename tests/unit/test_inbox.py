@@ -16,9 +16,8 @@ from dta.client.inbox.items import Action, ItemKind
 from dta.client.inbox.reading import Reader
 from dta.client.ledger.ledger import AsyncLedger
 from dta.client.ledger.rpc import AsyncRpc
-from tests.support.actors import Actor
 from tests.support.custody import k_of, single
-from tests.support.inboxes import ask, inbox, open_vault, place, read, seen
+from tests.support.inboxes import ask, inbox, open_vault, place, read, register, seen
 from tests.support.order_flow import REALM, World, make_world
 
 APPROVE, VETO = Action.APPROVE, Action.VETO
@@ -258,10 +257,10 @@ def test_a_change_is_waited_for_and_found(world: World, vault: bytes) -> None:
     ledger = world.session(world.carol).ledger
     who = Reader(world.carol.identity, [world.alice.identity])
     now = ledger.rpc.run(reading.read(ledger.flows, who))
-    same = ledger.rpc.run(reading.changed(ledger.flows, lambda: who, now, timeout_s=6))
+    same = ledger.rpc.run(reading.changed(ledger.flows, lambda: who, now, 6))
     assert (same.inbox.items, same.followed.last) == ((), 1)
     request = ask(world, world.bob, order)
-    found = ledger.rpc.run(reading.changed(ledger.flows, lambda: who, same, timeout_s=600))
+    found = ledger.rpc.run(reading.changed(ledger.flows, lambda: who, same, 600))
     assert [item.subject for item in found.inbox.items] == [request]
     assert not found.inbox.is_as(same.inbox)
 
@@ -281,6 +280,5 @@ def test_the_awaited_client_reads_the_same(world: World, vault: bytes, monkeypat
 
 
 def test_nobody_s_inbox_is_empty_and_proved_so(world: World) -> None:
-    stranger = Actor("stranger")
-    found = inbox(world, stranger)
+    found = inbox(world, register(world, "dave"))
     assert (found.items, found.outside, found.total) == ((), (), 0)

@@ -132,7 +132,7 @@ def read_server(leaves: list[tuple[bytes, Any]], known: bytes = REGISTRAR) -> Re
 def test_a_realm_s_server_is_told_to_ask_for_its_secret_once_there_is_a_key() -> None:
     [item] = read_server(server()).inbox.items
     assert (item.kind, item.subject, item.label) == (ItemKind.SERVER, SUBJECT, "web")
-    assert (item.actions, item.origin) == ((Action.REQUEST_SECRET,), REGISTRAR)
+    assert (item.actions, item.origin) == ((Action.REQUEST_AS_SERVER,), REGISTRAR)
     assert [one.subject for one in read_server(server(), known=OTHER).inbox.outside] == [SUBJECT]
 
 

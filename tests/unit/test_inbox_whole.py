@@ -11,14 +11,17 @@ import pytest
 
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.state.records import CONCERNS, COUNTERS, DECISIONS, ORDERS, REQUEST_NUMBERS, REQUESTS, VAULTS
-from dta.base.errors import NotVerified
+from dta.base.errors import NotVerified, TimedOut
 from dta.client.custody import asking, finding
 from dta.client.custody.finding import ROLES
+from dta.client.inbox import reading
+from dta.client.inbox.reading import Reader
+from dta.client.ledger.ledger import Ledger
 from tests.support.actors import Actor
 from tests.support.custody import k_of, single
-from tests.support.inboxes import ask, inbox, left_out, lying, open_vault, place, read, seen
-from tests.support.light_chain import b64
-from tests.support.order_flow import World, make_world
+from tests.support.inboxes import ask, inbox, left_out, lying, open_vault, place, read, register, seen
+from tests.support.light_chain import ClockedRpc, b64
+from tests.support.order_flow import LiveNode, World, make_world
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Made:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     world = make_world(tmp_path_factory.mktemp("world"))
-    dave, vault = Actor("dave"), open_vault(world, world.alice)
+    dave, vault = register(world, "dave"), open_vault(world, world.alice)
     policy = k_of(2, world.bob.identity, world.carol.identity, veto_window_s=600)
     policy.vetoers.append(dave.identity)
     asked = place(world, world.alice, vault, policy, world.bob.identity)
@@ -103,11 +106,12 @@ def test_a_node_that_says_that_there_is_less_or_something_else_is_refused(made: 
     ended = pb.OrderRecord()
     ended.CopyFrom(made.world.session(who).ledger.order(made.asked))
     ended.status, ended.cancelled_requests = pb.ORDER_STATUS_CLOSED, 1
+    closed = ended.SerializeToString(deterministic=True)
     decided = pb.DecisionRecord(height=3).SerializeToString(deterministic=True)
     lies: dict[bytes, Callable[[dict[str, Any]], dict[str, Any]]] = {
         COUNTERS.key(who.identity): lambda response: {**response, "value": b64(fewer)},
         CONCERNS.key(who.identity, 1): of_another(CONCERNS.key(made.world.alice.identity, 1), made),
-        ORDERS.key(made.asked): lambda response: {**response, "value": b64(ended.SerializeToString(deterministic=True))},
+        ORDERS.key(made.asked): lambda response: {**response, "value": b64(closed)},
     }
     if role != "beneficiary":
         lies[DECISIONS.key(made.request, who.identity)] = lambda response: {**response, "value": b64(decided)}
@@ -118,17 +122,20 @@ def test_a_node_that_says_that_there_is_less_or_something_else_is_refused(made: 
         assert (caught.value.step, caught.value.data["key"]) == ("proof", key.hex())
 
 
-def test_a_node_that_goes_back_to_an_older_state_is_refused_once_a_newer_one_was_read(made: Made) -> None:
-    first = read(made.world, made.world.carol)
+def test_a_state_before_the_one_that_was_read_is_not_taken(made: Made) -> None:
+    world, who = made.world, Reader(made.world.carol.identity)
+    first = read(world, world.carol)
 
-    def old(params: dict[str, Any], honest: Any) -> Any:
-        return {"response": {**honest["response"], "height": str(first.inbox.height - 1)}}
+    def behind(params: dict[str, Any], honest: Any) -> Any:
+        honest["sync_info"]["latest_block_height"] = str(first.inbox.height)
+        return honest
 
-    node = lying(made.world, {})
-    node.lies["abci_query"] = old
-    with pytest.raises(NotVerified) as caught:
-        read(made.world, made.world.carol, node=node, followed=first.followed)
-    assert caught.value.step == "answer"
+    node = LiveNode(world.chain, lies={"status": behind})
+    ledger = Ledger(ClockedRpc(node), world.chain.trust_file(world.chain.replica.gid), wait_s=0)
+    assert ledger.rpc.run(reading.read(ledger.flows, who)).inbox.height == first.inbox.height - 1
+    with pytest.raises(TimedOut) as caught:
+        ledger.rpc.run(reading.read(ledger.flows, who, first.followed))
+    assert caught.value.data["needed_height"] == first.inbox.height + 1
 
 
 @pytest.mark.parametrize(
@@ -182,6 +189,17 @@ def test_who_was_authorised_to_receive_lists_the_order_among_those_for_it(tmp_pa
     assert [record.id for record in listed.records] == [order]
     [item] = inbox(world, world.alice).items
     assert item.subject == opened.request
+
+
+def test_who_has_approved_is_not_asked_again_while_others_are(tmp_path: Path) -> None:
+    world = make_world(tmp_path)
+    policy = k_of(3, world.bob.identity, world.carol.identity, world.alice.identity)
+    order = place(world, world.alice, open_vault(world, world.alice), policy, world.bob.identity)
+    request = ask(world, world.bob, order)
+    carol = world.session(world.carol)
+    asking.approve(carol, asking.content(carol, request))
+    assert seen(inbox(world, world.carol).items) == []
+    assert [item.subject for item in inbox(world, world.alice).items] == [request]
 
 
 # --- a state that is broken, though its validators sign it

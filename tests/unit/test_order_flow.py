@@ -14,7 +14,7 @@ from abci_app.state.due import DueKind
 from abci_app.state.records import IDENTITIES, VAULT_KEYS
 from dta.base.errors import NotVerified, TimedOut, UsageError
 from dta.base.secret import SecretBytes
-from dta.client.custody import asking, keyfile, orders, receiving, records, vaults
+from dta.client.custody import asking, finding, keyfile, orders, receiving, records, vaults
 from dta.client.custody.errors import OrderFailed, UploadIncomplete, WouldBeRefused
 from dta.client.custody.orders import NewOrder, default_threshold
 from dta.client.ledger.ledger import OrderView

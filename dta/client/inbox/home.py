@@ -16,7 +16,7 @@ from dta.client.inbox.reading import Reader, Reading
 from dta.client.ledger.ledger import Ledger
 
 WATCHED_S = 600.0
-"""How long :meth:`HomeInbox.watch` waits at a time: then it reads contacts and keys again, as it does on a change."""
+"""How long :meth:`HomeInbox.watch` waits for a change at a time; who watches notices nothing of it."""
 
 
 @dataclass
@@ -42,19 +42,18 @@ class HomeInbox:
             before = self._saved = followed.load(self.directory, self.ledger.trust.gid, self.identity)
         return self._keep(self.ledger.rpc.run(reading.read(self.ledger.flows, self._who(), before)))
 
-    def changed(self, timeout_s: float, poll_s: float = reading.POLL_S) -> Inbox:
+    def changed(self, timeout_s: float) -> Inbox:
         """The inbox once it differs from the one that was read last, or as it is after ``timeout_s`` seconds."""
         if self._last is None:
             return self.read()
-        flow = reading.changed(self.ledger.flows, self._who, self._last, timeout_s=timeout_s, poll_s=poll_s)
-        return self._keep(self.ledger.rpc.run(flow))
+        return self._keep(self.ledger.rpc.run(reading.changed(self.ledger.flows, self._who, self._last, timeout_s)))
 
-    def watch(self, poll_s: float = reading.POLL_S) -> Iterator[Inbox]:
+    def watch(self) -> Iterator[Inbox]:
         """The inbox now, and again whenever something else waits. Without an end."""
         shown = self.read()
         yield shown
         while True:
-            now = self.changed(WATCHED_S, poll_s)
+            now = self.changed(WATCHED_S)
             if not now.is_as(shown):
                 shown = now
                 yield shown

@@ -10,7 +10,7 @@ from abci_app.pb.dta.v1 import concern_pb2
 from abci_app.state.as_of import Moment
 
 SECONDS_A_BLOCK = 1
-"""For the order of a list alone, where one deadline is a time and another a height: blocks come no faster by default."""
+"""For the order of a list alone, where one deadline is a time and another a height: no faster by default."""
 
 
 class ItemKind(StrEnum):
@@ -35,7 +35,7 @@ class Action(StrEnum):
     RECEIVE = "receive"
     CONSENT = "consent"
     CANCEL_CLOSE = "cancel-close"
-    REQUEST_SECRET = "request-secret"
+    REQUEST_AS_SERVER = "request-secret"
 
 
 @dataclass(frozen=True, slots=True)

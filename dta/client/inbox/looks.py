@@ -250,7 +250,8 @@ def _ceremony(sight: Sight, entry: Concern) -> Flow[Look]:
         if mine.fiduciary == sight.identity:
             break
     else:
-        raise sight.lacks(f"party {sight.identity.hex()} of ceremony {entry.subject.hex()}", CEREMONIES.key(entry.subject))
+        name = f"party {sight.identity.hex()} of ceremony {entry.subject.hex()}"
+        raise sight.lacks(name, CEREMONIES.key(entry.subject))
     if mine.consent_height or mine.declined:
         return OVER
     authority = yield from sight.get(leaves.of(AUTHORITIES, record.authority))
@@ -289,7 +290,7 @@ def _server(sight: Sight, entry: Concern) -> Flow[Look]:
     if record.removed_height or not authority.epoch:
         return Look((), False, registrar)
     item = Item(
-        ItemKind.SERVER, realm.id, "registered", (Action.REQUEST_SECRET,), Deadline(), record.registered_height,
+        ItemKind.SERVER, realm.id, "registered", (Action.REQUEST_AS_SERVER,), Deadline(), record.registered_height,
         registrar, realm.authority, roles=tuple(entry.roles), label=realm.terms.name, number=entry.number,
         height=sight.head.height,
     )  # fmt: skip

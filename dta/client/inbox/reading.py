@@ -50,7 +50,7 @@ class Reading:
 
 
 def read(flows: LedgerFlows, who: Reader, followed: Followed | None = None) -> Flow[Reading]:
-    """The inbox. ``followed``: of an earlier reading for the same identity; without, the list is read from its beginning.
+    """The inbox. ``followed``: of an earlier reading for the same identity; without, all of the list is read.
 
     No state before that of ``followed`` is taken. Raises NotVerified where a node leaves anything out or changes it
     (step ``proof``), or where the state itself has not what it counts (``whole``); and what any read raises.
@@ -75,21 +75,20 @@ def read(flows: LedgerFlows, who: Reader, followed: Followed | None = None) -> F
     return Reading(inbox, Followed(before.gid, who.identity, listed.total, looked.height, tuple(still)))
 
 
-def changed(
-    flows: LedgerFlows, who: Callable[[], Reader], since: Reading, *, timeout_s: float, poll_s: float = POLL_S
-) -> Flow[Reading]:
+def changed(flows: LedgerFlows, who: Callable[[], Reader], since: Reading, timeout_s: float) -> Flow[Reading]:
     """The inbox once something else waits than in ``since``, or as it is when ``timeout_s`` seconds are over.
 
     ``who`` is asked again each time: keys come and go. Raises what :func:`read` does.
     """
     started_s = yield from elapsed_s()
-    now = since
+    followed = since.followed
     while True:
-        now = yield from read(flows, who(), now.followed)
+        now = yield from read(flows, who(), followed)
         passed_s = (yield from elapsed_s()) - started_s
         if passed_s >= timeout_s or not now.inbox.is_as(since.inbox):
             return now
-        yield from sleep(min(poll_s, timeout_s - passed_s))
+        followed = now.followed
+        yield from sleep(min(POLL_S, timeout_s - passed_s))
 
 
 @dataclass(frozen=True, slots=True)
