@@ -109,6 +109,9 @@ def _consortium(demo: Demo, receipts: Receipts) -> None:
         for name in ("alice", "bob", "carol", "mallory"):
             demo.enrol(name)
             demo.tell.done(f"{name} is {demo.identities[name][:16]}…")
+        for name, other in (("bob", "alice"), ("carol", "alice"), ("alice", "bob"), ("alice", "carol")):
+            demo.by(name, "contacts", "add", other, demo.identities[other])
+        demo.tell.done("Alice, Bob and Carol know each other's ids, from each other")
         vault = demo.by("alice", "vault", "open")["vault"]
         demo.tell.done(f"vault {vault[:16]}…: every fiduciary's HSM made a key for it")
     ids = demo.identities
@@ -132,14 +135,14 @@ def _consortium(demo: Demo, receipts: Receipts) -> None:
     with demo.tell.step("Bob asks for the TLS key: two of three must agree"):
         request = demo.by("bob", "order", "request", tls)["request"]
         demo.tell.done("Bob asked, which counts as his approval; one more is wanted")
-        demo.by("carol", "order", "approve", request)
-        demo.tell.done("Carol approved")
+        demo.by("carol", "order", "approve", demo.waiting("carol", "approve", tls))
+        demo.tell.done("Carol's inbox showed the request; she approved")
         demo.receive("bob", "tls-key", request, material["tls-key"])
         demo.tell.fact("TLS private key", "2 of 3 approvals, one fiduciary down", "received by Bob")
     with demo.tell.step("Carol asks for the seed; Alice vetoes inside the window; Carol asks again, nobody objects"):
-        request = demo.by("carol", "order", "request", seed)["request"]
-        demo.by("alice", "order", "veto", request)
-        demo.tell.done("vetoed: no fiduciary released a share")
+        demo.by("carol", "order", "request", seed)
+        demo.by("alice", "order", "veto", demo.waiting("alice", "veto", seed))
+        demo.tell.done("Alice's inbox showed the request and until when; vetoed: no fiduciary released a share")
         request = demo.by("carol", "order", "request", seed)["request"]
         demo.receive("carol", "wallet-seed", request, material["wallet-seed"])
         demo.tell.fact("24-word seed", "a veto window of 15 s: once vetoed, once not", "received by Carol")

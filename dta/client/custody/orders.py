@@ -322,11 +322,6 @@ class Searched:
     is_cut: bool
 
 
-def search(principal: bytes) -> Flow[Searched]:
-    """The orders of ``principal``, as the node's index says: it can miss some, and each must be read by proof."""
-    return (yield from search_ids("order", f"order.principal='{principal.hex()}' AND order.action='placed'"))
-
-
 def search_ids(kind: str, query: str) -> Flow[Searched]:
     """The ids in events of ``kind`` of the transactions that ``query`` finds, each once. Not verified.
 
