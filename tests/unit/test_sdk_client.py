@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -208,6 +209,15 @@ def test_a_receipt_is_checked_by_a_stranger_who_has_no_client(world: World) -> N
     assert damaged != receipt.content
     with pytest.raises(dta.ReceiptRefused):
         dta.verify_receipt(damaged, trust, now_s)
+
+
+def test_who_watches_an_order_can_act_by_the_same_client_meanwhile(world: World) -> None:
+    order = placed(world)
+    alice = client_of(world, world.alice)
+    watched = alice.orders.watch(order.id)
+    assert next(watched).is_open
+    threading.Timer(0.1, alice.orders.close, [order.id]).start()
+    assert [now.status for now in watched][-1] == "closed"
 
 
 # --- under asyncio
