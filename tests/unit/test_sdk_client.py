@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -211,13 +210,23 @@ def test_a_receipt_is_checked_by_a_stranger_who_has_no_client(world: World) -> N
         dta.verify_receipt(damaged, trust, now_s)
 
 
-def test_who_watches_an_order_can_act_by_the_same_client_meanwhile(world: World) -> None:
+def test_while_a_watched_order_does_not_change_others_have_their_turn(world: World) -> None:
     order = placed(world)
-    alice = client_of(world, world.alice)
-    watched = alice.orders.watch(order.id)
-    assert next(watched).is_open
-    threading.Timer(0.1, alice.orders.close, [order.id]).start()
-    assert [now.status for now in watched][-1] == "closed"
+    session = world.session(world.alice)
+    alice = dta.Client.of_session(session, names_of(world))
+    rpc = session.ledger.rpc
+    honest, locked = rpc._on_sleep, []  # type: ignore[attr-defined]
+
+    def sleeping() -> None:
+        locked.append(alice._opened._turn.locked())
+        if len(locked) == 3:
+            client_of(world, world.alice).orders.close(order.id)
+        honest()
+
+    rpc._on_sleep = sleeping  # type: ignore[attr-defined]
+    assert [now.status for now in alice.orders.watch(order.id)] == ["active", "closed"]
+    assert len(locked) >= 3
+    assert not any(locked)
 
 
 # --- under asyncio
