@@ -11,6 +11,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
@@ -23,10 +24,20 @@ class Stopped(Exception):
     """Raised inside an action whose await was cancelled; nobody outside sees it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """What a stream yields where it waits: others have their turn meanwhile."""
+
+    seconds: float
+
+
 class Opened(Protocol):
     """What actions run on. ``stop`` is looked at whenever something is asked of a node."""
 
     stop: threading.Event
+
+    def pause(self, seconds: float) -> None:
+        """Waits, without a turn."""
 
     def perform(self, work: Callable[[], T]) -> T:
         """Runs ``work``, one at a time, with failures as errors of ours."""
@@ -102,7 +113,7 @@ class action(Generic[P, T]):
 class stream(Generic[P, T]):
     """The same of a method that goes on and on: an iterator, or an asynchronous one."""
 
-    def __init__(self, function: Callable[Concatenate[Any, P], Iterator[T]]) -> None:
+    def __init__(self, function: Callable[Concatenate[Any, P], Iterator[T | Pause]]) -> None:
         self.function = function
         self.__doc__ = function.__doc__
 
@@ -137,7 +148,10 @@ async def _run_awaited(face: Awaiting, function: Callable[..., Any], /, *argumen
 def _follow(face: Blocking, function: Callable[..., Iterator[Any]], /, *arguments: Any, **named: Any) -> Iterator[Any]:
     values = function(face, *arguments, **named)
     while (value := face.opened.perform(partial(next, values, _ENDED))) is not _ENDED:
-        yield value
+        if isinstance(value, Pause):
+            face.opened.pause(value.seconds)
+        else:
+            yield value
 
 
 async def _follow_awaited(
@@ -145,4 +159,7 @@ async def _follow_awaited(
 ) -> AsyncIterator[Any]:
     values = function(face, *arguments, **named)
     while (value := await face.worker.run(face.opened, partial(next, values, _ENDED))) is not _ENDED:
-        yield value
+        if isinstance(value, Pause):
+            await face.worker.run(face.opened, partial(face.opened.pause, value.seconds))
+        else:
+            yield value

@@ -21,7 +21,7 @@ from dta.client.custody.session import Party, Progress, Session
 from dta.client.genesis import trusting
 from dta.client.identity.keyring import Keyring
 from dta.client.identity.profile import load_profile
-from dta.client.ledger.flow import Effect, Sleep
+from dta.client.ledger.flow import Effect, Sleep, sleep
 from dta.client.ledger.ledger import Ledger
 from dta.client.ledger.rpc import Rpc
 from dta.client.names import NameBook
@@ -76,6 +76,10 @@ class Opened:
                 raise place.failure(error) from error
             finally:
                 self._keep_trust()
+
+    def pause(self, seconds: float) -> None:
+        """Waits, so that others have their turn."""
+        self.ledger.rpc.run(sleep(seconds))
 
     def _keep_trust(self) -> None:
         """What was verified moves the home's trust file on; one that can't be written makes the next start slower."""

@@ -18,10 +18,9 @@ from dta.client.custody.orders import NewOrder
 from dta.client.custody.policies import Terms
 from dta.client.custody.session import Session
 from dta.client.ledger.authority import resolve
-from dta.client.ledger.flow import sleep
 from dta.client.ledger.submit import Committed
 from dta.custodians import registry
-from dta.sdk.faces import Awaiting, Blocking, action, stream
+from dta.sdk.faces import Awaiting, Blocking, Pause, action, stream
 from dta.sdk.opened import Opened
 from dta.sdk.results import Order, Request, Secret
 from dta.sdk.vaults import find_vault
@@ -112,7 +111,7 @@ class OrderActions:
         return [Order.of(self.opened.ledger.order_view(subject)) for subject in found]
 
     @stream
-    def watch(self, order: str) -> Iterator[Order]:
+    def watch(self, order: str) -> Iterator[Order | Pause]:
         """The order now, and again whenever it has changed, until it has ended."""
         found, shown = _find(self.opened, order), None
         while shown is None or shown.is_open:
@@ -121,7 +120,7 @@ class OrderActions:
                 yield now
             shown = now
             if now.is_open:
-                self.opened.ledger.rpc.run(sleep(waiting.POLL_S))
+                yield Pause(waiting.POLL_S)
 
     @action
     def close(self, order: str) -> Order:

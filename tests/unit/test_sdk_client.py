@@ -210,6 +210,25 @@ def test_a_receipt_is_checked_by_a_stranger_who_has_no_client(world: World) -> N
         dta.verify_receipt(damaged, trust, now_s)
 
 
+def test_while_a_watched_order_does_not_change_others_have_their_turn(world: World) -> None:
+    order = placed(world)
+    session = world.session(world.alice)
+    alice = dta.Client.of_session(session, names_of(world))
+    rpc = session.ledger.rpc
+    honest, locked = rpc._on_sleep, []  # type: ignore[attr-defined]
+
+    def sleeping() -> None:
+        locked.append(alice._opened._turn.locked())
+        if len(locked) == 3:
+            client_of(world, world.alice).orders.close(order.id)
+        honest()
+
+    rpc._on_sleep = sleeping  # type: ignore[attr-defined]
+    assert [now.status for now in alice.orders.watch(order.id)] == ["active", "closed"]
+    assert len(locked) >= 3
+    assert not any(locked)
+
+
 # --- under asyncio
 def test_both_faces_do_the_same(world: World) -> None:
     async def entrust() -> bytes:
