@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from dta.sdk.receipts import verify_receipt as verify_receipt
     from dta.sdk.results import Authority as Authority
     from dta.sdk.results import Identity as Identity
+    from dta.sdk.results import Inbox as Inbox
+    from dta.sdk.results import Item as Item
     from dta.sdk.results import Order as Order
     from dta.sdk.results import Realm as Realm
     from dta.sdk.results import Receipt as Receipt
@@ -64,7 +66,8 @@ _FROM = {
     "dta.sdk.keys": ("Keys",),
     "dta.sdk.receipts": ("verify_receipt",),
     "dta.sdk.results": (
-        "Authority", "Identity", "Order", "Realm", "Receipt", "Request", "Secret", "Signature", "Vault",
+        "Authority", "Identity", "Inbox", "Item", "Order", "Realm", "Receipt", "Request", "Secret", "Signature",
+        "Vault",
     ),
 }  # fmt: skip
 _PLACES = {name: module for module, names in _FROM.items() for name in names}

@@ -17,6 +17,7 @@ from dta.light.trust import TrustFile
 from dta.sdk.authorities import AsyncAuthorities, Authorities
 from dta.sdk.faces import Worker
 from dta.sdk.identities import AsyncIdentities, Identities
+from dta.sdk.inbox import AsyncInboxOf, InboxOf
 from dta.sdk.keys import Keys
 from dta.sdk.opened import Opened, Place
 from dta.sdk.orders import AsyncOrders, Orders
@@ -31,6 +32,7 @@ Pins = Callable[[KeystoreConfig], SecretBytes]
 
 NOUNS: Final = {
     "orders": Orders,
+    "inbox": InboxOf,
     "vaults": Vaults,
     "identities": Identities,
     "authorities": Authorities,
@@ -78,6 +80,7 @@ class Client:
     def _take(self, opened: Opened) -> None:
         self._opened = opened
         self.orders = Orders(opened)
+        self.inbox = InboxOf(opened)
         self.vaults = Vaults(opened)
         self.identities = Identities(opened)
         self.authorities = Authorities(opened)
@@ -140,6 +143,7 @@ class AsyncClient:
         self._opened = opened
         self._worker = worker = Worker()
         self.orders = AsyncOrders(opened, worker)
+        self.inbox = AsyncInboxOf(opened, worker)
         self.vaults = AsyncVaults(opened, worker)
         self.identities = AsyncIdentities(opened, worker)
         self.authorities = AsyncAuthorities(opened, worker)

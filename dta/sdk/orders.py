@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
-from abci_app.pb.dta.v1 import concern_pb2, params_pb2
+from abci_app.pb.dta.v1 import params_pb2
 from abci_app.state.records import REQUEST_NUMBERS
 from dta.base import ids
 from dta.base.errors import UsageError
@@ -24,14 +24,6 @@ from dta.sdk.faces import Awaiting, Blocking, Pause, action, stream
 from dta.sdk.opened import Opened
 from dta.sdk.results import Order, Request, Secret
 from dta.sdk.vaults import find_vault
-
-ROLES: Final = {
-    "principal": concern_pb2.CONCERN_ROLE_PRINCIPAL,
-    "beneficiary": concern_pb2.CONCERN_ROLE_BENEFICIARY,
-    "party": concern_pb2.CONCERN_ROLE_PARTY,
-    "vetoer": concern_pb2.CONCERN_ROLE_VETOER,
-}
-"""In what roles an identity can be asked for its orders."""
 
 
 class OrderActions:
@@ -99,16 +91,11 @@ class OrderActions:
     @action
     def list(self, role: str = "principal") -> Sequence[Order]:
         """All orders in which this identity is principal, beneficiary, party or vetoer: a list that is proved whole."""
-        wanted = ROLES.get(role)
-        if wanted is None:
-            raise UsageError(f"an order has no {role!r}", hint=f"one of: {', '.join(ROLES)}")
-        me = self.opened.session.party.identity
-        found = [
-            entry.subject
-            for entry in self.opened.ledger.concerns(me).entries
-            if entry.kind == concern_pb2.CONCERN_KIND_ORDER and wanted in entry.roles
-        ]
-        return [Order.of(self.opened.ledger.order_view(subject)) for subject in found]
+        if role not in finding.ROLES:
+            raise UsageError(f"an order has no {role!r}", hint=f"one of: {', '.join(finding.ROLES)}")
+        ledger, me = self.opened.ledger, self.opened.session.party.identity
+        listed = ledger.rpc.run(finding.order_list(ledger.flows, me, role))
+        return [Order.of(ledger.order_view(record.id, listed.height)) for record in listed.records]
 
     @stream
     def watch(self, order: str) -> Iterator[Order | Pause]:

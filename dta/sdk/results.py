@@ -17,6 +17,7 @@ from dta.client.custody import orders, policies
 from dta.client.custody.asking import Content
 from dta.client.custody.receiving import Received, status_name
 from dta.client.custody.signing import SigningView
+from dta.client.inbox import items
 from dta.client.ledger.ledger import OrderView, VaultView
 from dta.client.mfa.realms import RealmView
 from dta.client.receipt import summary
@@ -260,6 +261,56 @@ class Realm:
             record.id.hex(), terms.name, record.authority.hex(), terms.registrar.hex(), record.clients,
             terms.permits_required, view.is_ready, view.height,
         )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that waits. ``kind``: order, request, signing, receipt, ceremony, proposal, vault, server.
+
+    ``subject``: its id (of a request, the request's); ``parent``: the order's, the key's. ``actions``: approve, veto,
+    request, receive and so on; empty where there is nothing to do but to know. ``origin``: who brought it about, empty:
+    the consortium; ``asker``: who made the request. ``deadline_at``, ``deadline_height``: 0 for none of that sort.
+    ``label`` is what the ledger calls it, and proves nothing.
+    """
+
+    kind: str
+    subject: str
+    parent: str
+    status: str
+    actions: Sequence[str]
+    origin: str
+    asker: str
+    content_digest: str
+    label: str
+    deadline_at: int
+    deadline_height: int
+    since_height: int
+
+    @staticmethod
+    def of(item: items.Item) -> Item:
+        return Item(
+            item.kind.value, item.subject.hex(), item.parent.hex(), item.status,
+            tuple(one.value for one in item.actions), item.origin.hex(), item.asker.hex(), item.content_digest.hex(),
+            item.label, item.deadline.time_s, item.deadline.height, item.since_height,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """All that waits, whole at ``height``: ``items`` from whom this client knows, ``outside`` from others, each with the
+    nearest deadline first. ``outside`` is bounded: ``outside_left`` more are not in it.
+    """
+
+    items: Sequence[Item]
+    outside: Sequence[Item]
+    outside_left: int
+    height: int
+
+    @staticmethod
+    def of(inbox: items.Inbox) -> Inbox:
+        return Inbox(
+            tuple(map(Item.of, inbox.items)), tuple(map(Item.of, inbox.outside)), inbox.outside_left, inbox.height
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from abci_app.pb.dta.v1 import authority_pb2, extraction_pb2
 from abci_app.state.records import SIGNING_POLICIES
 from dta.base.secret import SecretBytes
 from dta.cli.main import run
+from dta.client.inbox import reading
 from tests.cli.mfa_world import mfa_world
 from tests.cli.order_world import ServedWorld, served_world
 from tests.support.authority import CUSTODY, SIGNING
@@ -100,6 +101,23 @@ def test_a_bot_asks_and_approves_what_a_person_answers_yes_to(world: ServedWorld
     assert "approved" not in said
     assert "approved: granted\n" in example("approve_from_chat", home(world, "carol"), answers="yes\n")
     assert example("approve_from_chat", home(world, "carol")) == "", "it was decided: nothing is asked again"
+
+
+def test_an_inbox_is_followed(world: ServedWorld, example: Run, monkeypatch: Any) -> None:
+    """The second thing that it says is what came meanwhile; then a person has had enough."""
+    monkeypatch.setattr(reading, "POLL_S", 0.01)
+    shown = []
+
+    def enough() -> None:
+        shown.append(1)
+        if len(shown) == 1:
+            ordered(world, policy="2of:alice,bob,carol")
+        else:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.stdout, "flush", enough)
+    with pytest.raises(KeyboardInterrupt):
+        example("follow_inbox", home(world, "bob"))
 
 
 def test_a_release_is_signed_once_somebody_else_approved(world: ServedWorld, example: Run) -> None:

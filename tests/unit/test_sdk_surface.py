@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 PUBLIC = {
     "AsyncClient", "Authority", "BadAnswer", "BlockNotFound", "Client", "ContentDiffers", "DtaError", "Expired",
-    "Identity", "Keys", "KeystoreFailure", "NotEnoughShares", "NotFound", "NotVerified", "Order", "OrderFailed",
+    "Identity", "Inbox", "Item", "Keys", "KeystoreFailure", "NotEnoughShares", "NotFound", "NotVerified", "Order", "OrderFailed",
     "OrderUnsound", "Realm", "Receipt", "ReceiptRefused", "RefusedByLedger", "Request", "RequestEnded", "RpcError",
     "Secret", "SecretBytes", "Signature", "Step", "TimedOut", "TrustFile", "Unreachable", "UploadIncomplete",
     "UsageError", "Vault", "WouldBeRefused", "verify_receipt",
@@ -30,6 +30,7 @@ METHODS = {
         "approve", "authorise", "close", "done", "get", "get_request", "list", "place", "prepare", "receive", "report",
         "request", "requests", "resume", "veto", "watch",
     },
+    "inbox": {"read", "watch"},
     "vaults": {"cancel_close", "close", "get", "list", "open"},
     "identities": {"find", "get", "me", "register", "suspend"},
     "authorities": {"get", "list"},
