@@ -297,8 +297,8 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """All that waits, whole at ``height``: ``items`` from whom this client knows, ``outside`` from others, each with the
-    nearest deadline first. ``outside`` is bounded: ``outside_left`` more are not in it.
+    """All that waits, whole at ``height``: ``items`` from whom this client knows, ``outside`` from others, each with
+    the nearest deadline first. ``outside`` is bounded: ``outside_left`` more are not in it.
     """
 
     items: Sequence[Item]

@@ -103,7 +103,7 @@ def test_a_bot_asks_and_approves_what_a_person_answers_yes_to(world: ServedWorld
     assert example("approve_from_chat", home(world, "carol")) == "", "it was decided: nothing is asked again"
 
 
-def test_an_inbox_is_followed(world: ServedWorld, example: Run, monkeypatch: Any) -> None:
+def test_an_inbox_is_followed(world: ServedWorld, example: Run, monkeypatch: Any, capsys: Any) -> None:
     """The second thing that it says is what came meanwhile; then a person has had enough."""
     monkeypatch.setattr(reading, "POLL_S", 0.01)
     shown = []
@@ -118,6 +118,9 @@ def test_an_inbox_is_followed(world: ServedWorld, example: Run, monkeypatch: Any
     monkeypatch.setattr(sys.stdout, "flush", enough)
     with pytest.raises(KeyboardInterrupt):
         example("follow_inbox", home(world, "bob"))
+    said = capsys.readouterr().out
+    assert "nothing waits" in said.splitlines()[0]
+    assert "  order " in said
 
 
 def test_a_release_is_signed_once_somebody_else_approved(world: ServedWorld, example: Run) -> None:

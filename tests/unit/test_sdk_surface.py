@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 PUBLIC = {
     "AsyncClient", "Authority", "BadAnswer", "BlockNotFound", "Client", "ContentDiffers", "DtaError", "Expired",
-    "Identity", "Inbox", "Item", "Keys", "KeystoreFailure", "NotEnoughShares", "NotFound", "NotVerified", "Order", "OrderFailed",
+    "Identity",
+    "Inbox", "Item", "Keys", "KeystoreFailure", "NotEnoughShares", "NotFound", "NotVerified", "Order", "OrderFailed",
     "OrderUnsound", "Realm", "Receipt", "ReceiptRefused", "RefusedByLedger", "Request", "RequestEnded", "RpcError",
     "Secret", "SecretBytes", "Signature", "Step", "TimedOut", "TrustFile", "Unreachable", "UploadIncomplete",
     "UsageError", "Vault", "WouldBeRefused", "verify_receipt",
