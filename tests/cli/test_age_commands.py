@@ -52,7 +52,9 @@ def plugin(machine: str, first: list[bytes], answers: int, home: Path) -> list[S
     return list(Conversation(io.BytesIO(done.stdout), io.BytesIO()).phase())
 
 
-def test_a_file_key_is_wrapped_without_a_home_and_unwrapped_by_the_beneficiary_s(world: ServedWorld, capsys: Any) -> None:
+def test_a_file_key_is_wrapped_without_a_home_and_unwrapped_by_the_beneficiary(
+    world: ServedWorld, capsys: Any
+) -> None:
     made = recipient(world, capsys, "--authority", "safe", "--beneficiary", "bob")
     assert decode_recipient(made["recipient"]) == decode_identity(made["identity"])
     assert decode_recipient(made["recipient"]).order.hex() == made["order"]
