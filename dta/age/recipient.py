@@ -135,8 +135,6 @@ def _decode(prefix: str, text: str) -> Recipient:
         public_key = G2.decode(content[1 + 4 * ID_BYTES :])
     except BadPoint:
         raise NotARecipient("key") from None
-    if public_key.is_identity:
-        raise NotARecipient("key")
     return Recipient(ids[0], ids[1], ids[2], ids[3], public_key)
 
 

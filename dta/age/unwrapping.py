@@ -17,6 +17,7 @@ from dta.client.custody.session import Session
 from dta.client.ledger import leaves
 from dta.client.names import NameBook
 from dta.custodians.mpc_bls import IdentityKey, MpcBls
+from dta.custodians.plugin import RecoverInput
 
 DEFAULT_WAIT_S = 300.0
 _LIVING = (pb.REQUEST_STATUS_PENDING, pb.REQUEST_STATUS_GRANTED)
@@ -55,7 +56,7 @@ class Unwrapper:
             self._keys[named.order] = MpcBls().identity_key(self._answered(request))
         return self._keys[named.order]
 
-    def _answered(self, request: bytes) -> receiving.RecoverInput:
+    def _answered(self, request: bytes) -> RecoverInput:
         try:
             return receiving.answered(self._session, request, wait_s=self._wait_s)
         except TimedOut as late:

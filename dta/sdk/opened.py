@@ -186,11 +186,12 @@ class Place:
         self, closing: ExitStack, trust: TrustFile, urls: Sequence[str], party: Party, directory: Path,
         progress: Progress,
     ) -> Opened:  # fmt: skip
-        rpc = closing.enter_context(StoppableRpc(urls[0], others=urls[1:]))
+        rpc = StoppableRpc(urls[0], others=urls[1:])
+        closing.enter_context(rpc)
         ledger = Ledger(rpc, trust)
         session = Session(ledger, party, Blocks(directory / "envelopes", trust.gid), directory, progress)
-        rpc.opened = Opened(session, NameBook())
-        return rpc.opened
+        opened = rpc.opened = Opened(session, NameBook())
+        return opened
 
 
 class _Reader:

@@ -89,7 +89,7 @@ def test_a_receipt_is_verified_and_a_changed_one_is_refused(world: ServedWorld, 
     path.write_bytes(path.read_bytes().replace(b'"code":0', b'"code":1', 1))
     with pytest.raises(SystemExit) as ended:
         example("verify_receipt", str(path), genesis)
-    assert str(ended.value.code).startswith("it does not hold")
+    assert str(ended.value.args[0]).startswith("it does not hold")
 
 
 def test_a_bot_asks_and_approves_what_a_person_answers_yes_to(world: ServedWorld, example: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,7 +33,9 @@ def _client() -> Iterator[str]:
 
 
 def _said(found: Any) -> list[str]:
-    return (inspect.getdoc(found) or "").split("\n")
+    """A docstring, from Sphinx' marks to Markdown's."""
+    text = re.sub(r":\w+:`([^`]+)`", r"`\1`", inspect.getdoc(found) or "")
+    return text.replace("``", "`").replace("::\n", ":\n").split("\n")
 
 
 def _fields(found: Any) -> str:
@@ -43,6 +46,15 @@ def _fields(found: Any) -> str:
 
 
 def _signature(function: Any) -> str:
+    """As it stands in the source: annotations there are texts, which ``inspect`` would put in quotes."""
     signature = inspect.signature(function)
-    kept = [one for one in signature.parameters.values() if one.name != "self"]
-    return str(signature.replace(parameters=kept)).replace("'", "")
+    parts, is_keyword = [], False
+    for one in signature.parameters.values():
+        if one.name == "self":
+            continue
+        if one.kind is one.KEYWORD_ONLY and not is_keyword:
+            parts.append("*")
+            is_keyword = True
+        default = "" if one.default is one.empty else f" = {one.default!r}"
+        parts.append(f"{one.name}: {one.annotation}{default}")
+    return f"({', '.join(parts)}) -> {signature.return_annotation}"

@@ -299,7 +299,7 @@ def stops_when_told(session: Session, waiting: asyncio.Event) -> None:
 
 # --- failures
 def test_a_keystore_s_failure_is_an_error_of_ours(world: World) -> None:
-    session = world.session(world.alice)
+    session = world.session(world.bob)
 
     def missing() -> Any:
         raise KeyMissing("there is no such key", label="root")
@@ -307,7 +307,7 @@ def test_a_keystore_s_failure_is_an_error_of_ours(world: World) -> None:
     broken = replace(session, party=replace(session.party, root=missing))
     order = placed(world)
     with pytest.raises(dta.KeystoreFailure) as caught:
-        dta.Client.of_session(replace(broken, party=replace(broken.party)), names_of(world)).orders.prepare(order.id)
+        dta.Client.of_session(broken, names_of(world)).orders.request(order.id)
     assert caught.value.data["what"] == "KeyMissing"
 
 
