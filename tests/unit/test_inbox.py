@@ -17,7 +17,7 @@ from dta.client.inbox.reading import Reader
 from dta.client.ledger.ledger import AsyncLedger
 from dta.client.ledger.rpc import AsyncRpc
 from tests.support.custody import k_of, single
-from tests.support.inboxes import ask, inbox, open_vault, place, read, register, seen
+from tests.support.inboxes import ask, decide, inbox, open_vault, place, read, register, seen
 from tests.support.order_flow import REALM, World, make_world
 
 APPROVE, VETO = Action.APPROVE, Action.VETO
@@ -52,8 +52,7 @@ def test_a_party_is_asked_until_it_has_decided(world: World, vault: bytes) -> No
     assert (item.since_height, item.number) == (record.requested_height, 1)
     assert seen(inbox(world, world.alice).items) == [(ItemKind.REQUEST, request, (APPROVE,))]
     assert seen(inbox(world, world.bob).items) == [], "who asks has approved by asking"
-    carol = world.session(world.carol)
-    asking.approve(carol, asking.content(carol, request))
+    decide(world, world.carol, request, asking.approve)
     assert seen(inbox(world, world.carol).items) == []
     assert seen(inbox(world, world.alice).items) == [], "it is granted: another approval would be refused"
 
@@ -84,8 +83,7 @@ def test_by_default_the_principal_and_all_parties_may_veto_and_a_veto_takes_it_f
     request = ask(world, world.bob, order)
     for who in (world.alice, world.carol):
         assert seen(inbox(world, who).items) == [(ItemKind.REQUEST, request, (VETO,))]
-    alice = world.session(world.alice)
-    asking.veto(alice, asking.content(alice, request))
+    decide(world, world.alice, request, asking.veto)
     for who in (world.alice, world.carol):
         assert seen(inbox(world, who).items) == []
 

@@ -144,10 +144,9 @@ def open_requests(sight: Sight, order: custody_pb2.OrderRecord) -> Flow[list[cus
 
     The newest are read first, since those are mostly what is open; once all that are counted are found, no more.
     """
-    ended = (
-        order.completed_requests + order.vetoed_requests + order.expired_requests + order.cancelled_requests
-    )
-    counted, found = order.requests - ended, []
+    ended = order.completed_requests + order.vetoed_requests + order.expired_requests + order.cancelled_requests
+    counted = order.requests - ended
+    found: list[custody_pb2.RequestRecord] = []
     for number in range(order.requests, 0, -1):
         if len(found) == counted:
             break
@@ -187,7 +186,8 @@ def _decisions(
     sight: Sight, order: custody_pb2.OrderRecord, request: custody_pb2.RequestRecord
 ) -> tuple[tuple[Action, ...], Deadline]:
     """What this identity can do about a living request, and until when."""
-    me, actions = sight.identity, []
+    me = sight.identity
+    actions: list[Action] = []
     pending = request.status == custody_pb2.REQUEST_STATUS_PENDING
     # Of one that is granted only its veto window matters: both its time and its height.
     window = Deadline(request.release_time_s, request.release_height, is_both=True)
