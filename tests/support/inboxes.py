@@ -9,7 +9,9 @@ from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import tx_pb2
 from dta.base.secret import SecretBytes
 from dta.client.custody import asking, orders, vaults
+from dta.client.custody.asking import Content
 from dta.client.custody.orders import NewOrder
+from dta.client.custody.session import Session
 from dta.client.inbox import reading
 from dta.client.inbox.followed import Followed
 from dta.client.inbox.items import Action, Inbox, Item, ItemKind
@@ -48,6 +50,13 @@ def ask(world: World, beneficiary: Actor, order: bytes) -> bytes:
     opened = asking.prepare(session, order)
     asking.submit(session, opened)
     return opened.request
+
+
+def decide(world: World, actor: Actor, request: bytes, how: Callable[[Session, Content], object]) -> None:
+    """They approve or veto it, and that is in a proved state."""
+    session = world.session(actor)
+    how(session, asking.content(session, request))
+    world.chain.make_block()
 
 
 def read(

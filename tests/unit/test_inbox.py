@@ -11,13 +11,13 @@ import pytest
 from abci_app.pb.dta.v1 import authority_pb2
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from dta.client.custody import asking, keyfile, orders, receiving, signing, vaults
-from dta.client.inbox import reading
+from dta.client.inbox import looks, reading
 from dta.client.inbox.items import Action, ItemKind
 from dta.client.inbox.reading import Reader
 from dta.client.ledger.ledger import AsyncLedger
 from dta.client.ledger.rpc import AsyncRpc
 from tests.support.custody import k_of, single
-from tests.support.inboxes import ask, inbox, open_vault, place, read, register, seen
+from tests.support.inboxes import ask, decide, inbox, open_vault, place, read, register, seen
 from tests.support.order_flow import REALM, World, make_world
 
 APPROVE, VETO = Action.APPROVE, Action.VETO
@@ -52,8 +52,7 @@ def test_a_party_is_asked_until_it_has_decided(world: World, vault: bytes) -> No
     assert (item.since_height, item.number) == (record.requested_height, 1)
     assert seen(inbox(world, world.alice).items) == [(ItemKind.REQUEST, request, (APPROVE,))]
     assert seen(inbox(world, world.bob).items) == [], "who asks has approved by asking"
-    carol = world.session(world.carol)
-    asking.approve(carol, asking.content(carol, request))
+    decide(world, world.carol, request, asking.approve)
     assert seen(inbox(world, world.carol).items) == []
     assert seen(inbox(world, world.alice).items) == [], "it is granted: another approval would be refused"
 
@@ -84,8 +83,7 @@ def test_by_default_the_principal_and_all_parties_may_veto_and_a_veto_takes_it_f
     request = ask(world, world.bob, order)
     for who in (world.alice, world.carol):
         assert seen(inbox(world, who).items) == [(ItemKind.REQUEST, request, (VETO,))]
-    alice = world.session(world.alice)
-    asking.veto(alice, asking.content(alice, request))
+    decide(world, world.alice, request, asking.veto)
     for who in (world.alice, world.carol):
         assert seen(inbox(world, who).items) == []
 
@@ -112,8 +110,12 @@ def test_a_beneficiary_is_told_of_an_order_until_it_asks_and_of_answers_until_it
         return keyfile.to_receive(bob.directory, world.bob.identity)
 
     assert held() == [request]
-    assert seen(inbox(world, world.bob, held=held()).items) == [], "nobody has answered"
-    receiving._wait_for_answers(bob, request, 0, 60)
+    assert bob.wait_for(
+        lambda: bob.ledger.request_view(request),
+        lambda view: view.record.status == pb.REQUEST_STATUS_COMPLETED,
+        receiving.show_answers,
+        60,
+    )[1]
     [item] = inbox(world, world.bob, held=held()).items
     assert (item.kind, item.subject, item.parent) == (ItemKind.RECEIPT, request, order)
     assert (item.actions, item.status) == ((Action.RECEIVE,), "completed")
@@ -162,22 +164,21 @@ def test_an_order_that_has_ended_waits_for_nothing_and_is_not_looked_at_again(wo
     policy = k_of(2, world.bob.identity, world.carol.identity)
     closed = place(world, world.alice, vault, policy, world.bob.identity)
     expiring = place(
-        world, world.alice, vault, policy, world.bob.identity, expires_at_height=world.chain.height + 12
+        world, world.alice, vault, policy, world.bob.identity, expires_at_height=world.chain.height + 60
     )
     for order in (closed, expiring):
         ask(world, world.bob, order)
     found = read(world, world.carol, contacts=[world.alice.identity])
     assert len(found.inbox.items) == len(found.followed.open) == 2
     orders.close(world.session(world.alice), closed)
-    while world.chain.height < world.session(world.carol).ledger.order(expiring).expires_at_height:
-        blocks(world, 1)
-    blocks(world, 1)
+    last = world.session(world.carol).ledger.order(expiring).expires_at_height
+    blocks(world, last + 1 - world.chain.height)
     after = read(world, world.carol, contacts=[world.alice.identity], followed=found.followed)
     assert (after.inbox.items, after.followed.open, after.followed.last) == ((), (), 2)
 
 
 def test_a_policy_that_is_over_leaves_nothing_to_approve_and_nothing_to_ask_for(world: World, vault: bytes) -> None:
-    end = world.chain.replica.time_s + 120
+    end = world.chain.replica.time_s + 400
     policy = pb.Policy(nodes=k_of(2, world.bob.identity, world.carol.identity).nodes, not_after_s=end)
     order = place(world, world.alice, vault, policy, world.bob.identity)
     other = place(world, world.alice, vault, policy, world.bob.identity)
@@ -246,6 +247,19 @@ def test_strangers_fill_their_own_list_to_its_bound_and_hide_nothing_of_a_contac
     known = [world.alice.identity, world.bob.identity]
     all_of_it = read(world, world.carol, contacts=known, followed=again.followed).inbox
     assert (len(all_of_it.items), all_of_it.outside, all_of_it.outside_left) == (5, (), 0)
+
+
+def test_of_a_stranger_s_order_the_newest_requests_are_looked_at_and_the_rest_is_counted(
+    world: World, vault: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looks, "MAX_STRANGERS_NUMBERS", 2)
+    policy = k_of(2, world.bob.identity, world.carol.identity)
+    order = place(world, world.alice, vault, policy, world.bob.identity)
+    asked = [ask(world, world.bob, order) for _ in range(3)]
+    found = inbox(world, world.carol, contacts=[])
+    assert ([item.subject for item in found.outside], found.outside_left) == (asked[1:], 1)
+    found = inbox(world, world.carol, contacts=[world.alice.identity])
+    assert ([item.subject for item in found.items], found.outside_left) == (asked, 0)
 
 
 # --- going on

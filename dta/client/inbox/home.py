@@ -30,7 +30,7 @@ class HomeInbox:
     ledger: Ledger
     identity: bytes
     directory: Path
-    contacts: Callable[[], Collection[bytes]] = tuple
+    contacts: Callable[[], Collection[bytes]]
     _last: Reading | None = field(default=None, init=False)
     _saved: Followed | None = field(default=None, init=False)
 

@@ -42,17 +42,23 @@ from dta.client.ledger.reads import Head
 
 M = TypeVar("M", bound=Message)
 
+MAX_STRANGERS_NUMBERS: Final = 16
+"""Of a stranger's order so many requests are looked at, the newest: one may have hundreds, and one open among them."""
 _LIVING_PROPOSAL: Final = (governance_pb2.PROPOSAL_STATUS_OPEN, governance_pb2.PROPOSAL_STATUS_PASSED)
 _DECIDES: Final = frozenset({pb.CONCERN_ROLE_PARTY, pb.CONCERN_ROLE_VETOER})
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What of one record waits. ``is_over``: nothing of it ever will again. ``origin``: as of :class:`Item`."""
+    """What of one record waits. ``is_over``: nothing of it ever will again. ``origin``: as of :class:`Item`.
+
+    ``left``: so many open requests of a stranger's order were not looked at.
+    """
 
     items: tuple[Item, ...] = ()
     is_over: bool = False
     origin: bytes = b""
+    left: int = 0
 
 
 OVER: Final = Look(is_over=True)
@@ -60,11 +66,12 @@ OVER: Final = Look(is_over=True)
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """The state that is looked at, and for whom."""
+    """The state that is looked at, and for whom. ``known``: whose orders are looked at without a bound."""
 
     flows: LedgerFlows
     head: Head
     identity: bytes
+    known: frozenset[bytes]
 
     @property
     def at(self) -> Moment:
@@ -125,11 +132,13 @@ def _order(sight: Sight, entry: Concern) -> Flow[Look]:
                 number=entry.number, height=sight.head.height,
             )
         )  # fmt: skip
+    left = 0
     if _DECIDES & set(entry.roles):
-        for request in (yield from open_requests(sight, order)):
+        living, left = yield from _open_requests(sight, order)
+        for request in living:
             found = yield from _request(sight, entry, order, request)
             items += [found] if found is not None else []
-    return Look(tuple(items), False, order.principal)
+    return Look(tuple(items), False, order.principal, left)
 
 
 def _may_ask(sight: Sight, order: custody_pb2.OrderRecord) -> bool:
@@ -139,16 +148,18 @@ def _may_ask(sight: Sight, order: custody_pb2.OrderRecord) -> bool:
     return active and not mine and rules.in_force(order.policy, sight.at.time_s)
 
 
-def open_requests(sight: Sight, order: custody_pb2.OrderRecord) -> Flow[list[custody_pb2.RequestRecord]]:
+def _open_requests(sight: Sight, order: custody_pb2.OrderRecord) -> Flow[tuple[list[custody_pb2.RequestRecord], int]]:
     """The order's requests that are PENDING or GRANTED, the oldest first: as many as its record says, or refused.
 
-    The newest are read first, since those are mostly what is open; once all that are counted are found, no more.
+    The newest are read first, since those are mostly what is open; once all that are counted are found, no more. Of a
+    stranger's order so many numbers at most: then also how many open ones were not found.
     """
-    ended = (
-        order.completed_requests + order.vetoed_requests + order.expired_requests + order.cancelled_requests
-    )
-    counted, found = order.requests - ended, []
-    for number in range(order.requests, 0, -1):
+    ended = order.completed_requests + order.vetoed_requests + order.expired_requests + order.cancelled_requests
+    counted = order.requests - ended
+    found: list[custody_pb2.RequestRecord] = []
+    numbers = range(order.requests, 0, -1)
+    looked_at = numbers if order.principal in sight.known else numbers[:MAX_STRANGERS_NUMBERS]
+    for number in looked_at:
         if len(found) == counted:
             break
         key = REQUEST_NUMBERS.key(order.id, number)
@@ -158,10 +169,11 @@ def open_requests(sight: Sight, order: custody_pb2.OrderRecord) -> Flow[list[cus
         request = yield from sight.recorded(leaves.of(REQUESTS, id_))
         if request.status in as_of.OPEN_REQUEST:
             found.append(request)
-    if len(found) != counted:
+    left = counted - len(found)
+    if left and len(looked_at) == len(numbers):
         raise sight.lacks(f"open request number {len(found) + 1} of order {order.id.hex()}", ORDERS.key(order.id))
     living = [as_of.seen_request(request, order, sight.at) for request in reversed(found)]
-    return [request for request in living if request.status in as_of.OPEN_REQUEST]
+    return [request for request in living if request.status in as_of.OPEN_REQUEST], left
 
 
 def _request(
@@ -187,7 +199,8 @@ def _decisions(
     sight: Sight, order: custody_pb2.OrderRecord, request: custody_pb2.RequestRecord
 ) -> tuple[tuple[Action, ...], Deadline]:
     """What this identity can do about a living request, and until when."""
-    me, actions = sight.identity, []
+    me = sight.identity
+    actions: list[Action] = []
     pending = request.status == custody_pb2.REQUEST_STATUS_PENDING
     # Of one that is granted only its veto window matters: both its time and its height.
     window = Deadline(request.release_time_s, request.release_height, is_both=True)

@@ -64,12 +64,13 @@ def read(flows: LedgerFlows, who: Reader, followed: Followed | None = None) -> F
     unread_numbers = {one.entry.number for one in unread}
     chosen = [one for one in entries if one.entry.number not in unread_numbers]
     looked = yield from _look_at(flows, who, chosen, listed.height)
+    left = len(unread) + looked.left
     of_others = {one.entry.number for one in looked.open if one.is_outside(known)}
     own = [item for item in looked.items if item.number not in of_others]
     foreign = by_deadline([item for item in looked.items if item.number in of_others], looked.at)
     inbox = Inbox(
         who.identity, by_deadline([*own, *looked.receipts], looked.at), foreign[:MAX_OUTSIDE],
-        len(unread) + max(0, len(foreign) - MAX_OUTSIDE), listed.total, listed.height, looked.at,
+        left + max(0, len(foreign) - MAX_OUTSIDE), listed.total, listed.height, looked.at,
     )  # fmt: skip
     still = sorted([*unread, *looked.open], key=lambda one: one.entry.number)
     return Reading(inbox, Followed(before.gid, who.identity, listed.total, looked.height, tuple(still)))
@@ -100,21 +101,24 @@ class _Looked:
     receipts: Sequence[Item]
     height: int
     at: Moment
+    left: int
 
 
 def _look_at(flows: LedgerFlows, who: Reader, entries: Sequence[OpenEntry], at_least: int) -> Flow[_Looked]:
     head = yield from flows.reader.head(at_least)
     still: list[OpenEntry] = []
     items: list[Item] = []
+    left, known = 0, who.known()
     for position, one in enumerate(entries, start=1):
-        found = yield from looks.look(Sight(flows, head, who.identity), one.entry)
+        found = yield from looks.look(Sight(flows, head, who.identity, known), one.entry)
         if not found.is_over:
             still.append(replace(one, origin=found.origin))
             items += found.items
+            left += found.left
         if position % ONE_STATE == 0:
             head = yield from flows.reader.head(head.height)
     receipts: list[Item] = []
     for request in sorted(who.held):
-        item = yield from looks.receipt(Sight(flows, head, who.identity), request)
+        item = yield from looks.receipt(Sight(flows, head, who.identity, known), request)
         receipts += [item] if item is not None else []
-    return _Looked(still, items, receipts, head.height, head.moment)
+    return _Looked(still, items, receipts, head.height, head.moment, left)
