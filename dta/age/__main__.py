@@ -45,6 +45,7 @@ def keys_of_home(conversation: Conversation) -> Iterator[Keys]:
     """The home of ``$DTA_HOME``, as its default identity; its PIN, where no file has it, is asked for through age."""
     # What follows speaks to a ledger: encrypting, which is offline, starts without it.
     from dta.age.unwrapping import Unwrapper
+    from dta.base import place
     from dta.base.keystore_config import KeystoreConfig
     from dta.base.secret import SecretBytes
     from dta.client.custody.session import silent
@@ -63,6 +64,8 @@ def keys_of_home(conversation: Conversation) -> Iterator[Keys]:
         yield Unwrapper(opened.session, opened.names, conversation.say)
     except KeystoreError as error:
         raise failure(error) from error
+    except OSError as error:
+        raise place.failure(error) from error
     finally:
         opened.close()
 

@@ -22,13 +22,13 @@ from abci_app.crypto.proofs import Statement
 from abci_app.hashing import prefixed
 from abci_app.mfa import issuing, points, realms
 from abci_app.pb.dta.v1 import custody_pb2, mfa_pb2, tx_pb2
+from dta.age.recipient import Recipient
 from dta.base.secret import SecretBytes
 from dta.client.custody import keyfile
 from dta.client.identity import derived
 from dta.client.mfa import credentials, servers, tickets
 from dta.crypto import dealing as dealer_side
 from dta.crypto import extraction as member_side
-from dta.age.recipient import Recipient
 from dta.crypto import ibe
 from dta.crypto.hpke import HpkePrivateKey
 from dta.crypto.scalar import SecretScalar
