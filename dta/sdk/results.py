@@ -17,7 +17,7 @@ from dta.client.custody import orders, policies
 from dta.client.custody.asking import Content
 from dta.client.custody.receiving import Received, status_name
 from dta.client.custody.signing import SigningView
-from dta.client.inbox import items
+from dta.client.inbox import items as waiting
 from dta.client.ledger.ledger import OrderView, VaultView
 from dta.client.mfa.realms import RealmView
 from dta.client.receipt import summary
@@ -287,7 +287,7 @@ class Item:
     since_height: int
 
     @staticmethod
-    def of(item: items.Item) -> Item:
+    def of(item: waiting.Item) -> Item:
         return Item(
             item.kind.value, item.subject.hex(), item.parent.hex(), item.status,
             tuple(one.value for one in item.actions), item.origin.hex(), item.asker.hex(), item.content_digest.hex(),
@@ -307,7 +307,7 @@ class Inbox:
     height: int
 
     @staticmethod
-    def of(inbox: items.Inbox) -> Inbox:
+    def of(inbox: waiting.Inbox) -> Inbox:
         return Inbox(
             tuple(map(Item.of, inbox.items)), tuple(map(Item.of, inbox.outside)), inbox.outside_left, inbox.height
         )
