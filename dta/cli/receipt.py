@@ -16,7 +16,7 @@ from dta.cli.debug import parse_key
 from dta.cli.mfa_common import Day, RealmOption, day_number, find_realm
 from dta.cli.session import Session, session_of
 from dta.client.custody import finding, records
-from dta.client.genesis import genesis_file
+from dta.client.genesis import genesis_file, trusting
 from dta.client.ledger.ledger import Ledger
 from dta.client.mfa import registry
 from dta.client.names import NameBook
@@ -159,8 +159,7 @@ def read_trust(path: Path) -> TrustFile:
     content = read_file(path, "the trust file")
     if not _is_genesis(content):
         return TrustFile.from_json(content)
-    genesis = genesis_file.read(content)
-    return TrustFile.from_genesis(content, genesis.gid, genesis.genesis.time.seconds)
+    return trusting.dated_by_genesis(content)
 
 
 def _is_genesis(content: bytes) -> bool:

@@ -48,8 +48,8 @@ class RateLimit:
         self._max_keys = max_keys
         self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
 
-    def take(self, key: Hashable) -> None:
-        """Take one token of ``key``'s, or raise OverRate."""
+    def take(self, key: Hashable) -> int:
+        """Take one token of ``key``'s, or raise OverRate. How many are left at once."""
         now_s = self._monotonic_s()
         tokens, at_s = self._buckets.pop(key, (self._burst, now_s))
         tokens = min(self._burst, tokens + (now_s - at_s) * self._per_second)
@@ -59,6 +59,7 @@ class RateLimit:
             self._buckets.popitem(last=False)
         if not allowed:
             raise OverRate((1 - tokens) / self._per_second)
+        return int(tokens - 1)
 
 
 @dataclass(slots=True)

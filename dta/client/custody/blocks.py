@@ -32,7 +32,8 @@ BUSY_PAUSE_S = 1.0
 HttpClient = Callable[[], httpx.AsyncClient]
 
 
-def _http() -> httpx.AsyncClient:
+def default_http() -> httpx.AsyncClient:
+    """The client for envelopes."""
     # trust_env off: what is uploaded is nobody's business on the way.
     return httpx.AsyncClient(trust_env=False, timeout=httpx.Timeout(60.0, connect=10.0))
 
@@ -40,7 +41,7 @@ def _http() -> httpx.AsyncClient:
 class Blocks:
     """Uploads and fetches for one ledger. ``http`` makes the client for each call."""
 
-    def __init__(self, directory: Path, gid: bytes, http: HttpClient = _http) -> None:
+    def __init__(self, directory: Path, gid: bytes, http: HttpClient = default_http) -> None:
         self._directory = directory
         self._gid = gid
         self._http = http

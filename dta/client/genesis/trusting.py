@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from dta.base.errors import UsageError
 from dta.base.home import ClientConfig, Home, make_directory, read_file, write_file
+from dta.client.genesis import genesis_file
 from dta.client.genesis.genesis_file import GenesisFile
 from dta.client.ledger.rpc import Rpc
 from dta.light.trust import TrustFile
@@ -27,6 +28,12 @@ def trust_genesis(home: Home, genesis: GenesisFile, now_s: int) -> TrustFile:
     trust = TrustFile.from_genesis(genesis.content, genesis.gid, now_s)
     trust.save(home.trust_file)
     return trust
+
+
+def dated_by_genesis(content: bytes) -> TrustFile:
+    """The trust file that stands on a genesis file, dated by genesis: where what is to serve everybody begins."""
+    genesis = genesis_file.read(content)
+    return TrustFile.from_genesis(content, genesis.gid, genesis.genesis.time.seconds)
 
 
 def init_client(home: Home, genesis: GenesisFile, rpc_urls: Sequence[str], now_s: int) -> TrustFile:

@@ -1,0 +1,56 @@
+"""The application: its paths, its description, its guard."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
+from fastapi.telemetry import TelemetryConfig
+from starlette.types import ASGIApp
+
+from dta.service import docs_page, problems
+from dta.service.agent import Agent
+from dta.service.guard import Guard, Listener
+from dta.service.routes import identities, inbox, orders, receipts, requests, secrets, status, vaults
+
+TITLE: Final = "Decentralized Trust Authority: an agent's API"
+_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
+    code: {"model": problems.Problem, "description": said, "content": {problems.MEDIA_TYPE: {}}}
+    for code, said in {
+        "4XX": "the call is wrong, not allowed, or was refused: problem details (RFC 9457)",
+        "5XX": "a node, the keystore or this program failed: problem details",
+    }.items()
+}
+
+# FastAPI hands bodies, arguments and exceptions to whatever OpenTelemetry provider the process has, and with an
+# environment variable exports them: here they are secrets.
+_NO_TELEMETRY: Final = TelemetryConfig(
+    tracing=False, metrics=False, logs=False, operation_spans=False, auto_configure=False
+)
+
+
+def api(agent: Agent | None = None) -> FastAPI:
+    """The API without what stands in front of it. Without an agent it can only describe itself."""
+    app = FastAPI(
+        title=TITLE, version="1", docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json", responses=_PROBLEMS,
+        telemetry=_NO_TELEMETRY,
+    )  # fmt: skip
+    app.state.agent = agent
+    problems.install(app)
+    # A path of /order/secret must be looked at before /order/{reference}.
+    for module in (status, identities, vaults, secrets, orders, requests, inbox, receipts):
+        app.include_router(module.router, prefix="/v1")
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(
+            docs_page.render(app.openapi()), headers={"Content-Security-Policy": docs_page.CONTENT_SECURITY_POLICY}
+        )
+
+    return app
+
+
+def application(agent: Agent, listener: Listener) -> ASGIApp:
+    """All of it, as a server runs it."""
+    return Guard(api(agent), listener)

@@ -1,0 +1,188 @@
+"""/v1/order: placing, listing, looking, closing; /v1/policy/check."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+
+from abci_app.pb.dta.v1 import concern_pb2
+from abci_app.state.records import ORDERS
+from dta.base.errors import NotFound
+from dta.client.custody import orders, policies, records
+from dta.client.custody.session import Session
+from dta.client.custody.shown import order_json
+from dta.client.ledger import leaves
+from dta.client.ledger.concerns import Concern
+from dta.service import models, placing, problems
+from dta.service.access import Caller, needs
+from dta.service.agent import Agent, Outcome, Work
+from dta.service.asking import find_order
+from dta.service.calls import After, IdempotencyKey, IdPath, Limit, People, Prefer, number_after, wait_of
+from dta.service.errors import BadCall
+
+router = APIRouter(tags=["orders"])
+
+_BOTH: dict[int | str, dict[str, Any]] = {
+    202: {"model": models.OrderPlaced, "description": "it is on its way: see Location"},
+}
+_RAW_BODY: dict[str, Any] = {
+    "requestBody": {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+}
+ROLES = {
+    "principal": concern_pb2.CONCERN_ROLE_PRINCIPAL, "beneficiary": concern_pb2.CONCERN_ROLE_BENEFICIARY,
+    "party": concern_pb2.CONCERN_ROLE_PARTY, "vetoer": concern_pb2.CONCERN_ROLE_VETOER,
+}  # fmt: skip
+Role = Literal["principal", "beneficiary", "party", "vetoer"]
+OrderStatus = Literal["placed", "active", "failed", "closed", "expired"]
+SortBy = Literal["dateCreatedAsc", "dateCreatedDsc", "dateCreatedDesc"]
+
+
+@router.post("/order", responses=_BOTH, response_model=models.OrderPlaced)
+async def place(
+    request: Request, asked: models.NewOrder, caller: Caller = needs("order:write"), prefer: Prefer = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:  # fmt: skip
+    """Place a secret. Answered once enough fiduciaries hold their share, or with 202 when the caller has waited."""
+    del idempotency_key  # read by the agent: it is declared here for the description
+    secret, extension = placing.secret_of(asked)
+    agent: Agent = request.app.state.agent
+    return await agent.write(
+        request, caller, lambda work: placing.place(work, asked, secret, extension), wait_s=wait_of(prefer),
+        later=lambda order: _later(agent, order),
+    )  # fmt: skip
+
+
+def _later(agent: Agent, order: bytes) -> Outcome:
+    return placing.not_yet(records.load(agent.workplace.home.path, order), agent.workplace.gid)
+
+
+@router.get("/order", response_model=models.OrderList)
+async def list_orders(
+    request: Request, caller: Caller = needs("read"),
+    role: Annotated[Role | None, Query(description="what this identity is in it")] = None,
+    status: OrderStatus | None = None, after: After = None, limit: Limit = 100,
+    page: Annotated[int | None, Query(ge=0, le=1_000_000, deprecated=True)] = None,
+    per_page: Annotated[int, Query(alias="perPage", ge=1, le=100, deprecated=True)] = 100,
+    sort_by: Annotated[SortBy | None, Query(alias="sortBy", deprecated=True)] = None,
+) -> models.OrderList:  # fmt: skip
+    """The orders that name this identity, by the ledger's own numbers: proved that none was left out."""
+    start = number_after(after)
+    agent: Agent = request.app.state.agent
+    if page is None and sort_by is None:
+        return await agent.look(caller, lambda session: _page(session, role, status, start, limit))
+    if after is not None:
+        raise BadCall(422, "a list goes by page, or by after")
+    descending = sort_by in ("dateCreatedDsc", "dateCreatedDesc")
+    return await agent.look(
+        caller, lambda session: _sorted(session, role, status, (page or 0) * per_page, per_page, descending)
+    )
+
+
+def _page(session: Session, role: Role | None, status: str | None, after: int, limit: int) -> models.OrderList:
+    found = session.ledger.concerns_page(session.party.identity, after, limit)
+    rows = _rows(session, found.entries, role, status)
+    return models.OrderList(
+        order_reference=[row.order_reference for row in rows], orders=rows,
+        next=None if found.is_whole else str(found.last), total=found.total, proved_at_height=found.height,
+    )  # fmt: skip
+
+
+def _sorted(
+    session: Session, role: Role | None, status: str | None, start: int, count: int, descending: bool
+) -> models.OrderList:
+    found = session.ledger.concerns(session.party.identity)
+    rows = _rows(session, found.entries, role, status)
+    rows = (rows[::-1] if descending else rows)[start : start + count]
+    return models.OrderList(
+        order_reference=[row.order_reference for row in rows], orders=rows, next=None, total=found.total,
+        proved_at_height=found.height,
+    )  # fmt: skip
+
+
+def _rows(session: Session, entries: Any, role: Role | None, status: str | None) -> list[models.OrderRow]:
+    titles = {one.order: one.title for one in records.load_all(session.directory)}
+    rows = []
+    for entry in entries:
+        if entry.kind != concern_pb2.CONCERN_KIND_ORDER or (role is not None and ROLES[role] not in entry.roles):
+            continue
+        record = session.ledger.get(leaves.of(ORDERS, entry.subject))
+        if status is None or orders.status_name(record) == status:
+            rows.append(
+                models.OrderRow(
+                    order_reference=entry.subject.hex(), role=role_names(entry), status=orders.status_name(record),
+                    principal=record.principal.hex(), created_at=record.placed_time_s,
+                    title=titles.get(entry.subject, ""),
+                )
+            )  # fmt: skip
+    return rows
+
+
+def role_names(entry: Concern) -> list[str]:
+    """What the identity is in the record, as words."""
+    words = [concern_pb2.ConcernRole.Name(role).removeprefix("CONCERN_ROLE_") for role in entry.roles]
+    return [word.lower().replace("_", "-") for word in words]
+
+
+@router.get("/order/{reference}", response_model=models.OrderShown)
+async def show(request: Request, reference: IdPath, caller: Caller = needs("read")) -> models.OrderShown:
+    """An order, proved; or why one that this home made is not on the ledger."""
+    agent: Agent = request.app.state.agent
+    return await agent.look(caller, lambda session: _shown(agent, session, find_order(session, reference)))
+
+
+def _shown(agent: Agent, session: Session, order: bytes) -> models.OrderShown:
+    try:
+        view = session.ledger.order_view(order)
+    except NotFound:
+        kept = placing.record_of(session, order)
+        if kept is None or kept.principal != session.party.identity:
+            raise
+        trouble = agent.trouble(order)
+        return models.OrderShown(
+            order_cid=kept.envelope_cid, order=None, timestamp=kept.placed_at_s,
+            status="not placed" if trouble else "placing",
+            problem=problems.problem_of(trouble).model_dump(exclude_none=True) if trouble else None,
+        )  # fmt: skip
+    return models.OrderShown(
+        order_cid=view.record.envelope_cid, order=models.Order.model_validate(order_json(view)),
+        timestamp=view.record.placed_time_s, status=orders.status_name(view.record),
+    )  # fmt: skip
+
+
+@router.post("/order/{reference}/close", response_model=models.OrderShown)
+async def close(
+    request: Request, reference: IdPath, asked: models.Nothing | None = None, caller: Caller = needs("order:write"),
+    idempotency_key: IdempotencyKey = None,
+) -> Response:  # fmt: skip
+    """Close an order: no request is taken after it."""
+    del asked, idempotency_key
+
+    def work(work: Work) -> Outcome:
+        with work.session() as session:
+            order = find_order(session, reference)
+            work.bind(order)
+            orders.close(session, order)
+            return Outcome(_shown(work.agent, session, order))
+
+    agent: Agent = request.app.state.agent
+    return await agent.write(request, caller, work)
+
+
+@router.post("/policy/check", response_model=models.PolicyChecked)
+async def check_policy(
+    request: Request, asked: models.PolicyAsked, caller: Caller = needs("read")
+) -> models.PolicyChecked:
+    """What a policy means, by the ledger's own rules. Nothing is sent."""
+
+    def read(session: Session) -> models.PolicyChecked:
+        people = People.of(agent.workplace, session)
+        beneficiary = people.resolve(asked.beneficiary) if asked.beneficiary else b""
+        policy, rule = policies.build(placing.terms_of(asked), beneficiary, people.resolve)
+        return models.PolicyChecked(
+            policy=policies.as_json(policy, rule), describes=policies.describe(policy, people.names.name_of),
+            size_bytes=policy.ByteSize() + rule.ByteSize(),
+        )  # fmt: skip
+
+    agent: Agent = request.app.state.agent
+    return await agent.look(caller, read)
