@@ -93,6 +93,8 @@ class Served:
                 )  # fmt: skip
             registered = self.chain.run(self.chain.replica.founders[0], tx_pb2.RegisterIdentity(envelope=block))
             assert registered.code == 0, registered
+            for founder in self.chain.replica.founders:
+                self.chain.gateways.store_of(founder).put(block)
         self.chain.make_block()
         self.homes[names[0]] = home
         return home
