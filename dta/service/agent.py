@@ -28,7 +28,7 @@ from dta.service import problems
 from dta.service.access import Caller, Credential, Doorkeeper
 from dta.service.audit import AuditFile
 from dta.service.errors import BadCall, RateLimited, Unauthenticated
-from dta.service.idempotency import MAX_KEY_CHARS, Before, Call, IdempotencyStore, mac
+from dta.service.idempotency import MAX_KEY_CHARS, Before, Call, IdempotencyStore, body_mac, key_mac
 from dta.service.jobs import Jobs
 from dta.service.settings import ServeFile
 from dta.service.workplace import Workplace
@@ -222,7 +222,7 @@ class Agent:
         secret = self.workplace.mac_key(caller.name)
         facts: dict[str, JsonValue] = {
             "call": route, "credential": caller.credential.id, "identity": caller.name,
-            "body": mac(secret, "body", body).hex(),
+            "body": body_mac(secret, body).hex(),
         }  # fmt: skip
         subject = b""
 
@@ -260,9 +260,8 @@ class Agent:
         if key is None:
             yield None
             return
-        who = (caller.name.encode(), caller.credential.id.encode())
-        scope = mac(secret, "key", *who, route.encode(), key.encode())
-        with self.store.call(scope, mac(secret, "body", body), int(self.now_s())) as call:
+        scope = key_mac(secret, caller.credential.id, route, key)
+        with self.store.call(scope, body_mac(secret, body), int(self.now_s())) as call:
             yield call
 
     # --- what became of what nobody waited for ----------------------------------------------------------------

@@ -40,9 +40,15 @@ CREATE INDEX calls_at ON calls (at_s);
 """
 
 
-def mac(key: SecretBytes, what: str, *parts: bytes) -> bytes:
-    """HMAC-SHA256 over ``parts`` for the purpose ``what``: 32 bytes."""
-    return hmac.digest(key.reveal(), tagged("DTA-v1-serve-mac", what.encode("ascii"), *parts), "sha256")
+def body_mac(key: SecretBytes, body: bytes) -> bytes:
+    """What is kept of a call's body: 32 bytes (docs/spec/rest.md, At rest). ``key``: :meth:`Workplace.mac_key`."""
+    return hmac.digest(key.reveal(), tagged("DTA-v1-serve-body", body), "sha256")
+
+
+def key_mac(key: SecretBytes, credential: str, call: str, idempotency_key: str) -> bytes:
+    """What an Idempotency-Key is kept under: of the identity (its is ``key``), the credential, method and path."""
+    parts = (part.encode("utf-8") for part in (credential, call, idempotency_key))
+    return hmac.digest(key.reveal(), tagged("DTA-v1-serve-key", *parts), "sha256")
 
 
 @dataclass(frozen=True, slots=True)

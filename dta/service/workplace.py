@@ -27,6 +27,7 @@ from dta.client.names import NameBook
 from dta.hsm import labels
 from dta.hsm.derive import derive
 from dta.hsm.errors import KeystoreError
+from dta.hsm.keystore import Keystore
 from dta.light.trust import TrustFile
 
 MAX_IDLE_LEDGERS: Final = 16
@@ -42,6 +43,11 @@ class _ProfileBls:
 
     def sign(self, message: bytes) -> bytes:
         return self.ring.bls(self.profile).sign(message)
+
+
+def mac_key(root: Keystore, gid: bytes, identity: bytes) -> SecretBytes:
+    """The key (32 bytes) of what the agent keeps about calls for an identity, out of its root (docs/spec/rest.md)."""
+    return derive(root, labels.root(), MAC_PURPOSE, gid + identity, 32)
 
 
 class Workplace:
@@ -147,8 +153,7 @@ class Workplace:
             found = self._macs.get(profile.identity)
         if found is None:
             try:
-                root = self.ring.keystore(profile.root)
-                found = derive(root, labels.root(), MAC_PURPOSE, self.gid + profile.identity, 32)
+                found = mac_key(self.ring.keystore(profile.root), self.gid, profile.identity)
             except KeystoreError:
                 self.ring.close()
                 raise

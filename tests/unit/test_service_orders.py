@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
@@ -12,7 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
-from dta.client.custody import keyfile
+from dta.client.custody import keyfile, orders, records
+from dta.client.custody.blocks import Blocks
+from dta.client.ledger.flow import Request as RpcRequest
+from dta.service.agent import Agent
 from tests.support.served import Served
 
 
@@ -200,3 +204,70 @@ def test_the_audit_file_names_each_write_and_gives_no_secret_away(served: Served
     assert lines[1]["subject"]
     assert lines[3]["kind"] == "usage"
     assert all(len(line["body"]) == 64 for line in lines)
+
+
+# --- retries --------------------------------------------------------------------------------------------------
+class Killed(BaseException):
+    """The agent ends here, as kill -9 ends it: nothing of it runs on."""
+
+
+@pytest.mark.parametrize("at", ["upload", "broadcast_tx_sync", "after"])
+def test_a_retry_after_a_kill_goes_on_with_the_same_order(
+    served: Served, at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = served.home("alice")
+    token, key = served.token(alice), {"Idempotency-Key": "one"}
+    body = {"extension": {"plainText": "123456"}}
+
+    async def place(agent: Agent) -> httpx.Response:
+        return await served.client(agent, token).post("/v1/order", json=body, headers=key)
+
+    async def prepared() -> None:
+        await vault(served.client(served.agent(alice), token))
+
+    asyncio.run(prepared())
+    with monkeypatch.context() as patch:
+        if at == "upload":
+            patch.setattr(Blocks, "upload", killed)
+        elif at == "broadcast_tx_sync":
+            served.before = kill_before(at)
+        else:
+            patch.setattr(orders, "wait_until_active", killed)
+        with pytest.raises(Killed):
+            asyncio.run(place(served.agent(alice)))
+    served.before = lambda _: None
+    kept = [one.order.hex() for one in records.load_all(alice.path)]
+    assert len(kept) == 1
+    placed = said(asyncio.run(place(served.agent(alice))))
+    assert (placed["orderReference"], placed["status"]) == (kept[0], "active")
+    again = asyncio.run(place(served.agent(alice)))
+    assert (said(again), again.headers["Idempotency-Replayed"]) == (placed, "true")
+    assert [one.order.hex() for one in records.load_all(alice.path)] == kept
+
+
+def killed(*_: Any, **__: Any) -> Any:
+    raise Killed
+
+
+def kill_before(method: str) -> Any:
+    def check(effect: Any) -> None:
+        if isinstance(effect, RpcRequest) and effect.method == method:
+            raise Killed
+
+    return check
+
+
+def test_the_same_key_with_another_body_and_another_key_with_the_same_body(served: Served) -> None:
+    alice = served.home("alice")
+    client = served.client(served.agent(alice), served.token(alice))
+
+    async def main() -> None:
+        first = said(await client.post("/v1/order", json={"title": "a"}, headers={"Idempotency-Key": "k"}))
+        problem = said(await client.post("/v1/order", json={"title": "b"}, headers={"Idempotency-Key": "k"}), 422)
+        assert problem["kind"] == "idempotency-key-reused"
+        second = said(await client.post("/v1/order", json={"title": "a"}, headers={"Idempotency-Key": "l"}))
+        assert second["orderReference"] != first["orderReference"]
+        for path in (alice.path / "serve").rglob("*"):
+            assert not path.is_file() or hashlib.sha256(b'{"title":"a"}').hexdigest().encode() not in path.read_bytes()
+
+    asyncio.run(main())

@@ -135,6 +135,11 @@ HASHED_DIRECTLY = {
     "dta/mpin/agreement.py": "keys of the full protocol",
     "dta/mpin/sealing.py": "sealed credential",
     "dta/mpin/suite.py": "y of one pass, MPIN-BLS12381-AMCL, a permit",
+    "dta/service/certificates.py": "the digest of a client certificate, as serve.toml names it",
+    "dta/service/docs_page.py": "the digest of a style sheet, for the page's policy",
+    "dta/service/idempotency.py": "a call's body, as the agent keeps it",
+    "dta/service/tokens.py": "the digest of 256 random bits",
+    "dta/service/webhooks.py": "what Standard Webhooks signs",
 }
 
 

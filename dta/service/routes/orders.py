@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 
 from abci_app.pb.dta.v1 import concern_pb2
 from abci_app.state.records import ORDERS
 from dta.base.errors import NotFound
+from dta.base.secret import SecretBytes
 from dta.client.custody import orders, policies, records
 from dta.client.custody.session import Session
 from dta.client.custody.shown import order_json
@@ -27,8 +30,12 @@ _BOTH: dict[int | str, dict[str, Any]] = {
     202: {"model": models.OrderPlaced, "description": "it is on its way: see Location"},
 }
 _RAW_BODY: dict[str, Any] = {
-    "requestBody": {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
 }
+Terms = Annotated[str, Header(alias="DTA-Order", max_length=16_384, description="the order but for its secret: OrderTerms")]
 ROLES = {
     "principal": concern_pb2.CONCERN_ROLE_PRINCIPAL, "beneficiary": concern_pb2.CONCERN_ROLE_BENEFICIARY,
     "party": concern_pb2.CONCERN_ROLE_PARTY, "vetoer": concern_pb2.CONCERN_ROLE_VETOER,
@@ -49,6 +56,26 @@ async def place(
     agent: Agent = request.app.state.agent
     return await agent.write(
         request, caller, lambda work: placing.place(work, asked, secret, extension), wait_s=wait_of(prefer),
+        later=lambda order: _later(agent, order),
+    )  # fmt: skip
+
+
+@router.post("/order/raw", responses=_BOTH, response_model=models.OrderPlaced, openapi_extra=_RAW_BODY)
+async def place_raw(
+    request: Request, caller: Caller = needs("order:write"), terms: Terms = "{}", prefer: Prefer = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:  # fmt: skip
+    """Place a secret that is the call's body as it is: the terms of the order are in DTA-Order, as JSON."""
+    del idempotency_key
+    try:
+        asked = models.OrderTerms.model_validate_json(terms)
+    except ValidationError as error:
+        found = [{**one, "loc": ("header", "DTA-Order", *one["loc"])} for one in error.errors()]
+        raise RequestValidationError(found) from None
+    secret = SecretBytes(await request.body())
+    agent: Agent = request.app.state.agent
+    return await agent.write(
+        request, caller, lambda work: placing.place(work, asked, secret, {}), wait_s=wait_of(prefer),
         later=lambda order: _later(agent, order),
     )  # fmt: skip
 
