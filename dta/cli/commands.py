@@ -295,7 +295,10 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "serve": Group("Serve applications on this machine by REST, and say which may call.", {
         "token": Group("What applications show: made, listed, revoked.", {
             "create": Command("serve:create_token", "Make a token for an application, and show it: once."),
-            "list": Command("serve:list_tokens", "List the tokens: what each may do, and as whom; never the token itself."),
+            "list": Command(
+                "serve:list_tokens",
+                "List the tokens: what each may do, and as whom; never the token itself.",
+            ),
             "revoke": Command("serve:revoke_token", "Revoke a token, from its application's next call on."),
         }),
     }, "serve:serve_home"),

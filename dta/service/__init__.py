@@ -1,4 +1,4 @@
-"""``dta serve``: a principal's, beneficiary's or operator's own agent, which applications reach by REST (docs/spec/rest.md).
+"""``dta serve``: a person's own agent, which applications reach by REST (docs/spec/rest.md).
 
 Nothing here decides anything: it asks :mod:`dta.client`, as the command line does.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Protocol
+from typing import Annotated, Any, Final, Protocol, TypeAlias
 
 from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -18,7 +18,7 @@ _bearer: Final = HTTPBearer(auto_error=False, description="`dta serve token crea
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What was shown, and is known. ``id``: what it is called in the audit file; ``identities``: local names or ``*``."""
+    """What was shown, and is known. ``id``: its name in the audit file; ``identities``: local names or ``*``."""
 
     id: str
     scopes: frozenset[str]
@@ -98,26 +98,18 @@ def chosen(credential: Credential, wanted: str | None, known: Mapping[str, bytes
     return names[0]
 
 
-def needs(scope: Scope) -> Any:
-    """A parameter of a path's function: the caller, who has ``scope`` and an identity."""
-    return Depends(_dependency(scope))
-
-
-def credential_with(scope: Scope) -> Any:
-    """The same for a call that is about no identity: the credential."""
-
-    async def found(
+def _credential(scope: Scope) -> Callable[..., Coroutine[Any, Any, Credential]]:
+    async def credential(
         request: Request, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
     ) -> Credential:
-        credential = await request.app.state.agent.admit(request, bearer.credentials if bearer else None)
-        Caller(credential, "").require(scope)
-        assert isinstance(credential, Credential)
-        return credential
+        found: Credential = await request.app.state.agent.admit(request, bearer.credentials if bearer else None)
+        Caller(found, "").require(scope)
+        return found
 
-    return Depends(found)
+    return credential
 
 
-def _dependency(scope: Scope) -> Callable[..., Coroutine[Any, Any, Caller]]:
+def _caller(scope: Scope) -> Callable[..., Coroutine[Any, Any, Caller]]:
     async def caller(
         request: Request,
         bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
@@ -133,3 +125,15 @@ def _dependency(scope: Scope) -> Callable[..., Coroutine[Any, Any, Caller]]:
         return made
 
     return caller
+
+
+# Parameters of paths' functions: who calls, with this scope and as an identity of this home.
+Reader: TypeAlias = Annotated[Caller, Depends(_caller("read"))]
+OrderWriter: TypeAlias = Annotated[Caller, Depends(_caller("order:write"))]
+Decider: TypeAlias = Annotated[Caller, Depends(_caller("order:decide"))]
+SecretReader: TypeAlias = Annotated[Caller, Depends(_caller("secret:read"))]
+IdentityWriter: TypeAlias = Annotated[Caller, Depends(_caller("identity:write"))]
+
+# The same for calls that are about no identity.
+ReadCredential: TypeAlias = Annotated[Credential, Depends(_credential("read"))]
+IdentityCredential: TypeAlias = Annotated[Credential, Depends(_credential("identity:write"))]

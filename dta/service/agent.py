@@ -10,10 +10,10 @@ import asyncio
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
@@ -93,9 +93,13 @@ class Work:
         return self.agent.workplace.at_work(self.caller.name)
 
 
+async def _wait_until(future: asyncio.Future[Any], wait_s: float) -> None:
+    await asyncio.wait([future], timeout=wait_s)
+
+
 @dataclass
 class Agent:
-    """One home's agent. ``now_s``: Unix seconds."""
+    """One home's agent. ``now_s``: Unix seconds. ``wait_until``: returns when a future is done, or so long after."""
 
     workplace: Workplace
     doorkeeper: Doorkeeper
@@ -104,6 +108,7 @@ class Agent:
     settings: ServeFile
     now_s: Callable[[], float] = time.time
     monotonic_s: Callable[[], float] = time.monotonic
+    wait_until: Callable[[asyncio.Future[Any], float], Awaitable[None]] = _wait_until
 
     def __post_init__(self) -> None:
         self.jobs = Jobs(self.settings.max_at_work)
@@ -181,8 +186,7 @@ class Agent:
         if wait_s is None or later is None:
             return (await asyncio.shield(future)).response()
         await asyncio.wait([future, made], return_when=asyncio.FIRST_COMPLETED)
-        left_s = max(0.0, wait_s - (self.monotonic_s() - began_s))
-        await asyncio.wait([future], timeout=left_s)
+        await self.wait_until(future, max(0.0, wait_s - (self.monotonic_s() - began_s)))
         if future.done():
             error = future.exception()
             if not (isinstance(error, TimedOut) and made.done()):

@@ -16,7 +16,7 @@ from dta.service.routes import identities, inbox, orders, receipts, requests, se
 
 TITLE: Final = "Decentralized Trust Authority: an agent's API"
 _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
-    code: {"model": problems.Problem, "description": said, "content": {problems.MEDIA_TYPE: {}}}
+    code: {"description": said, "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
     for code, said in {
         "4XX": "the call is wrong, not allowed, or was refused: problem details (RFC 9457)",
         "5XX": "a node, the keystore or this program failed: problem details",
@@ -30,9 +30,19 @@ _NO_TELEMETRY: Final = TelemetryConfig(
 )
 
 
+class _Api(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """FastAPI's description, with the problem that every call can end with: by its own media type."""
+        if self.openapi_schema is None:
+            made = super().openapi()
+            made["components"]["schemas"]["Problem"] = problems.Problem.model_json_schema(mode="serialization")
+            self.openapi_schema = made
+        return self.openapi_schema
+
+
 def api(agent: Agent | None = None) -> FastAPI:
     """The API without what stands in front of it. Without an agent it can only describe itself."""
-    app = FastAPI(
+    app = _Api(
         title=TITLE, version="1", docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json", responses=_PROBLEMS,
         telemetry=_NO_TELEMETRY,
     )  # fmt: skip

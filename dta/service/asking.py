@@ -1,4 +1,4 @@
-"""Asking for a secret and receiving it for a caller: keys made once, the same request gone on with, erased when done."""
+"""Asking for a secret and receiving it for a caller: keys made once, one request gone on with, erased when done."""
 
 from __future__ import annotations
 

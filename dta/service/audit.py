@@ -1,7 +1,7 @@
 """The agent's own audit file: every call that is more than a look, before and after it (docs/spec/rest.md, Audit).
 
-``serve/audit.jsonl``, mode 0600, one JSON object a line, durable before the call is acted on. Of a body there is an HMAC
-under a key of the identity's keystore, which whoever has that keystore can compare with a body, and nobody can guess at.
+``serve/audit.jsonl``, mode 0600, one JSON object a line, durable before the call is acted on. Of a body there is an
+HMAC under a key of the identity's keystore: who has that keystore can compare it with a body, nobody can guess at it.
 """
 
 from __future__ import annotations

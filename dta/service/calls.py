@@ -31,7 +31,7 @@ Prefer: TypeAlias = Annotated[
 ]
 IdempotencyKey: TypeAlias = Annotated[
     str | None,
-    Header(alias="Idempotency-Key", max_length=255, description="the same call again is the same thing, never a second"),
+    Header(alias="Idempotency-Key", max_length=255, description="the same call again is never a second thing"),
 ]
 IdPath: TypeAlias = Annotated[str, Path(pattern="^[0-9a-f]{4,64}$", description="an id, or its first digits")]
 After: TypeAlias = Annotated[str | None, Query(max_length=100, description="`next` of the page before")]
@@ -100,7 +100,9 @@ def number_after(after: str | None) -> int:
     return int(after)
 
 
-def page_after(all_of_them: Sequence[T], names: Sequence[str], after: str | None, limit: int) -> tuple[list[T], str | None]:
+def page_after(
+    all_of_them: Sequence[T], names: Sequence[str], after: str | None, limit: int
+) -> tuple[list[T], str | None]:
     """The page of a list after the entry called ``after``, and where the next one goes on. Raises BadCall."""
     start = 0
     if after is not None:

@@ -16,7 +16,7 @@ MAX_CHARS: Final = 16_384
 
 
 class ProxiedCertificates:
-    """Believes the header of the named proxies alone: anybody can send it. They must take it out of what they pass on."""
+    """Believes the header of the named proxies alone: anybody can send it. They take it out of what others send."""
 
     def __init__(self, certificates: Sequence[Certificate], proxies: frozenset[str]) -> None:
         self._known = {one.sha256: one for one in certificates}

@@ -1,4 +1,4 @@
-"""The page at /docs: the OpenAPI description for people, as one HTML file without script and without anything from elsewhere.
+"""The page at /docs: the OpenAPI description for people, one HTML file without script or anything from elsewhere.
 
 Nothing is tried out from it: it would have to hold a token, in a browser, of an agent that opens secrets.
 """

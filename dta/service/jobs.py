@@ -1,4 +1,4 @@
-"""Flows of the client block; calls are answered under asyncio. Threads in between, bounded, long ones and looks apart."""
+"""Flows of the client block; calls are answered under asyncio. Threads in between: bounded, long ones apart."""
 
 from __future__ import annotations
 
@@ -54,9 +54,3 @@ class Jobs:
         """Waits for what is at work, and takes no more."""
         self._long.shutdown(cancel_futures=True)
         self._looks.shutdown(cancel_futures=True)
-
-
-async def within(future: asyncio.Future[T], wait_s: float) -> T | None:
-    """Its result, where it is there within ``wait_s``; None, and it goes on, where not."""
-    done, _ = await asyncio.wait([future], timeout=wait_s)
-    return future.result() if done else None

@@ -20,10 +20,9 @@ Id: TypeAlias = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 Who: TypeAlias = Annotated[str, StringConstraints(max_length=200)]
 """A name of the home's, an id, its first digits, or an identity document's CID."""
 
-Extension: TypeAlias = Annotated[
-    dict[Annotated[str, StringConstraints(max_length=64)], Annotated[str, StringConstraints(max_length=MAX_SECRET_BYTES)]],
-    Field(max_length=16),
-]
+_Name: TypeAlias = Annotated[str, StringConstraints(max_length=64)]
+_Text: TypeAlias = Annotated[str, StringConstraints(max_length=MAX_SECRET_BYTES)]
+Extension: TypeAlias = Annotated[dict[_Name, _Text], Field(max_length=16)]
 """Text by name, as the original has it."""
 
 Policy: TypeAlias = Annotated[str, StringConstraints(max_length=4_096)] | dict[str, Any]
@@ -208,7 +207,7 @@ class OrderTerms(Asked):
 
 
 class NewOrder(OrderTerms, OldFields):
-    """POST /v1/order. The secret: ``secret`` in base64, or text as ``extension.plainText``; neither: 32 random bytes."""
+    """POST /v1/order. The secret: ``secret`` in base64, or text as ``extension.plainText``; else 32 random bytes."""
 
     secret: Annotated[str, StringConstraints(max_length=MAX_BASE64_CHARS)] | None = Field(
         None, json_schema_extra={"format": "byte", "writeOnly": True}

@@ -120,7 +120,7 @@ def bind_tcp(host: str, port: int) -> socket.socket:
             made.close()
             raise
     except OSError as error:
-        raise UsageError(f"can't listen on {host}:{port}: {error.strerror}", hint="see `listen` in serve.toml") from None
+        raise UsageError(f"can't listen on {host}:{port}: {error.strerror}", hint="`listen` in serve.toml") from None
     return made
 
 
@@ -137,16 +137,17 @@ def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
 
 def config(app: ASGIApp, tls: ssl.SSLContext | None) -> uvicorn.Config:
     """uvicorn's settings. No proxy's headers are believed here, nothing is logged of a call, no WebSockets."""
-    found = uvicorn.Config(
+    return uvicorn.Config(
         app, http=BoundedProtocol, ws="none", lifespan="off", loop="asyncio", log_config=None, access_log=False,
         proxy_headers=False, server_header=False, h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         timeout_keep_alive=IDLE_S, timeout_graceful_shutdown=STOP_S,
         ssl_context_factory=(lambda _, __: tls) if tls is not None else None,
     )  # fmt: skip
-    return found
 
 
-async def serve(app: ASGIApp, listening: socket.socket, tls: ssl.SSLContext | None, started: Callable[[], None]) -> None:
+async def serve(
+    app: ASGIApp, listening: socket.socket, tls: ssl.SSLContext | None, started: Callable[[], None]
+) -> None:
     """Serves until the process is told to stop (SIGTERM, SIGINT), gives calls in progress a while, and returns."""
     server = uvicorn.Server(config(app, tls))
     running = asyncio.ensure_future(server.serve(sockets=[listening]))

@@ -73,7 +73,8 @@ class TokenStore:
             "format": _FORMAT, "name": name, "scopes": sorted(scopes), "identities": list(identities),
             "created_at_s": now_s, "expires_at_s": expires_at_s,
         }  # fmt: skip
-        write_file(make_directory(self._directory) / f"{token.digest.hex()}.json", json.dumps(content, indent=1).encode())
+        make_directory(self._directory)
+        write_file(self._path(token.digest), json.dumps(content, indent=1).encode())
         return token, shown
 
     def find(self, shown: str, now_s: int) -> Token | None:

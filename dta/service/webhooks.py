@@ -1,8 +1,8 @@
 """Webhooks by Standard Webhooks: thin bodies, signed, to addresses that were resolved once and checked.
 
-Nothing waits for a receiver. What concerns an identity is numbered by the ledger, so a receiver's place is one number, kept
-in ``serve/webhooks/NAME.json``: after a crash an event may come again (with the same ``webhook-id``), none is left out
-that was tried for less than a day.
+Nothing waits for a receiver. What concerns an identity is numbered by the ledger, so a receiver's place is one number,
+kept in ``serve/webhooks/NAME.json``: after a crash an event may come again (with the same ``webhook-id``), none is left
+out that was tried for less than a day.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def signature(secrets: Sequence[SecretBytes], id_: str, at_s: int, body: bytes) 
 
 
 def checked_address(host: str, found: Sequence[str], allowed: Sequence[str]) -> str:
-    """The one address that is called: every one that the name has must be public, or listed. Raises AddressRefused."""
+    """The one address that is called: each that the name has must be public, or listed. Raises AddressRefused."""
     if not found:
         raise AddressRefused(f"{host} has no address")
     for text in found:
@@ -129,7 +129,7 @@ class Place:
 
 
 class Sender:
-    """Sends the events of one webhook, one after the other. ``look`` gives what concerns its identity after a number."""
+    """Sends the events of one webhook, in order. ``look`` gives what concerns its identity after a number."""
 
     def __init__(
         self,
@@ -167,7 +167,7 @@ class Sender:
             await self._sleep(POLL_S)
 
     async def once(self) -> None:
-        """Sends everything that is new, or stops at the first that can't be delivered yet, after trying it for a day."""
+        """Sends everything that is new, each until it is taken or was tried for a day."""
         if self._place is None:
             self._place = Place((await self._look(0)).total)
             self._place.save(self._path)
@@ -214,7 +214,9 @@ class Sender:
             return False
 
     async def _post(self, url: httpx.URL, name: str, headers: dict[str, str], body: bytes) -> bool:
-        client = httpx.AsyncClient(transport=self._transport, trust_env=False, follow_redirects=False, timeout=ATTEMPT_S)
+        client = httpx.AsyncClient(
+            transport=self._transport, trust_env=False, follow_redirects=False, timeout=ATTEMPT_S
+        )
         # The connection goes to the address that was checked; TLS is for the name.
         async with client, client.stream(
             "POST", url, content=body, headers=headers, extensions={"sni_hostname": name}

@@ -133,7 +133,7 @@ class Workplace:
 
     @contextmanager
     def at_work(self, name: str) -> Iterator[Session]:
-        """What the client's flows take, for one identity of this home. A keystore that fails is opened anew next time."""
+        """What the client's flows take, for one identity of this home. A keystore that fails is opened anew."""
         profile = self.profile(name)
         with self.ledger() as ledger:
             party = Party(

@@ -5,6 +5,7 @@ Time is the chain's: a flow that waits makes blocks. Threads of the agent take t
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from dta.client.identity.create import KeystorePlan, create_profile
 from dta.client.identity.document import Description
 from dta.client.identity.keyring import Keyring
 from dta.client.identity.keys import place
+from dta.client.identity.profile import load_profile
 from dta.service.access import Doorkeeper
 from dta.service.agent import Agent
 from dta.service.app import application
@@ -60,7 +62,7 @@ class Served:
     """A ledger, homes, and an agent for each home that is asked for one."""
 
     directory: Path
-    chain: LiveChain = field(default_factory=LiveChain)
+    chain: LiveChain = field(default_factory=lambda: LiveChain(fiduciaries=1))
     lock: threading.RLock = field(default_factory=threading.RLock)
     before: Callable[[Any], None] = field(default=lambda _: None)
     homes: dict[str, Home] = field(default_factory=dict)
@@ -107,7 +109,7 @@ class Served:
             IdempotencyStore(home.path / "serve" / "calls.sqlite"),
             AuditFile(home.path / "serve" / "audit.jsonl"),
             ServeFile(**settings),
-            now_s=lambda: START_S + 5 * self.chain.height,
+            now_s=lambda: START_S + 5 * self.chain.height, monotonic_s=lambda: 0.0, wait_until=_patient,
         )
         self.agents.append(agent)
         return agent
@@ -141,7 +143,11 @@ class Served:
             agent.close()
 
 
-def _identities(home: Home) -> dict[str, bytes]:
-    from dta.client.identity.profile import load_profile
+async def _patient(future: asyncio.Future[Any], wait_s: float) -> None:
+    """Who waits at all waits to the end: no test depends on how fast this machine is."""
+    if wait_s > 0:
+        await asyncio.wait([future])
 
+
+def _identities(home: Home) -> dict[str, bytes]:
     return {name: load_profile(home, name).identity for name in home.profile_names()}

@@ -50,12 +50,14 @@ def test_another_body_under_the_same_key_is_refused(path: Path) -> None:
 
 def test_a_key_at_work_is_at_work_and_free_again_when_it_failed(path: Path) -> None:
     store = IdempotencyStore(path)
-    with pytest.raises(RuntimeError), store.call(SCOPE, BODY, 1):
-        with pytest.raises(KeyAtWork), store.call(SCOPE, BODY, 1):
-            pass
-        with store.call(b"t" * 32, BODY, 1):  # another key is not held up
-            pass
-        raise RuntimeError
+    failing = store.call(SCOPE, BODY, 1)
+    failing.__enter__()
+    with pytest.raises(KeyAtWork), store.call(SCOPE, BODY, 1):
+        pass
+    with store.call(b"t" * 32, BODY, 1):  # another key is not held up
+        pass
+    with pytest.raises(RuntimeError):
+        failing.__exit__(RuntimeError, RuntimeError(), None)
     with store.call(SCOPE, BODY, 1):
         pass
 

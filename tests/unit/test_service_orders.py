@@ -173,7 +173,8 @@ def test_a_decision_names_the_content_that_it_is_about(served: Served) -> None:
         pending = said(await for_bob.post("/v1/order/secret", json=asked, headers={"Prefer": "wait=0"}), 202)
         where = f"/v1/request/{pending['request']}"
         while (await for_alice.get(where)).status_code == 404:
-            served.chain.make_block()
+            with served.lock:
+                served.chain.make_block()
         shown = said(await for_alice.get(where))
         assert shown["contentChecked"]
         refused = said(await for_alice.post(f"{where}/approve", json={"contentDigest": "00" * 32}), 422)

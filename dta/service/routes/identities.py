@@ -25,7 +25,7 @@ from dta.client.names import load_contacts
 from dta.client.receipt.identity import status_name
 from dta.node.founding import publish
 from dta.service import models
-from dta.service.access import Caller, Credential, credential_with, needs
+from dta.service.access import Caller, IdentityCredential, IdentityWriter, ReadCredential, Reader
 from dta.service.agent import Agent, Outcome, Work
 from dta.service.calls import After, IdempotencyKey, Limit, People, page_after
 from dta.service.errors import Forbidden
@@ -38,7 +38,7 @@ _ROLE_NAMES = {number: name for name, number in ROLES.items()}
 
 @router.post("/identity", response_model=models.IdentityMade)
 async def create(
-    request: Request, asked: models.NewIdentity, credential: Credential = credential_with("identity:write")
+    request: Request, credential: IdentityCredential, asked: models.NewIdentity
 ) -> Response:
     """Make an identity in this home and register it; the same name again goes on with it, and makes no second one."""
     agent: Agent = request.app.state.agent
@@ -102,7 +102,7 @@ def _publisher(people: People, signer: PutSigner | None) -> Publish:
 
 @router.get("/identity", response_model=models.IdentityList)
 async def list_identities(
-    request: Request, credential: Credential = credential_with("read"), after: After = None, limit: Limit = 100
+    request: Request, credential: ReadCredential, after: After = None, limit: Limit = 100
 ) -> models.IdentityList:
     """This home's identities that the credential may act for, each proved where the ledger has it."""
     agent: Agent = request.app.state.agent
@@ -150,7 +150,7 @@ def _time_of(block: bytes) -> int:
 
 
 @router.get("/identity/{who}", response_model=models.IdentityShown)
-async def show(request: Request, who: WhoPath, caller: Caller = needs("read")) -> models.IdentityShown:
+async def show(request: Request, caller: Reader, who: WhoPath) -> models.IdentityShown:
     """Anybody's identity, proved. A document that was rotated away leads to it too."""
     agent: Agent = request.app.state.agent
 
@@ -168,7 +168,7 @@ async def show(request: Request, who: WhoPath, caller: Caller = needs("read")) -
 
 @router.post("/identity/{who}/rotate", response_model=models.IdentityChanged)
 async def rotate(
-    request: Request, who: WhoPath, asked: models.Nothing | None = None, caller: Caller = needs("identity:write"),
+    request: Request, caller: IdentityWriter, who: WhoPath, asked: models.Nothing | None = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:  # fmt: skip
     """Go on to the next key, and commit to another. Lifts a suspension."""
@@ -187,7 +187,7 @@ async def rotate(
 
 @router.post("/identity/{who}/suspend", response_model=models.IdentityChanged)
 async def suspend(
-    request: Request, who: WhoPath, asked: models.Nothing | None = None, caller: Caller = needs("identity:write"),
+    request: Request, caller: IdentityWriter, who: WhoPath, asked: models.Nothing | None = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:  # fmt: skip
     """Stop an identity of this home by its current key: only a rotation lifts it."""
@@ -202,7 +202,7 @@ async def suspend(
 
 @router.post("/identity/{who}/revoke", response_model=models.IdentityChanged)
 async def revoke(
-    request: Request, who: WhoPath, asked: models.Nothing | None = None, caller: Caller = needs("identity:write"),
+    request: Request, caller: IdentityWriter, who: WhoPath, asked: models.Nothing | None = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:  # fmt: skip
     """End an identity of this home for ever, by its next key."""
@@ -237,7 +237,7 @@ async def _change(request: Request, caller: Caller, who: str, action: str, step:
 
 
 @router.get("/contacts", response_model=models.ContactList)
-async def contacts(request: Request, credential: Credential = credential_with("read")) -> models.ContactList:
+async def contacts(request: Request, credential: ReadCredential) -> models.ContactList:
     """Whom this home calls what: names come from people, never from the ledger."""
     del credential
     agent: Agent = request.app.state.agent

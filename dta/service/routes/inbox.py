@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Request
@@ -15,7 +16,7 @@ from dta.base.errors import DtaError
 from dta.client.custody.session import Session
 from dta.client.ledger.concerns import Concern
 from dta.service import models, problems
-from dta.service.access import Caller, needs
+from dta.service.access import Caller, Reader
 from dta.service.agent import Agent
 from dta.service.calls import After, Limit, number_after
 from dta.service.errors import RateLimited
@@ -48,7 +49,7 @@ def page(session: Session, after: int, limit: int) -> models.Inbox:
 
 @router.get("/inbox", response_model=models.Inbox)
 async def inbox(
-    request: Request, caller: Caller = needs("read"), after: After = None, limit: Limit = 100
+    request: Request, caller: Reader, after: After = None, limit: Limit = 100
 ) -> models.Inbox:
     """What the ledger says concerns this identity: proved whole up to `total`, in its own numbers."""
     start = number_after(after)
@@ -58,7 +59,7 @@ async def inbox(
 
 @router.get("/events", response_class=StreamingResponse, responses={200: {"content": {"text/event-stream": {}}}})
 async def events(
-    request: Request, caller: Caller = needs("read"), after: After = None,
+    request: Request, caller: Reader, after: After = None,
     last_event_id: Annotated[str | None, Header(alias="Last-Event-ID", max_length=20)] = None,
 ) -> StreamingResponse:  # fmt: skip
     """The same as server-sent events, `concern` each with its number as id; goes on after Last-Event-ID.
@@ -76,6 +77,10 @@ async def events(
     return StreamingResponse(_stream(agent, caller, number), media_type="text/event-stream", headers=headers)
 
 
+def _after(session: Session, after: int) -> models.Inbox:
+    return page(session, after, models.MAX_LIMIT)
+
+
 async def _stream(agent: Agent, caller: Caller, after: int) -> AsyncIterator[str]:
     agent.streams += 1
     try:
@@ -83,9 +88,8 @@ async def _stream(agent: Agent, caller: Caller, after: int) -> AsyncIterator[str
         yield "retry: 2000\n\n"
         silent = 0
         while agent.monotonic_s() < ends_s:
-            start = after
             try:
-                found = await agent.look(caller, lambda session: page(session, start, models.MAX_LIMIT))
+                found = await agent.look(caller, partial(_after, after=after))
             except DtaError as error:
                 yield _event("trouble", None, problems.problem_of(error).model_dump(exclude_none=True))
                 found = None

@@ -18,7 +18,7 @@ from dta.client.custody.shown import order_json
 from dta.client.ledger import leaves
 from dta.client.ledger.concerns import Concern
 from dta.service import models, placing, problems
-from dta.service.access import Caller, needs
+from dta.service.access import OrderWriter, Reader
 from dta.service.agent import Agent, Outcome, Work
 from dta.service.asking import find_order
 from dta.service.calls import After, IdempotencyKey, IdPath, Limit, People, Prefer, number_after, wait_of
@@ -35,7 +35,7 @@ _RAW_BODY: dict[str, Any] = {
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
-Terms = Annotated[str, Header(alias="DTA-Order", max_length=16_384, description="the order but for its secret: OrderTerms")]
+Terms = Annotated[str, Header(alias="DTA-Order", max_length=16_384, description="OrderTerms, as JSON")]
 ROLES = {
     "principal": concern_pb2.CONCERN_ROLE_PRINCIPAL, "beneficiary": concern_pb2.CONCERN_ROLE_BENEFICIARY,
     "party": concern_pb2.CONCERN_ROLE_PARTY, "vetoer": concern_pb2.CONCERN_ROLE_VETOER,
@@ -47,7 +47,7 @@ SortBy = Literal["dateCreatedAsc", "dateCreatedDsc", "dateCreatedDesc"]
 
 @router.post("/order", responses=_BOTH, response_model=models.OrderPlaced)
 async def place(
-    request: Request, asked: models.NewOrder, caller: Caller = needs("order:write"), prefer: Prefer = None,
+    request: Request, caller: OrderWriter, asked: models.NewOrder, prefer: Prefer = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:  # fmt: skip
     """Place a secret. Answered once enough fiduciaries hold their share, or with 202 when the caller has waited."""
@@ -62,7 +62,7 @@ async def place(
 
 @router.post("/order/raw", responses=_BOTH, response_model=models.OrderPlaced, openapi_extra=_RAW_BODY)
 async def place_raw(
-    request: Request, caller: Caller = needs("order:write"), terms: Terms = "{}", prefer: Prefer = None,
+    request: Request, caller: OrderWriter, terms: Terms = "{}", prefer: Prefer = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:  # fmt: skip
     """Place a secret that is the call's body as it is: the terms of the order are in DTA-Order, as JSON."""
@@ -86,7 +86,7 @@ def _later(agent: Agent, order: bytes) -> Outcome:
 
 @router.get("/order", response_model=models.OrderList)
 async def list_orders(
-    request: Request, caller: Caller = needs("read"),
+    request: Request, caller: Reader,
     role: Annotated[Role | None, Query(description="what this identity is in it")] = None,
     status: OrderStatus | None = None, after: After = None, limit: Limit = 100,
     page: Annotated[int | None, Query(ge=0, le=1_000_000, deprecated=True)] = None,
@@ -152,7 +152,7 @@ def role_names(entry: Concern) -> list[str]:
 
 
 @router.get("/order/{reference}", response_model=models.OrderShown)
-async def show(request: Request, reference: IdPath, caller: Caller = needs("read")) -> models.OrderShown:
+async def show(request: Request, caller: Reader, reference: IdPath) -> models.OrderShown:
     """An order, proved; or why one that this home made is not on the ledger."""
     agent: Agent = request.app.state.agent
     return await agent.look(caller, lambda session: _shown(agent, session, find_order(session, reference)))
@@ -179,7 +179,7 @@ def _shown(agent: Agent, session: Session, order: bytes) -> models.OrderShown:
 
 @router.post("/order/{reference}/close", response_model=models.OrderShown)
 async def close(
-    request: Request, reference: IdPath, asked: models.Nothing | None = None, caller: Caller = needs("order:write"),
+    request: Request, caller: OrderWriter, reference: IdPath, asked: models.Nothing | None = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:  # fmt: skip
     """Close an order: no request is taken after it."""
@@ -198,7 +198,7 @@ async def close(
 
 @router.post("/policy/check", response_model=models.PolicyChecked)
 async def check_policy(
-    request: Request, asked: models.PolicyAsked, caller: Caller = needs("read")
+    request: Request, caller: Reader, asked: models.PolicyAsked
 ) -> models.PolicyChecked:
     """What a policy means, by the ledger's own rules. Nothing is sent."""
 

@@ -8,7 +8,7 @@ from dta.client.custody.session import Session
 from dta.client.receipt import collect
 from dta.client.receipt.verify import verify_receipt
 from dta.service import models
-from dta.service.access import Caller, Credential, credential_with, needs
+from dta.service.access import ReadCredential, Reader
 from dta.service.agent import Agent
 from dta.service.asking import find_order
 from dta.service.calls import IdPath, People
@@ -20,7 +20,7 @@ _JSON = "application/json"
 
 
 @router.get("/receipt/order/{reference}", response_class=Response, responses={200: {"content": {_JSON: {}}}})
-async def of_order(request: Request, reference: IdPath, caller: Caller = needs("read")) -> Response:
+async def of_order(request: Request, caller: Reader, reference: IdPath) -> Response:
     """Everything that happened to an order, for who trusts this ledger's genesis (docs/spec/receipt.md)."""
     agent: Agent = request.app.state.agent
 
@@ -32,7 +32,7 @@ async def of_order(request: Request, reference: IdPath, caller: Caller = needs("
 
 
 @router.get("/receipt/identity/{who}", response_class=Response, responses={200: {"content": {_JSON: {}}}})
-async def of_identity(request: Request, who: WhoPath, caller: Caller = needs("read")) -> Response:
+async def of_identity(request: Request, caller: Reader, who: WhoPath) -> Response:
     """What an identity is, for who trusts this ledger's genesis."""
     agent: Agent = request.app.state.agent
 
@@ -47,7 +47,7 @@ _RECEIPT = {"requestBody": {"required": True, "content": {_JSON: {"schema": {"ty
 
 
 @router.post("/receipt/verify", response_model=models.ReceiptVerified, openapi_extra=_RECEIPT)
-async def verify(request: Request, credential: Credential = credential_with("read")) -> models.ReceiptVerified:
+async def verify(request: Request, credential: ReadCredential) -> models.ReceiptVerified:
     """Verify a receipt, its bytes as they are, by this home's genesis. No node is asked."""
     del credential
     agent: Agent = request.app.state.agent

@@ -17,7 +17,7 @@ from dta.client.custody.session import Session
 from dta.client.ledger import leaves
 from dta.client.ledger.submit import Committed
 from dta.service import asking, models
-from dta.service.access import Caller, needs
+from dta.service.access import Caller, Decider, Reader, SecretReader
 from dta.service.agent import Agent, Outcome, Work
 from dta.service.calls import After, IdempotencyKey, IdPath, Limit, People, Poll, page_after
 from dta.service.errors import DigestDiffers, Forbidden
@@ -28,7 +28,7 @@ router = APIRouter(tags=["requests"])
 
 @router.get("/request", response_model=models.RequestList)
 async def list_requests(
-    request: Request, caller: Caller = needs("read"),
+    request: Request, caller: Reader,
     order: Annotated[str | None, Query(pattern="^[0-9a-f]{4,64}$", description="of this order alone")] = None,
     after: After = None, limit: Limit = 100,
 ) -> models.RequestList:  # fmt: skip
@@ -54,7 +54,7 @@ def _of_order(session: Session, order: bytes) -> list[bytes]:
 
 
 @router.get("/request/{id}", response_model=models.RequestShown)
-async def show(request: Request, id: IdPath, caller: Caller = needs("read"), wait: Poll = 0) -> models.RequestShown:
+async def show(request: Request, caller: Reader, id: IdPath, wait: Poll = 0) -> models.RequestShown:
     """A request, proved, with its contentDigest recomputed where the node has its bytes."""
     agent: Agent = request.app.state.agent
     return await agent.look(caller, lambda session: state_of(session, asking.find_request(session, id), wait))
@@ -62,7 +62,7 @@ async def show(request: Request, id: IdPath, caller: Caller = needs("read"), wai
 
 @router.post("/request/{id}/approve", response_model=models.Decided)
 async def approve(
-    request: Request, id: IdPath, asked: models.Decision, caller: Caller = needs("order:decide"),
+    request: Request, caller: Decider, id: IdPath, asked: models.Decision,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:  # fmt: skip
     """Approve exactly the content that contentDigest names."""
@@ -72,7 +72,7 @@ async def approve(
 
 @router.post("/request/{id}/veto", response_model=models.Decided)
 async def veto(
-    request: Request, id: IdPath, asked: models.Decision, caller: Caller = needs("order:decide"),
+    request: Request, caller: Decider, id: IdPath, asked: models.Decision,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:  # fmt: skip
     """Veto exactly the content that contentDigest names."""
@@ -105,7 +105,7 @@ async def _decide(
 
 @router.post("/request/{id}/authorise", response_model=models.Authorised)
 async def authorise(
-    request: Request, id: IdPath, asked: models.Authorise, caller: Caller = needs("order:decide"),
+    request: Request, caller: Decider, id: IdPath, asked: models.Authorise,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:  # fmt: skip
     """Let somebody receive, with the keys in what they prepared only, where the order leaves it to its principal."""
@@ -136,7 +136,7 @@ async def authorise(
 
 @router.post("/request/{id}/report", response_model=models.Decided)
 async def report(
-    request: Request, id: IdPath, asked: models.Report, caller: Caller = needs("secret:read"),
+    request: Request, caller: SecretReader, id: IdPath, asked: models.Report,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:  # fmt: skip
     """Prove to everybody that a fiduciary's answer was bad: reveals the key of that one answer."""

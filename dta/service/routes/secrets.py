@@ -10,7 +10,7 @@ from abci_app.pb.dta.v1 import custody_pb2 as pb
 from dta.client.custody import receiving
 from dta.client.custody.session import Session, Step
 from dta.service import asking, models
-from dta.service.access import Caller, needs
+from dta.service.access import Reader, SecretReader
 from dta.service.agent import Agent, Outcome, Work
 from dta.service.calls import IdempotencyKey, IdPath, Poll, Prefer, wait_of
 
@@ -30,7 +30,7 @@ def _wants_raw(accept: str) -> bool:
 
 @router.post("/order/secret", responses=_ANSWERS, response_model=models.SecretReceived | models.RequestPrepared)
 async def ask(
-    request: Request, asked: models.SecretAsked, caller: Caller = needs("secret:read"), prefer: Prefer = None,
+    request: Request, caller: SecretReader, asked: models.SecretAsked, prefer: Prefer = None,
     accept: Accept = "*/*", idempotency_key: IdempotencyKey = None,
 ) -> Response:  # fmt: skip
     """Ask for an order's secret and receive it; asking again goes on with what was asked, until it is done."""
@@ -44,7 +44,7 @@ async def ask(
 
 
 @router.get("/order/secret/{id}", response_model=models.RequestShown)
-async def show(request: Request, id: IdPath, caller: Caller = needs("read"), wait: Poll = 0) -> models.RequestShown:
+async def show(request: Request, caller: Reader, id: IdPath, wait: Poll = 0) -> models.RequestShown:
     """A request's state, never the secret. With `wait`, once it can be received or has ended, or after that time."""
     agent: Agent = request.app.state.agent
     return await agent.look(caller, lambda session: state_of(session, asking.find_request(session, id), wait))
@@ -63,7 +63,7 @@ def state_of(session: Session, request: bytes, wait_s: int) -> models.RequestSho
 
 @router.post("/order/secret/{id}/receive", responses=_ANSWERS, response_model=models.SecretReceived)
 async def receive(
-    request: Request, id: IdPath, asked: models.Nothing | None = None, caller: Caller = needs("secret:read"),
+    request: Request, caller: SecretReader, id: IdPath, asked: models.Nothing | None = None,
     prefer: Prefer = None, accept: Accept = "*/*", idempotency_key: IdempotencyKey = None,
 ) -> Response:  # fmt: skip
     """The secret, again and again until it is done."""
@@ -82,7 +82,7 @@ async def receive(
 
 @router.post("/order/secret/{id}/done", response_model=models.Done)
 async def done(
-    request: Request, id: IdPath, asked: models.Nothing | None = None, caller: Caller = needs("secret:read"),
+    request: Request, caller: SecretReader, id: IdPath, asked: models.Nothing | None = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:  # fmt: skip
     """The secret is where it belongs: its keys are erased."""

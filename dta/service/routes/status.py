@@ -12,7 +12,7 @@ from dta.base.errors import DtaError, NotFound
 from dta.client.identity.profile import load_document_block
 from dta.custodians import registry
 from dta.service import models
-from dta.service.access import Credential, credential_with
+from dta.service.access import Credential, ReadCredential
 from dta.service.agent import Agent
 from dta.service.guard import MAX_BODY_BYTES
 from dta.service.workplace import Workplace
@@ -24,7 +24,7 @@ API_VERSION: Final = "v1"
 
 
 @router.get("/status", response_model=models.Status)
-async def status(request: Request, credential: Credential = credential_with("read")) -> models.Status:
+async def status(request: Request, credential: ReadCredential) -> models.Status:
     """Who this agent is, for whom the credential may act, and how far the ledger was verified."""
     agent: Agent = request.app.state.agent
     return await agent.jobs.look(lambda: _status(agent, credential))

@@ -19,7 +19,7 @@ from dta.client.custody.shown import vault_json, vault_record_json
 from dta.client.ledger import fiduciaries, leaves
 from dta.client.ledger.ledger import VaultView
 from dta.service import models
-from dta.service.access import Caller, needs
+from dta.service.access import OrderWriter, Reader
 from dta.service.agent import Agent, Outcome, Work
 from dta.service.calls import After, IdempotencyKey, IdPath, Limit, People, Prefer, page_after, wait_of
 
@@ -38,10 +38,10 @@ def _shown(view: VaultView) -> models.VaultShown:
 
 @router.post("/vault", response_model=models.VaultShown)
 async def open_vault(
-    request: Request, asked: models.NewVault, caller: Caller = needs("order:write"), prefer: Prefer = None,
+    request: Request, caller: OrderWriter, asked: models.NewVault, prefer: Prefer = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:  # fmt: skip
-    """Open a vault. Answered once each fiduciary has published its key, or as far as it came while the caller waited."""
+    """Open a vault. Answered once each fiduciary has published its key, or when the caller has waited."""
     del idempotency_key
     wait_s = wait_of(prefer)
 
@@ -78,7 +78,7 @@ def _opened(work: Work, session: Session, asked: models.NewVault, nonce: bytes, 
 
 @router.get("/vault", response_model=models.VaultList)
 async def list_vaults(
-    request: Request, caller: Caller = needs("read"), after: After = None, limit: Limit = 100
+    request: Request, caller: Reader, after: After = None, limit: Limit = 100
 ) -> models.VaultList:
     """This identity's vaults, by the ledger's own numbers."""
 
@@ -93,7 +93,7 @@ async def list_vaults(
 
 
 @router.get("/vault/{id}", response_model=models.VaultShown)
-async def show(request: Request, id: IdPath, caller: Caller = needs("read")) -> models.VaultShown:
+async def show(request: Request, caller: Reader, id: IdPath) -> models.VaultShown:
     """A vault and its fiduciaries' keys, proved."""
     agent: Agent = request.app.state.agent
     return await agent.look(caller, lambda session: _shown(session.ledger.vault_keys(_find(session, id))))
@@ -101,7 +101,7 @@ async def show(request: Request, id: IdPath, caller: Caller = needs("read")) -> 
 
 @router.post("/vault/{id}/close", response_model=models.VaultShown)
 async def close(
-    request: Request, id: IdPath, asked: models.Nothing | None = None, caller: Caller = needs("order:write"),
+    request: Request, caller: OrderWriter, id: IdPath, asked: models.Nothing | None = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:  # fmt: skip
     """Close a vault: after a delay every fiduciary destroys its key."""
@@ -112,7 +112,7 @@ async def close(
 
 @router.post("/vault/{id}/cancel-close", response_model=models.VaultShown)
 async def cancel_close(
-    request: Request, id: IdPath, asked: models.Nothing | None = None, caller: Caller = needs("order:write"),
+    request: Request, caller: OrderWriter, id: IdPath, asked: models.Nothing | None = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:  # fmt: skip
     """Stop a closing while its delay runs."""
