@@ -116,6 +116,7 @@ class Agent:
         self._rates = RateLimit(per_minute, per_minute, self.monotonic_s)
         self._strangers = RateLimit(STRANGERS_PER_MINUTE, STRANGERS_PER_MINUTE, self.monotonic_s)
         self._troubles: OrderedDict[bytes, DtaError] = OrderedDict()
+        self._at_work: set[bytes] = set()
         self._lock = threading.Lock()
         self.streams = 0
 
@@ -233,6 +234,8 @@ class Agent:
         def made(found: bytes) -> None:
             nonlocal subject
             subject = found
+            with self._lock:
+                self._at_work.add(found)
             tell(found)
 
         self.audit.note("begun", int(self.now_s()), **facts)
@@ -253,6 +256,9 @@ class Agent:
                 subject=subject.hex(),
             )  # fmt: skip
             raise
+        finally:
+            with self._lock:
+                self._at_work.discard(subject)
         self._remember(subject, None)
         self.audit.note("ended", int(self.now_s()), **facts, status=outcome.status, subject=subject.hex())
         return outcome
@@ -276,6 +282,11 @@ class Agent:
                 self._troubles[subject] = trouble
             if len(self._troubles) > MAX_TROUBLES:
                 self._troubles.popitem(last=False)
+
+    def is_at_work(self, subject: bytes) -> bool:
+        """Whether a call about it is at work here."""
+        with self._lock:
+            return subject in self._at_work
 
     def trouble(self, subject: bytes) -> DtaError | None:
         """Why the last call about it failed here, since this agent was started."""

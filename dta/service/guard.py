@@ -91,7 +91,7 @@ class Guard:
         if origin is not None and origin not in self._listener.origins:
             raise Forbidden("pages of this origin may not call", hint="`origins` in serve.toml lists them")
         length = headers.get("content-length", "0")
-        if not length.isdigit() or len(length) > 12:
+        if not (length.isascii() and length.isdigit()) or len(length) > 12:
             raise BadCall(400, "this is no length")
         if int(length) > MAX_BODY_BYTES:
             raise _too_large()

@@ -69,8 +69,12 @@ class Receiver:
         return self.answer(request)
 
 
+def answered(status: int, **headers: str) -> httpx.Response:
+    return httpx.Response(status, headers=headers, stream=httpx.ByteStream(b""))
+
+
 def taken(_: httpx.Request) -> httpx.Response:
-    return httpx.Response(204)
+    return answered(204)
 
 
 @pytest.fixture
@@ -112,8 +116,8 @@ def test_events_come_each_once_and_in_their_order_also_after_a_restart(receiver:
 @pytest.mark.parametrize(
     "answer",
     [
-        lambda _: httpx.Response(500),
-        lambda _: httpx.Response(302, headers={"Location": "http://127.0.0.1/"}),
+        lambda _: answered(500),
+        lambda _: answered(302, Location="http://127.0.0.1/"),
         lambda request: (_ for _ in ()).throw(httpx.ConnectTimeout("slow", request=request)),
     ],
     ids=["fails", "redirects", "is slow"],
@@ -135,7 +139,7 @@ def test_a_receiver_that_does_not_take_it_is_asked_again_and_given_up_after_a_da
 def test_the_day_of_an_event_begins_with_its_first_try_also_after_a_restart(receiver: Receiver) -> None:
     receiver.total = 1
     Place(0, int(NOW_S - GIVE_UP_S)).save(receiver.home / "serve" / "webhooks" / "ci.json")
-    receiver.answer = lambda _: httpx.Response(500)
+    receiver.answer = lambda _: answered(500)
     asyncio.run(receiver.sender().once())
     assert len(receiver.got) == 1
 

@@ -168,7 +168,7 @@ def _shown(agent: Agent, session: Session, order: bytes) -> models.OrderShown:
         trouble = agent.trouble(order)
         return models.OrderShown(
             order_cid=kept.envelope_cid, order=None, timestamp=kept.placed_at_s,
-            status="not placed" if trouble else "placing",
+            status="placing" if agent.is_at_work(order) else "not placed",
             problem=problems.problem_of(trouble).model_dump(exclude_none=True) if trouble else None,
         )  # fmt: skip
     return models.OrderShown(

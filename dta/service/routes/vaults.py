@@ -59,7 +59,8 @@ async def open_vault(
                     raise
                 view = session.ledger.vault_keys(vault)
             except TimedOut:
-                return Outcome(_shown(session.ledger.vault_keys(vault)), 202, {"Location": f"/v1/vault/{vault.hex()}"})
+                where = {"Location": f"/v1/vault/{vault.hex()}"}
+                return Outcome(_shown(session.ledger.vault_keys(vault)), 202, where, is_final=False)
             return Outcome(_shown(view))
 
     agent: Agent = request.app.state.agent
