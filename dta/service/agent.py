@@ -179,14 +179,19 @@ class Agent:
         loop = asyncio.get_running_loop()
         made: asyncio.Future[bytes] = loop.create_future()
 
+        def set_made(subject: bytes) -> None:
+            if not made.done():
+                made.set_result(subject)
+
         def tell(subject: bytes) -> None:
-            loop.call_soon_threadsafe(lambda: made.done() or made.set_result(subject))
+            loop.call_soon_threadsafe(set_made, subject)
 
         route = f"{request.method} {request.url.path}"
         future = self.jobs.start(lambda: self._carry_out(caller, route, key, body, work, tell))
         if wait_s is None or later is None:
             return (await asyncio.shield(future)).response()
-        await asyncio.wait([future, made], return_when=asyncio.FIRST_COMPLETED)
+        either: list[asyncio.Future[Any]] = [future, made]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         await self.wait_until(future, max(0.0, wait_s - (self.monotonic_s() - began_s)))
         if future.done():
             error = future.exception()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
 
 from dta.base.errors import UsageError
@@ -19,7 +18,7 @@ from dta.client.custody import blocks as custody_blocks
 from dta.client.custody.blocks import Blocks, HttpClient
 from dta.client.custody.session import Party, Session
 from dta.client.genesis import trusting
-from dta.client.identity.keyring import Keyring
+from dta.client.identity.keyring import Keyring, ProfileBls
 from dta.client.identity.profile import Profile, load_profile
 from dta.client.ledger.ledger import Ledger
 from dta.client.ledger.rpc import Rpc
@@ -32,17 +31,6 @@ from dta.light.trust import TrustFile
 
 MAX_IDLE_LEDGERS: Final = 16
 MAC_PURPOSE: Final = "serve-mac"
-
-
-@dataclass(frozen=True, slots=True)
-class _ProfileBls:
-    """Signs with a profile's BLS key, which is derived only when it is needed."""
-
-    ring: Keyring
-    profile: Profile
-
-    def sign(self, message: bytes) -> bytes:
-        return self.ring.bls(self.profile).sign(message)
 
 
 def mac_key(root: Keystore, gid: bytes, identity: bytes) -> SecretBytes:
@@ -137,7 +125,7 @@ class Workplace:
         profile = self.profile(name)
         with self.ledger() as ledger:
             party = Party(
-                self.ring.signer(profile), _ProfileBls(self.ring, profile), lambda: self.ring.keystore(profile.root)
+                self.ring.signer(profile), ProfileBls(profile, self.ring), lambda: self.ring.keystore(profile.root)
             )
             blocks = Blocks(self.home.path / "envelopes", self.gid, self._http)
             try:

@@ -101,6 +101,18 @@ class ProfileSigner:
         return self._keyring.keystore(self._config).sign(self._label, message)
 
 
+class ProfileBls:
+    """Signs with a profile's BLS key, which is derived only when it is needed."""
+
+    def __init__(self, profile: Profile, keyring: Keyring) -> None:
+        self._profile = profile
+        self._keyring = keyring
+
+    def sign(self, message: bytes) -> bytes:
+        """The 96-byte signature of ``message``."""
+        return self._keyring.bls(self._profile).sign(message)
+
+
 def existing_key(keystore: Keystore, label: str) -> bytes:
     """The 32-byte public key under ``label``. Raises KeyMissing where there is none: never makes one."""
     key = keystore.signing_public_key(label)
