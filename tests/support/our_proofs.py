@@ -367,7 +367,7 @@ PROOFS: dict[str, Callable[..., Any]] = {
         _agent_key(root, gid, identity), body
     ),
     "an Idempotency-Key, as the agent keeps it": lambda root, gid, identity, credential, call, key: (
-        idempotency.key_mac(_agent_key(root, gid, identity), credential.decode(), call.decode(), key.decode())
+        idempotency.key_mac(_agent_key(root, gid, identity), credential, call, key)
     ),
     "file of a request's keys": _request_file,
     "file of a request's transport key": _transport_file,

@@ -130,9 +130,10 @@ def serve_body(root: bytes, gid: bytes, identity: bytes, body: bytes) -> Stated:
 
 @KEYS.row("an Idempotency-Key, as the agent keeps it", "serve-mac", "DTA-v1-serve-key", *DERIVE,
           page="docs/spec/rest.md", root=ROOT, gid=GID, identity=some("identity"),
-          credential=b"token 0123456789abcdef", call=b"POST /v1/order", key=b"one")  # fmt: skip
-def serve_key(root: bytes, gid: bytes, identity: bytes, credential: bytes, call: bytes, key: bytes) -> Stated:
-    return _of_agent(root, gid, identity, tagged("DTA-v1-serve-key", credential, call, key))
+          credential="token 0123456789abcdef", call="POST /v1/order", key="one")  # fmt: skip
+def serve_key(root: bytes, gid: bytes, identity: bytes, credential: str, call: str, key: str) -> Stated:
+    parts = [part.encode() for part in (credential, call, key)]
+    return _of_agent(root, gid, identity, tagged("DTA-v1-serve-key", *parts))
 
 
 # --- files ----------------------------------------------------------------------------------------------------
