@@ -67,7 +67,12 @@ def _looker(agent: Agent, hook: Webhook) -> Callable[[int], Awaitable[models.Inb
 
 async def run(agent: Agent, serving: Coroutine[Any, Any, None], home: Path) -> None:
     """Serves, sends webhooks, and keeps what was verified, until the serving ends."""
-    beside = [asyncio.ensure_future(sender.run()) for sender in senders(agent, home)]
+    try:
+        hooks = senders(agent, home)
+    except BaseException:
+        serving.close()
+        raise
+    beside = [asyncio.ensure_future(sender.run()) for sender in hooks]
     beside.append(asyncio.ensure_future(_keep_trust(agent)))
     try:
         await serving
