@@ -179,9 +179,10 @@ def test_a_decision_names_the_content_that_it_is_about(served: Served) -> None:
         assert shown["contentChecked"]
         refused = said(await for_alice.post(f"{where}/approve", json={"contentDigest": "00" * 32}), 422)
         assert refused["data"]["contentDigest"] == shown["contentDigest"]
-        for client in (for_alice, for_bob):
-            decided = said(await client.post(f"{where}/approve", json={"contentDigest": shown["contentDigest"]}))
-        assert decided["status"] == "granted"
+        decision = {"contentDigest": shown["contentDigest"]}
+        assert said(await for_alice.post(f"{where}/approve", json=decision))["status"] == "granted"
+        again = said(await for_bob.post(f"{where}/approve", json=decision), 409)  # whoever asks has agreed
+        assert (again["name"], again["reason"]) == ("ALREADY_DONE", "decided")
         received = said(await for_bob.post("/v1/order/secret", json=asked))
         assert received["request"] == pending["request"]
         assert received["extension"] == {"plainText": "x"}
