@@ -68,10 +68,6 @@ def _bind(session: Session, config: ServeFile, has_tls: bool) -> tuple[socket, L
         path = session.home.path / "run" / "serve.sock"
         return server.bind_unix(path), Listener(origins=frozenset(config.origins)), f"unix:{path}"
     host, port = address.split(config.listen)
-    if host not in LOOPBACK and not has_tls:
-        raise UsageError(
-            f"beyond loopback ({host}) the agent wants TLS", hint="give tls_certificate and tls_key in serve.toml"
-        )
     bound = server.bind_tcp(host, port)
     port = bound.getsockname()[1]
     shown = f"{'https' if has_tls else 'http'}://{address.join(host, port)}"
@@ -84,6 +80,11 @@ def _tls(session: Session, config: ServeFile) -> SSLContext | None:
     if (config.tls_certificate is None) != (config.tls_key is None):
         raise UsageError("TLS takes both tls_certificate and tls_key")
     if config.tls_certificate is None or config.tls_key is None:
+        if config.listen is not None and address.split(config.listen)[0] not in LOOPBACK:
+            raise UsageError(
+                f"beyond loopback ({config.listen}) the agent wants TLS",
+                hint="give tls_certificate and tls_key in serve.toml",
+            )
         return None
     home = session.home.path
     return server.tls_context(home / config.tls_certificate, home / config.tls_key)

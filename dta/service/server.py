@@ -34,7 +34,7 @@ class BoundedProtocol(H11Protocol):
 
     _head: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Refuses a peer that is not this user, and one too many; starts the head's time."""
         super().connection_made(transport)
         if len(self.connections) > MAX_CONNECTIONS or not is_own(transport.get_extra_info("socket")):

@@ -58,10 +58,13 @@ def test_the_word_by_itself_serves_and_says_why_it_can_not(capsys: pytest.Captur
 
 
 def test_beyond_loopback_there_is_tls(capsys: pytest.CaptureFixture[str], home: Path) -> None:
-    (home / "serve.toml").write_text('listen = "0.0.0.0:0"\ntls_key = "key.pem"\n')
+    (home / "serve.toml").write_text('listen = "0.0.0.0:8290"\n')
+    code, said = run(capsys, home, "serve")
+    assert (code, said["error"]["message"]) == (2, "beyond loopback (0.0.0.0:8290) the agent wants TLS")
+    (home / "serve.toml").write_text('listen = "0.0.0.0:8290"\ntls_key = "key.pem"\n')
     code, said = run(capsys, home, "serve")
     assert (code, said["error"]["message"]) == (2, "TLS takes both tls_certificate and tls_key")
-    (home / "serve.toml").write_text('lisen = "0.0.0.0:0"\n')
+    (home / "serve.toml").write_text('lisen = "0.0.0.0:8290"\n')
     code, said = run(capsys, home, "serve")
     assert code == 2
     assert "lisen" in said["error"]["message"]
