@@ -40,12 +40,16 @@ def test_a_document_that_was_rotated_away_leads_to_its_identity(served: Served) 
         [before] = said(await for_alice.get("/v1/identity"))["idDocumentList"]
         rotated = said(await for_alice.post("/v1/identity/alice/rotate"))
         assert rotated["idDocumentCID"] != before["idDocumentCID"]
+        with served.lock:
+            served.chain.make_block()  # a state is provable once the next header is there
         for who in (before["idDocumentCID"], rotated["idDocumentCID"], before["identity"]):
             found = said(await for_bob.get(f"/v1/identity/{who}"))
             assert (found["identity"], found["idDocumentCID"]) == (before["identity"], rotated["idDocumentCID"])
             assert found["authenticationReference"] != before["authenticationReference"]
         said(await for_bob.post(f"/v1/identity/{before['identity']}/suspend"), 403)
         assert said(await for_alice.post("/v1/identity/alice/suspend"))["action"] == "suspended"
+        with served.lock:
+            served.chain.make_block()
         assert said(await for_bob.get(f"/v1/identity/{before['identity']}"))["status"] == "suspended"
 
     asyncio.run(main())

@@ -173,7 +173,7 @@ def _shown(agent: Agent, session: Session, order: bytes) -> models.OrderShown:
         )  # fmt: skip
     return models.OrderShown(
         order_cid=view.record.envelope_cid, order=models.Order.model_validate(order_json(view)),
-        timestamp=view.record.placed_time_s, status=orders.status_name(view.record),
+        timestamp=view.record.placed_time_s, status=orders.status_name(view.record), problem=None,
     )  # fmt: skip
 
 
