@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes what says again what the code declares: the parts of docs/spec on state, codes, events and messages. With
-# --check: fails when a page says something else (tests/unit/test_pages.py asks the same).
+# Writes what says again what the code declares: the parts of docs on state, codes, events, messages, settings and commands,
+# and the pictures of docs/concepts. With --check: fails when one says something else (tests/unit/test_pages.py asks the same).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 exec "${PYTHON:-.venv/bin/python}" -m tests.support.pages "$@"
