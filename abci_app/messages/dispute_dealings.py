@@ -19,7 +19,7 @@ from abci_app.state.records import CEREMONIES, CEREMONY_PARTIES
 
 # An accusation of a dealing with two commitments takes 1.5 ms, with 64 9 ms; the message does not say how many.
 DISPUTE_COST: Final = 250
-ACCUSATION_COST: Final = 4_500
+ACCUSATION_COST: Final = 4_000
 
 
 def _validate(message: pb.DisputeDealings) -> None:
