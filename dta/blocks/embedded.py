@@ -13,8 +13,9 @@ from pathlib import Path
 from threading import RLock
 
 from abci_app.cid import cid_of, digest_of, is_cid
+from dta.base.home import sync_directory
 from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreBusy
-from dta.blocks.files import DIRECTORY_MODE, FILE_MODE, make_directory, raise_if_full, sync_directory, write_temporary
+from dta.blocks.files import DIRECTORY_MODE, FILE_MODE, make_directory, raise_if_full, write_temporary
 from dta.blocks.store import MAX_BLOCK_BYTES, check_size
 
 _log = logging.getLogger(__name__)

@@ -7,20 +7,12 @@ import os
 import secrets
 from pathlib import Path
 
+from dta.base.home import sync_directory
 from dta.blocks.errors import StoreFull
 
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the names in ``directory`` durable: fsync of a file does not cover its name."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def make_directory(directory: Path, under: Path) -> None:

@@ -22,6 +22,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
+from dta.base.home import sync_directory
 from dta.base.secret import SecretBytes
 from dta.hsm.errors import PassphraseWrong, PinUnusable, StoreCorrupt
 
@@ -105,7 +106,7 @@ def write_new(path: Path, content: bytes) -> None:
         os.link(temporary, path)
     finally:
         temporary.unlink()
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -116,7 +117,7 @@ def replace(path: Path, content: bytes) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 def _written(path: Path, content: bytes) -> Path:
@@ -131,14 +132,6 @@ def _written(path: Path, content: bytes) -> Path:
         temporary.unlink(missing_ok=True)
         raise
     return temporary
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def check_form(content: bytes, path: Path) -> None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dta.base.errors import UsageError
+from dta.base.home import sync_directory
 from dta.mpin.refusals import LoginRefused, Refusal
 
 SCHEMA_VERSION = 2
@@ -199,19 +200,11 @@ def _make(path: Path, now_s: int) -> bool:
             db.execute("COMMIT")
         with suppress(FileExistsError):
             os.link(temporary, path)
-            _sync_directory(path.parent)
+            sync_directory(path.parent)
             return True
         return False
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _emptied(path: Path) -> UsageError:

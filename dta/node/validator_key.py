@@ -8,7 +8,6 @@ it: the next start of CometBFT takes it). Each step may be cut short by a crash 
 from __future__ import annotations
 
 import json
-import os
 from base64 import b64decode
 from binascii import Error as Base64Error
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from abci_app.crypto import statements
 from abci_app.pb.dta.v1 import tx_pb2
 from abci_app.state.records import VALIDATOR_KEY_OWNERS
 from dta.base.errors import UsageError
-from dta.base.home import make_directory, read_file
+from dta.base.home import make_directory, read_file, sync_directory
 from dta.client.genesis.cometbft import address
 from dta.client.ledger.ledger import Ledger
 from dta.client.ledger.tx import Signer
@@ -114,7 +113,7 @@ def rotate(ledger: Ledger, signer: Signer, files: KeyFiles, *, new_key: bool = F
     if voting != following:
         sent = ledger.send(signer, _message(ledger, signer.identity, files.next, voting)).height
     files.next.rename(files.committed)
-    _sync(files.committed.parent)
+    sync_directory(files.committed.parent)
     return Outcome(following, sent, restart=True)
 
 
@@ -168,14 +167,14 @@ def take_committed(files: KeyFiles) -> bool:
         old = make_directory(files.retired / address(public_key(files.key)).hex())
         if files.sign_state.exists():
             files.sign_state.rename(old / files.sign_state.name)
-            _sync(files.sign_state.parent)
+            sync_directory(files.sign_state.parent)
         files.key.rename(old / files.key.name)
-        _sync(files.key.parent)
+        sync_directory(files.key.parent)
     if not files.sign_state.exists():
         tendermint_config.new_sign_state(files.sign_state)
-        _sync(files.sign_state.parent)
+        sync_directory(files.sign_state.parent)
     files.committed.rename(files.key)
-    _sync(files.key.parent)
+    sync_directory(files.key.parent)
     return True
 
 
@@ -207,11 +206,3 @@ def look_back_blocks(files: KeyFiles) -> int:
     if not files.key.exists():
         return tendermint_config.NEW_PLACE_CHECK_BLOCKS
     return tendermint_config.double_sign_check_height_blocks(files.sign_state)
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
