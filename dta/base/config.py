@@ -105,6 +105,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(raw.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path} is not TOML: {error}") from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, tables in tables in tables
+        raise UsageError(f"{path} is no configuration that can be read") from None
 
 
 def keystore_from(table: Keystore, base: Path) -> KeystoreConfig:

@@ -130,8 +130,9 @@ class RpcError(DtaError):
     exit_code = EXIT_UNREACHABLE
 
     def __init__(self, method: str, rpc_code: int, rpc_message: str, rpc_data: str) -> None:
+        # One line, whatever it said: a second could pass for one of ours.
         super().__init__(
-            f"the node answered {method} with an error: {rpc_message} {rpc_data}".rstrip(),
+            " ".join(f"the node answered {method} with an error: {rpc_message} {rpc_data}".split()),
             data={"method": method, "rpc_code": rpc_code, "rpc_message": rpc_message, "rpc_data": rpc_data},
         )
         self.method = method

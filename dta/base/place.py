@@ -34,6 +34,9 @@ _HINTS: Final[Mapping[int, str]] = {
     errno.ENOEXEC: "it is no program for this machine",
     errno.ETXTBSY: "somebody is writing that program: wait until it is done",
 }
+_OF_SQLITE: Final[Mapping[str, int]] = {
+    "SQLITE_FULL": errno.ENOSPC, "SQLITE_READONLY": errno.EROFS, "SQLITE_IOERR": errno.EIO,
+}  # fmt: skip
 _OF_THE_COMMAND: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP})
 
 
@@ -49,7 +52,8 @@ def failure(error: OSError, doing: str = "") -> UsageError:
     path = str(error.filename) if isinstance(error.filename, str | bytes) else ""
     said = error.strerror or type(error).__name__
     message = f"{doing or (f'can not use {path}' if path else 'the machine refused')}: {said}"
-    number = error.errno or 0
+    # TLS and the resolver are OSErrors too, with numbers of their own.
+    number = (error.errno or 0) if type(error).__module__ == "builtins" else 0
     hint = _HINTS.get(number, "")
     made = UsageError if number in _OF_THE_COMMAND else PlaceFailure
     return made(message, hint=hint, data={"errno": errno.errorcode.get(number, ""), "path": path})
@@ -60,7 +64,8 @@ def database_failure(error: Exception) -> PlaceFailure | None:
     if (type(error).__module__, type(error).__name__) != ("sqlite3", "OperationalError"):
         return None
     name = str(getattr(error, "sqlite_errorname", ""))
-    number = {"SQLITE_FULL": errno.ENOSPC, "SQLITE_READONLY": errno.EROFS, "SQLITE_IOERR": errno.EIO}.get(name, 0)
+    # SQLite names some finer: SQLITE_IOERR_WRITE, SQLITE_READONLY_DIRECTORY.
+    number = _OF_SQLITE.get("_".join(name.split("_")[:2]), 0)
     return PlaceFailure(
         f"a database of this home can't be used: {name or 'it does not say why'}",
         hint=_HINTS.get(number, "is it there, yours, on a disk that can be written, and used by nobody else?"),

@@ -51,8 +51,10 @@ def _url(value: str) -> str:
         port = parts.port
     except ValueError:
         raise ValueError("its host or port is none") from None
-    if parts.scheme not in _SCHEMES or not parts.hostname or port == 0 or parts.username is not None:
+    if parts.scheme not in _SCHEMES or not parts.hostname or port == 0 or "@" in value or not value.isprintable():
         raise ValueError("it is http:// or https://, host and port")
+    bracketed = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    address.split(f"{bracketed}:{port or 1}")
     return value
 
 
@@ -75,12 +77,19 @@ def _or_none(check: Any) -> Any:
     return lambda value: check(value) if value else value
 
 
+def _tcp(value: str) -> str:
+    if not value.startswith("tcp://"):
+        raise ValueError("it is tcp://host:port")
+    return _listen(value)
+
+
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS), AfterValidator(_plain)]
 Named = Annotated[Text, Field(min_length=1)]
 Id = Annotated[str, AfterValidator(_id)]
 ChainId = Annotated[str, AfterValidator(_chain_id)]
 Url = Annotated[Text, AfterValidator(_url)]
 Listen = Annotated[Text, AfterValidator(_listen)]
+Tcp = Annotated[Text, AfterValidator(_tcp)]
 Address = Annotated[Text, AfterValidator(_address)]
 UrlOrNone = Annotated[Text, AfterValidator(_or_none(_url))]
 AddressOrNone = Annotated[Text, AfterValidator(_or_none(_address))]
@@ -176,7 +185,7 @@ class CometFile(Table):
 
     moniker: Named = _setting("text", "what this node calls itself to its peers")
     rpc_laddr: Listen = _setting("tcp://host:port", "where CometBFT's RPC listens; not for strangers")
-    p2p_laddr: Listen = _setting("tcp://host:port", "where CometBFT listens for the other nodes")
+    p2p_laddr: Tcp = _setting("tcp://host:port", "where CometBFT listens for the other nodes")
     external_address: Address = _setting("host:port", "where the other nodes reach this one")
     private_network: bool = _setting(
         "true or false", "whether peers may have private addresses and share one (allow_duplicate_ip)"

@@ -293,9 +293,10 @@ def _url(gateway: str, cid: str) -> httpx.URL:
     """The block's URL at a gateway's base URL. Raises _Failed where that is no HTTP URL."""
     try:
         url = httpx.URL(f"{gateway.rstrip('/')}/ipfs/{cid}")
+        host = url.host  # decoded here: of "xn--" and its like httpx finds only now that they are none
     except (httpx.InvalidURL, ValueError):
         raise _Failed("is not a URL") from None
-    if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment:
+    if url.scheme not in ("http", "https") or not host or url.query or url.fragment:
         raise _Failed("is not the base URL of a gateway")
     return url
 

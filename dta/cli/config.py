@@ -38,14 +38,17 @@ def files_of(home: Home) -> Iterator[Found]:
             yield Found(path, "profile.toml")
 
 
+def _files(home: Home) -> list[Found]:
+    files = list(files_of(home))
+    if not files:
+        raise UsageError(f"there is no configuration in {home.path}", hint="run `dta init` first, or give --home")
+    return files
+
+
 def check(context: typer.Context) -> None:
     """Check every configuration file of this home. Exit code 2 where one is wrong; all that is wrong is said."""
     session = session_of(context)
-    files = list(files_of(session.home))
-    if not files:
-        raise UsageError(
-            f"there is no configuration in {session.home.path}", hint="run `dta init` first, or give --home"
-        )
+    files = _files(session.home)
     data: list[JsonValue] = []
     lines: list[str] = []
     wrong = 0
@@ -109,11 +112,7 @@ def show(context: typer.Context) -> None:
     What is misspelt or missing is named without a value, which may be a PIN in the wrong place.
     """
     session = session_of(context)
-    files = list(files_of(session.home))
-    if not files:
-        raise UsageError(
-            f"there is no configuration in {session.home.path}", hint="run `dta init` first, or give --home"
-        )
+    files = _files(session.home)
     data: list[JsonValue] = []
     lines: list[str] = []
     for file in files:
@@ -129,11 +128,13 @@ def show(context: typer.Context) -> None:
                 continue
             is_good = all(one.key != setting.key for one in wrong)
             shown.add(setting.key)
+            if not is_good:  # not in force; and it may be a password in an address, or a PIN
+                value = None
             data.append({
                 "file": str(file.path), "key": setting.key, "value": value, "is_set": is_set, "is_good": is_good,
             })  # fmt: skip
             note = "  (wrong: `dta config check`)" if not is_good else "" if is_set else "  (default)"
-            lines.append(f"  {setting.key} = {spoken(value)}{note}")
+            lines.append(f"  {setting.key}{note}" if value is None else f"  {setting.key} = {spoken(value)}{note}")
         lines += [f"  {one.key}: {one.wrong} (`dta config check`)" for one in wrong if one.key not in shown]
     session.show({"settings": data}, lines)
 

@@ -77,7 +77,9 @@ def _shown(session: Session) -> Iterator[sdk.Progress]:
     if not console.is_terminal or session.as_json:
         yield lambda step: session.talk(_line(step))
         return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    # A step may name a key, whose name is no markup of rich's.
+    text = TextColumn("{task.description}", markup=False)
+    columns = (SpinnerColumn(), text, BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as display:
         tasks: dict[str, TaskID] = {}
 

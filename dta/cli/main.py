@@ -24,7 +24,7 @@ from dta.base.home import Home, default_home
 from dta.base.place import PlaceFailure
 from dta.cli.commands import COMMANDS
 from dta.cli.loading import LoadingGroup
-from dta.cli.session import Session
+from dta.cli.session import Session, on_terminal
 from dta.hsm.errors import KeystoreError
 
 _FLAGS = frozenset({"--json"})
@@ -192,7 +192,7 @@ def _report(error: DtaError, as_json: bool) -> int:
         if as_json or not isinstance(error, PlaceFailure):
             error = place.failure(unwritable, "can't write standard output")
     with suppress(OSError):
-        sys.stderr.write(f"error: {error.message}\n")
+        sys.stderr.write(f"error: {on_terminal(error.message)}\n")
         if error.hint:
-            sys.stderr.write(f"hint: {error.hint}\n")
+            sys.stderr.write(f"hint: {on_terminal(error.hint)}\n")
     return error.exit_code

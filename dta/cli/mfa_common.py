@@ -32,16 +32,11 @@ def day_number(text: str) -> int:
 
 
 def find_realm(ledger: Ledger, text: str) -> bytes:
-    """A realm's id. Raises NotFound, UsageError (several have that name)."""
+    """A realm's id. Raises NotFound, UsageError (several have that name, or it reads as another's id)."""
     if len(text) == ids.DIGITS and ids.could_be(text):
         return ids.resolve(text, "realm")
-    realms = known(ledger)
-    named = [realm for realm in realms if ledger.get(leaves.of(REALMS, realm)).terms.name == text]
-    if len(named) == 1:
-        return named[0]
-    if named:
-        listed = ", ".join(realm.hex() for realm in named)
-        raise UsageError(f"several realms are called {text!r}: {listed}", hint="give the id")
-    if ids.could_be(text):
-        return ids.resolve(text, "realm", lambda: realms)
+    names = {realm: ledger.get(leaves.of(REALMS, realm)).terms.name for realm in known(ledger)}
+    found = ids.named(text, "realm", names)
+    if found is not None:
+        return found
     raise NotFound(f"there is no realm {text!r}", hint="`dta mfa realm list` shows them")

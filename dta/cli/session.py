@@ -32,6 +32,18 @@ if TYPE_CHECKING:
     from dta.light.trust import TrustFile
 
 
+def on_terminal(text: str) -> str:
+    """``text`` with escapes for what moves a terminal's cursor, colours it or turns the direction of writing.
+
+    Part of it may be a node's own words, or a stranger's. Line ends and tabs stay.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode() for char in text
+    )
+
+
 @dataclass
 class Session:
     """One run of ``dta``. ``identity``: the profile named by ``--identity``, else empty. ``pin_fd``: ``--pin-fd``."""
@@ -45,14 +57,14 @@ class Session:
     # --- speaking -----------------------------------------------------------------------------------------------
     def show(self, data: Mapping[str, object], lines: Sequence[str] = ()) -> None:
         """The command's result: ``data`` as JSON, or ``lines`` for a person. Printed once, at the end."""
-        text = json.dumps(data, indent=2, ensure_ascii=True) if self.as_json else "\n".join(lines)
+        text = json.dumps(data, indent=2, ensure_ascii=True) if self.as_json else on_terminal("\n".join(lines))
         if text:
             sys.stdout.write(text + "\n")
             sys.stdout.flush()
 
     def talk(self, line: str) -> None:
         """A line for a person, on stderr."""
-        sys.stderr.write(line + "\n")
+        sys.stderr.write(on_terminal(line) + "\n")
         sys.stderr.flush()
 
     @contextmanager
@@ -65,7 +77,7 @@ class Session:
         if not console.is_terminal or self.as_json:
             yield
             return
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
         with Progress(*columns, console=console, transient=True) as progress:
             progress.add_task(what, total=None)
             yield

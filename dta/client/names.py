@@ -7,6 +7,7 @@ shows the id beside the name.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -20,6 +21,7 @@ from dta.client.genesis import genesis_file
 from dta.client.identity.profile import load_profile
 
 CONTACTS_FILE = "contacts.toml"
+_SHORT = 12  # digits of an id beside a name
 _HEX = re.compile(r"[0-9a-f]+")
 
 
@@ -32,13 +34,20 @@ class NameBook:
 
     @staticmethod
     def of_home(home: Home) -> NameBook:
-        """Founders first, then contacts, then this home's own identities: the later one keeps a name."""
+        """Founders first, then contacts, then this home's own identities: the later one keeps a name.
+
+        Founders chose theirs themselves: one that two have, or that reads as an id's digits, names nobody here.
+        """
         book = NameBook()
         if home.genesis_file.exists():
             genesis = genesis_file.read(read_file(home.genesis_file, "the genesis file"))
             documents = [read.document for read in genesis.documents()]
             book.fiduciaries = tuple(statements.identity_id(document) for document in documents)
-            book.ids |= {document.name: id_ for document, id_ in zip(documents, book.fiduciaries, strict=True)}
+            called = Counter(document.name for document in documents)
+            book.ids |= {
+                document.name: id_ for document, id_ in zip(documents, book.fiduciaries, strict=True)
+                if called[document.name] == 1 and not (ids.could_be(document.name) and len(document.name) >= _SHORT)
+            }  # fmt: skip
         book.ids |= load_contacts(home)
         for name in home.profile_names():
             book.ids[name] = load_profile(home, name).identity
@@ -46,11 +55,11 @@ class NameBook:
 
     def resolve(self, text: str) -> bytes:
         """The id of a name, of 64 hex digits, or of the first 4 or more of a known id. Raises NotFound, UsageError."""
-        found = self.ids.get(text)
+        known_ids = dict.fromkeys((*self.fiduciaries, *self.ids.values()), "")
+        # One name each is enough: that which was given, where it is one.
+        found = ids.named(text, "identity", known_ids | ({self.ids[text]: text} if text in self.ids else {}))
         if found is not None:
             return found
-        if ids.could_be(text):
-            return ids.resolve(text, "identity", self.ids.values)
         known = ", ".join(sorted(self.ids)) or "none"
         raise NotFound(
             f"nobody is called {text!r} here",
@@ -60,7 +69,7 @@ class NameBook:
     def name_of(self, id_: bytes) -> str:
         """What this home calls ``id_``, with the id's first digits; the digits alone for a stranger."""
         names = [name for name, known in self.ids.items() if known == id_]
-        short = id_.hex()[:12]
+        short = id_.hex()[:_SHORT]
         return f"{names[-1]} ({short})" if names else short
 
 

@@ -71,14 +71,17 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        # Address by address: a timeout of the connection would be for each of a name's, of which there may be many.
+        # Address by address: a timeout of the connection would be for each of a name's, of which there may be many. One
+        # that swallows what is sent to it takes its share of what is left, so that the others have theirs.
         try:
             addresses = [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(str(error)) from error
-        for address in addresses[:-1]:
+        for place, address in enumerate(addresses[:-1]):
+            share_s = self._due.left_s(None, httpcore.ConnectTimeout) / (len(addresses) - place)
+            bound_s = share_s if timeout is None else min(timeout, share_s)
             with contextlib.suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
-                return self._connect(address, port, timeout, local_address, socket_options)
+                return self._connect(address, port, bound_s, local_address, socket_options)
         return self._connect(addresses[-1], port, timeout, local_address, socket_options)
 
     def _connect(

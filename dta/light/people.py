@@ -5,11 +5,16 @@ A header has keys alone. Whose they are is said by a genesis, of its founders, a
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from dta.base.errors import JsonValue
 from dta.light.types import Validator
+
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_DIGITS = re.compile(r"[0-9A-Fa-f]{8,}")
 
 
 @dataclass(frozen=True)
@@ -36,11 +41,25 @@ class People:
         return [self.row(validator) for validator in validators]
 
     def named(self, identity: bytes) -> str:
-        """Name and identity; the identity alone of somebody whose name is not known."""
+        """Name and identity; the identity alone of somebody whose name is not known. Of a name that others have too it
+        is said: everybody chooses their own."""
         name = self.names.get(identity, "")
-        return f"{name} {identity.hex()}" if name else identity.hex()
+        if not name:
+            return identity.hex()
+        others = sum(1 for other, known in self.names.items() if other != identity and known.lower() == name.lower())
+        shared = f" (a name that {others} more {'have' if others > 1 else 'has'} here)" if others else ""
+        return f"{spoken(name)} {identity.hex()}{shared}"
+
+
+def spoken(name: str) -> str:
+    """A name as it stands in a line: in quotes unless it is one plain word, which no id, address or dash looks like.
+
+    Whoever is named chose it: ``alice 3f2a...`` before the own id would be read as Alice's.
+    """
+    return name if _PLAIN.fullmatch(name) and not _DIGITS.fullmatch(name) else json.dumps(name)
 
 
 def line(row: Mapping[str, object]) -> str:
     """A row for a person: name, identity, address, power. What is not known is a dash."""
-    return f"{row['name'] or '-'}  {row['identity'] or '-'}  {row['address'] or '-'}  power {row['power']}"
+    name = spoken(str(row["name"])) if row["name"] else "-"
+    return f"{name}  {row['identity'] or '-'}  {row['address'] or '-'}  power {row['power']}"

@@ -306,7 +306,7 @@ def block_store(config: NodeConfig) -> CheckStep:
         try:
             # Kubo's RPC takes POST only.
             answer = _asked("POST", f"{config.kubo_api.rstrip('/')}/api/v0/version")
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             detail = f"Kubo at {config.kubo_api!r} does not answer: {type(error).__name__}"
             return CheckStep("block store", "failure", detail, "start it, or set kubo_api in node.toml")
         return CheckStep("block store", "ok" if answer.status_code == 200 else "failure", f"Kubo at {config.kubo_api}")
@@ -331,7 +331,7 @@ def _gateway(url: str, now_s: float) -> CheckStep:
     name = f"gateway {url}"
     try:
         answer = _asked("GET", f"{url.rstrip('/')}/ipfs/")
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         advice = "ask its operator; envelopes come from the others meanwhile"
         return CheckStep(name, "warning", f"does not answer: {type(error).__name__}", advice)
     try:

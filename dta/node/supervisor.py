@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from abci_app.server.main import EXIT_UPGRADE
@@ -233,7 +234,7 @@ class Supervisor:
         try:
             child.process = await asyncio.create_subprocess_exec(
                 *child.command, stdin=asyncio.subprocess.DEVNULL, stdout=sink, stderr=sink,
-                env=child.environment, start_new_session=True, preexec_fn=_die_with_parent,
+                env=child.environment, start_new_session=True, preexec_fn=partial(_die_with_parent, os.getpid()),
             )  # fmt: skip
         finally:
             os.close(sink)
@@ -323,9 +324,11 @@ _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(supervisor: int) -> None:
     """In the child: a supervisor that is killed takes its processes along, or the next start would find them."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != supervisor:  # killed before this was asked for
+        os._exit(1)
 
 
 def _say(line: str) -> None:

@@ -17,6 +17,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -208,12 +209,14 @@ def _places(module: object) -> list[str]:
 
 
 def _ended(child: int) -> bool:
-    """Wait for the child; kill it and whatever it started at the deadline."""
+    """Wait for the child, until the deadline; kill it and whatever it started and left."""
     until = time.monotonic() + DEADLINE_S
-    while time.monotonic() < until:
-        if os.waitpid(child, os.WNOHANG)[0]:
-            return True
+    ended = None
+    while ended is None and time.monotonic() < until:
         time.sleep(0.02)
-    os.killpg(child, signal.SIGKILL)
+        ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    # Not reaped yet, so that its number is nobody else's: what a failing test started and left goes with it.
+    with suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    return False
+    return ended is not None

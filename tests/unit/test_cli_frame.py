@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from dta.base.errors import RpcError
 from dta.base.home import Home
 from dta.base.keystore_config import KeystoreConfig
 from dta.cli import main
@@ -121,3 +122,40 @@ def test_every_number_of_the_command_line_has_a_least_value() -> None:
 def test_a_number_out_of_range_is_the_command_s_error(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(words) == 2
     assert f"Invalid value for '{words[-2]}'" in capsys.readouterr().err
+
+
+SPOOFED = "\x1b]0;title\x07\x1b[2J \u202eevil \u2066 \u200b \x9b31m"
+
+
+def test_no_word_of_a_node_s_moves_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lying(*_: object, **__: object) -> None:
+        raise RpcError("status", 1, SPOOFED, "x\nhint: run this\rerror: that")
+
+    monkeypatch.setattr(Home, "profile_names", lying)
+    assert main.run(["identity", "list"]) != 0
+    session = Session(Home(Path()))
+    session.talk(f"warning: {SPOOFED}")
+    session.show({}, ["\u00e4 \u4e16\there", f"name {SPOOFED}"])
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 2, "one line each"
+    assert "\u00e4 \u4e16\there\n" in said.out
+    for text in (said.out, said.err):
+        assert "\\x1b]0;title\\x07" in text
+        assert "\\u202eevil" in text
+        assert all(char.isprintable() or char in "\n\t" for char in text)
+
+
+def test_a_key_s_name_is_no_markup_on_a_terminal() -> None:
+    source = "import sys; from dta.base.home import Home; from dta.cli import custody, session; " \
+        "from dta.client.custody.session import Step; from pathlib import Path; " \
+        "made = session.Session(Home(Path('.')));\n" \
+        "with custody._shown(made) as show: show(Step('seal', 'under the key [/nothing] [bold]'))\n" \
+        "with made.working('[/nothing]'): pass"  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", source], capture_output=True, text=True, timeout=60,
+        env={**os.environ, "FORCE_COLOR": "1", "TTY_COMPATIBLE": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "[/nothing]" in done.stderr

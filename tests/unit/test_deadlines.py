@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from dta.base.config import NodeConfig
-from dta.base.errors import TimedOut, Unreachable
+from dta.base.errors import TimedOut, Unreachable, UsageError
 from dta.base.home import ClientConfig, Home
 from dta.base.keystore_config import KeystoreConfig
 from dta.blocks.errors import StoreUnreachable
@@ -134,7 +134,30 @@ def test_the_addresses_of_a_name_share_the_deadline(monkeypatch: pytest.MonkeyPa
     transport._pool._network_backend._inner = Nowhere()  # type: ignore[attr-defined]
     with httpx.Client(timeout=2.0, transport=transport) as client, pytest.raises(httpx.ConnectTimeout):
         client.get("http://many.test")
-    assert tried == [("10.0.0.0", 2.0), ("10.0.0.1", 2.0), ("10.0.0.2", 1.0)]
+    assert [host for host, _ in tried] == [f"10.0.0.{n}" for n in range(9)]
+    assert [took for _, took in tried] == pytest.approx([5.0 / 9] * 9)
+
+
+def test_an_address_that_swallows_what_is_sent_to_it_leaves_the_next_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The timeout of a connection is the whole deadline where a doctor asks: IPv6 that leads nowhere comes first."""
+    clock = [0.0]
+
+    class Second(httpcore.NetworkBackend):
+        def connect_tcp(self, host: str, port: int, timeout: float | None = None, *_: Any) -> httpcore.NetworkStream:
+            assert timeout is not None
+            if host == "10.0.0.2":
+                raise httpcore.ConnectError("refused")
+            clock[0] += timeout
+            raise httpcore.ConnectTimeout
+
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"10.0.0.{n}", 80)) for n in (1, 2)]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    monkeypatch.setattr(deadline.time, "monotonic", lambda: clock[0])
+    transport = DeadlineTransport(5.0)
+    transport._pool._network_backend._inner = Second()  # type: ignore[attr-defined]
+    with httpx.Client(timeout=5.0, transport=transport) as client, pytest.raises(httpx.ConnectError):
+        client.get("http://two.test")
+    assert clock == [2.5]
 
 
 def test_an_upload_that_is_taken_a_little_at_a_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,3 +224,10 @@ def test_a_server_that_does_not_read_an_upload_is_given_up() -> None:
             pytest.raises(httpx.TimeoutException),
         ):
             client.put(url, content=bytes(32 << 20))
+
+
+def test_an_address_that_is_found_to_be_none_when_it_is_asked_is_no_fault_of_this_program() -> None:
+    with MfaClient("http://xn--", deadline_s=DEADLINE_S) as client, pytest.raises(Unreachable, match="IDNAError"):
+        client.status()
+    with pytest.raises(UsageError, match="no URL"):
+        Rpc("http://xn--")

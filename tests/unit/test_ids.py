@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from abci_app.pb.dta.v1.authority_pb2 import AuthorityRecord
+from abci_app.pb.dta.v1.identity_pb2 import IdentityDocument
 from dta.base import ids
 from dta.base.errors import NotFound
+from dta.base.home import Home
+from dta.cli import authorities
+from dta.client import names
+from dta.client.ledger.ledger import Ledger
 from dta.client.mfa import registry
 from dta.client.names import NameBook
 
@@ -74,3 +81,46 @@ def test_no_command_reads_an_id_by_itself() -> None:
             if isinstance(node, ast.Attribute) and node.attr == "fromhex":
                 found.add(path.relative_to(root).as_posix())
     assert found == set(allowed)
+
+
+def test_a_name_that_reads_as_somebody_else_s_id_is_not_taken_for_it() -> None:
+    """Names are chosen by whoever has them: 64 characters of an authority key's are as many as an id has digits."""
+    known = {ONE: "custody", TWO: OTHER.hex(), OTHER: "aabb1", bytes.fromhex("dd" * 32): "beef"}
+    assert ids.named("custody", "key", known) == ONE
+    assert ids.named("beef", "key", known) == bytes.fromhex("dd" * 32)
+    assert ids.named(OTHER.hex(), "key", known) == OTHER
+    assert ids.named("aabb2", "key", known) == TWO
+    with pytest.raises(ids.IdAmbiguous) as caught:
+        ids.named("aabb1", "key", known)  # the first digits of one, the name of another
+    assert caught.value.data == {"matches": [ONE.hex(), OTHER.hex()]}
+    with pytest.raises(ids.IdAmbiguous, match="means 2 keys"):
+        ids.named("twin", "key", {ONE: "twin", TWO: "twin"})
+    with pytest.raises(ids.IdUnknown):
+        ids.named("eeee", "key", known)
+    assert ids.named("nobody", "key", known) is None
+
+
+def test_names_and_keys_are_found_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    book = NameBook({OTHER.hex(): ONE, "cccc": TWO, "carol": OTHER, "c": OTHER})
+    assert book.resolve(OTHER.hex()) == OTHER
+    assert book.resolve("c") == OTHER
+    with pytest.raises(ids.IdAmbiguous):
+        book.resolve("cccc")
+    records = [AuthorityRecord(id=ONE, name=OTHER.hex()), AuthorityRecord(id=OTHER, name="real")]
+    monkeypatch.setattr(authorities, "every", lambda _: records)
+    assert authorities.resolve(Ledger.__new__(Ledger), OTHER.hex()) == OTHER
+
+
+def test_founders_names_that_are_no_one_s_alone_name_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = ("alice", "twin", "twin", ONE.hex(), "beef")
+    documents = [IdentityDocument(name=name, tx_key=bytes([n])) for n, name in enumerate(named)]
+    founders = [SimpleNamespace(document=document) for document in documents]
+    monkeypatch.setattr(names.genesis_file, "read", lambda _: SimpleNamespace(documents=lambda: founders))
+    home = Home(tmp_path)
+    home.genesis_file.write_text("{}")
+    book = NameBook.of_home(home)
+    assert list(book.ids) == ["alice", "beef"]
+    assert len(book.fiduciaries) == 5
+    twin = book.fiduciaries[1]
+    assert book.resolve(twin.hex()[:12]) == twin
+    assert book.name_of(twin) == twin.hex()[:12]

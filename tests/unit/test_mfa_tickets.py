@@ -134,7 +134,7 @@ def test_a_registrar_finds_a_client_by_name_where_it_enrolled_one_of_that_name(t
     registry.remember(tmp_path, GID, [first.enrolment])
     assert registry.find(tmp_path, GID, REALM, NAME) == first.enrolment.client
     registry.remember(tmp_path, GID, [second.enrolment])
-    with pytest.raises(UsageError, match="more than once"):
+    with pytest.raises(UsageError, match="means 2 clients"):
         registry.find(tmp_path, GID, REALM, NAME)
     assert registry.find(tmp_path, GID, REALM, second.enrolment.client.hex()) == second.enrolment.client
     with pytest.raises(NotFound, match="nobody called"):

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,6 +22,7 @@ from dta.base.config import NodeConfig, write_node_config
 from dta.base.errors import TimedOut, UsageError
 from dta.base.keystore_config import KeystoreConfig
 from dta.node import running
+from dta.node.supervisor import _die_with_parent
 from tests.support.disk import fill, mount_read_only, mount_small_disk, remount, unmount, use_up_inodes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -229,3 +231,9 @@ def test_room_is_what_is_free_to_the_byte_and_the_inode(
     place = SimpleNamespace(f_bavail=blocks, f_frsize=4_096, f_files=1_000, f_favail=inodes)
     monkeypatch.setattr(running.os, "statvfs", lambda _: place)
     assert running.lack_of_room(config.home, running.STOP_BELOW) == said
+
+
+def test_a_child_whose_supervisor_was_killed_before_it_could_ask_to_go_with_it_goes() -> None:
+    for parent, code in ((os.getpid(), 0), (os.getppid(), 1)):
+        done = subprocess.run([sys.executable, "-c", ""], preexec_fn=partial(_die_with_parent, parent), check=False)
+        assert done.returncode == code

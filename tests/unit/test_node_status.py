@@ -391,6 +391,12 @@ def test_peers_clocks_are_compared_with_ours(config: NodeConfig, monkeypatch: py
     assert (found["gateway http://b"].status, "30 s apart" in found["gateway http://b"].detail) == ("warning", True)
 
 
+@pytest.mark.parametrize("url", ["http://xn--", "http://[zz]", "http://a..b"])
+def test_an_address_of_a_peer_s_that_is_none_ends_no_examination(url: str) -> None:
+    """The ledger takes these; httpx finds out as late as when it asks."""
+    assert doctor._gateway(url, NOW_S).status == "warning"
+
+
 def answers_as(monkeypatch: pytest.MonkeyPatch, node_id: str, chain_id: str = "chain") -> None:
     """What is on the RPC port says this of itself."""
     newest = Time(int(NOW_S) - 1)

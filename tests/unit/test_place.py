@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +67,27 @@ def test_a_database_that_can_not_be_used_is_of_the_place_too(tmp_path: Path) -> 
         sqlite3.connect(tmp_path / "none" / "db")
     assert place.database_failure(caught.value) is not None
     assert place.database_failure(ValueError()) is None
+
+
+@pytest.mark.parametrize("error", [
+    ssl.SSLError(9, "PEM lib"), ssl.SSLError(1, "x"), socket.gaierror(-2, "no such name"), socket.herror(1, "x"),
+])  # fmt: skip
+def test_numbers_that_are_no_errno_have_no_hint_of_one(error: OSError) -> None:
+    made = place.failure(error)
+    assert (made.hint, made.exit_code) == ("", EXIT_PLACE)
+    assert made.data["errno"] == ""
+
+
+@pytest.mark.parametrize(("name", "number"), [
+    ("SQLITE_IOERR_WRITE", "EIO"), ("SQLITE_READONLY_DIRECTORY", "EROFS"), ("SQLITE_READONLY", "EROFS"),
+    ("SQLITE_FULL", "ENOSPC"), ("SQLITE_CANTOPEN", ""),
+])  # fmt: skip
+def test_what_a_database_names_finer_has_the_hint_of_its_kind(name: str, number: str) -> None:
+    error = sqlite3.OperationalError()
+    error.sqlite_errorname = name
+    made = place.database_failure(error)
+    assert made is not None
+    assert made.data["errno"] == number
 
 
 @pytest.mark.parametrize("words", ["--help", "config explain", "--json config explain", "order --help"])

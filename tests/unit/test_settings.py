@@ -66,6 +66,11 @@ def test_what_is_written_is_what_is_read(tmp_path: Path, host: str) -> None:
     ("127.0.0.1:8080", "127.0.0.1:99999", "gateway.bind", "host:port"),
     ("127.0.0.1:8080", "::1:8080", "gateway.bind", "host:port"),
     ("127.0.0.1:8080", "8080", "gateway.bind", "host:port"),
+    ("127.0.0.1:8080", "a..b:8080", "gateway.bind", "host:port"),
+    ("127.0.0.1:8080", "[::g]:8080", "gateway.bind", "host:port"),
+    ("http://127.0.0.1:26657", "http://a..b:26657", "rpc_url", "http://"),
+    ("http://127.0.0.1:26657", "http://a b:26657", "rpc_url", "http://"),
+    ("http://127.0.0.1:26657", "http://127.0.0.1:26657/@", "rpc_url", "http://"),
     ("[hooks]", "[hoks]", "hoks", "hooks"),
     ("http://127.0.0.1:26657", "127.0.0.1:26657", "rpc_url", "http://"),
     ("http://127.0.0.1:26657", "http://127.0.0.1:99999", "rpc_url", "http://"),
@@ -124,6 +129,7 @@ def test_every_setting_is_declared_with_what_it_means(name: str) -> None:
 
 @pytest.mark.parametrize(("text", "expected"), [
     ("[::1]:26656", ("::1", 26_656)), ("host.example:1", ("host.example", 1)), ("0.0.0.0:65535", ("0.0.0.0", 65_535)),
+    ("[fe80::1%eth0]:1", ("fe80::1%eth0", 1)), ("node_1.example.:1", ("node_1.example.", 1)),
 ])  # fmt: skip
 def test_an_address_is_split_and_put_together(text: str, expected: tuple[str, int]) -> None:
     assert address.split(text) == expected
@@ -132,7 +138,7 @@ def test_an_address_is_split_and_put_together(text: str, expected: tuple[str, in
 
 @pytest.mark.parametrize("text", [
     "", "h", ":1", "a b:1", "h:", "h:0", "h:65536", "h:99999", "h:+1", "h:٣", "::1:5", "[::1]", "[h]:1", "[]:1",
-    "[::1:1",
+    "[::1:1", "a..b:1", ".a:1", f"{'a' * 64}:1", f"{'a.' * 127}:1", "\u00e9:1", "[::g]:1", "a\u202e:1",
 ])  # fmt: skip
 def test_an_address_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
@@ -206,3 +212,27 @@ def test_the_page_has_a_row_for_every_setting() -> None:
 
 def test_the_declarations_are_of_toml_that_we_write(home: Path) -> None:
     assert settings.problems(settings.NodeFile, tomllib.loads((home / "node.toml").read_text())) == []
+
+
+def test_a_wrong_value_is_not_shown_it_may_be_a_password(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    edited(home, "http://127.0.0.1:26657", "http://me:hunter22@127.0.0.1:26657")
+    for words in (["show"], ["show", "--json"], ["check"], ["check", "--json"]):
+        assert run(["--home", str(home), "config", *words]) == (2 if words[0] == "check" else 0)
+        said = capsys.readouterr()
+        assert "rpc_url" in said.out
+        assert "hunter22" not in said.out + said.err
+
+
+@pytest.mark.parametrize("content", ["x = " + "[" * 20_000, "x = " + "1" * 5_000])
+def test_a_file_that_no_parser_bears_is_no_fault_of_this_program(home: Path, content: str) -> None:
+    (home / "node.toml").write_text(content)
+    with pytest.raises(UsageError, match=r"node\.toml"):
+        load_node_config(home)
+
+
+def test_peers_are_reached_by_tcp_alone() -> None:
+    table = {
+        "moniker": "m", "p2p_laddr": "unix:///p2p.sock", "rpc_laddr": "unix:///rpc.sock", "external_address": "h:1",
+        "private_network": True,
+    }  # fmt: skip
+    assert [one.key for one in settings.problems(settings.CometFile, table)] == ["p2p_laddr"]

@@ -35,9 +35,10 @@ def _checked_url(url: str) -> str:
         raise UsageError("the node's address has a user name or password in it", hint="give it without")
     try:
         parsed = httpx.URL(url)
-    except httpx.InvalidURL as error:
+        host = parsed.host
+    except (httpx.InvalidURL, ValueError) as error:
         raise UsageError(f"the node's address is no URL: {url!r}") from error
-    if parsed.scheme not in ("http", "https") or not parsed.host:
+    if parsed.scheme not in ("http", "https") or not host:
         raise UsageError(
             f"the node's address is not an http or https URL: {url!r}",
             hint="give CometBFT's RPC address, such as http://127.0.0.1:26657",

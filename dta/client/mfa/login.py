@@ -174,7 +174,7 @@ class MfaClient:
                         raise BadAnswer("the server's answer is larger than any of its answers")
         except httpx.TimeoutException:
             raise TimedOut(f"{self._url} does not answer", hint="try again; a login is over after a minute") from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             raise Unreachable(
                 f"can't reach the authentication server {self._url}: {type(error).__name__}",
                 hint="is it running, and the address right?",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dta.base import ids
-from dta.base.errors import NotFound, UsageError
+from dta.base.errors import NotFound
 from dta.base.home import make_directory, write_file
 from dta.client.mfa import tickets
 from dta.client.mfa.tickets import Enrolment
@@ -35,16 +35,12 @@ def find(directory: Path, gid: bytes, realm: bytes, text: str) -> bytes:
     """
     if len(text) == ids.DIGITS and ids.could_be(text):
         return ids.resolve(text, "client")
-    enrolled = known(directory, gid, realm)
-    matches = [one.client for one in enrolled if one.name == text]
-    if len(matches) > 1:
-        hashes = ", ".join(match.hex() for match in matches)
-        raise UsageError(f"this home enrolled {text!r} more than once: {hashes}", hint="name the client by its hash")
-    if not matches and ids.could_be(text):
-        return ids.resolve(text, "client", lambda: [one.client for one in enrolled])
-    if not matches:
+    if len(text) == ids.DIGITS and ids.could_be(text):
+        return ids.resolve(text, "client")
+    found = ids.named(text, "client", {one.client: one.name for one in known(directory, gid, realm)})
+    if found is None:
         raise NotFound(f"this home enrolled nobody called {text!r} in the realm", hint="give the client's hash")
-    return matches[0]
+    return found
 
 
 def _directory(directory: Path, realm: bytes) -> Path:
