@@ -255,7 +255,7 @@ class KuboStore:
         try:
             with self._client.stream("POST", f"/api/v0/{command}", params=parameters, files=files) as response:
                 yield response
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, UnicodeError) as error:  # the latter of a redirection to no host
             raise StoreUnreachable(self._where, f"{command}: {type(error).__name__}") from error
 
     def _expect_ok(self, response: httpx.Response) -> None:

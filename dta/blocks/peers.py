@@ -25,6 +25,8 @@ RAW_TYPE = "application/vnd.ipld.raw"
 CLAIM_S = 300
 """An upload's signature is good for this long: slow lines and some clock skew fit."""
 
+# httpx reads where a redirection leads though none is followed: of a host that is none that is a UnicodeError.
+_BROKEN = (httpx.HTTPError, UnicodeError)
 _MAX_REPLY_BYTES = 4096
 _MAX_REPLY_CHARS = 300
 
@@ -247,7 +249,7 @@ class Uploader:
                     await response.aclose()
         except TimeoutError:
             return UploadResult(gateway, False, error="timed out")
-        except httpx.HTTPError as error:
+        except _BROKEN as error:
             return UploadResult(gateway, False, error=_name(error))
         except _Failed as failed:
             return UploadResult(gateway, False, error=failed.reason)
@@ -272,7 +274,7 @@ async def _download(client: httpx.AsyncClient, gateway: str, cid: str) -> bytes:
             block = await _read(response, MAX_BLOCK_BYTES)
         finally:
             await response.aclose()
-    except httpx.HTTPError as error:
+    except _BROKEN as error:
         raise _Failed(_name(error)) from error
     if cid_of(block) != cid:
         raise _Failed("served bytes with another hash", fault=True)
@@ -316,5 +318,5 @@ def _explain(reply: bytes) -> tuple[str, str]:
     return error, hint
 
 
-def _name(error: httpx.HTTPError) -> str:
+def _name(error: Exception) -> str:
     return f"unreachable: {type(error).__name__}"

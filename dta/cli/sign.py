@@ -17,6 +17,7 @@ from dta.cli.order_view import request_json, request_lines
 from dta.client.custody import asking, orders, receiving, signing
 from dta.client.custody.signing import SIGNING_SUITE, SigningView
 from dta.client.ledger import leaves
+from dta.light.people import spoken
 
 MAX_FILE_BYTES = 1 << 30
 
@@ -166,7 +167,7 @@ def _lines(work: Work, found: SigningView) -> list[str]:
     if record.digest:
         signs, whole = f"something longer, by its SHA-256 {record.digest.hex()}: compare with that of your file", []
     lines = [
-        ("key", f"{found.authority.name} ({record.authority.hex()[:12]})"),
+        ("key", f"{spoken(found.authority.name)} ({record.authority.hex()[:12]})"),
         ("kind", record.kind if not record.raw else "raw: the bytes as they are, whatever they mean elsewhere"),
         ("signs", signs),
         *(("", line) for line in whole),

@@ -73,12 +73,13 @@ def locked(config: NodeConfig) -> Iterator[None]:
 def holder(config: NodeConfig) -> int | None:
     """The pid of this home's supervisor by the kernel; None: it does not run; 0: it can't be seen from here.
 
-    The last is so where it runs in a container and we do not, or the other way round.
+    The last is so where it runs in a container and we do not, or the other way round. Raises OSError where the lock is
+    there and can't be looked at: another user's home is not one whose node does not run.
     """
     try:
         # To ask takes no right to write: a home on a disk that can't be written is looked at too.
         descriptor = os.open(lock_file(config), os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
         asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)

@@ -237,3 +237,15 @@ def test_a_child_whose_supervisor_was_killed_before_it_could_ask_to_go_with_it_g
     for parent, code in ((os.getpid(), 0), (os.getppid(), 1)):
         done = subprocess.run([sys.executable, "-c", ""], preexec_fn=partial(_die_with_parent, parent), check=False)
         assert done.returncode == code
+
+
+def test_a_lock_that_can_not_be_looked_at_is_no_node_that_does_not_run(
+    config: NodeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    assert running.holder(config) is None
+    monkeypatch.setattr(running.os, "open", refused)
+    with pytest.raises(PermissionError):
+        running.stop(config, 1.0)

@@ -25,6 +25,8 @@ T = TypeVar("T")
 DEFAULT_TIMEOUT_S = 10.0
 DEFAULT_DEADLINE_S = 60.0
 """Of a call in all: the largest answer, 8 MiB, within it is 140 kB/s. ``DEFAULT_TIMEOUT_S`` is for each wait in it."""
+# httpx reads where a redirection leads though none is followed: of a host that is none that is a UnicodeError.
+_BROKEN = (httpx.HTTPError, UnicodeError)
 # An answer is read as it comes: a compressed one could be a thousand times its length.
 _HEADERS = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
 
@@ -149,7 +151,7 @@ class Rpc(_Endpoint):
                     received += chunk
                     if len(received) > request.max_answer_bytes:
                         raise self._too_large(request)
-        except httpx.HTTPError as error:
+        except _BROKEN as error:
             raise self._unreachable(request, error) from error
         return self._decode(request, id_, response.status_code, bytes(received))
 
@@ -221,7 +223,7 @@ class AsyncRpc(_Endpoint):
                     received += chunk
                     if len(received) > request.max_answer_bytes:
                         raise self._too_large(request)
-        except (TimeoutError, httpx.HTTPError) as error:
+        except (TimeoutError, *_BROKEN) as error:
             raise self._unreachable(request, error) from error
         return self._decode(request, id_, response.status_code, bytes(received))
 

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpx
@@ -54,6 +55,8 @@ ENDING_S = 8.0
 _MAX_MISSING_SHOWN = 20
 # It bounds the connections to each gateway: a common bound would let the slow ones take all of them.
 _AS_THE_FETCHER_SAYS = httpx.Limits(max_connections=None)
+# What a gateway sets would be kept as long as the agent runs.
+_NO_COOKIES = DefaultCookiePolicy(allowed_domains=())
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 _log = logging.getLogger(__name__)
@@ -128,7 +131,8 @@ class Agent:
         async with (
             AsyncRpc(self._config.rpc_url) as rpc,
             httpx.AsyncClient(
-                trust_env=False, timeout=httpx.Timeout(30.0, connect=10.0), limits=_AS_THE_FETCHER_SAYS
+                trust_env=False, timeout=httpx.Timeout(30.0, connect=10.0), limits=_AS_THE_FETCHER_SAYS,
+                cookies=CookieJar(_NO_COOKIES),
             ) as client,
         ):
             self._fetcher = fetcher = PeerFetcher(store, lambda: self._gateways, client)
