@@ -5,7 +5,6 @@ Programs want the host without them: so it is split here and put together here, 
 
 from __future__ import annotations
 
-import ipaddress
 import re
 
 MAX_PORT = 65_535
@@ -32,6 +31,8 @@ def split(address: str) -> tuple[str, int]:
 def _is_host(host: str) -> bool:
     """An IPv6 address, or what can be a name or an IPv4 address: of others the resolver raises what is no OSError."""
     if ":" in host:
+        import ipaddress  # every command stands on this module, and few have such an address
+
         try:
             ipaddress.IPv6Address(host)
         except ValueError:
