@@ -15,8 +15,9 @@ import pytest
 from dta.base.errors import RpcError
 from dta.base.home import Home
 from dta.base.keystore_config import KeystoreConfig
-from dta.cli import main
+from dta.cli import custody, main
 from dta.cli.session import Session
+from dta.client.custody.session import Step
 
 
 def test_global_options_may_stand_anywhere_before_two_dashes() -> None:
@@ -147,15 +148,15 @@ def test_no_word_of_a_node_s_moves_the_terminal(
         assert all(char.isprintable() or char in "\n\t" for char in text)
 
 
-def test_a_key_s_name_is_no_markup_on_a_terminal() -> None:
-    source = "import sys; from dta.base.home import Home; from dta.cli import custody, session; " \
-        "from dta.client.custody.session import Step; from pathlib import Path; " \
-        "made = session.Session(Home(Path('.')));\n" \
-        "with custody._shown(made) as show: show(Step('seal', 'under the key [/nothing] [bold]'))\n" \
-        "with made.working('[/nothing]'): pass"  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-c", source], capture_output=True, text=True, timeout=60,
-        env={**os.environ, "FORCE_COLOR": "1", "TTY_COMPATIBLE": "1"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "[/nothing]" in done.stderr
+def test_a_key_s_name_is_no_markup_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes any output for a terminal then
+    session = Session(Home(Path()))
+    with custody._shown(session) as show:
+        show(Step("seal", "under the key [/nothing] [bold]"))
+    with session.working("[/nothing] too"):
+        pass
+    said = capsys.readouterr().err
+    assert "under the key [/nothing] [bold]" in said
+    assert "[/nothing] too" in said
