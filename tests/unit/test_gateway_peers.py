@@ -78,8 +78,9 @@ async def fetcher(
     directory: Path, gateways: list[str], attempt_s: float = 60.0, patience_s: float = 60.0, per_gateway: int = 16
 ) -> AsyncIterator[tuple[EmbeddedStore, PeerFetcher]]:
     """A fetcher over an empty store, which starts at the first gateway."""
+    # The fetcher's own attempt bounds a call: httpx's five seconds for each wait would on a machine that is busy.
     store = EmbeddedStore(directory)
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=None) as client:
         try:
             yield (
                 store,
