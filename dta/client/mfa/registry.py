@@ -35,8 +35,6 @@ def find(directory: Path, gid: bytes, realm: bytes, text: str) -> bytes:
     """
     if len(text) == ids.DIGITS and ids.could_be(text):
         return ids.resolve(text, "client")
-    if len(text) == ids.DIGITS and ids.could_be(text):
-        return ids.resolve(text, "client")
     found = ids.named(text, "client", {one.client: one.name for one in known(directory, gid, realm)})
     if found is None:
         raise NotFound(f"this home enrolled nobody called {text!r} in the realm", hint="give the client's hash")
