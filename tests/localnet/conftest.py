@@ -14,7 +14,8 @@ import pytest
 
 from dta.hsm import softhsm
 from dta.localnet.actors import Demo
-from dta.localnet.network import Network, Plan
+from dta.localnet.network import Plan
+from tests.localnet.abci_calls import WatchedNetwork
 from tests.localnet.links import Links
 
 PORT_BASE = 29_000
@@ -48,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.shared_network)
 
 
-class WiredNetwork(Network):
+class WiredNetwork(WatchedNetwork):
     """A localnet whose cables can be cut, and whose nodes can be started in another environment."""
 
     links: Links
@@ -59,6 +60,11 @@ class WiredNetwork(Network):
         self.links = Links(self)
         for node in self.nodes():
             self.links.wire(node)
+
+    def wire(self, node: int) -> None:
+        """Once more, a node whose configuration was made anew."""
+        self.links.wire(node)
+        self.calls.watch(node)
 
     def environment(self) -> dict[str, str]:
         return {**super().environment(), **self.extra}
@@ -89,6 +95,17 @@ def net() -> Iterator[WiredNetwork]:
             print(f"kept {root}")
         else:
             shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _calls_are_as_the_grammar_says(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whatever a test does to the shared network, its applications were asked by the rules (networks of their own say
+    so at their end).
+    """
+    shared = request.getfixturevalue("net") if "net" in request.fixturenames else None
+    yield
+    if isinstance(shared, WiredNetwork):
+        shared.calls.check()
 
 
 class People(Demo):

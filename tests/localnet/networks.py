@@ -1,6 +1,6 @@
 """Networks as data: what a network is made as, and what is done to it while orders flow; and others from a seed.
 
-``SCENARIOS`` are rows that somebody thought of. ``generated(seed)`` makes one that nobody did:
+A row of ``SCENARIOS`` is a test of the suite (test_networks.py). ``generated(seed)`` makes one that nobody thought of:
 ``scripts/test.sh --networks --seed S --count N``.
 """
 

@@ -13,9 +13,10 @@ from typing import TypeVar
 
 import pytest
 
-from dta.localnet.network import Network, Plan
+from dta.localnet.network import Plan
+from tests.localnet.abci_calls import WatchedNetwork
 
-N = TypeVar("N", bound=Network)
+N = TypeVar("N", bound=WatchedNetwork)
 PORT_BASE = 31_000
 # From here on the kernel gives ports to whoever connects anywhere: one of ours would be taken now and then.
 FIRST_EPHEMERAL_PORT = 32_768
@@ -31,6 +32,7 @@ def own_network_of(kind: Callable[[Path], N], plan: Plan, parameters: Sequence[s
         network.create(plan, parameters)
         network.up()
         yield network
+        network.calls.check()
     finally:
         if network.exists:
             network.down()
@@ -40,9 +42,9 @@ def own_network_of(kind: Callable[[Path], N], plan: Plan, parameters: Sequence[s
             shutil.rmtree(root, ignore_errors=True)
 
 
-def own_network(plan: Plan, parameters: Sequence[str] = ()) -> AbstractContextManager[Network]:
-    """A plain one."""
-    return own_network_of(Network, plan, parameters)
+def own_network(plan: Plan, parameters: Sequence[str] = ()) -> AbstractContextManager[WatchedNetwork]:
+    """One whose cables are whole."""
+    return own_network_of(WatchedNetwork, plan, parameters)
 
 
 def built(program: str, variable: str, how: str) -> str:

@@ -41,7 +41,7 @@ def test_a_lost_disk_is_made_again_from_tokens_and_its_vote_restored(net: WiredN
 
     page = rejoin_page(net, LOST)
     page.run()
-    net.links.wire(LOST)
+    net.wire(LOST)
     new_key = public_key(KeyFiles(net.home(LOST) / "cometbft").key).hex()
     assert new_key not in voting_keys(net, 0)
     page.run()

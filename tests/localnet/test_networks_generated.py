@@ -15,7 +15,6 @@ import pytest
 
 from dta.localnet.chaos import Trial
 from dta.localnet.network import Plan
-from tests.localnet.abci_calls import WatchedNetwork
 from tests.localnet.conftest import People, WiredNetwork, comet_binary, make_plan
 from tests.localnet.harms import can_mount, play
 from tests.localnet.networks import TOKENS, Scenario, generated
@@ -25,10 +24,6 @@ pytestmark = pytest.mark.localnet
 PORT_BASE = 30_800
 COUNT = int(os.environ.get("DTA_NETWORKS_COUNT", "0"))
 FIRST_SEED = int(os.environ.get("DTA_NETWORKS_SEED") or secrets.randbelow(2**32) if COUNT else 0)
-
-
-class GeneratedNetwork(WatchedNetwork, WiredNetwork):
-    """Its cables can be cut, and what CometBFT asks is held against the grammar."""
 
 
 def scenario_of(seed: int) -> Scenario:
@@ -52,7 +47,7 @@ def test_a_network_of_this_seed_loses_nothing(seed: int) -> None:
     scenario = scenario_of(seed)
     assert scenario.shape is not None
     print(f"--seed {seed} --count 1: {scenario}")
-    with own_network_of(GeneratedNetwork, plan_of(scenario), scenario.shape.parameters) as net:
+    with own_network_of(WiredNetwork, plan_of(scenario), scenario.shape.parameters) as net:
         people = People(net)
         for name in ("alice", "bob"):
             people.enrol(name)
@@ -60,4 +55,3 @@ def test_a_network_of_this_seed_loses_nothing(seed: int) -> None:
         verdict = Trial(people, people.vault, seed).run(lambda orders: play(net, scenario, orders))
         print(verdict.rows())
         assert verdict.is_clean, (scenario, verdict)
-        net.calls.check()

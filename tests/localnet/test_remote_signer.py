@@ -113,4 +113,4 @@ def install(net: WiredNetwork) -> None:
     """CometBFT's configuration again, from the node's settings."""
     genesis, draft = str(net.root / "genesis.json"), str(net.root / "draft.json")
     net.dta(["genesis", "install", genesis, "--peers", draft], home=net.home(MOVED))
-    net.links.wire(MOVED)
+    net.wire(MOVED)
