@@ -102,8 +102,7 @@ def _line(step: Step) -> str:
 
 def ask(work: Work, question: str, yes: bool) -> None:
     """Asks a person at a terminal; a script has decided by what it runs. Raises UsageError for a no."""
-    if sys.stdin.isatty():
-        work.session.confirm(question, yes)
+    work.session.ask(question, yes)
 
 
 def find_order(work: Work, text: str) -> bytes:

@@ -92,6 +92,11 @@ class Session:
         if input("Type yes to go on: ").strip() != "yes":
             raise UsageError("not confirmed: nothing was done")
 
+    def ask(self, question: str, yes: bool) -> None:
+        """Asks a person at a terminal; a script has decided by what it runs. Raises UsageError for a no."""
+        if sys.stdin.isatty():
+            self.confirm(question, yes)
+
     # --- keys ---------------------------------------------------------------------------------------------------
     def keyring(self) -> Keyring:
         """A keyring that asks this person; use it as a context manager."""

@@ -113,6 +113,24 @@ def test_programs_get_one_json_value_with_all_of_it(world: ServedWorld, dta: Ope
     assert error["hint"]
 
 
+def test_a_person_sees_what_a_vote_or_a_withdrawal_is_about_and_is_asked(
+    world: ServedWorld, dta: Operators, monkeypatch: Any
+) -> None:
+    made = dta.json("alice", "governance", "propose", "params", "--set", "max_upkeep_cost=7")["proposal"]
+    asked: list[str] = []
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda prompt: asked.append(prompt) or "no")
+    for words in (["vote", made[:8], "--against"], ["withdraw", made[:8]]):
+        code, _, said = dta("alice", ["governance", *words])
+        assert code == 2
+        assert f"proposal         {made}" in said
+        assert "max_upkeep_cost" in said
+    assert len(asked) == 2
+    assert dta.json("bob", "governance", "show", made)["status"] == "open"
+    assert dta.json("alice", "governance", "withdraw", made[:8], "--yes")["status"] == "withdrawn"
+    assert len(asked) == 2
+
+
 def test_a_list_of_proposals_that_is_cut_says_so(world: ServedWorld, dta: Operators) -> None:
     made = dta.json("alice", "governance", "propose", "params", "--set", "max_upkeep_cost=7")["proposal"]
     removal = dta.json("alice", "governance", "propose", "remove", "fiduciary-3")["proposal"]

@@ -17,6 +17,7 @@ from dta.client.ledger.ledger import Ledger
 from dta.client.names import NameBook
 
 ProposalId = Annotated[str, typer.Argument(help="The proposal's id, or the first digits of one that is open.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 _WAITING = "waiting until the ledger has it"
 _LIVING = (pb.PROPOSAL_STATUS_OPEN, pb.PROPOSAL_STATUS_PASSED)
 
@@ -37,22 +38,41 @@ def vote(
     context: typer.Context,
     proposal: ProposalId,
     against: Annotated[bool, typer.Option("--against", help="Against it.")] = False,
+    yes: Yes = False,
 ) -> None:
-    """Vote for a proposal, or with --against against it. Once, for good: look with `dta governance show` before."""
+    """Vote for a proposal, or with --against against it. Once, for good: it is shown, and a person is asked."""
     session = session_of(context)
     profile = session.profile()
-    with session.keyring() as ring, session.ledger() as ledger, session.working(_WAITING):
-        done = governance.vote(ledger, ring.signer(profile), _find(ledger, proposal), against=against)
+    with session.ledger() as ledger:
+        id_ = _shown(session, ledger, proposal)
+        session.ask(f"Vote {'against' if against else 'for'} this proposal?", yes)
+        with session.keyring() as ring, session.working(_WAITING):
+            done = governance.vote(ledger, ring.signer(profile), id_, against=against)
     _show_done(session, done)
 
 
-def withdraw(context: typer.Context, proposal: ProposalId) -> None:
-    """Take back a proposal of one's own that is not decided yet."""
+def withdraw(context: typer.Context, proposal: ProposalId, yes: Yes = False) -> None:
+    """Take back a proposal of one's own that is not decided yet. It is shown, and a person is asked."""
     session = session_of(context)
     profile = session.profile()
-    with session.keyring() as ring, session.ledger() as ledger, session.working(_WAITING):
-        done = governance.withdraw(ledger, ring.signer(profile), _find(ledger, proposal))
+    with session.ledger() as ledger:
+        id_ = _shown(session, ledger, proposal)
+        session.ask("Withdraw this proposal?", yes)
+        with session.keyring() as ring, session.working(_WAITING):
+            done = governance.withdraw(ledger, ring.signer(profile), id_)
     _show_done(session, done)
+
+
+def _shown(session: Session, ledger: Ledger, text: str) -> bytes:
+    """The id of what is decided on, which stands on stderr: who asks by first digits may have been led to another."""
+    names = NameBook.of_home(session.home)
+    with session.working("reading"):
+        found = governance.view(ledger, names.fiduciaries, _find(ledger, text))
+        params = ledger.params()
+    if not session.as_json:
+        for line in view_lines(found, names, params, affected=None):
+            session.talk(line)
+    return found.record.id
 
 
 def show(context: typer.Context, proposal: ProposalId) -> None:
