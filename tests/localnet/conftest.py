@@ -18,7 +18,8 @@ from dta.localnet.network import Plan
 from tests.localnet.abci_calls import WatchedNetwork
 from tests.localnet.links import Links
 
-PORT_BASE = 29_000
+# Of the shared network; lanes.py has two of them.
+PORT_BASE = int(os.environ.get("DTA_TEST_PORT_BASE", "29000"))
 
 
 def comet_binary() -> str:
@@ -47,6 +48,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         assert isinstance(item, pytest.Function)
         if "net" in item.fixturenames and not hasattr(module.obj, "net"):
             item.add_marker(pytest.mark.shared_network)
+        if module.path.stem.startswith("test_faults_"):
+            item.add_marker(pytest.mark.faults)
 
 
 class WiredNetwork(WatchedNetwork):

@@ -1,11 +1,12 @@
-"""The localnet's tests in two processes side by side: ``python -m tests.localnet.lanes``.
+"""The localnet's tests in three processes side by side: ``python -m tests.localnet.lanes``.
 
-One has the tests of the shared network, in order, the other the modules with networks of their own, whose ports differ.
-Both mostly wait for blocks. Each lane's output is shown when it has ended; the last line counts both, as pytest does.
+Two have a network each that many modules share, in order: one takes ``test_faults_*``, the other
+the rest. The third has the modules with networks of their own, whose ports differ. All mostly wait for blocks. Each lane's output is shown when it has ended; the last line counts all, as pytest does.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -15,7 +16,8 @@ from pathlib import Path
 from types import FrameType
 from xml.etree import ElementTree
 
-LANES = {"shared": "shared_network", "own": "not shared_network"}
+LANES = {"faults": "shared_network and faults", "shared": "shared_network and not faults", "own": "not shared_network"}
+PORTS = {"faults": 29_400}  # of the shared network; otherwise those of conftest.py
 POLL_S = 1.0
 COUNTED = ("failures", "errors", "skipped")
 
@@ -32,8 +34,9 @@ class Lane:
             sys.executable, "-m", "pytest", "-rs", "-m", marker, "--durations", "15", f"--junitxml={self.report}",
             "tests/localnet",
         ]  # fmt: skip
+        environment = {**os.environ, "DTA_TEST_PORT_BASE": str(PORTS[name])} if name in PORTS else None
         with self.output.open("wb") as output:
-            self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
 
     def counts(self) -> dict[str, int]:
         """``tests`` and each of COUNTED; one error where pytest never came to count."""
@@ -49,7 +52,7 @@ class Lane:
 
 
 def main() -> int:
-    """Run both; 0 where each passed."""
+    """Run all; 0 where each passed."""
     started = time.monotonic()
     lanes: list[Lane] = []
 
