@@ -1,7 +1,8 @@
 """The localnet's tests in three processes side by side: ``python -m tests.localnet.lanes``.
 
-Two have a network each that many modules share, in order: one takes ``test_faults_*``, the other
-the rest. The third has the modules with networks of their own, whose ports differ. All mostly wait for blocks. Each lane's output is shown when it has ended; the last line counts all, as pytest does.
+Two have a network each that many modules share, in order: one takes ``test_faults_*``, the other the rest. The third
+has the modules with networks of their own, whose ports differ. All mostly wait for blocks. Each lane's output is shown
+when it has ended; the last line counts all, as pytest does.
 """
 
 from __future__ import annotations
