@@ -1,4 +1,4 @@
-"""Events: what CometBFT indexes, so that ``tx_search`` and subscriptions find all about an order, a vault, an identity.
+"""Events: what doors index, so that a search finds all about an order, a vault, an identity.
 
 Every event has an ``id`` (hex) and an ``action``: search for ``order.id='...'``, ``identity.id='...'``,
 ``fiduciary.id='...'``. What there is to find is declared once: here or, where one message alone emits it, in that

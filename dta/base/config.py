@@ -16,11 +16,28 @@ from dta.base.errors import UsageError
 from dta.base.keystore_config import KeystoreConfig
 
 if TYPE_CHECKING:
-    from dta.base.settings import Keystore
+    from dta.base.settings import Gateway, Keystore
 
 NODE_FILE = "node.toml"
 _MAX_CONFIG_BYTES = 65_536
 _MAX_SOCKET_PATH_BYTES = 107  # sun_path has 108, the last of them 0: unix(7)
+
+
+@dataclass(frozen=True, slots=True)
+class DoorSettings:
+    """The rest of ``[gateway]``: the public door's. Paths are absolute; ``socket`` None: in the home's ``run/``.
+
+    ``trusted_proxies`` and ``fiduciary_addresses`` are IP addresses.
+    """
+
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    fiduciary_addresses: tuple[str, ...] = ()
+    rpc_units_per_minute: int = 12_000
+    socket: Path | None = None
+    start_door: bool = True
+    ca_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +54,7 @@ class NodeConfig:
     keystore: KeystoreConfig
     rpc_url: str
     gateway_bind: tuple[str, int]
+    gateway: DoorSettings = DoorSettings()
     blocks: str = "embedded"
     kubo_api: str = ""
     kubo_binary: str = ""
@@ -66,6 +84,16 @@ class NodeConfig:
     @property
     def state_socket(self) -> Path:
         return self.run_dir / "state.sock"
+
+    @property
+    def gateway_socket(self) -> Path:
+        """Where the agent's gateway listens, and the door asks."""
+        return self.gateway.socket or self.run_dir / "gateway.sock"
+
+    @property
+    def door_dir(self) -> Path:
+        """What the door keeps: its index of events, which it can make again."""
+        return self.home / "door"
 
     @property
     def status_file(self) -> Path:
@@ -145,7 +173,7 @@ def _toml_text(value: str) -> str:
 
 def check_home(home: Path) -> None:
     """Raise UsageError where the paths of a node's sockets below ``home`` would be longer than the kernel takes."""
-    for name in ("abci.sock", "state.sock"):
+    for name in ("abci.sock", "state.sock", "gateway.sock"):
         socket = home / "run" / name
         length = len(os.fsencode(socket))
         if length > _MAX_SOCKET_PATH_BYTES:
@@ -171,11 +199,45 @@ def _checked(home: Path, table: dict[str, Any], path: Path) -> NodeConfig:
     return NodeConfig(
         home=home, chain_id=file.chain_id, identity=bytes.fromhex(file.identity),
         keystore=keystore_from(file.keystore, home), rpc_url=file.rpc_url,
-        gateway_bind=address.split(file.gateway.bind), blocks=file.blocks.store, kubo_api=file.blocks.kubo_api,
-        kubo_binary=file.blocks.kubo_binary, kubo_gateway=file.blocks.kubo_gateway,
+        gateway_bind=address.split(file.gateway.bind), gateway=_gateway(file.gateway, home),
+        blocks=file.blocks.store, kubo_api=file.blocks.kubo_api, kubo_binary=file.blocks.kubo_binary,
+        kubo_gateway=file.blocks.kubo_gateway,
         max_state_age_s=file.hooks.max_state_age_s, hook_concurrency=file.hooks.concurrency,
         comet_binary=file.comet_binary,
     )  # fmt: skip
+
+
+def _gateway(table: Gateway, home: Path) -> DoorSettings:
+    def path(value: str | None) -> Path | None:
+        return None if value is None else Path(os.path.normpath(home / value))
+
+    socket = path(table.socket)
+    return DoorSettings(
+        tls_certificate=path(table.tls_certificate), tls_key=path(table.tls_key),
+        trusted_proxies=tuple(table.trusted_proxies), fiduciary_addresses=tuple(table.fiduciary_addresses),
+        rpc_units_per_minute=table.rpc_units_per_minute,
+        socket=None if socket == home / "run/gateway.sock" else socket, start_door=table.start_door,
+        ca_file=path(table.ca_file),
+    )  # fmt: skip
+
+
+def _gateway_toml(config: NodeConfig) -> str:
+    """The lines of ``[gateway]`` that are not as they are by default."""
+    gateway, plain = config.gateway, DoorSettings()
+    lines = [f'bind = "{_toml_text(address.join(*config.gateway_bind))}"']
+    for name in ("tls_certificate", "tls_key", "socket", "ca_file"):
+        value = getattr(gateway, name)
+        if value is not None:
+            inside = value.is_relative_to(config.home)
+            lines.append(f'{name} = "{_toml_text(os.path.relpath(value, config.home) if inside else str(value))}"')
+    for name in ("trusted_proxies", "fiduciary_addresses"):
+        listed = ", ".join(f'"{_toml_text(one)}"' for one in getattr(gateway, name))
+        lines += [f"{name} = [{listed}]"] if listed else []
+    if gateway.rpc_units_per_minute != plain.rpc_units_per_minute:
+        lines.append(f"rpc_units_per_minute = {gateway.rpc_units_per_minute}")
+    if not gateway.start_door:
+        lines.append("start_door = false")
+    return "\n".join(lines)
 
 
 def check_node_config(config: NodeConfig) -> None:
@@ -203,9 +265,10 @@ comet_binary = "{_toml_text(config.comet_binary)}"
 # The token that holds the node key, the root and the vaults' keys.
 [keystore]
 {keystore_to_toml(config.keystore, config.home, config.home)}
-# Where peers and clients fetch and put blocks.
+# The public door: all that peers and clients reach of this node. With tls_certificate and tls_key it speaks TLS itself;
+# behind a proxy, trusted_proxies names that. `dta config explain gateway` has the rest.
 [gateway]
-bind = "{_toml_text(address.join(*config.gateway_bind))}"
+{_gateway_toml(config)}
 
 [blocks]
 store = "{_toml_text(config.blocks)}"

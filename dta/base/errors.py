@@ -123,6 +123,17 @@ class BadAnswer(DtaError):
     exit_code = EXIT_UNREACHABLE
 
 
+class RateLimited(DtaError):
+    """A door says that this address asks too much (HTTP 429). ``retry_after_s``: when it will answer again."""
+
+    kind = "rate-limited"
+    exit_code = EXIT_UNREACHABLE
+
+    def __init__(self, message: str, retry_after_s: int, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint, data={"retry_after_s": retry_after_s})
+        self.retry_after_s = retry_after_s
+
+
 class RpcError(DtaError):
     """The node answered with a JSON-RPC error. ``rpc_code``, ``rpc_message`` and ``rpc_data`` are as it said."""
 

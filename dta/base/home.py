@@ -125,12 +125,19 @@ def toml_string(value: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ClientConfig:
-    """``client.toml``. ``rpc_urls``: nodes to ask, in order; ``gid``: the ledger's genesis id, 32 bytes."""
+    """``client.toml``. ``gid``: the ledger's genesis id, 32 bytes.
+
+    ``nodes``: fiduciaries' doors, base URLs, in the order in which they are asked; ``rpc_urls``: CometBFT's RPC of
+    nodes of one's own, which are asked before them. ``ca_file``: who vouches for the doors' certificates, where it is
+    not the system; absolute.
+    """
 
     chain_id: str
     gid: bytes
-    rpc_urls: tuple[str, ...]
+    rpc_urls: tuple[str, ...] = ()
     default_identity: str = ""
+    nodes: tuple[str, ...] = ()
+    ca_file: Path | None = None
 
 
 class Home:
@@ -153,6 +160,11 @@ class Home:
     @property
     def trust_file(self) -> Path:
         return self.path / "trust.json"
+
+    @property
+    def ca_file(self) -> Path:
+        """Who vouches for the doors' certificates, where it is not the system: PEM."""
+        return self.path / "ca.pem"
 
     @property
     def founder_file(self) -> Path:
@@ -184,12 +196,18 @@ class Home:
 
     def save_client(self, config: ClientConfig) -> None:
         """Writes ``client.toml``. Raises UsageError for what may not stand in it."""
-        urls = ", ".join(toml_string(url) for url in config.rpc_urls)
         lines = [
             "# Which ledger, which nodes to ask (in this order), and whose name to act in where none is given.",
             f"chain_id = {toml_string(config.chain_id)}",
             f'gid = "{config.gid.hex()}"',
-            f"rpc = [{urls}]",
+        ]
+        for name, urls in (("nodes", config.nodes), ("rpc", config.rpc_urls)):
+            if urls:
+                lines.append(f"{name} = [{', '.join(toml_string(url) for url in urls)}]")
+        if config.ca_file is not None:
+            named = self.ca_file.name if config.ca_file == self.ca_file else str(config.ca_file)
+            lines.append(f"ca_file = {toml_string(named)}")
+        lines += [
             f"identity = {toml_string(config.default_identity)}",
         ]
         written = "\n".join(lines) + "\n"
@@ -215,4 +233,7 @@ def _client_from_toml(table: dict[str, Any], path: Path) -> ClientConfig:
     from dta.base.settings import ClientFile, checked  # pydantic: only where a file is read
 
     file = checked(ClientFile, table, path)
-    return ClientConfig(file.chain_id, bytes.fromhex(file.gid), tuple(file.rpc), file.identity)
+    ca_file = None if file.ca_file is None else Path(os.path.normpath(path.parent / file.ca_file))
+    return ClientConfig(
+        file.chain_id, bytes.fromhex(file.gid), tuple(file.rpc), file.identity, tuple(file.nodes), ca_file
+    )

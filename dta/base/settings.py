@@ -10,6 +10,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
@@ -73,6 +74,10 @@ def _listen(value: str) -> str:
     return value
 
 
+def _ip_address(value: str) -> str:
+    return str(ip_address(value))
+
+
 def _or_none(check: Any) -> Any:
     return lambda value: check(value) if value else value
 
@@ -91,6 +96,7 @@ Url = Annotated[Text, AfterValidator(_url)]
 Listen = Annotated[Text, AfterValidator(_listen)]
 Tcp = Annotated[Text, AfterValidator(_tcp)]
 Address = Annotated[Text, AfterValidator(_address)]
+IpAddress = Annotated[Text, AfterValidator(_ip_address)]
 UrlOrNone = Annotated[Text, AfterValidator(_or_none(_url))]
 AddressOrNone = Annotated[Text, AfterValidator(_or_none(_address))]
 ListenOrNone = Annotated[Text, AfterValidator(_or_none(_listen))]
@@ -124,10 +130,45 @@ class Keystore(Table):
     )
 
 
-class Gateway(Table):
-    """Where peers and clients fetch and put blocks."""
+MAX_PROXIES = 64
+MAX_UNITS_PER_MINUTE = 10_000_000
 
-    bind: Address = _setting("host:port", "where this node's gateway listens")
+
+class Gateway(Table):
+    """The public door: what peers and clients reach of this node, and nothing else of it."""
+
+    bind: Address = _setting("host:port", "where this node's door listens")
+    tls_certificate: Named | None = _setting(
+        "a path, or nothing", "a PEM file: where it is named the door speaks TLS itself; read again when it changes",
+        None,
+    )  # fmt: skip
+    tls_key: Named | None = _setting("a path, or nothing", "the certificate's key, a PEM file without a password", None)
+    trusted_proxies: list[IpAddress] = _setting(
+        "a list of addresses", "proxies whose X-Forwarded-For says who asks", [], max_length=MAX_PROXIES
+    )
+    fiduciary_addresses: list[IpAddress] = _setting(
+        "a list of addresses", "addresses beside those of their gateways from which fiduciaries fetch blocks", [],
+        max_length=MAX_PROXIES,
+    )  # fmt: skip
+    rpc_units_per_minute: int = _number(
+        60, MAX_UNITS_PER_MINUTE, "what calls of /rpc may cost for each address: 1 for a header, 5 for a query", 12_000
+    )
+    socket: Named = _setting(
+        "a path", "where agent and door meet; outside this home, its directory's group may connect", "run/gateway.sock"
+    )
+    start_door: bool = _setting(
+        "true or false", "whether `dta start` runs the door too; if not, somebody runs `dta door`", True
+    )
+
+    ca_file: Named | None = _setting(
+        "a path, or nothing", "a PEM file: the authority of the others' certificates, in place of the system's", None
+    )
+
+    @model_validator(mode="after")
+    def _certificate_has_a_key(self) -> Gateway:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together")
+        return self
 
 
 class Blocks(Table):
@@ -166,7 +207,7 @@ class NodeFile(Table):
     rpc_url: Url = _setting("a URL, such as http://127.0.0.1:26657", "this node's own CometBFT")
     comet_binary: Named = _setting("a program", "CometBFT", "cometbft")
     keystore: Keystore = _setting("a table", "the token with the node key, the root and the vaults' keys")
-    gateway: Gateway = _setting("a table", "where peers and clients fetch and put blocks")
+    gateway: Gateway = _setting("a table", "the public door: what peers and clients reach of this node")
     blocks: Blocks = _setting("a table", "where envelopes and documents are kept", Blocks())
     hooks: Hooks = _setting("a table", "how the agent acts", Hooks())
 
@@ -176,8 +217,22 @@ class ClientFile(Table):
 
     chain_id: ChainId = _setting("a chain's id", "the ledger's name")
     gid: Id = _setting("64 hex digits", "the ledger's genesis id: what two people compare")
-    rpc: list[Url] = _setting("a list of URLs", "nodes to ask, in this order", min_length=1, max_length=64)
+    nodes: list[Url] = _setting(
+        "a list of URLs", "fiduciaries' doors to ask, in this order: the next where one fails", [], max_length=64
+    )
+    rpc: list[Url] = _setting(
+        "a list of URLs", "CometBFT's RPC of nodes of one's own, asked before the doors", [], max_length=64
+    )
+    ca_file: Named | None = _setting(
+        "a path, or nothing", "a PEM file: the authority of the doors' certificates, in place of the system's", None
+    )
     identity: Text = _setting("a local name, or nothing", "whose name to act in where --identity is not given", "")
+
+    @model_validator(mode="after")
+    def _somebody_is_asked(self) -> ClientFile:
+        if not self.nodes and not self.rpc:
+            raise ValueError("nodes, or rpc, says whom to ask")
+        return self
 
 
 class CometFile(Table):

@@ -32,8 +32,9 @@ Entry: TypeAlias = Command | Group
 COMMANDS: Final[Mapping[str, Entry]] = {
     "start": Command(
         "node:start",
-        "Run this fiduciary's node (CometBFT, the application, the agent) until it is told to stop.",
+        "Run this fiduciary's node (CometBFT, the application, the agent, the door) until it is told to stop.",
     ),
+    "door": Command("node:door", "Run the public door alone, as any user: where `dta start` is not to (start_door)."),
     "stop": Command("node:stop", "Stop this home's node in order, and wait until it has stopped."),
     "status": Command("nodestatus:status", "How the node is."),
     "doctor": Command("node:doctor", "Check what the node needs: machine, ledger, HSM, block store, peers, hooks."),
@@ -119,7 +120,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
         "show": Command("vault:show", "Show a vault and its keys, read by proof."),
         "list": Command(
             "vault:list_vaults",
-            "List the vaults of this identity: those this home opened, and those the node's index finds.",
+            "List the vaults of this identity: those this home opened, and those a door's index finds.",
         ),
         "close": Command(
             "vault:close",
@@ -139,7 +140,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
         ),
         "list": Command(
             "order:list_orders",
-            "List this identity's orders: those this home placed, and those the node's index finds; all read by proof.",
+            "List this identity's orders: those this home placed, and those a door's index finds; all read by proof.",
         ),
         "show": Command(
             "order:show",

@@ -19,7 +19,6 @@ from dta.base.errors import UsageError
 from dta.cli.session import Session, session_of
 from dta.client.custody import finding, keyfile, records
 from dta.client.custody import session as sdk
-from dta.client.custody.blocks import Blocks
 from dta.client.custody.session import Party, Step
 from dta.client.identity.keyring import Keyring
 from dta.client.identity.profile import Profile
@@ -65,7 +64,7 @@ def at_work(context: typer.Context) -> Iterator[Work]:
     profile = session.profile()
     with session.keyring() as ring, session.ledger() as ledger, _shown(session) as progress:
         party = Party(ring.signer(profile), _ProfileBls(ring, profile), lambda: ring.keystore(profile.root))
-        blocks = Blocks(session.home.path / "envelopes", ledger.trust.gid)
+        blocks = session.blocks(ledger.trust.gid)
         custody = sdk.Session(ledger, party, blocks, session.home.path, progress)
         yield Work(session, custody, NameBook.of_home(session.home))
 

@@ -22,7 +22,6 @@ from dta.cli import identityview, keystores
 from dta.cli.keystores import Choice
 from dta.cli.option_groups import with_groups
 from dta.cli.session import Session, session_of
-from dta.client.custody.blocks import Blocks
 from dta.client.genesis import genesis_file
 from dta.client.genesis.genesis_file import GenesisFile
 from dta.client.identity import lifecycle
@@ -50,7 +49,7 @@ def _publisher(session: Session, ledger: Ledger, signer: PutSigner | None) -> Ca
 
     def put(block: bytes) -> None:
         gateways = publish.gateways_of(publish.fiduciaries(ledger, _genesis(session)))
-        for result in publish.upload(block, gateways, ledger.trust.gid, signer):
+        for result in publish.upload(block, gateways, ledger.trust.gid, signer, session.verify()):
             if not result.ok:
                 session.talk(f"warning: {result.gateway} did not take the document: {result.error}")
 
@@ -136,7 +135,8 @@ def publish_document(context: typer.Context) -> None:
     with session.keyring() as ring, session.ledger() as ledger, session.working("uploading"):
         known = ledger.find(leaves.of(IDENTITIES, profile.identity)) is not None
         gateways = publish.gateways_of(publish.fiduciaries(ledger, _genesis(session)))
-        results = publish.upload(block, gateways, ledger.trust.gid, ring.signer(profile) if known else None)
+        signer = ring.signer(profile) if known else None
+        results = publish.upload(block, gateways, ledger.trust.gid, signer, session.verify())
     rows = [{"gateway": one.gateway, "ok": one.ok, "error": one.error} for one in results]
     session.show(
         {"document_cid": cid_of(block), "gateways": rows},
@@ -198,7 +198,7 @@ def _fetched(
     if block is not None and cid_of(block) == record.document_cid:
         return block
     try:
-        return Blocks(session.home.path / "envelopes", ledger.trust.gid).fetch(record.document_cid, gateways)
+        return session.blocks(ledger.trust.gid).fetch(record.document_cid, gateways)
     except DtaError as error:
         session.talk(f"warning: the document could not be fetched: {error.message}")
         return None

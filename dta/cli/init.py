@@ -20,14 +20,16 @@ from dta.node.founding.fiduciary import NodePlan
 def init_client(
     context: typer.Context,
     genesis: node_options.TrustedGenesis,
-    rpc: Annotated[list[str], typer.Option(help="A node's RPC address, such as http://127.0.0.1:26657; repeat it.")],
+    doors: node_options.Doors,
+    ca: node_options.DoorsCa = None,
 ) -> None:
     """Make a home for a principal or a beneficiary: genesis, trust file, and which nodes to ask."""
     session = session_of(context)
     found = genesis_file.read(read_file(genesis, "the genesis"))
-    trusting.init_client(session.home, found, rpc, int(time.time()))
+    trusted = read_file(ca, "the certificates") if ca is not None else None
+    trusting.init_client(session.home, found, doors, int(time.time()), trusted)
     data, lines = anchor(found)
-    session.show({"home": str(session.home.path), "rpc": rpc, **data}, lines)
+    session.show({"home": str(session.home.path), "nodes": doors, **data}, lines)
     session.talk("Compare genesis id and validators with what a fiduciary reads out to you, over another channel.")
 
 
@@ -75,4 +77,6 @@ def init_fiduciary(
         "founder_file": str(card),
     }  # fmt: skip
     session.show(data, [f"identity  {founder.identity.hex()}", f"card      {card}"])
+    if gateway_url.startswith("https://"):
+        session.talk(node_options.WANTS_TLS)
     session.talk("Hand the card to whoever drafts the genesis: `dta genesis draft`. Nothing in it is secret.")

@@ -25,7 +25,8 @@ def init_join(
     *,
     name: node_options.FiduciaryName,
     genesis: node_options.TrustedGenesis,
-    rpc: node_options.OtherRpc,
+    doors: node_options.Doors,
+    ca: node_options.DoorsCa = None,
     gateway_url: node_options.GatewayUrl,
     p2p: node_options.P2p,
     peers: Annotated[Path | None, typer.Option(help="The draft of the genesis: where the founders are.")] = None,
@@ -65,10 +66,13 @@ def init_join(
     )  # fmt: skip
     nodes = [*(peer or []), *(peers_of(draft, b"") if draft else [])]
     now_s = int(time.time())
-    trusting.init_client(session.home, found, rpc, now_s)
+    trusted = read_file(ca, "the certificates") if ca is not None else None
+    trusting.init_client(session.home, found, doors, now_s, trusted)
     with session.keyring() as ring, session.working("making keys"):
-        made = join(session.home, ring, name, stores, plan, found, nodes, rpc, now_s, reuse_keys=reuse_keys)
+        made = join(session.home, ring, name, stores, plan, found, nodes, doors, now_s, reuse_keys=reuse_keys)
     _show(session, made)
+    if gateway_url.startswith("https://"):
+        session.talk(node_options.WANTS_TLS)
 
 
 def _show(session: Session, made: Joined) -> None:

@@ -22,11 +22,21 @@ from dta.node.running import is_running
 
 
 def start(context: typer.Context) -> None:
-    """Run this fiduciary's node (CometBFT, the application, the agent) until it is told to stop."""
+    """Run this fiduciary's node (CometBFT, the application, the agent, the door) until it is told to stop."""
     session = session_of(context)
     config = nodestatus.founded(session.home)
     session.talk(f"starting the node of {config.chain_id} in {config.home}; its logs are in {config.log_dir}")
     supervisor.run(config)
+
+
+def door(context: typer.Context) -> None:
+    """Run the public door alone, as any user: where `dta start` is not to (start_door)."""
+    from dta.node.door import main as doors  # aiohttp: no other command wants it
+
+    session = session_of(context)
+    config = nodestatus.founded(session.home)
+    session.talk(f"the door of {config.chain_id}, before the agent at {config.gateway_socket}")
+    doors.run_until_told(config)
 
 
 def stop(

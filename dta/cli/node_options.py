@@ -15,8 +15,11 @@ FiduciaryName: TypeAlias = Annotated[
     str, typer.Option(help="What the fiduciary is called: lower-case letters, digits and -._")
 ]
 TrustedGenesis: TypeAlias = Annotated[Path, typer.Option(help="The ledger's genesis.json, from somebody you trust.")]
-OtherRpc: TypeAlias = Annotated[
-    list[str], typer.Option(help="Another node's RPC address, such as http://127.0.0.1:26657.")
+Doors: TypeAlias = Annotated[
+    list[str], typer.Option("--node", help="A fiduciary's door, such as https://alpha.example:8443; repeat it.")
+]
+DoorsCa: TypeAlias = Annotated[
+    Path | None, typer.Option(help="PEM file: who vouches for the doors' certificates, in place of the system.")
 ]
 GatewayUrl: TypeAlias = Annotated[str, typer.Option(help="Its gateway, as everybody reaches it.")]
 P2p: TypeAlias = Annotated[str, typer.Option(help="host:port at which the other nodes reach this one.")]
@@ -32,6 +35,11 @@ KuboBinary: TypeAlias = Annotated[str, typer.Option(help="Kubo's program: `dta s
 KuboGateway: TypeAlias = Annotated[str, typer.Option(help="host:port on the loopback of that Kubo's own gateway.")]
 CometBinary: TypeAlias = Annotated[str, typer.Option(help="CometBFT's program.")]
 Localnet: TypeAlias = Annotated[bool, typer.Option("--localnet", help="Peers may share a private address.")]
+
+
+WANTS_TLS = (
+    "Its URL is https: name tls_certificate and tls_key in node.toml, [gateway], or your proxy in trusted_proxies."
+)
 
 
 def p2p_bind(given: str, p2p: str, localnet: bool) -> str:

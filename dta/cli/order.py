@@ -115,7 +115,7 @@ def list_orders(
     context: typer.Context,
     every: Annotated[bool, typer.Option("--all", help="Ended ones too.")] = False,
 ) -> None:
-    """List this identity's orders: those this home placed, and those the node's index finds; all read by proof.
+    """List this identity's orders: those this home placed, and those a door's index finds; all read by proof.
 
     The ledger counts them: it is said how many the index left out.
     """
@@ -125,7 +125,7 @@ def list_orders(
         rows: list[dict[str, object]] = []
         shown: list[JsonValue] = []
         seen = 0
-        found = work.ledger.rpc.run(orders.search(me))
+        found = work.ledger.rpc.run(orders.search_orders(me))
         for id_ in dict.fromkeys([*titles, *found.ids]):
             record = work.ledger.find(leaves.of(ORDERS, id_))
             status = order_status(record) if record else "not placed"

@@ -28,7 +28,8 @@ def init_rejoin(
     *,
     name: Annotated[str, typer.Option(help="The identity's local name; token labels follow from it.")],
     genesis: Annotated[Path, typer.Option(help="The ledger's genesis.json.")],
-    rpc: node_options.OtherRpc,
+    doors: node_options.Doors,
+    ca: node_options.DoorsCa = None,
     p2p: node_options.P2p,
     peers: Annotated[Path | None, typer.Option(help="The draft of the genesis: it says where the peers are.")] = None,
     peer: node_options.Peer = None,
@@ -55,7 +56,8 @@ def init_rejoin(
     found = genesis_file.read(read_file(genesis, "the genesis"))
     draft = draft_of(peers, found.gid)
     p2p_listens = node_options.p2p_bind(p2p_bind, p2p, localnet)
-    trusting.init_client(session.home, found, rpc, int(time.time()))
+    trusted = read_file(ca, "the certificates") if ca is not None else None
+    trusting.init_client(session.home, found, doors, int(time.time()), trusted)
     with session.keyring() as ring, session.ledger() as ledger, session.working("asking the ledger"):
         profile, record = rejoin.find_profile(ledger, ring, name, stores)
         plan = NodePlan(
@@ -67,7 +69,7 @@ def init_rejoin(
         if draft is not None:
             nodes += rejoin.peers_of(draft, profile.identity)
             plan = replace(plan, timeout_commit_ms=draft.founders[0].timeout_commit_ms)
-        done = rejoin.rejoin(session.home, ledger, found, profile, record, plan, nodes, rpc)
+        done = rejoin.rejoin(session.home, ledger, found, profile, record, plan, nodes, doors)
     session.show(_shown(session, profile, done), [f"identity  {profile.identity.hex()}", f"node id   {done.node_id}"])
     session.talk(f"Next: `dta --home {session.home.path} start`; once it has caught up, `dta validator rotate`.")
 

@@ -25,6 +25,9 @@ from dta.hsm.errors import PinFileMissing, PinUnusable
 from dta.hsm.pin import Prompt, read_pin
 
 if TYPE_CHECKING:
+    import ssl
+
+    from dta.client.custody.blocks import Blocks
     from dta.client.identity.keyring import Keyring
     from dta.client.identity.profile import Profile
     from dta.client.ledger.ledger import Ledger
@@ -194,19 +197,20 @@ class Session:
     @contextmanager
     def _rpc(self) -> Iterator[Rpc]:
         from dta.client.ledger import requests
-        from dta.client.ledger.rpc import Rpc
+        from dta.client.ledger.rpc import Rpc, door_rpc
 
-        urls = self.client().rpc_urls
+        config, verify = self.client(), self.verify()
+        urls = [*config.rpc_urls, *(door_rpc(url) for url in config.nodes)]
         trouble: list[DtaError] = []
         for place, url in enumerate(urls):
             # Each is asked for itself first, so that where none answers it is said of each why.
-            with Rpc(url) as first:
+            with Rpc(url, verify=verify) as first:
                 try:
                     first.call(requests.status())
                 except DtaError as error:
                     trouble.append(error)
                     continue
-            with Rpc(url, others=[*urls[place + 1 :], *urls[:place]]) as rpc:
+            with Rpc(url, others=[*urls[place + 1 :], *urls[:place]], verify=verify) as rpc:
                 yield rpc
                 return
         if len(trouble) == 1:
@@ -217,6 +221,18 @@ class Session:
             hint="are they running? are the addresses right?",
             data={"reasons": reasons},
         )
+
+    def verify(self) -> ssl.SSLContext | bool:
+        """Who vouches for the certificates of doors and gateways. Raises UsageError."""
+        from dta.http.tls import vouched_by
+
+        return vouched_by(self.client().ca_file)
+
+    def blocks(self, gid: bytes) -> Blocks:
+        """Blocks at the fiduciaries' gateways, and this home's copies."""
+        from dta.client.custody.blocks import Blocks, http_by
+
+        return Blocks(self.home.path / "envelopes", gid, http_by(self.verify()))
 
 
 def _ask(question: str) -> SecretBytes:

@@ -11,8 +11,8 @@ from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.state.records import COUNTERS, VAULTS
 from dta.base.errors import JsonValue, RefusedByLedger, UsageError
 from dta.cli.custody import Wait, Work, Yes, at_work, cut_short, find_vault, left_out, moment, table
-from dta.client.custody import orders, records, vaults
-from dta.client.ledger import leaves
+from dta.client.custody import records, vaults
+from dta.client.ledger import leaves, search
 from dta.client.ledger.fiduciaries import current as current_fiduciaries
 from dta.client.ledger.ledger import VaultView
 
@@ -59,14 +59,14 @@ def show(context: typer.Context, vault: VaultId) -> None:
 
 
 def list_vaults(context: typer.Context) -> None:
-    """List the vaults of this identity: those this home opened, and those the node's index finds.
+    """List the vaults of this identity: those this home opened, and those a door's index finds.
 
     The ledger counts them: it is said how many the index left out.
     """
     with at_work(context) as work:
         titles = records.known_vaults(work.session.home.path)
-        query = f"vault.principal='{work.custody.party.identity.hex()}' AND vault.action='opened'"
-        found = work.ledger.rpc.run(orders.search_ids("vault", query))
+        mine = search.ids("vault", {"action": "opened"}, "principal", work.custody.party.identity)
+        found = work.ledger.rpc.run(mine)
         rows: list[dict[str, object]] = []
         for id_ in dict.fromkeys([*titles, *found.ids]):
             record = work.ledger.find(leaves.of(VAULTS, id_))

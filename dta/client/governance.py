@@ -15,8 +15,8 @@ from abci_app.pb.dta.v1 import custody_pb2, params_pb2
 from abci_app.pb.dta.v1 import governance_pb2 as pb
 from abci_app.state.records import ORDERS, PROPOSALS, VOTES
 from dta.base.errors import UsageError
-from dta.client.custody import orders
 from dta.client.ledger import fiduciaries, leaves
+from dta.client.ledger import search as index
 from dta.client.ledger.ledger import Ledger
 from dta.client.ledger.tx import Signer
 
@@ -83,15 +83,15 @@ def withdraw(ledger: Ledger, signer: Signer, proposal: bytes) -> Done:
 
 @dataclass(frozen=True, slots=True)
 class SearchedProposals:
-    """What the node's index found, each read by proof. ``is_cut``: it has more than was looked at."""
+    """What a door's index found, each read by proof. ``is_cut``: it has more than was looked at."""
 
     records: list[pb.ProposalRecord]
     is_cut: bool
 
 
 def search(ledger: Ledger) -> SearchedProposals:
-    """The proposals that the node's index finds, each read by proof, the newest first."""
-    found = ledger.rpc.run(orders.search_ids("proposal", "proposal.action='proposed'"))
+    """The proposals that a door's index finds, each read by proof, the newest first."""
+    found = ledger.rpc.run(index.ids("proposal", {"action": "proposed"}))
     records = [ledger.find(leaves.of(PROPOSALS, id_)) for id_ in found.ids]
     known = [record for record in records if record is not None]
     newest_first = sorted(known, key=lambda record: (record.proposed_height, record.id), reverse=True)
@@ -135,11 +135,11 @@ class AffectedOrder:
 
 
 def affected_by_removal(ledger: Ledger, founders: Iterable[bytes], fiduciary: bytes) -> Affected:
-    """The open orders that name ``fiduciary``, those that the node's index finds, each read by proof."""
+    """The open orders that name ``fiduciary``, those that a door's index finds, each read by proof."""
     active = [id_ for id_ in fiduciaries.current(ledger, founders) if id_ != fiduciary]
-    query = f"fiduciary.id='{fiduciary.hex()}' AND fiduciary.action='order-placed'"
     affected = []
-    found = ledger.rpc.run(orders.search_ids("order", query))
+    named = index.ids("fiduciary", {"action": "order-placed"}, "id", fiduciary, named="order")
+    found = ledger.rpc.run(named)
     for order in found.ids:
         record = ledger.find(leaves.of(ORDERS, order))
         if record is None or record.status not in OPEN_ORDER or fiduciary not in record.fiduciaries:

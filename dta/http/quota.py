@@ -48,17 +48,30 @@ class RateLimit:
         self._max_keys = max_keys
         self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
 
-    def take(self, key: Hashable) -> None:
-        """Take one token of ``key``'s, or raise OverRate."""
-        now_s = self._monotonic_s()
-        tokens, at_s = self._buckets.pop(key, (self._burst, now_s))
-        tokens = min(self._burst, tokens + (now_s - at_s) * self._per_second)
-        allowed = tokens >= 1
-        self._buckets[key] = (tokens - 1 if allowed else tokens, now_s)
+    def take(self, key: Hashable, cost: float = 1.0) -> None:
+        """Take ``cost`` tokens of ``key``'s, or raise OverRate."""
+        tokens = self._tokens(key)
+        allowed = tokens >= cost
+        self._keep(key, tokens - cost if allowed else tokens)
+        if not allowed:
+            raise OverRate((cost - tokens) / self._per_second)
+
+    def charge(self, key: Hashable, cost: float) -> None:
+        """Take ``cost`` tokens whether they are there or not: what something cost is known only when it is done.
+
+        The debt is paid off before :meth:`take` gives anything again.
+        """
+        self._keep(key, self._tokens(key) - cost)
+
+    def _tokens(self, key: Hashable) -> float:
+        tokens, at_s = self._buckets.get(key, (self._burst, 0.0))
+        return min(self._burst, tokens + (self._monotonic_s() - at_s) * self._per_second)
+
+    def _keep(self, key: Hashable, tokens: float) -> None:
+        self._buckets[key] = (tokens, self._monotonic_s())
+        self._buckets.move_to_end(key)
         if len(self._buckets) > self._max_keys:
             self._buckets.popitem(last=False)
-        if not allowed:
-            raise OverRate((1 - tokens) / self._per_second)
 
 
 @dataclass(slots=True)

@@ -33,8 +33,9 @@ class Demo:
         pin = self.net.root / "pins" / name
         pin.write_text(secrets.token_hex(8) + "\n")
         pin.chmod(0o600)
-        urls = [argument for node in self.net.nodes() for argument in ("--rpc", self.net.rpc_url(node))]
-        self.net.dta(["init", "client", "--genesis", str(self.net.root / "genesis.json"), *urls], home=home)
+        urls = [argument for node in self.net.nodes() for argument in ("--node", self.net.door_url(node))]
+        trusted = ["--ca", str(self.net.ca_file)] if self.net.ca_file else []
+        self.net.dta(["init", "client", "--genesis", str(self.net.root / "genesis.json"), *urls, *trusted], home=home)
         request = home / "request.dta"
         self.net.dta(
             ["identity", "create", "--name", name, "--pin-file", str(pin), "--out", str(request)], home=home

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -146,18 +145,10 @@ def _vote(demo: Demo, proposal: str, voters: Sequence[int]) -> None:
 
 
 def start_again(demo: Demo, node: int) -> None:
-    """Start a node that was stopped, and wait until its gateway takes blocks."""
+    """Start a node that was stopped, and wait until its door takes blocks."""
     demo.net.start(node)
-
-    def takes_blocks() -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", demo.net.gateway_port(node)), timeout=1.0).close()
-        except OSError:
-            return False
-        return True
-
-    if not wait_until(takes_blocks):
-        raise DemoFailed(f"the gateway of fiduciary {node} did not come back")
+    if not wait_until(lambda: demo.net.door_is_ready(node)):
+        raise DemoFailed(f"the door of fiduciary {node} did not come back")
     demo.tell.done(f"fiduciary {node} is back")
 
 

@@ -21,6 +21,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from dta.base.config import load_node_config
 from dta.base.errors import DtaError, TimedOut, UsageError
 from dta.base.secret import SecretBytes
@@ -28,6 +30,7 @@ from dta.client.ledger import requests
 from dta.client.ledger.rpc import Rpc
 from dta.hsm import softhsm
 from dta.hsm.provision import init_token
+from dta.http.tls import vouched_by
 from dta.node.running import children, holder, is_child, is_running, node_id, send
 
 MAX_VALIDATORS = 7
@@ -111,6 +114,17 @@ class Network:
     def rpc_url(self, node: int) -> str:
         return f"http://127.0.0.1:{self.rpc_port(node)}"
 
+    def door_url(self, node: int) -> str:
+        return f"http://127.0.0.1:{self.gateway_port(node)}"
+
+    def door_bind(self, node: int) -> str:
+        return f"127.0.0.1:{self.gateway_port(node)}"
+
+    @property
+    def ca_file(self) -> Path | None:
+        """Who vouches for the doors' certificates, where they have some."""
+        return None
+
     def nodes(self) -> Iterator[int]:
         """All of them: the founders' and those that joined."""
         return iter(range(self.plan.validators + self.plan.joined))
@@ -165,7 +179,7 @@ class Network:
         It is neither registered, nor started, nor admitted: see :meth:`admit`.
         """
         node, plan = self.plan.validators + self.plan.joined, self.plan
-        founders = [word for other in range(plan.validators) for word in ("--rpc", self.rpc_url(other))]
+        founders = [word for other in range(plan.validators) for word in ("--node", self.door_url(other))]
         arguments = ["init", "join", *self._node_arguments(node), *founders]
         arguments += ["--genesis", str(self.root / "genesis.json"), "--peers", str(self.root / "draft.json")]
         self.dta(arguments, home=self.home(node))
@@ -194,8 +208,8 @@ class Network:
         plan = self.plan
         arguments = [
             "--name", f"fiduciary-{node}",
-            "--gateway-url", f"http://127.0.0.1:{self.gateway_port(node)}",
-            "--gateway-bind", f"127.0.0.1:{self.gateway_port(node)}",
+            "--gateway-url", self.door_url(node),
+            "--gateway-bind", self.door_bind(node),
             "--p2p", f"127.0.0.1:{self.p2p_port(node)}", "--rpc-port", str(self.rpc_port(node)),
             "--comet-binary", plan.comet_binary, "--localnet",
         ]  # fmt: skip
@@ -245,10 +259,10 @@ class Network:
         accept: Sequence[int] = (0,),
     ) -> subprocess.CompletedProcess[bytes]:  # fmt: skip
         """Run ``dta`` as a user would. Raises :class:`CommandFailed` for an exit code that is not in ``accept``."""
-        command = [sys.executable, "-m", "dta", *(["--home", str(home)] if home else []), *arguments]
         done = subprocess.run(
-            command, input=input_bytes, capture_output=True, env=self.environment(), timeout=600, check=False
-        )
+            self.command(arguments, home), input=input_bytes, capture_output=True, env=self.environment(),
+            timeout=600, check=False,
+        )  # fmt: skip
         if done.returncode not in accept:
             said = _reason_of(done)
             raise CommandFailed(
@@ -256,6 +270,10 @@ class Network:
                 data={"exit_code": done.returncode, "stderr": said[-2_000:]},
             )  # fmt: skip
         return done
+
+    def command(self, arguments: Sequence[str], home: Path | None) -> list[str]:
+        """What runs ``dta`` in a home."""
+        return [sys.executable, "-m", "dta", *(["--home", str(home)] if home else []), *arguments]
 
     def dta_json(self, arguments: Sequence[str], *, home: Path, input_bytes: bytes | None = None) -> Any:
         """Run ``dta --json`` and parse what it printed."""
@@ -287,7 +305,7 @@ class Network:
 
     def kill(self, node: int, *, supervisor: bool = True) -> None:
         """kill -9 of a whole node, whose processes go with their supervisor; without it they are started again."""
-        for process in (SUPERVISOR,) if supervisor else ("agent", "cometbft", "application"):
+        for process in (SUPERVISOR,) if supervisor else ("door", "agent", "cometbft", "application"):
             self.send_signal(node, process, signal.SIGKILL)
 
     def send_signal(self, node: int, process: str, number: signal.Signals) -> bool:
@@ -309,7 +327,7 @@ class Network:
         return holder(load_node_config(self.home(node))) or None
 
     def child_pid(self, node: int, name: str) -> int | None:
-        """The pid of ``application``, ``cometbft``, ``agent`` or ``kubo`` of a node, or None."""
+        """The pid of ``application``, ``cometbft``, ``agent``, ``door`` or ``kubo`` of a node, or None."""
         config = load_node_config(self.home(node))
         pid = children(config, holder(config) or 0).get(name, {}).get("pid")
         return None if pid is None else int(pid)
@@ -333,18 +351,27 @@ class Network:
         has_run, say_at_s, before = False, time.monotonic() + 10.0, ""
         while True:
             done = self.dta(["--json", "status"], home=self.home(node), accept=(0, 1, 2))
-            if done.returncode == 0:
+            if done.returncode == 0 and self.door_is_ready(node):
                 return
             if has_run and done.returncode == 2:
                 raise CommandFailed(f"node {node} ended", hint=f"see {self.home(node)}/logs/node.log")
             has_run = has_run or done.returncode == 1
-            said = "; ".join(json.loads(done.stdout).get("trouble", [])) or "it does not run"
+            trouble = "; ".join(json.loads(done.stdout).get("trouble", []))
+            said = trouble or ("it does not run" if done.returncode else "its door is not ready")
             if time.monotonic() > deadline:
                 raise TimedOut(f"node {node} is not well: {said}", hint=f"see {self.home(node)}/logs")
             if said != before and time.monotonic() > say_at_s:
                 self._say(f"waiting for node {node}: {said}")
                 before = said
             time.sleep(0.3)
+
+    def door_is_ready(self, node: int) -> bool:
+        """Whether the node's door says that ledger, blocks and events are there."""
+        url, verify = f"{self.door_url(node)}/health/ready", vouched_by(self.ca_file)
+        try:
+            return httpx.get(url, trust_env=False, verify=verify, timeout=5).is_success
+        except httpx.HTTPError:
+            return False
 
     def down(self) -> None:
         """Stop every node, all at once."""

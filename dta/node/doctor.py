@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import ssl
 import subprocess
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
@@ -25,6 +26,7 @@ from dta.hsm.keystore import CheckStep
 from dta.hsm.keystore import Status as StepStatus
 from dta.hsm.pin import Prompt
 from dta.http.deadline import DeadlineTransport
+from dta.http.tls import vouched_by
 from dta.light.hashes import header_hash, validators_hash
 from dta.light.trust import TrustFile
 from dta.node import tendermint_config, validator_key
@@ -68,8 +70,9 @@ def examine(
     yield block_store(config)
     if running:
         yield _pinned(agent)
+    verify = vouched_by(config.gateway.ca_file)
     for url in gateways:
-        yield _gateway(url, now_s)
+        yield _gateway(url, now_s, verify)
     yield _state(config.home, agent, running)
     yield _hooks(agent, running)
 
@@ -134,7 +137,7 @@ def port(name: str, bound: tuple[str, int], running: bool) -> CheckStep:
         try:
             socket.create_connection((_reachable(host).strip("[]"), number), _TIMEOUT_S).close()
         except OSError as error:
-            log = "agent" if name.startswith("gateway") else "cometbft"
+            log = "door" if name.startswith("gateway") else "cometbft"
             said = error.strerror or "no answer in time"  # a time-out has none
             return CheckStep(name, "failure", f"nothing answers on {where}: {said}", f"see logs/{log}.log")
         return CheckStep(name, "ok", f"something listens on {where}")
@@ -223,14 +226,25 @@ def _own_gateway(config: NodeConfig) -> CheckStep:
     name, (host, port) = "gateway port", config.gateway_bind
     where = f"{_reachable(host)}:{port}"
     try:
-        said = json.loads(_asked("GET", f"http://{where}/v1/status").content)
+        said = json.loads(_own_door(config, where).content)
         identity, chain_id = str(said["identity"]), str(said["chain_id"])
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
-        return CheckStep(name, "failure", f"what answers at {where} is no gateway", "another program has the port")
+    except (httpx.HTTPError, OSError, ValueError, KeyError, TypeError):
+        return CheckStep(name, "failure", f"what answers at {where} is no door", "another program has the port")
     if (identity, chain_id) != (config.identity.hex(), config.chain_id):
-        detail = f"what answers at {where} is the gateway of {identity} on {chain_id}"
+        detail = f"what answers at {where} is the door of {identity} on {chain_id}"
         return CheckStep(name, "failure", detail, "another node has the port: stop it, or change bind in [gateway]")
-    return CheckStep(name, "ok", f"what answers at {where} is this node's gateway")
+    return CheckStep(name, "ok", f"what answers at {where} is this node's door")
+
+
+def _own_door(config: NodeConfig, where: str) -> httpx.Response:
+    """What this node's door says of itself. With TLS it has to have this node's own certificate, whatever its name."""
+    certificate = config.gateway.tls_certificate
+    if certificate is None:
+        return _asked("GET", f"http://{where}/v1/status")
+    context = ssl.create_default_context(cafile=str(certificate))
+    context.check_hostname = False
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+    return _asked("GET", f"https://{where}/v1/status", context)
 
 
 def _reachable(host: str) -> str:
@@ -327,10 +341,10 @@ def _pinned(agent: dict[str, Any] | None) -> CheckStep:
     return CheckStep("blocks", "warning" if missing else "ok", detail, advice)
 
 
-def _gateway(url: str, now_s: float) -> CheckStep:
+def _gateway(url: str, now_s: float, verify: ssl.SSLContext | bool = True) -> CheckStep:
     name = f"gateway {url}"
     try:
-        answer = _asked("GET", f"{url.rstrip('/')}/ipfs/")
+        answer = _asked("GET", f"{url.rstrip('/')}/ipfs/", verify)
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         advice = "ask its operator; envelopes come from the others meanwhile"
         return CheckStep(name, "warning", f"does not answer: {type(error).__name__}", advice)
@@ -343,11 +357,11 @@ def _gateway(url: str, now_s: float) -> CheckStep:
     return CheckStep(name, "ok", "answers, and our clocks agree")
 
 
-def _asked(method: str, url: str) -> httpx.Response:
+def _asked(method: str, url: str, verify: ssl.SSLContext | bool = True) -> httpx.Response:
     """An answer's status, headers and at most 64 KiB of its body, within the deadline. Raises what httpx raises."""
     # trust_env off: no proxy between a node and its own store.
     with (
-        httpx.Client(timeout=_TIMEOUT_S, trust_env=False, transport=DeadlineTransport(_TIMEOUT_S)) as client,
+        httpx.Client(timeout=_TIMEOUT_S, trust_env=False, transport=DeadlineTransport(_TIMEOUT_S, verify)) as client,
         client.stream(method, url) as response,
     ):
         body = bytearray()

@@ -2,10 +2,10 @@
 
 CometBFT and the application live and die together: losing an ABCI connection kills CometBFT, and an application that
 restarts must be asked for its height again. The agent is on its own: a PKCS#11 module that hangs or crashes takes
-down neither. So is Kubo, which the agent waits for. What ends unasked is started again, with a growing pause; SIGTERM
-or SIGINT stops all in order. When the disk is nearly full or takes no writes all are stopped, and started when it does:
-CometBFT's consensus ends for good at a write that fails while its process stays. Where that happens all the same, its
-log says so (dta/node/logs.py) and it is started again.
+down neither. So are the door, which strangers reach, and Kubo, which the agent waits for. What ends unasked is started
+again, with a growing pause; SIGTERM or SIGINT stops all in order. When the disk is nearly full or takes no writes all
+are stopped, and started when it does: CometBFT's consensus ends for good at a write that fails while its process stays.
+Where that happens all the same, its log says so (dta/node/logs.py) and it is started again.
 """
 
 from __future__ import annotations
@@ -76,6 +76,8 @@ class Supervisor:
         ])  # fmt: skip
         self.comet = Child("cometbft", [])
         self.agent = Child("agent", [python, "-m", "dta.node.agent.main", "--home", str(config.home)])
+        door = Child("door", [python, "-m", "dta.node.door.main", "--home", str(config.home)])
+        self.door = door if config.gateway.start_door else None
         self._daemon = own_kubo(config)
         self._logs: dict[str, ChildLog] = {}
         self.kubo = Child("kubo", self._daemon.command(), self._daemon.environment()) if self._daemon else None
@@ -103,14 +105,14 @@ class Supervisor:
 
     async def _run_processes(self) -> None:
         """Until the halt."""
-        alone = [child for child in (self.kubo, self.agent) if child is not None]
+        alone = [child for child in (self.kubo, self.agent, self.door) if child is not None]
         try:
             await asyncio.gather(
                 self._ledger_forever(), self._watch_disk(), *(self._forever(child) for child in alone)
             )
         finally:
             self._halt.set()
-            for child in (self.agent, self.comet, self.application, self.kubo):
+            for child in (self.door, self.agent, self.comet, self.application, self.kubo):
                 if child is not None:
                     await self._stop(child)
             for log in self._logs.values():
@@ -310,7 +312,7 @@ class Supervisor:
                 "last_exit": child.last_exit,
                 "fault": child.fault,
             }
-            for child in (self.application, self.comet, self.agent, self.kubo)
+            for child in (self.application, self.comet, self.agent, self.door, self.kubo)
             if child is not None
         }
         path = self._config.run_dir / "supervisor.json"

@@ -47,7 +47,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._pass_on(self.server.world.rpc)
 
-    do_GET = do_PUT = lambda self: self._pass_on(self.server.world.gateway)
+    def do_GET(self) -> None:
+        searched = self.path.startswith("/v1/search")
+        self._pass_on(self.server.world.rpc if searched else self.server.world.gateway)
+
+    def do_PUT(self) -> None:
+        self._pass_on(self.server.world.gateway)
 
     def _pass_on(self, answer: Any) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

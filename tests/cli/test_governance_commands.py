@@ -136,8 +136,8 @@ def test_a_list_of_proposals_that_is_cut_says_so(world: ServedWorld, dta: Operat
     removal = dta.json("alice", "governance", "propose", "remove", "fiduciary-3")["proposal"]
     assert dta.json("bob", "governance", "list")["is_cut"] is False
     assert dta.json("bob", "governance", "show", removal)["affected_orders_cut"] is False
-    world.node.lies["tx_search"] = lambda params, answer: {
-        "txs": answer["txs"] if params["page"] == "1" else [], "total_count": "20000"
+    world.node.lies["search"] = lambda params, answer: {
+        **answer, "events": [] if "after" in params else answer["events"], "next": "1.0"
     }  # fmt: skip
     assert dta.json("bob", "governance", "list")["is_cut"] is True
     assert dta.json("bob", "governance", "show", removal)["affected_orders_cut"] is True

@@ -135,7 +135,7 @@ def test_a_list_says_how_many_a_node_s_index_left_out_and_an_order_shows_all_its
     placing = ("order", "place", "--vault", vault, "--secret-file", str(secret), "--beneficiary", "bob")
     order = dta.json("alice", *placing)["order"]
     asked = [dta.json("bob", "order", "request", order)["request"] for _ in range(2)]
-    world.node.lies["tx_search"] = lambda params, answer: {"txs": [], "total_count": "0"}
+    world.node.lies["search"] = lambda params, answer: {**answer, "events": []}
     shown = dta.json("alice", "order", "show", order)["requests"]
     assert [(one["request"], one["number"]) for one in shown] == [(asked[0], 1), (asked[1], 2)]
     for listed in ("order", "vault"):
@@ -149,10 +149,10 @@ def test_a_list_says_how_many_a_node_s_index_left_out_and_an_order_shows_all_its
 
 
 def test_a_list_that_is_cut_says_so(world: ServedWorld, dta: Typist) -> None:
-    """A node that has more than is looked at: it counts more than it gives."""
+    """A door whose index begins after the first block."""
     for listed in ("order", "vault"):
         assert dta.json("alice", listed, "list")["is_cut"] is False
-    world.node.lies["tx_search"] = lambda params, answer: {"txs": [], "total_count": "20000"}
+    world.node.lies["search"] = lambda params, answer: {**answer, "events": [], "from_height": 2}
     for listed in ("order", "vault"):
         assert dta.json("alice", listed, "list")["is_cut"] is True
         assert "the list is cut: the node's index has more than is looked at" in dta("alice", [listed, "list"])[1]

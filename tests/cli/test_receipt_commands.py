@@ -161,7 +161,7 @@ def test_the_same_people_are_named_in_one_way_by_all_who_speak_of_them(world: Se
 
     assert dta("receipt", "get", "key", "params/", "--out", receipt)[0] == 0
     commands = {
-        "init": ("init", "client", "--genesis", genesis, "--rpc", world.url),
+        "init": ("init", "client", "--genesis", genesis, "--node", world.url),
         "list": ("identity", "list", "--fiduciaries"),
         "verify": ("receipt", "verify", receipt, "--trust", genesis),
         "verify by a trust file": ("receipt", "verify", receipt, "--trust", trust, "--genesis", genesis),

@@ -141,7 +141,7 @@ def rejoin_page(net: WiredNetwork, node: int) -> Runbook:
     another = next(other for other in net.nodes() if other != node)
     return Runbook(
         net, "lose-a-disk", DTA_HOME=str(net.home(node)), NAME=f"fiduciary-{node}", OPTIONS=" ".join(options),
-        GENESIS=str(net.root / "genesis.json"), DRAFT=str(net.root / "draft.json"), RPC=net.rpc_url(another),
+        GENESIS=str(net.root / "genesis.json"), DRAFT=str(net.root / "draft.json"), NODE=net.door_url(another),
         P2P=f"127.0.0.1:{net.p2p_port(node)}",
     )  # fmt: skip
 

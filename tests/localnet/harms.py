@@ -88,7 +88,9 @@ def small_disk(directory: Path) -> Iterator[None]:
         aside.rename(directory)
         raise
     try:
-        shutil.copytree(aside, directory, dirs_exist_ok=True, symlinks=True)
+        shutil.copytree(
+            aside, directory, dirs_exist_ok=True, symlinks=True, ignore=shutil.ignore_patterns("*.sock")
+        )
         yield
     finally:
         back = directory.with_name(directory.name + ".back")

@@ -7,8 +7,8 @@ import secrets
 import pytest
 
 from abci_app.state.records import ORDERS
-from dta.client.ledger import requests
-from dta.client.ledger.rpc import Rpc
+from dta.client.ledger import requests, search
+from dta.client.ledger.rpc import Rpc, door_rpc
 from dta.localnet.demo import traces
 from dta.localnet.network import Network
 from tests.localnet.conftest import People
@@ -33,11 +33,10 @@ def test_what_goes_in_comes_out_and_stands_nowhere_in_clear(net: Network, people
     assert traces(net, {"secret": secret[:64] if len(secret) > 4_000 else secret}) == []
 
 
-def test_tx_search_finds_the_order_and_the_go_library_accepts_its_proof(net: Network, people: People) -> None:
+def test_a_door_s_search_finds_the_order_and_the_go_library_accepts_its_proof(net: Network, people: People) -> None:
     order = people.place_file(b"found by its reference")
-    rpc = Rpc(net.rpc_url(1))
-    found = rpc.call(requests.tx_search(f"order.id='{order}'"))
-    assert len(found.txs) >= 1
+    rpc = Rpc(door_rpc(net.door_url(1)))
+    assert bytes.fromhex(order) in rpc.run(search.ids("order", {"action": "placed"}, "id", bytes.fromhex(order))).ids
     key = ORDERS.key(bytes.fromhex(order))
     height = rpc.call(requests.status()).latest_height - 1
     answer = rpc.call(requests.abci_query("/store", key, height, prove=True))

@@ -49,7 +49,7 @@ def people(net: Network) -> People:
         found.enrol(name)
     home = net.client_home("carol")
     home.mkdir(mode=0o700, parents=True)
-    urls = [argument for node in net.nodes() for argument in ("--rpc", net.rpc_url(node))]
+    urls = [argument for node in net.nodes() for argument in ("--node", net.door_url(node))]
     net.dta(["init", "client", "--genesis", str(net.root / "genesis.json"), *urls], home=home)
     pin = home / "mpin"
     pin.write_text(f"{RIGHT_PIN}\n")

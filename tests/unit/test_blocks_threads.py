@@ -217,8 +217,8 @@ def test_an_agent_without_its_kubo_does_what_needs_no_block(is_there: bool, tmp_
         running = asyncio.create_task(agent.run(stop))
         assert await running_agent(agent, "hooks")
         at = (await running_agent(agent, "gateway"))["gateway"]
-        async with httpx.AsyncClient(trust_env=False) as client:
-            answer = await client.get(f"http://{at}/ipfs/{CID}?format=raw")
+        async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=at)) as client:
+            answer = await client.get(f"http://agent/ipfs/{CID}?format=raw")
         assert (answer.status_code, answer.json()["error"]) == (503, "the block store is down")
         while not any("what it holds" in str(text) for text in dict(agent.status())["trouble"].values()):  # type: ignore[union-attr, call-overload]
             await asyncio.sleep(0.05)

@@ -72,6 +72,7 @@ def test_import_linter_accepts_the_code_as_it_is(tree: Path) -> None:
         ("dta/node/hooks/plan.py", "import subprocess", "reach no network"),
         ("dta/login/server.py", "import dta.client.ledger.reads", "an authentication server knows neither"),
         ("dta/login/broken.py", "def ask():\n    import dta.node.gateway", "an authentication server knows neither"),
+        ("dta/node/door/broken.py", "def seal():\n    import dta.hsm.software", "the public door knows no keystore"),
         ("dta/node/doctor.py", "import pkcs11", "the token is the keystores' alone"),
         ("abci_app/state/broken.py", "import plyvel", "the database the storage's"),
     ],

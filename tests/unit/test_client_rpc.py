@@ -46,11 +46,6 @@ def test_real_answers_of_cometbft_are_read() -> None:
     tx = answering(result=real(4, "txs")[1]).call(requests.tx(b"", prove=True))
     assert (tx.height, tx.index, tx.tx) == (4, 1, b"b=2")
     assert tx.proof is not None
-    page = answering(result={"txs": real(4, "txs"), "total_count": "3"}).call(requests.tx_search("tx.height=4"))
-    assert page.total == 3
-    assert len(page.txs) == 3
-    heights = answering(result={"blocks": [real(4, "block")], "total_count": "1"}).call(requests.block_search("q"))
-    assert heights == (4,)
     assert answering(result=real(4, "commit")).call(requests.commit(4)).header.height == 4
     assert len(answering(result=real(4, "validators")).run(requests.validators(4)).validators) == 4
 

@@ -100,7 +100,7 @@ def test_a_command_goes_on_with_the_other_nodes_where_the_first_that_answered_fa
     made: list[tuple[str, list[str]]] = []
 
     class Known(Rpc):
-        def __init__(self, url: str, *, others: Sequence[str] = ()) -> None:
+        def __init__(self, url: str, *, others: Sequence[str] = (), verify: object = True) -> None:
             super().__init__(url, others=others, transport=httpx.MockTransport(lambda request: httpx.Response(500)))
             made.append((url, list(others)))
 
@@ -213,7 +213,7 @@ def test_a_node_s_own_kubo_that_drips_is_given_up(
 
 def test_a_gateway_that_drips_holds_up_no_doctor(dripper: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "_TIMEOUT_S", DEADLINE_S)
-    assert doctor._gateway(dripper, 0.0).detail == "does not answer: ReadTimeout"
+    assert doctor._gateway(dripper, 0.0, True).detail == "does not answer: ReadTimeout"
 
 
 def test_a_server_that_does_not_read_an_upload_is_given_up() -> None:

@@ -151,8 +151,8 @@ def test_the_gateway_takes_blocks_of_those_whom_state_knows_and_of_nobody_else(h
         agent, stop = Agent(config), asyncio.Event()
         running = asyncio.create_task(agent.run(stop))
         status = await running_agent(agent, "gateway")
-        base = f"http://{status['gateway']}"
-        async with httpx.AsyncClient(trust_env=False) as client:
+        base = "http://agent"
+        async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=status["gateway"])) as client:
             block = b"an envelope, say"
             url = f"{base}/ipfs/{cid_of(block)}"
             expires_s = int(time.time()) + 60

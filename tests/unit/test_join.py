@@ -26,7 +26,7 @@ from dta.node.founding.join import Joined, join
 from dta.node.founding.rejoin import peers_of
 from dta.node.validator_key import KeyFiles
 
-RPC = "http://node0.example:26657"
+DOOR = "https://node0.example:8443"
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +42,11 @@ def join_into(home: Home, one: Consortium, **changes: object) -> Joined:
     }  # fmt: skip
     peers = changes.pop("peers", peers_of(one.draft, b""))
     stores = KeystorePlan(software(home, "operator"), software(home, "next"), software(home, "node"))
-    trusting.init_client(home, genesis, [RPC], TIME_S)
+    trusting.init_client(home, genesis, [DOOR], TIME_S)
     plan = NodePlan(**{**fields, **changes})  # type: ignore[arg-type]
     with quiet() as ring:
         return join(
-            home, ring, "epsilon", stores, plan, genesis, peers, [RPC], TIME_S, scrypt_log2_n=MIN_LOG2_N  # type: ignore[arg-type]
+            home, ring, "epsilon", stores, plan, genesis, peers, [DOOR], TIME_S, scrypt_log2_n=MIN_LOG2_N  # type: ignore[arg-type]
         )
 
 
@@ -58,7 +58,8 @@ def test_a_node_that_joins_has_all_that_it_needs_to_follow_the_chain(tmp_path: P
     comet = config.comet_home / "config"
     assert (comet / "genesis.json").read_bytes() == one.finish().content
     assert f"{one.cards[0].node_id}@node0.example:26656" in (comet / "config.toml").read_text()
-    assert home.load_client().rpc_urls == (config.rpc_url, RPC)
+    assert home.load_client().rpc_urls == (config.rpc_url,)
+    assert home.load_client().nodes[0] == DOOR
     assert home.load_client().default_identity == "epsilon"
     files = KeyFiles(config.comet_home)
     assert validator_key.public_key(files.key) == made.card.validator_key

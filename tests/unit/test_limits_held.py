@@ -19,6 +19,7 @@ from abci_app.codes import Code
 from abci_app.pb.dta.v1 import tx_pb2
 from dta.login.http import HttpConfig
 from dta.login.server import Limits
+from dta.node.door.config import DoorConfig
 from dta.node.gateway.server import GatewayConfig
 from tests.support.actors import Actor
 from tests.support.custody import SEALED
@@ -40,7 +41,7 @@ ROWS = table_of("limit")
 CAP = re.compile(r"_?(MAX|MIN(?!_SIG_TAG)|MOST|LEAST)_[A-Z0-9_]+|[A-Z0-9_]+_(MOST|LEAST)")
 NAMED = re.compile(r"`([A-Za-z_][\w.]*)`")
 TEST = re.compile(r"`(tests/[\w/]+\.py):(test_\w+)`")
-ROOMS = ("abci_app", "dta/login", "dta/http", "dta/node/gateway")
+ROOMS = ("abci_app", "dta/login", "dta/http", "dta/node/door", "dta/node/gateway")
 """Where a cap that is hard coded bounds what others send. A client's own bounds guard it against its servers alone."""
 
 
@@ -57,7 +58,7 @@ def hard_coded() -> Iterator[str]:
 
 def of_configurations() -> Iterator[str]:
     """What a node's or a server's configuration bounds: numbers of connections, bytes, requests, logins."""
-    for config in (GatewayConfig, HttpConfig, Limits):
+    for config in (GatewayConfig, HttpConfig, Limits, DoorConfig):
         for one in fields(config):
             if re.search(r"^max_|_bytes$|_per_minute$|_per_address$|^session_s$|^ticket_s$|^grace_s$", one.name):
                 yield one.name

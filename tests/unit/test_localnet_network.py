@@ -62,9 +62,14 @@ def test_a_node_s_own_processes_are_signalled_and_no_others_of_their_number(net:
 class Told(Network):
     """``dta status`` exits and says so, one after another; then the heights that the node is at."""
 
-    def __init__(self, root: Path, say: Any, statuses: Sequence[tuple[int, str]], heights: Sequence[int]) -> None:
+    def __init__(
+        self, root: Path, say: Any, statuses: Sequence[tuple[int, str]], heights: Sequence[int], door: bool = True
+    ) -> None:
         super().__init__(root, say)
-        self.statuses, self.heights, self.started = list(statuses), list(heights), 0
+        self.statuses, self.heights, self.started, self.door = list(statuses), list(heights), 0, door
+
+    def door_is_ready(self, node: int) -> bool:
+        return self.door
 
     def start(self, node: int) -> None:
         self.started += 1
@@ -102,5 +107,7 @@ def test_up_fails_where_a_node_ends_or_is_never_well_and_says_why(net: Network, 
     with pytest.raises(TimedOut, match=f"node 0 is not well: {stranger}"):
         Told(net.root, said.append, [(1, stranger)], [1]).up()
     assert said == [f"waiting for node 0: {stranger}"]
+    with pytest.raises(TimedOut, match="node 0 is not well: its door is not ready"):
+        Told(net.root, lambda _: None, [(0, "")], [1], door=False).up()
     with pytest.raises(TimedOut, match="did not reach height 8"):
         Told(net.root, lambda _: None, [(0, "")], [7]).up()

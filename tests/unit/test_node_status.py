@@ -381,7 +381,7 @@ def test_blocks_that_are_missing_are_counted_though_not_all_are_named(config: No
 def test_peers_clocks_are_compared_with_ours(config: NodeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     dates = {"http://a": NOW_S + 2, "http://b": NOW_S - 30}
 
-    def answer(_: str, url: str) -> httpx.Response:
+    def answer(_: str, url: str, *_verify: object) -> httpx.Response:
         when = formatdate(dates[url.removesuffix("/ipfs/")], usegmt=True)
         return httpx.Response(400, headers={"Date": when})
 
@@ -394,7 +394,7 @@ def test_peers_clocks_are_compared_with_ours(config: NodeConfig, monkeypatch: py
 @pytest.mark.parametrize("url", ["http://xn--", "http://[zz]", "http://a..b"])
 def test_an_address_of_a_peer_s_that_is_none_ends_no_examination(url: str) -> None:
     """The ledger takes these; httpx finds out as late as when it asks."""
-    assert doctor._gateway(url, NOW_S).status == "warning"
+    assert doctor._gateway(url, NOW_S, True).status == "warning"
 
 
 def answers_as(monkeypatch: pytest.MonkeyPatch, node_id: str, chain_id: str = "chain") -> None:

@@ -320,7 +320,7 @@ def test_a_placing_that_was_cut_short_is_finished_and_never_doubled(world: World
     first = orders.resume(alice, record.order)
     again = orders.resume(alice, record.order)
     assert first.record.id == again.record.id == record.order
-    found = alice.ledger.rpc.run(orders.search(world.alice.identity)).ids
+    found = alice.ledger.rpc.run(orders.search_orders(world.alice.identity)).ids
     assert found == [record.order]
 
 

@@ -170,10 +170,10 @@ def test_the_receipt_of_an_identity_at_a_height_has_the_entries_that_tell_its_st
 # --- getting them ---------------------------------------------------------------------------------------------
 def test_an_order_is_found_without_the_node_s_index() -> None:
     made = story()
-    node = LiveNode(made.world.chain, lies={"tx_search": lambda params, answer: {"txs": [], "total_count": "0"}})
+    node = LiveNode(made.world.chain, lies={"search": lambda params, answer: {**answer, "events": []}})
     found = collect_order_receipt(rpc_of(made.world, node), made.trust, made.order)
     assert [tx.tx_hash for tx in found.verified.txs] == [tx.tx_hash for tx in made.receipts["order"].verified.txs]
-    assert "tx_search" not in node.calls
+    assert "search" not in node.calls
 
 
 def test_a_transaction_is_found_by_its_height_where_the_node_has_no_index() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -32,18 +33,23 @@ BUSY_PAUSE_S = 1.0
 HttpClient = Callable[[], httpx.AsyncClient]
 
 
-def _http() -> httpx.AsyncClient:
-    # trust_env off: what is uploaded is nobody's business on the way.
-    return httpx.AsyncClient(trust_env=False, timeout=httpx.Timeout(60.0, connect=10.0))
+def http_by(verify: ssl.SSLContext | bool) -> HttpClient:
+    """Makes clients of gateways for whose certificates ``verify`` vouches (:func:`dta.http.tls.vouched_by`)."""
+
+    def make() -> httpx.AsyncClient:
+        # trust_env off: what is uploaded is nobody's business on the way.
+        return httpx.AsyncClient(trust_env=False, verify=verify, timeout=httpx.Timeout(60.0, connect=10.0))
+
+    return make
 
 
 class Blocks:
     """Uploads and fetches for one ledger. ``http`` makes the client for each call."""
 
-    def __init__(self, directory: Path, gid: bytes, http: HttpClient = _http) -> None:
+    def __init__(self, directory: Path, gid: bytes, http: HttpClient | None = None) -> None:
         self._directory = directory
         self._gid = gid
-        self._http = http
+        self._http = http or http_by(verify=True)
 
     def keep(self, block: bytes) -> str:
         """Keeps a copy in the home, durably. Returns its CID."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,16 +18,14 @@ from dta.client.custody import records, vaults
 from dta.client.custody.errors import OrderFailed, WouldBeRefused
 from dta.client.custody.records import PlacedOrder
 from dta.client.custody.session import Session, Step, timed_out
-from dta.client.ledger import requests
-from dta.client.ledger.flow import Flow, call
+from dta.client.ledger import search
+from dta.client.ledger.flow import Flow
 from dta.client.ledger.ledger import OrderView, VaultView
+from dta.client.ledger.search import Searched
 from dta.client.ledger.tx import SignedBytes
 from dta.custodians.plugin import Custodian, PreparedOrder, PrepareInput
 
 DEFAULT_WAIT_S = 120.0
-_SEARCH_PAGE = 100
-_MAX_FOUND = 10_000
-_ID = re.compile(r"[0-9a-f]{64}")
 _Gateways: TypeAlias = Mapping[bytes, Sequence[str]]
 
 
@@ -314,34 +311,6 @@ def close(session: Session, order: bytes) -> pb.OrderRecord:
     return session.ledger.order(order, at_least=committed.height)
 
 
-@dataclass(frozen=True, slots=True)
-class Searched:
-    """What a node's index found. ``is_cut``: it has more transactions than are looked at, so the list is a part."""
-
-    ids: list[bytes]
-    is_cut: bool
-
-
-def search(principal: bytes) -> Flow[Searched]:
-    """The orders of ``principal``, as the node's index says: it can miss some, and each must be read by proof."""
-    return (yield from search_ids("order", f"order.principal='{principal.hex()}' AND order.action='placed'"))
-
-
-def search_ids(kind: str, query: str) -> Flow[Searched]:
-    """The ids in events of ``kind`` of the transactions that ``query`` finds, each once. Not verified.
-
-    At most 10,000 transactions are looked at; whether there were more is said.
-    """
-    found: dict[bytes, None] = {}
-    seen = total = 0
-    for page in range(1, _MAX_FOUND // _SEARCH_PAGE + 1):
-        answer = yield from call(requests.tx_search(query, page, _SEARCH_PAGE))
-        for tx in answer.txs:
-            for event in tx.result.events:
-                for name, value in event.attributes:
-                    if event.kind == kind and name == "id" and _ID.fullmatch(value):
-                        found[bytes.fromhex(value)] = None
-        seen, total = seen + len(answer.txs), answer.total
-        if not answer.txs or seen >= total:
-            break
-    return Searched(list(found), seen < total)
+def search_orders(principal: bytes) -> Flow[Searched]:
+    """The orders of ``principal``, as a door's index says: it can miss some, and each must be read by proof."""
+    return (yield from search.ids("order", {"action": "placed"}, "principal", principal))

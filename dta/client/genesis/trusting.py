@@ -8,7 +8,8 @@ from dataclasses import replace
 from dta.base.errors import UsageError
 from dta.base.home import ClientConfig, Home, make_directory, read_file, write_file
 from dta.client.genesis.genesis_file import GenesisFile
-from dta.client.ledger.rpc import Rpc
+from dta.client.ledger.rpc import door_rpc
+from dta.http.tls import vouched_by
 from dta.light.trust import TrustFile
 
 
@@ -29,15 +30,25 @@ def trust_genesis(home: Home, genesis: GenesisFile, now_s: int) -> TrustFile:
     return trust
 
 
-def init_client(home: Home, genesis: GenesisFile, rpc_urls: Sequence[str], now_s: int) -> TrustFile:
-    """Makes (or points elsewhere) a client's home. Raises UsageError for a URL that is none, another ledger's home."""
-    if not rpc_urls:
-        raise UsageError("which node should be asked?", hint="give --rpc, such as http://127.0.0.1:26657")
-    for url in rpc_urls:
-        Rpc(url).close()  # refuses what is no URL
+def init_client(
+    home: Home, genesis: GenesisFile, nodes: Sequence[str], now_s: int, ca: bytes | None = None
+) -> TrustFile:
+    """Makes (or points elsewhere) a client's home. ``nodes``: fiduciaries' doors, base URLs, in order.
+
+    ``ca``: PEM, who vouches for their certificates in place of the system; kept in the home. Raises UsageError for a
+    URL that is none, another ledger's home, a file without certificates.
+    """
+    if not nodes:
+        raise UsageError("which node should be asked?", hint="give --node, such as https://alpha.example:8443")
+    for url in nodes:
+        door_rpc(url)  # refuses what is no URL
     make_directory(home.path)
     trust = trust_genesis(home, genesis, now_s)
-    config = ClientConfig(genesis.genesis.chain_id, genesis.gid, tuple(rpc_urls))
+    config = ClientConfig(genesis.genesis.chain_id, genesis.gid, nodes=tuple(nodes))
+    if ca is not None:
+        write_file(home.ca_file, ca)
+        vouched_by(home.ca_file)
+        config = replace(config, ca_file=home.ca_file)
     if home.client_file.exists():
         config = replace(config, default_identity=home.load_client().default_identity)
     home.save_client(config)

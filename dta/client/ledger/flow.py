@@ -7,11 +7,12 @@ an effect that failed is raised inside it. So everything of the client exists on
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
-from dta.base.errors import JsonValue
+from dta.base.errors import BadAnswer, DtaError, JsonValue, NotFound, NotVerified, RpcError
 
 T = TypeVar("T")
 
@@ -32,6 +33,26 @@ class Request(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class Get(Generic[T]):
+    """One GET of a door's own, not of CometBFT's: ``path`` below its base URL. ``parse`` as for :class:`Request`."""
+
+    path: str
+    query: Mapping[str, str]
+    parse: Callable[[Any], T]
+    max_answer_bytes: int = DEFAULT_MAX_ANSWER_BYTES
+
+    @property
+    def method(self) -> str:
+        """What to call it in an error."""
+        return self.path
+
+
+@dataclass(frozen=True, slots=True)
+class OtherNode:
+    """Ask another node from now on: what this one said does not hold, or is old. The result: how many are known."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sleep:
     """Let this many seconds pass."""
 
@@ -45,12 +66,12 @@ class Now:
     wall: bool
 
 
-Effect: TypeAlias = Request[Any] | Sleep | Now
+Effect: TypeAlias = Request[Any] | Get[Any] | OtherNode | Sleep | Now
 Flow: TypeAlias = Generator[Effect, Any, T]
 
 
-def call(request: Request[T]) -> Flow[T]:
-    """The parsed answer. Raises Unreachable, BadAnswer, RpcError."""
+def call(request: Request[T] | Get[T]) -> Flow[T]:
+    """The parsed answer. Raises Unreachable, BadAnswer, RateLimited, RpcError."""
     return cast(T, (yield request))
 
 
@@ -67,3 +88,26 @@ def wall_time_s() -> Flow[float]:
 def elapsed_s() -> Flow[float]:
     """Seconds of a clock that never goes back: only differences mean anything."""
     return cast(float, (yield Now(wall=False)))
+
+
+def other_node() -> Flow[int]:
+    """Asks another node from now on; how many are known."""
+    return cast(int, (yield OtherNode()))
+
+
+def from_any_node(make: Callable[[], Flow[T]]) -> Flow[T]:
+    """The result of the flow that ``make`` makes, from the first node whose answers can be verified.
+
+    It is made anew for each node: it must change nothing. A node that says that it has not what is asked, or answers
+    nonsense, is no better than one that lies: the next may have it. Raises what the first came to, where no node's
+    answers can be verified.
+    """
+    first: DtaError | None = None
+    for tried in itertools.count(1):
+        try:
+            return (yield from make())
+        except (NotVerified, BadAnswer, NotFound, RpcError) as error:
+            first = first or error
+            if tried >= (yield from other_node()):
+                raise first from None
+    raise AssertionError("unreachable: the loop ends by return or raise")

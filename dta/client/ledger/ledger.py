@@ -180,7 +180,7 @@ class Operations:
         self, tx: SignedBytes, patience: Patience | None = None, since_height: int | None = None
     ) -> Flow[Committed]:
         """Sends the same bytes until they are in a block; see :func:`dta.client.ledger.submit.submit`."""
-        return submit(tx, patience, since_height)
+        return submit(tx, patience, since_height, self.reader.trust)
 
     @operation
     def vault_keys(self, id_: bytes, at_least: int = 0) -> Flow[VaultView]:
@@ -267,9 +267,11 @@ class Operations:
 
     @operation
     def build(self, signer: Signer, message: Message, expiry_blocks: int = DEFAULT_EXPIRY_BLOCKS) -> Flow[SignedBytes]:
-        """Signs ``message`` in a new transaction that expires so many blocks after the node's newest one."""
-        status = yield from call(requests.status())
-        expires_at_height = status.latest_height + expiry_blocks
+        """Signs ``message`` in a new transaction that expires so many blocks after the newest one, which is verified:
+        of a height that a node made up, it could be out of date, or never be.
+        """
+        head = yield from self.reader.head()
+        expires_at_height = head.header.height + expiry_blocks
         salt = secrets.token_bytes(SALT_BYTES)
         return build_tx(self.reader.trust.chain_id, self.reader.trust.gid, signer, message, expires_at_height, salt)
 
@@ -277,7 +279,7 @@ class Operations:
     def send(self, signer: Signer, message: Message, patience: Patience | None = None) -> Flow[Committed]:
         """Builds, submits, and requires the code 0. Raises what :func:`dta.client.ledger.submit.submit` does."""
         tx = yield from self.build(signer, message)
-        return (yield from submit(tx, patience)).require_ok()
+        return (yield from submit(tx, patience, trust=self.reader.trust)).require_ok()
 
 
 class LedgerFlows(Operations):

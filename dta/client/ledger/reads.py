@@ -19,7 +19,7 @@ from abci_app.state.proof import ProofRefused, verify_absence, verify_existence
 from abci_app.state.records import CHAIN
 from dta.base.errors import BadAnswer, DtaError, JsonValue, NotFound, NotVerified, TimedOut
 from dta.client.ledger import requests
-from dta.client.ledger.flow import Flow, call, elapsed_s, sleep, wall_time_s
+from dta.client.ledger.flow import Flow, call, elapsed_s, from_any_node, other_node, sleep, wall_time_s
 from dta.client.ledger.headers import Trust
 from dta.client.ledger.leaves import Leaf
 from dta.light.trust import TrustFile
@@ -32,6 +32,8 @@ PROOF_TYPE = "ics23:jmt"
 DEFAULT_MAX_AGE_S = 120.0
 DEFAULT_WAIT_S = 30.0
 _POLL_S = 0.25
+_ONE_NODE_S = 5.0
+"""How long one node is asked for a height that it has not: another may be further."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,13 @@ class VerifiedReader:
         return _seen(leaf, (yield from self.get_at(head, leaf.key)))
 
     def head(self, at_least: int = 0) -> Flow[Head]:
-        """The newest height whose state can be proved: fresh, verified, of the right chain, and >= ``at_least``."""
+        """The newest height whose state can be proved: fresh, verified, of the right chain, and >= ``at_least``.
+
+        Where what a node says can't be verified, or is old, the next is asked; so everywhere here.
+        """
+        return (yield from from_any_node(lambda: self._head(at_least)))
+
+    def _head(self, at_least: int) -> Flow[Head]:
         target = yield from self._newest_provable(max(at_least, self.trust.first_height))
         state = yield from self.trust.state_at(target + 1)
         header = _header_of(state.header)
@@ -120,6 +128,9 @@ class VerifiedReader:
 
     def head_at(self, height: int) -> Flow[Head]:
         """A past height, verified but of any age."""
+        return (yield from from_any_node(lambda: self._head_at(height)))
+
+    def _head_at(self, height: int) -> Flow[Head]:
         state = yield from self.trust.state_at(height + 1)
         head = Head(height, _header_of(state.header))
         yield from self._check_chain(head)
@@ -127,6 +138,9 @@ class VerifiedReader:
 
     def get_at(self, head: Head, key: bytes) -> Flow[VerifiedValue]:
         """The leaf at ``key`` in the state of ``head``: several reads at one head are of one state."""
+        return (yield from from_any_node(lambda: self._get_at(head, key)))
+
+    def _get_at(self, head: Head, key: bytes) -> Flow[VerifiedValue]:
         answer = yield from call(requests.abci_query(STORE_PATH, key, head.height, prove=True))
         _check_query_code(answer)
         if answer.key != key or answer.height != head.height:
@@ -150,12 +164,15 @@ class VerifiedReader:
 
     def _newest_provable(self, at_least: int) -> Flow[int]:
         """The newest height but one, once that is ``at_least``: the app hash of H stands in the header of H + 1."""
-        start_s = yield from elapsed_s()
+        start_s = asked_s = yield from elapsed_s()
         while True:
             status = yield from call(requests.status())
             if status.latest_height - 1 >= at_least:
                 return status.latest_height - 1
             now_s = yield from elapsed_s()
+            if now_s - asked_s >= _ONE_NODE_S:
+                yield from other_node()
+                asked_s = now_s
             if now_s - start_s >= self._wait_s:
                 raise TimedOut(
                     f"the node is at height {status.latest_height}; to prove {at_least} it takes {at_least + 1}",

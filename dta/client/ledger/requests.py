@@ -65,14 +65,6 @@ class IncludedTx:
 
 
 @dataclass(frozen=True, slots=True)
-class TxPage:
-    """One page of a search; ``total`` counts all pages."""
-
-    total: int
-    txs: tuple[IncludedTx, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class ProofOp:
     """One step of an ABCI query's proof."""
 
@@ -163,18 +155,6 @@ def tx(tx_hash: bytes, prove: bool = False) -> Request[IncludedTx]:
     return Request("tx", {"hash": _base64(tx_hash), "prove": prove}, _included_tx, MAX_BLOCK_ANSWER_BYTES)
 
 
-def tx_search(query: str, page: int = 1, per_page: int = 30, newest_first: bool = False) -> Request[TxPage]:
-    """Committed transactions by their events, from the node's index: it can miss some."""
-    params = _paged(query, page, per_page, newest_first)
-    return Request("tx_search", {**params, "prove": False}, _tx_page, MAX_BLOCK_ANSWER_BYTES)
-
-
-def block_search(query: str, page: int = 1, per_page: int = 30, newest_first: bool = False) -> Request[tuple[int, ...]]:
-    """Heights of blocks by their events, from the node's index."""
-    params = _paged(query, page, per_page, newest_first)
-    return Request("block_search", params, _block_heights, MAX_BLOCK_ANSWER_BYTES)
-
-
 def abci_query(path: str, data: bytes, height: int = 0, prove: bool = False) -> Request[QueryAnswer]:
     """A query to the application. Height 0: the newest (with ``prove``: the newest that can be proved)."""
     params: dict[str, JsonValue] = {"path": path, "data": data.hex(), "height": str(height), "prove": prove}
@@ -227,11 +207,6 @@ def abci_info() -> Request[AbciInfo]:
 
 def _base64(value: bytes) -> str:
     return b64encode(value).decode("ascii")
-
-
-def _paged(query: str, page: int, per_page: int, newest_first: bool) -> dict[str, str]:
-    order = "desc" if newest_first else "asc"
-    return {"query": query, "page": str(page), "per_page": str(per_page), "order_by": order}
 
 
 def _flag(value: Any, where: str) -> bool:
@@ -307,16 +282,6 @@ def _included_tx(value: Any) -> IncludedTx:
         result=_tx_result(member(value, "tx_result")),
         proof=decode.merkle_proof(inner) if proved else None,
     )
-
-
-def _tx_page(value: Any) -> TxPage:
-    txs = decode.items(member(value, "txs"), "txs", MAX_TXS)
-    return TxPage(decode.integer(member(value, "total_count"), "total_count"), tuple(_included_tx(t) for t in txs))
-
-
-def _block_heights(value: Any) -> tuple[int, ...]:
-    blocks = decode.items(member(value, "blocks"), "blocks", MAX_TXS)
-    return tuple(_block(found).header.height for found in blocks)
 
 
 def _query_answer(value: Any) -> QueryAnswer:

@@ -1,8 +1,9 @@
 """Submitting: the same bytes again and again until they are in a block, or can't be any more.
 
 CheckTx's OK is no acknowledgement: a transaction that got it can be dropped, and the mempool does not survive a
-restart. What counts is a block. The node's index is behind the chain and may be off, so blocks are read too. The
-node is believed here: what must be *proved* is read by :mod:`dta.client.ledger.reads`. docs/adr/0009-verified-reads.md.
+restart. What counts is a block. The node's index is behind the chain and may be off, so blocks are read too. What a
+node says came of it has to follow from the verified headers of the block and of the next one; what can't be proved (a
+refusal, an expiry) has to be said by every node that is known. docs/adr/0028-one-public-door.md.
 """
 
 from __future__ import annotations
@@ -11,10 +12,22 @@ from dataclasses import dataclass
 
 from abci_app.block import Event, TxResult
 from abci_app.codes import Code, info
-from dta.base.errors import BadAnswer, DtaError, Expired, RefusedByLedger, RpcError, TimedOut, Unreachable
+from dta.base.errors import (
+    BadAnswer,
+    DtaError,
+    Expired,
+    NotVerified,
+    RefusedByLedger,
+    RpcError,
+    TimedOut,
+    Unreachable,
+)
 from dta.client.ledger import requests
-from dta.client.ledger.flow import Flow, call, elapsed_s, sleep
+from dta.client.ledger.flow import Flow, call, elapsed_s, from_any_node, other_node, sleep
+from dta.client.ledger.headers import Trust
 from dta.client.ledger.tx import SignedBytes
+from dta.light.hashes import ResultLeaf, data_hash, results_hash
+from dta.light.types import Header
 
 LOOK_BACK_BLOCKS = 1_000
 """How far before its expiry a transaction that was sent earlier is looked for, at most."""
@@ -69,16 +82,23 @@ def _committed(tx: SignedBytes, height: int, result: TxResult) -> Committed:
 class _Search:
     """Where one transaction was looked for so far."""
 
-    def __init__(self, tx: SignedBytes, next_height: int) -> None:
+    def __init__(self, tx: SignedBytes, next_height: int, trust: Trust | None) -> None:
         self.tx = tx
-        self.next_height = next_height
-        self.in_block = False  # a block holds it, its results are not there yet
+        self.trust = trust
+        self.first_height = self.next_height = next_height
+        self.in_block = False  # a block holds it, its results, or their proof, are not there yet
         self.gap = False  # the node no longer has some of the blocks that could hold it
         self.latest_height = 0
+        self.absent_by = 0  # so many nodes have shown all blocks up to its expiry, without it
 
     def rewind(self) -> None:
         """It was sent before this search began: look at every block that could hold it."""
-        self.next_height = min(self.next_height, max(1, self.tx.expires_at_height - LOOK_BACK_BLOCKS))
+        self.first_height = min(self.first_height, max(1, self.tx.expires_at_height - LOOK_BACK_BLOCKS))
+        self.next_height = min(self.next_height, self.first_height)
+
+    def start_over(self) -> None:
+        """What was looked at so far is worth nothing: another node is asked."""
+        self.next_height, self.in_block = self.first_height, False
 
     @property
     def proved_absent(self) -> bool:
@@ -86,7 +106,44 @@ class _Search:
         return self.next_height > self.tx.expires_at_height and not self.in_block
 
     def look(self) -> Flow[Committed | None]:
-        """The transaction's result, if it is in a block that the node has."""
+        """The transaction's result, if it is in a block that the node has, and is proved.
+
+        Raises NotVerified where what the node says does not follow from the headers.
+        """
+        found = yield from self._look()
+        return found if found is None or self.trust is None else (yield from self._proved(self.trust, found))
+
+    def _proved(self, trust: Trust, found: Committed) -> Flow[Committed | None]:
+        """The same by the verified headers; None until the block after it is there, whose header has the results.
+
+        What is older than the trust file was sent before this client began: it can't be checked from there.
+        """
+        height = found.height
+        if height <= trust.file.height and self.first_height <= trust.file.height:
+            return found
+        if self.latest_height <= height:
+            self.in_block = True
+            return None
+        before, after = (yield from _header_at(trust, height)), (yield from _header_at(trust, height + 1))
+        block = yield from call(requests.block(height))
+        results = (yield from call(requests.block_results(height))).tx_results
+        leaves = [ResultLeaf(one.code, one.data, one.gas_wanted, one.gas_used) for one in results]
+        if data_hash(block.txs) != before.data_hash or results_hash(leaves) != after.last_results_hash:
+            raise NotVerified(
+                "transaction",
+                f"the block of height {height} that the node gives, or what came of it, is not the chain's",
+                hint="this node lies, or is broken: use another one, and tell its operator",
+                data={"height": height, "tx_hash": self.tx.tx_hash.hex()},
+            )
+        places = [place for place, tx in enumerate(block.txs) if tx == self.tx.tx]
+        if not places:
+            raise NotVerified(
+                "transaction", f"the node says that the block of height {height} has the transaction, which it has not"
+            )
+        return _committed(self.tx, height, results[places[0]])
+
+    def _look(self) -> Flow[Committed | None]:
+        self.in_block = False
         status = yield from call(requests.status())
         self.latest_height = status.latest_height
         try:
@@ -128,8 +185,27 @@ class _Sending:
     refusal: RefusedByLedger | None = None
     known_before: bool = False
     refused_since_height: int | None = None
+    _again: bool = False
 
     def send(self, tx: SignedBytes) -> Flow[None]:
+        """Sends to the node that is asked now; where it refuses, or had the bytes before and they are in no block, to
+        every other one too: one that refuses what others take, or passes on to nobody what it takes, decides nothing.
+        """
+        yield from self._send(tx)
+        if self.refusal is None and not self._again:
+            self._again = True
+            return
+        refusals = [self.refusal]
+        for _ in range((yield from other_node()) - 1):
+            yield from self._send(tx)
+            refusals.append(self.refusal)
+            yield from other_node()
+        self.refusal = None
+        if None not in refusals:
+            said = [one for one in refusals if one is not None]
+            self.refusal = next((one for one in said if info(one.code).retry), said[0])
+
+    def _send(self, tx: SignedBytes) -> Flow[None]:
         self.refusal = None
         try:
             answer = yield from call(requests.broadcast_tx_sync(tx.tx))
@@ -159,20 +235,39 @@ class _Sending:
         return self.refusal if self.refusal and not info(self.refusal.code).retry else None
 
 
-def submit(tx: SignedBytes, patience: Patience | None = None, since_height: int | None = None) -> Flow[Committed]:
+def _header_at(trust: Trust, height: int) -> Flow[Header]:
+    header = (yield from trust.state_at(height)).header
+    if header is None:
+        raise AssertionError("a verified height after the trust file's has a header")
+    return header
+
+
+def _newest(trust: Trust | None) -> Flow[int]:
+    """The node's newest height: verified, for of one that it made up nothing would be found."""
+    status = yield from call(requests.status())
+    if trust is not None:
+        yield from trust.state_at(status.latest_height)
+    return status.latest_height
+
+
+def submit(
+    tx: SignedBytes, patience: Patience | None = None, since_height: int | None = None, trust: Trust | None = None
+) -> Flow[Committed]:
     """Sends ``tx`` until it is in a block. Its code says whether it did anything: :meth:`Committed.require_ok`.
 
     ``since_height``: where to look from, for bytes that were first sent earlier (else they are recognised by the
     node's answer, and the last blocks before their expiry are read).
 
-    Raises RefusedByLedger (the mempool check refused it for good; or, at the time limit, each time), Expired (past
-    its expiry and in no block: safe to sign anew), TimedOut (it may still be committed), Unreachable (only before
-    anything was sent), BadAnswer (likewise).
+    ``trust``: what came of it is proved to its validators; None: as the node says, for who needs no more.
+
+    Raises RefusedByLedger (the mempool check of every node refused it for good; or, at the time limit, each time),
+    Expired (past its expiry and in no block: safe to sign anew), TimedOut (it may still be committed), Unreachable
+    (only before anything was sent), BadAnswer, NotVerified (likewise).
     """
     patience = patience or Patience()
     start_s = yield from elapsed_s()
-    status = yield from call(requests.status())
-    search = _Search(tx, status.latest_height + 1 if since_height is None else max(since_height, 1))
+    newest = yield from from_any_node(lambda: _newest(trust))
+    search = _Search(tx, newest + 1 if since_height is None else max(since_height, 1), trust)
     sending, poll_s, sent_s = _Sending(), patience.first_poll_s, None
     while True:
         now_s = yield from elapsed_s()
@@ -184,24 +279,36 @@ def submit(tx: SignedBytes, patience: Patience | None = None, since_height: int 
                     search.rewind()
                     sending.known_before = False
             found = yield from search.look()
-        except (Unreachable, BadAnswer, RpcError) as error:
-            trouble: DtaError | None = error
-        else:
-            trouble = None
             if found is not None:
                 return found
-            _stop_if_decided(tx, search, sending)
+            yield from _stop_if_decided(tx, search, sending)
+            trouble: DtaError | None = None
+        except NotVerified as error:
+            trouble = error
+            search.start_over()
+            yield from other_node()
+        except (Unreachable, BadAnswer, RpcError) as error:
+            trouble = error
+            if trust is not None:
+                yield from other_node()
         if patience.timeout_s is not None and now_s - start_s >= patience.timeout_s:
             raise _out_of_time(tx, sending, trouble)
         yield from sleep(poll_s)
         poll_s = min(poll_s * 1.5, patience.last_poll_s)
 
 
-def _stop_if_decided(tx: SignedBytes, search: _Search, sending: _Sending) -> None:
+def _stop_if_decided(tx: SignedBytes, search: _Search, sending: _Sending) -> Flow[None]:
     """Raises once nothing more can come of these bytes. Called only after every block so far was looked at."""
     if search.in_block:
         return
     if search.latest_height > tx.expires_at_height and search.proved_absent:
+        if search.trust is not None:
+            yield from search.trust.state_at(tx.expires_at_height + 1)  # so many blocks there are
+        nodes = yield from other_node()
+        search.absent_by += 1
+        if search.absent_by < nodes:
+            search.start_over()
+            return
         if search.gap:
             raise TimedOut(
                 "the transaction is past its expiry, and the node no longer has every block that could hold it",

@@ -7,9 +7,10 @@ search is asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from functools import wraps
+from typing import ParamSpec, TypeAlias
 
 from abci_app.block import Time
 from abci_app.codes import Code
@@ -31,10 +32,10 @@ from abci_app.state.records import (
     REQUESTS,
     SIGNINGS,
 )
-from dta.base.errors import BadAnswer, NotFound, NotVerified, TimedOut
+from dta.base.errors import BadAnswer, InternalError, NotFound, NotVerified, TimedOut
 from dta.client.ledger import leaves, requests
-from dta.client.ledger.flow import Flow, call, elapsed_s, sleep, wall_time_s
-from dta.client.ledger.reads import PROOF_TYPE, STORE_PATH
+from dta.client.ledger.flow import Flow, call, elapsed_s, from_any_node, sleep, wall_time_s
+from dta.client.ledger.reads import PROOF_TYPE, STORE_PATH, VerifiedReader
 from dta.client.ledger.rpc import Rpc
 from dta.client.receipt.format import IncludedTx, Receipt, ReceiptBlock, StateLeaf, Turn, Vote
 from dta.client.receipt.order import OrderLeaves
@@ -244,6 +245,26 @@ def _assemble(
 
 
 # --- receipts -------------------------------------------------------------------------------------------------
+P = ParamSpec("P")
+
+
+def _from_any_node(make: Callable[P, Flow[Collected]]) -> Callable[P, Flow[Collected]]:
+    """Collected anew from the next node where what one serves makes no receipt that holds."""
+
+    def collected(*args: P.args, **kwargs: P.kwargs) -> Flow[Collected]:
+        try:
+            return (yield from make(*args, **kwargs))
+        except InternalError as error:  # a record that was not proved yet can't be read: whose fault it is nobody knows
+            raise BadAnswer(f"what the node gave is no receipt: {error.message}", hint=error.hint) from error
+
+    @wraps(make)
+    def receipt(*args: P.args, **kwargs: P.kwargs) -> Flow[Collected]:
+        return (yield from from_any_node(lambda: collected(*args, **kwargs)))
+
+    return receipt
+
+
+@_from_any_node
 def transaction_receipt(
     trust: TrustFile, wanted: bytes, height: int | None = None, wait_s: float = DEFAULT_WAIT_S
 ) -> Flow[Collected]:
@@ -268,7 +289,8 @@ def _first_only(wanted: bytes) -> Wanted:
     return matches
 
 
-def state_receipt(trust: TrustFile, wanted: Iterable[bytes], wait_s: float = DEFAULT_WAIT_S) -> Flow[Collected]:
+@_from_any_node
+def state_receipt(trust: TrustFile, wanted: Sequence[bytes], wait_s: float = DEFAULT_WAIT_S) -> Flow[Collected]:
     """The receipt of the leaves at these raw keys, or of their absence, at the newest height that can be proved."""
     state = _State((yield from _newest_provable(1, wait_s)))
     for key in wanted:
@@ -276,6 +298,7 @@ def state_receipt(trust: TrustFile, wanted: Iterable[bytes], wait_s: float = DEF
     return (yield from _assemble("state", trust, state, {}))
 
 
+@_from_any_node
 def identity_receipt(
     trust: TrustFile, identity: bytes, at_height: int | None = None, wait_s: float = DEFAULT_WAIT_S
 ) -> Flow[Collected]:
@@ -304,11 +327,15 @@ def _history(state: _State, record: identity_pb2.IdentityRecord, at_height: int)
             state.leaves.pop(IDENTITY_HISTORY.key(record.id, sequence), None)
 
 
+@_from_any_node
 def order_receipt(trust: TrustFile, order: bytes, wait_s: float = DEFAULT_WAIT_S) -> Flow[Collected]:
     """The receipt of everything that happened to an order, up to the newest height that can be proved."""
     state = _State((yield from _newest_provable(1, wait_s)))
     leaf = leaves.of(ORDERS, order)
-    record = leaf.found(leaf.read((yield from state.get(leaf.key))))
+    # Proved, since it counts: a node that made it up could have questions asked for ever.
+    reader = VerifiedReader(trust)
+    record = leaf.found((yield from reader.find_at((yield from reader.head_at(state.height)), leaf)))
+    yield from state.get(leaf.key)
     for fiduciary in record.fiduciaries:
         yield from state.get(FULFILMENTS.key(order, fiduciary))
     for number in range(1, record.requests + 1):
@@ -383,7 +410,7 @@ def collect_transaction_receipt(rpc: Rpc, trust: TrustFile, tx_hash: bytes, heig
     return rpc.run(transaction_receipt(trust, tx_hash, height))
 
 
-def collect_state_receipt(rpc: Rpc, trust: TrustFile, wanted: Iterable[bytes]) -> Collected:
+def collect_state_receipt(rpc: Rpc, trust: TrustFile, wanted: Sequence[bytes]) -> Collected:
     """The receipt of leaves, or of their absence, by their raw keys (:mod:`abci_app.state.records`)."""
     return rpc.run(state_receipt(trust, wanted))
 

@@ -30,6 +30,7 @@ from dta.crypto.scalar import SecretScalar
 from dta.custodians.plugin import CustodyContext
 from dta.custodians.registry import load_custodians
 from dta.hsm.errors import KeystoreError
+from dta.http.tls import vouched_by
 from dta.node.agent.documents import document_in, genesis_documents, transactions_of
 from dta.node.agent.keystores import KeystoreHolder
 from dta.node.agent.ledger import AgentLedger
@@ -51,6 +52,8 @@ CHECKED_EVERY_S = 10.0
 HEALTH_EVERY_S = 60.0
 HUNG_FOR_S = 30.0
 SILENT_FOR_S = 300.0
+DOOR_CONNECTIONS = 160
+"""More than a door has places for blocks (docs/spec/door.md, Places): whom it lets in is not refused here."""
 ENDING_S = 8.0
 _MAX_MISSING_SHOWN = 20
 # It bounds the connections to each gateway: a common bound would let the slow ones take all of them.
@@ -131,14 +134,17 @@ class Agent:
         async with (
             AsyncRpc(self._config.rpc_url) as rpc,
             httpx.AsyncClient(
-                trust_env=False, timeout=httpx.Timeout(30.0, connect=10.0), limits=_AS_THE_FETCHER_SAYS,
+                trust_env=False, verify=vouched_by(self._config.gateway.ca_file),
+                timeout=httpx.Timeout(30.0, connect=10.0), limits=_AS_THE_FETCHER_SAYS,
                 cookies=CookieJar(_NO_COOKIES),
             ) as client,
         ):
             self._fetcher = fetcher = PeerFetcher(store, lambda: self._gateways, client)
-            ports = GatewayPorts(self._ledger.identity_keys, self._ledger.is_identity_document, self._public_status)
-            host, port = self._config.gateway_bind
-            gateway = Gateway(store, self._ledger.gid, ports, GatewayConfig(host=host, port=port))
+            ports = GatewayPorts(
+                self._ledger.identity_keys, self._ledger.is_identity_document, self._public_status,
+                lambda: self._gateways,
+            )  # fmt: skip
+            gateway = Gateway(store, self._ledger.gid, ports, gateway_config(self._config))
             network = AgentNetwork(rpc, self._config.chain_id, store, fetcher)
             self._runner = runner = self._make_runner(network)
             try:
@@ -185,8 +191,7 @@ class Agent:
         self._store = await in_store(open_store, self._config)
 
     async def _open_gateway(self, gateway: Gateway) -> None:
-        host, port = await gateway.start()
-        self._gateway_at = f"{host}:{port}"
+        self._gateway_at, _ = await gateway.start()
         _log.info("the gateway listens on %s", self._gateway_at)
 
     async def _until_open(self, name: str, opening: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -388,6 +393,15 @@ class Agent:
             "acting": bool(hooks) and not hooks.get("trouble"),
             "due": hooks.get("due", 0),
         }
+
+
+def gateway_config(config: NodeConfig) -> GatewayConfig:
+    """A gateway that a door is before: it says for whom it asks, and bears what the door lets in."""
+    return GatewayConfig(
+        socket=config.gateway_socket, socket_mode=0o600 if config.gateway.socket is None else 0o660,
+        trusted_proxies=frozenset({""}),  # a unix socket's other side has no address
+        max_connections=DOOR_CONNECTIONS,
+    )  # fmt: skip
 
 
 async def _wait(event: asyncio.Event) -> None:

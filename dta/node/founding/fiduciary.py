@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from abci_app import limits, text
+from abci_app.pb.dta.v1 import identity_pb2
 from dta.base import address as addresses
 from dta.base.config import (
     NODE_FILE,
@@ -206,7 +207,14 @@ def install(home: Home, genesis: GenesisFile, draft: Draft, now_s: int) -> None:
     save_profile(home, profile, blocks[mine.document.tx_key])
     write_node_config(replace(config, chain_id=genesis.genesis.chain_id))
     trust_genesis(home, genesis, now_s)
-    home.save_client(ClientConfig(genesis.genesis.chain_id, genesis.gid, (config.rpc_url,), profile.name))
+    doors = doors_of(genesis, first=mine.document.endpoints)
+    home.save_client(ClientConfig(genesis.genesis.chain_id, genesis.gid, (config.rpc_url,), profile.name, doors))
+
+
+def doors_of(genesis: GenesisFile, first: Iterable[identity_pb2.Endpoint] = ()) -> tuple[str, ...]:
+    """The founders' doors, each once: whom a fiduciary's home asks where its own node does not answer, and searches."""
+    endpoints = [*first, *(one for read in genesis.documents() for one in read.document.endpoints)]
+    return tuple(dict.fromkeys(one.url for one in endpoints))
 
 
 def node_config(home: Home, genesis: GenesisFile, profile: Profile, plan: NodePlan) -> NodeConfig:
@@ -228,11 +236,11 @@ def _config(home: Home, plan: NodePlan, *, chain_id: str, identity: bytes, keyst
 
 def write_full_node(
     home: Home, config: NodeConfig, genesis: GenesisFile, profile: Profile, plan: NodePlan, peers: Sequence[str],
-    rpc_urls: Sequence[str],
+    nodes: Sequence[str],
 ) -> tuple[bytes, str]:  # fmt: skip
     """A node that follows an existing ledger from its genesis: (its new consensus key, which has no vote; node id).
 
-    ``peers``: ``id@host:port``. ``rpc_urls``: nodes to ask while this one is not up. ``node.toml`` comes last.
+    ``peers``: ``id@host:port``. ``nodes``: doors to ask while this one is not up. ``node.toml`` comes last.
     Raises UsageError.
     """
     validator_key, node_id = new_comet_keys(config.comet_home)
@@ -241,8 +249,11 @@ def write_full_node(
     settings = comet_config(home, config, ",".join(peers), plan.timeout_commit_ms)
     write_file(comet / "config.toml", settings.encode("utf-8"))
     write_file(comet / "genesis.json", genesis.content)
-    urls = dict.fromkeys((config.rpc_url, *rpc_urls))
-    home.save_client(ClientConfig(genesis.genesis.chain_id, genesis.gid, tuple(urls), profile.name))
+    doors = tuple(dict.fromkeys((*nodes, *doors_of(genesis))))
+    ca_file = home.load_client().ca_file if home.client_file.exists() else None
+    home.save_client(
+        ClientConfig(genesis.genesis.chain_id, genesis.gid, (config.rpc_url,), profile.name, doors, ca_file)
+    )
     write_node_config(config)
     return validator_key, node_id
 

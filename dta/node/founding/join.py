@@ -40,7 +40,7 @@ class Joined:
 
 def join(
     home: Home, ring: Keyring, name: str, keystores: KeystorePlan, plan: NodePlan, genesis: GenesisFile,
-    peers: Sequence[str], rpc_urls: Sequence[str], now_s: int, *, reuse_keys: bool = False,
+    peers: Sequence[str], nodes: Sequence[str], now_s: int, *, reuse_keys: bool = False,
     scrypt_log2_n: int = DEFAULT_LOG2_N,
 ) -> Joined:  # fmt: skip
     """Makes the identity and the node's home. ``home`` has the genesis and the trust file already.
@@ -62,7 +62,7 @@ def join(
     request = home.path / REQUEST_FILE
     write_file(request, request_json(profile, genesis.gid, block))
     config = node_config(home, genesis, profile, plan)
-    _, node_id = write_full_node(home, config, genesis, profile, plan, peers, rpc_urls)
+    _, node_id = write_full_node(home, config, genesis, profile, plan, peers, nodes)
     key = KeyFiles(config.comet_home).key
     card = AdmissionCard(genesis.gid, name, profile.identity, *possession(key, genesis.gid, profile.identity))
     write_file(home.path / ADMISSION_FILE, card.to_json())

@@ -6,6 +6,7 @@ The ledger carries a document's envelope when it is registered, and keeps its CI
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Mapping, Sequence
 
 import httpx
@@ -39,15 +40,18 @@ def gateways_of(records: Mapping[bytes, identity_pb2.IdentityRecord]) -> list[st
     return list(dict.fromkeys(url for record in records.values() for url in record.gateways))
 
 
-def upload(block: bytes, gateways: Sequence[str], gid: bytes, signer: PutSigner | None) -> list[UploadResult]:
+def upload(
+    block: bytes, gateways: Sequence[str], gid: bytes, signer: PutSigner | None, verify: ssl.SSLContext | bool = True
+) -> list[UploadResult]:
     """PUT a document's block to every gateway: one result each, nothing is raised for one.
 
-    ``signer`` None: whoever is not registered yet (or suspended) may put one self-signed document.
+    ``signer`` None: whoever is not registered yet (or suspended) may put one self-signed document. ``verify``: who
+    vouches for their certificates.
     """
 
     async def put() -> list[UploadResult]:
         # trust_env off: a proxy named in the environment must not see what is meant for a fiduciary.
-        async with httpx.AsyncClient(trust_env=False, timeout=_TIMEOUT_S) as client:
+        async with httpx.AsyncClient(trust_env=False, verify=verify, timeout=_TIMEOUT_S) as client:
             return await Uploader(client, gid, attempt_s=_TIMEOUT_S).upload(block, gateways, signer)
 
     return asyncio.run(put())

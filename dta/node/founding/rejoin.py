@@ -102,7 +102,7 @@ def _derived_number(root: Keystore, record: identity_pb2.IdentityRecord) -> int:
 
 def rejoin(
     home: Home, ledger: Ledger, genesis: GenesisFile, profile: Profile, record: identity_pb2.IdentityRecord,
-    plan: NodePlan, peers: Sequence[str], rpc_urls: Sequence[str],
+    plan: NodePlan, peers: Sequence[str], nodes: Sequence[str],
 ) -> Rejoined:  # fmt: skip
     """Makes the node's home again: a full node that fulfils, and whose new consensus key has no vote yet.
 
@@ -116,7 +116,7 @@ def rejoin(
     fiduciary.check_plan(home, profile.name, plan, profile.node)
     config = fiduciary.node_config(home, genesis, profile, plan)
     save_profile(home, profile, _document(home, ledger, genesis, record))
-    validator_key, node_id = fiduciary.write_full_node(home, config, genesis, profile, plan, peers, rpc_urls)
+    validator_key, node_id = fiduciary.write_full_node(home, config, genesis, profile, plan, peers, nodes)
     return Rejoined(profile, validator_key, node_id)
 
 

@@ -1,5 +1,6 @@
 """A fiduciary's gateway: blocks to anybody by their hash, uploads from identities (docs/spec/blocks.md).
 
+It is the agent's, and listens at a unix socket; what strangers reach is the door before it (:mod:`dta.node.door`).
 Reads are the IPFS Trustless Gateway's ``GET /ipfs/{cid}?format=raw`` for single raw blocks
 (specs.ipfs.tech/http-gateways/trustless-gateway); only what the store holds is served, nothing is fetched for a reader.
 """
@@ -7,13 +8,13 @@ Reads are the IPFS Trustless Gateway's ``GET /ipfs/{cid}?format=raw`` for single
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 
 from aiohttp import web
 
@@ -24,10 +25,14 @@ from dta.blocks.auth import MAX_CLAIM_S, BadClaim, PutClaim, put_statement, read
 from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreFull, StoreUnreachable
 from dta.blocks.store import MAX_BLOCK_BYTES, BlockStore
 from dta.blocks.threads import in_store
-from dta.http.guard import Listening, client_address, listen
-from dta.http.quota import NoRoom, Outstanding, OverQuota, OverRate, RateLimit, Room
+from dta.http.answers import Refused, allow, read_body, refusal, take
+from dta.http.guard import Listening, client_address, listen, listen_at
+from dta.http.quota import NoRoom, Outstanding, OverQuota, RateLimit, Room
 
 RAW_TYPE = "application/vnd.ipld.raw"
+PROBE_CID = "bafkqaaa"
+"""The empty block, which is its own name: by asking for it, clients learn that this is a Trustless Gateway."""
+_TOO_MANY = "too many uploads in a short time"
 _log = logging.getLogger(__name__)
 
 IdentityKeys = Callable[[bytes], Awaitable[list[bytes] | None]]
@@ -36,8 +41,14 @@ IdentityKeys = Callable[[bytes], Awaitable[list[bytes] | None]]
 
 @dataclass(frozen=True, slots=True)
 class GatewayConfig:
-    """Where the gateway listens and what it bears. ``port`` 0: any free one."""
+    """Where the gateway listens and what it bears. ``port`` 0: any free one.
 
+    ``socket``: it listens at this path instead, to whom ``socket_mode`` lets in; that is a door, which says in
+    ``X-Forwarded-For`` for whom it asks.
+    """
+
+    socket: Path | None = None
+    socket_mode: int = 0o600
     host: str = "127.0.0.1"
     port: int = 8180
     connection_s: float = 60.0  # one request a connection: 1 MiB within it is 17 kB/s
@@ -61,23 +72,14 @@ class GatewayPorts:
     """What the gateway asks of the agent. All of it is called once a request at most.
 
     ``is_identity_document`` gets a block of at most 16 KiB and says whether it is a well-formed document signed by
-    the subject that it describes; it runs in a thread. ``status`` is the JSON object of ``GET /v1/status``.
+    the subject that it describes; it runs in a thread. ``status`` is the JSON object of ``GET /v1/status``,
+    ``gateways`` the other fiduciaries' URLs, for ``GET /v1/gateways``: a door keeps places for them.
     """
 
     identity_keys: IdentityKeys
     is_identity_document: Callable[[bytes], bool]
     status: Callable[[], Awaitable[Mapping[str, object]]]
-
-
-class _Refused(Exception):
-    """Answer with this status, error and hint."""
-
-    def __init__(self, status: HTTPStatus, error: str, hint: str, retry_after_s: float | None = None) -> None:
-        super().__init__(status, error)
-        self.status = status
-        self.error = error
-        self.hint = hint
-        self.retry_after_s = retry_after_s
+    gateways: Callable[[], Sequence[str]] = tuple
 
 
 class Gateway:
@@ -110,8 +112,12 @@ class Gateway:
         self._listening: Listening | None = None
 
     async def start(self) -> tuple[str, int]:
-        """Listen; the (host, port) that was bound. Raises OSError where it can't be."""
-        self._listening = await listen(self._answer, self._config)
+        """Listen; the (host, port) that was bound, or (path, 0). Raises OSError where it can't be."""
+        config = self._config
+        if config.socket is None:
+            self._listening = await listen(self._answer, config)
+        else:
+            self._listening = await listen_at(self._answer, config, config.socket, config.socket_mode)
         return self._listening.address
 
     async def stop(self) -> None:
@@ -122,17 +128,17 @@ class Gateway:
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
             response = await self._route(request)
-        except _Refused as refused:
-            response = _refusal(refused)
+        except Refused as refused:
+            response = refusal(refused)
         except StoreUnreachable as error:
             _log.error("%s", error)
-            response = _refusal(
-                _Refused(HTTPStatus.SERVICE_UNAVAILABLE, "the block store is down", "try again soon", 30.0)
+            response = refusal(
+                Refused(HTTPStatus.SERVICE_UNAVAILABLE, "the block store is down", "try again soon", 30.0)
             )
         except Exception:
             _log.exception("%s %s failed", request.method, request.path)
-            response = _refusal(
-                _Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "the gateway failed", "the operator's log says why")
+            response = refusal(
+                Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "the gateway failed", "the operator's log says why")
             )
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.force_close()
@@ -141,68 +147,58 @@ class Gateway:
     async def _route(self, request: web.BaseRequest) -> web.Response:
         path, method = request.path, request.method
         if path == "/v1/status":
-            _allow(method, "GET", "HEAD")
+            allow(method, "GET", "HEAD")
             return web.json_response(dict(await self._ports.status()), headers={"Cache-Control": "no-store"})
+        if path == "/v1/gateways":
+            allow(method, "GET", "HEAD")
+            return web.json_response({"gateways": [*self._ports.gateways()]}, headers={"Cache-Control": "no-store"})
+        if path == f"/ipfs/{PROBE_CID}":
+            allow(method, "GET", "HEAD")
+            return _block(request, PROBE_CID, b"")
         if path.startswith("/ipfs/"):
-            _allow(method, "GET", "HEAD", "PUT")
+            allow(method, "GET", "HEAD", "PUT")
             cid = path.removeprefix("/ipfs/")
             try:
                 digest_of(cid)
             except BadCid:
-                raise _Refused(
+                raise Refused(
                     HTTPStatus.BAD_REQUEST,
                     "this is not the CID of a block",
                     "a block's CID is CIDv1, raw, sha2-256, in lower-case base32: 59 characters from 'bafkrei'",
                 ) from None
             return await (self._put(request, cid) if method == "PUT" else self._get(request, cid))
-        raise _Refused(HTTPStatus.NOT_FOUND, "there is nothing here", "blocks are under /ipfs/{cid}?format=raw")
+        raise Refused(HTTPStatus.NOT_FOUND, "there is nothing here", "blocks are under /ipfs/{cid}?format=raw")
 
     async def _get(self, request: web.BaseRequest, cid: str) -> web.Response:
-        if not _accepts_raw(request):
-            raise _Refused(
-                HTTPStatus.NOT_ACCEPTABLE,
-                "only raw blocks are served",
-                f"ask with ?format=raw, or with the header Accept: {RAW_TYPE}",
-            )
+        _require_raw(request)
         try:
             block = await in_store(self._store.get, cid)
         except (BlockMissing, BlockCorrupt):
-            raise _Refused(
+            raise Refused(
                 HTTPStatus.NOT_FOUND, "the block is not here", "another fiduciary's gateway may have it"
             ) from None
-        headers = {
-            "Cache-Control": "public, max-age=29030400, immutable",
-            "Content-Disposition": f'attachment; filename="{cid}.bin"',
-            "Content-Type": RAW_TYPE,
-            "Etag": f'"{cid}.raw"',
-            "Vary": "Accept",
-            "X-Ipfs-Path": f"/ipfs/{cid}",
-        }
-        known = {tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")}
-        if known & {headers["Etag"], "*"}:
-            return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-        return web.Response(body=block, headers=headers)
+        return _block(request, cid, block)
 
     async def _put(self, request: web.BaseRequest, cid: str) -> web.Response:
         address = client_address(request, self._config.trusted_proxies)
-        _take(self._address_rate, address)
+        take(self._address_rate, address, _TOO_MANY)
         try:
             claim = read_claim(request.headers)
         except BadClaim as error:
-            raise _Refused(HTTPStatus.BAD_REQUEST, str(error), "docs/spec/blocks.md, Uploading") from None
+            raise Refused(HTTPStatus.BAD_REQUEST, str(error), "docs/spec/blocks.md, Uploading") from None
         if claim is None:
             return await self._put_document(request, cid, address)
         await self._check_claim(claim, cid)
         # Only now: counted before the signature was checked, anybody could use up anybody's rate.
-        _take(self._identity_rate, claim.identity)
+        take(self._identity_rate, claim.identity, _TOO_MANY)
         block = await self._read_block(request, cid, MAX_BLOCK_BYTES)
         return await self._store_block(cid, block, self._identities, claim.identity)
 
     async def _put_document(self, request: web.BaseRequest, cid: str, address: str) -> web.Response:
-        _take(self._document_rate, address)
+        take(self._document_rate, address, _TOO_MANY)
         block = await self._read_block(request, cid, MAX_IDENTITY_ENVELOPE_BYTES)
         if not await asyncio.to_thread(self._ports.is_identity_document, block):
-            raise _Refused(
+            raise Refused(
                 HTTPStatus.FORBIDDEN,
                 "an unsigned upload must be an identity document that its subject signed",
                 "sign the upload as a registered identity (headers DTA-Identity, DTA-Expires, DTA-Signature)",
@@ -212,7 +208,7 @@ class Gateway:
     async def _check_claim(self, claim: PutClaim, cid: str) -> None:
         left_s = claim.expires_s - self._now_s()
         if left_s <= 0 or left_s > MAX_CLAIM_S:
-            raise _Refused(
+            raise Refused(
                 HTTPStatus.FORBIDDEN,
                 "the upload's signature has expired" if left_s <= 0 else "the upload's signature is good for too long",
                 f"sign for at most {MAX_CLAIM_S} seconds from now, and check this machine's clock",
@@ -222,18 +218,18 @@ class Gateway:
                 keys = await self._ports.identity_keys(claim.identity)
         except Exception as error:
             _log.warning("an uploader's identity could not be looked up: %r", error)
-            raise _Refused(
+            raise Refused(
                 HTTPStatus.SERVICE_UNAVAILABLE, "the ledger's state can't be read now", "try again soon", 5.0
             ) from None
         if keys is None:
-            raise _Refused(
+            raise Refused(
                 HTTPStatus.FORBIDDEN,
                 "the identity is not active on this ledger",
                 "register it, or wait until this fiduciary has caught up with the ledger",
             )
         statement = put_statement(self._gid, cid, claim.identity, claim.expires_s)
         if not any(verify(key, statement, claim.signature) for key in keys):
-            raise _Refused(
+            raise Refused(
                 HTTPStatus.FORBIDDEN,
                 "the upload's signature does not verify",
                 "sign with the identity's current transaction key, for this ledger and this CID",
@@ -242,13 +238,13 @@ class Gateway:
     async def _read_block(self, request: web.BaseRequest, cid: str, limit_bytes: int) -> bytes:
         try:
             async with asyncio.timeout(self._config.body_s):
-                block = await _read_body(request, limit_bytes)
+                block = await read_body(request, limit_bytes, _too_large(limit_bytes))
         except TimeoutError:
-            raise _Refused(
+            raise Refused(
                 HTTPStatus.REQUEST_TIMEOUT, "the block took too long to arrive", "try again on a better line"
             ) from None
         if cid_of(block) != cid:
-            raise _Refused(
+            raise Refused(
                 HTTPStatus.BAD_REQUEST,
                 "the block's hash is not the CID it was sent under",
                 "send the block's exact bytes, without Content-Encoding",
@@ -267,7 +263,7 @@ class Gateway:
                     held.enter_context(quota.charging(owner, cid, len(block)))
                 await in_store(self._store.put, block)
         except OverQuota as error:
-            raise _Refused(
+            raise Refused(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 f"more than {error.limit_bytes} bytes are waiting for a transaction that names them",
                 "place the orders that the uploads are for, or wait until the uploads expire",
@@ -275,7 +271,7 @@ class Gateway:
             ) from None
         except (NoRoom, StoreFull) as error:
             _log.warning("an upload found no room: %r", error)
-            raise _Refused(
+            raise Refused(
                 HTTPStatus.INSUFFICIENT_STORAGE, "this fiduciary has no room for the block", "its operator must act"
             ) from None
         return web.json_response({"cid": cid}, status=HTTPStatus.OK if known else HTTPStatus.CREATED)
@@ -290,21 +286,29 @@ class Gateway:
                 await in_store(self._store.discard, cid)
 
 
-async def _read_body(request: web.BaseRequest, limit_bytes: int) -> bytes:
-    """The body, of which never more than ``limit_bytes`` and one chunk of the socket's are in memory."""
-    too_large = _Refused(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        f"the block is over {limit_bytes} bytes",
-        "identity documents have a limit of their own; larger records go into several envelopes",
-    )
-    if (request.content_length or 0) > limit_bytes:
-        raise too_large
-    body = bytearray()
-    async for chunk in request.content.iter_any():
-        if len(body) + len(chunk) > limit_bytes:
-            raise too_large
-        body += chunk
-    return bytes(body)
+def _require_raw(request: web.BaseRequest) -> None:
+    if not _accepts_raw(request):
+        raise Refused(
+            HTTPStatus.NOT_ACCEPTABLE,
+            "only raw blocks are served",
+            f"ask with ?format=raw, or with the header Accept: {RAW_TYPE}",
+        )
+
+
+def _block(request: web.BaseRequest, cid: str, block: bytes) -> web.Response:
+    _require_raw(request)
+    headers = {
+        "Cache-Control": "public, max-age=29030400, immutable",
+        "Content-Disposition": f'attachment; filename="{cid}.bin"',
+        "Content-Type": RAW_TYPE,
+        "Etag": f'"{cid}.raw"',
+        "Vary": "Accept",
+        "X-Ipfs-Path": f"/ipfs/{cid}",
+    }
+    known = {tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")}
+    if known & {headers["Etag"], "*"}:
+        return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return web.Response(body=block, headers=headers)
 
 
 def _accepts_raw(request: web.BaseRequest) -> bool:
@@ -323,29 +327,13 @@ def _accepts_raw(request: web.BaseRequest) -> bool:
     return False
 
 
-def _allow(method: str, *methods: str) -> None:
-    if method not in methods:
-        raise _Refused(
-            HTTPStatus.METHOD_NOT_ALLOWED, f"{method} is not answered here", "use one of " + ", ".join(methods)
-        )
+def _too_large(limit_bytes: int) -> Refused:
+    return Refused(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        f"the block is over {limit_bytes} bytes",
+        "identity documents have a limit of their own; larger records go into several envelopes",
+    )
 
 
 def _rate(per_minute: int, monotonic_s: Callable[[], float]) -> RateLimit:
     return RateLimit(per_minute, per_minute, monotonic_s)
-
-
-def _take(rate: RateLimit, key: bytes | str) -> None:
-    try:
-        rate.take(key)
-    except OverRate as error:
-        raise _Refused(
-            HTTPStatus.TOO_MANY_REQUESTS, "too many uploads in a short time", "wait a little", error.retry_after_s
-        ) from None
-
-
-def _refusal(refused: _Refused) -> web.Response:
-    headers = {"Cache-Control": "no-store"}
-    if refused.retry_after_s is not None:
-        headers["Retry-After"] = str(max(1, round(refused.retry_after_s)))
-    body = json.dumps({"error": refused.error, "hint": refused.hint})
-    return web.Response(status=refused.status, text=body, content_type="application/json", headers=headers)

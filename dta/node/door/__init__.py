@@ -1,0 +1,1 @@
+"""The public door: what a fiduciary shows to the world, in a process without a keystore (docs/spec/door.md)."""

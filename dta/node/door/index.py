@@ -1,0 +1,207 @@
+"""The door's own small index of events: which blocks' events name an id (docs/spec/door.md, Search).
+
+Hints, for who then asks for the proof: nothing is right here because it is here. It is made again from CometBFT's block
+results where it is lost, and holds the newest events only.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+from abci_app.block import Event
+
+MOST_EVENTS: Final = 2_000_000
+"""About 1 GB. Those of the oldest blocks go where there are more."""
+PAGE_EVENTS: Final = 100
+_ID = re.compile(r"[0-9a-f]{64}")
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS events (
+    height INTEGER NOT NULL, number INTEGER NOT NULL, kind TEXT NOT NULL, attributes TEXT NOT NULL,
+    PRIMARY KEY (height, number)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS events_kind ON events (kind, height, number);
+CREATE TABLE IF NOT EXISTS names (
+    role TEXT NOT NULL, id TEXT NOT NULL, height INTEGER NOT NULL, number INTEGER NOT NULL, kind TEXT NOT NULL,
+    PRIMARY KEY (role, id, height, number)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS names_kind ON names (role, id, kind, height, number);
+CREATE INDEX IF NOT EXISTS names_height ON names (height);
+"""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cursor:
+    """An event's place: the block, and which of the block's events it is, from 0. As text ``height.index``."""
+
+    height: int
+    number: int
+
+    @classmethod
+    def read(cls, text: str) -> Cursor:
+        """Raises ValueError for what is none."""
+        found = re.fullmatch(r"(0|[1-9][0-9]{0,17})\.(0|[1-9][0-9]{0,8})", text, re.ASCII)
+        if found is None:
+            raise ValueError("a place is height.index")
+        return cls(int(found[1]), int(found[2]))
+
+    def __str__(self) -> str:
+        return f"{self.height}.{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An event as it stands in its block."""
+
+    at: Cursor
+    kind: str
+    attributes: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which events: of this kind, and with this id as the attribute ``role``. Empty: whatever."""
+
+    kind: str = ""
+    role: str = ""
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Events after a place, in order. ``is_cut``: there are more. Whole from ``from_height`` up to ``height``."""
+
+    events: tuple[Found, ...]
+    is_cut: bool
+    from_height: int
+    height: int
+
+
+class Index:
+    """Events by what they name, in one SQLite file. Calls block: not on an event loop. Safe from several threads."""
+
+    def __init__(self, path: Path, chain_id: str, most_events: int = MOST_EVENTS) -> None:
+        self._most_events = most_events
+        self._lock = Lock()
+        try:
+            self._database = self._open(path, chain_id)
+        except sqlite3.DatabaseError:  # no file of ours, or a damaged one: it is made again
+            path.unlink(missing_ok=True)
+            self._database = self._open(path, chain_id)
+        self._from_height, self._height = int(self._fact("from_height")), int(self._fact("height"))
+        self._count = int(self._database.execute("SELECT COUNT(*) FROM events").fetchone()[0])
+
+    @staticmethod
+    def _open(path: Path, chain_id: str) -> sqlite3.Connection:
+        database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")  # what a power cut takes is read again
+        database.executescript(_SCHEMA)
+        known = database.execute("SELECT value FROM facts WHERE name = 'chain_id'").fetchone()
+        if known is None or known[0] != chain_id:
+            for table in ("events", "names", "facts"):
+                database.execute(f"DELETE FROM {table}")  # noqa: S608 - the three names above
+            facts = [("chain_id", chain_id), ("from_height", "1"), ("height", "0")]
+            database.executemany("INSERT INTO facts VALUES (?, ?)", facts)
+        return database
+
+    @property
+    def from_height(self) -> int:
+        """The first block whose events are all here."""
+        return self._from_height
+
+    @property
+    def height(self) -> int:
+        """The last one; below ``from_height`` where there is none."""
+        return self._height
+
+    def begin_at(self, height: int) -> None:
+        """Forget all: the blocks before ``height`` are nowhere to be had."""
+        with self._lock, self._database:
+            self._database.execute("BEGIN")
+            self._database.execute("DELETE FROM events")
+            self._database.execute("DELETE FROM names")
+            self._set(from_height=height, height=height - 1)
+        self._from_height, self._height, self._count = height, height - 1, 0
+
+    def add(self, height: int, events: Sequence[Event]) -> None:
+        """The events of the block after the last one, in their order. Raises ValueError for another block."""
+        if height != self._height + 1:
+            raise ValueError(f"the next block is {self._height + 1}, not {height}")
+        named = {
+            (role, value, height, number, event.kind)
+            for number, event in enumerate(events)
+            for role, value in event.attributes
+            if _ID.fullmatch(value)
+        }
+        rows = [(height, number, event.kind, json.dumps(event.attributes)) for number, event in enumerate(events)]
+        with self._lock, self._database:
+            self._database.execute("BEGIN")
+            self._database.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", rows)
+            self._database.executemany("INSERT INTO names VALUES (?, ?, ?, ?, ?)", sorted(named))
+            from_height, count = self._drop_oldest(height, self._count + len(rows))
+            self._set(from_height=from_height, height=height)
+        self._from_height, self._height, self._count = from_height, height, count
+
+    def search(self, wanted: Wanted, after: Cursor, limit: int) -> Page:
+        """At most ``limit`` events that are wanted, after that place."""
+        query, given = _query(wanted)
+        with self._lock:
+            rows = self._database.execute(query, [*given, after.height, after.number, limit + 1]).fetchall()
+            found = tuple(
+                Found(Cursor(height, number), kind, tuple((name, value) for name, value in json.loads(attributes)))
+                for height, number, kind, attributes in rows[:limit]
+            )
+            return Page(found, len(rows) > limit, self._from_height, self._height)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._database.close()
+
+    def _drop_oldest(self, height: int, count: int) -> tuple[int, int]:
+        """Let whole blocks go while there are too many events, but never the newest; the first that is left, and how
+        many events are."""
+        from_height = self._from_height
+        while count > self._most_events and from_height < height:
+            count -= self._database.execute("DELETE FROM events WHERE height = ?", [from_height]).rowcount
+            self._database.execute("DELETE FROM names WHERE height = ?", [from_height])
+            from_height += 1
+        return from_height, count
+
+    def _fact(self, name: str) -> str:
+        return str(self._database.execute("SELECT value FROM facts WHERE name = ?", [name]).fetchone()[0])
+
+    def _set(self, *, from_height: int, height: int) -> None:
+        values = [(str(from_height), "from_height"), (str(height), "height")]
+        self._database.executemany("UPDATE facts SET value = ? WHERE name = ?", values)
+
+
+def _query(wanted: Wanted) -> tuple[str, list[str]]:
+    """The SQL, with places for height, number and limit left, and what fills those before.
+
+    Each walks one index from the place on, and stops at the limit: what a stranger asks for costs by what is found, and
+    not by how much there is of something else.
+    """
+    if not wanted.id:
+        of_kind = "kind = ? AND " if wanted.kind else ""
+        return (
+            f"SELECT height, number, kind, attributes FROM events WHERE {of_kind}"  # noqa: S608 - no input in it
+            "(height, number) > (?, ?) ORDER BY height, number LIMIT ?",
+            [wanted.kind] if wanted.kind else [],
+        )
+    of_kind = "AND names.kind = ? " if wanted.kind else ""
+    return (
+        "SELECT events.height, events.number, events.kind, attributes "  # noqa: S608 - no input in it
+        "FROM names CROSS JOIN events ON events.height = names.height AND events.number = names.number "
+        f"WHERE names.role = ? AND names.id = ? {of_kind}AND (names.height, names.number) > (?, ?) "
+        "ORDER BY names.height, names.number LIMIT ?",
+        [wanted.role or "id", wanted.id, *([wanted.kind] if wanted.kind else [])],
+    )

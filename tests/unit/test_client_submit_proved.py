@@ -1,0 +1,252 @@
+"""Submitting through doors that nobody believes: one that drops, refuses, makes up or hides is left for another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from abci_app.block import TxResult
+from abci_app.codes import Code
+from dta.base.errors import Expired, NotVerified, RefusedByLedger, TimedOut
+from dta.client.ledger.headers import Trust
+from dta.client.ledger.rpc import Rpc, door_rpc
+from dta.client.ledger.submit import Committed, Patience, submit
+from dta.light.hashes import data_hash
+from tests.support.light_chain import Chain, ClockedRpc, Node, RpcFailure, b64, members, result_json
+from tests.support.refusals import refused
+from tests.unit.test_client_submit import OTHER, TX
+
+
+class Mempool(Node):
+    """A node that takes transactions into a pool, from which the chain's next block takes them."""
+
+    def __init__(self, chain: Chain, pool: list[bytes], **options: Any) -> None:
+        super().__init__(chain, check_tx=self._take, **options)
+        self.pool = pool
+        self.sent: list[bytes] = []
+
+    def _take(self, tx: bytes) -> dict[str, Any]:
+        self.sent.append(tx)
+        self.pool.append(tx)
+        return {"code": 0}
+
+
+class World:
+    """Doors ``a``, ``b``, ... at nodes of one chain, which has a block more at each sleep."""
+
+    def __init__(self, *nodes: Node, chain: Chain, pool: list[bytes], result: TxResult | None = None) -> None:
+        self.chain, self.pool, self.nodes = chain, pool, dict(zip("abc", nodes, strict=False))
+        self.result = result or TxResult(0, b"data", "", 7, 5)
+        self.rpc = ClockedRpc(nodes[0], on_sleep=self.grow)
+        first, *others = self.nodes
+        Rpc.__init__(
+            self.rpc, door_rpc(f"http://{first}.test"), others=[door_rpc(f"http://{one}.test") for one in others],
+            transport=httpx.MockTransport(lambda request: self.nodes[request.url.host[0]].handle(request)),
+        )  # fmt: skip
+
+    def grow(self) -> None:
+        taken = [tx for tx in dict.fromkeys(self.pool) if all(tx not in txs for txs in self.chain.txs.values())]
+        self.chain.add(txs=[OTHER, *taken], results=[TxResult(0), *(self.result for _ in taken)])
+
+    def submit(self, **options: Any) -> Committed:
+        patience = Patience(resend_s=1.0)
+        return self.rpc.run(submit(TX, patience, trust=Trust(self.chain.trust_file()), **options))
+
+
+def chain_of(blocks: int = 5) -> Chain:
+    chain = Chain(members(4))
+    for _ in range(blocks):
+        chain.add()
+    return chain
+
+
+def worlds(liar: Any, honest: int = 1, **options: Any) -> World:
+    """A world whose first door is what ``liar`` makes of a chain and a pool."""
+    chain, pool = chain_of(), []
+    return World(liar(chain, pool), *(Mempool(chain, pool) for _ in range(honest)), chain=chain, pool=pool, **options)
+
+
+def test_what_came_of_it_is_proved_by_the_headers_of_its_block_and_of_the_next_one() -> None:
+    world = worlds(Mempool, honest=0, result=TxResult(int(Code.ORDER_NOT_OPEN), b"d", "said", 3, 2))
+    done = world.submit()
+    refused(done, Code.ORDER_NOT_OPEN)
+    assert (done.data, done.gas_wanted, done.gas_used) == (b"d", 3, 2)
+    assert TX.tx in world.chain.txs[done.height]
+    assert world.chain.height > done.height
+
+
+def drops(chain: Chain, pool: list[bytes]) -> Node:
+    """Says OK to what it passes on to nobody."""
+    return Mempool(chain, [])
+
+
+def refuses(chain: Chain, pool: list[bytes]) -> Node:
+    return Node(chain, check_tx=lambda tx: {"code": int(Code.UNKNOWN_SIGNER), "log": "who?"})
+
+
+def is_always_busy(chain: Chain, pool: list[bytes]) -> Node:
+    return Node(chain, check_tx=lambda tx: {"code": int(Code.BUSY)})
+
+
+def makes_up_an_index(chain: Chain, pool: list[bytes]) -> Node:
+    node = drops(chain, pool)
+
+    def do_tx(params: dict[str, Any]) -> Any:
+        return {
+            "hash": TX.tx_hash.hex().upper(), "height": "3", "index": 0, "tx": b64(TX.tx),
+            "tx_result": result_json(TxResult(0)),
+        }  # fmt: skip
+
+    node.do_tx = do_tx  # type: ignore[method-assign]
+    return node
+
+
+def makes_up_a_block(chain: Chain, pool: list[bytes]) -> Node:
+    def block(params: dict[str, Any], honest: Any) -> Any:
+        honest["block"]["data"]["txs"] = [b64(TX.tx)]
+        return honest
+
+    def results(params: dict[str, Any], honest: Any) -> Any:
+        return {**honest, "txs_results": [result_json(TxResult(0))]}
+
+    node = drops(chain, pool)
+    node.indexing = False
+    node.lies = {"block": block, "block_results": results}
+    return node
+
+
+def makes_up_a_height(chain: Chain, pool: list[bytes]) -> Node:
+    def status(params: dict[str, Any], honest: Any) -> Any:
+        honest["sync_info"]["latest_block_height"] = "900000"
+        return honest
+
+    node = drops(chain, pool)
+    node.lies = {"status": status}
+    return node
+
+
+def hides_it(chain: Chain, pool: list[bytes]) -> Node:
+    """Passes it on, and shows blocks without it."""
+    node = Mempool(chain, pool, indexing=False)
+
+    def block(params: dict[str, Any], honest: Any) -> Any:
+        honest["block"]["data"]["txs"] = []
+        return honest
+
+    node.lies = {"block": block}
+    return node
+
+
+@pytest.mark.parametrize(
+    "liar", [drops, refuses, is_always_busy, makes_up_an_index, makes_up_a_block, makes_up_a_height, hides_it]
+)
+def test_a_door_that_lies_about_a_transaction_is_left_for_one_that_does_not(liar: Any) -> None:
+    world = worlds(liar, honest=2)
+    done = world.submit()
+    assert (done.code, done.data) == (0, b"data")
+    assert TX.tx in world.chain.txs[done.height]
+
+
+def test_another_result_of_a_transaction_that_is_there_is_not_believed() -> None:
+    def lies(chain: Chain, pool: list[bytes]) -> Node:
+        other = result_json(TxResult(int(Code.ORDER_NOT_OPEN)))
+
+        def results(params: dict[str, Any], honest: Any) -> Any:
+            return {**honest, "txs_results": [other for _ in honest["txs_results"] or ()]}
+
+        return Mempool(chain, pool, lies={
+            "block_results": results, "tx": lambda params, honest: {**honest, "tx_result": other},
+        })  # fmt: skip
+
+    assert worlds(lies).submit().code == 0
+    with pytest.raises(TimedOut, match="not the chain's"):
+        worlds(lies, honest=0).submit()
+
+
+def test_a_block_that_was_made_up_is_not_believed_for_its_results() -> None:
+    """The results are the chain's; what is false is that the transaction is among those that they are of."""
+
+    def false(chain: Chain, pool: list[bytes]) -> Node:
+        def block(params: dict[str, Any], honest: Any) -> Any:
+            if honest["block"]["data"]["txs"]:
+                honest["block"]["data"]["txs"][0] = b64(TX.tx)
+            return honest
+
+        return Mempool(chain, [], indexing=False, lies={"block": block})
+
+    with pytest.raises(TimedOut, match="not the chain's"):
+        worlds(false, honest=0).submit()
+    assert worlds(false).submit().data == b"data"
+
+
+def test_a_refusal_that_every_door_says_is_told_and_each_was_asked_once() -> None:
+    chain, pool = chain_of(), []
+    nodes = [refuses(chain, pool) for _ in range(3)]
+    world = World(*nodes, chain=chain, pool=pool)
+    with pytest.raises(RefusedByLedger) as caught:
+        world.submit()
+    refused(caught.value, Code.UNKNOWN_SIGNER)
+    assert [node.calls.count("broadcast_tx_sync") for node in nodes] == [1, 1, 1]
+
+
+def test_it_is_expired_only_where_every_door_shows_all_blocks_without_it() -> None:
+    """One door's blocks are without it though it is committed; a chain that is not so far yet is no reason either."""
+    chain, pool = chain_of(), []
+    hiding, honest = hides_it(chain, []), Mempool(chain, [])
+    world = World(hiding, honest, chain=chain, pool=pool)
+    at = 8
+
+    def grow() -> None:
+        chain.add(txs=[TX.tx] if chain.height + 1 == at else [OTHER])
+
+    world.grow = grow  # type: ignore[method-assign]
+    world.rpc._on_sleep = grow
+    honest.do_broadcast_tx_sync = hiding.do_broadcast_tx_sync  # type: ignore[method-assign]
+    while chain.height < 25:
+        grow()
+    world.rpc._on_sleep = lambda: None
+    assert world.submit(since_height=6).height == at
+    chain = chain_of(25)
+    with pytest.raises(Expired):
+        World(Mempool(chain, []), Mempool(chain, []), chain=chain, pool=[]).submit(since_height=6)
+
+
+def test_a_door_that_says_that_the_expiry_is_past_is_not_believed_alone() -> None:
+    def early(chain: Chain, pool: list[bytes]) -> Node:
+        node = drops(chain, pool)
+
+        def status(params: dict[str, Any], honest: Any) -> Any:
+            if len(node.calls) > 3:
+                honest["sync_info"]["latest_block_height"] = "30"
+            return honest
+
+        def do_block(params: dict[str, Any]) -> Any:
+            return Node.do_block(node, {"height": str(min(int(params["height"]), chain.height))})
+
+        node.lies = {"status": status}
+        node.do_block = do_block  # type: ignore[method-assign]
+        return node
+
+    assert worlds(early).submit().code == 0
+
+
+def test_where_no_door_s_height_can_be_verified_nothing_is_sent() -> None:
+    strange = Chain(members(4), "another-chain")
+    for _ in range(5):
+        strange.add()
+    chain, node = chain_of(), Mempool(strange, [])
+    world = World(node, chain=chain, pool=[])
+    with pytest.raises(NotVerified):
+        world.submit()
+    assert node.sent == []
+
+
+def test_data_hash_is_of_the_transactions_that_were_shown() -> None:
+    """What the proof rests on, seen to be so of the test's own chain."""
+    chain = chain_of()
+    chain.add(txs=[OTHER, TX.tx])
+    assert chain.blocks[6].header.data_hash == data_hash([OTHER, TX.tx])
+    with pytest.raises(RpcFailure):
+        Node(chain).do_block({"height": "7"})

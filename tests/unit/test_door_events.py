@@ -1,0 +1,252 @@
+"""The door's index, /v1/search and /v1/events: what a block has, in order, once; bounded; and never too old unsaid."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from door_harness import CHAIN_ID, MINE, OTHERS, Comet, Open, order_event, play
+
+from abci_app.block import Event
+from dta.client.ledger import search
+from dta.client.ledger.rpc import Rpc, door_rpc
+from dta.node.door.index import Cursor, Index, Wanted, _query
+
+FIRST, SECOND, THIRD = "01" * 32, "02" * 32, "03" * 32
+BLOCKS = [
+    (order_event(FIRST, "placed"), order_event(SECOND, "placed", OTHERS)),
+    (),
+    (order_event(FIRST, "fulfilled"), Event("vault", (("id", THIRD), ("action", "opened"), ("principal", MINE)))),
+]
+
+
+def filled(path: Path, most_events: int = 1_000) -> Index:
+    index = Index(path, CHAIN_ID, most_events)
+    for height, events in enumerate(BLOCKS, 1):
+        index.add(height, events)
+    return index
+
+
+def places(index: Index, wanted: Wanted, after: str = "0.0", limit: int = 100) -> list[str]:
+    return [str(found.at) for found in index.search(wanted, Cursor.read(after), limit).events]
+
+
+@pytest.mark.parametrize(("wanted", "expected"), [
+    (Wanted(), ["1.0", "1.1", "3.0", "3.1"]),
+    (Wanted(kind="order"), ["1.0", "1.1", "3.0"]),
+    (Wanted(role="principal", id=MINE), ["1.0", "3.0", "3.1"]),
+    (Wanted(kind="vault", role="principal", id=MINE), ["3.1"]),
+    (Wanted(id=FIRST), ["1.0", "3.0"]),
+    (Wanted(role="beneficiary", id=MINE), []),
+    (Wanted(id=MINE), []),
+])  # fmt: skip
+def test_events_are_found_by_kind_and_by_what_they_name(tmp_path: Path, wanted: Wanted, expected: list[str]) -> None:
+    assert places(filled(tmp_path / "index"), wanted) == expected
+
+
+@pytest.mark.parametrize("kind", ["", "vault"])
+@pytest.mark.parametrize(("role", "id_"), [("", ""), ("", FIRST), ("principal", MINE)])
+def test_a_search_costs_by_what_it_finds_and_not_by_what_else_there_is(
+    tmp_path: Path, kind: str, role: str, id_: str
+) -> None:
+    """Every part of the condition bounds the walk of an index, in whose order the answer is."""
+    query, given = _query(Wanted(kind, role, id_))
+    database = filled(tmp_path / "index")._database
+    plan = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {query}", [*given, 1, 0, 5])]
+    assert not [step for step in plan if "SCAN" in step or "B-TREE" in step], plan
+    bounds = plan[0].rpartition("(height,number)>")[0]
+    assert [name in bounds for name in ("kind=", "role=", "id=")] == [bool(kind), bool(id_), bool(id_)], plan
+
+
+def test_a_page_goes_on_after_any_place_and_says_whether_it_is_cut(tmp_path: Path) -> None:
+    index = filled(tmp_path / "index")
+    assert places(index, Wanted(), "1.0", limit=2) == ["1.1", "3.0"]
+    assert index.search(Wanted(), Cursor(1, 0), 2).is_cut
+    assert not index.search(Wanted(), Cursor(1, 0), 3).is_cut
+    assert places(index, Wanted(), "2.7") == ["3.0", "3.1"]
+
+
+def test_the_first_event_of_all_is_found_from_the_beginning(tmp_path: Path) -> None:
+    index = Index(tmp_path / "index", CHAIN_ID)
+    index.add(1, [order_event(FIRST, "placed")])
+    assert places(index, Wanted(), "0.0") == ["1.0"]
+
+
+def test_the_oldest_blocks_go_where_there_are_too_many_events_and_that_is_said(tmp_path: Path) -> None:
+    index = filled(tmp_path / "index", most_events=2)
+    page = index.search(Wanted(), Cursor(0, 0), 100)
+    assert [str(found.at) for found in page.events] == ["3.0", "3.1"]
+    assert (page.from_height, page.height) == (2, 3)
+    assert places(index, Wanted(role="principal", id=OTHERS)) == []
+
+
+def test_a_block_that_has_more_than_the_index_keeps_is_kept_whole(tmp_path: Path) -> None:
+    index = Index(tmp_path / "index", CHAIN_ID, most_events=1)
+    index.add(1, BLOCKS[0])
+    assert places(index, Wanted()) == ["1.0", "1.1"]
+
+
+def test_blocks_come_in_their_order_and_the_index_outlives_its_process(tmp_path: Path) -> None:
+    index = filled(tmp_path / "index")
+    with pytest.raises(ValueError, match="next block is 4"):
+        index.add(6, ())
+    index.close()
+    again = Index(tmp_path / "index", CHAIN_ID)
+    assert (again.from_height, again.height, places(again, Wanted(id=FIRST))) == (1, 3, ["1.0", "3.0"])
+
+
+def test_an_index_of_another_chain_or_one_that_is_damaged_is_made_again(tmp_path: Path) -> None:
+    filled(tmp_path / "index").close()
+    assert Index(tmp_path / "index", "another-chain").height == 0
+    (tmp_path / "damaged").write_bytes(b"no database of ours" * 1_000)
+    assert Index(tmp_path / "damaged", CHAIN_ID).height == 0
+    sqlite3.connect(tmp_path / "damaged").close()
+
+
+@pytest.mark.parametrize("text", ["", "1", "1.", "-1.0", "1.01", "1.0.0", "1.0\n", "٣.0", "1" * 19 + ".0"])
+def test_what_is_no_place_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        Cursor.read(text)
+
+
+async def caught_up(door: Open) -> None:
+    await door.until(lambda: door.door._index.height == len(door.comet.blocks), "the index")
+
+
+def test_search_answers_pages_that_name_where_they_go_on(tmp_path: Path) -> None:
+    async def scenario(door: Open) -> None:
+        await caught_up(door)
+        found = (await door.client.get("/v1/search", params={"role": "principal", "id": MINE, "limit": "2"})).json()
+        assert ([event["at"] for event in found["events"]], found["next"]) == (["1.0", "3.0"], "3.0")
+        assert (found["from_height"], found["height"]) == (1, 3)
+        assert found["events"][0]["attributes"][0] == {"name": "id", "value": FIRST}
+        rest = await door.client.get("/v1/search", params={"role": "principal", "id": MINE, "after": "3.0"})
+        assert ([event["at"] for event in rest.json()["events"]], rest.json()["next"]) == (["3.1"], None)
+        assert rest.headers["access-control-allow-origin"] == "*"
+
+    play(tmp_path, scenario, Comet(blocks=[*BLOCKS]))
+
+
+@pytest.mark.parametrize("query", [
+    "?limit=0", "?limit=101", "?limit=x", "?id=00", f"?id={MINE.upper()}", "?role=principal", "?kind=Order", "?after=1",
+    "?more=1", "?kind=order&kind=vault", "?role=%27&id=" + MINE,
+])  # fmt: skip
+def test_a_search_that_is_not_of_its_form_is_refused(tmp_path: Path, query: str) -> None:
+    async def scenario(door: Open) -> None:
+        answer = await door.client.get("/v1/search" + query)
+        assert answer.status_code == 400
+        assert set(answer.json()) == {"error", "hint"}
+
+    play(tmp_path, scenario)
+
+
+def test_the_client_s_search_reads_all_pages_and_gives_each_id_once(tmp_path: Path) -> None:
+    async def scenario(door: Open) -> None:
+        await caught_up(door)
+        url = door_rpc(str(door.client.base_url))
+
+        def ask() -> tuple[list[bytes], bool, list[bytes]]:
+            with Rpc(url) as rpc:
+                placed = rpc.run(search.ids("order", {"action": "placed"}, "principal", bytes.fromhex(MINE)))
+                every = rpc.run(search.ids("order", {}))
+                return placed.ids, placed.is_cut, every.ids
+
+        placed, is_cut, every = await asyncio.to_thread(ask)
+        assert (placed, is_cut) == ([bytes.fromhex(FIRST)], False)
+        assert every == [bytes.fromhex(f"{number % 150:064x}") for number in range(1, 150)] + [bytes.fromhex(FIRST)]
+
+    many = tuple(order_event(f"{number % 150:064x}", "fulfilled", OTHERS) for number in range(1, 150))
+    play(tmp_path, scenario, Comet(blocks=[many, many, (order_event(FIRST, "placed"),)]))
+
+
+class Stream:
+    """What comes of /v1/events, line by line."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.lines = response.aiter_lines()
+
+    async def next(self) -> dict[str, Any]:
+        """The next event: its id and name, and what it says."""
+        found: dict[str, Any] = {}
+        async for line in self.lines:
+            if line.startswith((":", "retry:")):
+                continue
+            if not line:
+                if found:
+                    return found
+                continue
+            name, _, value = line.partition(": ")
+            found[name] = json.loads(value) if name == "data" else value
+        raise AssertionError("the stream ended")
+
+
+def test_events_come_as_blocks_do_with_their_places_and_go_on_after_the_last_one(tmp_path: Path) -> None:
+    async def scenario(door: Open) -> None:
+        await caught_up(door)
+        async with door.client.stream("GET", "/v1/events", params={"kind": "order"}) as response:
+            assert response.headers["content-type"].startswith("text/event-stream")
+            stream = Stream(response)
+            door.comet.blocks += [(order_event(THIRD, "placed"), BLOCKS[2][1]), (order_event(THIRD, "closed"),)]
+            first, second = await stream.next(), await stream.next()
+            assert (first["id"], first["data"]["kind"]) == ("4.0", "order")
+            assert second["id"] == "5.0"
+        headers = {"Last-Event-ID": "3.0"}
+        async with door.client.stream("GET", f"/v1/events?id={THIRD}", headers=headers) as response:
+            stream = Stream(response)
+            assert [(await stream.next())["id"] for _ in range(4)] == ["3.1", "4.0", "4.1", "5.0"]
+
+    play(tmp_path, scenario, Comet(blocks=[*BLOCKS]))
+
+
+def test_who_goes_on_from_before_what_is_kept_is_told_to_begin_anew(tmp_path: Path) -> None:
+    async def scenario(door: Open) -> None:
+        await caught_up(door)
+        for after in ("1.0", "2.0"):
+            async with door.client.stream("GET", f"/v1/events?after={after}") as response:
+                stream = Stream(response)
+                first = await stream.next()
+                assert (first["event"], first["data"]) == ("reset", {"from_height": 3})
+                assert (await stream.next())["id"] == "3.0"
+        async with door.client.stream("GET", "/v1/events?after=3.0") as response:
+            assert (await Stream(response).next())["id"] == "3.1"
+
+    play(tmp_path, scenario, Comet(blocks=[BLOCKS[0], BLOCKS[0], BLOCKS[2]]), most_events=2)
+
+
+def test_an_address_has_so_many_streams_and_all_together_so_many(tmp_path: Path) -> None:
+    async def scenario(door: Open) -> None:
+        async with door.client.stream("GET", "/v1/events") as one, door.client.stream("GET", "/v1/events") as two:
+            assert (one.status_code, two.status_code) == (200, 200)
+            third = await door.client.get("/v1/events")
+            assert third.status_code == 429
+            assert third.headers["retry-after"]
+        await door.until(lambda: len(door.door.budgets.streams) == 0, "the places")
+
+    play(tmp_path, scenario, max_streams_per_address=2)
+
+
+def test_a_stream_ends_after_its_time_and_a_reader_that_does_not_read_is_cut(tmp_path: Path) -> None:
+    async def ends(door: Open) -> None:
+        with suppress(httpx.HTTPError):
+            await door.client.get("/v1/events")
+        await door.until(lambda: len(door.door.budgets.streams) == 0, "the place")
+
+    play(tmp_path / "a", ends, stream_s=0.5)
+
+    async def cut(door: Open) -> None:
+        await caught_up(door)
+        reader, writer = await asyncio.open_connection(*door.address, limit=1_024)
+        writer.write(b"GET /v1/events?after=0.0 HTTP/1.1\r\nHost: x\r\n\r\n")
+        await door.until(lambda: len(door.door.budgets.streams) == 1, "the stream")
+        await door.until(lambda: len(door.door.budgets.streams) == 0, "its end")
+        writer.close()
+        assert reader is not None
+
+    long = tuple(Event("order", (("id", FIRST), ("note", "x" * 30_000))) for _ in range(400))
+    play(tmp_path / "b", cut, Comet(blocks=[long]), slow_reader_s=0.5)
