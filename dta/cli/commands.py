@@ -120,7 +120,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
         "show": Command("vault:show", "Show a vault and its keys, read by proof."),
         "list": Command(
             "vault:list_vaults",
-            "List the vaults of this identity: those this home opened, and those a door's index finds.",
+            "List the vaults of this identity, proved whole: a node that leaves one out is refused.",
         ),
         "close": Command(
             "vault:close",
@@ -140,7 +140,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
         ),
         "list": Command(
             "order:list_orders",
-            "List this identity's orders: those this home placed, and those a door's index finds; all read by proof.",
+            "List the orders in which this identity has a role, proved whole: a node that leaves one out is refused.",
         ),
         "show": Command(
             "order:show",
@@ -172,6 +172,15 @@ COMMANDS: Final[Mapping[str, Entry]] = {
             "order_release:report",
             "Prove to the ledger that a fiduciary's share was bad: reveals the key of that one answer.",
         ),
+    }),
+    "inbox": Command(
+        "inbox:inbox",
+        "What waits for this identity's decision or receipt, the nearest deadline first, proved whole.",
+    ),
+    "contacts": Group("Whom this home calls what.", {
+        "add": Command("contacts:add", "Give an identity a name in this home."),
+        "list": Command("contacts:list_contacts", "List whom this home knows: contacts, founders, its own identities."),
+        "remove": Command("contacts:remove", "Forget a name."),
     }),
     "policy": Group("Policies: who must agree before a secret is released.", {
         "check": Command("policy:check", "Check a policy and show what it means, by the ledger's own rules."),

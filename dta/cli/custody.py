@@ -158,13 +158,6 @@ def moment(time_s: int) -> str:
     return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d %H:%M:%SZ") if time_s else "-"
 
 
-def left_out(found: int, counted: int, what: str) -> list[str]:
-    """What to say where the ledger counts more of an identity's than a node's index found."""
-    if found >= counted:
-        return []
-    return [f"the ledger counts {counted} {what} of this identity: the node's index left out {counted - found}"]
-
-
 def cut_short(is_cut: bool) -> list[str]:
     """What to say where a node's index has more than is looked at."""
     return ["the list is cut: the node's index has more than is looked at"] if is_cut else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ from abci_app.codes import info
 from abci_app.limits import MAX_ENVELOPE_BYTES
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import params_pb2
-from abci_app.state.records import COUNTERS, ORDERS
+from abci_app.state import as_of
 from dta.base.errors import JsonValue, NotFound, RpcError, UsageError
 from dta.base.secret import SecretBytes
 from dta.cli import authorities, policy
@@ -21,17 +22,25 @@ from dta.cli.custody import (
     Yes,
     ask,
     at_work,
-    cut_short,
     find_order,
     find_vault,
-    left_out,
     read_secret,
     table,
 )
-from dta.cli.order_view import order_json, order_lines, order_status, request_json, request_lines, requests_of
-from dta.client.custody import orders, records
+from dta.cli.order_view import (
+    held_by,
+    listed_json,
+    order_json,
+    order_lines,
+    order_status,
+    request_json,
+    request_lines,
+    requests_of,
+    unplaced_json,
+)
+from dta.client.custody import finding, orders, records
 from dta.client.custody.orders import NewOrder
-from dta.client.ledger import leaves, requests
+from dta.client.ledger import requests
 from dta.client.ledger.ledger import OrderView
 from dta.client.ledger.tx import SignedBytes
 from dta.custodians import registry
@@ -111,43 +120,49 @@ def resume(
         _show(work, orders.resume(work.custody, find_order(work, order), allow_missing=allow_missing, wait_s=wait))
 
 
+class Role(StrEnum):
+    """What this identity is in the orders that are listed."""
+
+    PRINCIPAL = "principal"
+    BENEFICIARY = "beneficiary"
+    PARTY = "party"
+    VETOER = "vetoer"
+
+
 def list_orders(
     context: typer.Context,
+    role: Annotated[Role, typer.Option(help="Those in which this identity is that.")] = Role.PRINCIPAL,
     every: Annotated[bool, typer.Option("--all", help="Ended ones too.")] = False,
 ) -> None:
-    """List this identity's orders: those this home placed, and those a door's index finds; all read by proof.
+    """List the orders in which this identity has a role, proved whole: a node that leaves one out is refused.
 
-    The ledger counts them: it is said how many the index left out.
+    As the principal, with those that this home made and could not place yet.
     """
+    role = Role(role)  # typer passes on a word that equals the default as it was typed
     with at_work(context) as work:
         me = work.custody.party.identity
-        titles = {one.order: one.title for one in records.load_all(work.session.home.path) if one.principal == me}
-        rows: list[dict[str, object]] = []
-        shown: list[JsonValue] = []
-        seen = 0
-        found = work.ledger.rpc.run(orders.search_orders(me))
-        for id_ in dict.fromkeys([*titles, *found.ids]):
-            record = work.ledger.find(leaves.of(ORDERS, id_))
-            status = order_status(record) if record else "not placed"
-            if record is not None and record.principal != me:
-                continue
-            seen += record is not None
-            if not every and status in ("closed", "expired", "failed"):
-                continue
-            held = f"{record.fulfilled} of {len(record.fiduciaries)}, needs {record.threshold}" if record else "-"
-            if record and record.authority:
-                held = "an authority key"
-            rows.append({"order": id_.hex(), "status": status, "held by": held, "title": titles.get(id_, "")})
-            shown.append(
-                {
-                    "order": id_.hex(), "status": status, "title": titles.get(id_, ""),
-                    "fulfilled": record.fulfilled if record else 0, "threshold": record.threshold if record else 0,
-                    "open_requests": record.open_requests if record else 0,
-                }
-            )  # fmt: skip
-        counter = work.ledger.find(leaves.of(COUNTERS, me)) or pb.CounterRecord()
-        lines = [*(table(rows) or ["no orders"]), *cut_short(found.is_cut), *left_out(seen, counter.orders, "orders")]
-        work.session.show({"orders": shown, "found": seen, "counted": counter.orders, "is_cut": found.is_cut}, lines)
+        mine = [one for one in records.load_all(work.session.home.path) if one.principal == me]
+        titles = {one.order: one.title for one in mine}
+        found = work.ledger.rpc.run(finding.order_list(work.ledger.flows, me, role.value))
+        listed = {record.id: record for record in found.records}
+        unplaced = [id_ for id_ in titles if id_ not in listed] if role is Role.PRINCIPAL else []
+
+        def last(id_: bytes) -> dict[str, object]:
+            if role is Role.PRINCIPAL:
+                return {"title": titles.get(id_, "")}
+            return {"principal": work.name(listed[id_].principal)}
+
+        rows: list[dict[str, object]] = [
+            {"order": id_.hex(), "status": "not placed", "held by": "-", **last(id_)} for id_ in unplaced
+        ]
+        shown: list[JsonValue] = [unplaced_json(id_, titles[id_]) for id_ in unplaced]
+        for id_, record in listed.items():
+            if every or record.status in as_of.OPEN_ORDER:
+                status, held = order_status(record), held_by(record)
+                rows.append({"order": id_.hex(), "status": status, "held by": held, **last(id_)})
+                shown.append(listed_json(record, titles.get(id_, "")))
+        data: dict[str, JsonValue] = {"orders": shown, "role": role.value, "whole_at_height": found.height}
+        work.session.show(data, table(rows) or ["no orders"])
 
 
 def show(context: typer.Context, order: OrderId) -> None:

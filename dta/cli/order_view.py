@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from abci_app.custody.releases import is_signing
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.state.records import REQUEST_NUMBERS
 from dta.base.errors import JsonValue
@@ -19,6 +20,31 @@ from dta.client.receipt.summary import counts_line
 def order_status(record: pb.OrderRecord) -> str:
     """The status in lower case, as people and JSON see it."""
     return pb.OrderStatus.Name(record.status).removeprefix("ORDER_STATUS_").lower()
+
+
+def held_by(record: pb.OrderRecord) -> str:
+    """What a list says of who holds an order's secret."""
+    if is_signing(record):
+        return "a signing key"
+    if record.authority:
+        return "an authority key"
+    return f"{record.fulfilled} of {len(record.fiduciaries)}, needs {record.threshold}"
+
+
+def listed_json(record: pb.OrderRecord, title: str) -> dict[str, JsonValue]:
+    """An order as a list has it. ``kind``: ``signing`` where what it releases is a signature, else ``secret``."""
+    return {
+        "order": record.id.hex(), "kind": "signing" if is_signing(record) else "secret",
+        "status": order_status(record), "title": title, "principal": record.principal.hex(),
+        "beneficiary": record.rule.identity.hex(), "fulfilled": record.fulfilled, "threshold": record.threshold,
+        "open_requests": record.open_requests, "requests_made": record.requests,
+        "expires_at_time_s": record.expires_at_time_s, "expires_at_height": record.expires_at_height,
+    }  # fmt: skip
+
+
+def unplaced_json(order: bytes, title: str) -> dict[str, JsonValue]:
+    """The same of one that this home made and the ledger does not have."""
+    return listed_json(pb.OrderRecord(id=order), title) | {"status": "not placed"}
 
 
 def order_json(view: OrderView) -> dict[str, JsonValue]:

@@ -65,6 +65,12 @@ class Session:
             sys.stdout.write(text + "\n")
             sys.stdout.flush()
 
+    def show_line(self, data: Mapping[str, object], lines: Sequence[str]) -> None:
+        """One of many results of a command that goes on: ``data`` as one line of JSON, or ``lines`` for a person."""
+        text = json.dumps(data, ensure_ascii=True) if self.as_json else on_terminal("\n".join(lines))
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
     def talk(self, line: str) -> None:
         """A line for a person, on stderr."""
         sys.stderr.write(on_terminal(line) + "\n")

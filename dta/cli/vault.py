@@ -8,11 +8,9 @@ import typer
 
 from abci_app.codes import Code
 from abci_app.pb.dta.v1 import custody_pb2 as pb
-from abci_app.state.records import COUNTERS, VAULTS
 from dta.base.errors import JsonValue, RefusedByLedger, UsageError
-from dta.cli.custody import Wait, Work, Yes, at_work, cut_short, find_vault, left_out, moment, table
-from dta.client.custody import records, vaults
-from dta.client.ledger import leaves, search
+from dta.cli.custody import Wait, Work, Yes, at_work, find_vault, moment, table
+from dta.client.custody import finding, records, vaults
 from dta.client.ledger.fiduciaries import current as current_fiduciaries
 from dta.client.ledger.ledger import VaultView
 
@@ -59,29 +57,18 @@ def show(context: typer.Context, vault: VaultId) -> None:
 
 
 def list_vaults(context: typer.Context) -> None:
-    """List the vaults of this identity: those this home opened, and those a door's index finds.
-
-    The ledger counts them: it is said how many the index left out.
-    """
+    """List the vaults of this identity, proved whole: a node that leaves one out is refused."""
     with at_work(context) as work:
         titles = records.known_vaults(work.session.home.path)
-        mine = search.ids("vault", {"action": "opened"}, "principal", work.custody.party.identity)
-        found = work.ledger.rpc.run(mine)
-        rows: list[dict[str, object]] = []
-        for id_ in dict.fromkeys([*titles, *found.ids]):
-            record = work.ledger.find(leaves.of(VAULTS, id_))
-            if record is None or record.principal != work.custody.party.identity:
-                continue
-            rows.append(
-                {
-                    "vault": id_.hex(), "status": status_name(record), "fiduciaries": len(record.fiduciaries),
-                    "published": record.published, "title": titles.get(id_, ""),
-                }
-            )  # fmt: skip
-        counter = work.ledger.find(leaves.of(COUNTERS, work.custody.party.identity)) or pb.CounterRecord()
-        notes = [*cut_short(found.is_cut), *left_out(len(rows), counter.vaults, "vaults")]
-        data = {"vaults": rows, "found": len(rows), "counted": counter.vaults, "is_cut": found.is_cut}
-        work.session.show(data, [*(table(rows) or ["no vaults"]), *notes])
+        found = work.ledger.rpc.run(finding.vault_list(work.ledger.flows, work.custody.party.identity))
+        rows: list[dict[str, object]] = [
+            {
+                "vault": record.id.hex(), "status": status_name(record), "fiduciaries": len(record.fiduciaries),
+                "published": record.published, "title": titles.get(record.id, ""),
+            }
+            for record in found.records
+        ]  # fmt: skip
+        work.session.show({"vaults": rows, "whole_at_height": found.height}, table(rows) or ["no vaults"])
 
 
 def close(context: typer.Context, vault: VaultId, yes: Yes = False) -> None:

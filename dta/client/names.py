@@ -63,8 +63,12 @@ class NameBook:
         known = ", ".join(sorted(self.ids)) or "none"
         raise NotFound(
             f"nobody is called {text!r} here",
-            hint=f"known names: {known}; add one to contacts.toml, or give the id's 64 hex digits",
+            hint=f"known names: {known}; `dta contacts add` adds one, or give the id's 64 hex digits",
         )
+
+    def known(self) -> frozenset[bytes]:
+        """Everybody in it: whom what concerns this home comes from that is not listed apart (dta/client/inbox)."""
+        return frozenset((*self.ids.values(), *self.fiduciaries))
 
     def name_of(self, id_: bytes) -> str:
         """What this home calls ``id_``, with the id's first digits; the digits alone for a stranger."""
@@ -87,12 +91,28 @@ def load_contacts(home: Home) -> dict[str, bytes]:
 
 
 def add_contact(home: Home, name: str, id_: bytes) -> None:
-    """Adds a name to ``contacts.toml``. Raises UsageError for a name that stands for somebody else already."""
+    """Adds a name to ``contacts.toml``. Raises UsageError for a name that stands for somebody else already.
+
+    One of this home's own or a founder's among them: what a person reads would be ambiguous; so would a name that
+    reads as the digits of an id, which is refused as well.
+    """
     contacts = load_contacts(home)
-    known = contacts.get(checked_profile_name(name))
+    if ids.could_be(name) and len(name) >= _SHORT:
+        raise UsageError(f"{name!r} reads as the id of somebody else", hint="choose one that is no row of hex digits")
+    known = contacts.get(checked_profile_name(name)) or NameBook.of_home(home).ids.get(name)
     if known is not None and known != id_:
-        raise UsageError(f"{name} is {known.hex()} already", hint=f"edit {home.path / CONTACTS_FILE} to change it")
+        raise UsageError(f"{name} is {known.hex()} already", hint="choose another name, or remove that one first")
     write_file(home.path / CONTACTS_FILE, _contacts_toml({**contacts, name: id_}.items()))
+
+
+def remove_contact(home: Home, name: str) -> bytes:
+    """Takes a name out of ``contacts.toml``; whose it was. Raises NotFound where it is not in it, UsageError."""
+    contacts = load_contacts(home)
+    if name not in contacts:
+        raise NotFound(f"no contact is called {name!r}", hint="`dta contacts list` has those there are")
+    gone = contacts.pop(name)
+    write_file(home.path / CONTACTS_FILE, _contacts_toml(contacts.items()))
+    return gone
 
 
 def _contacts_toml(contacts: Iterable[tuple[str, bytes]]) -> bytes:

@@ -10,6 +10,8 @@ from dta.base.errors import EXIT_REFUSED, DtaError
 from dta.localnet.network import Network
 from dta.localnet.telling import Telling
 
+_INBOX_WAIT_S = 60.0
+
 
 class DemoFailed(DtaError):
     """The demo found something that should not be."""
@@ -46,6 +48,25 @@ class Demo:
     def by(self, name: str, *arguments: str) -> Any:
         """Run a command as ``name`` and parse its JSON."""
         return self.net.dta_json(list(arguments), home=self.net.client_home(name))
+
+    def waiting(self, name: str, action: str, order: str) -> str:
+        """The request of that order, or the order, that waits for ``name`` to do this, as its inbox has it.
+
+        The node that it asks may be a block behind the one by which the request was made.
+        """
+        until_s = time.monotonic() + _INBOX_WAIT_S
+        while True:
+            items = self.by(name, "inbox")["items"]
+            found: list[str] = [
+                item["subject"]
+                for item in items
+                if order in (item["parent"], item["subject"]) and action in item["actions"]
+            ]
+            if found:
+                return found[0]
+            if time.monotonic() > until_s:
+                raise DemoFailed(f"{name}'s inbox has nothing to {action} about order {order}: {items}")
+            time.sleep(0.5)
 
     # --- steps --------------------------------------------------------------------------------------------------
     def place(self, label: str, secret: bytes, vault: str, *options: str) -> str:

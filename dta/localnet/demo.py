@@ -103,14 +103,23 @@ def _single(demo: Demo, receipts: Receipts) -> None:
     demo.tell.fact("SSH key", "a single D-TA in three roles", f"received, sha256 {sha256(secret).hexdigest()[:12]}…")
 
 
-def _consortium(demo: Demo, receipts: Receipts) -> None:
-    net, material = demo.net, make_secrets()
+def _people(demo: Demo) -> str:
+    """Four clients, three of whom know each other; Alice's vault."""
     with demo.tell.step("Alice, Bob, Carol and Mallory register, sponsored by a fiduciary; Alice opens a vault"):
         for name in ("alice", "bob", "carol", "mallory"):
             demo.enrol(name)
             demo.tell.done(f"{name} is {demo.identities[name][:16]}…")
-        vault = demo.by("alice", "vault", "open")["vault"]
+        for name, other in (("bob", "alice"), ("carol", "alice"), ("alice", "bob"), ("alice", "carol")):
+            demo.by(name, "contacts", "add", other, demo.identities[other])
+        demo.tell.done("Alice, Bob and Carol know each other's ids, from each other")
+        vault: str = demo.by("alice", "vault", "open")["vault"]
         demo.tell.done(f"vault {vault[:16]}…: every fiduciary's HSM made a key for it")
+    return vault
+
+
+def _consortium(demo: Demo, receipts: Receipts) -> None:
+    net, material = demo.net, make_secrets()
+    vault = _people(demo)
     ids = demo.identities
     with demo.tell.step("Alice entrusts three secrets under three policies"):
         ssh = demo.place("ssh-key", material["ssh-key"], vault, "--beneficiary", ids["bob"])
@@ -119,7 +128,7 @@ def _consortium(demo: Demo, receipts: Receipts) -> None:
             "--policy", f"2of:{ids['alice']},{ids['bob']},{ids['carol']}",
         )  # fmt: skip
         seed = demo.place(
-            "wallet-seed", material["wallet-seed"], vault, "--beneficiary", ids["carol"], "--veto-window", "15"
+            "wallet-seed", material["wallet-seed"], vault, "--beneficiary", ids["carol"], "--veto-window", "25"
         )
     down = net.plan.validators - 1
     with demo.tell.step(f"Fiduciary {down} goes down; the others go on"):
@@ -132,17 +141,17 @@ def _consortium(demo: Demo, receipts: Receipts) -> None:
     with demo.tell.step("Bob asks for the TLS key: two of three must agree"):
         request = demo.by("bob", "order", "request", tls)["request"]
         demo.tell.done("Bob asked, which counts as his approval; one more is wanted")
-        demo.by("carol", "order", "approve", request)
-        demo.tell.done("Carol approved")
+        demo.by("carol", "order", "approve", demo.waiting("carol", "approve", tls))
+        demo.tell.done("Carol's inbox showed the request; she approved")
         demo.receive("bob", "tls-key", request, material["tls-key"])
         demo.tell.fact("TLS private key", "2 of 3 approvals, one fiduciary down", "received by Bob")
     with demo.tell.step("Carol asks for the seed; Alice vetoes inside the window; Carol asks again, nobody objects"):
-        request = demo.by("carol", "order", "request", seed)["request"]
-        demo.by("alice", "order", "veto", request)
-        demo.tell.done("vetoed: no fiduciary released a share")
+        demo.by("carol", "order", "request", seed)
+        demo.by("alice", "order", "veto", demo.waiting("alice", "veto", seed))
+        demo.tell.done("Alice's inbox showed the request and until when; vetoed: no fiduciary released a share")
         request = demo.by("carol", "order", "request", seed)["request"]
         demo.receive("carol", "wallet-seed", request, material["wallet-seed"])
-        demo.tell.fact("24-word seed", "a veto window of 15 s: once vetoed, once not", "received by Carol")
+        demo.tell.fact("24-word seed", "a veto window of 25 s: once vetoed, once not", "received by Carol")
     with demo.tell.step("Mallory has no right to any of it"):
         said = demo.refused("mallory", "Mallory asks for Bob's SSH key", "order", "request", ssh)
         demo.tell.fact("Mallory's request", "neither principal nor beneficiary", said.removeprefix("error: "))

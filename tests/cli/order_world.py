@@ -33,10 +33,13 @@ class WallChain(LiveChain):
     """Its blocks bear this machine's time."""
 
     def make_block(self) -> tuple[Any, ...]:
-        now_s = int(time.time())
-        light_chain.START_S = now_s - 5 * (self.height + 1)
-        self.replica.time_s = now_s - 5
+        self._now_s = int(time.time())
+        light_chain.START_S = self._now_s - 5 * (self.height + 1)
         return super().make_block()
+
+    def seconds_passed(self) -> int:
+        # What the agents do before the block they do at the time of the one before, as a node's do.
+        return self._now_s - self.replica.time_s
 
 
 class _Handler(BaseHTTPRequestHandler):

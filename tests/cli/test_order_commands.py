@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from abci_app.state.records import CONCERNS
 from dta.cli.main import run
 from dta.client.custody import records
 from tests.cli.order_transcript import play
@@ -94,7 +95,7 @@ def test_programs_get_one_json_value_for_results_and_for_errors(
     }
 
     request = dta.json("bob", "order", "request", order["order"])
-    assert request["status"] == "granted"
+    assert request["status"] == "completed"
     refused = dta.json("bob", "order", "receive", request["request"], exit_code=2)
     assert refused["error"]["kind"] == "usage"
     out = world.directory / "secret.out"
@@ -126,7 +127,7 @@ def test_a_secret_that_is_too_large_or_empty_never_leaves(world: ServedWorld, dt
     assert not any(world.gateways.blocks.values())
 
 
-def test_a_list_says_how_many_a_node_s_index_left_out_and_an_order_shows_all_its_requests(
+def test_lists_and_an_order_s_requests_are_whole_and_ask_no_index(
     world: ServedWorld, dta: Typist, monkeypatch: Any
 ) -> None:
     vault = dta.json("alice", "vault", "open")["vault"]
@@ -135,27 +136,32 @@ def test_a_list_says_how_many_a_node_s_index_left_out_and_an_order_shows_all_its
     placing = ("order", "place", "--vault", vault, "--secret-file", str(secret), "--beneficiary", "bob")
     order = dta.json("alice", *placing)["order"]
     asked = [dta.json("bob", "order", "request", order)["request"] for _ in range(2)]
-    world.node.lies["search"] = lambda params, answer: {**answer, "events": []}
-    shown = dta.json("alice", "order", "show", order)["requests"]
-    assert [(one["request"], one["number"]) for one in shown] == [(asked[0], 1), (asked[1], 2)]
-    for listed in ("order", "vault"):
-        answer = dta.json("alice", listed, "list")
-        assert (len(answer[f"{listed}s"]), answer["found"], answer["counted"]) == (1, 1, 1)
     monkeypatch.setattr(records, "load_all", lambda directory: [])
     monkeypatch.setattr(records, "known_vaults", lambda directory: {})
-    for listed in ("order", "vault"):
-        said = f"the ledger counts 1 {listed}s of this identity: the node's index left out 1"
-        assert said in dta("alice", [listed, "list", *(["--all"] if listed == "order" else [])])[1]
+    shown = dta.json("alice", "order", "show", order)["requests"]
+    assert [(one["request"], one["number"]) for one in shown] == [(asked[0], 1), (asked[1], 2)]
+    assert [one["vault"] for one in dta.json("alice", "vault", "list")["vaults"]] == [vault]
+    for who, role in (("alice", "principal"), ("bob", "beneficiary"), ("bob", "party")):
+        listed = dta.json(who, "order", "list", "--role", role)
+        assert [(one["order"], one["kind"]) for one in listed["orders"]] == [(order, "secret")]
+        assert (listed["role"], listed["orders"][0]["requests_made"]) == (role, 2)
+    assert dta.json("bob", "order", "list")["orders"] == []
+    assert "search" not in world.node.calls
 
 
-def test_a_list_that_is_cut_says_so(world: ServedWorld, dta: Typist) -> None:
-    """A door whose index begins after the first block."""
-    for listed in ("order", "vault"):
-        assert dta.json("alice", listed, "list")["is_cut"] is False
-    world.node.lies["search"] = lambda params, answer: {**answer, "events": [], "from_height": 2}
-    for listed in ("order", "vault"):
-        assert dta.json("alice", listed, "list")["is_cut"] is True
-        assert "the list is cut: the node's index has more than is looked at" in dta("alice", [listed, "list"])[1]
+def test_a_node_that_leaves_something_out_of_a_list_is_refused(world: ServedWorld, dta: Typist) -> None:
+    dta.json("alice", "vault", "open")
+    hidden = CONCERNS.key(world.people["alice"], 1).hex()
+
+    def lie(params: dict[str, Any], honest: Any) -> Any:
+        if params["data"] == hidden:
+            honest["response"]["value"] = None
+        return honest
+
+    world.node.lies["abci_query"] = lie
+    for words in (["vault", "list"], ["order", "list"], ["inbox"]):
+        error = dta.json("alice", *words, exit_code=5)["error"]
+        assert (error["kind"], error["data"]["step"]) == ("not-verified", "proof")
 
 
 def test_an_order_that_was_refused_shows_its_code(world: ServedWorld, dta: Typist) -> None:

@@ -100,11 +100,15 @@ class LiveChain(LightChain):
             first = transition.init_chain(self.replica.genesis)
             self.replica.view.apply(first)
             leaves = dict(first.leaves)
-        result = self.replica.block(*txs, seconds=5)
+        result = self.replica.block(*txs, seconds=self.seconds_passed())
         written, self._written = self._written, {}
         leaves |= {**written, **dict(result.changes.leaves)}
         self.add(list(leaves.items()), txs, result.tx_results)  # type: ignore[arg-type]
         return result.tx_results
+
+    def seconds_passed(self) -> int:
+        """Since the block before, when one is made."""
+        return 5
 
     def deal(self, purpose: authority_pb2.Purpose, seed: object = 0, name: str = "key") -> Dealt:
         """A key of all founders from a trusted dealer; in a proved state from the next block on."""

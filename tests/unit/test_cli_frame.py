@@ -139,6 +139,7 @@ def test_no_word_of_a_node_s_moves_the_terminal(
     session = Session(Home(Path()))
     session.talk(f"warning: {SPOOFED}")
     session.show({}, ["\u00e4 \u4e16\there", f"name {SPOOFED}"])
+    session.show_line({}, [f"label {SPOOFED}"])
     said = capsys.readouterr()
     assert said.err.count("\n") == 2, "one line each"
     assert "\u00e4 \u4e16\there\n" in said.out

@@ -14,7 +14,7 @@ from abci_app.state.due import DueKind
 from abci_app.state.records import IDENTITIES, VAULT_KEYS
 from dta.base.errors import NotVerified, TimedOut, UsageError
 from dta.base.secret import SecretBytes
-from dta.client.custody import asking, keyfile, orders, receiving, records, vaults
+from dta.client.custody import asking, finding, keyfile, orders, receiving, records, vaults
 from dta.client.custody.errors import OrderFailed, UploadIncomplete, WouldBeRefused
 from dta.client.custody.orders import NewOrder, default_threshold
 from dta.client.ledger.ledger import OrderView
@@ -320,7 +320,8 @@ def test_a_placing_that_was_cut_short_is_finished_and_never_doubled(world: World
     first = orders.resume(alice, record.order)
     again = orders.resume(alice, record.order)
     assert first.record.id == again.record.id == record.order
-    found = alice.ledger.rpc.run(orders.search_orders(world.alice.identity)).ids
+    listed = finding.order_list(alice.ledger.flows, world.alice.identity, "principal")
+    found = [record.id for record in alice.ledger.rpc.run(listed).records]
     assert found == [record.order]
 
 

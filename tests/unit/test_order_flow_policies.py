@@ -21,7 +21,7 @@ from dta.client.custody import asking, orders, policies, receiving, vaults
 from dta.client.custody.errors import WouldBeRefused
 from dta.client.custody.orders import NewOrder
 from dta.client.custody.policies import Terms
-from dta.client.names import NameBook, add_contact, load_contacts
+from dta.client.names import NameBook, add_contact, load_contacts, remove_contact
 from tests.support.custody import single
 from tests.support.order_flow import REALM, World, make_world
 from tests.support.refusals import Because, refused
@@ -177,6 +177,13 @@ def test_names_are_this_home_s_own_and_its_contacts_and_beginnings_must_be_clear
             book.resolve(unclear)
     assert book.name_of(one) == "one (aabb01010101)"
     assert book.name_of(b"\x07" * 32) == "070707070707"
+    assert book.known() == {one, other}
+    with pytest.raises(UsageError):
+        add_contact(home, other.hex()[:12], one)  # a name that reads as the beginning of somebody's id
+    assert remove_contact(home, "one") == one
+    assert load_contacts(home) == {"other": other}
+    with pytest.raises(NotFound):
+        remove_contact(home, "one")
 
 
 def test_a_damaged_address_book_is_refused_by_name(tmp_path: Path) -> None:

@@ -19,7 +19,9 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from abci_app import canonical
 from abci_app.crypto import scalars
+from abci_app.crypto.curve import SCALAR_BYTES
 from abci_app.hashing import tagged
+from abci_app.limits import ID_BYTES
 from abci_app.pb.dta.v1 import tx_pb2
 from dta.base.errors import KeystoreFailure, NotFound, UsageError
 from dta.base.home import make_directory, read_file, write_file
@@ -33,6 +35,7 @@ from dta.hsm.keystore import Keystore
 PURPOSE: Final = "request-keys"
 _MAX_BYTES: Final = 262_144
 _NONCE_BYTES: Final = 12
+_TAG_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,21 @@ def asked_by(directory: Path, beneficiary: bytes) -> dict[bytes, bytes]:
         message = tx_pb2.RequestSecret.FromString(_read(_path(directory, request))[0])
         if message.beneficiary == beneficiary:
             found[request] = message.order
+    return found
+
+
+def to_receive(directory: Path, beneficiary: bytes) -> list[bytes]:
+    """The requests of one identity that this home can still receive by: it has every key. Sorted; opens no keystore.
+
+    After receipt only the keys of bad answers are left, for their reports: the length of what is sealed says how many.
+    """
+    found = []
+    for request in pending(directory):
+        content, sealed = _read(_path(directory, request))
+        message = tx_pb2.RequestSecret.FromString(content)
+        whole = len(message.key_digests) * (ID_BYTES + SEED_BYTES) or SCALAR_BYTES
+        if message.beneficiary == beneficiary and len(sealed) == _NONCE_BYTES + whole + _TAG_BYTES:
+            found.append(request)
     return found
 
 

@@ -18,10 +18,7 @@ from dta.client.custody import records, vaults
 from dta.client.custody.errors import OrderFailed, WouldBeRefused
 from dta.client.custody.records import PlacedOrder
 from dta.client.custody.session import Session, Step, timed_out
-from dta.client.ledger import search
-from dta.client.ledger.flow import Flow
 from dta.client.ledger.ledger import OrderView, VaultView
-from dta.client.ledger.search import Searched
 from dta.client.ledger.tx import SignedBytes
 from dta.custodians.plugin import Custodian, PreparedOrder, PrepareInput
 
@@ -311,6 +308,3 @@ def close(session: Session, order: bytes) -> pb.OrderRecord:
     return session.ledger.order(order, at_least=committed.height)
 
 
-def search_orders(principal: bytes) -> Flow[Searched]:
-    """The orders of ``principal``, as a door's index says: it can miss some, and each must be read by proof."""
-    return (yield from search.ids("order", {"action": "placed"}, "principal", principal))

@@ -30,6 +30,15 @@ class Concern:
     roles: Sequence[concern_pb2.ConcernRole]
     height: int
 
+    @staticmethod
+    def of(number: int, record: concern_pb2.ConcernRecord) -> Concern:
+        """Entry ``number``, as its leaf says it."""
+        return Concern(number, record.kind, record.subject, tuple(record.roles), record.height)
+
+    def record(self) -> concern_pb2.ConcernRecord:
+        """What its leaf says."""
+        return concern_pb2.ConcernRecord(roles=self.roles, kind=self.kind, subject=self.subject, height=self.height)
+
 
 @dataclass(frozen=True, slots=True)
 class Concerns:
@@ -100,7 +109,7 @@ def _entry(reader: VerifiedReader, head: Head, identity: bytes, number: int) -> 
             hint="the ledger itself is broken: report it",
             data={"identity": identity.hex(), "number": number, "height": head.height},
         )
-    return Concern(number, record.kind, record.subject, tuple(record.roles), record.height)
+    return Concern.of(number, record)
 
 
 def _check_distinct(identity: bytes, entries: Sequence[Concern]) -> None:
