@@ -25,6 +25,7 @@ EXIT_KEYSTORE = 8
 EXIT_EXPIRED = 9
 EXIT_UPGRADE = 10
 EXIT_PLACE = 11
+EXIT_COMMAND = 12
 EXIT_INTERRUPTED = 130
 
 EXIT_CODES: Mapping[int, str] = {
@@ -40,6 +41,7 @@ EXIT_CODES: Mapping[int, str] = {
     EXIT_EXPIRED: "the transaction expired without being committed: it will never be; sign a new one",
     EXIT_UPGRADE: "the ledger has moved on to a protocol version that this program lacks: install one that has it",
     EXIT_PLACE: "the machine refused: a disk, a permission, a closed output; look before trying again",
+    EXIT_COMMAND: "the program that was given the secret failed; the request's keys are kept: receive again",
     EXIT_INTERRUPTED: "interrupted",
 }
 """The documented exit codes of ``dta``, each with its meaning."""

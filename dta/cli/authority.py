@@ -10,7 +10,6 @@ import typer
 from abci_app.authority import record, rules
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from dta.base.errors import UsageError
-from dta.cli import authorities
 from dta.cli.authority_view import (
     authority_json,
     ceremony_json,
@@ -87,7 +86,7 @@ def reshare(
     profile = session.profile()
     names = NameBook.of_home(session.home)
     with session.keyring() as ring, session.ledger() as ledger, session.working("proposing"):
-        found = authority.view(ledger, authorities.resolve(ledger, which))
+        found = authority.view(ledger, authority.resolve(ledger, which))
         if found.epoch is None:
             raise UsageError("this authority has no key yet", hint="see `dta authority show`")
         members = [names.resolve(one) for one in member or []]
@@ -113,7 +112,7 @@ def accept(
     profile = session.profile()
     names = NameBook.of_home(session.home)
     with session.keyring() as ring, session.ledger() as ledger:
-        found = authority.view(ledger, authorities.resolve(ledger, which))
+        found = authority.view(ledger, authority.resolve(ledger, which))
         ceremony = found.ceremony
         if ceremony is None or ceremony.record.phase != pb.CEREMONY_PHASE_CONSENT:
             raise UsageError("no ceremony of this authority waits for consent", hint="see `dta authority show`")
@@ -151,7 +150,7 @@ def show(context: typer.Context, which: AuthorityId) -> None:
     session = session_of(context)
     names = NameBook.of_home(session.home)
     with session.ledger() as ledger, session.working("reading"):
-        found: AuthorityView = authority.view(ledger, authorities.resolve(ledger, which))
+        found: AuthorityView = authority.view(ledger, authority.resolve(ledger, which))
     session.show(view_json(found), view_lines(found, names))
 
 

@@ -115,6 +115,19 @@ COMMANDS: Final[Mapping[str, Entry]] = {
         ),
         "state": Command("debug:state", "One leaf of the state, proved: its value in hex, or that there is none."),
     }),
+    "dev": Group("A ledger of one's own, to write an application against.", {
+        "up": Command(
+            "dev:up",
+            "Have a ledger of one fiduciary on this machine, and two people on it, to write an application against.",
+        ),
+        "down": Command("dev:down", "Stop what `dta dev up` started."),
+    }),
+    "age": Group("Files encrypted by age to orders.", {
+        "recipient": Command(
+            "age:recipient",
+            "Make a recipient for age: an order that files are encrypted to, offline, and that its policy opens.",
+        ),
+    }),
     "vault": Group("Vaults: a key of your own at each fiduciary.", {
         "open": Command("vault:open_vault", "Open a vault, and wait until each fiduciary has published its key."),
         "show": Command("vault:show", "Show a vault and its keys, read by proof."),

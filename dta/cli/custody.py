@@ -17,11 +17,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from dta.base import ids, place
 from dta.base.errors import UsageError
 from dta.cli.session import Session, session_of
+from dta.client.acting import party_of
 from dta.client.custody import finding, keyfile, records
 from dta.client.custody import session as sdk
-from dta.client.custody.session import Party, Step
-from dta.client.identity.keyring import Keyring
-from dta.client.identity.profile import Profile
+from dta.client.custody.session import Step
 from dta.client.ledger.ledger import Ledger
 from dta.client.names import NameBook
 
@@ -46,24 +45,13 @@ class Work:
         return self.names.name_of(identity)
 
 
-@dataclass(frozen=True, slots=True)
-class _ProfileBls:
-    """Signs with a profile's BLS key, which is derived only when it is needed."""
-
-    ring: Keyring
-    profile: Profile
-
-    def sign(self, message: bytes) -> bytes:
-        return self.ring.bls(self.profile).sign(message)
-
-
 @contextmanager
 def at_work(context: typer.Context) -> Iterator[Work]:
     """The ledger, and the identity to act as; keystores open when a key is first needed."""
     session = session_of(context)
     profile = session.profile()
     with session.keyring() as ring, session.ledger() as ledger, _shown(session) as progress:
-        party = Party(ring.signer(profile), _ProfileBls(ring, profile), lambda: ring.keystore(profile.root))
+        party = party_of(ring, profile)
         blocks = session.blocks(ledger.trust.gid)
         custody = sdk.Session(ledger, party, blocks, session.home.path, progress)
         yield Work(session, custody, NameBook.of_home(session.home))

@@ -19,13 +19,14 @@ import typer
 
 from dta.base import place
 from dta.base.config import debugging
-from dta.base.errors import EXIT_INTERRUPTED, EXIT_USAGE, DtaError, InternalError, KeystoreFailure, UsageError
+from dta.base.errors import EXIT_INTERRUPTED, EXIT_USAGE, DtaError, InternalError, UsageError
 from dta.base.home import Home, default_home
 from dta.base.place import PlaceFailure
 from dta.cli.commands import COMMANDS
 from dta.cli.loading import LoadingGroup
 from dta.cli.session import Session, on_terminal
 from dta.hsm.errors import KeystoreError
+from dta.hsm.errors import failure as keystore_failure
 
 _FLAGS = frozenset({"--json"})
 _VALUED = frozenset({"--home", "--identity", "--pin-fd"})
@@ -159,7 +160,7 @@ def _as_ours(error: Exception) -> DtaError:
     if isinstance(error, DtaError):
         return error
     if isinstance(error, KeystoreError):
-        return KeystoreFailure(str(error), hint=error.hint, data={"step": error.step, "what": type(error).__name__})
+        return keystore_failure(error)
     if isinstance(error, OSError):
         return place.failure(error)
     database = place.database_failure(error)

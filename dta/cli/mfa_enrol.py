@@ -19,13 +19,13 @@ from dta.base.errors import UsageError
 from dta.base.home import checked_profile_name, write_file
 from dta.base.secret import SecretBytes
 from dta.cli.custody import Wait, at_work
-from dta.cli.mfa_common import RealmOption, find_realm
+from dta.cli.mfa_common import RealmOption
 from dta.cli.mfa_pin import PinFd, PinFile, new_mpin
 from dta.cli.session import Session, session_of
 from dta.client.custody.session import Step
 from dta.client.ledger import leaves
 from dta.client.ledger.ledger import Ledger
-from dta.client.mfa import enrolling, registry, tickets
+from dta.client.mfa import enrolling, realms, registry, tickets
 from dta.client.mfa.credentials import Credential, CredentialStore
 from dta.client.mfa.enrolling import ClientSecret, NotAuthorised
 from dta.client.mfa.issued import NotIssued
@@ -53,7 +53,7 @@ def enrol(
     session = session_of(context)
     label = checked_profile_name(label or _label_of(name))
     with session.ledger() as ledger, _sealer(session, sealed) as sealer:
-        id_ = find_realm(ledger, realm)
+        id_ = realms.find(ledger, realm)
         store = CredentialStore(session.home.path, sealer)
         taken = label in store.labels()
         if taken and not again:

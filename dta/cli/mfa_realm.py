@@ -16,7 +16,7 @@ from abci_app.pb.dta.v1 import governance_pb2, identity_pb2, mfa_pb2
 from abci_app.state.records import FIDUCIARIES
 from dta.base.errors import JsonValue, UsageError
 from dta.cli.custody import Wait, Work, Yes, ask, at_work, moment, table
-from dta.cli.mfa_common import Day, RealmName, RealmOption, day_number, find_realm
+from dta.cli.mfa_common import Day, RealmName, RealmOption, day_number
 from dta.cli.session import session_of
 from dta.client.ledger import leaves
 from dta.client.mfa import enrolling, issued, permits, realms, registry, servers, tickets
@@ -104,7 +104,7 @@ def show(
     """Show a realm, read by proof."""
     session = session_of(context)
     with session.ledger() as ledger:
-        view = realms.view(ledger, find_realm(ledger, realm))
+        view = realms.view(ledger, realms.find(ledger, realm))
         people = list(realms.clients(ledger, view.record)) if clients else []
     rows = [_client_row(record) for record in people]
     data = {**_realm_json(view), **({"client_list": rows} if clients else {})}
@@ -121,7 +121,7 @@ def register_server(
     Choose whom you trust: a server's secret together with a stolen token gives the token's PIN.
     """
     with at_work(context) as work:
-        id_, who = find_realm(work.ledger, realm), work.names.resolve(server)
+        id_, who = realms.find(work.ledger, realm), work.names.resolve(server)
         committed = servers.register(work.custody, id_, who)
         _say(work, id_, committed.height, "registered", server=who)
 
@@ -134,7 +134,7 @@ def remove_server(
 ) -> None:
     """Strike a server off. A secret that it was given it keeps: only a new realm makes that useless."""
     with at_work(context) as work:
-        id_, who = find_realm(work.ledger, realm), work.names.resolve(server)
+        id_, who = realms.find(work.ledger, realm), work.names.resolve(server)
         ask(work, f"Strike {work.name(who)} off? It keeps the secret that it has.", yes)
         committed = servers.remove(work.custody, id_, who)
         _say(work, id_, committed.height, "removed", server=who)
@@ -149,7 +149,7 @@ def request_server_secret(
 ) -> None:
     """Ask for this identity's server secret, open it, check it against the realm's key, and keep it sealed."""
     with at_work(context) as work:
-        id_ = find_realm(work.ledger, realm)
+        id_ = realms.find(work.ledger, realm)
         path = out or work.session.home.path / "mfa" / "servers" / f"{id_.hex()}.json"
         if path.exists():
             raise UsageError(f"there is a server secret at {path} already", hint="move it away, or give --out")
@@ -195,7 +195,7 @@ def revoke(context: typer.Context, client: Client, realm: RealmOption, yes: Yes 
     Final. A permit that was issued already is good until its day is over, but only at a server that looks nobody up.
     """
     with at_work(context) as work:
-        id_ = find_realm(work.ledger, realm)
+        id_ = realms.find(work.ledger, realm)
         who = registry.find(work.session.home.path, work.custody.gid, id_, client)
         view = realms.view(work.ledger, id_)
         if not view.record.terms.permits_required:
@@ -208,7 +208,7 @@ def revoke(context: typer.Context, client: Client, realm: RealmOption, yes: Yes 
 def issue_permits(context: typer.Context, realm: RealmOption, day: Day = "today") -> None:
     """Ask for a day's permits for all clients that want one, as the registrar or a server. Run it again at will."""
     with at_work(context) as work:
-        id_, number = find_realm(work.ledger, realm), day_number(day)
+        id_, number = realms.find(work.ledger, realm), day_number(day)
         asked = permits.issue(work.custody, id_, number)
         work.session.show(
             {"realm": id_.hex(), "day": number, "clients": asked.clients, "transactions": asked.transactions},
@@ -223,7 +223,7 @@ def get_permit(
     """Put a client's permit together from the fiduciaries' verified partials. Permits are public."""
     session = session_of(context)
     with session.ledger() as ledger:
-        id_, number = find_realm(ledger, realm), day_number(day)
+        id_, number = realms.find(ledger, realm), day_number(day)
         who = registry.find(session.home.path, ledger.trust.gid, id_, client)
         facts = realms.view(ledger, id_).facts(ledger.trust.gid)
         point = issued.wait_for(ledger, lambda: ledger.rpc.run(permits.find(ledger.flows, facts, who, number)), wait)

@@ -15,7 +15,7 @@ from abci_app.pb.dta.v1 import params_pb2
 from abci_app.state import as_of
 from dta.base.errors import JsonValue, NotFound, RpcError, UsageError
 from dta.base.secret import SecretBytes
-from dta.cli import authorities, policy
+from dta.cli import policy
 from dta.cli.custody import (
     Wait,
     Work,
@@ -41,6 +41,7 @@ from dta.cli.order_view import (
 from dta.client.custody import finding, orders, records
 from dta.client.custody.orders import NewOrder
 from dta.client.ledger import requests
+from dta.client.ledger.authority import resolve as resolve_authority
 from dta.client.ledger.ledger import OrderView
 from dta.client.ledger.tx import SignedBytes
 from dta.custodians import registry
@@ -90,7 +91,7 @@ def place(
         )  # fmt: skip
         new = NewOrder(
             vault=find_vault(work, vault) if vault else b"",
-            authority=authorities.resolve(work.ledger, authority) if authority else b"",
+            authority=resolve_authority(work.ledger, authority) if authority else b"",
             secret=SecretBytes(read_secret(secret_file, MAX_ENVELOPE_BYTES, "the secret")),
             policy=made, rule=rule, fiduciaries=[work.names.resolve(name) for name in fiduciary or ()],
             threshold=threshold, expires_at_time_s=int(time.time()) + expires_in if expires_in else 0,

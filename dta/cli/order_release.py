@@ -12,6 +12,7 @@ from abci_app.state.records import REQUESTS
 from dta.base import ids
 from dta.base.errors import JsonValue, UsageError
 from dta.base.home import read_file, replaceable, write_file, write_new_file
+from dta.cli import secret_to_command
 from dta.cli.custody import Wait, Work, Yes, ask, at_work, find_order, find_request
 from dta.cli.order_view import request_json, request_lines
 from dta.client.custody import asking, keyfile, receiving
@@ -124,40 +125,55 @@ def receive(
     request: Annotated[str, typer.Argument(help="The request's id, or the order's where there is one request.")],
     out: Annotated[Path | None, typer.Option("--out", help="Write the secret here, mode 0600.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file that is there.")] = False,
+    command: Annotated[
+        str, typer.Option("--exec", help="Give it to this program on standard input, or on a descriptor, {fd}.")
+    ] = "",
     report_bad: Annotated[bool, typer.Option("--report", help="Prove bad shares to the ledger.")] = False,
     wait: Wait = receiving.DEFAULT_WAIT_S,
 ) -> None:
     """Receive a secret: check every share, put it together, and erase the request's keys."""
     with at_work(context) as work:
-        _check_out(work, out, force)
+        words = _check_out(work, out, force, command)
         mine = keyfile.asked_by(work.session.home.path, work.custody.party.identity)
         id_ = receiving.find_request(work.custody, ids.resolve(request, "request", lambda: {*mine, *mine.values()}))
         custodian = registry.custodian(_custodian_name(work, id_))
         received = receiving.receive(work.custody, custodian, id_, wait_s=wait)
-        _hand_out(received, out, force)
+        if words:
+            secret_to_command.hand_over(words, received.secret, stdout_to_stderr=work.session.as_json)
+        else:
+            _hand_out(received, out, force)
         receiving.done(work.custody, received)
         reported = _report_bad(work, received, report_bad)
         bad: list[JsonValue] = [fiduciary.hex() for fiduciary in received.bad_fiduciaries]
         data: dict[str, JsonValue] = {
             "request": id_.hex(), "order": received.order.hex(), "bytes": len(received.secret),
-            "out": str(out) if out else None, "answers": received.answers, "bad_fiduciaries": bad,
-            "reported": reported,
+            "out": str(out) if out else None, "program": words[0] if words else None, "answers": received.answers,
+            "bad_fiduciaries": bad, "reported": reported,
         }  # fmt: skip
-        if out is not None:
+        if words and work.session.as_json:
+            work.session.show(data)
+        elif out is not None:
             work.session.show(data, [f"received  {len(received.secret)} bytes", f"file      {out}"])
 
 
-def _check_out(work: Work, out: Path | None, force: bool) -> None:
-    """Before anything is asked of anybody: is there a place for the secret?"""
+def _check_out(work: Work, out: Path | None, force: bool, command: str) -> list[str]:
+    """Before anything is asked of anybody: is there a place for the secret? The words of ``command``, if one is."""
+    if command:
+        if out is not None or force:
+            raise UsageError("a secret goes to a file, or to a program", hint="give --out, or --exec")
+        return secret_to_command.words_of(command)
     if out is None:
         if work.session.as_json or sys.stdout.isatty():
-            raise UsageError("where to put the secret?", hint="give --out FILE, or pipe standard output somewhere")
+            raise UsageError(
+                "where to put the secret?", hint="give --out FILE or --exec PROGRAM, or pipe standard output somewhere"
+            )
     elif out.exists() and not force:
         raise UsageError(f"there is {out} already", hint="--force replaces it")
     elif not out.absolute().parent.is_dir():
         raise UsageError(f"there is no directory {out.absolute().parent}")
     else:
         replaceable(out)
+    return []
 
 
 def _hand_out(received: Received, out: Path | None, force: bool) -> None:

@@ -13,12 +13,12 @@ from dta.base import ids
 from dta.base.errors import JsonValue, UsageError
 from dta.base.home import read_file, write_file
 from dta.cli.debug import parse_key
-from dta.cli.mfa_common import Day, RealmOption, day_number, find_realm
+from dta.cli.mfa_common import Day, RealmOption, day_number
 from dta.cli.session import Session, session_of
 from dta.client.custody import finding, records
-from dta.client.genesis import genesis_file
+from dta.client.genesis import genesis_file, trusting
 from dta.client.ledger.ledger import Ledger
-from dta.client.mfa import registry
+from dta.client.mfa import realms, registry
 from dta.client.names import NameBook
 from dta.client.receipt import collect, permit, released, summary
 from dta.client.receipt.collect import Collected
@@ -123,7 +123,7 @@ def get_permit(
     session = session_of(context)
     trust, number = _beginning(session, since), day_number(day)
     with session.ledger() as ledger, session.working("collecting"):
-        id_ = find_realm(ledger, realm)
+        id_ = realms.find(ledger, realm)
         who = registry.find(session.home.path, trust.gid, id_, client)
         made = collect.collect_state_receipt(ledger.rpc, trust, permit.leaf_keys(id_, who, number))
     _save(session, made, out)
@@ -147,7 +147,7 @@ def verify(
     session = session_of(context)
     content = read_file(receipt, "the receipt", MAX_RECEIPT_BYTES + 1)
     believed = read_trust(trust)
-    named_by = genesis or (trust if _is_genesis(read_file(trust, "the trust file")) else None)
+    named_by = genesis or (trust if trusting.is_genesis(read_file(trust, "the trust file")) else None)
     people = _founders(named_by, believed.gid) if named_by else People()
     verified = verify_receipt(content, believed, int(time.time()))
     found = _released(verified, never_released, up_to)
@@ -156,15 +156,7 @@ def verify(
 
 def read_trust(path: Path) -> TrustFile:
     """A trust file, or the one that stands on a genesis file: dated by genesis. Raises UsageError."""
-    content = read_file(path, "the trust file")
-    if not _is_genesis(content):
-        return TrustFile.from_json(content)
-    genesis = genesis_file.read(content)
-    return TrustFile.from_genesis(content, genesis.gid, genesis.genesis.time.seconds)
-
-
-def _is_genesis(content: bytes) -> bool:
-    return b'"app_state"' in content
+    return trusting.trust_of(read_file(path, "the trust file"))
 
 
 def _founders(path: Path, gid: bytes) -> People:

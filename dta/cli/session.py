@@ -203,10 +203,10 @@ class Session:
     @contextmanager
     def _rpc(self) -> Iterator[Rpc]:
         from dta.client.ledger import requests
-        from dta.client.ledger.rpc import Rpc, door_rpc
+        from dta.client.ledger.rpc import Rpc, nodes_of
 
         config, verify = self.client(), self.verify()
-        urls = [*config.rpc_urls, *(door_rpc(url) for url in config.nodes)]
+        urls = nodes_of(config)
         trouble: list[DtaError] = []
         for place, url in enumerate(urls):
             # Each is asked for itself first, so that where none answers it is said of each why.

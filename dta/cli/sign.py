@@ -11,12 +11,13 @@ import typer
 from abci_app.state.records import REQUESTS
 from dta.base.errors import EXIT_NOT_VERIFIED, DtaError, JsonValue
 from dta.base.home import read_file, write_new_file
-from dta.cli import authorities, policy, signed_text
+from dta.cli import policy, signed_text
 from dta.cli.custody import Wait, Work, Yes, ask, at_work, find_request, read_secret
 from dta.cli.order_view import request_json, request_lines
 from dta.client.custody import asking, orders, receiving, signing
 from dta.client.custody.signing import SIGNING_SUITE, SigningView
 from dta.client.ledger import leaves
+from dta.client.ledger.authority import resolve as resolve_authority
 from dta.light.people import spoken
 
 MAX_FILE_BYTES = 1 << 30
@@ -56,7 +57,7 @@ def request(
                 work.names, text=policy_text, file=policy_file, beneficiary="", veto_window_s=veto_window,
                 vetoers=vetoer,
             )  # fmt: skip
-        key = authorities.resolve(work.ledger, authority)
+        key = resolve_authority(work.ledger, authority)
         found = signing.place(work.custody, key, kind, content, raw=raw, policy=made)
         id_ = found.record.request
         work.session.talk(f"signing order {id_.hex()}")

@@ -34,24 +34,29 @@ class NameBook:
 
     @staticmethod
     def of_home(home: Home) -> NameBook:
-        """Founders first, then contacts, then this home's own identities: the later one keeps a name.
-
-        Founders chose theirs themselves: one that two have, or that reads as an id's digits, names nobody here.
-        """
+        """Founders first, then contacts, then this home's own identities: the later one keeps a name."""
         book = NameBook()
         if home.genesis_file.exists():
-            genesis = genesis_file.read(read_file(home.genesis_file, "the genesis file"))
-            documents = [read.document for read in genesis.documents()]
-            book.fiduciaries = tuple(statements.identity_id(document) for document in documents)
-            called = Counter(document.name for document in documents)
-            book.ids |= {
-                document.name: id_ for document, id_ in zip(documents, book.fiduciaries, strict=True)
-                if called[document.name] == 1 and not (ids.could_be(document.name) and len(document.name) >= _SHORT)
-            }  # fmt: skip
+            book = NameBook.of_genesis(read_file(home.genesis_file, "the genesis file"))
         book.ids |= load_contacts(home)
         for name in home.profile_names():
             book.ids[name] = load_profile(home, name).identity
         return book
+
+    @staticmethod
+    def of_genesis(content: bytes) -> NameBook:
+        """The founders whom a genesis file names. Raises UsageError for what is none.
+
+        They chose their names themselves: one that two have, or that reads as an id's digits, names nobody here.
+        """
+        documents = [read.document for read in genesis_file.read(content).documents()]
+        founders = tuple(statements.identity_id(document) for document in documents)
+        called = Counter(document.name for document in documents)
+        named = {
+            document.name: id_ for document, id_ in zip(documents, founders, strict=True)
+            if called[document.name] == 1 and not (ids.could_be(document.name) and len(document.name) >= _SHORT)
+        }  # fmt: skip
+        return NameBook(named, founders)
 
     def resolve(self, text: str) -> bytes:
         """The id of a name, of 64 hex digits, or of the first 4 or more of a known id. Raises NotFound, UsageError."""

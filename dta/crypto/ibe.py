@@ -74,15 +74,17 @@ class Ciphertext:
         return cls(data[:v], data[v:w], data[w : w + KEY_BYTES], data[w + KEY_BYTES :])
 
 
-def encrypt(to: Recipient, plaintext: SecretBytes, random_bytes: RandomBytes = secrets.token_bytes) -> Ciphertext:
-    """``plaintext`` to whoever gets K of ``to.identity``."""
+def encrypt(
+    to: Recipient, plaintext: SecretBytes, random_bytes: RandomBytes = secrets.token_bytes, *, bound: bytes = b""
+) -> Ciphertext:
+    """``plaintext`` to whoever gets K of ``to.identity``. ``bound``: what else has to be said again to open it."""
     sigma, data_key = random_bytes(KEY_BYTES), random_bytes(KEY_BYTES)
     rho = _rho(sigma, data_key, to)
     shared = pairing_bytes(to.point * rho, to.public_key)
     u = (G2.generator() * rho).encode()
     v = _xor(sigma, _mask(shared))
     w = _xor(data_key, _sigma_mask(sigma))
-    body = ChaCha20Poly1305(data_key).encrypt(_NONCE, plaintext.reveal(), _associated(to, u, v, w))
+    body = ChaCha20Poly1305(data_key).encrypt(_NONCE, plaintext.reveal(), _associated(to, u, v, w, bound))
     return Ciphertext(u, v, w, body)
 
 
@@ -91,7 +93,7 @@ def is_identity_key(to: Recipient, key: G1) -> bool:
     return not key.is_identity and pairing_check([(key, G2.generator()), (-to.point, to.public_key)])
 
 
-def decrypt(to: Recipient, key: G1, ciphertext: Ciphertext) -> SecretBytes:
+def decrypt(to: Recipient, key: G1, ciphertext: Ciphertext, *, bound: bytes = b"") -> SecretBytes:
     """The plaintext, by ``key`` K. Checks K first, then that U is the one that sigma and the data key make, then the
     body's tag. Raises :class:`CannotDecrypt`."""
     if not is_identity_key(to, key):
@@ -106,7 +108,7 @@ def decrypt(to: Recipient, key: G1, ciphertext: Ciphertext) -> SecretBytes:
     data_key = _xor(ciphertext.w, _sigma_mask(sigma))
     if G2.generator() * _rho(sigma, data_key, to) != u:
         raise CannotDecrypt("U was not made from what is inside")
-    associated = _associated(to, ciphertext.u, ciphertext.v, ciphertext.w)
+    associated = _associated(to, ciphertext.u, ciphertext.v, ciphertext.w, bound)
     try:
         return SecretBytes(ChaCha20Poly1305(data_key).decrypt(_NONCE, ciphertext.body, associated))
     except InvalidTag:
@@ -128,7 +130,9 @@ def _sigma_mask(sigma: bytes) -> bytes:
     return tagged_hash("DTA-v1-ibe-sigma", sigma)
 
 
-def _associated(to: Recipient, u: bytes, v: bytes, w: bytes) -> bytes:
+def _associated(to: Recipient, u: bytes, v: bytes, w: bytes, bound: bytes) -> bytes:
+    if bound:
+        return tagged("DTA-v1-ibe-bound", to.identity, to.authority, u, v, w, bound)
     return tagged("DTA-v1-ibe-body", to.identity, to.authority, u, v, w)
 
 

@@ -8,6 +8,7 @@ enforced by the ledger and by no erasure; the identity's key once released opens
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from abci_app import envelope
@@ -40,6 +41,18 @@ from dta.envelope.build import identity_sealed
 from dta.hsm.keystore import CheckStep
 
 NAME: Final = "mpc-bls"
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityKey:
+    """An order's key, checked, and to whom it opens; ``bad_fiduciaries``: whose partials were wrong."""
+
+    to: ibe.Recipient
+    key: G1
+    bad_fiduciaries: list[bytes]
+
+    def __repr__(self) -> str:
+        return f"IdentityKey({self.to.identity.hex()}, <redacted>)"
 
 
 class MpcBls:
@@ -99,19 +112,26 @@ class MpcBls:
         Raises NotEnoughShares, OrderUnsound (the principal sealed it so), CannotOpenEnvelope (the block),
         CannotDecrypt (the ledger's records contradict each other).
         """
-        order, extracted = given.order, given.extracted
-        if extracted is None:
-            raise UsageError("mpc-bls opens what the members of an authority key answered")
-        identity = _checked_identity(given)
-        to = _recipient(extracted.authority, identity)
-        key, bad = _identity_key(given, extracted, to.point)
-        ciphertext = _ciphertext(given, identity)
-        if not ibe.is_identity_key(to, key):
-            raise CannotDecrypt("the members' shares are of another key than the one that it is encrypted under")
+        released = self.identity_key(given)
+        order, ciphertext = given.order, _ciphertext(given, released.to.identity)
         try:
-            return Recovered(ibe.decrypt(to, key, ciphertext), bad)
+            return Recovered(ibe.decrypt(released.to, released.key, ciphertext), released.bad_fiduciaries)
         except CannotDecrypt as error:
             raise OrderUnsound(order.id, order.principal, error.reason) from None
+
+    def identity_key(self, given: RecoverInput) -> IdentityKey:
+        """K = s*H(ID), which opens everything that is encrypted to the order, its envelope and whatever else.
+
+        The envelope's block is not looked at. Raises NotEnoughShares, CannotDecrypt, UsageError.
+        """
+        extracted = given.extracted
+        if extracted is None:
+            raise UsageError("mpc-bls opens what the members of an authority key answered")
+        to = _recipient(extracted.authority, _checked_identity(given))
+        key, bad = _identity_key(given, extracted, to.point)
+        if not ibe.is_identity_key(to, key):
+            raise CannotDecrypt("the members' shares are of another key than the one that it is encrypted under")
+        return IdentityKey(to, key, bad)
 
 
 def _recipient(authority: authority_pb2.AuthorityRecord, identity: bytes) -> ibe.Recipient:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dta.base.errors import KeystoreFailure
+
 
 class KeystoreError(Exception):
     """Base of all. ``step`` is the doctor's step that failed; ``module``, ``slot``, ``token``, ``label``, ``path`` say
@@ -35,6 +37,11 @@ class KeystoreError(Exception):
         self.label = label
         self.path = path
         self.hint = hint or self.default_hint
+
+
+def failure(error: KeystoreError) -> KeystoreFailure:
+    """``error`` as those see it who do not tell keystores' causes apart: a person, a program that uses the SDK."""
+    return KeystoreFailure(str(error), hint=error.hint, data={"step": error.step, "what": type(error).__name__})
 
 
 class ConfigIncomplete(KeystoreError):

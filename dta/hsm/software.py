@@ -162,6 +162,19 @@ class SoftwareKeystore:
             raise KeyMissing(f"there is no PRF key {label!r} in {self._path}", label=label, path=self._path)
         return SecretBytes(hmac.digest(entry.secret.reveal(), data, sha256))
 
+    def reveal(self, label: str) -> SecretBytes:
+        """A key itself: a signing key's seed (RFC 8032) or a PRF key, 32 bytes; for who keeps it elsewhere.
+
+        No other back end has this. Raises KeyMissing.
+        """
+        checked_label(label)
+        with self._lock:
+            self._refresh()
+            entry = self._entries.get(label)
+        if entry is None:
+            raise KeyMissing(f"there is no key {label!r} in {self._path}", label=label, path=self._path)
+        return entry.secret
+
     def destroy(self, label: str) -> bool:
         checked_label(label)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from typing import Any
 
 from dta.base.errors import EXIT_REFUSED, DtaError
 from dta.localnet.network import Network
+from dta.localnet.people import enrol
 from dta.localnet.telling import Telling
 
 _INBOX_WAIT_S = 60.0
@@ -30,20 +30,7 @@ class Demo:
     # --- people -------------------------------------------------------------------------------------------------
     def enrol(self, name: str) -> None:
         """A client's home, its identity, sponsored by a fiduciary's operator."""
-        home = self.net.client_home(name)
-        home.mkdir(mode=0o700, parents=True)
-        pin = self.net.root / "pins" / name
-        pin.write_text(secrets.token_hex(8) + "\n")
-        pin.chmod(0o600)
-        urls = [argument for node in self.net.nodes() for argument in ("--node", self.net.door_url(node))]
-        trusted = ["--ca", str(self.net.ca_file)] if self.net.ca_file else []
-        self.net.dta(["init", "client", "--genesis", str(self.net.root / "genesis.json"), *urls, *trusted], home=home)
-        request = home / "request.dta"
-        self.net.dta(
-            ["identity", "create", "--name", name, "--pin-file", str(pin), "--out", str(request)], home=home
-        )
-        answer = self.net.dta_json(["identity", "sponsor", str(request)], home=self.net.home(0))
-        self.identities[name] = answer["identity"]
+        self.identities[name] = enrol(self.net, name)
 
     def by(self, name: str, *arguments: str) -> Any:
         """Run a command as ``name`` and parse its JSON."""

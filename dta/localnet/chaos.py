@@ -26,16 +26,14 @@ from rich.console import Console
 from rich.table import Table
 
 from abci_app.pb.dta.v1 import tx_pb2
-from dta.base.config import load_node_config
 from dta.base.errors import DtaError, TimedOut
 from dta.base.hardening import harden
-from dta.cli import nodestatus
 from dta.client.ledger import requests
 from dta.client.ledger.rpc import Rpc
 from dta.client.receipt.transactions import Outcome, outcomes, read_tx
 from dta.hsm import softhsm
 from dta.localnet.actors import Demo
-from dta.localnet.network import DEFAULT_PORT_BASE, Network, Plan
+from dta.localnet.network import DEFAULT_PORT_BASE, HEALTHY, Network, Plan
 
 VICTIMS = ("application", "agent", "cometbft", "node")
 SECRET_BYTES = 64
@@ -253,18 +251,17 @@ class Chaos:
         self._net.start(node)
 
     def _wait_until_healthy(self, node: int) -> None:
-        config = load_node_config(self._net.home(node))
         deadline = time.monotonic() + RECOVERY_TIMEOUT_S
         # The file of the process that was killed says that all is well: only a newer one counts.
         since_s = time.time()
         while True:
-            found = nodestatus.look(config, time.time())
-            agent = found.data["agent"] or {}
-            if found.exit_code == nodestatus.HEALTHY and agent.get("time_s", 0) > since_s:
+            health, status = self._net.status(node)
+            agent = status.get("agent") or {}
+            if health == HEALTHY and agent.get("time_s", 0) > since_s:
                 return
             if time.monotonic() > deadline:
                 raise TimedOut(
-                    f"node {node} was not healthy within {RECOVERY_TIMEOUT_S:.0f} s: {found.data['trouble']}",
+                    f"node {node} was not healthy within {RECOVERY_TIMEOUT_S:.0f} s: {status.get('trouble')}",
                     hint=f"see {self._net.home(node)}/logs",
                 )
             time.sleep(0.2)

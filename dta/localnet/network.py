@@ -38,6 +38,8 @@ DEFAULT_PORT_BASE = 27_000
 STATE_FILE = "network.json"
 SUPERVISOR = "node"
 """The process of a node that the others are children of."""
+HEALTHY, UNHEALTHY, NOT_RUNNING = 0, 1, 2
+"""Exit codes of ``dta status``."""
 
 # A localnet is for looking at: its waits are short. Every node has them, for they are in genesis.
 FAST_PARAMS = ("request_ttl_s=600", "close_vault_delay_s=5", "close_vault_delay_blocks=2", "min_veto_blocks=2")
@@ -73,7 +75,7 @@ class Network:
 
     def __init__(self, root: Path, say: Callable[[str], None] = lambda _: None) -> None:
         self.root = root.absolute()
-        self._say = say
+        self.say = say
 
     # --- where things are ---------------------------------------------------------------------------------------
     @property
@@ -153,17 +155,18 @@ class Network:
             os.environ[softhsm.CONFIG_VARIABLE] = str(self.root / "tokens" / "softhsm2.conf")
         self._write_environment_file()
         for node in self.nodes():
-            self._say(f"fiduciary {node}: makes its keys")
+            self.say(f"fiduciary {node}: makes its keys")
             self._init_fiduciary(node)
-        self._say("the founders agree on a genesis, and each signs its document under it")
+        self.say("the founders agree on a genesis, and each signs its document under it")
         self._agree_on_genesis([*FAST_PARAMS, *parameters])
 
     def _save(self, plan: Plan) -> None:
         (self.root / STATE_FILE).write_text(json.dumps(asdict(plan), indent=2) + "\n")
 
     def _write_environment_file(self) -> None:
-        """``env``: what a shell sources to have ``dta`` and the tokens of this localnet."""
-        lines = [f'export PATH="{Path(sys.executable).parent}:$PATH"']
+        """``env``: what a shell sources to have ``dta``, the CometBFT and the tokens of this localnet."""
+        comet = shutil.which(self.plan.comet_binary) or self.plan.comet_binary
+        lines = [f'export PATH="{Path(sys.executable).parent}:$PATH"', f'export DTA_COMETBFT="{comet}"']
         if self.plan.hsm == "softhsm":
             lines.append(f'export {softhsm.CONFIG_VARIABLE}="{self.root / "tokens" / "softhsm2.conf"}"')
         (self.root / "env").write_text("\n".join(lines) + "\n")
@@ -299,7 +302,7 @@ class Network:
         if pid is None or not self.send_signal(node, SUPERVISOR, signal.SIGTERM):
             return
         if not _gone_within(pid, timeout_s):
-            self._say(f"node {node} did not stop in {timeout_s:.0f} s: killed")
+            self.say(f"node {node} did not stop in {timeout_s:.0f} s: killed")
             self.send_signal(node, SUPERVISOR, signal.SIGKILL)
             _gone_within(pid, 5.0)
 
@@ -345,23 +348,28 @@ class Network:
         newest = max(self.height(node) for node in self.nodes())
         self.wait_for_height(max(2, newest + 1))
 
+    def status(self, node: int) -> tuple[int, dict[str, Any]]:
+        """What ``dta status`` says of a node: its exit code (``HEALTHY``, unhealthy, ``NOT_RUNNING``), and its data."""
+        done = self.dta(["--json", "status"], home=self.home(node), accept=(HEALTHY, UNHEALTHY, NOT_RUNNING))
+        return done.returncode, json.loads(done.stdout)
+
     def _wait_for_health(self, node: int, timeout_s: float = 180.0) -> None:
         """Until ``dta status`` calls the node healthy. What keeps it from that for long is said."""
         deadline = time.monotonic() + timeout_s
         has_run, say_at_s, before = False, time.monotonic() + 10.0, ""
         while True:
-            done = self.dta(["--json", "status"], home=self.home(node), accept=(0, 1, 2))
-            if done.returncode == 0 and self.door_is_ready(node):
+            health, status = self.status(node)
+            if health == HEALTHY and self.door_is_ready(node):
                 return
-            if has_run and done.returncode == 2:
+            if has_run and health == NOT_RUNNING:
                 raise CommandFailed(f"node {node} ended", hint=f"see {self.home(node)}/logs/node.log")
-            has_run = has_run or done.returncode == 1
-            trouble = "; ".join(json.loads(done.stdout).get("trouble", []))
-            said = trouble or ("it does not run" if done.returncode else "its door is not ready")
+            has_run = has_run or health != NOT_RUNNING
+            quiet = "it does not run" if health == NOT_RUNNING else "its door is not ready"
+            said = "; ".join(status.get("trouble", [])) or quiet
             if time.monotonic() > deadline:
                 raise TimedOut(f"node {node} is not well: {said}", hint=f"see {self.home(node)}/logs")
             if said != before and time.monotonic() > say_at_s:
-                self._say(f"waiting for node {node}: {said}")
+                self.say(f"waiting for node {node}: {said}")
                 before = said
             time.sleep(0.3)
 

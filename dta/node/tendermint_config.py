@@ -21,10 +21,10 @@ from nacl.signing import SigningKey
 
 from dta.client.genesis.cometbft import address, public_key_json
 
-HOW_TO_GET = (
-    "build it: `. scripts/lib/bootstrap.sh; ensure_cometbft; echo $DTA_COMETBFT` in a checkout says where it is then; "
-    "name that in comet_binary of node.toml"
+HOW_TO_BUILD = (
+    "build it: `. scripts/lib/bootstrap.sh; ensure_cometbft; echo $DTA_COMETBFT` in a checkout says where it is then"
 )
+HOW_TO_GET = f"{HOW_TO_BUILD}; name that in comet_binary of node.toml"
 NEW_PLACE_CHECK_BLOCKS = 20
 
 _PLACEHOLDER = re.compile(r"\{\{([a-z][a-z0-9_]*)\}\}")

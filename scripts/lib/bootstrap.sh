@@ -10,6 +10,7 @@
 #   ensure_example_signer  CometBFT's example of a remote signer; sets DTA_EXAMPLE_SIGNER
 #   ensure_receipt_verifier  the second verifier of receipts; sets DTA_RECEIPT_VERIFIER
 #   ensure_authority_verifier  the second verifier of signatures; sets DTA_AUTHORITY_VERIFIER
+#   ensure_age        age, which runs our plugin, from tools/age/go.mod; sets DTA_AGE
 #   ensure_kubo       a stock IPFS node from tools/kubo/go.mod; sets DTA_KUBO
 #   ensure_kryoptic   a second PKCS#11 module, from tools/kryoptic/Cargo.toml; sets DTA_KRYOPTIC_MODULE
 #   ensure_nss        NSS, whose softokn is a third PKCS#11 module, when root can install it
@@ -275,6 +276,16 @@ ensure_kubo() {
   export DTA_KUBO="$DTA_CACHE/bin/kubo-$version"
   [ -x "$DTA_KUBO" ] ||
     alone "kubo-$version" build_go_tool "Kubo $version" "$directory" "$module/cmd/ipfs" "$DTA_KUBO" "about 6 minutes"
+}
+
+# ensure_age: the program of age, which runs age-plugin-dta, for the conformance suite; sets DTA_AGE.
+ensure_age() {
+  local directory="$DTA_ROOT/tools/age" module=filippo.io/age version
+  version=$(pinned_version "$module" "$directory")
+  [ -n "$version" ] || fail "$directory/go.mod does not pin age"
+  export DTA_AGE="$DTA_CACHE/bin/age-$version"
+  [ -x "$DTA_AGE" ] ||
+    alone "age-$version" build_go_tool "age $version" "$directory" "$module/cmd/age" "$DTA_AGE" "under a minute"
 }
 
 # --- the security module ------------------------------------------------------------------------------------------

@@ -11,8 +11,6 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-import pytest
-
 from dta.localnet.network import Plan
 from tests.localnet.abci_calls import WatchedNetwork
 
@@ -45,18 +43,6 @@ def own_network_of(kind: Callable[[Path], N], plan: Plan, parameters: Sequence[s
 def own_network(plan: Plan, parameters: Sequence[str] = ()) -> AbstractContextManager[WatchedNetwork]:
     """One whose cables are whole."""
     return own_network_of(WatchedNetwork, plan, parameters)
-
-
-def built(program: str, variable: str, how: str) -> str:
-    """A program in the cache, or the one that ``variable`` names; the test is skipped, saying so, without."""
-    named = os.environ.get(variable, "")
-    if named and Path(named).exists():
-        return named
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "dta"
-    found = sorted((Path(os.environ.get("DTA_CACHE", cache)) / "bin").glob(program))
-    if not found:
-        pytest.skip(f"{program} is not built: {how}")
-    return str(found[-1])
 
 
 def eventually(what: str, is_so: Callable[[], bool], timeout_s: float = 180.0) -> None:

@@ -19,7 +19,7 @@ import pytest
 
 from dta.node.logs import ChildLog, CometLines
 from tests.localnet.conftest import comet_binary
-from tests.localnet.own_network import built
+from tests.support.go_tools import built
 
 pytestmark = pytest.mark.localnet
 P2P_PORT, RPC_PORT = 32_500, 32_501

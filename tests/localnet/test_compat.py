@@ -20,8 +20,9 @@ from dta.client.ledger import requests
 from dta.client.ledger.rpc import Rpc
 from dta.localnet.network import Network
 from tests.localnet.conftest import People, make_plan
-from tests.localnet.own_network import PORT_BASE, built, eventually, own_network
+from tests.localnet.own_network import PORT_BASE, eventually, own_network
 from tests.localnet.recorded import record, replayed
+from tests.support.go_tools import built
 
 # The pinned series is tested on the network that others share.
 pytestmark = [pytest.mark.localnet, pytest.mark.shared_network]

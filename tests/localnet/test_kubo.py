@@ -18,7 +18,8 @@ from abci_app.cid import cid_of
 from dta.localnet.network import Network
 from dta.node.gateway.server import RAW_TYPE
 from tests.localnet.conftest import People, make_plan
-from tests.localnet.own_network import PORT_BASE, built, eventually, own_network
+from tests.localnet.own_network import PORT_BASE, eventually, own_network
+from tests.support.go_tools import built
 
 pytestmark = pytest.mark.localnet
 EMBEDDED, WITH_KUBO = 0, 1

@@ -17,7 +17,8 @@ from dta.client.ledger.rpc import Rpc
 from dta.localnet.network import Network
 from dta.node.validator_key import KeyFiles, public_key
 from tests.localnet.conftest import WiredNetwork
-from tests.localnet.own_network import built, eventually
+from tests.localnet.own_network import eventually
+from tests.support.go_tools import built
 
 pytestmark = pytest.mark.localnet
 MOVED = 1

@@ -1,4 +1,4 @@
-"""Programs of ours in Go under tools/, built once, into the cache."""
+"""Programs of tools/: ours in Go, built here where they are not; others', which the scripts build. All in the cache."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def built_tool(name: str) -> Path:
     directory = TOOLS / name
     sources = sorted(path for path in directory.iterdir() if path.is_file())
     digest = sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
-    cache = Path(os.environ.get("DTA_CACHE") or _cache_home() / "dta")
+    cache = _cache()
     target = cache / f"{name}-{digest}"
     if not target.exists():
         cache.mkdir(parents=True, exist_ok=True)
@@ -32,8 +32,20 @@ def built_tool(name: str) -> Path:
     return target
 
 
-def _cache_home() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+def built(program: str, variable: str, how: str) -> str:
+    """A program in the cache, or the one that ``variable`` names; the test is skipped, saying so, without."""
+    named = os.environ.get(variable, "")
+    if named and Path(named).exists():
+        return named
+    found = sorted((_cache() / "bin").glob(program))
+    if not found:
+        pytest.skip(f"{program} is not built: {how}")
+    return str(found[-1])
+
+
+def _cache() -> Path:
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("DTA_CACHE") or home / "dta")
 
 
 def _go(cache: Path, name: str) -> str:

@@ -22,6 +22,7 @@ from abci_app.crypto.proofs import Statement
 from abci_app.hashing import prefixed
 from abci_app.mfa import issuing, points, realms
 from abci_app.pb.dta.v1 import custody_pb2, mfa_pb2, tx_pb2
+from dta.age.recipient import Recipient
 from dta.base.secret import SecretBytes
 from dta.client.custody import keyfile
 from dta.client.identity import derived
@@ -177,6 +178,17 @@ def _ibe_ciphertext(
     drawn = iter((sigma, data_key))
     to = ibe.Recipient(identity, bases.custody_point(identity), authority, G2.decode(public_key))
     return ibe.encrypt(to, SecretBytes(plaintext), lambda _: next(drawn)).encode()
+
+
+def _wrapped_file_key(
+    sigma: bytes, data_key: bytes, gid: bytes, authority: bytes, order: bytes, identity: bytes, public_key: bytes,
+    file_key: bytes,
+) -> bytes:  # fmt: skip
+    if len(sigma) != 32:
+        raise ValueError("sigma has 32 bytes")
+    drawn = iter((sigma, data_key))
+    to = Recipient(gid, authority, order, identity, G2.decode(public_key))
+    return to.wrap(SecretBytes(file_key), lambda _: next(drawn)).body
 
 
 # --- keys -----------------------------------------------------------------------------------------------------
@@ -345,6 +357,7 @@ PROOFS: dict[str, Callable[..., Any]] = {
     "pad of a share": _share_pad,
     "whole dealing": _whole_dealing,
     "ciphertext to an identity": _ibe_ciphertext,
+    "wrapped file key": _wrapped_file_key,
     "derived key": lambda root, key_label, purpose, context, length: derive(
         _keystore(root), key_label, purpose, context, length
     ).reveal(),

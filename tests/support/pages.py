@@ -1,4 +1,5 @@
-"""What says again what the code declares, made of the declarations: parts of docs/spec, between two marks on the page.
+"""What says again what the code declares, made of the declarations: parts of docs/spec and docs/howto, between two
+marks on the page.
 
     scripts/pages.sh            write them anew
     scripts/pages.sh --check    fail where a page says something else
@@ -16,6 +17,7 @@ from abci_app.codes import CODES, Code
 from abci_app.execution.spec import MessageClass, MessageSpec
 from abci_app.messages.registry import EVENTS, INDEXES, LEAVES, SPECS
 from abci_app.state.collection import AnyCollection
+from tests.support import sdk_pages
 from tests.support.checks import all_checks
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -109,22 +111,23 @@ def _signer(spec: MessageSpec[Any]) -> str:
 
 
 PARTS: Final[dict[tuple[str, str], Callable[[], list[str]]]] = {
-    ("state.md", "leaves"): leaves,
-    ("state.md", "indexes"): indexes,
-    ("codes.md", "codes"): codes,
-    ("codes.md", "reasons"): reasons,
-    ("events.md", "events"): events,
-    ("messages.md", "messages"): messages,
+    ("spec/state.md", "leaves"): leaves,
+    ("spec/state.md", "indexes"): indexes,
+    ("spec/codes.md", "codes"): codes,
+    ("spec/codes.md", "reasons"): reasons,
+    ("spec/events.md", "events"): events,
+    ("spec/messages.md", "messages"): messages,
+    ("howto/sdk.md", "reference"): sdk_pages.reference,
 }
 
 
 def made(page: str, text: str) -> str:
-    """``text`` of docs/spec/``page``, its made parts as they should be. Raises ValueError where marks are missing."""
+    """``text`` of docs/``page``, its made parts as they should be. Raises ValueError where marks are missing."""
     for (of, part), lines in PARTS.items():
         if of == page:
             begin, end = f"<!-- made by scripts/pages.sh: {part} -->\n", f"<!-- end of {part} -->\n"
             if text.count(begin) != 1 or text.count(end) != 1:
-                raise ValueError(f"docs/spec/{page} has not the two marks of {part}")
+                raise ValueError(f"docs/{page} has not the two marks of {part}")
             before, _, rest = text.partition(begin)
             text = "".join((before, begin, "\n", *(f"{line}\n" for line in lines()), "\n", end, rest.partition(end)[2]))
     return text
@@ -132,8 +135,8 @@ def made(page: str, text: str) -> str:
 
 def wanted(root: Path = ROOT) -> dict[str, str]:
     """Every page that has made parts, as it should be."""
-    pages = [f"docs/spec/{page}" for page in dict.fromkeys(page for page, _ in PARTS)]
-    return {page: made(page.rpartition("/")[2], (root / page).read_text()) for page in pages}
+    pages = [f"docs/{page}" for page in dict.fromkeys(page for page, _ in PARTS)]
+    return {page: made(page.removeprefix("docs/"), (root / page).read_text()) for page in pages}
 
 
 def stale(root: Path = ROOT) -> list[str]:

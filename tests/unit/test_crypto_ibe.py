@@ -43,6 +43,17 @@ def test_what_is_encrypted_to_an_identity_opens_with_its_key(length: int) -> Non
     assert ibe.decrypt(TO, K, Ciphertext.decode(sealed.encode())) == plaintext
 
 
+def test_what_is_bound_has_to_be_said_again() -> None:
+    sealed = ibe.encrypt(TO, SECRET, bound=b"this order")
+    assert ibe.decrypt(TO, K, sealed, bound=b"this order") == SECRET
+    for said in (b"", b"another order", b"this order "):
+        with pytest.raises(CannotDecrypt) as caught:
+            ibe.decrypt(TO, K, sealed, bound=said)
+        assert caught.value.reason == "the body was changed"
+    with pytest.raises(CannotDecrypt):
+        ibe.decrypt(TO, K, SEALED, bound=b"this order")
+
+
 def test_two_encryptions_of_one_secret_share_nothing() -> None:
     first, second = ibe.encrypt(TO, SECRET), ibe.encrypt(TO, SECRET)
     assert first.u != second.u

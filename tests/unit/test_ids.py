@@ -13,8 +13,8 @@ from abci_app.pb.dta.v1.identity_pb2 import IdentityDocument
 from dta.base import ids
 from dta.base.errors import NotFound
 from dta.base.home import Home
-from dta.cli import authorities
 from dta.client import names
+from dta.client.ledger import authority
 from dta.client.ledger.ledger import Ledger
 from dta.client.mfa import registry
 from dta.client.names import NameBook
@@ -107,8 +107,8 @@ def test_names_and_keys_are_found_so(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ids.IdAmbiguous):
         book.resolve("cccc")
     records = [AuthorityRecord(id=ONE, name=OTHER.hex()), AuthorityRecord(id=OTHER, name="real")]
-    monkeypatch.setattr(authorities, "every", lambda _: records)
-    assert authorities.resolve(Ledger.__new__(Ledger), OTHER.hex()) == OTHER
+    monkeypatch.setattr(authority, "every", lambda _: records)
+    assert authority.resolve(Ledger.__new__(Ledger), OTHER.hex()) == OTHER
 
 
 def test_founders_names_that_are_no_one_s_alone_name_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

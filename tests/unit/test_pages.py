@@ -1,4 +1,4 @@
-"""What says again what the code declares is made of it by scripts/pages.sh: parts of docs/spec."""
+"""What says again what the code declares is made of it by scripts/pages.sh: parts of docs/spec and docs/howto."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def test_the_pages_are_what_the_code_declares() -> None:
 
 @pytest.mark.parametrize(("page", "part"), pages.PARTS)
 def test_a_page_that_says_something_else_is_seen(tmp_path: Path, page: str, part: str) -> None:
-    place = copied(tmp_path) / "docs/spec" / page
+    place = copied(tmp_path) / "docs" / page
     line = pages.PARTS[page, part]()[2]
     assert line in place.read_text()
     place.write_text(place.read_text().replace(line, line + " and more", 1))
-    assert pages.stale(tmp_path) == [f"docs/spec/{page}"]
+    assert pages.stale(tmp_path) == [f"docs/{page}"]
 
 
 @pytest.mark.parametrize("mark", ["<!-- made by scripts/pages.sh: codes -->\n", "<!-- end of codes -->\n"])
@@ -35,4 +35,4 @@ def test_a_page_without_its_marks_is_refused(mark: str) -> None:
     text = (pages.ROOT / "docs/spec/codes.md").read_text()
     for wrong in (text.replace(mark, ""), text + mark):
         with pytest.raises(ValueError, match="has not the two marks of codes"):
-            pages.made("codes.md", wrong)
+            pages.made("spec/codes.md", wrong)

@@ -247,6 +247,14 @@ def content(session: Session, request: bytes, view: RequestView | None = None) -
     return Content(view, checked, tuple(approved), tuple(vetoed), me in parties, me in vetoers)
 
 
+def undecided(shown: Content) -> list[bytes]:
+    """The parties of the order's policy who have said nothing to the request yet; nobody once it is not pending."""
+    if shown.view.record.status != pb.REQUEST_STATUS_PENDING:
+        return []
+    decided = {*shown.approved, *shown.vetoed}
+    return [party for party in rules.parties(shown.view.order.policy) if party not in decided]
+
+
 def _check_digest(session: Session, record: pb.RequestRecord) -> bool:
     """Whether the request's own transaction was found. Raises ContentDiffers where it is not what was committed."""
     try:

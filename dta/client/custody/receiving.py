@@ -80,6 +80,14 @@ def receive(session: Session, custodian: Custodian, request: bytes, *, wait_s: f
         return Received(request, view.order.id, recovered.secret, bad, view.answered)
 
 
+def answered(session: Session, request: bytes, *, wait_s: float = DEFAULT_WAIT_S) -> RecoverInput:
+    """What the members of an authority key answered to a request of this home, once it is complete; the envelope is
+    left out. Raises RequestEnded, TimedOut, NotFound (no keys here), NotVerified."""
+    opened = keyfile.load(session.directory, session.party.need_root(), session.gid, request)
+    view = _wait_for_answers(session, request, 0, wait_s)
+    return _recover_extracted(session, view, b"", opened, session.ledger.identity(view.order.principal))
+
+
 def _wait_for_answers(session: Session, request: bytes, needed: int, wait_s: float) -> RequestView:
     """The proved request once it has its order's threshold of answers, or ``needed``."""
 

@@ -7,10 +7,24 @@ from dataclasses import replace
 
 from dta.base.errors import UsageError
 from dta.base.home import ClientConfig, Home, make_directory, read_file, write_file
+from dta.client.genesis import genesis_file
 from dta.client.genesis.genesis_file import GenesisFile
 from dta.client.ledger.rpc import door_rpc
 from dta.http.tls import vouched_by
 from dta.light.trust import TrustFile
+
+
+def is_genesis(content: bytes) -> bool:
+    """Whether a file that is trusted is a genesis file, and no trust file."""
+    return b'"app_state"' in content
+
+
+def trust_of(content: bytes) -> TrustFile:
+    """A trust file, or the one that stands on a genesis file: dated by genesis. Raises UsageError."""
+    if not is_genesis(content):
+        return TrustFile.from_json(content)
+    genesis = genesis_file.read(content)
+    return TrustFile.from_genesis(content, genesis.gid, genesis.genesis.time.seconds)
 
 
 def trust_genesis(home: Home, genesis: GenesisFile, now_s: int) -> TrustFile:

@@ -11,7 +11,8 @@ from abci_app.limits import MAX_AUTHORITY_MEMBERS, NONCE_BYTES
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from abci_app.pb.dta.v1 import governance_pb2
 from abci_app.state.records import AUTHORITIES, AUTHORITY_NUMBERS, CEREMONIES, CEREMONY_PARTIES, EPOCHS, MEMBERS
-from dta.base.errors import InternalError, NotVerified
+from dta.base import ids
+from dta.base.errors import InternalError, NotFound, NotVerified
 from dta.client.ledger import leaves
 from dta.client.ledger.flow import Flow
 from dta.client.ledger.ledger import Ledger, LedgerFlows
@@ -225,3 +226,16 @@ def _there(value: bytes | None) -> bytes:
     if value is None:
         raise InternalError("the ledger counts more authorities than it has", hint="report it")
     return value
+
+
+def resolve(ledger: Ledger, text: str) -> bytes:
+    """The id of the key with this name, or of which these are the first digits: of those the ledger has, by proof.
+
+    Raises NotFound, UsageError (several have the name, or it reads as another's id).
+    """
+    known = every(ledger)
+    found = ids.named(text, "authority key", {record.id: record.name for record in known})
+    if found is not None:
+        return found
+    names = ", ".join(sorted(record.name for record in known)) or "none"
+    raise NotFound(f"there is no authority key {text!r}", hint=f"the ledger has: {names}")

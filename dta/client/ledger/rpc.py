@@ -22,6 +22,7 @@ from typing import Any, TypeVar, cast
 import httpx
 
 from dta.base.errors import BadAnswer, DtaError, RateLimited, RpcError, Unreachable, UsageError
+from dta.base.home import ClientConfig
 from dta.client.ledger.flow import Effect, Flow, Get, Now, OtherNode, Request, Sleep
 from dta.http.deadline import DeadlineTransport
 
@@ -63,6 +64,11 @@ def _checked_url(url: str) -> str:
 def door_rpc(url: str) -> str:
     """Where a door answers CometBFT's calls, of its base URL. What ends so is taken for a door's everywhere here."""
     return _checked_url(url).rstrip("/") + _DOOR_PATH
+
+
+def nodes_of(config: ClientConfig) -> list[str]:
+    """Whom a home asks, in this order: CometBFT's RPC of nodes of its own, and fiduciaries' doors."""
+    return [*config.rpc_urls, *map(door_rpc, config.nodes)]
 
 
 @dataclass(frozen=True, slots=True)

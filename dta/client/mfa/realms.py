@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from abci_app.pb.dta.v1 import authority_pb2, mfa_pb2
 from abci_app.state.records import AUTHORITIES, REALM_CLIENT_NUMBERS, REALM_CLIENTS, REALMS
+from dta.base import ids
 from dta.base.errors import NotFound
 from dta.client.ledger import authority, leaves
 from dta.client.ledger.flow import Flow
@@ -67,6 +68,17 @@ def view(ledger: Ledger, realm: bytes, at_least: int = 0) -> RealmView:
 def known(ledger: Ledger) -> list[bytes]:
     """The ids of all realms, in the order in which they were made, by proof: an mfa key names its realm."""
     return [record.realm for record in authority.every(ledger) if record.realm]
+
+
+def find(ledger: Ledger, text: str) -> bytes:
+    """A realm's id. Raises NotFound, UsageError (several have that name, or it reads as another's id)."""
+    if len(text) == ids.DIGITS and ids.could_be(text):
+        return ids.resolve(text, "realm")
+    names = {realm: ledger.get(leaves.of(REALMS, realm)).terms.name for realm in known(ledger)}
+    found = ids.named(text, "realm", names)
+    if found is not None:
+        return found
+    raise NotFound(f"there is no realm {text!r}", hint="`dta mfa realm list` shows them")
 
 
 def clients(ledger: Ledger, record: mfa_pb2.RealmRecord) -> Iterator[mfa_pb2.MfaClientRecord]:

@@ -275,6 +275,25 @@ def xor(left: bytes, right: bytes) -> bytes:
 def ibe_ciphertext(
     sigma: bytes, data_key: bytes, identity: bytes, authority: bytes, public_key: PointBytes, plaintext: bytes
 ) -> Stated:
+    return full_ident(sigma, data_key, identity, authority, public_key, plaintext)
+
+
+@CUSTODY.row("wrapped file key", "DTA-v1-ibe-rho", "DTA-v1-ibe-mask", "DTA-v1-ibe-sigma", "DTA-v1-ibe-bound",
+             "DTA-v1-age-stanza", CUSTODY_TAG, page="docs/spec/age.md", sigma=some("sigma"), data_key=some("data key"),
+             gid=GID, authority=some("authority"), order=ORDER, identity=some("ID"), public_key=g2(4_711),
+             file_key=some("file key")[:16])  # fmt: skip
+def wrapped_file_key(
+    sigma: bytes, data_key: bytes, gid: bytes, authority: bytes, order: bytes, identity: bytes, public_key: PointBytes,
+    file_key: bytes,
+) -> Stated:  # fmt: skip
+    bound = tagged("DTA-v1-age-stanza", bytes([1]), gid, order)
+    return full_ident(sigma, data_key, identity, authority, public_key, file_key, bound)
+
+
+def full_ident(
+    sigma: bytes, data_key: bytes, identity: bytes, authority: bytes, public_key: PointBytes, plaintext: bytes,
+    bound: bytes | None = None,
+) -> Stated:  # fmt: skip
     if len(sigma) != 32 or len(data_key) != 32:
         raise Refused
     of_rho = challenge("DTA-v1-ibe-rho", sigma, data_key, identity, authority)
@@ -284,5 +303,7 @@ def ibe_ciphertext(
     v = xor(sigma, h("DTA-v1-ibe-mask", shared))
     w = xor(data_key, h("DTA-v1-ibe-sigma", sigma))
     associated = tagged("DTA-v1-ibe-body", identity, authority, u, v, w)
+    if bound is not None:
+        associated = tagged("DTA-v1-ibe-bound", identity, authority, u, v, w, bound)
     body = ChaCha20Poly1305(data_key).encrypt(bytes(12), plaintext, associated)
     return Stated(of_rho.covered, u + v + w + body, "FullIdent, ChaCha20-Poly1305")

@@ -1,0 +1,101 @@
+"""``dta dev up`` as a developer runs it, and the lines of README and docs/howto/sdk.md against what is up then."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dta.localnet.network import Network
+from tests.localnet.conftest import comet_binary
+
+pytestmark = pytest.mark.localnet
+ROOT = Path(__file__).parents[2]
+HERE = ".dta-dev"
+
+
+class Developer:
+    """A shell in a directory of its own, with ``dta`` on its PATH."""
+
+    def __init__(self, directory: Path, comet: str) -> None:
+        self.directory = directory
+        programs = Path(sys.executable).parent
+        self.environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "DTA_COMETBFT": comet}
+
+    def shell(self, lines: str) -> str:
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", lines], cwd=self.directory, env=self.environment, capture_output=True,
+            text=True, timeout=600, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def dta_json(self, *words: str) -> Any:
+        return json.loads(self.shell(" ".join(("dta", "--json", *words))))
+
+    def python(self, lines: str) -> str:
+        (self.directory / "application.py").write_text(lines)
+        return self.shell("python application.py")
+
+
+@pytest.fixture
+def developer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Developer]:
+    made = Developer(tmp_path_factory.mktemp("dev"), comet_binary())
+    network = Network(made.directory / HERE)
+    try:
+        yield made
+    finally:
+        if (network.home(0) / "node.toml").exists():
+            network.down()
+
+
+def readme_part() -> list[tuple[str, str]]:
+    """The blocks of README's part about Python: language and lines, as they stand."""
+    part = (ROOT / "README.md").read_text().partition("## From Python\n")[2].partition("\n## ")[0]
+    found: list[tuple[str, str]] = re.findall(r"```(\w*)\n(.*?)```\n", part, re.DOTALL)
+    return found
+
+
+def test_the_readme_s_lines_place_a_secret_and_receive_it_and_leave_nothing(developer: Developer) -> None:
+    said = [
+        developer.python(lines) if language == "python" else developer.shell(lines)
+        for language, lines in readme_part()
+    ]
+    assert "the treasure is under the oak\n" in said
+    assert len(said) == 3
+    assert not (developer.directory / HERE).exists()
+    assert Network(developer.directory / HERE).processes() == []
+
+
+def test_what_is_up_is_found_again_and_outlives_a_stop(developer: Developer) -> None:
+    port = 32_300
+    first = developer.dta_json("dev", "up", "--port", str(port))
+    assert first["rpc"].endswith(f":{port + 1}")
+    order = developer.python(
+        "import dta\n"
+        f"with dta.Client({first['people']['alice']['home']!r}) as alice:\n"
+        "    order = alice.orders.place(b'kept', vault=alice.vaults.open().id, beneficiary='bob')\n"
+        "print(order.id)\n"
+    ).strip()
+    assert developer.dta_json("dev", "up") == first, "it runs already"
+    assert developer.dta_json("dev", "down") == {"stopped": True, "forgotten": False}
+    assert developer.dta_json("dev", "down")["stopped"] is False
+    assert developer.dta_json("dev", "up") == first
+    received = developer.python(
+        "import dta\n"
+        f"with dta.Client({first['people']['bob']['home']!r}) as bob:\n"
+        f"    print(bob.orders.receive(bob.orders.request({order!r}).id).reveal())\n"
+    )
+    assert received == "b'kept'\n"
+    # A wrong end: killed, and then asked for again.
+    Network(developer.directory / HERE).kill(0)
+    assert developer.dta_json("dev", "up") == first
+    assert developer.dta_json("dev", "down", "--forget") == {"stopped": True, "forgotten": True}
+    assert Network(developer.directory / HERE).processes() == []
