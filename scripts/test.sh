@@ -17,11 +17,15 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib/bootstrap.sh
 . scripts/lib/bootstrap.sh
+# shellcheck source=scripts/lib/processes.sh
+. scripts/lib/processes.sh
 
 # A check counts as one test. A suite of tests is a directory below tests/.
 CHECKS=(lint types imports proto)
 TESTS=(unit property vectors conformance sim cli)
 ALL=("${CHECKS[@]}" "${TESTS[@]}" hash-seed mutants localnet)
+# The localnet mostly waits for blocks: these take, at the lowest priority, what it leaves of the processors.
+BESIDE_LOCALNET=(property vectors conformance sim hash-seed mutants)
 # Slow to bring up: only when asked for by name, and not part of "all".
 ON_DEMAND=(--kubo --kryoptic --compat --networks --mutants)
 NETWORKS_COUNT=3
@@ -32,6 +36,9 @@ passed=0
 failed=0
 skipped=0
 table=()
+localnet_started=0
+# So long may its networks take to go down when a run is cut short.
+LOCALNET_GRACE_S=120
 
 main() {
   local suites=() seed="" count=$NETWORKS_COUNT
@@ -43,13 +50,44 @@ main() {
 
   bootstrap "${suites[@]}"
   logs=$(mktemp -d)
-  trap 'rm -rf "$logs"' EXIT
-  for suite in "${suites[@]}"; do run_suite "$suite"; done
+  trap leave EXIT
+  local beside=() with_localnet="" suite
+  [[ " ${suites[*]} " != *" localnet "* ]] || with_localnet=yes
+  for suite in "${suites[@]}"; do
+    if [[ "$with_localnet" && " ${BESIDE_LOCALNET[*]} " == *" $suite "* ]]; then
+      beside+=("$suite")
+    elif [ "$suite" != localnet ]; then
+      run_suite "$suite"
+    fi
+  done
+  if [ "$with_localnet" ]; then
+    begin_localnet
+    for suite in "${beside[@]}"; do run_suite "$suite"; done
+    run_suite localnet
+  fi
 
   printf '\n%-12s %-8s %8s  %s\n' suite result seconds tests
   printf '%s\n' "${table[@]}"
   printf '\n%s passed, %s failed, %s skipped\n' "$passed" "$failed" "$skipped"
   [ "$failed" = 0 ]
+}
+
+# The tests of the localnet in the background; run_suite waits for them.
+begin_localnet() {
+  localnet_started=$SECONDS
+  start_process "$logs/localnet.pid" "$logs/localnet.output" python -m tests.localnet.lanes
+}
+
+# Its last line says what came of it. Fails unless everything passed.
+wait_for_localnet() {
+  while process_alive "$logs/localnet.pid" >/dev/null; do sleep 1; done
+  cat "$logs/localnet.output"
+  grep -qE '^[0-9]+ passed, 0 failed, [0-9]+ skipped, 0 errors in' "$logs/localnet.output"
+}
+
+leave() {
+  stop_process "$logs/localnet.pid" "$LOCALNET_GRACE_S"
+  rm -rf "$logs"
 }
 
 # choose ARGUMENT...: which suites, and of --networks which.
@@ -138,8 +176,7 @@ suite_command() {
     # A few of tests/mutants, others for each commit; scripts/mutants.sh tries all.
     mutants) command=(python -m tests.mutants --sample "$(git rev-parse HEAD 2>/dev/null || echo none)") ;;
     hash-seed) command=(scripts/hash_seed.sh python -m tests.sim.replay --seed "$REPLAY_SEED") ;;
-    # Two lanes, which mostly wait for blocks: tests of one shared network, and modules with networks of their own.
-    localnet) command=(python -m tests.localnet.lanes) ;;
+    localnet) command=(wait_for_localnet) ;;
     --kubo) command=(pytest -rs tests/conformance/test_blockstore.py tests/localnet/test_kubo.py) ;;
     --kryoptic) command=(pytest -rs tests/conformance/test_keystore.py -k kryoptic) ;;
     --compat) command=(env DTA_COMPAT=1 pytest -rs tests/localnet/test_compat.py tests/localnet/test_comet_log.py) ;;
@@ -157,6 +194,11 @@ run_suite() {
   local suite=$1 log="$logs/$1" started=$SECONDS status=0 result=passed command counts
   printf '\n== %s\n' "$suite"
   suite_command "$suite"
+  if [ "$suite" = localnet ]; then
+    started=$localnet_started
+  elif [ "$localnet_started" -gt 0 ]; then
+    command=(nice -n 19 "${command[@]}")
+  fi
   "${command[@]}" 2>&1 | tee "$log" || status=$?
   counts=$(count "$suite" "$log" "$status")
   read -r p f s <<<"$counts"

@@ -116,7 +116,7 @@ def _found(network: Network) -> Development:
     people = {name: Person(network.client_home(name), identity) for name, identity in identities.items()}
     return Development(
         network.root, network.root / "genesis.json", network.home(_NODE), network.rpc_url(_NODE),
-        f"http://127.0.0.1:{network.gateway_port(_NODE)}", people,
+        network.door_url(_NODE), people,
     )  # fmt: skip
 
 

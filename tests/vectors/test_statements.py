@@ -135,6 +135,7 @@ HASHED_DIRECTLY = {
     "dta/mpin/agreement.py": "keys of the full protocol",
     "dta/mpin/sealing.py": "sealed credential",
     "dta/mpin/suite.py": "y of one pass, MPIN-BLS12381-AMCL, a permit",
+    "dta/sdk/keys.py": "derived key",
 }
 
 

@@ -302,8 +302,9 @@ def full_ident(
     u = g2(rho)
     v = xor(sigma, h("DTA-v1-ibe-mask", shared))
     w = xor(data_key, h("DTA-v1-ibe-sigma", sigma))
-    associated = tagged("DTA-v1-ibe-body", identity, authority, u, v, w)
-    if bound is not None:
+    if bound is None:
+        associated = tagged("DTA-v1-ibe-body", identity, authority, u, v, w)
+    else:
         associated = tagged("DTA-v1-ibe-bound", identity, authority, u, v, w, bound)
     body = ChaCha20Poly1305(data_key).encrypt(bytes(12), plaintext, associated)
     return Stated(of_rho.covered, u + v + w + body, "FullIdent, ChaCha20-Poly1305")
