@@ -55,6 +55,6 @@ def test_a_secret_is_not_asked_for_when_it_is_to_go_over_a_device() -> None:
         with pytest.raises(UsageError):
             replaceable(device)
         with pytest.raises(UsageError):
-            order_release._check_out(None, device, force=True)  # type: ignore[arg-type]
+            order_release._check_out(None, device, force=True, command="")  # type: ignore[arg-type]
         with pytest.raises(UsageError):
-            order_release._check_out(None, device, force=False)  # type: ignore[arg-type]
+            order_release._check_out(None, device, force=False, command="")  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ whole: CometBFT replays from there.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -106,7 +107,9 @@ def test_a_hole_is_found_although_a_process_before_opened_the_store_and_was_kill
     (manifest,) = files(image, "MANIFEST-*")
     path = copied(image)
     os.truncate(path / manifest.name, log_records(manifest)[-2])
-    plyvel.DB(str(path)).close()
+    # Where its own compaction wrote the last edit, LevelDB itself misses the tables, and does not open.
+    with contextlib.suppress(plyvel.CorruptionError):
+        plyvel.DB(str(path)).close()
     assert history.verdict(path) == Verdict("corrupt")
 
 
