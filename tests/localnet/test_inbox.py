@@ -1,4 +1,4 @@
-"""Inboxes by a real node; and by one that leaves something out of them: refused as not whole, for every role."""
+"""Inboxes by a real door; and by one that leaves something out of them: refused as not whole, for every role."""
 
 from __future__ import annotations
 
@@ -39,21 +39,22 @@ class Named:
 
 
 class _Liar(BaseHTTPRequestHandler):
-    """Passes on what the node behind it says, but for one leaf: there is none, it says, with the proof of what is."""
+    """Passes on what the door behind it says, but for one leaf: there is none, it says, with the proof of what is."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    server: LyingNode
+    server: LyingDoor
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-        answer = self.server.behind.post("/", content=body).json()
+        said = self.server.behind.post(self.path, content=body, headers={"Content-Type": "application/json"})
+        answer = said.json()
         call = json.loads(body)
         if call["method"] == "abci_query" and call["params"]["data"].lower() == self.server.hidden.hex():
             answer["result"]["response"]["value"] = None
             self.server.told += 1
         content = json.dumps(answer).encode()
-        self.send_response(200)
+        self.send_response(said.status_code)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -63,7 +64,7 @@ class _Liar(BaseHTTPRequestHandler):
         return
 
 
-class LyingNode(ThreadingHTTPServer):
+class LyingDoor(ThreadingHTTPServer):
     daemon_threads = True
     told = 0
 
@@ -78,8 +79,8 @@ class LyingNode(ThreadingHTTPServer):
 
 
 @contextmanager
-def leaving_out(net: Network, hidden: bytes) -> Iterator[LyingNode]:
-    server = LyingNode(net.rpc_url(HONEST), hidden)
+def leaving_out(net: Network, hidden: bytes) -> Iterator[LyingDoor]:
+    server = LyingDoor(net.door_url(HONEST), hidden)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -113,10 +114,10 @@ def entry_of(net: Network, people: People, who: str, order: str) -> bytes:
     return CONCERNS.key(identity, number)
 
 
-def test_each_finds_in_the_inbox_what_waits_and_no_node_can_leave_any_of_it_out(
+def test_each_finds_in_the_inbox_what_waits_and_no_door_can_leave_any_of_it_out(
     net: Network, people: People, named: Named
 ) -> None:
-    """A home that asks one node alone, through which each leaf of what waits is hidden in its turn."""
+    """A home that asks one door alone, through which each leaf of what waits is hidden in its turn."""
     request = REQUESTS.key(bytes.fromhex(named.request))
     for who, action, order, subject, leaf in (
         ("bob", "request", named.unasked, named.unasked, ORDERS.key(bytes.fromhex(named.unasked))),
@@ -132,12 +133,12 @@ def test_each_finds_in_the_inbox_what_waits_and_no_node_can_leave_any_of_it_out(
             assert liar.told, "it was never asked"
 
 
-def inbox_by(net: Network, who: str, node: LyingNode) -> Any:
-    """What ``dta inbox`` says in a copy of their home that has not read any of it yet, and asks this node alone."""
+def inbox_by(net: Network, who: str, door: LyingDoor) -> Any:
+    """What ``dta inbox`` says in a copy of their home that has not read any of it yet, and asks this door alone."""
     home = Home(net.root / "clients" / f"{who}-{secrets.token_hex(4)}")
     shutil.copytree(net.client_home(who), home.path, ignore=shutil.ignore_patterns("inbox"))
     try:
-        home.save_client(replace(home.load_client(), rpc_urls=(f"http://127.0.0.1:{node.server_port}",)))
+        home.save_client(replace(home.load_client(), nodes=(f"http://127.0.0.1:{door.server_port}",), rpc_urls=()))
         done = net.dta(["--json", "inbox"], home=home.path, accept=(EXIT_NOT_VERIFIED,))
         return json.loads(done.stdout)["error"]
     finally:
