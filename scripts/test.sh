@@ -75,7 +75,7 @@ main() {
 # The tests of the localnet in the background; run_suite waits for them.
 begin_localnet() {
   localnet_started=$SECONDS
-  start_process "$logs/localnet.pid" "$logs/localnet.output" python -m tests.localnet.lanes
+  KEEP_SESSION=yes start_process "$logs/localnet.pid" "$logs/localnet.output" python -m tests.localnet.lanes
 }
 
 # Its last line says what came of it. Fails unless everything passed.

@@ -22,17 +22,19 @@ process_alive() {
   printf '%s\n' "$pid"
 }
 
-# start_process PIDFILE LOG COMMAND...: in the background, in a process group of its own, so that a Ctrl-C meant for
-# the script does not kill it before the script has stopped it in order. Output is appended to LOG.
+# start_process PIDFILE LOG COMMAND...: in the background, in a session of its own, so that a Ctrl-C meant for the
+# script does not kill it before the script has stopped it in order. Output is appended to LOG. KEEP_SESSION=yes: in the
+# script's session, whose processes share the processors by their nice values, which those of two sessions need not.
 start_process() {
-  local pid_file=$1 log=$2 pid started
+  local pid_file=$1 log=$2 pid started session=(setsid)
+  [ -z "${KEEP_SESSION:-}" ] || session=()
   shift 2
   if process_alive "$pid_file" >/dev/null; then
     printf 'error: %s names a process that runs already\n' "$pid_file" >&2
     return 1
   fi
   mkdir -p "$(dirname "$pid_file")" "$(dirname "$log")"
-  setsid "$@" >>"$log" 2>&1 </dev/null &
+  "${session[@]}" "$@" >>"$log" 2>&1 </dev/null &
   pid=$!
   # The shell is not to report its end as a job's: who stops it does.
   disown "$pid"
@@ -54,8 +56,8 @@ stop_process() {
     while process_alive "$pid_file" >/dev/null; do
       if [ "$waited_ms" -ge $((grace_s * 1000)) ]; then
         printf 'process %s (%s) did not end within %s s: killing it\n' "$pid" "$pid_file" "$grace_s" >&2
-        # Its whole group: what it started in turn would be nobody's.
-        kill -KILL -- "-$pid" 2>/dev/null || true
+        # Its whole group, where it leads one: what it started in turn would be nobody's.
+        kill -KILL -- "-$pid" 2>/dev/null || kill -KILL "$pid" 2>/dev/null || true
       fi
       sleep 0.1
       waited_ms=$((waited_ms + 100))
