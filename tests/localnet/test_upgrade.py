@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,10 @@ def start_and_wait(net: Network, node: int) -> tuple[int, str]:
     return done.returncode, done.stderr.decode(errors="replace")
 
 
+def says(log: Path, words: str) -> bool:
+    return words in log.read_text()
+
+
 def test_every_node_stops_before_the_block_and_one_with_the_version_goes_on(tmp_path: Path) -> None:
     with own_network(make_plan(4, PORT_BASE)) as net:
         at = net.height(0) + 12  # an idle chain makes a block in 5 s
@@ -42,7 +47,9 @@ def test_every_node_stops_before_the_block_and_one_with_the_version_goes_on(tmp_
             net.dta(["governance", "vote", proposal], home=net.home(node))
         wait_until("all four to stop by themselves", lambda: not any(net.pid(node) for node in net.nodes()), 180)
         for node in net.nodes():
-            said = (net.home(node) / "logs" / "node.log").read_text()
+            log = net.home(node) / "logs" / "node.log"
+            wait_until("it to say why", partial(says, log, "hint: install"), 60)  # its lock is free before
+            said = log.read_text()
             assert "a protocol version that this program lacks" in said
             assert "hint: install a dta that has it" in said
             application = (net.home(node) / "logs" / "application.log").read_text()
