@@ -48,13 +48,15 @@ class RateLimit:
         self._max_keys = max_keys
         self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
 
-    def take(self, key: Hashable, cost: float = 1.0) -> None:
-        """Take ``cost`` tokens of ``key``'s, or raise OverRate."""
+    def take(self, key: Hashable, cost: float = 1.0) -> int:
+        """Take ``cost`` tokens of ``key``'s, or raise OverRate. How many are left at once."""
         tokens = self._tokens(key)
         allowed = tokens >= cost
-        self._keep(key, tokens - cost if allowed else tokens)
+        left = tokens - cost if allowed else tokens
+        self._keep(key, left)
         if not allowed:
             raise OverRate((cost - tokens) / self._per_second)
+        return int(left)
 
     def charge(self, key: Hashable, cost: float) -> None:
         """Take ``cost`` tokens whether they are there or not: what something cost is known only when it is done.
