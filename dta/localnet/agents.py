@@ -16,6 +16,7 @@ from typing import Final
 from dta.base.errors import TimedOut
 from dta.base.home import write_file
 from dta.localnet.network import Network
+from dta.service import settings
 from dta.service.build import holder
 from dta.service.tokens import SCOPES
 
@@ -39,12 +40,17 @@ def of(network: Network, name: str) -> Agent:
 def start(network: Network, name: str) -> Agent:
     """Makes the token where there is none, starts the agent where it does not run, and waits until it listens.
 
-    Raises TimedOut, CommandFailed.
+    It may make identities (``POST /v1/identity``), whose keys the person's own passphrase opens. Raises TimedOut,
+    CommandFailed.
     """
     found, home = of(network, name), network.client_home(name)
+    if not (home / settings.FILE).exists():
+        write_file(home / settings.FILE, f'[new_identities]\npin_file = "../../pins/{name}"\n'.encode("ascii"))
     if not found.token_file.exists():
         scopes = [word for scope in SCOPES for word in ("--scope", scope)]
-        made = network.dta_json(["serve", "token", "create", *scopes, "--expires", "never", "--name", "dev"], home=home)
+        made = network.dta_json(
+            ["serve", "token", "create", *scopes, "--all-identities", "--expires", "never", "--name", "dev"], home=home
+        )
         write_file(found.token_file, made["token"].encode("ascii") + b"\n")
     log = home / "serve" / "log"
     if holder(home) is None:

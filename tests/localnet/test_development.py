@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,21 +58,42 @@ def developer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Developer]:
 
 
 def readme_part() -> list[tuple[str, str]]:
-    """The blocks of README's part about Python: language and lines, as they stand."""
-    part = (ROOT / "README.md").read_text().partition("## From Python\n")[2].partition("\n## ")[0]
-    found: list[tuple[str, str]] = re.findall(r"```(\w*)\n(.*?)```\n", part, re.DOTALL)
+    """The blocks of README that this file runs: language and lines, as they stand."""
+    mark = r"<!-- run by tests/localnet/test_development\.py -->\n```(sh|python)\n(.*?)```\n"
+    found: list[tuple[str, str]] = re.findall(mark, (ROOT / "README.md").read_text(), re.DOTALL)
     return found
 
 
 def test_the_readme_s_lines_place_a_secret_and_receive_it_and_leave_nothing(developer: Developer) -> None:
-    said = [
-        developer.python(lines) if language == "python" else developer.shell(lines)
-        for language, lines in readme_part()
-    ]
-    assert "the treasure is under the oak\n" in said
-    assert len(said) == 3
+    (_, up), (language, application), (_, identity), (_, secret), (_, down) = readme_part()
+    assert language == "python"
+    assert len([line for line in application.splitlines() if line]) <= 10
+    developer.shell(up)
+    assert developer.python(application) == "the treasure is under the oak\n"
+    made = json.loads(developer.shell(identity))
+    assert made["status"] == "registered"
+    received: dict[str, Any] = {}
+    for _ in range(20):  # of one shell; both calls may be repeated, and neither is done twice
+        again, received = in_turn(developer.shell(identity + secret))
+        assert again == made
+        if "secret" in received:
+            break
+        assert received["status"] in ("pending", "granted"), received
+    assert received["extension"] == {"plainText": "the treasure is under the oak"}
+    assert b64decode(received["secret"]) == b"the treasure is under the oak"
+    developer.shell(down)
     assert not (developer.directory / HERE).exists()
     assert Network(developer.directory / HERE).processes() == []
+
+
+def in_turn(said: str) -> list[Any]:
+    """JSON values, one after the other."""
+    decoder, found, rest = json.JSONDecoder(), [], said.strip()
+    while rest:
+        value, end = decoder.raw_decode(rest)
+        found.append(value)
+        rest = rest[end:].strip()
+    return found
 
 
 def test_what_is_up_is_found_again_and_outlives_a_stop(developer: Developer) -> None:
