@@ -20,7 +20,7 @@ from tests.cli.agent_process import WAIT_S, agent_of, token_of
 from tests.cli.order_world import ServedWorld, served_world
 
 PAGE = Path(__file__).parents[2] / "docs/howto/serve.md"
-MARK = "<!-- run by tests/cli/test_serve_by_curl.py -->\n\n```sh\n"
+MARK = "<!-- run by tests/cli/test_serve_by_curl.py -->\n```sh\n"
 
 
 @pytest.fixture
