@@ -37,24 +37,8 @@ NOUNS: Final = {
 """What a client has, by name."""
 
 
-class Client:
-    """The blocking client. Use it as a context manager, or call :meth:`close`. It may be used by several threads: one
-    waits for the other.
-
-    From a home (``dta init client`` made it; without one ``$DTA_HOME``, else ``~/.dta``), as ``identity``::
-
-        dta.Client("homes/alice", identity="alice")
-
-    or from keys and what is trusted, in memory; without keys it only reads::
-
-        dta.Client(trust=genesis_bytes, nodes=["https://alpha.example:8443"], keys=dta.Keys(...))
-
-    ``trust``: a trust file, its bytes, or a genesis file's; ``nodes``: fiduciaries' doors, which are believed in
-    nothing that is not proved from there; ``ca``: a PEM file of who vouches for them, where the machine's own do not.
-    ``directory``: where a client of keys in memory keeps the requests that it made, sealed; without one they go with
-    the client. ``contacts``: whom names mean, name to id, beside the founders. ``progress`` is called with each step of
-    what takes a while. Every method raises errors of :mod:`dta.base.errors`, that have a ``kind`` and ``data``.
-    """
+class _Opening:
+    """How a client is opened, blocking or under asyncio."""
 
     def __init__(
         self,
@@ -72,6 +56,29 @@ class Client:
     ) -> None:
         place = Place(home, identity, pins, keys, trust, tuple(nodes), ca, directory, dict(contacts or {}))
         self._take(place.open(progress))
+
+    def _take(self, opened: Opened) -> None:
+        raise NotImplementedError
+
+
+class Client(_Opening):
+    """The blocking client. Use it as a context manager, or call :meth:`close`. It may be used by several threads: one
+    waits for the other.
+
+    From a home (``dta init client`` made it; without one ``$DTA_HOME``, else ``~/.dta``), as ``identity``::
+
+        dta.Client("homes/alice", identity="alice")
+
+    or from keys and what is trusted, in memory; without keys it only reads::
+
+        dta.Client(trust=genesis_bytes, nodes=["https://alpha.example:8443"], keys=dta.Keys(...))
+
+    ``trust``: a trust file, its bytes, or a genesis file's; ``nodes``: fiduciaries' doors, which are believed in
+    nothing that is not proved from there; ``ca``: a PEM file of who vouches for them, where the machine's own do not.
+    ``directory``: where a client of keys in memory keeps the requests that it made, sealed; without one they go with
+    the client. ``contacts``: whom names mean, name to id, beside the founders. ``progress`` is called with each step of
+    what takes a while. Every method raises errors of :mod:`dta.base.errors`, that have a ``kind`` and ``data``.
+    """
 
     def _take(self, opened: Opened) -> None:
         self._opened = opened
@@ -114,27 +121,10 @@ class Client:
         self.close()
 
 
-class AsyncClient:
+class AsyncClient(_Opening):
     """The same under asyncio: each method of :class:`Client` is awaited, and what it iterates over is followed by
     ``async for``. Actions take turns; one whose await is cancelled is stopped before that returns.
     """
-
-    def __init__(
-        self,
-        home: Path | str | None = None,
-        *,
-        identity: str = "",
-        pins: Pins | None = None,
-        keys: Keys | None = None,
-        trust: TrustFile | bytes | None = None,
-        nodes: Sequence[str] = (),
-        ca: Path | str | None = None,
-        directory: Path | str | None = None,
-        contacts: Mapping[str, str] | None = None,
-        progress: Progress = silent,
-    ) -> None:
-        place = Place(home, identity, pins, keys, trust, tuple(nodes), ca, directory, dict(contacts or {}))
-        self._take(place.open(progress))
 
     def _take(self, opened: Opened) -> None:
         self._opened = opened

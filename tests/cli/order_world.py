@@ -25,6 +25,7 @@ from dta.client.identity.document import Description
 from dta.client.identity.keyring import Keyring
 from dta.client.identity.keys import place
 from tests.support import light_chain, order_flow
+from tests.support.authority import CUSTODY
 from tests.support.chain import GENESIS_TIME_S
 from tests.support.order_flow import Gateways, LiveChain, LiveNode
 
@@ -149,3 +150,14 @@ def served_world(directory: Path) -> Iterator[ServedWorld]:
         world.server.server_close()
         thread.join()
         light_chain.START_S, sdk_session.POLL_S, order_flow.gateway_url = start_s, poll_s, url
+
+
+@contextmanager
+def world_with_key(directory: Path) -> Iterator[ServedWorld]:
+    """The same, with a custody key called safe in force."""
+    with served_world(directory) as made:
+        with made.lock:
+            made.chain.deal(CUSTODY, name="safe")
+            for _ in range(2):
+                made.chain.make_block()
+        yield made

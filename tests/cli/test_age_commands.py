@@ -20,21 +20,16 @@ from dta.age.recipient import Stanza, decode_identity, decode_recipient
 from dta.base.errors import EXIT_USAGE
 from dta.base.secret import SecretBytes
 from dta.cli.main import run
-from tests.cli.order_world import ServedWorld, served_world
+from tests.cli.order_world import ServedWorld, world_with_key
 from tests.support.actors import seeded
 from tests.support.age import encoded
-from tests.support.authority import CUSTODY
 
 FILE_KEY = seeded("file key")[:16]
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[ServedWorld]:
-    with served_world(tmp_path) as made:
-        with made.lock:
-            made.chain.deal(CUSTODY, name="safe")
-            for _ in range(2):
-                made.chain.make_block()
+    with world_with_key(tmp_path) as made:
         yield made
 
 

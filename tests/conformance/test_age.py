@@ -21,9 +21,8 @@ import dta
 from dta.age import bech32
 from dta.age.recipient import decode_recipient
 from dta.cli.main import run
-from tests.cli.order_world import ServedWorld, served_world
+from tests.cli.order_world import ServedWorld, world_with_key
 from tests.support.actors import seeded
-from tests.support.authority import CUSTODY
 from tests.support.go_tools import built
 
 PLAIN = b"the treasure is under the oak\n" * 4_000  # more than one chunk of age's
@@ -38,11 +37,7 @@ def program() -> str:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[ServedWorld]:
-    with served_world(tmp_path) as made:
-        with made.lock:
-            made.chain.deal(CUSTODY, name="safe")
-            for _ in range(2):
-                made.chain.make_block()
+    with world_with_key(tmp_path) as made:
         yield made
 
 
