@@ -50,9 +50,16 @@ class World:
         taken = [tx for tx in dict.fromkeys(self.pool) if all(tx not in txs for txs in self.chain.txs.values())]
         self.chain.add(txs=[OTHER, *taken], results=[TxResult(0), *(self.result for _ in taken)])
 
-    def submit(self, **options: Any) -> Committed:
+    def submit(self, trust: Trust | None = None, **options: Any) -> Committed:
         patience = Patience(resend_s=1.0)
-        return self.rpc.run(submit(TX, patience, trust=Trust(self.chain.trust_file()), **options))
+        return self.rpc.run(submit(TX, patience, trust=trust or Trust(self.chain.trust_file()), **options))
+
+
+def moved_trust(chain: Chain, height: int = 4) -> Trust:
+    """From a home's trust file as an earlier command leaves it: moved to a header, before which nothing is proved."""
+    trust = Trust(chain.trust_file())
+    ClockedRpc(Node(chain)).run(trust.state_at(height))
+    return Trust(trust.moved_file())
 
 
 def chain_of(blocks: int = 5) -> Chain:
@@ -91,16 +98,32 @@ def is_always_busy(chain: Chain, pool: list[bytes]) -> Node:
 
 
 def makes_up_an_index(chain: Chain, pool: list[bytes]) -> Node:
-    node = drops(chain, pool)
+    return has_it_at(3, drops(chain, pool))
+
+
+def has_it_at(height: int, node: Node, result: TxResult | None = None) -> Node:
+    """The node, with an index that says that the transaction is in that block."""
 
     def do_tx(params: dict[str, Any]) -> Any:
         return {
-            "hash": TX.tx_hash.hex().upper(), "height": "3", "index": 0, "tx": b64(TX.tx),
-            "tx_result": result_json(TxResult(0)),
+            "hash": TX.tx_hash.hex().upper(), "height": str(height), "index": 0, "tx": b64(TX.tx),
+            "tx_result": result_json(result or TxResult(0, b"made up")),
         }  # fmt: skip
 
     node.do_tx = do_tx  # type: ignore[method-assign]
     return node
+
+
+def says_it_is_old(chain: Chain, pool: list[bytes]) -> Node:
+    """It had it before, and in a block that is not after the trust file's: there it could not be proved."""
+    return has_it_at(3, Node(chain, check_tx=lambda tx: {"code": int(Code.REPLAYED)}))
+
+
+def says_it_is_in_its_cache(chain: Chain, pool: list[bytes]) -> Node:
+    def check_tx(tx: bytes) -> dict[str, Any]:
+        raise RpcFailure("tx already exists in cache")
+
+    return has_it_at(3, Node(chain, check_tx=check_tx))
 
 
 def makes_up_a_block(chain: Chain, pool: list[bytes]) -> Node:
@@ -139,14 +162,50 @@ def hides_it(chain: Chain, pool: list[bytes]) -> Node:
     return node
 
 
-@pytest.mark.parametrize(
-    "liar", [drops, refuses, is_always_busy, makes_up_an_index, makes_up_a_block, makes_up_a_height, hides_it]
-)
-def test_a_door_that_lies_about_a_transaction_is_left_for_one_that_does_not(liar: Any) -> None:
+LIARS = [
+    drops, refuses, is_always_busy, makes_up_an_index, makes_up_a_block, makes_up_a_height, hides_it, says_it_is_old,
+    says_it_is_in_its_cache,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("moved", [False, True], ids=["from-genesis", "moved"])
+@pytest.mark.parametrize("liar", LIARS)
+def test_a_door_that_lies_about_a_transaction_is_left_for_one_that_does_not(liar: Any, moved: bool) -> None:
     world = worlds(liar, honest=2)
-    done = world.submit()
+    done = world.submit(moved_trust(world.chain) if moved else None)
     assert (done.code, done.data) == (0, b"data")
     assert TX.tx in world.chain.txs[done.height]
+
+
+@pytest.mark.parametrize("liar", [says_it_is_old, says_it_is_in_its_cache])
+def test_bytes_that_were_just_made_are_in_no_older_block_whoever_says_so(liar: Any) -> None:
+    world = worlds(liar, honest=0)
+    with pytest.raises((TimedOut, RefusedByLedger)):
+        world.submit(moved_trust(world.chain))
+
+
+def test_what_is_older_than_the_trust_file_is_believed_where_every_door_says_it_and_may() -> None:
+    """Of bytes that an earlier command may have sent; where doors contradict each other, of none."""
+    chain = chain_of()
+    chain.txs[3] = (TX.tx,)  # no header says so: it is before the trust file's
+    nodes = [Node(chain, check_tx=lambda tx: {"code": int(Code.REPLAYED)}) for _ in range(3)]
+    chain.results[3] = (TxResult(0, b"old"),)
+    world = World(*nodes, chain=chain, pool=[])
+    done = world.submit(moved_trust(chain), sent_earlier=True)
+    assert (done.height, done.data) == (3, b"old")
+    assert all("tx" in node.calls for node in nodes)
+    has_it_at(3, nodes[2])
+    with pytest.raises(RefusedByLedger) as caught:
+        world.submit(moved_trust(chain), sent_earlier=True)
+    refused(caught.value, Code.REPLAYED)
+
+
+def test_one_door_s_word_of_an_old_block_is_not_every_door_s_though_it_says_it_again_and_again() -> None:
+    chain, pool = chain_of(), []
+    world = World(says_it_is_old(chain, pool), Mempool(chain, []), chain=chain, pool=pool)
+    world.rpc._on_sleep = lambda: None
+    with pytest.raises(TimedOut):
+        world.submit(moved_trust(chain), sent_earlier=True)
 
 
 def test_another_result_of_a_transaction_that_is_there_is_not_believed() -> None:

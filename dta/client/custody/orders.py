@@ -12,12 +12,14 @@ from abci_app.codes import Code
 from abci_app.crypto import statements
 from abci_app.pb.dta.v1 import authority_pb2, tx_pb2
 from abci_app.pb.dta.v1 import custody_pb2 as pb
+from abci_app.state.records import ORDERS
 from dta.base.errors import JsonValue, UsageError
 from dta.base.secret import SecretBytes
 from dta.client.custody import records, vaults
 from dta.client.custody.errors import OrderFailed, WouldBeRefused
 from dta.client.custody.records import PlacedOrder
 from dta.client.custody.session import Session, Step, timed_out
+from dta.client.ledger import leaves
 from dta.client.ledger.ledger import OrderView, VaultView
 from dta.client.ledger.tx import SignedBytes
 from dta.custodians.plugin import Custodian, PreparedOrder, PrepareInput
@@ -135,23 +137,32 @@ def resume(session: Session, order: bytes, *, allow_missing: int = 0, wait_s: fl
     if message.authority:
         keepers = list(session.ledger.authority_members(message.authority).members)
     _upload(session, block, {fiduciary: session.gateways(fiduciary) for fiduciary in keepers}, allow_missing)
-    if session.ledger.status().latest_height >= tx.expires_at_height:
+    sent_earlier = session.ledger.status().latest_height < tx.expires_at_height
+    if not sent_earlier:
         tx = session.ledger.build(session.party.signer, message)
         records.save(
             session.directory,
             PlacedOrder(order, record.principal, record.envelope_cid, tx.tx, record.placed_at_s, record.title),
         )
-    return _submit(session, order, tx, wait_s)
+    if session.ledger.find(leaves.of(ORDERS, order)) is not None:  # by proof: what nodes say of old bytes has none
+        return _placed(session, order, 0, wait_s)
+    return _submit(session, order, tx, wait_s, sent_earlier=sent_earlier)
 
 
-def _submit(session: Session, order: bytes, tx: SignedBytes, wait_s: float) -> OrderView:
+def _submit(
+    session: Session, order: bytes, tx: SignedBytes, wait_s: float, *, sent_earlier: bool = False
+) -> OrderView:
     session.progress(Step("submit", f"placing order {order.hex()}"))
-    committed = session.ledger.submit(tx)
+    committed = session.ledger.submit(tx, sent_earlier=sent_earlier)
     if committed.code != Code.DUPLICATE:  # a resumed placing finds its own first try: that is what was wanted
         committed.require_ok()
+    return _placed(session, order, committed.height, wait_s)
+
+
+def _placed(session: Session, order: bytes, at_least: int, wait_s: float) -> OrderView:
     if wait_s == 0:
-        return session.ledger.order_view(order, at_least=committed.height)
-    return wait_until_active(session, order, at_least=committed.height, wait_s=wait_s)
+        return session.ledger.order_view(order, at_least=at_least)
+    return wait_until_active(session, order, at_least=at_least, wait_s=wait_s)
 
 
 def _choose(session: Session, view: VaultView, new: NewOrder) -> tuple[list[bytes], int]:

@@ -177,10 +177,15 @@ class Operations:
 
     @operation
     def submit(
-        self, tx: SignedBytes, patience: Patience | None = None, since_height: int | None = None
+        self,
+        tx: SignedBytes,
+        patience: Patience | None = None,
+        since_height: int | None = None,
+        *,
+        sent_earlier: bool = False,
     ) -> Flow[Committed]:
         """Sends the same bytes until they are in a block; see :func:`dta.client.ledger.submit.submit`."""
-        return submit(tx, patience, since_height, self.reader.trust)
+        return submit(tx, patience, since_height, self.reader.trust, sent_earlier=sent_earlier)
 
     @operation
     def vault_keys(self, id_: bytes, at_least: int = 0) -> Flow[VaultView]:

@@ -79,12 +79,19 @@ def _committed(tx: SignedBytes, height: int, result: TxResult) -> Committed:
     )  # fmt: skip
 
 
+def _core(found: Committed) -> tuple[int, int, bytes]:
+    """What nodes have to say the same of: not the log line, which is each node's own."""
+    return found.height, found.code, found.data
+
+
 class _Search:
     """Where one transaction was looked for so far."""
 
-    def __init__(self, tx: SignedBytes, next_height: int, trust: Trust | None) -> None:
+    def __init__(self, tx: SignedBytes, next_height: int, trust: Trust | None, sent_earlier: bool) -> None:
         self.tx = tx
         self.trust = trust
+        self.sent_earlier = sent_earlier
+        self.said: list[Committed] = []  # what nodes say, one after the other, of a block that can't be proved
         self.first_height = self.next_height = next_height
         self.in_block = False  # a block holds it, its results, or their proof, are not there yet
         self.gap = False  # the node no longer has some of the blocks that could hold it
@@ -92,13 +99,18 @@ class _Search:
         self.absent_by = 0  # so many nodes have shown all blocks up to its expiry, without it
 
     def rewind(self) -> None:
-        """It was sent before this search began: look at every block that could hold it."""
+        """A node says that it had the bytes before this search began: look at every block that could hold them.
+
+        Only where its word may open that: not for bytes that were just made, which can be in no block before them.
+        """
+        if self.trust is not None and not self.sent_earlier:
+            return
         self.first_height = min(self.first_height, max(1, self.tx.expires_at_height - LOOK_BACK_BLOCKS))
         self.next_height = min(self.next_height, self.first_height)
 
     def start_over(self) -> None:
         """What was looked at so far is worth nothing: another node is asked."""
-        self.next_height, self.in_block = self.first_height, False
+        self.next_height, self.in_block, self.said = self.first_height, False, []
 
     @property
     def proved_absent(self) -> bool:
@@ -111,16 +123,25 @@ class _Search:
         Raises NotVerified where what the node says does not follow from the headers.
         """
         found = yield from self._look()
+        if found is None:
+            self.said = []  # "every node, one after the other" begins anew
         return found if found is None or self.trust is None else (yield from self._proved(self.trust, found))
 
     def _proved(self, trust: Trust, found: Committed) -> Flow[Committed | None]:
         """The same by the verified headers; None until the block after it is there, whose header has the results.
 
-        What is older than the trust file was sent before this client began: it can't be checked from there.
+        What is older than the trust file can't be checked from there: every node has to say the same of it.
         """
         height = found.height
-        if height <= trust.file.height and self.first_height <= trust.file.height:
-            return found
+        if height < self.first_height and not self.sent_earlier:
+            raise NotVerified(
+                "transaction",
+                f"the node says that the transaction is in the block of height {height}, which was there before it",
+                hint="this node lies, or is broken: use another one, and tell its operator",
+                data={"height": height, "tx_hash": self.tx.tx_hash.hex()},
+            )
+        if height <= trust.file.height:
+            return (yield from self._said_by_all(found))
         if self.latest_height <= height:
             self.in_block = True
             return None
@@ -141,6 +162,22 @@ class _Search:
                 "transaction", f"the node says that the block of height {height} has the transaction, which it has not"
             )
         return _committed(self.tx, height, results[places[0]])
+
+    def _said_by_all(self, found: Committed) -> Flow[Committed | None]:
+        """``found`` once as many nodes as are known, one after the other, said it; None while some are to be asked."""
+        if self.said and _core(self.said[0]) != _core(found):
+            raise NotVerified(
+                "transaction",
+                "the nodes contradict each other about a transaction that is older than the trust file",
+                hint="use a trust file from before it, or a receipt",
+                data={"height": found.height, "tx_hash": self.tx.tx_hash.hex()},
+            )
+        self.said.append(found)
+        if len(self.said) >= (yield from other_node()):
+            return found
+        self.next_height = self.first_height
+        self.in_block = True  # it is not decided: nothing of "absent" or "refused" before all were asked
+        return None
 
     def _look(self) -> Flow[Committed | None]:
         self.in_block = False
@@ -251,12 +288,19 @@ def _newest(trust: Trust | None) -> Flow[int]:
 
 
 def submit(
-    tx: SignedBytes, patience: Patience | None = None, since_height: int | None = None, trust: Trust | None = None
+    tx: SignedBytes,
+    patience: Patience | None = None,
+    since_height: int | None = None,
+    trust: Trust | None = None,
+    *,
+    sent_earlier: bool = False,
 ) -> Flow[Committed]:
     """Sends ``tx`` until it is in a block. Its code says whether it did anything: :meth:`Committed.require_ok`.
 
-    ``since_height``: where to look from, for bytes that were first sent earlier (else they are recognised by the
-    node's answer, and the last blocks before their expiry are read).
+    ``sent_earlier``: an earlier command may have sent these bytes. Where a node says that it had them before, the last
+    blocks before their expiry are read; what stands in a block that is not after the trust file's can't be proved, and
+    is believed where every node says the same. Without: they were just made, and a node that says either lies.
+    ``since_height``: where to look from, for such bytes, if that is known.
 
     ``trust``: what came of it is proved to its validators; None: as the node says, for who needs no more.
 
@@ -267,7 +311,8 @@ def submit(
     patience = patience or Patience()
     start_s = yield from elapsed_s()
     newest = yield from from_any_node(lambda: _newest(trust))
-    search = _Search(tx, newest + 1 if since_height is None else max(since_height, 1), trust)
+    first_height = newest + 1 if since_height is None else max(since_height, 1)
+    search = _Search(tx, first_height, trust, sent_earlier or since_height is not None)
     sending, poll_s, sent_s = _Sending(), patience.first_poll_s, None
     while True:
         now_s = yield from elapsed_s()
@@ -290,6 +335,7 @@ def submit(
         except (Unreachable, BadAnswer, RpcError) as error:
             trouble = error
             if trust is not None:
+                search.start_over()
                 yield from other_node()
         if patience.timeout_s is not None and now_s - start_s >= patience.timeout_s:
             raise _out_of_time(tx, sending, trouble)
