@@ -162,9 +162,26 @@ def hides_it(chain: Chain, pool: list[bytes]) -> Node:
     return node
 
 
+def says_a_later_block(chain: Chain, pool: list[bytes]) -> Node:
+    """It is in a block that is to come: nothing is decided, and nothing ever will be."""
+    return has_it_at(10**9, drops(chain, pool))
+
+
+def stands_still(chain: Chain, pool: list[bytes]) -> Node:
+    """Drops it, and shows no newer block, so that nothing of it is decided."""
+
+    def status(params: dict[str, Any], honest: Any) -> Any:
+        honest["sync_info"]["latest_block_height"] = "5"
+        return honest
+
+    node = drops(chain, pool)
+    node.indexing, node.lies = False, {"status": status}
+    return node
+
+
 LIARS = [
     drops, refuses, is_always_busy, makes_up_an_index, makes_up_a_block, makes_up_a_height, hides_it, says_it_is_old,
-    says_it_is_in_its_cache,
+    says_it_is_in_its_cache, says_a_later_block, stands_still,
 ]  # fmt: skip
 
 
@@ -175,6 +192,32 @@ def test_a_door_that_lies_about_a_transaction_is_left_for_one_that_does_not(liar
     done = world.submit(moved_trust(world.chain) if moved else None)
     assert (done.code, done.data) == (0, b"data")
     assert TX.tx in world.chain.txs[done.height]
+
+
+def test_a_door_that_hides_it_is_left_long_before_the_expiry() -> None:
+    world = worlds(hides_it, honest=2)
+    assert world.submit().height == 6
+    assert world.chain.height < TX.expires_at_height
+
+
+def test_a_block_that_is_to_come_is_a_lie_at_once() -> None:
+    with pytest.raises(TimedOut, match=r"height 1000000000, and has only \d+ blocks"):
+        worlds(says_a_later_block, honest=0).submit()
+
+
+def test_a_block_that_came_since_the_door_was_asked_is_no_lie() -> None:
+    """The door's status is from before the block: it is asked again, and not left for what it found."""
+
+    def status(params: dict[str, Any], honest: Any) -> Any:
+        if node.calls.count("status") == 3:
+            honest["sync_info"]["latest_block_height"] = "5"
+        return honest
+
+    chain, pool = chain_of(), []
+    node = Mempool(chain, pool, lies={"status": status})
+    other = Mempool(chain, pool)
+    assert World(node, other, chain=chain, pool=pool).submit().height == 6
+    assert "tx" not in other.calls
 
 
 @pytest.mark.parametrize("liar", [says_it_is_old, says_it_is_in_its_cache])

@@ -32,6 +32,10 @@ from dta.light.types import Header
 LOOK_BACK_BLOCKS = 1_000
 """How far before its expiry a transaction that was sent earlier is looked for, at most."""
 
+ONE_NODE_S = 5.0
+"""So long one node is looked at that shows nothing of a transaction: it may stand still, hide it or wait for what never
+comes."""
+
 SETTLED_BLOCKS = 3
 """For so many blocks a transaction that was accepted once is looked for after the node began to refuse it."""
 
@@ -96,7 +100,8 @@ class _Search:
         self.in_block = False  # a block holds it, its results, or their proof, are not there yet
         self.gap = False  # the node no longer has some of the blocks that could hold it
         self.latest_height = 0
-        self.absent_by = 0  # so many nodes have shown all blocks up to its expiry, without it
+        self.absent_by = 0  # so many nodes, one after the other, have shown all blocks up to its expiry, without it
+        self.asked_since_s = 0.0  # since when the node that is asked now is
 
     def rewind(self) -> None:
         """A node says that it had the bytes before this search began: look at every block that could hold them.
@@ -111,6 +116,21 @@ class _Search:
     def start_over(self) -> None:
         """What was looked at so far is worth nothing: another node is asked."""
         self.next_height, self.in_block, self.said = self.first_height, False, []
+
+    def next_node(self) -> Flow[int]:
+        """Another node from now on, of which nothing was looked at yet; how many are known."""
+        self.start_over()
+        self.asked_since_s = yield from elapsed_s()
+        return (yield from other_node())
+
+    def leave_if_nothing_came(self, now_s: float) -> Flow[None]:
+        """To the next node, where this one has shown nothing for long; with the only one that is known, on."""
+        if self.trust is None or now_s - self.asked_since_s < ONE_NODE_S:
+            return
+        self.asked_since_s = now_s
+        if (yield from other_node()) > 1:
+            self.start_over()
+            self.absent_by = 0
 
     @property
     def proved_absent(self) -> bool:
@@ -142,7 +162,16 @@ class _Search:
             )
         if height <= trust.file.height:
             return (yield from self._said_by_all(found))
-        if self.latest_height <= height:
+        if self.latest_height < height:  # it may have come since the node was asked
+            self.latest_height = (yield from call(requests.status())).latest_height
+        if self.latest_height < height:
+            raise NotVerified(
+                "transaction",
+                f"the node says that the transaction is in the block of height {height}, and has only "
+                f"{self.latest_height} blocks",
+                data={"height": height, "tx_hash": self.tx.tx_hash.hex()},
+            )
+        if self.latest_height == height:
             self.in_block = True
             return None
         before, after = (yield from _header_at(trust, height)), (yield from _header_at(trust, height + 1))
@@ -313,6 +342,7 @@ def submit(
     newest = yield from from_any_node(lambda: _newest(trust))
     first_height = newest + 1 if since_height is None else max(since_height, 1)
     search = _Search(tx, first_height, trust, sent_earlier or since_height is not None)
+    search.asked_since_s = start_s
     sending, poll_s, sent_s = _Sending(), patience.first_poll_s, None
     while True:
         now_s = yield from elapsed_s()
@@ -327,16 +357,12 @@ def submit(
             if found is not None:
                 return found
             yield from _stop_if_decided(tx, search, sending)
+            yield from search.leave_if_nothing_came(now_s)
             trouble: DtaError | None = None
-        except NotVerified as error:
-            trouble = error
-            search.start_over()
-            yield from other_node()
-        except (Unreachable, BadAnswer, RpcError) as error:
+        except (NotVerified, Unreachable, BadAnswer, RpcError) as error:
             trouble = error
             if trust is not None:
-                search.start_over()
-                yield from other_node()
+                yield from search.next_node()
         if patience.timeout_s is not None and now_s - start_s >= patience.timeout_s:
             raise _out_of_time(tx, sending, trouble)
         yield from sleep(poll_s)
@@ -350,10 +376,9 @@ def _stop_if_decided(tx: SignedBytes, search: _Search, sending: _Sending) -> Flo
     if search.latest_height > tx.expires_at_height and search.proved_absent:
         if search.trust is not None:
             yield from search.trust.state_at(tx.expires_at_height + 1)  # so many blocks there are
-        nodes = yield from other_node()
+        nodes = yield from search.next_node()
         search.absent_by += 1
         if search.absent_by < nodes:
-            search.start_over()
             return
         if search.gap:
             raise TimedOut(
