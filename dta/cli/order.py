@@ -13,7 +13,7 @@ from abci_app.limits import MAX_ENVELOPE_BYTES
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import params_pb2
 from abci_app.state import as_of
-from dta.base.errors import JsonValue, NotFound, RpcError, UsageError
+from dta.base.errors import JsonValue, NotFound, UsageError
 from dta.base.secret import SecretBytes
 from dta.cli import policy
 from dta.cli.custody import (
@@ -40,9 +40,9 @@ from dta.cli.order_view import (
 )
 from dta.client.custody import finding, orders, records
 from dta.client.custody.orders import NewOrder
-from dta.client.ledger import requests
 from dta.client.ledger.authority import resolve as resolve_authority
 from dta.client.ledger.ledger import OrderView
+from dta.client.ledger.reads import transaction
 from dta.client.ledger.tx import SignedBytes
 from dta.custodians import registry
 
@@ -191,9 +191,8 @@ def _show_unplaced(work: Work, order: bytes) -> None:
         "order": order.hex(), "status": "not placed", "envelope_cid": record.envelope_cid, "placed_tx": tx.tx_hash.hex()
     }  # fmt: skip
     lines = [f"order   {order.hex()}"]
-    try:
-        found = work.ledger.rpc.call(requests.tx(tx.tx_hash))
-    except RpcError:
+    found = work.ledger.rpc.run(transaction(tx.tx_hash))
+    if found is None:
         work.session.show(data, [*lines, "status  not placed", "`dta order resume` goes on with it."])
         return
     row = info(found.result.code)

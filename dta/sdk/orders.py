@@ -164,7 +164,7 @@ class OrderActions:
 
     @action
     def get_request(self, request: str) -> Request:
-        """A request, to look at before deciding. Raises ContentDiffers where the node shows other bytes than counts."""
+        """A request, to look at before deciding. Raises NotVerified where every node shows other bytes than it has."""
         return Request.of(_content(self.opened, request))
 
     @action

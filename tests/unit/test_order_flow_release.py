@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from abci_app.codes import Code
@@ -16,13 +17,15 @@ from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import tx_pb2
 from abci_app.state.due import DueKind
 from abci_app.state.records import REQUESTS
-from dta.base.errors import KeystoreFailure, NotFound, RefusedByLedger, TimedOut, UsageError
+from dta.base.errors import KeystoreFailure, NotFound, NotVerified, RefusedByLedger, TimedOut, UsageError
 from dta.base.secret import SecretBytes
 from dta.client.custody import asking, keyfile, orders, receiving, vaults
 from dta.client.custody.asking import Draft
 from dta.client.custody.errors import ContentDiffers, RequestEnded, UploadIncomplete, WouldBeRefused
 from dta.client.custody.keyfile import OpenRequest
 from dta.client.custody.orders import NewOrder
+from dta.client.custody.session import Session
+from dta.client.ledger.rpc import Rpc, door_rpc
 from dta.crypto.hpke import seal
 from dta.custodians.plugin import NotEnoughShares
 from dta.hsm import labels
@@ -183,15 +186,55 @@ def test_a_release_waits_for_its_veto_window_and_then_comes(world: World) -> Non
     assert receiving.receive(bob, REALM, opened.request).secret == SECRET
 
 
+def shows_another(world: World) -> LiveNode:
+    """A node that gives, whatever transaction is asked for, that of another request."""
+    record = REQUESTS.get(world.chain.replica.view, asked(world, placed_again(world)).request)
+    found = LiveNode(world.chain).do_tx({"hash": b64(record.requested_tx)})
+    return LiveNode(world.chain, lies={"tx": lambda params, honest: found})
+
+
+def through(world: World, *nodes: LiveNode) -> Session:
+    """Alice, who knows the doors of these nodes, in this order."""
+    session = world.session(world.alice, nodes[0])
+    by_host = dict(zip("abc", nodes, strict=False))
+    first, *others = (door_rpc(f"http://{host}.test") for host in by_host)
+    answer = httpx.MockTransport(lambda request: by_host[request.url.host[0]].handle(request))
+    Rpc.__init__(session.ledger.rpc, first, others=others, transport=answer)
+    return session
+
+
 def test_a_node_that_shows_other_content_than_the_record_commits_to_gets_no_approval(world: World) -> None:
     opened = asked(world, placed(world, policy=k_of(2, world.alice.identity, world.bob.identity)))
-    other = asked(world, placed_again(world))
-    record = REQUESTS.get(world.chain.replica.view, other.request)
-    found = LiveNode(world.chain).do_tx({"hash": b64(record.requested_tx)})
-    liar = LiveNode(world.chain, lies={"tx": lambda params, honest: found})
-    alice = world.session(world.alice, liar)
+    with pytest.raises(NotVerified, match="another transaction"):
+        asking.content(through(world, shows_another(world)), opened.request)
+
+
+@pytest.mark.parametrize("first", ["another", "no-index"])
+def test_a_door_that_shows_other_content_or_none_is_left_for_one_that_shows_it(world: World, first: str) -> None:
+    opened = asked(world, placed(world, policy=k_of(2, world.alice.identity, world.bob.identity)))
+    liar = shows_another(world) if first == "another" else LiveNode(world.chain, indexing=False)
+    honest = LiveNode(world.chain)
+    alice = through(world, liar, honest)
+    shown = asking.content(alice, opened.request)
+    assert shown.checked
+    assert (liar.calls.count("tx"), honest.calls.count("tx")) == (1, 1)
+    asking.approve(alice, shown)
+
+
+def test_a_door_that_lies_beside_one_without_an_index_holds_up_no_approval(world: World) -> None:
+    opened = asked(world, placed(world, policy=k_of(2, world.alice.identity, world.bob.identity)))
+    alice = through(world, shows_another(world), LiveNode(world.chain, indexing=False))
+    shown = asking.content(alice, opened.request)
+    assert not shown.checked, "the digest that is approved is that of the proved record"
+
+
+def test_a_transaction_that_is_not_what_the_record_commits_to_is_not_approved(world: World) -> None:
+    opened = asked(world, placed(world, policy=k_of(2, world.alice.identity, world.bob.identity)))
+    alice = through(world, LiveNode(world.chain))
+    view = alice.ledger.request_view(opened.request)
+    view.record.content_digest = bytes(32)
     with pytest.raises(ContentDiffers):
-        asking.content(alice, opened.request)
+        asking.content(alice, opened.request, view)
 
 
 def placed_again(world: World) -> bytes:

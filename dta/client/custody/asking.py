@@ -6,7 +6,6 @@ import json
 import secrets
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
-from hashlib import sha256
 
 from abci_app import canonical, limits
 from abci_app.codes import Code
@@ -16,13 +15,14 @@ from abci_app.custody import policy as rules
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import envelope_pb2, extraction_pb2, tx_pb2
 from abci_app.state.records import DECISIONS
-from dta.base.errors import RpcError, UsageError
+from dta.base.errors import UsageError
 from dta.client.custody import keyfile
 from dta.client.custody.errors import ContentDiffers, WouldBeRefused
 from dta.client.custody.keyfile import OpenRequest
 from dta.client.custody.session import Session, Step
-from dta.client.ledger import leaves, requests
+from dta.client.ledger import leaves
 from dta.client.ledger.ledger import RequestView
+from dta.client.ledger.reads import transaction
 from dta.client.ledger.submit import Committed
 from dta.crypto.extraction import make_transport
 from dta.crypto.hpke import HpkePrivateKey
@@ -228,10 +228,10 @@ class Content:
 
 
 def content(session: Session, request: bytes, view: RequestView | None = None) -> Content:
-    """The proved request, its order and the decisions, with the digest recomputed where the node has the bytes.
+    """The proved request, its order and the decisions, with the digest recomputed where a node has the bytes.
 
-    ``view``: the request, where it was just read. Raises ContentDiffers where the node shows other bytes than the
-    record commits to.
+    ``view``: the request, where it was just read. Raises NotVerified where every node shows other bytes than those of
+    the request's transaction, ContentDiffers where these are not what the record commits to.
     """
     view = view or session.ledger.request_view(request)
     checked = _check_digest(session, view.record)
@@ -257,12 +257,9 @@ def undecided(shown: Content) -> list[bytes]:
 
 def _check_digest(session: Session, record: pb.RequestRecord) -> bool:
     """Whether the request's own transaction was found. Raises ContentDiffers where it is not what was committed."""
-    try:
-        found = session.ledger.rpc.call(requests.tx(record.requested_tx))
-    except RpcError:
-        return False  # not indexed; the record itself is proved
-    if sha256(found.tx).digest() != record.requested_tx:
-        raise ContentDiffers("the node gave another transaction than the one that made this request")
+    found = session.ledger.rpc.run(transaction(record.requested_tx))
+    if found is None:
+        return False  # nobody has it in an index; the record itself is proved
     try:
         signed = canonical.decode(tx_pb2.SignedTx, found.tx, limits.MAX_TX_BYTES)
         body = canonical.decode(tx_pb2.TxBody, signed.body, limits.MAX_TX_BYTES)

@@ -83,7 +83,7 @@ class RequestEnded(DtaError):
 
 
 class ContentDiffers(DtaError):
-    """A node shows a request whose content is not what the proved record commits to."""
+    """A request's own transaction is not what its proved record commits to; or it is not the one that was shown."""
 
     kind = "content-differs"
     exit_code = EXIT_NOT_VERIFIED

@@ -7,6 +7,7 @@ step that failed. docs/spec/light-client.md; docs/adr/0009-verified-reads.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -17,7 +18,7 @@ from abci_app.state import as_of
 from abci_app.state.as_of import Moment
 from abci_app.state.proof import ProofRefused, verify_absence, verify_existence
 from abci_app.state.records import CHAIN
-from dta.base.errors import BadAnswer, DtaError, JsonValue, NotFound, NotVerified, TimedOut
+from dta.base.errors import BadAnswer, DtaError, JsonValue, NotFound, NotVerified, RpcError, TimedOut
 from dta.client.ledger import requests
 from dta.client.ledger.flow import Flow, call, elapsed_s, from_any_node, other_node, sleep, wall_time_s
 from dta.client.ledger.headers import Trust
@@ -69,6 +70,37 @@ def unverified_get(key: bytes, height: int = 0) -> Flow[bytes | None]:
     answer = yield from call(requests.abci_query(STORE_PATH, key, height))
     _check_query_code(answer)
     return answer.value or None
+
+
+def transaction(tx_hash: bytes) -> Flow[requests.IncludedTx | None]:
+    """The transaction with this 32-byte hash, from the first node whose index has it. None where nobody's has.
+
+    Its bytes are those of the hash; its height and what came of it are as the node says. Raises NotVerified where
+    every node gives other bytes, Unreachable, BadAnswer.
+    """
+    unindexed: list[RpcError] = []
+
+    def ask() -> Flow[requests.IncludedTx]:
+        try:
+            found = yield from call(requests.tx(tx_hash))
+        except RpcError as error:  # not indexed: here; the next may have it
+            unindexed.append(error)
+            raise
+        if sha256(found.tx).digest() != tx_hash:
+            raise NotVerified(
+                "answer",
+                "the node gave another transaction than the one that was asked for",
+                hint="this node lies, or is broken: use another one, and tell its operator",
+                data={"tx_hash": tx_hash.hex()},
+            )
+        return found
+
+    try:
+        return (yield from from_any_node(ask))
+    except (RpcError, NotVerified, BadAnswer):
+        if unindexed:
+            return None
+        raise
 
 
 class VerifiedReader:
