@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import wraps
-from typing import ParamSpec, TypeAlias
+from typing import ParamSpec, TypeAlias, TypeVar
+
+from google.protobuf.message import Message
 
 from abci_app.block import Time
 from abci_app.codes import Code
@@ -35,6 +37,7 @@ from abci_app.state.records import (
 from dta.base.errors import BadAnswer, InternalError, NotFound, NotVerified, TimedOut
 from dta.client.ledger import leaves, requests
 from dta.client.ledger.flow import Flow, call, elapsed_s, from_any_node, sleep, wall_time_s
+from dta.client.ledger.leaves import Leaf
 from dta.client.ledger.reads import PROOF_TYPE, STORE_PATH, VerifiedReader
 from dta.client.ledger.rpc import Rpc
 from dta.client.receipt.format import IncludedTx, Receipt, ReceiptBlock, StateLeaf, Turn, Vote
@@ -46,6 +49,9 @@ from dta.light.merkle import MerkleProof
 from dta.light.trust import TrustedState, TrustFile
 from dta.light.types import FLAG_ABSENT, FLAG_COMMIT, CommitSig, LightBlock, ValidatorSet
 from dta.light.verify import TWO_THIRDS, trusted_power
+
+P = ParamSpec("P")
+M = TypeVar("M", bound=Message)
 
 DEFAULT_WAIT_S = 30.0
 _POLL_S = 0.25
@@ -244,8 +250,12 @@ def _assemble(
     return Collected(content, verify_receipt(content, trust, int(now_s)))
 
 
+def _proved(reader: VerifiedReader, state: _State, leaf: Leaf[M]) -> Flow[M | None]:
+    """A record that counts what else is asked for: proved, for one that was made up could have it go on for ever."""
+    return (yield from reader.find_at((yield from reader.head_at(state.height)), leaf))
+
+
 # --- receipts -------------------------------------------------------------------------------------------------
-P = ParamSpec("P")
 
 
 def _from_any_node(make: Callable[P, Flow[Collected]]) -> Callable[P, Flow[Collected]]:
@@ -304,7 +314,9 @@ def identity_receipt(
 ) -> Flow[Collected]:
     """The receipt of an identity's record; with ``at_height``, of what the identity was then too."""
     state = _State((yield from _newest_provable(at_height or 1, wait_s)))
-    record = leaves.of(IDENTITIES, identity).read((yield from state.get(IDENTITIES.key(identity))))
+    leaf = leaves.of(IDENTITIES, identity)
+    record = yield from _proved(VerifiedReader(trust), state, leaf)
+    yield from state.get(leaf.key)
     if record is not None and at_height is not None and record.registered_height <= at_height < record.updated_height:
         yield from _history(state, record, at_height)
     return (yield from _assemble("state", trust, state, {}))
@@ -313,18 +325,16 @@ def identity_receipt(
 def _history(state: _State, record: identity_pb2.IdentityRecord, at_height: int) -> Flow[None]:
     """Adds the entry that was in force at a height, and the one after it: found by halving, so others drop out."""
     first, last = 0, record.history_count - 1
-    kept: set[int] = set()
     while last - first > 1:
         middle = (first + last) // 2
         leaf = leaves.of(IDENTITY_HISTORY, record.id, middle)
         entry = leaf.found(leaf.read((yield from state.get(leaf.key))))
         first, last = (middle, last) if entry.height <= at_height else (first, middle)
-    for sequence in (first, last):
-        yield from state.get(IDENTITY_HISTORY.key(record.id, sequence))
-        kept.add(sequence)
-    for sequence in range(record.history_count):
-        if sequence not in kept:
-            state.leaves.pop(IDENTITY_HISTORY.key(record.id, sequence), None)
+    kept = {IDENTITY_HISTORY.key(record.id, sequence) for sequence in (first, last)}
+    for key in sorted(kept):
+        yield from state.get(key)
+    for key in [key for key in state.leaves if key.startswith(IDENTITY_HISTORY.prefix) and key not in kept]:
+        del state.leaves[key]
 
 
 @_from_any_node
@@ -332,9 +342,8 @@ def order_receipt(trust: TrustFile, order: bytes, wait_s: float = DEFAULT_WAIT_S
     """The receipt of everything that happened to an order, up to the newest height that can be proved."""
     state = _State((yield from _newest_provable(1, wait_s)))
     leaf = leaves.of(ORDERS, order)
-    # Proved, since it counts: a node that made it up could have questions asked for ever.
     reader = VerifiedReader(trust)
-    record = leaf.found((yield from reader.find_at((yield from reader.head_at(state.height)), leaf)))
+    record = leaf.found((yield from _proved(reader, state, leaf)))
     yield from state.get(leaf.key)
     for fiduciary in record.fiduciaries:
         yield from state.get(FULFILMENTS.key(order, fiduciary))
@@ -342,7 +351,7 @@ def order_receipt(trust: TrustFile, order: bytes, wait_s: float = DEFAULT_WAIT_S
         named = yield from state.look(REQUEST_NUMBERS.key(order, number))
         if named is None:
             raise BadAnswer(f"the node has no request number {number} of the {record.requests} of the order")
-        yield from _about_request(state, record, named)
+        yield from _about_request(reader, state, record, named)
     for prefix in (FULFILMENTS.prefix, ANSWERS.prefix, EXTRACTIONS.prefix, PARTIALS.prefix):
         state.drop_absent(prefix)
     held = OrderLeaves.of({key: one.value for key, one in state.leaves.items()})
@@ -357,7 +366,7 @@ def _done(hashes: set[bytes]) -> Wanted:
     return lambda tx, result: result.code == Code.OK and tx_hash(tx) in hashes
 
 
-def _about_request(state: _State, order: custody_pb2.OrderRecord, request: bytes) -> Flow[None]:
+def _about_request(reader: VerifiedReader, state: _State, order: custody_pb2.OrderRecord, request: bytes) -> Flow[None]:
     """The request, who decided on it, and who answered."""
     yield from state.get(REQUESTS.key(request))
     for party in OrderLeaves(order).deciders():
@@ -365,15 +374,18 @@ def _about_request(state: _State, order: custody_pb2.OrderRecord, request: bytes
     for fiduciary in order.fiduciaries:
         yield from state.get(ANSWERS.key(request, fiduciary))
     if order.authority:
-        yield from _about_extraction(state, order, request)
+        yield from _about_extraction(reader, state, order, request)
 
 
-def _about_extraction(state: _State, order: custody_pb2.OrderRecord, request: bytes) -> Flow[None]:
+def _about_extraction(
+    reader: VerifiedReader, state: _State, order: custody_pb2.OrderRecord, request: bytes
+) -> Flow[None]:
     """What the members of the key's epoch answered, and those of epochs before; what a signing order signs."""
     if not order.identity:
         yield from state.get(SIGNINGS.key(request))
     leaf = leaves.of(EXTRACTIONS, request)
-    record = leaf.read((yield from state.get(leaf.key)))
+    record = yield from _proved(reader, state, leaf)
+    yield from state.get(leaf.key)
     if record is None:
         return
     epoch, wanting = record.epoch, record.answers + record.earlier_answers
