@@ -147,8 +147,8 @@ def moment(time_s: int) -> str:
 
 
 def cut_short(is_cut: bool) -> list[str]:
-    """What to say where a node's index has more than is looked at."""
-    return ["the list is cut: the node's index has more than is looked at"] if is_cut else []
+    """What to say where a door's index has more than is looked at, or lacks blocks."""
+    return ["the list is cut: the door's index has more than is looked at, or not every block"] if is_cut else []
 
 
 def table(rows: Sequence[Mapping[str, object]]) -> list[str]:

@@ -83,7 +83,8 @@ def withdraw(ledger: Ledger, signer: Signer, proposal: bytes) -> Done:
 
 @dataclass(frozen=True, slots=True)
 class SearchedProposals:
-    """What a door's index found, each read by proof. ``is_cut``: it has more than was looked at."""
+    """What a door's index found, each read by proof. ``is_cut``: it has more than was looked at, or less than all
+    blocks."""
 
     records: list[pb.ProposalRecord]
     is_cut: bool
@@ -91,7 +92,8 @@ class SearchedProposals:
 
 def search(ledger: Ledger) -> SearchedProposals:
     """The proposals that a door's index finds, each read by proof, the newest first."""
-    found = ledger.rpc.run(index.ids("proposal", {"action": "proposed"}))
+    newest = ledger.rpc.run(ledger.flows.reader.head()).height
+    found = ledger.rpc.run(index.ids("proposal", {"action": "proposed"}, newest=newest))
     records = [ledger.find(leaves.of(PROPOSALS, id_)) for id_ in found.ids]
     known = [record for record in records if record is not None]
     newest_first = sorted(known, key=lambda record: (record.proposed_height, record.id), reverse=True)
@@ -115,7 +117,7 @@ def changed_params(ledger: Ledger, changes: Mapping[str, int]) -> pb.Action:
 
 @dataclass(frozen=True, slots=True)
 class Affected:
-    """The open orders that a removal would leave with less. ``is_cut``: the index has more than was looked at."""
+    """The open orders that a removal would leave with less. ``is_cut``: as of :class:`SearchedProposals`."""
 
     orders: list[AffectedOrder]
     is_cut: bool
@@ -138,7 +140,8 @@ def affected_by_removal(ledger: Ledger, founders: Iterable[bytes], fiduciary: by
     """The open orders that name ``fiduciary``, those that a door's index finds, each read by proof."""
     active = [id_ for id_ in fiduciaries.current(ledger, founders) if id_ != fiduciary]
     affected = []
-    named = index.ids("fiduciary", {"action": "order-placed"}, "id", fiduciary, named="order")
+    newest = ledger.rpc.run(ledger.flows.reader.head()).height
+    named = index.ids("fiduciary", {"action": "order-placed"}, "id", fiduciary, named="order", newest=newest)
     found = ledger.rpc.run(named)
     for order in found.ids:
         record = ledger.find(leaves.of(ORDERS, order))

@@ -229,10 +229,42 @@ def test_a_search_s_answer_of_another_form_is_refused(change: dict[str, Any]) ->
         rpc.run(search.ids("order", {}))
 
 
+EVENT = {"at": "1.0", "height": 1, "kind": "order", "attributes": [{"name": "id", "value": "ab" * 32}]}
+
+
+def searched_at(*doors: list[httpx.Response], newest: int = 0) -> tuple[search.Searched, list[str]]:
+    """What a search finds through doors that answer so, and which were asked."""
+    answers = Answers(**dict(zip("abc", map(list, doors), strict=False)))
+    first, *others = (door_rpc(f"http://{host}.test") for host in answers.by_host)
+    with Rpc(first, others=others, transport=httpx.MockTransport(answers)) as rpc:
+        return rpc.run(search.ids("order", {}, newest=newest)), answers.asked
+
+
+def events(count: int, following: str | None, height: int = 3) -> httpx.Response:
+    return httpx.Response(200, json={"events": [EVENT] * count, "next": following, "from_height": 1, "height": height})
+
+
+@pytest.mark.parametrize("pages", [
+    [events(100, "1.0"), events(100, "1.0")], [events(100, "2.1"), events(100, "2.0")], [events(100, "0.0")],
+    [events(99, "1.0")], [events(0, "1.0")],
+])  # fmt: skip
+def test_a_door_whose_pages_lead_nowhere_is_left_for_the_next(pages: list[httpx.Response]) -> None:
+    found, asked = searched_at(pages, [events(1, None)])
+    assert found == search.Searched([bytes.fromhex("ab" * 32)], False)
+    assert asked == ["a"] * len(pages) + ["b"]
+    with pytest.raises(BadAnswer):
+        searched_at(pages)
+
+
+@pytest.mark.parametrize(("height", "is_cut"), [(6, True), (7, False), (12, False)])
+def test_an_index_that_is_behind_the_verified_head_is_said_to_be_cut(height: int, is_cut: bool) -> None:
+    found, _ = searched_at([events(1, None, height)], newest=10)
+    assert found.is_cut is is_cut
+
+
 def test_a_door_that_never_ends_its_pages_is_not_followed_for_ever() -> None:
-    event = {"at": "1.0", "height": 1, "kind": "order", "attributes": [{"name": "id", "value": "ab" * 32}]}
-    page = {"events": [event] * 100, "next": "1.0", "from_height": 1, "height": 3}
-    answers = Answers(door=[httpx.Response(200, json=page)])
+    pages = [events(100, f"{height}.0") for height in range(1, 200)]
+    answers = Answers(door=pages)
     with Rpc(door_rpc("http://door.test"), transport=httpx.MockTransport(answers)) as rpc:
         assert rpc.run(search.ids("order", {})) == search.Searched([bytes.fromhex("ab" * 32)], True)
     assert len(answers.asked) == search.MAX_EVENTS // 100

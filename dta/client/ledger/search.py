@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from dta.client.ledger.flow import Flow, Get, call
@@ -19,6 +20,8 @@ PATH: Final = "/v1/search"
 PAGE_EVENTS: Final = 100
 MAX_EVENTS: Final = 10_000
 """So many events are looked at in one search."""
+BEHIND_BLOCKS: Final = 3
+"""An index that is so far behind the chain is following it."""
 _MAX_ATTRIBUTES = 1_000
 _MAX_CHARS = 64 << 10
 _MAX_ANSWER_BYTES = 8 << 20
@@ -57,7 +60,8 @@ class EventPage:
 
 @dataclass(frozen=True, slots=True)
 class Searched:
-    """What a door's index found. ``is_cut``: it has more than was looked at, or is without the oldest blocks."""
+    """What a door's index found. ``is_cut``: it has more than was looked at, or is without the oldest or the newest
+    blocks."""
 
     ids: list[bytes]
     is_cut: bool
@@ -67,13 +71,16 @@ def page(kind: str = "", role: str = "", id_: bytes = b"", after: str = "", limi
     """Events of ``kind`` in whose attribute ``role`` (``id`` where it is empty) stands this id; empty: whatever."""
     given = {"kind": kind, "role": role, "id": id_.hex(), "after": after}
     query = {name: value for name, value in given.items() if value}
-    return Get(PATH, {**query, "limit": str(limit)}, _page, _MAX_ANSWER_BYTES)
+    return Get(PATH, {**query, "limit": str(limit)}, partial(_page, after=after, limit=limit), _MAX_ANSWER_BYTES)
 
 
-def ids(kind: str, actions: Mapping[str, str], role: str = "", id_: bytes = b"", named: str = "id") -> Flow[Searched]:
+def ids(
+    kind: str, actions: Mapping[str, str], role: str = "", id_: bytes = b"", named: str = "id", *, newest: int = 0
+) -> Flow[Searched]:
     """The ids that stand as ``named`` in events of ``kind``, each once, in the order of their first. Not verified.
 
-    ``actions``: attributes that the event has to have too. Raises Unreachable where no door is known or answers.
+    ``actions``: attributes that the event has to have too. ``newest``: the verified head's height, which a whole index
+    is near. Raises Unreachable where no door is known or answers, BadAnswer where every one's pages lead nowhere.
     """
     found: dict[bytes, None] = {}
     after, seen = "", 0
@@ -84,20 +91,33 @@ def ids(kind: str, actions: Mapping[str, str], role: str = "", id_: bytes = b"",
                 found.update(dict.fromkeys(event.ids(named)))
         seen += len(answer.events)
         if answer.next is None or not answer.events or seen >= MAX_EVENTS:
-            return Searched(list(found), answer.next is not None or answer.from_height > 1)
+            is_behind = answer.height < newest - BEHIND_BLOCKS
+            return Searched(list(found), answer.next is not None or answer.from_height > 1 or is_behind)
         after = answer.next
 
 
-def _page(value: Any) -> EventPage:
-    after = member(value, "next")
-    if after is not None and not (isinstance(after, str) and _PLACE.fullmatch(after)):
-        raise decode.refuse("next", "a place, height.index")
+def _page(value: Any, after: str, limit: int) -> EventPage:
+    """The page after that place. Raises BadAnswer where it does not lead on: such pages never end."""
+    events = tuple(_event(one) for one in decode.items(member(value, "events"), "events", PAGE_EVENTS))
+    following = member(value, "next")
+    if following is not None:
+        if not (isinstance(following, str) and _PLACE.fullmatch(following)):
+            raise decode.refuse("next", "a place, height.index")
+        if _order(following) <= _order(after or "0.0"):
+            raise decode.refuse("next", f"a place after {after or 'the first'}")
+        if len(events) < limit:
+            raise decode.refuse("events", f"{limit} of a page that is not the last")
     return EventPage(
-        events=tuple(_event(one) for one in decode.items(member(value, "events"), "events", PAGE_EVENTS)),
-        next=after,
+        events=events,
+        next=following,
         from_height=_number(member(value, "from_height"), "from_height"),
         height=_number(member(value, "height"), "height"),
     )
+
+
+def _order(place: str) -> tuple[int, int]:
+    height, _, index = place.partition(".")
+    return int(height), int(index)
 
 
 def _event(value: Any) -> FoundEvent:
