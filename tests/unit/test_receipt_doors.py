@@ -150,6 +150,23 @@ def test_epochs_are_not_counted_down_from_where_a_door_says_that_a_key_is(tmp_pa
     assert found.verified.order is not None
 
 
+def test_a_door_that_names_a_block_to_come_or_stands_still_is_left_for_the_next() -> None:
+    made = story()
+    wanted = made.receipts["transaction"].verified.txs[0]
+    honest = LiveNode(made.world.chain)
+    false = liar("tx", lambda params, said: {**said, "height": str(10**9)})
+    found = collect_transaction_receipt(doors(false, honest), made.trust, wanted.tx_hash)
+    assert found.verified.txs == (wanted,)
+
+    def old(params: dict[str, Any], said: Any) -> Any:
+        return {**said, "sync_info": {**said["sync_info"], "latest_block_height": "2"}}
+
+    found = collect_transaction_receipt(
+        doors(liar("status", old), honest), made.trust, wanted.tx_hash, wanted.header.height
+    )
+    assert found.verified.txs == (wanted,)
+
+
 def test_a_record_that_can_not_be_read_is_the_node_s_fault_and_not_this_program_s() -> None:
     made = story()
     identity = made.revoked.identity

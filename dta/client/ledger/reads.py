@@ -33,7 +33,7 @@ PROOF_TYPE = "ics23:jmt"
 DEFAULT_MAX_AGE_S = 120.0
 DEFAULT_WAIT_S = 30.0
 _POLL_S = 0.25
-_ONE_NODE_S = 5.0
+ONE_NODE_S = 5.0
 """How long one node is asked for a height that it has not: another may be further."""
 
 
@@ -202,7 +202,7 @@ class VerifiedReader:
             if status.latest_height - 1 >= at_least:
                 return status.latest_height - 1
             now_s = yield from elapsed_s()
-            if now_s - asked_s >= _ONE_NODE_S:
+            if now_s - asked_s >= ONE_NODE_S:
                 yield from other_node()
                 asked_s = now_s
             if now_s - start_s >= self._wait_s:

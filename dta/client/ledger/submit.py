@@ -25,16 +25,13 @@ from dta.base.errors import (
 from dta.client.ledger import requests
 from dta.client.ledger.flow import Flow, call, elapsed_s, from_any_node, other_node, sleep
 from dta.client.ledger.headers import Trust
+from dta.client.ledger.reads import ONE_NODE_S
 from dta.client.ledger.tx import SignedBytes
 from dta.light.hashes import ResultLeaf, data_hash, results_hash
 from dta.light.types import Header
 
 LOOK_BACK_BLOCKS = 1_000
 """How far before its expiry a transaction that was sent earlier is looked for, at most."""
-
-ONE_NODE_S = 5.0
-"""So long one node is looked at that shows nothing of a transaction: it may stand still, hide it or wait for what never
-comes."""
 
 SETTLED_BLOCKS = 3
 """For so many blocks a transaction that was accepted once is looked for after the node began to refuse it."""

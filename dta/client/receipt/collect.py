@@ -36,9 +36,9 @@ from abci_app.state.records import (
 )
 from dta.base.errors import BadAnswer, InternalError, NotFound, NotVerified, TimedOut
 from dta.client.ledger import leaves, requests
-from dta.client.ledger.flow import Flow, call, elapsed_s, from_any_node, sleep, wall_time_s
+from dta.client.ledger.flow import Flow, call, elapsed_s, from_any_node, other_node, sleep, wall_time_s
 from dta.client.ledger.leaves import Leaf
-from dta.client.ledger.reads import PROOF_TYPE, STORE_PATH, VerifiedReader
+from dta.client.ledger.reads import ONE_NODE_S, PROOF_TYPE, STORE_PATH, VerifiedReader
 from dta.client.ledger.rpc import Rpc
 from dta.client.receipt.format import IncludedTx, Receipt, ReceiptBlock, StateLeaf, Turn, Vote
 from dta.client.receipt.order import OrderLeaves
@@ -215,13 +215,17 @@ class _State:
 
 
 def _newest_provable(at_least: int, wait_s: float) -> Flow[int]:
-    """The newest height whose app hash stands in a header, once that is ``at_least``."""
-    start_s = yield from elapsed_s()
+    """The newest height whose app hash stands in a header, once that is ``at_least``: of the first node that has it."""
+    start_s = asked_s = yield from elapsed_s()
     while True:
         status = yield from call(requests.status())
         if status.latest_height - 1 >= max(at_least, 1):
             return status.latest_height - 1
-        if (yield from elapsed_s()) - start_s >= wait_s:
+        now_s = yield from elapsed_s()
+        if now_s - asked_s >= ONE_NODE_S:
+            yield from other_node()
+            asked_s = now_s
+        if now_s - start_s >= wait_s:
             raise TimedOut(
                 f"the node is at height {status.latest_height}; it takes {at_least + 1}",
                 hint="is the node catching up, or the chain halted?",
@@ -281,6 +285,9 @@ def transaction_receipt(
     """The receipt of the transaction with this 32-byte hash. ``height``: where it is, if the node's index is off."""
     if height is None:
         height = (yield from call(requests.tx(wanted))).height
+        latest_height = (yield from call(requests.status())).latest_height
+        if height > latest_height:  # it would be waited for, though it never comes
+            raise BadAnswer(f"the node names block {height} of {latest_height} for the transaction")
     newest = yield from _newest_provable(height, wait_s)
     only = _first_only(wanted)
     return (yield from _assemble("transaction", trust, _State(newest), {height: only}))
