@@ -137,7 +137,8 @@ def resume(session: Session, order: bytes, *, allow_missing: int = 0, wait_s: fl
     if message.authority:
         keepers = list(session.ledger.authority_members(message.authority).members)
     _upload(session, block, {fiduciary: session.gateways(fiduciary) for fiduciary in keepers}, allow_missing)
-    sent_earlier = session.ledger.status().latest_height < tx.expires_at_height
+    newest = session.ledger.rpc.run(session.ledger.flows.reader.head()).header.height  # verified: one may stand still
+    sent_earlier = newest < tx.expires_at_height
     if not sent_earlier:
         tx = session.ledger.build(session.party.signer, message)
         records.save(
