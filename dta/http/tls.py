@@ -1,27 +1,34 @@
 """TLS of a server's own, and whom a client takes for a server.
 
-A certificate is read again when its files change; the old one stays while the new one is bad.
+A certificate is read again when its files change; the old one stays while the new one can't be used, which is tried
+until it can.
 """
 
 from __future__ import annotations
 
 import logging
 import ssl
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from dta.base.errors import UsageError
 
 LOOK_EVERY_S: Final = 10.0
+SAY_EVERY_S: Final = 60.0
+"""A certificate that can't be used is said so often, while it is there."""
 _log = logging.getLogger(__name__)
 
 
 class OwnTls:
     """A certificate chain and its key, both PEM. Raises UsageError where they can't be used at the start."""
 
-    def __init__(self, certificate: Path, key: Path) -> None:
+    def __init__(self, certificate: Path, key: Path, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._certificate = certificate
         self._key = key
+        self._monotonic_s = monotonic_s
+        self._said_at_s: float | None = None
         self._seen = self._stamp()
         try:
             self._current = self._load()
@@ -46,18 +53,25 @@ class OwnTls:
             await asyncio.to_thread(self.look)
 
     def look(self) -> bool:
-        """Whether the files changed and are in use now. Where they can't be used, what was is kept, and it is said."""
+        """Whether the files changed and are in use now. Where they can't be used what was is kept, it is said, and the
+        next look tries them again: what hinders may be no fault of theirs (rights, descriptors that ran out)."""
         stamp = self._stamp()
         if stamp == self._seen:
             return False
-        self._seen = stamp
         try:
             self._current = self._load()
         except (OSError, ValueError) as error:
-            _log.error("the new certificate %s can't be used: %s", self._certificate, _reason(error))
+            self._complain(_reason(error))
             return False
+        self._seen, self._said_at_s = stamp, None
         _log.info("the certificate %s was read again", self._certificate)
         return True
+
+    def _complain(self, reason: str) -> None:
+        now_s = self._monotonic_s()
+        if self._said_at_s is None or now_s - self._said_at_s >= SAY_EVERY_S:
+            self._said_at_s = now_s
+            _log.error("the new certificate %s can't be used: %s", self._certificate, reason)
 
     def _load(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -163,6 +163,29 @@ def test_a_certificate_is_read_again_when_it_changes_and_the_old_one_stays_while
     asyncio.run(run())
 
 
+def test_a_certificate_that_could_not_be_read_once_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """(!) As where rights came a moment after the files, or descriptors had run out: nothing of the files changes."""
+    certificate, key = tmp_path / "door.pem", tmp_path / "door.key"
+    Authority(tmp_path, "first").write(certificate, key)
+    now_s = 100.0
+    tls = OwnTls(certificate, key, lambda: now_s)
+    Authority(tmp_path, "second").write(certificate, key)
+
+    def hindered(_tls: OwnTls) -> ssl.SSLContext:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OwnTls, "_load", hindered)
+        for at_s, said in ((100.0, 1), (159.0, 1), (160.0, 2)):
+            now_s = at_s
+            assert not tls.look()
+            assert len([record for record in caplog.records if "Permission denied" in record.message]) == said
+    assert tls.look()
+    assert not tls.look()
+
+
 def spoilt_certificate(certificate: Path, key: Path) -> None:
     certificate.write_text("none")
 
