@@ -53,7 +53,7 @@ class Lane(Enum):
 class Method:
     """One method: which parameters it takes, its cost in units beforehand, and the most that its answer may be.
 
-    ``cost_by_bytes``: the answer's length is charged too, afterwards. ``is_read``: it changes nothing.
+    ``cost_by_bytes``: the answer's length is charged too, as it goes out. ``is_read``: it changes nothing.
     """
 
     params: Mapping[str, Callable[[Any], bool]]

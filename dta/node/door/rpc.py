@@ -60,10 +60,7 @@ class RpcDoor:
         if call.method.lane is not Lane.QUERY:
             response = await self._asked(call)
             async with response:
-                answer, sent_bytes = await _streamed(request, response, call, headers)
-            if call.method.cost_by_bytes:
-                self._rate.charge(address, sent_bytes / BYTES_PER_UNIT)
-            return answer
+                return await self._streamed(request, response, call, address, headers)
         whole = web.Response(
             body=await self._queried(call), content_type=JSON_TYPE, headers=headers
         )
@@ -86,33 +83,42 @@ class RpcDoor:
         finally:
             self._queries.release()
 
+    async def _streamed(
+        self,
+        request: web.BaseRequest,
+        response: aiohttp.ClientResponse,
+        call: Call,
+        address: str,
+        headers: dict[str, str],
+    ) -> web.StreamResponse:
+        """The answer, paid for chunk by chunk before it goes out: who hangs up before the end has paid for what it got.
+
+        Where it breaks off, or is too long, the connection is cut: an answer that is not whole must not look as if it
+        were.
+        """
+        answer = web.StreamResponse(headers={**headers, "Content-Type": JSON_TYPE})
+        sent_bytes = 0
+        try:
+            await answer.prepare(request)
+            async for chunk in response.content.iter_any():
+                sent_bytes += len(chunk)
+                if call.method.cost_by_bytes:
+                    self._rate.charge(address, len(chunk) / BYTES_PER_UNIT)
+                if sent_bytes > call.method.max_answer_bytes:
+                    cut(request)
+                    break
+                await answer.write(chunk)
+            else:
+                await answer.write_eof()
+        except (aiohttp.ClientError, TimeoutError, ConnectionError):
+            cut(request)
+        return answer
+
     async def _asked(self, call: Call) -> aiohttp.ClientResponse:
         try:
             return await self._comet.post("/", data=call.content, headers={"Content-Type": JSON_TYPE})
         except (aiohttp.ClientError, TimeoutError):
             raise _busy("this fiduciary's node does not answer") from None
-
-
-async def _streamed(
-    request: web.BaseRequest, response: aiohttp.ClientResponse, call: Call, headers: dict[str, str]
-) -> tuple[web.StreamResponse, int]:
-    """The answer and how much of it went out. Where it breaks off, or is too long, the connection is cut: an answer
-    that is not whole must not look as if it were."""
-    answer = web.StreamResponse(headers={**headers, "Content-Type": JSON_TYPE})
-    sent_bytes = 0
-    try:
-        await answer.prepare(request)
-        async for chunk in response.content.iter_any():
-            sent_bytes += len(chunk)
-            if sent_bytes > call.method.max_answer_bytes:
-                cut(request)
-                break
-            await answer.write(chunk)
-        else:
-            await answer.write_eof()
-    except (aiohttp.ClientError, TimeoutError, ConnectionError):
-        cut(request)
-    return answer, sent_bytes
 
 
 def cut(request: web.BaseRequest) -> None:
