@@ -26,7 +26,7 @@ class Stopped(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """What a stream yields where it waits: others have their turn meanwhile."""
+    """What a stream yields where it waits: others have their turn, and the client's thread, meanwhile."""
 
     seconds: float
 
@@ -160,6 +160,6 @@ async def _follow_awaited(
     values = function(face, *arguments, **named)
     while (value := await face.worker.run(face.opened, partial(next, values, _ENDED))) is not _ENDED:
         if isinstance(value, Pause):
-            await face.worker.run(face.opened, partial(face.opened.pause, value.seconds))
+            await asyncio.sleep(value.seconds)  # not on the thread, which others have meanwhile
         else:
             yield value

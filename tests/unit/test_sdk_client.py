@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from abci_app.state.records import SIGNING_POLICIES
 from dta.client.custody import keyfile
 from dta.client.custody.session import Session
 from dta.hsm.errors import KeyMissing
-from dta.sdk.faces import Stopped
+from dta.sdk.faces import Awaiting, Pause, Stopped, Worker, action, stream
 from tests.support.authority import CUSTODY, SIGNING
 from tests.support.custody import k_of
 from tests.support.order_flow import World, make_world
@@ -257,7 +258,7 @@ def test_actions_of_one_client_take_turns(world: World) -> None:
 def test_an_await_that_is_cancelled_stops_its_action_and_no_other(world: World) -> None:
     """The action is over when the await returns: its keys are still there, and the next one runs."""
     order = placed(world)
-    client_of(world, world.bob).orders.request(order.id)
+    request = client_of(world, world.bob).orders.request(order.id).id
     session = world.session(world.bob)
     waiting = asyncio.Event()
     stops_when_told(session, waiting)
@@ -267,20 +268,67 @@ def test_an_await_that_is_cancelled_stops_its_action_and_no_other(world: World) 
         session.ledger.rpc.opened = bob._opened  # type: ignore[attr-defined]
         session.ledger.rpc.loop = asyncio.get_running_loop()  # type: ignore[attr-defined]
         async with bob:
-            watching = asyncio.create_task(_drain(bob.orders.watch(order.id)))
+            receiving = asyncio.create_task(bob.orders.receive(request))
             await waiting.wait()
-            watching.cancel()
+            receiving.cancel()
             with pytest.raises(asyncio.CancelledError):
-                await watching
-            return (await bob.identities.me()).name, watching.cancelled()
+                await receiving
+            return (await bob.identities.me()).name, receiving.cancelled()
 
     assert asyncio.run(give_up()) == ("bob", True)
     assert keyfile.asked_by(session.directory, world.bob.identity)
 
 
-async def _drain(values: Any) -> None:
-    async for _ in values:
-        pass
+class _OneThread:
+    """What actions run on. A pause here holds the client's thread until its await is cancelled."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+
+    def pause(self, seconds: float) -> None:
+        self.stop.wait(seconds)
+
+    def perform(self, work: Callable[[], Any]) -> Any:
+        return work()
+
+
+class _Watched(Awaiting):
+    paused = 0
+
+    @action
+    def now(self) -> str:
+        return "now"
+
+    @stream
+    def watch(self) -> Iterator[str | Pause]:
+        self.paused += 1
+        yield Pause(3_600)
+        yield "woken"
+
+
+def test_watches_that_wait_leave_the_client_s_thread_to_its_actions() -> None:
+    async def ask() -> list[bool]:
+        worker = Worker()
+        client = _Watched(_OneThread(), worker)
+
+        async def follow() -> str:
+            return await anext(client.watch())
+
+        watches = [asyncio.create_task(follow()) for _ in range(3)]
+        try:
+            async with asyncio.timeout(30):
+                while client.paused < 3:
+                    await asyncio.sleep(0.01)
+                # What the watches do next was in the queue before the first of these was answered.
+                assert [await client.now(), await client.now()] == ["now", "now"]
+        finally:
+            for watch in watches:
+                watch.cancel()
+            await asyncio.gather(*watches, return_exceptions=True)
+            worker.close()
+        return [watch.cancelled() for watch in watches]
+
+    assert asyncio.run(ask()) == [True, True, True]
 
 
 def stops_when_told(session: Session, waiting: asyncio.Event) -> None:
