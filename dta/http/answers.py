@@ -38,12 +38,16 @@ def allow(method: str, *methods: str) -> None:
         )
 
 
-def take(rate: RateLimit, key: bytes | str, error: str, cost: float = 1.0) -> None:
-    """Take ``cost`` of ``key``'s rate. Raises Refused with 429, ``error`` and when to try again."""
+def take(rate: RateLimit, key: bytes | str, error: str, cost: float = 1.0, again: float = 0.0) -> None:
+    """Take ``cost`` of ``key``'s rate. Raises Refused with 429, ``error`` and when to try again.
+
+    ``again``: what the next try has to have besides.
+    """
     try:
         rate.take(key, cost)
-    except OverRate as over:
-        raise Refused(HTTPStatus.TOO_MANY_REQUESTS, error, "wait a little", over.retry_after_s) from None
+    except OverRate:
+        retry_after_s = rate.wait_s(key, cost + again)
+        raise Refused(HTTPStatus.TOO_MANY_REQUESTS, error, "wait a little", retry_after_s) from None
 
 
 async def read_body(request: web.BaseRequest, limit_bytes: int, too_large: Refused) -> bytes:

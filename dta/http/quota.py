@@ -54,7 +54,11 @@ class RateLimit:
         allowed = tokens >= cost
         self._keep(key, tokens - cost if allowed else tokens)
         if not allowed:
-            raise OverRate((cost - tokens) / self._per_second)
+            raise OverRate(self.wait_s(key, cost))
+
+    def wait_s(self, key: Hashable, cost: float = 0.0) -> float:
+        """In how long ``cost`` tokens are there; without: a debt is paid off. 0 where it is so now."""
+        return max(0.0, cost - self._tokens(key)) / self._per_second
 
     def charge(self, key: Hashable, cost: float) -> None:
         """Take ``cost`` tokens whether they are there or not: what something cost is known only when it is done.

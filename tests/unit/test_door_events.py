@@ -231,6 +231,40 @@ def test_an_address_has_so_many_streams_and_all_together_so_many(tmp_path: Path)
     play(tmp_path, scenario, max_streams_per_address=2)
 
 
+def test_who_opens_streams_again_and_again_is_told_to_wait(tmp_path: Path) -> None:
+    """(!) Else all events are read from the beginning as often as the line bears."""
+
+    async def scenario(door: Open) -> None:
+        await caught_up(door)
+        for _ in range(5):
+            async with door.client.stream("GET", "/v1/events?after=0.0") as response:
+                assert response.status_code == 200
+                assert (await Stream(response).next())["id"] == "1.0"
+        late = await door.client.get("/v1/events?after=0.0")
+        assert (late.status_code, late.headers["retry-after"]) == (429, "12")
+        assert (await door.client.get("/v1/search")).status_code == 429
+
+    play(tmp_path, scenario, Comet(blocks=[*BLOCKS]), reads_per_minute=5, max_streams_per_address=64)
+
+
+def test_a_page_that_is_replayed_is_a_read_and_waits_until_there_is_one(tmp_path: Path) -> None:
+    async def scenario(door: Open) -> None:
+        await caught_up(door)
+        async with door.client.stream("GET", "/v1/events?after=0.0") as response:
+            stream = Stream(response)
+            # The first page comes with the opening, two more are left of the three; then the stream is in debt.
+            await door.until(lambda: door.door._read_rate.wait_s("127.0.0.1") > 0, "the debt")
+            for number in range(300):
+                assert (await stream.next())["id"] == f"{1 + number // 100}.{number % 100}"
+            door.clock[0] += 20
+            for number in range(100):
+                assert (await stream.next())["id"] == f"4.{number}"
+            await door.until(lambda: door.door._read_rate.wait_s("127.0.0.1") > 0, "the debt of the next page")
+
+    block = tuple(order_event(FIRST, "fulfilled", OTHERS) for _ in range(100))
+    play(tmp_path, scenario, Comet(blocks=[block] * 6), reads_per_minute=3)
+
+
 def test_a_stream_ends_after_its_time_and_a_reader_that_does_not_read_is_cut(tmp_path: Path) -> None:
     async def ends(door: Open) -> None:
         with suppress(httpx.HTTPError):

@@ -137,6 +137,19 @@ def test_who_calls_too_much_is_told_when_to_come_back(tmp_path: Path) -> None:
     play(tmp_path, scenario, rpc_units_per_minute=60)
 
 
+def test_calls_that_are_none_are_paid_for_too(tmp_path: Path) -> None:
+    """(!) Else who sends 88 kB of nonsense has it parsed as often as the line bears."""
+
+    async def scenario(door: Open) -> None:
+        answers = [(await door.post(made("broadcast_tx_sync", {"tx": "!"}))).status_code for _ in range(4)]
+        assert answers == [400, 400, 400, 429]
+        door.clock[0] += 20
+        assert (await door.post(b"nonsense")).status_code == 400
+        assert (await door.call("status")).status_code == 429
+
+    play(tmp_path, scenario, rpc_units_per_minute=3)
+
+
 def test_an_answer_that_costs_by_its_bytes_is_paid_for_afterwards(tmp_path: Path) -> None:
     block = b'{"jsonrpc": "2.0", "id": 1, "result": "' + b"x" * (4 << 20) + b'"}'
 

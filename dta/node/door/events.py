@@ -10,27 +10,31 @@ from typing import Final
 
 from aiohttp import web
 
-from dta.http.answers import Refused, allow
+from dta.http.answers import Refused, allow, take
+from dta.http.quota import RateLimit
 from dta.node.door.config import DoorConfig
 from dta.node.door.follow import Follower
 from dta.node.door.index import PAGE_EVENTS, Cursor, Found, Index, Wanted
 from dta.node.door.rpc import cut
 
+TOO_MANY_READS: Final = "too many reads in a short time"
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}", re.ASCII)
 _ID: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,2}", re.ASCII)
+_LOOK_AGAIN_S: Final = 1.0
 _RETRY_MS: Final = 3_000
 _END: Final = 1 << 30
 """After whatever a block has."""
 
 
 class EventsDoor:
-    """Answers from the index, which the follower keeps up to date."""
+    """Answers from the index, which the follower keeps up to date. ``rate``: of reads; what is replayed counts too."""
 
-    def __init__(self, index: Index, follower: Follower, config: DoorConfig) -> None:
+    def __init__(self, index: Index, follower: Follower, config: DoorConfig, rate: RateLimit) -> None:
         self._index = index
         self._follower = follower
         self._config = config
+        self._rate = rate
 
     async def search(self, request: web.BaseRequest) -> web.Response:
         """A page of events. Raises Refused."""
@@ -51,8 +55,9 @@ class EventsDoor:
         }  # fmt: skip
         return web.json_response(said, headers={"Cache-Control": "no-store"})
 
-    async def stream(self, request: web.BaseRequest, headers: dict[str, str]) -> web.StreamResponse:
+    async def stream(self, request: web.BaseRequest, address: str, headers: dict[str, str]) -> web.StreamResponse:
         """Write events as they come, until the client goes or the connection's time is over. Raises Refused."""
+        take(self._rate, address, TOO_MANY_READS)
         allow(request.method, "GET")
         given = _given(request, frozenset({"role", "id", "kind", "after"}))
         wanted = _wanted(given)
@@ -72,24 +77,26 @@ class EventsDoor:
             if is_lost:
                 at = Cursor(first - 1, _END)
                 await self._write(answer, f"event: reset\ndata: {json.dumps({'from_height': first})}\n\n")
-            await self._write_for_ever(answer, wanted, at)
+            await self._write_for_ever(answer, address, wanted, at)
         except (TimeoutError, ConnectionError):
             cut(request)  # it does not read, or is gone
         return answer
 
-    async def _write_for_ever(self, answer: web.StreamResponse, wanted: Wanted, at: Cursor) -> None:
+    async def _write_for_ever(
+        self, answer: web.StreamResponse, address: str, wanted: Wanted, at: Cursor
+    ) -> None:
         while True:
             grown = asyncio.create_task(self._follower.grown())
             try:
-                at = await self._send_after(answer, wanted, at)
+                at = await self._send_after(answer, address, wanted, at)
                 await asyncio.wait([grown], timeout=self._config.heartbeat_s)
                 if not grown.done():
                     await self._write(answer, ": still here\n\n")
             finally:
                 grown.cancel()
 
-    async def _send_after(self, answer: web.StreamResponse, wanted: Wanted, at: Cursor) -> Cursor:
-        """Write what there is after ``at``; where it ends."""
+    async def _send_after(self, answer: web.StreamResponse, address: str, wanted: Wanted, at: Cursor) -> Cursor:
+        """Write what there is after ``at``; where it ends. Each page after the first is a read of the address's."""
         while True:
             page = await asyncio.to_thread(self._index.search, wanted, at, PAGE_EVENTS)
             for found in page.events:
@@ -97,6 +104,9 @@ class EventsDoor:
                 at = found.at
             if not page.is_cut:
                 return max(at, Cursor(page.height, _END))
+            self._rate.charge(address, 1)
+            while debt_s := self._rate.wait_s(address):
+                await asyncio.sleep(min(debt_s, _LOOK_AGAIN_S))
 
     async def _write(self, answer: web.StreamResponse, text: str) -> None:
         """Raises TimeoutError for a client that does not read."""

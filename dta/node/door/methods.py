@@ -121,6 +121,8 @@ METHODS: Final[Mapping[str, Method]] = {
     ),
 }  # fmt: skip
 """Everything that is answered. CometBFT's state sync needs status, commit, validators and consensus_params of these."""
+MOST_UNITS: Final = max(method.cost for method in METHODS.values())
+"""What the dearest call costs beforehand."""
 
 
 def read_call(content: bytes) -> Call:

@@ -16,9 +16,11 @@ from dta.http.answers import Refused, allow, read_body, take
 from dta.http.quota import RateLimit
 from dta.node.door.config import DoorConfig
 from dta.node.door.follow import read_answer
-from dta.node.door.methods import BYTES_PER_UNIT, MAX_CALL_BYTES, BadCall, Call, Lane, read_call
+from dta.node.door.methods import BYTES_PER_UNIT, MAX_CALL_BYTES, MOST_UNITS, BadCall, Call, Lane, read_call
 
 JSON_TYPE: Final = "application/json"
+_TOO_MANY: Final = "too many calls in a short time"
+_PARSING: Final = 1
 _NO_JSON = Refused(
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "a call is sent as application/json", "set the header Content-Type"
 )
@@ -38,8 +40,8 @@ class RpcDoor:
         self._rate = RateLimit(config.rpc_units_per_minute, config.rpc_units_per_minute, monotonic_s)
         self._queries = asyncio.Semaphore(config.max_queries)
 
-    async def read(self, request: web.BaseRequest) -> Call:
-        """The one call in the request. Raises Refused, BadCall."""
+    async def read(self, request: web.BaseRequest, address: str) -> Call:
+        """The one call in the request, of whose cost a unit is paid before it is parsed. Raises Refused, BadCall."""
         allow(request.method, "POST")
         if request.content_type != JSON_TYPE:
             raise _NO_JSON
@@ -50,13 +52,15 @@ class RpcDoor:
             raise Refused(
                 HTTPStatus.REQUEST_TIMEOUT, "the call took too long to arrive", "try again on a better line"
             ) from None
+        # Its other units are not known yet: who is told to wait comes back with as many as the dearest call costs.
+        take(self._rate, address, _TOO_MANY, _PARSING, again=MOST_UNITS - _PARSING)
         return read_call(content)
 
     async def answer(
         self, request: web.BaseRequest, call: Call, address: str, headers: dict[str, str]
     ) -> web.StreamResponse:
         """CometBFT's answer, written with these headers. Raises Refused while nothing was written."""
-        take(self._rate, address, "too many calls in a short time", call.method.cost)
+        take(self._rate, address, _TOO_MANY, call.method.cost - _PARSING, again=_PARSING)
         if call.method.lane is not Lane.QUERY:
             response = await self._asked(call)
             async with response:

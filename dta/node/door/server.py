@@ -21,7 +21,7 @@ from dta.http.places import Places
 from dta.http.quota import RateLimit
 from dta.node.door.blocks import BlocksDoor
 from dta.node.door.config import Budgets, DoorConfig
-from dta.node.door.events import EventsDoor
+from dta.node.door.events import TOO_MANY_READS, EventsDoor
 from dta.node.door.follow import NEAR_BLOCKS, Follower, agent_at
 from dta.node.door.index import Index
 from dta.node.door.methods import BadCall, Lane
@@ -79,7 +79,7 @@ class Door:
         self.follower = Follower(self._followed, self._agent, self._index, config.chain_id, config.fiduciary_addresses)
         self._blocks = BlocksDoor(self._agent, config)
         self._rpc = RpcDoor(self._comet, config, self._monotonic_s)
-        self._events = EventsDoor(self._index, self.follower, config)
+        self._events = EventsDoor(self._index, self.follower, config, self._read_rate)
         self._following = asyncio.create_task(self.follower.run())
 
     async def stop(self) -> None:
@@ -121,7 +121,7 @@ class Door:
             return await self._call(request, address)
         if path == "/v1/events":
             with self._guarded.serving(request, address, [self.budgets.streams], self._config.stream_s):
-                return await self._streamed(request, lambda: self._events.stream(request, _read_headers()))
+                return await self._streamed(request, lambda: self._events.stream(request, address, _read_headers()))
         return await self._in_place(request, address, self.budgets.reads, self._read)
 
     async def _in_place(
@@ -134,7 +134,7 @@ class Door:
         with self._guarded.serving(request, address, [places], self._config.connection_s):
 
             async def made() -> web.Response:
-                take(self._read_rate, address, "too many reads in a short time")
+                take(self._read_rate, address, TOO_MANY_READS)
                 return await make(request)
 
             return await self._made(request, made)
@@ -143,7 +143,7 @@ class Door:
         config = self._config
         with self._guarded.serving(request, address, [self.budgets.rpc], config.body_s + config.answer_s):
             try:
-                call = await self._rpc.read(request)
+                call = await self._rpc.read(request, address)
             except Refused as refused:
                 return await _sent(request, _marked(refusal(refused), reads=True))
             except BadCall as error:
