@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
-import socket
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +20,7 @@ from dta.client.ledger.requests import BlockResults, Status
 from dta.client.ledger.rpc import AsyncRpc
 from dta.http.guard import address_key
 from dta.node.door.index import Index
+from dta.node.door.names import Names
 
 POLL_S: Final = 0.5
 AGENT_EVERY_S: Final = 5.0
@@ -61,20 +59,25 @@ class Follower:
     def __init__(
         self, rpc: AsyncRpc, agent: aiohttp.ClientSession, index: Index, chain_id: str, always: frozenset[str]
     ) -> None:
-        self.known = Known()
+        self._always = frozenset(map(address_key, always))
+        self.known = Known(fiduciaries=self._always)
+        self._names = Names(self._heard)
+        self._has_names = False
         self._rpc = rpc
         self._agent = agent
         self._index = index
         self._chain_id = chain_id
-        self._always = frozenset(map(address_key, always))
         self._grown = asyncio.Event()
 
     async def run(self) -> None:
         """Follow the chain and the agent. Trouble of theirs is logged, and is over when they are back."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._every(POLL_S, self._follow_chain))
-            group.create_task(self._every(AGENT_EVERY_S, self._follow_agent))
-            group.create_task(self._every(RESOLVE_EVERY_S, self._find_fiduciaries))
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._every(POLL_S, self._follow_chain))
+                group.create_task(self._every(AGENT_EVERY_S, self._follow_agent))
+                group.create_task(self._every(RESOLVE_EVERY_S, self._find_fiduciaries))
+        finally:
+            self._names.close()
 
     async def grown(self) -> None:
         """Return when the index has another block."""
@@ -112,14 +115,19 @@ class Follower:
     async def _follow_agent(self) -> None:
         self.known.agent = await self._ask_agent("/v1/status")
         self.known.agent_at_s = time.monotonic()
-        if not self.known.fiduciaries:
+        if not self._has_names:  # it was not there yet, or had not read the ledger
             await self._find_fiduciaries()
 
     async def _find_fiduciaries(self) -> None:
         said = (await self._ask_agent("/v1/gateways")).get("gateways", [])
         hosts = {urlsplit(str(url)).hostname for url in said} if isinstance(said, list) else set()
-        found = await asyncio.gather(*(_addresses(host) for host in sorted(host for host in hosts if host)))
-        self.known.fiduciaries = self._always.union(*found)
+        names = frozenset(host for host in hosts if host)
+        if names:  # there are always fiduciaries: an agent that knows of none makes nobody forget them
+            self._has_names = True
+            self._names.look(names)
+
+    def _heard(self, addresses: frozenset[str]) -> None:
+        self.known.fiduciaries = self._always | addresses
 
     async def _ask_agent(self, path: str) -> dict[str, Any]:
         async with self._agent.get(path) as response:
@@ -143,15 +151,6 @@ async def read_answer(response: aiohttp.ClientResponse, limit_bytes: int) -> byt
         if len(body) > limit_bytes:
             raise ValueError(f"an answer of more than {limit_bytes} bytes")
     return bytes(body)
-
-
-async def _addresses(host: str) -> Iterable[str]:
-    """Whom the host's addresses are counted as; none where its name leads nowhere just now."""
-    with contextlib.suppress(OSError, UnicodeError, TimeoutError):
-        async with asyncio.timeout(10):
-            found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-            return {address_key(str(one[4][0])) for one in found}
-    return ()
 
 
 def agent_at(path: Path) -> aiohttp.ClientSession:
