@@ -61,7 +61,7 @@ def keys_of_home(conversation: Conversation) -> Iterator[Keys]:
 
     opened = Place(pins=ask_pin).open(silent)
     try:
-        yield Unwrapper(opened.session, opened.names, conversation.say)
+        yield Unwrapper(opened.session, opened.names, conversation)
     except KeystoreError as error:
         raise failure(error) from error
     except OSError as error:

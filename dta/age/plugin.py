@@ -34,8 +34,8 @@ class Keys(Protocol):
     def gid(self) -> bytes:
         """The ledger that it asks."""
 
-    def key(self, named: Named) -> IdentityKey:
-        """The order's key, or an error of ours."""
+    def key(self, named: Named, *, is_meant: bool) -> IdentityKey:
+        """The order's key, or an error of ours. ``is_meant``: a person named this very order, and not only any."""
 
 
 OpenKeys = Callable[[Conversation], AbstractContextManager[Keys]]
@@ -96,8 +96,12 @@ class _Unwrapping:
 
     def is_for(self, named: Named, gid: bytes | None = None) -> bool:
         """Whether one of the identities is meant by it; ``gid``: the ledger of the home, once it is known."""
+        return self.is_meant(named) or (None in self.identities and (gid is None or gid == named.gid))
+
+    def is_meant(self, named: Named) -> bool:
+        """Whether one of the identities is its order's own."""
         own = [one.names == named for one in self.identities if one is not None]
-        return any(own) or (None in self.identities and (gid is None or gid == named.gid))
+        return any(own)
 
 
 def unwrap_files(conversation: Conversation, open_keys: OpenKeys) -> None:
@@ -118,7 +122,8 @@ def unwrap_files(conversation: Conversation, open_keys: OpenKeys) -> None:
         try:
             with open_keys(conversation) as keys:
                 for file, stanzas in wanted.items():
-                    _unwrap_file(conversation, keys, file, [one for one in stanzas if asked.is_for(one[1], keys.gid)])
+                    ours = [one for one in stanzas if asked.is_for(one[1], keys.gid)]
+                    _unwrap_file(conversation, keys, asked, file, ours)
         except DtaError as error:
             conversation.fail(_said(error))
     conversation.done()
@@ -156,13 +161,17 @@ def _take_stanza(asked: _Unwrapping, seen: dict[int, int], stanza: Stanza) -> No
 
 
 def _unwrap_file(
-    conversation: Conversation, keys: Keys, file: int, stanzas: Sequence[tuple[int, Named, Ciphertext]]
+    conversation: Conversation,
+    keys: Keys,
+    asked: _Unwrapping,
+    file: int,
+    stanzas: Sequence[tuple[int, Named, Ciphertext]],
 ) -> None:
     """The first of the file's stanzas that opens; else why each did not."""
     faults: list[tuple[str, tuple[str, ...]]] = []
     for number, named, wrapped in stanzas:
         try:
-            found = keys.key(named)
+            found = keys.key(named, is_meant=asked.is_meant(named))
         except DtaError as error:
             faults.append((_said(error), ()))
             continue

@@ -66,7 +66,7 @@ class Conversation:
 
     # --- as the plugin speaks -----------------------------------------------------------------------------------
     def _write(self, kind: str, arguments: Sequence[str], body: bytes) -> None:
-        text = b64encode(body).rstrip(b"=")
+        text = _encoded(body).encode("ascii")
         # A body ends with a line shorter than the others, which is empty where they are all full.
         lines = [text[start : start + COLUMNS] for start in range(0, len(text) + 1, COLUMNS)]
         try:
@@ -90,6 +90,11 @@ class Conversation:
         answer = self._ask("request-secret", body=message.encode())
         return None if answer is None else SecretBytes(answer.body)
 
+    def confirm(self, message: str, yes: str, no: str) -> bool | None:
+        """Which of the two a person chose; None where nobody can be asked."""
+        answer = self._ask("confirm", (_encoded(yes.encode()), _encoded(no.encode())), message.encode())
+        return None if answer is None else answer.arguments == ("yes",)
+
     def give_stanza(self, file: int, stanza: Stanza) -> None:
         """A wrapped file key."""
         self._ask("recipient-stanza", (str(file), stanza.kind, *stanza.arguments), stanza.body)
@@ -111,11 +116,15 @@ def _is_word(word: bytes) -> bool:
     return bool(word) and all(0x21 <= byte <= 0x7E for byte in word)
 
 
+def _encoded(data: bytes) -> str:
+    return b64encode(data).rstrip(b"=").decode("ascii")
+
+
 def _decoded(text: bytes) -> bytes:
     try:
         data = b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except NotBase64:
         raise BrokenOff from None
-    if b64encode(data).rstrip(b"=") != text:
+    if _encoded(data).encode("ascii") != text:
         raise BrokenOff
     return data

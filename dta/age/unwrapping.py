@@ -6,7 +6,8 @@ again. Its keys are not erased afterwards: the same request opens the recipient'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Protocol
 
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.state.records import REQUESTS
@@ -23,15 +24,24 @@ DEFAULT_WAIT_S = 300.0
 _LIVING = (pb.REQUEST_STATUS_PENDING, pb.REQUEST_STATUS_GRANTED)
 
 
-class Unwrapper:
-    """Asks and waits as one identity. ``say`` shows a person whom it waits for."""
+class Person(Protocol):
+    """Who decrypts: :class:`dta.age.protocol.Conversation`."""
 
-    def __init__(
-        self, session: Session, names: NameBook, say: Callable[[str], None], wait_s: float = DEFAULT_WAIT_S
-    ) -> None:
+    def say(self, message: str) -> None:
+        """Show a message."""
+
+    def confirm(self, message: str, yes: str, no: str) -> bool | None:
+        """Ask one to choose; None where nobody answers."""
+
+
+class Unwrapper:
+    """Asks and waits as one identity. ``person`` is shown whom it waits for, and asked before a stranger's file has a
+    request made."""
+
+    def __init__(self, session: Session, names: NameBook, person: Person, wait_s: float = DEFAULT_WAIT_S) -> None:
         self._session = session
         self._names = names
-        self._say = say
+        self._person = person
         self._wait_s = wait_s
         self._keys: dict[bytes, IdentityKey] = {}
 
@@ -40,19 +50,21 @@ class Unwrapper:
         """The ledger that it asks."""
         return self._session.gid
 
-    def key(self, named: Named) -> IdentityKey:
-        """The order's key, once its policy is fulfilled.
+    def key(self, named: Named, *, is_meant: bool) -> IdentityKey:
+        """The order's key, once its policy is fulfilled. ``is_meant``: a person named this order; else one is asked
+        before a request of it is made, for that the file names it says nothing: whoever made the file wrote that.
 
-        Raises NotFound (no such order), UsageError (another ledger's, or it must be authorised), TimedOut (naming whom
-        it waits for), RequestEnded (vetoed, expired), WouldBeRefused (not its beneficiary, the order is closed).
+        Raises NotFound (no such order), UsageError (another ledger's, it must be authorised, or nobody confirmed),
+        TimedOut (naming whom it waits for), RequestEnded (vetoed, expired), WouldBeRefused (not its beneficiary, the
+        order is closed).
         """
         if named.gid != self.gid:
             raise UsageError(f"the file is for another ledger ({named.gid.hex()[:16]}...)", hint="set DTA_HOME")
         if named.order not in self._keys:
-            request = self._request(named.order)
+            request = self._request(named.order, is_meant)
             waits_for = self._waits_for(request)
             if waits_for:
-                self._say(f"{waits_for}; this may take a while, and can be interrupted and repeated")
+                self._person.say(f"{waits_for}; this may take a while, and can be interrupted and repeated")
             self._keys[named.order] = MpcBls().identity_key(self._answered(request))
         return self._keys[named.order]
 
@@ -64,7 +76,7 @@ class Unwrapper:
                 self._waits_for(request) or late.message, hint="decrypt again later: the request stays", data=late.data
             ) from None
 
-    def _request(self, order: bytes) -> bytes:
+    def _request(self, order: bytes, is_meant: bool) -> bytes:
         """This home's request of the order: one that was answered, else one that lives, else a new one."""
         record = self._session.ledger.order(order)
         if not record.authority:
@@ -84,9 +96,22 @@ class Unwrapper:
         if unsent:  # made by a decryption that was interrupted before it had asked
             opened = keyfile.load(self._session.directory, self._session.party.need_root(), self.gid, unsent[0])
         else:
+            if not is_meant:
+                self._confirm(order, record.principal)
             opened = asking.prepare(self._session, order)
         asking.submit(self._session, opened)
         return opened.request
+
+    def _confirm(self, order: bytes, principal: bytes) -> None:
+        """Raises UsageError unless a person wants this order's key."""
+        whose = f"the order {order.hex()} of {self._names.name_of(principal)}"
+        if not self._person.confirm(
+            f"The file is for {whose}. Everybody will see that you asked for its release. Ask?", "ask", "do not ask"
+        ):
+            raise UsageError(
+                f"nobody confirmed that {whose} is to be released, and no request of it was made",
+                hint=f"`dta order request {order.hex()}`; then decrypt again",
+            )
 
     def _mine(self, order: bytes) -> Mapping[bytes, pb.RequestStatus | None]:
         """The requests of the order whose keys this home has, and how the ledger has them; None: not at all."""

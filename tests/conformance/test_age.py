@@ -93,6 +93,13 @@ def bob(program: str, world: ServedWorld) -> Age:
     return Age(program, world.directory / "bob")
 
 
+def meant(world: ServedWorld, made: dict[str, str]) -> Path:
+    """The order's own identity, in a file: there is no terminal at which age could ask about any order."""
+    written = world.directory / "meant.txt"
+    written.write_text(made["identity"] + "\n")
+    return written
+
+
 def requests_of(world: ServedWorld, order: str) -> Sequence[dta.Request]:
     with dta.Client(world.directory / "bob") as client:
         return client.orders.requests(order)
@@ -113,8 +120,25 @@ def told(age: subprocess.Popen[bytes], what: bytes) -> bytes:
     raise AssertionError(f"age ended with {age.wait()} and did not say {what!r}")
 
 
-def test_anybody_encrypts_offline_and_the_beneficiary_decrypts(nobody: Age, bob: Age, made: dict[str, str]) -> None:
+def test_anybody_encrypts_offline_and_the_beneficiary_decrypts(
+    nobody: Age, bob: Age, world: ServedWorld, made: dict[str, str]
+) -> None:
     file = nobody.encrypted(made["recipient"])
+    done = bob("-d", "-i", meant(world, made), stdin=file)
+    assert (done.returncode, done.stdout) == (0, PLAIN)
+
+
+def test_for_any_order_a_person_is_asked_or_has_asked_before(
+    nobody: Age, bob: Age, world: ServedWorld, made: dict[str, str]
+) -> None:
+    """(!) Whoever made the file chose the order: without a terminal, and without a request, nothing is asked for."""
+    file = nobody.encrypted(made["recipient"])
+    done = bob("-d", "-j", "dta", stdin=file)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert f"dta order request {made['order']}".encode() in done.stderr
+    assert requests_of(world, made["order"]) == []
+    with dta.Client(world.directory / "bob") as client:
+        client.orders.request(made["order"])
     done = bob("-d", "-j", "dta", stdin=file)
     assert (done.returncode, done.stdout) == (0, PLAIN)
 
@@ -153,7 +177,7 @@ def test_a_policy_that_is_not_fulfilled_says_whom_it_waits_for_and_ends_when_it_
     made = recipient(world, capsys, "--policy", BOTH)
     file = world.directory / "plan.age"
     file.write_bytes(nobody.encrypted(made["recipient"]))
-    age = bob.begin("-d", "-j", "dta", file)
+    age = bob.begin("-d", "-i", meant(world, made), file)
     with age:
         said = told(age, b"waits for the approval of")
         assert b"carol" in said
@@ -171,7 +195,7 @@ def test_what_was_broken_off_is_repeated_with_the_same_request(
     made = recipient(world, capsys, "--policy", BOTH)
     file, out = world.directory / "plan.age", world.directory / "plan"
     file.write_bytes(nobody.encrypted(made["recipient"]))
-    age = bob.begin("-d", "-j", "dta", "-o", out, file)
+    age = bob.begin("-d", "-i", meant(world, made), "-o", out, file)
     with age:
         told(age, b"waits for the approval of")
         os.killpg(age.pid, number)
@@ -189,7 +213,7 @@ def test_one_release_opens_the_recipient_s_other_files_without_another_request(
     nobody: Age, bob: Age, world: ServedWorld, made: dict[str, str]
 ) -> None:
     for _ in range(2):
-        assert bob("-d", "-j", "dta", stdin=nobody.encrypted(made["recipient"])).stdout == PLAIN
+        assert bob("-d", "-i", meant(world, made), stdin=nobody.encrypted(made["recipient"])).stdout == PLAIN
     assert len(requests_of(world, made["order"])) == 1
 
 
@@ -222,13 +246,13 @@ WRONG = {
 
 @pytest.mark.parametrize("how", WRONG)
 def test_a_stanza_that_is_wrong_opens_nothing_and_age_says_so(
-    nobody: Age, bob: Age, made: dict[str, str], how: str
+    nobody: Age, bob: Age, world: ServedWorld, made: dict[str, str], how: str
 ) -> None:
     change, said = WRONG[how]
     file = nobody.encrypted(made["recipient"])
     damaged = with_stanza(file, change(stanza_of(file)))
     assert damaged != file
-    done = bob("-d", "-j", "dta", stdin=damaged)
+    done = bob("-d", "-i", meant(world, made), stdin=damaged)
     assert (done.returncode, done.stdout) == (1, b"")
     assert said in done.stderr
     assert b"Traceback" not in done.stderr
@@ -270,7 +294,7 @@ def without_pin_file(world: ServedWorld) -> None:
     profile.write_text("\n".join(kept) + "\n")
 
 
-def test_a_pin_that_no_file_has_is_asked_for_at_the_terminal(
+def test_a_pin_that_no_file_has_and_whether_to_ask_are_asked_at_the_terminal(
     nobody: Age, bob: Age, world: ServedWorld, made: dict[str, str]
 ) -> None:
     without_pin_file(world)
@@ -284,6 +308,9 @@ def test_a_pin_that_no_file_has_is_asked_for_at_the_terminal(
         while b"PIN or passphrase" not in shown:
             shown += screen.read(1_024)
         screen.write(b"a passphrase\r")
+        while b"do not ask" not in shown:  # for -j dta is any order
+            shown += screen.read(1_024)
+        screen.write(b"1")
         while piece := screen.read(1_024):  # to the end: age has closed it
             shown += piece
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, shown
@@ -295,6 +322,6 @@ def test_without_a_terminal_a_pin_that_no_file_has_is_missed(
     nobody: Age, bob: Age, world: ServedWorld, made: dict[str, str]
 ) -> None:
     without_pin_file(world)
-    done = bob("-d", "-j", "dta", stdin=nobody.encrypted(made["recipient"]))
+    done = bob("-d", "-i", meant(world, made), stdin=nobody.encrypted(made["recipient"]))
     assert (done.returncode, done.stdout) == (1, b"")
     assert b"nobody answered" in done.stderr

@@ -23,10 +23,11 @@ def encoded(kind: str, *arguments: str, body: bytes = b"") -> bytes:
 
 @dataclass
 class Age:
-    """``first``: what age sends, without its ``done``. ``answer``: its answer to each question, by default ``ok``."""
+    """``first``: what age sends, without its ``done``. ``answer``: its answer to each question, by default that of a
+    person who says yes."""
 
     first: Sequence[bytes]
-    answer: Callable[[Stanza], bytes] = lambda stanza: encoded("ok")
+    answer: Callable[[Stanza], bytes] = lambda stanza: encoded("ok", *(("yes",) if stanza.kind == "confirm" else ()))
     heard: list[Stanza] = field(default_factory=list)
     is_over: bool = False
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +71,24 @@ def encrypted(to: Recipient, *file_keys: bytes) -> list[bytes]:
 def opener(world: World, actor: Actor, wait_s: float = 60) -> Callable[[Conversation], Any]:
     @contextmanager
     def open_keys(conversation: Conversation) -> Iterator[Keys]:
-        yield Unwrapper(world.session(actor), names_of(world), conversation.say, wait_s)
+        yield Unwrapper(world.session(actor), names_of(world), conversation, wait_s)
 
     return open_keys
 
 
-def decrypted(world: World, stanzas: list[bytes], identity: str = ANY, actor: Actor | None = None, **more: Any) -> Age:
+def decrypted(
+    world: World,
+    stanzas: list[bytes],
+    identity: str = ANY,
+    actor: Actor | None = None,
+    confirmed: bytes | None = None,
+    **more: Any,
+) -> Age:
+    """``confirmed``: what age answers where a person is asked, a yes by default."""
     age = Age([encoded("add-identity", identity), *stanzas])
+    if confirmed is not None:
+        said = confirmed
+        age.answer = lambda stanza: said if stanza.kind == "confirm" else encoded("ok")
     open_keys = opener(world, actor or world.bob, **more)
     age.talk(lambda conversation: plugin.unwrap_files(conversation, open_keys))
     return age
@@ -146,6 +158,31 @@ def test_after_a_veto_the_plugin_asks_anew(world: World) -> None:
         world.chain.make_block()
     decrypted(world, stanzas, wait_s=0)
     assert bob.ledger.order(to.order).requests == 2
+
+
+# --- a file is a stranger's: the order that it names is not yet one that somebody wants
+@pytest.mark.parametrize("answer", [("ok", "no"), ("ok",), ("fail",), ("unsupported",)], ids=" ".join)
+def test_for_any_order_nothing_is_asked_that_nobody_confirmed(world: World, answer: tuple[str, ...]) -> None:
+    """(!) A stanza names an order and has whatever else: its file alone releases nothing, though bob is beneficiary."""
+    to = recipient(world)
+    age = decrypted(world, [stanza(to, body=damaged(to, -1))], confirmed=encoded(*answer))
+    assert (keys_given(age), about(age)) == ({}, [("internal",)])
+    assert f"dta order request {to.order.hex()}" in age.of_kind("error")[0].body.decode()
+    bob = world.session(world.bob)
+    assert bob.ledger.order(to.order).requests == 0
+    assert not keyfile.asked_by(bob.directory, world.bob.identity)
+    [question] = age.of_kind("confirm")
+    assert to.order.hex() in question.body.decode()
+    assert "alice" in question.body.decode()
+    assert [b64decode(word + "==") for word in question.arguments] == [b"ask", b"do not ask"]
+
+
+def test_an_order_that_was_named_or_asked_for_before_needs_no_confirmation(world: World) -> None:
+    to = recipient(world)
+    refusing = encoded("fail")
+    assert keys_given(decrypted(world, encrypted(to), to.encode_identity(), confirmed=refusing)) == {"0": FILE_KEY}
+    age = decrypted(world, encrypted(to), confirmed=refusing)
+    assert (keys_given(age), age.of_kind("confirm")) == ({"0": FILE_KEY}, [])
 
 
 @pytest.mark.parametrize("who", ["carol", "closed"])
@@ -309,5 +346,6 @@ def test_an_order_in_a_vault_is_no_recipient(world: World) -> None:
     new = NewOrder(vault, SecretBytes(b"x"), single(bob), pb.BeneficiaryRule(identity=bob))
     record = orders.place(alice, HsmRealm(), new).record
     named = replace(recipient(world), order=record.id).names
+    unwrapper = Unwrapper(world.session(world.bob), names_of(world), Conversation(BytesIO(), BytesIO()))
     with pytest.raises(UsageError):
-        Unwrapper(world.session(world.bob), names_of(world), lambda _: None).key(named)
+        unwrapper.key(named, is_meant=True)
