@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,66 @@ def test_an_index_of_another_chain_or_one_that_is_damaged_is_made_again(tmp_path
     (tmp_path / "damaged").write_bytes(b"no database of ours" * 1_000)
     assert Index(tmp_path / "damaged", CHAIN_ID).height == 0
     sqlite3.connect(tmp_path / "damaged").close()
+
+
+def spoilt(path: Path, table: str) -> None:
+    """The file with noise where this table begins; the others, and what an opening reads, are as they were."""
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        [size] = database.execute("PRAGMA page_size").fetchone()
+        [page] = database.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", [table]).fetchone()
+    content = bytearray(path.read_bytes())
+    content[(page - 1) * size : (page - 1) * size + 64] = b"\xff" * 64
+    path.write_bytes(content)
+
+
+def test_damage_that_only_a_search_comes_upon_makes_the_index_anew(tmp_path: Path) -> None:
+    """(!) Else every search fails, and every block, until somebody deletes the file."""
+    path = tmp_path / "index"
+    filled(path).close()
+    spoilt(path, "names")
+    index = Index(path, CHAIN_ID)
+    assert index.height == 3, "the opening has not come upon it"
+    page = index.search(Wanted(id=FIRST), Cursor(0, 0), 100)
+    assert (page.events, page.from_height, page.height, index.height) == ((), 1, 0, 0)
+    for height, events in enumerate(BLOCKS, 1):
+        index.add(height, events)
+    assert places(index, Wanted(id=FIRST)) == ["1.0", "3.0"]
+    index.close()
+    assert Index(path, CHAIN_ID).height == 3
+
+
+def test_damage_that_a_block_comes_upon_makes_the_index_anew_from_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    filled(path).close()
+    spoilt(path, "names")
+    index = Index(path, CHAIN_ID)
+    with pytest.raises(ValueError, match="the next block is 1"):
+        index.add(4, BLOCKS[0])
+    index.add(1, BLOCKS[0])
+    assert places(index, Wanted(id=FIRST)) == ["1.0"]
+
+
+def test_an_index_that_can_not_be_opened_or_written_now_is_not_deleted(tmp_path: Path) -> None:
+    """(!) A lock and a full disk are over again; what was read of blocks that CometBFT has not any more is not."""
+    path = tmp_path / "index"
+    filled(path).close()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("UPDATE facts SET value = value")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        Index(path, CHAIN_ID)
+    other.close()
+    index = Index(path, CHAIN_ID)
+    assert index.height == 3
+    index._database.execute("PRAGMA max_page_count = 1")  # it has as many as it may: as on a full disk
+    many = tuple(order_event(f"{number:064x}", "placed") for number in range(200))
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        index.add(4, many)
+    assert places(index, Wanted(id=FIRST)) == ["1.0", "3.0"]
+    index._database.execute("PRAGMA max_page_count = 100000")
+    index.add(4, many)
+    assert (index.height, len(places(index, Wanted(), "3.1"))) == (4, 100)
 
 
 @pytest.mark.parametrize("text", ["", "1", "1.", "-1.0", "1.01", "1.0.0", "1.0\n", "٣.0", "1" * 19 + ".0"])

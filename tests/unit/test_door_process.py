@@ -109,6 +109,17 @@ def test_it_speaks_tls_where_a_certificate_is_named_and_ends_with_a_hint_where_t
     assert done.stderr.splitlines()[-1].startswith(b"hint: ")
 
 
+def test_an_index_that_can_not_be_opened_ends_it_with_a_hint(tmp_path: Path) -> None:
+    config = configured(tmp_path / "home")
+    (config.door_dir / "events.sqlite").mkdir(parents=True)
+    done = subprocess.run(command(config.home), capture_output=True, check=False, timeout=60)
+    assert done.returncode == EXIT_USAGE
+    error, hint = done.stderr.splitlines()[-2:]
+    assert error.startswith(b"error: the index ")
+    assert hint.startswith(b"hint: ")
+    assert (config.door_dir / "events.sqlite").is_dir()
+
+
 def test_it_loads_nothing_that_opens_a_keystore() -> None:
     code = "import dta.node.door.main, sys; print([m for m in sys.modules if 'pkcs11' in m or m.startswith('dta.hsm')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,20 +7,25 @@ results where it is lost, and holds the newest events only.
 from __future__ import annotations
 
 import json
+import logging
 import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import Final, TypeVar
 
 from abci_app.block import Event
+
+T = TypeVar("T")
 
 MOST_EVENTS: Final = 2_000_000
 """About 1 GB. Those of the oldest blocks go where there are more."""
 PAGE_EVENTS: Final = 100
 _ID = re.compile(r"[0-9a-f]{64}")
+_log = logging.getLogger(__name__)
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS events (
@@ -85,32 +90,68 @@ class Page:
 
 
 class Index:
-    """Events by what they name, in one SQLite file. Calls block: not on an event loop. Safe from several threads."""
+    """Events by what they name, in one SQLite file. Calls block: not on an event loop. Safe from several threads.
+
+    A file that turns out to be damaged, when it is opened or at any later call, is made anew and begins with block 1;
+    whatever else SQLite has against it (it is locked, the disk is full) is raised, and takes nothing away.
+    """
 
     def __init__(self, path: Path, chain_id: str, most_events: int = MOST_EVENTS) -> None:
+        self._path = path
+        self._chain_id = chain_id
         self._most_events = most_events
         self._lock = Lock()
+        self._damage: sqlite3.DatabaseError | None = None
         try:
-            self._database = self._open(path, chain_id)
-        except sqlite3.DatabaseError:  # no file of ours, or a damaged one: it is made again
-            path.unlink(missing_ok=True)
-            self._database = self._open(path, chain_id)
-        self._from_height, self._height = int(self._fact("from_height")), int(self._fact("height"))
-        self._count = int(self._database.execute("SELECT COUNT(*) FROM events").fetchone()[0])
+            self._open()
+        except sqlite3.DatabaseError as error:
+            if not _is_damage(error):
+                raise
+            self._begin_anew(error)
 
-    @staticmethod
-    def _open(path: Path, chain_id: str) -> sqlite3.Connection:
-        database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    def _open(self) -> None:
+        self._database = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
+        try:
+            self._read_facts(self._database)
+        except BaseException:
+            self._database.close()
+            raise
+
+    def _read_facts(self, database: sqlite3.Connection) -> None:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")  # what a power cut takes is read again
         database.executescript(_SCHEMA)
         known = database.execute("SELECT value FROM facts WHERE name = 'chain_id'").fetchone()
-        if known is None or known[0] != chain_id:
+        if known is None or known[0] != self._chain_id:
             for table in ("events", "names", "facts"):
                 database.execute(f"DELETE FROM {table}")  # noqa: S608 - the three names above
-            facts = [("chain_id", chain_id), ("from_height", "1"), ("height", "0")]
+            facts = [("chain_id", self._chain_id), ("from_height", "1"), ("height", "0")]
             database.executemany("INSERT INTO facts VALUES (?, ?)", facts)
-        return database
+        self._from_height, self._height = int(self._fact("from_height")), int(self._fact("height"))
+        self._count = int(database.execute("SELECT COUNT(*) FROM events").fetchone()[0])
+
+    def _begin_anew(self, error: sqlite3.DatabaseError) -> None:
+        """The file was no database of ours, or is damaged: its blocks are read again."""
+        _log.error("the index %s is damaged (%s) and is made anew", self._path, error)
+        self._damage = error  # while it is not made: the disk may be full
+        self._database.close()
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{self._path}{suffix}").unlink(missing_ok=True)
+        self._open()
+        self._damage = None
+
+    def _lasting(self, work: Callable[[], T]) -> T:
+        """What ``work`` returns, alone with the file; from a new file where this one turns out to be damaged."""
+        with self._lock:
+            if self._damage is not None:
+                self._begin_anew(self._damage)
+            try:
+                return work()
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise
+                self._begin_anew(error)
+                return work()
 
     @property
     def from_height(self) -> int:
@@ -124,15 +165,22 @@ class Index:
 
     def begin_at(self, height: int) -> None:
         """Forget all: the blocks before ``height`` are nowhere to be had."""
-        with self._lock, self._database:
-            self._database.execute("BEGIN")
-            self._database.execute("DELETE FROM events")
-            self._database.execute("DELETE FROM names")
-            self._set(from_height=height, height=height - 1)
-        self._from_height, self._height, self._count = height, height - 1, 0
+
+        def forget() -> None:
+            with self._database:
+                self._database.execute("BEGIN")
+                self._database.execute("DELETE FROM events")
+                self._database.execute("DELETE FROM names")
+                self._set(from_height=height, height=height - 1)
+            self._from_height, self._height, self._count = height, height - 1, 0
+
+        self._lasting(forget)
 
     def add(self, height: int, events: Sequence[Event]) -> None:
         """The events of the block after the last one, in their order. Raises ValueError for another block."""
+        self._lasting(partial(self._add, height, events))
+
+    def _add(self, height: int, events: Sequence[Event]) -> None:
         if height != self._height + 1:
             raise ValueError(f"the next block is {self._height + 1}, not {height}")
         named = {
@@ -142,7 +190,7 @@ class Index:
             if _ID.fullmatch(value)
         }
         rows = [(height, number, event.kind, json.dumps(event.attributes)) for number, event in enumerate(events)]
-        with self._lock, self._database:
+        with self._database:
             self._database.execute("BEGIN")
             self._database.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", rows)
             self._database.executemany("INSERT INTO names VALUES (?, ?, ?, ?, ?)", sorted(named))
@@ -153,13 +201,16 @@ class Index:
     def search(self, wanted: Wanted, after: Cursor, limit: int) -> Page:
         """At most ``limit`` events that are wanted, after that place."""
         query, given = _query(wanted)
-        with self._lock:
+
+        def found() -> Page:
             rows = self._database.execute(query, [*given, after.height, after.number, limit + 1]).fetchall()
-            found = tuple(
+            events = tuple(
                 Found(Cursor(height, number), kind, tuple((name, value) for name, value in json.loads(attributes)))
                 for height, number, kind, attributes in rows[:limit]
             )
-            return Page(found, len(rows) > limit, self._from_height, self._height)
+            return Page(events, len(rows) > limit, self._from_height, self._height)
+
+        return self._lasting(found)
 
     def close(self) -> None:
         """Close the file."""
@@ -182,6 +233,12 @@ class Index:
     def _set(self, *, from_height: int, height: int) -> None:
         values = [(str(from_height), "from_height"), (str(height), "height")]
         self._database.executemany("UPDATE facts SET value = ? WHERE name = ?", values)
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Whether it says that the file is no database, or is malformed. The last byte is the code, the others details."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)  # those of the module's own have none
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def _query(wanted: Wanted) -> tuple[str, list[str]]:

@@ -10,11 +10,12 @@ import argparse
 import asyncio
 import logging
 import signal
+import sqlite3
 import sys
 from pathlib import Path
 
 from dta.base.config import NodeConfig, debugging, load_node_config
-from dta.base.errors import DtaError
+from dta.base.errors import DtaError, UsageError
 from dta.base.hardening import harden
 from dta.http.logs import count_strangers
 from dta.http.tls import OwnTls
@@ -38,13 +39,13 @@ def door_config(config: NodeConfig) -> DoorConfig:
 
 
 async def run(config: NodeConfig, stop: asyncio.Event) -> None:
-    """Be the door until ``stop`` is set. Raises UsageError for a certificate that can't be used."""
+    """Be the door until ``stop`` is set. Raises UsageError for a certificate or an index that can't be used."""
     gateway = config.gateway
     tls = None
     if gateway.tls_certificate is not None and gateway.tls_key is not None:
         tls = OwnTls(gateway.tls_certificate, gateway.tls_key)
     config.door_dir.mkdir(mode=0o700, exist_ok=True)
-    index = Index(config.door_dir / "events.sqlite", config.chain_id)
+    index = _index(config)
     try:
         door = Door(door_config(config), index, tls.context if tls else None)
         looking = asyncio.create_task(tls.keep_current()) if tls else None
@@ -57,6 +58,17 @@ async def run(config: NodeConfig, stop: asyncio.Event) -> None:
             await door.stop()
     finally:
         index.close()
+
+
+def _index(config: NodeConfig) -> Index:
+    path = config.door_dir / "events.sqlite"
+    try:
+        return Index(path, config.chain_id)
+    except sqlite3.Error as error:
+        raise UsageError(
+            f"the index {path} can't be opened: {error}",
+            hint="is the disk full, or has another process the file? It is tried again, and nothing in it is lost",
+        ) from error
 
 
 async def _listens(door: Door, stop: asyncio.Event) -> bool:
@@ -81,7 +93,7 @@ async def _run(config: NodeConfig) -> None:
 
 
 def run_until_told(config: NodeConfig) -> None:
-    """Be the door until SIGTERM or SIGINT. Raises UsageError for a certificate that can't be used."""
+    """Be the door until SIGTERM or SIGINT. Raises UsageError for a certificate or an index that can't be used."""
     logging.basicConfig(
         level=logging.DEBUG if debugging() else logging.INFO, stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
