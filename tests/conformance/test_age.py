@@ -294,23 +294,21 @@ def without_pin_file(world: ServedWorld) -> None:
     profile.write_text("\n".join(kept) + "\n")
 
 
-def test_a_pin_that_no_file_has_and_whether_to_ask_are_asked_at_the_terminal(
+def test_a_pin_that_no_file_has_is_asked_for_at_the_terminal(
     nobody: Age, bob: Age, world: ServedWorld, made: dict[str, str]
 ) -> None:
     without_pin_file(world)
     file, out = world.directory / "plan.age", world.directory / "plan"
     file.write_bytes(nobody.encrypted(made["recipient"]))
+    identity = str(meant(world, made))
     pid, terminal = pty.fork()
     if pid == 0:  # age's: its terminal is the other end
-        os.execve(bob.program, [bob.program, "-d", "-j", "dta", "-o", str(out), str(file)], bob.environment)
+        os.execve(bob.program, [bob.program, "-d", "-i", identity, "-o", str(out), str(file)], bob.environment)
     shown = b""
     with contextlib.suppress(OSError), os.fdopen(terminal, "r+b", buffering=0) as screen:
         while b"PIN or passphrase" not in shown:
             shown += screen.read(1_024)
         screen.write(b"a passphrase\r")
-        while b"do not ask" not in shown:  # for -j dta is any order
-            shown += screen.read(1_024)
-        screen.write(b"1")
         while piece := screen.read(1_024):  # to the end: age has closed it
             shown += piece
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, shown
