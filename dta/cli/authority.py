@@ -10,22 +10,14 @@ import typer
 from abci_app.authority import record, rules
 from abci_app.pb.dta.v1 import authority_pb2 as pb
 from dta.base.errors import UsageError
-from dta.cli.authority_view import (
-    authority_json,
-    ceremony_json,
-    ceremony_lines,
-    consent_lines,
-    terms_json,
-    terms_lines,
-    view_json,
-    view_lines,
-)
+from dta.cli.authority_view import ceremony_lines, consent_lines, terms_lines, view_lines
 from dta.cli.custody import Yes, table
 from dta.cli.session import Session, session_of
 from dta.client import governance
 from dta.client.governance import Done
 from dta.client.ledger import authority, fiduciaries
 from dta.client.ledger.authority import AuthorityView
+from dta.client.ledger.authority_shown import authority_json, ceremony_json, terms_json, view_json
 from dta.client.names import NameBook
 
 AuthorityId = Annotated[str, typer.Argument(help="The authority's name, its id, or the id's first digits.")]

@@ -20,9 +20,8 @@ from dta.cli.mfa_common import Day, RealmName, RealmOption, day_number
 from dta.cli.session import session_of
 from dta.client.ledger import leaves
 from dta.client.mfa import enrolling, issued, permits, realms, registry, servers, tickets
-from dta.client.mfa.credentials import ServerSecret, save_server_secret
+from dta.client.mfa.credentials import server_secret_path
 from dta.client.mfa.realms import RealmView
-from dta.mpin.sealing import Sealer
 from dta.mpin.suite import suite_of
 
 _SUITES: Final = {"rfc9380": mfa_pb2.MFA_SUITE_RFC9380, "amcl": mfa_pb2.MFA_SUITE_AMCL}
@@ -56,14 +55,12 @@ def create(
             name=name, registrar=work.names.resolve(registrar), suite=_SUITES[suite], permits_required=permits,
             max_attempts=max_attempts, lockout_s=lockout, one_pass_max_age_s=one_pass_age,
         )  # fmt: skip
-        message = mfa_pb2.CreateRealm(
-            terms=terms, members=sorted(set(members)), threshold=threshold, refresh_interval_blocks=refresh,
-            nonce=secrets.token_bytes(NONCE_BYTES),
-        )  # fmt: skip
-        action = governance_pb2.Action(create_realm=message)
+        action, named = realms.create_action(
+            terms, members, threshold=threshold, refresh_interval_blocks=refresh
+        )
         nonce = secrets.token_bytes(NONCE_BYTES)
         sent = work.custody.send(governance_pb2.Propose(nonce=nonce, action=action))
-        authority = authority_id(work.custody.gid, work.custody.party.identity, message.nonce)
+        authority = authority_id(work.custody.gid, work.custody.party.identity, named)
         realm = realm_id(work.custody.gid, authority)
         work.session.show(
             {
@@ -106,8 +103,8 @@ def show(
     with session.ledger() as ledger:
         view = realms.view(ledger, realms.find(ledger, realm))
         people = list(realms.clients(ledger, view.record)) if clients else []
-    rows = [_client_row(record) for record in people]
-    data = {**_realm_json(view), **({"client_list": rows} if clients else {})}
+    rows = [realms.client_json(record) for record in people]
+    data = {**realms.as_json(view), **({"client_list": rows} if clients else {})}
     session.show(data, [*_realm_lines(view), *(["", *table(rows)] if clients else [])])
 
 
@@ -150,16 +147,12 @@ def request_server_secret(
     """Ask for this identity's server secret, open it, check it against the realm's key, and keep it sealed."""
     with at_work(context) as work:
         id_ = realms.find(work.ledger, realm)
-        path = out or work.session.home.path / "mfa" / "servers" / f"{id_.hex()}.json"
+        path = out or server_secret_path(work.session.home.path, id_)
         if path.exists():
             raise UsageError(f"there is a server secret at {path} already", hint="move it away, or give --out")
-        asked = 0 if resume else servers.request_secret(work.custody, id_).height
-        secret = servers.open_secret(work.custody, id_, wait, at_least=asked)
-        facts = realms.view(work.ledger, id_).facts(work.custody.gid)
-        held = ServerSecret(facts.gid, id_, facts.authority, facts.suite, work.custody.party.identity, secret)
-        save_server_secret(path, held, Sealer(work.custody.party.need_root()))
+        facts = servers.obtain(work.custody, id_, path, wait, resume=resume)
         work.session.show(
-            {"realm": id_.hex(), "server": held.server.hex(), "file": str(path)},
+            {"realm": id_.hex(), "server": work.custody.party.identity.hex(), "file": str(path)},
             [f"server secret  {path}", f"realm          {facts.name} ({id_.hex()[:12]})"],
         )
 
@@ -244,26 +237,6 @@ def _say(work: Work, realm: bytes, height: int, done: str, **who: bytes) -> None
         data[name] = id_.hex()
         lines.append(f"{name} {id_.hex()} is {done} at height {height}")
     work.session.show(data, lines)
-
-
-def _client_row(record: mfa_pb2.MfaClientRecord) -> dict[str, object]:
-    return {
-        "number": record.number, "client": record.client.hex(), "status": realms.status_name(record),
-        "enrolments": record.enrolments, "height": record.revoked_height or record.enrolled_height,
-    }  # fmt: skip
-
-
-def _realm_json(view: RealmView) -> dict[str, JsonValue]:
-    record, terms = view.record, view.record.terms
-    servers_: list[JsonValue] = [server.hex() for server in record.servers]
-    return {
-        "realm": record.id.hex(), "name": terms.name, "registrar": terms.registrar.hex(),
-        "suite": suite_of(terms.suite).name, "permits_required": terms.permits_required,
-        "max_attempts": terms.max_attempts, "lockout_s": terms.lockout_s,
-        "one_pass_max_age_s": terms.one_pass_max_age_s, "authority": record.authority.hex(),
-        "public_key": view.authority.public_key_g1.hex(), "epoch": view.authority.epoch, "servers": servers_,
-        "clients": record.clients, "created_height": record.created_height, "proved_at_height": view.height,
-    }  # fmt: skip
 
 
 def _realm_lines(view: RealmView) -> list[str]:

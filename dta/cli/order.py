@@ -11,7 +11,6 @@ import typer
 from abci_app.codes import info
 from abci_app.limits import MAX_ENVELOPE_BYTES
 from abci_app.pb.dta.v1 import custody_pb2 as pb
-from abci_app.pb.dta.v1 import params_pb2
 from abci_app.state import as_of
 from dta.base.errors import JsonValue, NotFound, UsageError
 from dta.base.secret import SecretBytes
@@ -27,19 +26,11 @@ from dta.cli.custody import (
     read_secret,
     table,
 )
-from dta.cli.order_view import (
-    held_by,
-    listed_json,
-    order_json,
-    order_lines,
-    order_status,
-    request_json,
-    request_lines,
-    requests_of,
-    unplaced_json,
-)
+from dta.cli.order_view import held_by, listed_json, order_lines, request_lines, requests_of, unplaced_json
 from dta.client.custody import finding, orders, records
 from dta.client.custody.orders import NewOrder
+from dta.client.custody.orders import status_name as order_status
+from dta.client.custody.shown import order_json, request_json
 from dta.client.ledger.authority import resolve as resolve_authority
 from dta.client.ledger.ledger import OrderView
 from dta.client.ledger.reads import transaction
@@ -97,20 +88,10 @@ def place(
             threshold=threshold, expires_at_time_s=int(time.time()) + expires_in if expires_in else 0,
             expires_at_height=expires_at_height, allow_missing=allow_missing, title=title,
         )  # fmt: skip
-        custodian = registry.custodian(custodian_name or _custodian_of(work, new))
+        custodian = registry.custodian(custodian_name or orders.custodian_of(work.ledger, new))
         if custodian.caveat:
             work.session.talk(f"note: {custodian.caveat}")
         _show(work, orders.place(work.custody, custodian, new, wait_s=wait))
-
-
-def _custodian_of(work: Work, new: NewOrder) -> str:
-    """The vault's custodian; for an order under a key, the only one of the ledger's whose orders are."""
-    if not new.authority:
-        return work.ledger.vault(new.vault).custodian
-    names = [one.name for one in work.ledger.params().custodians if one.verifier == params_pb2.VERIFIER_EXTRACTION]
-    if len(names) != 1:
-        raise UsageError("which custodian?", hint=f"--custodian, one of: {', '.join(names) or 'none'}")
-    return names[0]
 
 
 def resume(

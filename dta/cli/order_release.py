@@ -14,11 +14,12 @@ from dta.base.errors import JsonValue, UsageError
 from dta.base.home import read_file, replaceable, write_file, write_new_file
 from dta.cli import secret_to_command
 from dta.cli.custody import Wait, Work, Yes, ask, at_work, find_order, find_request
-from dta.cli.order_view import request_json, request_lines
+from dta.cli.order_view import request_lines
 from dta.client.custody import asking, keyfile, receiving
 from dta.client.custody.asking import Draft
 from dta.client.custody.keyfile import OpenRequest
 from dta.client.custody.receiving import Received
+from dta.client.custody.shown import request_json
 from dta.client.ledger import leaves
 from dta.custodians import registry
 

@@ -12,14 +12,10 @@ from dta.cli import policy
 from dta.cli.custody import Work, moment, table
 from dta.client.custody import asking, orders, policies
 from dta.client.custody.asking import Content
+from dta.client.custody.orders import status_name as order_status
 from dta.client.custody.receiving import status_name as request_status
 from dta.client.ledger.ledger import OrderView
 from dta.client.receipt.summary import counts_line
-
-
-def order_status(record: pb.OrderRecord) -> str:
-    """The status in lower case, as people and JSON see it."""
-    return pb.OrderStatus.Name(record.status).removeprefix("ORDER_STATUS_").lower()
 
 
 def held_by(record: pb.OrderRecord) -> str:
@@ -45,27 +41,6 @@ def listed_json(record: pb.OrderRecord, title: str) -> dict[str, JsonValue]:
 def unplaced_json(order: bytes, title: str) -> dict[str, JsonValue]:
     """The same of one that this home made and the ledger does not have."""
     return listed_json(pb.OrderRecord(id=order), title) | {"status": "not placed"}
-
-
-def order_json(view: OrderView) -> dict[str, JsonValue]:
-    """An order, all of it."""
-    record = view.record
-    return {
-        "order": record.id.hex(), "status": order_status(record), "principal": record.principal.hex(),
-        "custodian": record.custodian, "vault": record.vault.hex(), "authority": record.authority.hex(),
-        "identity": record.identity.hex(), "threshold": record.threshold,
-        "fulfilled": record.fulfilled, "rejected": record.rejected, "envelope_cid": record.envelope_cid,
-        "policy": policies.as_json(record.policy, record.rule), "expires_at_time_s": record.expires_at_time_s,
-        "expires_at_height": record.expires_at_height, "placed_height": record.placed_height,
-        "placed_time_s": record.placed_time_s, "placed_tx": record.placed_tx.hex(),
-        "active_height": record.active_height, "ended_height": record.ended_height,
-        "ended_tx": record.ended_tx.hex(), "open_requests": record.open_requests,
-        "requests_made": record.requests, "completed_requests": record.completed_requests,
-        "vetoed_requests": record.vetoed_requests, "expired_requests": record.expired_requests,
-        "cancelled_requests": record.cancelled_requests, "answers": record.answers, "answerers": record.answerers,
-        "first_answer_height": record.first_answer_height,
-        "fiduciaries": orders.fulfilments_json(view), "proved_at_height": view.height,
-    }  # fmt: skip
 
 
 def order_lines(work: Work, view: OrderView) -> list[str]:
@@ -100,40 +75,6 @@ _WAITS_FOR: Final = {
     pb.RELEASE_STAGE_VETO_HEIGHT: "the blocks of its veto window",
     pb.RELEASE_STAGE_QUEUED: "its turn: the key's members owe others first",
 }
-
-
-def _stage(record: pb.RequestRecord) -> str:
-    """Under an authority key, what a granted request waits for; empty otherwise."""
-    if record.stage == pb.RELEASE_STAGE_UNSPECIFIED:
-        return ""
-    return pb.ReleaseStage.Name(record.stage).removeprefix("RELEASE_STAGE_").lower()
-
-
-def request_json(content: Content) -> dict[str, JsonValue]:
-    """A request, all of it."""
-    record = content.view.record
-    answers: list[JsonValue] = []
-    for fiduciary, answer in content.view.answers.items():
-        answers.append(
-            {
-                "fiduciary": fiduciary.hex(), "answered_height": answer.height if answer else 0,
-                "proved_bad_height": answer.reported_height if answer else 0,
-            }
-        )  # fmt: skip
-    approved: list[JsonValue] = [party.hex() for party in content.approved]
-    vetoed: list[JsonValue] = [party.hex() for party in content.vetoed]
-    return {
-        "request": record.id.hex(), "order": record.order.hex(), "number": record.number,
-        "status": request_status(record),
-        "beneficiary": record.beneficiary.hex(), "content_digest": record.content_digest.hex(),
-        "content_checked": content.checked, "keys_cid": record.keys_cid, "requested_height": record.requested_height,
-        "requested_time_s": record.requested_time_s, "requested_tx": record.requested_tx.hex(),
-        "deadline_time_s": record.deadline_time_s, "granted_height": record.granted_height,
-        "release_time_s": record.release_time_s, "release_height": record.release_height,
-        "stage": _stage(record), "released_height": record.released_height,
-        "ended_height": record.ended_height, "approved": approved, "vetoed": vetoed, "answers": answers,
-        "bad_answers": record.bad_answers,
-    }  # fmt: skip
 
 
 def request_lines(work: Work, content: Content) -> list[str]:

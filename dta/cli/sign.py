@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
@@ -13,8 +12,9 @@ from dta.base.errors import EXIT_NOT_VERIFIED, DtaError, JsonValue
 from dta.base.home import read_file, write_new_file
 from dta.cli import policy, signed_text
 from dta.cli.custody import Wait, Work, Yes, ask, at_work, find_request, read_secret
-from dta.cli.order_view import request_json, request_lines
+from dta.cli.order_view import request_lines
 from dta.client.custody import asking, orders, receiving, signing
+from dta.client.custody.shown import signing_json
 from dta.client.custody.signing import SIGNING_SUITE, SigningView
 from dta.client.ledger import leaves
 from dta.client.ledger.authority import resolve as resolve_authority
@@ -148,17 +148,7 @@ def _find(work: Work, text: str) -> bytes:
 
 def _show(work: Work, found: SigningView) -> None:
     content = asking.content(work.custody, found.record.request, found.request)
-    record = found.record
-    data: dict[str, JsonValue] = {
-        **request_json(content), "authority": record.authority.hex(), "authority_name": found.authority.name,
-        "public_key": found.authority.public_key_g2.hex(), "kind": record.kind, "raw": record.raw,
-        "message": record.message.hex(), "digest": record.digest.hex(),
-        "message_text": signed_text.text_of(record.message), "message_bytes": len(record.message),
-        "message_sha256": sha256(record.message).hexdigest(),
-        "bytes_signed": found.bytes_signed.hex(),
-        "suite": SIGNING_SUITE, "signature": record.signature.hex(), "signed_height": record.signed_height,
-    }  # fmt: skip
-    work.session.show(data, [*_lines(work, found), *request_lines(work, content)])
+    work.session.show(signing_json(found, content), [*_lines(work, found), *request_lines(work, content)])
 
 
 def _lines(work: Work, found: SigningView) -> list[str]:

@@ -12,6 +12,8 @@ import unicodedata
 from collections.abc import Iterator
 from hashlib import sha256
 
+from dta.client.custody.signing import text_of
+
 _HEX_BYTES_A_LINE = 32
 _TEXT_COLUMNS = 64
 """Of a line, behind the label and the bar: within the 80 of a terminal."""
@@ -22,17 +24,6 @@ _UNSEEN = frozenset(map(chr, (
     *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0),
 )))  # fmt: skip
 _SPOKEN = {"\r": "\\r", "\t": "\\t", "\\": "\\\\"}
-
-
-def text_of(message: bytes) -> str | None:
-    """The message as text; None where it is not: no UTF-8, or with control characters that are no white space."""
-    try:
-        text = message.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
-    if any((ord(char) < 0x20 and char not in "\n\r\t") or 0x7F <= ord(char) < 0xA0 for char in text):
-        return None
-    return text
 
 
 def lines_of(message: bytes) -> list[str]:

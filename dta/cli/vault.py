@@ -8,9 +8,10 @@ import typer
 
 from abci_app.codes import Code
 from abci_app.pb.dta.v1 import custody_pb2 as pb
-from dta.base.errors import JsonValue, RefusedByLedger, UsageError
+from dta.base.errors import RefusedByLedger, UsageError
 from dta.cli.custody import Wait, Work, Yes, at_work, find_vault, moment, table
 from dta.client.custody import finding, records, vaults
+from dta.client.custody.shown import key_height, key_state, vault_json, vault_record_json, vault_status
 from dta.client.ledger.fiduciaries import current as current_fiduciaries
 from dta.client.ledger.ledger import VaultView
 
@@ -63,7 +64,7 @@ def list_vaults(context: typer.Context) -> None:
         found = work.ledger.rpc.run(finding.vault_list(work.ledger.flows, work.custody.party.identity))
         rows: list[dict[str, object]] = [
             {
-                "vault": record.id.hex(), "status": status_name(record), "fiduciaries": len(record.fiduciaries),
+                "vault": record.id.hex(), "status": vault_status(record), "fiduciaries": len(record.fiduciaries),
                 "published": record.published, "title": titles.get(record.id, ""),
             }
             for record in found.records
@@ -83,7 +84,7 @@ def close(context: typer.Context, vault: VaultId, yes: Yes = False) -> None:
             f"vault      {record.id.hex()}", "status     closing",
             f"closes at  {moment(record.closes_at_time_s)} and height {record.closes_at_height}",
         ]  # fmt: skip
-        work.session.show(_record_json(record), lines)
+        work.session.show(vault_record_json(record), lines)
         work.session.talk("Until then `dta vault cancel-close` stops it.")
 
 
@@ -91,48 +92,20 @@ def cancel_close(context: typer.Context, vault: VaultId) -> None:
     """Stop a closing while its delay runs."""
     with at_work(context) as work:
         record = vaults.cancel_close(work.custody, find_vault(work, vault))
-        work.session.show(_record_json(record), [f"vault   {record.id.hex()}", f"status  {status_name(record)}"])
-
-
-def status_name(record: pb.VaultRecord) -> str:
-    """The status in lower case, as people and JSON see it."""
-    return pb.VaultStatus.Name(record.status).removeprefix("VAULT_STATUS_").lower()
-
-
-def _record_json(record: pb.VaultRecord) -> dict[str, JsonValue]:
-    return {
-        "vault": record.id.hex(), "principal": record.principal.hex(), "custodian": record.custodian,
-        "status": status_name(record), "published": record.published, "erased": record.erased,
-        "opened_height": record.opened_height, "opened_tx": record.opened_tx.hex(),
-        "closes_at_time_s": record.closes_at_time_s, "closes_at_height": record.closes_at_height,
-        "closed_height": record.closed_height,
-    }  # fmt: skip
-
-
-def key_state(key: pb.VaultKeyRecord | None) -> str:
-    """What became of a fiduciary's key, as people and JSON see it."""
-    if key is None:
-        return "no key yet"
-    if key.keystore_replaced:
-        return "keystore replaced"
-    return "destroyed" if key.erased_height else "published"
+        work.session.show(vault_record_json(record), [f"vault   {record.id.hex()}", f"status  {vault_status(record)}"])
 
 
 def _show(work: Work, view: VaultView) -> None:
     record = view.record
-    fiduciaries: list[JsonValue] = []
-    rows: list[dict[str, object]] = []
-    for fiduciary, key in view.keys.items():
-        state = key_state(key)
-        height = 0 if key is None else key.erased_height or key.published_height
-        fiduciaries.append({"fiduciary": fiduciary.hex(), "key": state, "height": height})
-        rows.append({"fiduciary": work.name(fiduciary), "key": state, "height": height or "-"})
+    rows: list[dict[str, object]] = [
+        {"fiduciary": work.name(fiduciary), "key": key_state(key), "height": key_height(key) or "-"}
+        for fiduciary, key in view.keys.items()
+    ]
     lines = [
         f"vault      {record.id.hex()}", f"principal  {work.name(record.principal)}",
-        f"custodian  {record.custodian}", f"status     {status_name(record)}",
+        f"custodian  {record.custodian}", f"status     {vault_status(record)}",
         f"opened     height {record.opened_height}",
     ]  # fmt: skip
     if record.status == pb.VAULT_STATUS_CLOSING:
         lines.append(f"closes at  {moment(record.closes_at_time_s)} and height {record.closes_at_height}")
-    data = {**_record_json(record), "fiduciaries": fiduciaries, "proved_at_height": view.height}
-    work.session.show(data, [*lines, "", *table(rows)])
+    work.session.show(vault_json(view), [*lines, "", *table(rows)])

@@ -13,10 +13,10 @@ from abci_app.pb.dta.v1 import extraction_pb2, governance_pb2, identity_pb2
 from abci_app.state.records import EXTRACTIONS, IDENTITIES, ORDERS, PROPOSALS, REQUESTS, VAULTS
 from dta.cli.governance.view import status_line
 from dta.cli.identityview import status_name
-from dta.cli.order_view import order_json
 from dta.client import governance
 from dta.client.custody import asking
 from dta.client.custody.errors import WouldBeRefused
+from dta.client.custody.shown import order_json
 from dta.client.ledger import leaves
 from dta.client.receipt import identity as identities
 from dta.client.receipt.collect import collect_order_receipt, collect_state_receipt

@@ -20,7 +20,7 @@ from abci_app.state.overlay import Overlay
 from abci_app.state.records import VAULT_KEYS, VAULTS
 from dta.base.keystore_config import KeystoreConfig
 from dta.base.secret import SecretBytes
-from dta.cli.vault import key_state
+from dta.client.custody.shown import key_state
 from dta.hsm import labels, softhsm
 from dta.hsm.errors import AbsenceUnproved, KeystoreError
 from dta.hsm.pkcs11 import Pkcs11Keystore

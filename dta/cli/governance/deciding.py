@@ -9,10 +9,10 @@ import typer
 from abci_app.pb.dta.v1 import governance_pb2 as pb
 from dta.base import ids
 from dta.cli.custody import cut_short, table
-from dta.cli.governance.view import kind_of, proposal_json, status_line, status_name, view_json, view_lines
+from dta.cli.governance.view import status_line, view_lines
 from dta.cli.session import Session, session_of
 from dta.client import governance
-from dta.client.governance import Done
+from dta.client.governance import Done, kind_of, proposal_json, status_name, view_json
 from dta.client.ledger.ledger import Ledger
 from dta.client.names import NameBook
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import typer
 
 from abci_app.pb.dta.v1 import governance_pb2 as pb
-from dta.cli.governance.view import proposal_json, status_line
+from dta.cli.governance.view import status_line
 from dta.cli.session import session_of
 from dta.client import governance
 from dta.client.ledger.ledger import Ledger
@@ -22,7 +22,7 @@ def propose(context: typer.Context, make: Callable[[Ledger, NameBook], pb.Action
     with session.keyring() as ring, session.ledger() as ledger, session.working("waiting until the ledger has it"):
         done = governance.propose(ledger, ring.signer(profile), make(ledger, names))
     session.show(
-        {**proposal_json(done.record), "height": done.height},
+        {**governance.proposal_json(done.record), "height": done.height},
         [f"proposal  {done.record.id.hex()}", f"status    {status_line(done.record)}"],
     )
     if done.record.status == pb.PROPOSAL_STATUS_OPEN:

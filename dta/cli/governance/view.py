@@ -1,28 +1,13 @@
-"""How proposals are shown: every field in JSON, a table for people. Any kind of action is shown by its fields."""
+"""How proposals are shown to people. Any kind of action is shown by its fields."""
 
 from __future__ import annotations
-
-from typing import Any
-
-from google.protobuf.message import Message
 
 from abci_app.codes import info
 from abci_app.pb.dta.v1 import governance_pb2 as pb
 from abci_app.pb.dta.v1 import params_pb2
-from dta.base.errors import JsonValue
 from dta.cli.custody import cut_short, moment, table
-from dta.client.governance import Affected, ProposalView
+from dta.client.governance import Affected, ProposalView, as_json, kind_of, status_name
 from dta.client.names import NameBook
-
-
-def status_name(record: pb.ProposalRecord) -> str:
-    """The status in lower case, as people and JSON see it."""
-    return pb.ProposalStatus.Name(record.status).removeprefix("PROPOSAL_STATUS_").lower()
-
-
-def kind_of(record: pb.ProposalRecord) -> str:
-    """What is proposed, such as ``admit-fiduciary``."""
-    return (record.action.WhichOneof("kind") or "nothing").replace("_", "-")
 
 
 def status_line(record: pb.ProposalRecord) -> str:
@@ -38,68 +23,6 @@ def status_line(record: pb.ProposalRecord) -> str:
     if not record.ended_height:  # its deadline has passed, which no block has recorded yet
         return f"{name} since {moment(record.deadline_time_s)}"
     return f"{name} at height {record.ended_height}"
-
-
-def as_json(message: Message) -> dict[str, JsonValue]:
-    """Any message by its fields: bytes in hex, enumerations by name, numbers as they are."""
-    shown: dict[str, JsonValue] = {}
-    for field in message.DESCRIPTOR.fields:
-        if field.containing_oneof is not None and message.WhichOneof(field.containing_oneof.name) != field.name:
-            continue
-        value = getattr(message, field.name)
-        shown[field.name] = [_value(field, one) for one in value] if field.is_repeated else _value(field, value)
-    return shown
-
-
-def _value(field: Any, value: object) -> JsonValue:
-    if isinstance(value, Message):
-        return as_json(value)
-    if isinstance(value, bytes):
-        return value.hex()
-    if field.enum_type is not None and isinstance(value, int):
-        known = field.enum_type.values_by_number.get(value)
-        return known.name.lower() if known is not None else value
-    return value if isinstance(value, bool | int | str) else str(value)
-
-
-def proposal_json(record: pb.ProposalRecord) -> dict[str, JsonValue]:
-    """A proposal, all of it."""
-    field = record.action.WhichOneof("kind")
-    impact: JsonValue = as_json(record.impact) if record.HasField("impact") else None
-    return {
-        "proposal": record.id.hex(), "status": status_name(record), "proposes": kind_of(record),
-        "action": as_json(getattr(record.action, field)) if field else {}, "proposer": record.proposer.hex(),
-        "content_digest": record.content_digest.hex(), "proposed_height": record.proposed_height,
-        "proposed_time_s": record.proposed_time_s, "proposed_tx": record.proposed_tx.hex(),
-        "deadline_time_s": record.deadline_time_s, "votes": record.votes, "counted_height": record.counted_height,
-        "power_for": record.power_for, "power_against": record.power_against, "power_total": record.power_total,
-        "passed_height": record.passed_height, "deciding_tx": record.deciding_tx.hex(),
-        "ended_height": record.ended_height, "ended_tx": record.ended_tx.hex(),
-        "failure_code": record.failure_code or None,
-        "failure": info(record.failure_code).name if record.failure_code else None, "impact": impact,
-    }  # fmt: skip
-
-
-def view_json(view: ProposalView, affected: Affected | None) -> dict[str, JsonValue]:
-    """A proposal with its votes, and what a removal means for open orders."""
-    cast: list[JsonValue] = [
-        {
-            "fiduciary": who.hex(), "power": view.powers[who], "height": vote.height if vote else 0,
-            "vote": None if vote is None else "against" if vote.against else "for",
-        }
-        for who, vote in view.votes.items()
-    ]  # fmt: skip
-    shown = {**proposal_json(view.record), "votes_cast": cast}
-    if affected is not None:
-        shown["affected_orders"] = [
-            {
-                "order": one.record.id.hex(), "threshold": one.record.threshold, "left": one.left,
-                "below_threshold": one.falls_below,
-            }
-            for one in affected.orders
-        ]  # fmt: skip
-        shown["affected_orders_cut"] = affected.is_cut
-    return shown
 
 
 def view_lines(

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from abci_app import envelope, limits
 from abci_app.codes import Code
 from abci_app.crypto import statements
-from abci_app.pb.dta.v1 import authority_pb2, tx_pb2
+from abci_app.pb.dta.v1 import authority_pb2, params_pb2, tx_pb2
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.state.records import ORDERS
 from dta.base.errors import JsonValue, UsageError
@@ -20,7 +20,7 @@ from dta.client.custody.errors import OrderFailed, WouldBeRefused
 from dta.client.custody.records import PlacedOrder
 from dta.client.custody.session import Session, Step, timed_out
 from dta.client.ledger import leaves
-from dta.client.ledger.ledger import OrderView, VaultView
+from dta.client.ledger.ledger import Ledger, OrderView, VaultView
 from dta.client.ledger.tx import SignedBytes
 from dta.custodians.plugin import Custodian, PreparedOrder, PrepareInput
 
@@ -54,12 +54,44 @@ def default_threshold(count: int) -> int:
     return count - (count - 1) // 3
 
 
+def custodian_of(ledger: Ledger, new: NewOrder) -> str:
+    """The vault's custodian; for an order under a key, the only one of the ledger's whose orders are. UsageError."""
+    if not new.authority:
+        return ledger.vault(new.vault).custodian
+    names = [one.name for one in ledger.params().custodians if one.verifier == params_pb2.VERIFIER_EXTRACTION]
+    if len(names) != 1:
+        raise UsageError("which custodian?", hint=f"name one of: {', '.join(names) or 'none'}")
+    return names[0]
+
+
 def place(session: Session, custodian: Custodian, new: NewOrder, *, wait_s: float = DEFAULT_WAIT_S) -> OrderView:
     """Seals, uploads, submits, and waits until the order is ACTIVE. ``wait_s`` 0 returns once it is committed.
 
+    Raises what :func:`make` and :func:`send` do.
+    """
+    return send(session, make(session, custodian, new), wait_s=wait_s)
+
+
+@dataclass(frozen=True, slots=True)
+class MadeOrder:
+    """An order that is sealed, signed and kept in this home, and of which nobody else knows yet."""
+
+    record: PlacedOrder
+    block: bytes
+    gateways: _Gateways
+    allow_missing: int
+
+    @property
+    def order(self) -> bytes:
+        """Its id, 32 bytes."""
+        return self.record.order
+
+
+def make(session: Session, custodian: Custodian, new: NewOrder) -> MadeOrder:
+    """Seals and signs, and keeps envelope and transaction durably. Nothing leaves this machine but reads.
+
     The vault, each key and each gateway are read by proof before anything is sealed: a node that lies about a key
-    is refused with NotVerified. Raises WouldBeRefused (before anything left this machine), UploadIncomplete,
-    RefusedByLedger, OrderFailed, TimedOut (it is placed; more fulfilments may come).
+    is refused with NotVerified. Raises WouldBeRefused, UsageError.
     """
     if not len(new.secret):
         raise UsageError("the secret is empty")
@@ -73,8 +105,16 @@ def place(session: Session, custodian: Custodian, new: NewOrder, *, wait_s: floa
         order, session.party.identity, prepared.message.envelope_cid, tx.tx, session.now_s(), new.title
     )
     records.save(session.directory, record)
-    _upload(session, prepared.envelope_block, gateways, new.allow_missing)
-    return _submit(session, order, tx, wait_s)
+    return MadeOrder(record, prepared.envelope_block, gateways, new.allow_missing)
+
+
+def send(session: Session, made: MadeOrder, *, wait_s: float = DEFAULT_WAIT_S) -> OrderView:
+    """Uploads the envelope, submits, and waits until the order is ACTIVE. ``wait_s`` 0 returns once it is committed.
+
+    Raises UploadIncomplete, RefusedByLedger, OrderFailed, TimedOut (it is placed; more fulfilments may come).
+    """
+    _upload(session, made.block, made.gateways, made.allow_missing)
+    return _submit(session, made.order, SignedBytes.parse(made.record.tx, session.gid), wait_s)
 
 
 def _sealed(session: Session, custodian: Custodian, new: NewOrder) -> tuple[PreparedOrder, _Gateways]:
@@ -271,9 +311,14 @@ def wait_until_active(
     return view
 
 
+def status_name(record: pb.OrderRecord) -> str:
+    """The status in lower case, as people and JSON see it."""
+    return pb.OrderStatus.Name(record.status).removeprefix("ORDER_STATUS_").lower()
+
+
 def show_fulfilments(view: OrderView) -> Step:
     """How far the order has come, for a progress display."""
-    status = pb.OrderStatus.Name(view.record.status).removeprefix("ORDER_STATUS_").lower()
+    status = status_name(view.record)
     rejected = f", {view.record.rejected} rejected" if view.record.rejected else ""
     return Step("fulfil", f"{status}{rejected}: fulfilled", view.record.fulfilled, len(view.record.fiduciaries))
 

@@ -61,15 +61,18 @@ def place(
     *,
     raw: bool = False,
     policy: custody_pb2.Policy | None = None,
+    nonce: bytes | None = None,
 ) -> SigningView:
     """Ask for a signature over ``content``: as it is up to 2,048 bytes, by its SHA-256 above.
+
+    The same ``nonce`` (32 bytes) is the same signing order: a retry can't make a second one.
 
     The view may be of a request that others have to approve still. Raises WouldBeRefused, RefusedByLedger, UsageError.
     """
     record = session.ledger.get(leaves.of(AUTHORITIES, authority))
     if record.purpose != authority_pb2.PURPOSE_SIGNING:
         raise WouldBeRefused(Code.WRONG_PURPOSE, authority.hex(), reason="client-sign")
-    nonce = secrets.token_bytes(limits.NONCE_BYTES)
+    nonce = secrets.token_bytes(limits.NONCE_BYTES) if nonce is None else nonce
     message = extraction_pb2.PlaceSigningOrder(nonce=nonce, authority=authority, kind=kind, raw=raw)
     if len(content) <= MAX_MESSAGE_BYTES:
         message.message = content
@@ -82,9 +85,13 @@ def place(
     message.names = _names(session, record, message.policy)
     session.progress(Step("submit", "placing the signing order"))
     committed = session.send(message)
+    return view(session.ledger, request_of(session, nonce), at_least=committed.height)
+
+
+def request_of(session: Session, nonce: bytes) -> bytes:
+    """The id of the request that the acting identity's signing order with this nonce is, or would be."""
     me = session.party.identity
-    order = statements.order_id(session.gid, me, nonce)
-    return view(session.ledger, statements.request_id(session.gid, order, me, nonce), at_least=committed.height)
+    return statements.request_id(session.gid, statements.order_id(session.gid, me, nonce), me, nonce)
 
 
 def _names(session: Session, authority: authority_pb2.AuthorityRecord, added: custody_pb2.Policy) -> int:
@@ -142,4 +149,25 @@ def show(found: SigningView) -> Step:
     return Step("sign", f"{status_name(request.record)}: shares", request.answered, request.threshold)
 
 
-__all__ = ["MAX_MESSAGE_BYTES", "SIGNING_SUITE", "SigningView", "place", "show", "view", "wait"]
+def text_of(message: bytes) -> str | None:
+    """The message as text; None where it is not: no UTF-8, or with control characters that are no white space."""
+    try:
+        text = message.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    if any((ord(char) < 0x20 and char not in "\n\r\t") or 0x7F <= ord(char) < 0xA0 for char in text):
+        return None
+    return text
+
+
+__all__ = [
+    "MAX_MESSAGE_BYTES",
+    "SIGNING_SUITE",
+    "SigningView",
+    "place",
+    "request_of",
+    "show",
+    "text_of",
+    "view",
+    "wait",
+]

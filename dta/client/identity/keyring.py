@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from threading import RLock
 from types import TracebackType
 
 from dta.base.keystore_config import KeystoreConfig
@@ -22,7 +23,7 @@ PromptFor = Callable[[KeystoreConfig], Prompt | None]
 
 @dataclass
 class Keyring(AbstractContextManager["Keyring"]):
-    """Opens each keystore once, when it is first needed, and closes all at the end.
+    """Opens each keystore once, when it is first needed, and closes all at the end. Several threads may ask.
 
     ``prompt_for`` is asked for a way to ask a person, where no file or descriptor gives the PIN; ``notice`` receives
     warnings. Everything here raises :class:`dta.hsm.errors.KeystoreError`.
@@ -32,14 +33,16 @@ class Keyring(AbstractContextManager["Keyring"]):
     notice: Notice | None = None
     _open: dict[KeystoreConfig, Keystore] = field(default_factory=dict)
     _said: set[str] = field(default_factory=set)
+    _lock: RLock = field(default_factory=RLock)
 
     def keystore(self, config: KeystoreConfig) -> Keystore:
         """The open keystore of ``config``."""
-        found = self._open.get(config)
-        if found is None:
-            found = open_keystore(config, prompt=self.prompt_for(config), notice=self._say_once)
-            self._open[config] = found
-        return found
+        with self._lock:
+            found = self._open.get(config)
+            if found is None:
+                found = open_keystore(config, prompt=self.prompt_for(config), notice=self._say_once)
+                self._open[config] = found
+            return found
 
     def _say_once(self, text: str) -> None:
         if self.notice is not None and text not in self._said:
@@ -48,8 +51,9 @@ class Keyring(AbstractContextManager["Keyring"]):
 
     def close(self) -> None:
         """Closes what was opened; the keyring can be used again."""
-        while self._open:
-            let_go(self._open.popitem()[1])
+        with self._lock:
+            while self._open:
+                let_go(self._open.popitem()[1])
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -173,6 +173,11 @@ class ServerSecret:
     secret: SecretPoint[G2]
 
 
+def server_secret_path(directory: Path, realm: bytes) -> Path:
+    """Where a home keeps its server secret of a realm."""
+    return directory / "mfa" / "servers" / f"{realm.hex()}.json"
+
+
 def save_server_secret(path: Path, secret: ServerSecret, sealer: Sealer) -> None:
     """A new file. Raises UsageError where there is one."""
     sealed = sealer.seal(_server_context(secret.gid, secret.realm, secret.server), SecretBytes(_encoded(secret)))

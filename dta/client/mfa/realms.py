@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import secrets
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from abci_app.pb.dta.v1 import authority_pb2, mfa_pb2
+from abci_app.limits import NONCE_BYTES
+from abci_app.pb.dta.v1 import authority_pb2, governance_pb2, mfa_pb2
 from abci_app.state.records import AUTHORITIES, REALM_CLIENT_NUMBERS, REALM_CLIENTS, REALMS
 from dta.base import ids
-from dta.base.errors import NotFound
+from dta.base.errors import JsonValue, NotFound
 from dta.client.ledger import authority, leaves
 from dta.client.ledger.flow import Flow
 from dta.client.ledger.ledger import Ledger, LedgerFlows
@@ -91,3 +93,42 @@ def clients(ledger: Ledger, record: mfa_pb2.RealmRecord) -> Iterator[mfa_pb2.Mfa
 def status_name(record: mfa_pb2.MfaClientRecord) -> str:
     """A client's status in lower case."""
     return mfa_pb2.MfaClientStatus.Name(record.status).removeprefix("MFA_CLIENT_STATUS_").lower()
+
+
+def client_json(record: mfa_pb2.MfaClientRecord) -> dict[str, JsonValue]:
+    """A client, all that a list shows of it."""
+    return {
+        "number": record.number, "client": record.client.hex(), "status": status_name(record),
+        "enrolments": record.enrolments, "height": record.revoked_height or record.enrolled_height,
+    }  # fmt: skip
+
+
+def as_json(view: RealmView) -> dict[str, JsonValue]:
+    """A realm, all of it."""
+    record, terms = view.record, view.record.terms
+    servers_: list[JsonValue] = [server.hex() for server in record.servers]
+    return {
+        "realm": record.id.hex(), "name": terms.name, "registrar": terms.registrar.hex(),
+        "suite": suite_of(terms.suite).name, "permits_required": terms.permits_required,
+        "max_attempts": terms.max_attempts, "lockout_s": terms.lockout_s,
+        "one_pass_max_age_s": terms.one_pass_max_age_s, "authority": record.authority.hex(),
+        "public_key": view.authority.public_key_g1.hex(), "epoch": view.authority.epoch, "servers": servers_,
+        "clients": record.clients, "created_height": record.created_height, "proved_at_height": view.height,
+    }  # fmt: skip
+
+
+def create_action(
+    terms: mfa_pb2.RealmTerms,
+    members: Iterable[bytes],
+    *,
+    threshold: int = 0,
+    refresh_interval_blocks: int = 0,
+    nonce: bytes | None = None,
+) -> tuple[governance_pb2.Action, bytes]:
+    """What creates a realm with a key of its own, and the nonce that names both. ``threshold`` 0: the default."""
+    chosen = secrets.token_bytes(NONCE_BYTES) if nonce is None else nonce
+    message = mfa_pb2.CreateRealm(
+        terms=terms, members=sorted(set(members)), threshold=threshold,
+        refresh_interval_blocks=refresh_interval_blocks, nonce=chosen,
+    )  # fmt: skip
+    return governance_pb2.Action(create_realm=message), chosen

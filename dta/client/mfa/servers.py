@@ -7,6 +7,7 @@ has: so nothing is kept on disk until the secret is there, and a server that los
 from __future__ import annotations
 
 import secrets
+from pathlib import Path
 
 from abci_app.crypto.curve import G1, G2
 from abci_app.limits import NONCE_BYTES
@@ -18,6 +19,7 @@ from dta.client.custody.session import Session
 from dta.client.ledger import leaves
 from dta.client.ledger.submit import Committed
 from dta.client.mfa import issued, realms
+from dta.client.mfa.credentials import ServerSecret, save_server_secret
 from dta.client.mfa.issued import wait_for
 from dta.crypto.extraction import Transport, make_transport
 from dta.crypto.scalar import SecretScalar
@@ -25,6 +27,8 @@ from dta.hsm import labels
 from dta.hsm.derive import derive
 from dta.hsm.keystore import Keystore
 from dta.mpin.protocol import check_server_secret
+from dta.mpin.realm import RealmFacts
+from dta.mpin.sealing import Sealer
 from dta.mpin.secret_point import SecretPoint
 
 PURPOSE = "mfa-server-transport"
@@ -77,6 +81,19 @@ def open_secret(session: Session, realm: bytes, wait_s: float, at_least: int = 0
     except ValueError:
         raise NotVerified("server-secret", "the opened secret is not the realm key's multiple of Q") from None
     return secret
+
+
+def obtain(session: Session, realm: bytes, path: Path, wait_s: float, *, resume: bool) -> RealmFacts:
+    """Asks for the acting identity's server secret (``resume``: it was asked for), and keeps it sealed at ``path``.
+
+    Raises what :func:`request_secret` and :func:`open_secret` do.
+    """
+    asked = 0 if resume else request_secret(session, realm).height
+    secret = open_secret(session, realm, wait_s, at_least=asked)
+    facts = realms.view(session.ledger, realm).facts(session.gid)
+    held = ServerSecret(facts.gid, realm, facts.authority, facts.suite, session.party.identity, secret)
+    save_server_secret(path, held, Sealer(session.party.need_root()))
+    return facts
 
 
 def _read(session: Session, request: bytes) -> issued.Issued:

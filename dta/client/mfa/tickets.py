@@ -34,7 +34,7 @@ REQUEST_FORMAT: Final = "dta-mfa-enrolment-1"
 PENDING_FORMAT: Final = "dta-mfa-pending-1"
 SALT_BYTES: Final = 32
 MAX_NAME_BYTES: Final = 255
-_MAX_FILE_BYTES: Final = 16_384
+MAX_FILE_BYTES: Final = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,14 @@ def to_json(enrolment: Enrolment, gid: bytes) -> bytes:
 
 def read_request(path: Path, gid: bytes) -> Enrolment:
     """A file of :func:`to_json`, checked. Raises UsageError."""
-    enrolment = _enrolment(_load(path, REQUEST_FORMAT, gid, "an enrolment"), path)
+    return parse_request(read_file(path, "an enrolment", MAX_FILE_BYTES), gid, str(path))
+
+
+def parse_request(content: bytes, gid: bytes, where: str, *, realm: bytes | None = None) -> Enrolment:
+    """What :func:`to_json` makes, checked, and of ``realm`` where one is given; ``where`` it is from. UsageError."""
+    enrolment = _enrolment(_parse(content, REQUEST_FORMAT, gid, "an enrolment", where), where)
+    if realm is not None and enrolment.realm != realm:
+        raise UsageError(f"{where} is for another realm", data={"realm": enrolment.realm.hex()})
     check(gid, enrolment)
     return enrolment
 
@@ -128,7 +135,7 @@ def load_pending(directory: Path, gid: bytes, realm: bytes, name: str, sealer: S
     """This home's pending ticket of that name in the realm, or None. Raises UsageError, KeystoreError."""
     for path in sorted(_pending_directory(directory).glob("*.json")):
         loaded = _load(path, PENDING_FORMAT, gid, "a pending enrolment")
-        enrolment = _enrolment(loaded, path)
+        enrolment = _enrolment(loaded, str(path))
         if (enrolment.realm, enrolment.name) == (realm, name):
             return Ticket(enrolment, _held(loaded, gid, enrolment, path, sealer))
     return None
@@ -175,18 +182,22 @@ def _members(enrolment: Enrolment) -> dict[str, str | bool]:
 
 
 def _load(path: Path, format_: str, gid: bytes, what: str) -> Mapping[str, object]:
+    return _parse(read_file(path, what, MAX_FILE_BYTES), format_, gid, what, str(path))
+
+
+def _parse(content: bytes, format_: str, gid: bytes, what: str, where: str) -> Mapping[str, object]:
     try:
-        value = json.loads(read_file(path, what, _MAX_FILE_BYTES))
+        value = json.loads(content)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict) or value.get("format") != format_:
-        raise UsageError(f"{path} is not {what}", hint="`dta mfa enrol` makes it")
+        raise UsageError(f"{where} is not {what}", hint="`dta mfa enrol` makes it")
     if value.get("gid") != gid.hex():
-        raise UsageError(f"{path} is of another ledger", hint="check --home")
+        raise UsageError(f"{where} is of another ledger", hint="check --home")
     return value
 
 
-def _enrolment(value: Mapping[str, object], path: Path) -> Enrolment:
+def _enrolment(value: Mapping[str, object], where: str) -> Enrolment:
     name, again = value.get("name"), value.get("again")
     try:
         if not isinstance(name, str) or not isinstance(again, bool):
@@ -198,7 +209,7 @@ def _enrolment(value: Mapping[str, object], path: Path) -> Enrolment:
         salt = _bytes(value, "salt", SALT_BYTES)
         return Enrolment(_bytes(value, "realm", limits.ID_BYTES), name, salt, again, message)
     except ValueError:
-        raise UsageError(f"{path} is damaged", hint="make the enrolment again") from None
+        raise UsageError(f"{where} is damaged", hint="make the enrolment again") from None
 
 
 def _bytes(value: Mapping[str, object], member: str, length: int | None = None) -> bytes:
