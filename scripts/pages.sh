@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Writes what says again what the code declares: the parts of docs/spec on state, codes, events and messages. With
+# Writes what says again what the code declares: the parts of docs/spec on state, codes, events and messages, and the
+# description of the agent's API (docs/spec/openapi.json; --breaking where it takes something back). With
 # --check: fails when a page says something else (tests/unit/test_pages.py asks the same).
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -46,6 +46,15 @@ class JsonFile:
             raise self.bad(name, f"a string of at most {max_chars} characters")
         return value
 
+    def texts(self, name: str, most: int, max_chars: int = 200) -> tuple[str, ...]:
+        """A list of at most ``most`` strings."""
+        value = self._value.get(name)
+        if not isinstance(value, list) or len(value) > most:
+            raise self.bad(name, f"a list of at most {most} strings")
+        if not all(isinstance(one, str) and len(one) <= max_chars for one in value):
+            raise self.bad(name, f"a list of strings of at most {max_chars} characters")
+        return tuple(value)
+
     def number(self, name: str, least: int, most: int) -> int:
         """A whole number, ``least`` to ``most``."""
         value = self._value.get(name)

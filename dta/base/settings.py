@@ -328,8 +328,7 @@ def problems(model: type[Table], table: Mapping[str, Any]) -> list[Problem]:
     try:
         model.model_validate(table)
     except ValidationError as error:
-        file = next(name for name, known in FILES.items() if known is model)
-        known = {setting.key: setting for setting in declared(file)}
+        known = {setting.key: setting for setting in declared("", model)}
         return [_problem(dict(found), known) for found in error.errors(include_url=False, include_input=True)]
     return []
 

@@ -21,10 +21,14 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Commands below a word of their own, in the order in which they are listed. ``help``: one sentence."""
+    """Commands below a word of their own, in the order in which they are listed. ``help``: one sentence.
+
+    ``alone``: what the word does by itself, ``module:function``; empty: it lists them.
+    """
 
     help: str
     commands: Mapping[str, Entry]
+    alone: str = ""
 
 
 Entry: TypeAlias = Command | Group
@@ -311,6 +315,16 @@ COMMANDS: Final[Mapping[str, Entry]] = {
             "it ended.",
         ),
     }),
+    "serve": Group("Serve applications on this machine by REST, and say which may call.", {
+        "token": Group("What applications show: made, listed, revoked.", {
+            "create": Command("serve:create_token", "Make a token for an application, and show it: once."),
+            "list": Command(
+                "serve:list_tokens",
+                "List the tokens: what each may do, and as whom; never the token itself.",
+            ),
+            "revoke": Command("serve:revoke_token", "Revoke a token, from its application's next call on."),
+        }),
+    }, "serve:serve_home"),
     "governance": Group("What the fiduciaries decide together.", {
         "vote": Command("governance.deciding:vote", "Vote for a proposal, or with --against against it."),
         "withdraw": Command(

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
+from dta.base import settings
 from dta.base.config import load_node_config, read_toml
 from dta.base.errors import EXIT_USAGE, DtaError, JsonValue, NotFound, UsageError
 from dta.base.home import Home
-from dta.base.settings import FILES, Setting, declared, problems
+from dta.base.settings import Setting, Table, problems
 from dta.cli.session import session_of
 from dta.client.names import CONTACTS_FILE, load_contacts
 from dta.hsm.errors import KeystoreError
 from dta.hsm.keystore import backend
+from dta.service import settings as agent_settings
+
+FILES: Final[Mapping[str, type[Table]]] = {**settings.FILES, agent_settings.FILE: agent_settings.ServeFile}
+"""The configuration files of a home, those of what serves it too."""
+
+
+def declared(file: str) -> Iterator[Setting]:
+    """Every setting of a file."""
+    return settings.declared(file, FILES[file])
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +131,7 @@ def show(context: typer.Context) -> None:
         wrong = problems(FILES[file.kind], table)
         shown = set()
         for setting in declared(file.kind):
-            if setting.table is not None:
+            if setting.table is not None or not _applies(table, setting.key):
                 continue
             value, is_set = _value(table, setting)
             if not is_set and value is None:
@@ -137,6 +147,15 @@ def show(context: typer.Context) -> None:
             lines.append(f"  {setting.key}{note}" if value is None else f"  {setting.key} = {spoken(value)}{note}")
         lines += [f"  {one.key}: {one.wrong} (`dta config check`)" for one in wrong if one.key not in shown]
     session.show({"settings": data}, lines)
+
+
+def _applies(table: dict[str, Any], key: str) -> bool:
+    """Whether what the setting is in can be without it: not so in a list of tables, each of which has its own."""
+    at: Any = table
+    *above, _ = key.split(".")
+    for part in above:
+        at = at.get(part) if isinstance(at, dict) else None
+    return not isinstance(at, list)
 
 
 def _value(table: dict[str, Any], setting: Setting) -> tuple[JsonValue, bool]:

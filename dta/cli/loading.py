@@ -18,9 +18,9 @@ from dta.cli.commands import Command, Entry
 PACKAGE = "dta.cli"
 
 
-def function_of(command: Command) -> Callable[..., Any]:
-    """The function that does a command; its module is imported."""
-    module, _, function = command.at.partition(":")
+def function_of(at: str) -> Callable[..., Any]:
+    """The function that does a command, ``module:function``; its module is imported."""
+    module, _, function = at.partition(":")
     found: Callable[..., Any] = getattr(import_module(f"{PACKAGE}.{module}"), function)
     return found
 
@@ -64,14 +64,20 @@ class Listed(TyperCommand):
     def loaded(self) -> LoadedCommand:
         """The command itself."""
         app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-        app.command(self.name, cls=LoadedCommand)(function_of(self._entry))
+        app.command(self.name, cls=LoadedCommand)(function_of(self._entry.at))
         command = typer.main.get_command(app)
         assert isinstance(command, LoadedCommand)
         return command
 
 
 class LoadingGroup(TyperGroup):
-    """A group that loads a command when it is named: to be run, to say its help, or to complete its options."""
+    """A group that loads a command when it is named: to be run, to say its help, or to complete its options.
+
+    ``alone``: what is done where no command is named, ``module:function`` of a function that takes the context.
+    """
+
+    alone = ""
+    _is_alone = False
 
     def get_params(self, ctx: Any) -> Any:
         """As :class:`TyperGroup`'s, ``--help`` among them."""
@@ -87,12 +93,25 @@ class LoadingGroup(TyperGroup):
             self.add_command(command, name)
         return name, command, rest
 
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """As :class:`TyperGroup`'s. A word that does something by itself needs no other after it."""
+        self._is_alone = bool(self.alone) and not args
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """As :class:`TyperGroup`'s, or what the word does by itself."""
+        return function_of(self.alone)(ctx) if self._is_alone else super().invoke(ctx)
+
     def offer(self, commands: Mapping[str, Entry]) -> None:
         """Add ``commands``, none of them loaded."""
         for name, entry in commands.items():
             if isinstance(entry, Command):
                 self.add_command(Listed(name, entry))
             else:
-                group = LoadingGroup(name=name, help=entry.help, no_args_is_help=True, rich_markup_mode=None)
+                group = LoadingGroup(
+                    name=name, help=entry.help, no_args_is_help=not entry.alone, rich_markup_mode=None,
+                    invoke_without_command=bool(entry.alone),
+                )  # fmt: skip
+                group.alone = entry.alone
                 group.offer(entry.commands)
                 self.add_command(group)

@@ -48,13 +48,15 @@ class RateLimit:
         self._max_keys = max_keys
         self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
 
-    def take(self, key: Hashable, cost: float = 1.0) -> None:
-        """Take ``cost`` tokens of ``key``'s, or raise OverRate."""
+    def take(self, key: Hashable, cost: float = 1.0) -> int:
+        """Take ``cost`` tokens of ``key``'s, or raise OverRate. How many are left at once."""
         tokens = self._tokens(key)
         allowed = tokens >= cost
-        self._keep(key, tokens - cost if allowed else tokens)
+        left = tokens - cost if allowed else tokens
+        self._keep(key, left)
         if not allowed:
             raise OverRate(self.wait_s(key, cost))
+        return int(left)
 
     def wait_s(self, key: Hashable, cost: float = 0.0) -> float:
         """In how long ``cost`` tokens are there; without: a debt is paid off. 0 where it is so now."""

@@ -115,10 +115,13 @@ class LiveChain(LightChain):
         dealt = install_new(self.replica, purpose, seed=seed)
         dealt.name = name
         self.dealt[dealt.id] = dealt
-        number = len(self.dealt)
-        listed = {AUTHORITY_NUMBERS.key(0): u32(number), AUTHORITY_NUMBERS.key(number): dealt.id}
-        self.write({**dealt.leaves(), **listed})
+        self.write({**dealt.leaves(), **self.numbered(dealt.id)})
         return dealt
+
+    def numbered(self, authority: bytes) -> dict[bytes, bytes]:
+        """The leaves that list the key that was put into ``dealt`` last."""
+        number = len(self.dealt)
+        return {AUTHORITY_NUMBERS.key(0): u32(number), AUTHORITY_NUMBERS.key(number): authority}
 
     def write(self, leaves: dict[bytes, bytes]) -> None:
         """Write leaves that no transaction made: from the next block on in a proved state."""

@@ -41,6 +41,7 @@ from dta.mpin.protocol import Parties, one_pass_y, used_login
 from dta.mpin.sealing import Sealer
 from dta.mpin.secret_point import SecretPoint
 from dta.mpin.suite import RFC9380, suite_of
+from dta.service import idempotency, workplace
 
 
 def _secret(held: bytes) -> SecretScalar:
@@ -229,6 +230,10 @@ def _polynomial(root: bytes, key_label: str, record: bytes, threshold: int) -> b
     return b"".join(scalars.encode(each.reveal()) for each in made)
 
 
+def _agent_key(root: bytes, gid: bytes, identity: bytes) -> SecretBytes:
+    return workplace.mac_key(_keystore(root), gid, identity)
+
+
 def _request_file(
     root: bytes, gid: bytes, request: bytes, message: tx_pb2.RequestSecret, keys: list[dict[str, Any]], nonce: bytes
 ) -> bytes:
@@ -370,6 +375,12 @@ PROOFS: dict[str, Callable[..., Any]] = {
     "polynomial of a dealing": _polynomial,
     "ephemeral of a dealing": lambda root, key_label, record: scalars.encode(
         dealer_side.ephemeral_scalar(_keystore(root), key_label, record).reveal()
+    ),
+    "a call's body, as the agent keeps it": lambda root, gid, identity, body: idempotency.body_mac(
+        _agent_key(root, gid, identity), body
+    ),
+    "an Idempotency-Key, as the agent keeps it": lambda root, gid, identity, credential, call, key: (
+        idempotency.key_mac(_agent_key(root, gid, identity), credential, call, key)
     ),
     "file of a request's keys": _request_file,
     "file of a request's transport key": _transport_file,

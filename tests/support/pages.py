@@ -8,6 +8,7 @@ marks on the page.
 from __future__ import annotations
 
 import inspect
+import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from abci_app.codes import CODES, Code
 from abci_app.execution.spec import MessageClass, MessageSpec
 from abci_app.messages.registry import EVENTS, INDEXES, LEAVES, SPECS
 from abci_app.state.collection import AnyCollection
-from tests.support import sdk_pages
+from tests.support import openapi, sdk_pages
 from tests.support.checks import all_checks
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -145,15 +146,24 @@ def stale(root: Path = ROOT) -> list[str]:
 
 
 def main() -> None:
-    """Write the files, or check them."""
+    """Write the files, or check them. An API that takes something back is written with ``--breaking`` alone."""
+    description, api = ROOT / openapi.FILE, openapi.current()
+    is_stale = not description.exists() or description.read_text(encoding="utf-8") != api
     found = stale()
     if "--check" in sys.argv[1:]:
-        if found:
-            sys.exit(f"not what the code declares: {', '.join(found)}; run scripts/pages.sh")
+        if found or is_stale:
+            listed = [*found, *([openapi.FILE] if is_stale else [])]
+            sys.exit(f"not what the code declares: {', '.join(listed)}; run scripts/pages.sh")
         return
     for name in found:
         (ROOT / name).write_text(wanted()[name])
         print(name)
+    if is_stale:
+        broken = openapi.breaks(openapi.written(description), json.loads(api))
+        if broken and "--breaking" not in sys.argv[1:]:
+            sys.exit("callers of /v1 would be broken (it only grows): " + "; ".join(broken))
+        description.write_text(api, encoding="utf-8")
+        print(openapi.FILE)
 
 
 if __name__ == "__main__":

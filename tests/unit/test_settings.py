@@ -13,6 +13,7 @@ from dta.base.config import NodeConfig, check_node_config, load_node_config, wri
 from dta.base.errors import UsageError
 from dta.base.home import ClientConfig, Home
 from dta.base.keystore_config import KeystoreConfig
+from dta.cli.config import FILES, declared
 from dta.cli.main import run
 
 
@@ -118,9 +119,9 @@ def test_a_home_of_75_two_byte_characters_is_too_long_for_a_socket(tmp_path: Pat
     check_node_config(config(Path("/" + "é" * 40)))
 
 
-@pytest.mark.parametrize("name", settings.FILES)
+@pytest.mark.parametrize("name", FILES)
 def test_every_setting_is_declared_with_what_it_means(name: str) -> None:
-    found = list(settings.declared(name))
+    found = list(declared(name))
     assert found
     for setting in found:
         assert setting.meant, setting.key
@@ -192,8 +193,8 @@ def test_config_show_names_what_is_misspelt_or_missing_without_what_stands_there
 
 
 def test_config_explain_knows_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
-    for name in settings.FILES:
-        for setting in settings.declared(name):
+    for name in FILES:
+        for setting in declared(name):
             assert run(["config", "explain", f"{name}:{setting.key}"]) == 0
             assert setting.meant in capsys.readouterr().out
     assert run(["config", "explain", "max_state_age"]) == 7
@@ -203,7 +204,7 @@ def test_config_explain_knows_every_setting(capsys: pytest.CaptureFixture[str]) 
 def test_the_page_has_a_row_for_every_setting() -> None:
     page = (Path(__file__).parents[2] / "docs/howto/configuration.md").read_text(encoding="utf-8")
     missing = [
-        f"{name}:{setting.key}" for name in settings.FILES for setting in settings.declared(name)
+        f"{name}:{setting.key}" for name in FILES for setting in declared(name)
         if not setting.key.startswith(("next.", "root.", "node."))  # as keys.
         and not any(f"| `{setting.key}` | {setting.meant} |" in line for line in page.splitlines())
     ]  # fmt: skip

@@ -136,6 +136,13 @@ HASHED_DIRECTLY = {
     "dta/mpin/sealing.py": "sealed credential",
     "dta/mpin/suite.py": "y of one pass, MPIN-BLS12381-AMCL, a permit",
     "dta/sdk/keys.py": "derived key",
+    "dta/client/custody/shown.py": "the digest of what a signature is over, for who looks at it",
+    "dta/service/certificates.py": "the digest of a client certificate, as serve.toml names it",
+    "dta/service/docs_page.py": "the digest of a style sheet, for the page's policy",
+    "dta/service/idempotency.py": "a call's body, as the agent keeps it",
+    "dta/service/news.py": "which items of an inbox were told, by digests that nobody verifies",
+    "dta/service/tokens.py": "the digest of 256 random bits",
+    "dta/service/webhooks.py": "what Standard Webhooks signs",
 }
 
 

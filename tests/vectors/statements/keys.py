@@ -114,6 +114,28 @@ def ephemeral(root: bytes, key_label: str, record: bytes) -> Stated:
     return Stated(record, _scalar(root, key_label, "ceremony-ephemeral", record), "48 bytes modulo r")
 
 
+# --- what the agent keeps of calls ----------------------------------------------------------------------------
+
+
+def _of_agent(root: bytes, gid: bytes, identity: bytes, covered: bytes) -> Stated:
+    key = derived(root, b"root", "serve-mac", gid + identity, 32)
+    return Stated(covered, hmac.digest(key, covered, "sha256"), "HMAC-SHA256")
+
+
+@KEYS.row("a call's body, as the agent keeps it", "serve-mac", "DTA-v1-serve-body", *DERIVE, page="docs/spec/rest.md",
+          root=ROOT, gid=GID, identity=some("identity"), body=b"123456")  # fmt: skip
+def serve_body(root: bytes, gid: bytes, identity: bytes, body: bytes) -> Stated:
+    return _of_agent(root, gid, identity, tagged("DTA-v1-serve-body", body))
+
+
+@KEYS.row("an Idempotency-Key, as the agent keeps it", "serve-mac", "DTA-v1-serve-key", *DERIVE,
+          page="docs/spec/rest.md", root=ROOT, gid=GID, identity=some("identity"),
+          credential="token 0123456789abcdef", call="POST /v1/order", key="one")  # fmt: skip
+def serve_key(root: bytes, gid: bytes, identity: bytes, credential: str, call: str, key: str) -> Stated:
+    parts = [part.encode() for part in (credential, call, key)]
+    return _of_agent(root, gid, identity, tagged("DTA-v1-serve-key", *parts))
+
+
 # --- files ----------------------------------------------------------------------------------------------------
 
 _MESSAGE = Msg("RequestSecret", {**sample("RequestSecret").fields, "transport_key": b""})

@@ -1,0 +1,347 @@
+"""The agent: what every path works with, and how a call that changes something is carried out.
+
+A call that changes something is noted in the audit file, alone with its Idempotency-Key, and goes on in a thread of its
+own where its caller stops waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, TypeVar
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from dta.base.errors import DtaError, JsonValue, TimedOut
+from dta.base.secret import SecretBytes
+from dta.client.custody.session import Session
+from dta.http.guard import address_key
+from dta.http.quota import OverRate, RateLimit
+from dta.service import problems
+from dta.service.access import Caller, Credential, Doorkeeper
+from dta.service.audit import AuditFile
+from dta.service.errors import BadCall, RateLimited, Unauthenticated
+from dta.service.idempotency import MAX_KEY_CHARS, Before, Call, IdempotencyStore, body_mac, key_mac
+from dta.service.jobs import Jobs
+from dta.service.news import Waiting
+from dta.service.settings import ServeFile
+from dta.service.workplace import Workplace
+
+T = TypeVar("T")
+
+MAX_TROUBLES: Final = 1_000
+MAX_RECENT: Final = 1_000
+POLL_S: Final = 2.0
+STRANGERS_PER_MINUTE: Final = 30
+"""So many calls without a good credential are looked at from one address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a call came to. ``is_secret``: never kept. ``is_final``: the same key gives this again for a day."""
+
+    body: BaseModel
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    is_secret: bool = False
+    is_final: bool = True
+    raw: bytes | None = None
+
+    def response(self) -> Response:
+        """Over HTTP; ``raw`` in place of the body."""
+        if self.raw is not None:
+            return Response(self.raw, self.status, headers=self.headers, media_type="application/octet-stream")
+        return JSONResponse(self.body.model_dump(mode="json", by_alias=True), self.status, headers=self.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """The answer that an earlier call with the same key got."""
+
+    before: Before
+
+    def response(self) -> Response:
+        return JSONResponse(self.before.answer, self.before.status, headers={"Idempotency-Replayed": "true"})
+
+
+class Work:
+    """A call at work, in its thread."""
+
+    def __init__(self, agent: Agent, caller: Caller, call: Call | None, made: Callable[[bytes], None]) -> None:
+        self.agent = agent
+        self.caller = caller
+        self._call = call
+        self._made = made
+
+    @property
+    def subject(self) -> bytes:
+        """What an earlier call with the same key made: its id; empty for none."""
+        return self._call.before.subject if self._call is not None else b""
+
+    def bind(self, subject: bytes) -> None:
+        """What this call makes, once it is durable in the home and before anybody else learns of it."""
+        if self._call is not None and self._call.before.subject != subject:
+            self._call.bind(subject)
+        self._made(subject)
+
+    def session(self) -> AbstractContextManager[Session]:
+        """What the client's flows take, for the caller's identity."""
+        return self.agent.workplace.at_work(self.caller.name)
+
+
+class Recent(Generic[T]):
+    """What was found out lately of a request, by its id; bounded. Several threads may ask."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[bytes, T] = OrderedDict()
+
+    def keep(self, id_: bytes, found: T) -> None:
+        with self._lock:
+            self._kept[id_] = found
+            self._kept.move_to_end(id_)
+            if len(self._kept) > MAX_RECENT:
+                self._kept.popitem(last=False)
+
+    def find(self, id_: bytes) -> T | None:
+        with self._lock:
+            return self._kept.get(id_)
+
+
+async def _wait_until(future: asyncio.Future[Any], wait_s: float) -> None:
+    await asyncio.wait([future], timeout=wait_s)
+
+
+@dataclass
+class Agent:
+    """One home's agent. ``now_s``: Unix seconds. ``wait_until``: returns when a future is done, or so long after.
+
+    ``pause``: between two looks of one call.
+    """
+
+    workplace: Workplace
+    doorkeeper: Doorkeeper
+    store: IdempotencyStore
+    audit: AuditFile
+    settings: ServeFile
+    now_s: Callable[[], float] = time.time
+    monotonic_s: Callable[[], float] = time.monotonic
+    wait_until: Callable[[asyncio.Future[Any], float], Awaitable[None]] = _wait_until
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    def __post_init__(self) -> None:
+        self.jobs = Jobs(self.settings.max_at_work)
+        per_minute = self.settings.calls_per_minute
+        self._rates = RateLimit(per_minute, per_minute, self.monotonic_s)
+        self._strangers = RateLimit(STRANGERS_PER_MINUTE, STRANGERS_PER_MINUTE, self.monotonic_s)
+        self._troubles: OrderedDict[bytes, DtaError] = OrderedDict()
+        self._at_work: set[bytes] = set()
+        self._lock = threading.Lock()
+        self.received: Recent[tuple[bytes, ...]] = Recent()
+        self.waiting = Waiting(lambda: self.workplace.names(), self.monotonic_s)
+        self.streams = 0
+
+    # --- who calls --------------------------------------------------------------------------------------------
+    async def admit(self, request: Request, shown: str | None) -> Credential:
+        """Whose call it is, within its rate. Raises Unauthenticated, RateLimited."""
+        peer = request.client.host if request.client else ""
+        headers = request.headers
+        try:
+            credential = await self.jobs.look(
+                lambda: self.doorkeeper.credential(shown, headers, peer, int(self.now_s()))
+            )
+        except Unauthenticated:
+            self._take(self._strangers, address_key(peer))
+            raise
+        left = self._take(self._rates, credential.id)
+        per_minute = self.settings.calls_per_minute
+        request.state.rate = {
+            "RateLimit-Policy": f'"calls";q={per_minute};w=60', "RateLimit": f'"calls";r={left};t=60',
+        }  # fmt: skip
+        return credential
+
+    @staticmethod
+    def _take(rates: RateLimit, key: str) -> int:
+        try:
+            return rates.take(key)
+        except OverRate as error:
+            raise RateLimited("too many calls", error.retry_after_s) from None
+
+    # --- looks ------------------------------------------------------------------------------------------------
+    async def look(self, caller: Caller, read: Callable[[Session], T]) -> T:
+        """What ``read`` finds, as the caller's identity."""
+
+        def work() -> T:
+            with self.workplace.at_work(caller.name) as session:
+                return read(session)
+
+        return await self.jobs.look(work)
+
+    async def poll(
+        self, caller: Caller, read: Callable[[Session], T], is_there: Callable[[T], bool], wait_s: float
+    ) -> T:
+        """What ``read`` finds once ``is_there`` says so of it, or after ``wait_s`` seconds. No thread waits for it."""
+        ends_s = self.monotonic_s() + wait_s
+        while True:
+            found = await self.look(caller, read)
+            left_s = ends_s - self.monotonic_s()
+            if left_s <= 0 or is_there(found):
+                return found
+            await self.pause(min(POLL_S, left_s))
+
+    # --- what changes something -------------------------------------------------------------------------------
+    async def write(
+        self,
+        request: Request,
+        caller: Caller,
+        work: Callable[[Work], Outcome],
+        *,
+        wait_s: float | None = None,
+        later: Callable[[bytes], Outcome] | None = None,
+    ) -> Response:
+        """Carries out a call, once for its Idempotency-Key.
+
+        With ``wait_s`` the caller is answered by ``later`` (given what :meth:`Work.bind` was) where it takes longer, or
+        waits for fiduciaries at the end of it: the work goes on.
+        """
+        began_s = self.monotonic_s()
+        body = await request.body()
+        key = request.headers.get("Idempotency-Key")
+        if key is not None and not (1 <= len(key) <= MAX_KEY_CHARS and key.isascii() and key.isprintable()):
+            raise BadCall(400, f"an Idempotency-Key has 1 to {MAX_KEY_CHARS} printable characters of ASCII")
+        loop = asyncio.get_running_loop()
+        made: asyncio.Future[bytes] = loop.create_future()
+
+        def set_made(subject: bytes) -> None:
+            if not made.done():
+                made.set_result(subject)
+
+        def tell(subject: bytes) -> None:
+            loop.call_soon_threadsafe(set_made, subject)
+
+        route = f"{request.method} {request.url.path}"
+        future = self.jobs.start(lambda: self._carry_out(caller, route, key, body, work, tell))
+        if wait_s is None or later is None:
+            return (await asyncio.shield(future)).response()
+        either: list[asyncio.Future[Any]] = [future, made]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        await self.wait_until(future, max(0.0, wait_s - (self.monotonic_s() - began_s)))
+        if future.done():
+            error = future.exception()
+            if not (isinstance(error, TimedOut) and made.done()):
+                return future.result().response()
+        return later(made.result()).response()
+
+    async def act(self, request: Request, credential: Credential, work: Callable[[], Outcome]) -> Response:
+        """Carries out a call that is for no identity of this home yet; noted without a MAC, whose key it would be."""
+        facts: dict[str, JsonValue] = {
+            "call": f"{request.method} {request.url.path}", "credential": credential.id, "identity": "",
+        }  # fmt: skip
+
+        def noted() -> Outcome:
+            self.audit.note("begun", int(self.now_s()), **facts)
+            try:
+                outcome = work()
+            except Exception as error:
+                ours = problems.as_ours(error)
+                status = problems.row_of(ours).status
+                self.audit.note("ended", int(self.now_s()), **facts, status=status, kind=ours.kind)
+                raise
+            self.audit.note("ended", int(self.now_s()), **facts, status=outcome.status)
+            return outcome
+
+        return (await asyncio.shield(self.jobs.start(noted))).response()
+
+    def _carry_out(
+        self,
+        caller: Caller,
+        route: str,
+        key: str | None,
+        body: bytes,
+        work: Callable[[Work], Outcome],
+        tell: Callable[[bytes], None],
+    ) -> Outcome | Replayed:
+        """In a thread: notes, does, notes what came of it."""
+        secret = self.workplace.mac_key(caller.name)
+        facts: dict[str, JsonValue] = {
+            "call": route, "credential": caller.credential.id, "identity": caller.name,
+            "body": body_mac(secret, body).hex(),
+        }  # fmt: skip
+        subject = b""
+
+        def made(found: bytes) -> None:
+            nonlocal subject
+            subject = found
+            with self._lock:
+                self._at_work.add(found)
+            tell(found)
+
+        self.audit.note("begun", int(self.now_s()), **facts)
+        try:
+            with self._alone(secret, caller, route, key, body) as call:
+                if call is not None and call.before.status:
+                    self.audit.note("ended", int(self.now_s()), **facts, status=call.before.status, replayed=True)
+                    return Replayed(call.before)
+                outcome = work(Work(self, caller, call, made))
+                if call is not None and outcome.is_final and not outcome.is_secret:
+                    shown = outcome.body.model_dump(mode="json", by_alias=True)
+                    call.answered(outcome.status, shown, int(self.now_s()))
+        except Exception as error:
+            ours = problems.as_ours(error)
+            self._remember(subject, ours)
+            self.audit.note(
+                "ended", int(self.now_s()), **facts, status=problems.row_of(ours).status, kind=ours.kind,
+                subject=subject.hex(),
+            )  # fmt: skip
+            raise
+        finally:
+            self.waiting.forget()
+            with self._lock:
+                self._at_work.discard(subject)
+        self._remember(subject, None)
+        self.audit.note("ended", int(self.now_s()), **facts, status=outcome.status, subject=subject.hex())
+        return outcome
+
+    @contextmanager
+    def _alone(
+        self, secret: SecretBytes, caller: Caller, route: str, key: str | None, body: bytes
+    ) -> Iterator[Call | None]:
+        if key is None:
+            yield None
+            return
+        scope = key_mac(secret, caller.credential.id, route, key)
+        with self.store.call(scope, body_mac(secret, body), int(self.now_s())) as call:
+            yield call
+
+    # --- what became of what nobody waited for ----------------------------------------------------------------
+    def _remember(self, subject: bytes, trouble: DtaError | None) -> None:
+        with self._lock:
+            self._troubles.pop(subject, None)
+            if trouble is not None and subject:
+                self._troubles[subject] = trouble
+            if len(self._troubles) > MAX_TROUBLES:
+                self._troubles.popitem(last=False)
+
+    def is_at_work(self, subject: bytes) -> bool:
+        """Whether a call about it is at work here."""
+        with self._lock:
+            return subject in self._at_work
+
+    def trouble(self, subject: bytes) -> DtaError | None:
+        """Why the last call about it failed here, since this agent was started."""
+        with self._lock:
+            return self._troubles.get(subject)
+
+    def close(self) -> None:
+        """Waits for what is at work, and lets go of everything."""
+        self.jobs.close()
+        self.store.close()
+        self.audit.close()
+        self.workplace.close()

@@ -1,0 +1,182 @@
+"""Asking for a secret and receiving it for a caller: keys made once, one request gone on with, erased when done."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+
+from abci_app.pb.dta.v1 import custody_pb2 as pb
+from abci_app.state.records import REQUESTS
+from dta.base import ids
+from dta.base.errors import NotFound, RefusedByLedger, UsageError
+from dta.client.custody import asking, finding, keyfile, receiving, records
+from dta.client.custody.asking import Draft
+from dta.client.custody.errors import RequestEnded
+from dta.client.custody.keyfile import OpenRequest
+from dta.client.custody.receiving import Received
+from dta.client.custody.session import Session
+from dta.client.custody.shown import request_json
+from dta.client.ledger import leaves
+from dta.custodians import registry
+from dta.service.agent import Outcome, Work
+from dta.service.calls import People
+from dta.service.errors import BadCall, Forbidden
+from dta.service.models import custody as models
+from dta.service.placing import RETRY_AFTER, commitment_of
+
+_LIVING = (pb.REQUEST_STATUS_PENDING, pb.REQUEST_STATUS_GRANTED, pb.REQUEST_STATUS_COMPLETED)
+
+
+def find_order(session: Session, text: str) -> bytes:
+    """An order's id: all digits, or the first of one that this home placed or the ledger says concerns its identity."""
+    me = session.party.identity
+    placed = [one.order for one in records.load_all(session.directory)]
+    return ids.resolve(text, "order", lambda: placed, lambda: finding.orders(session.ledger, me))
+
+
+def find_request(session: Session, text: str) -> bytes:
+    """The same of a request: one of this home's, or one that its identity may decide on."""
+    me = session.party.identity
+    mine = keyfile.pending(session.directory)
+    return ids.resolve(text, "request", lambda: mine, lambda: finding.requests(session.ledger, me))
+
+
+def ask(work: Work, asked: models.SecretAsked, wait_s: float, raw: bool) -> Outcome:
+    """Asks, where nothing of this caller's asks already, and receives within ``wait_s``. Raises TimedOut otherwise."""
+    with work.session() as session:
+        _check_beneficiary(work, session, asked)
+        opened = _opened(work, session, asked)
+        work.bind(opened.request)
+        if asked.prepare:
+            draft = Draft(work.agent.workplace.chain_id, session.gid, opened.message)
+            shown = models.RequestPrepared(
+                request=opened.request.hex(), order_reference=opened.message.order.hex(), prepared=draft.to_json()
+            )
+            return Outcome(shown)
+        _send(session, opened, asked.allow_missing)
+        return received(work, session, opened.request, wait_s, raw)
+
+
+def _check_beneficiary(work: Work, session: Session, asked: models.SecretAsked) -> None:
+    named = asked.beneficiary_id_document_cid
+    if named and People.of(work.agent.workplace, session).resolve(named) != session.party.identity:
+        raise Forbidden("another identity than this call's is to receive", data={"beneficiary": named})
+
+
+def _opened(work: Work, session: Session, asked: models.SecretAsked) -> OpenRequest:
+    if asked.prepared:
+        return asking.load_prepared(session, _authorised(asked))
+    if work.subject:
+        return keyfile.load(session.directory, session.party.need_root(), session.gid, work.subject)
+    if not asked.order_reference:
+        raise BadCall(422, "orderReference is missing")
+    order = find_order(session, asked.order_reference)
+    if not asked.prepare:
+        asked_before = _living(session, order)
+        if asked_before is not None:
+            return keyfile.load(session.directory, session.party.need_root(), session.gid, asked_before)
+        if asking.needs_authorisation(session, session.ledger.order(order)):
+            raise UsageError(
+                "the order leaves it to its principal who receives: the principal has to authorise this request",
+                hint="send it with prepare, have the principal POST /v1/request/{id}/authorise, then send prepared",
+            )
+    return asking.prepare(session, order)
+
+
+def _authorised(asked: models.SecretAsked) -> Draft:
+    draft = Draft.from_json(asked.prepared.encode("utf-8"))
+    if asked.authorisation:
+        draft.message.authorisation = bytes.fromhex(asked.authorisation)
+    if asked.order_reference and asked.order_reference != draft.message.order.hex():
+        raise UsageError("what was prepared is for another order")
+    return draft
+
+
+def _living(session: Session, order: bytes) -> bytes | None:
+    """This home's request of that order which the ledger has not ended: asking twice is asking once."""
+    mine = keyfile.asked_by(session.directory, session.party.identity)
+    for request in (request for request, of_order in mine.items() if of_order == order):
+        record = session.ledger.find(leaves.of(REQUESTS, request))
+        if record is not None and record.status in _LIVING:
+            return request
+    return None
+
+
+def _send(session: Session, opened: OpenRequest, allow_missing: int | None) -> None:
+    if session.ledger.find(leaves.of(REQUESTS, opened.request)) is not None:
+        return
+    try:
+        asking.submit(session, opened, allow_missing=allow_missing)
+    except RefusedByLedger:
+        # Its nonce is the same, so an earlier sending of the same request may have been first.
+        if session.ledger.find(leaves.of(REQUESTS, opened.request)) is None:
+            raise
+
+
+def received(work: Work, session: Session, request: bytes, wait_s: float, raw: bool) -> Outcome:
+    """The secret of a request of this home. Its keys stay. Raises what :func:`receiving.receive` does."""
+    found = _receive(session, request, wait_s)
+    work.agent.received.keep(request, found.bad_fiduciaries)
+    secret = found.secret.reveal()
+    order = session.ledger.order(found.order)
+    shown = models.SecretReceived(
+        secret=b64encode(secret).decode("ascii"), commitment=commitment_of(order), order_reference=found.order.hex(),
+        request=request.hex(), bad_fiduciaries=[one.hex() for one in found.bad_fiduciaries], extension=_plain(secret),
+    )  # fmt: skip
+    headers = {"DTA-Request": request.hex()}
+    return Outcome(shown, headers=headers, is_secret=True, raw=secret if raw else None)
+
+
+def _receive(session: Session, request: bytes, wait_s: float) -> Received:
+    if request not in keyfile.asked_by(session.directory, session.party.identity):
+        raise NotFound(
+            f"this home has no keys of a request {request.hex()}",
+            hint="receiving needs the home that asked; keys are erased once it is done",
+        )
+    record = session.ledger.request(request)
+    custodian = registry.custodian(session.ledger.order(record.order).custodian)
+    return receiving.receive(session, custodian, request, wait_s=wait_s)
+
+
+def _plain(secret: bytes) -> dict[str, str]:
+    try:
+        return {"plainText": secret.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {}
+
+
+def done(work: Work, text: str) -> Outcome:
+    """The secret is where it belongs: erases its keys, but for those that a report still needs.
+
+    Of a request that is ended without one, all keys. Raises TimedOut where answers are still to come: nothing is
+    erased then.
+    """
+    with work.session() as session:
+        request = find_request(session, text)
+        work.bind(request)
+        bad = work.agent.received.find(request)
+        if bad is None:
+            try:
+                bad = _receive(session, request, 0.0).bad_fiduciaries
+            except RequestEnded:
+                bad = ()
+        root = session.party.need_root()
+        opened = keyfile.load(session.directory, root, session.gid, request)
+        keyfile.keep_only(session.directory, root, session.gid, opened, list(bad))
+        return Outcome(models.Done(request=request.hex(), keys_kept=[one.hex() for one in bad]))
+
+
+def shown(session: Session, request: bytes) -> models.RequestShown:
+    """A request as it is now, proved."""
+    content = asking.content(session, request)
+    mine = keyfile.asked_by(session.directory, session.party.identity)
+    return models.RequestShown.model_validate({
+        **request_json(content), "answered": content.view.answered, "threshold": content.view.threshold,
+        "may_approve": content.may_approve, "may_veto": content.may_veto, "keys_here": request in mine,
+        "proved_at_height": content.view.height,
+    })  # fmt: skip
+
+
+def not_yet(request: bytes) -> Outcome:
+    """What is known of a request whose answers are still to come: 202."""
+    headers = {"Location": f"/v1/order/secret/{request.hex()}", **RETRY_AFTER}
+    return Outcome(models.RequestPending(request=request.hex(), status="pending"), 202, headers, is_final=False)

@@ -1,0 +1,43 @@
+"""The agent's own audit file: every call that is more than a look, before and after it (docs/spec/rest.md, Audit).
+
+``serve/audit.jsonl``, mode 0600, one JSON object a line, durable before the call is acted on. Of a body there is an
+HMAC under a key of the identity's keystore: who has that keystore can compare it with a body, nobody can guess at it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from pathlib import Path
+
+from dta.base import place
+from dta.base.errors import JsonValue
+from dta.base.home import FILE_MODE, make_directory
+
+
+class AuditFile:
+    """Appends. Several threads may call. Raises PlaceFailure where it can't: what can't be noted is not done."""
+
+    def __init__(self, path: Path) -> None:
+        make_directory(path.parent)
+        self._path = path
+        self._lock = threading.Lock()
+        try:
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
+        except OSError as error:
+            raise place.failure(error, f"can't write {path}") from error
+
+    def note(self, event: str, at_s: int, **facts: JsonValue) -> None:
+        """One line, durably."""
+        line = json.dumps({"event": event, "at": at_s, **facts}, ensure_ascii=True) + "\n"
+        with self._lock:
+            try:
+                os.write(self._descriptor, line.encode("ascii"))
+                os.fdatasync(self._descriptor)
+            except OSError as error:
+                raise place.failure(error, f"can't write {self._path}") from error
+
+    def close(self) -> None:
+        """Closes the file."""
+        os.close(self._descriptor)

@@ -1,0 +1,144 @@
+"""What a call's parts mean: whom a text names, how long to wait, where a list goes on."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final, TypeAlias, TypeVar
+
+from fastapi import Header, Path, Query
+
+from abci_app import cid as cids
+from dta.base import ids
+from dta.base.errors import UsageError
+from dta.base.home import read_file
+from dta.client.custody.session import Session
+from dta.client.genesis import genesis_file
+from dta.client.identity import by_document
+from dta.client.identity.profile import load_document_block
+from dta.client.names import NameBook
+from dta.node.founding import publish
+from dta.service.errors import BadCall
+from dta.service.models.base import MAX_LIMIT, MAX_POLL_S, MAX_WAIT_S
+from dta.service.workplace import Workplace
+
+T = TypeVar("T")
+
+_WAIT: Final = re.compile(r"wait=([0-9]{1,6})")
+
+Prefer: TypeAlias = Annotated[
+    str | None, Header(max_length=200, description=f"`wait=N` (seconds, {MAX_WAIT_S} at most) or `respond-async`")
+]
+IdempotencyKey: TypeAlias = Annotated[
+    str | None,
+    Header(alias="Idempotency-Key", max_length=255, description="the same call again is never a second thing"),
+]
+IdPath: TypeAlias = Annotated[str, Path(pattern="^[0-9a-f]{4,64}$", description="an id, or its first digits")]
+WholeId: TypeAlias = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="an id")]
+"""Of what a call changes: first digits lead where somebody else likes, who makes ids until one begins so."""
+
+NamePath: TypeAlias = Annotated[str, Path(max_length=100, description="a name, an id, or its first digits")]
+After: TypeAlias = Annotated[str | None, Query(max_length=100, description="`next` of the page before")]
+Limit: TypeAlias = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
+Poll: TypeAlias = Annotated[int, Query(alias="wait", ge=0, le=MAX_POLL_S, description="seconds to wait for a change")]
+
+
+def wait_of(prefer: str | None) -> float:
+    """The seconds that the caller would wait (RFC 7240): 25 where it says nothing."""
+    words = [word.strip() for word in (prefer or "").lower().split(",")]
+    if "respond-async" in words:
+        return 0.0
+    for word in words:
+        found = _WAIT.fullmatch(word)
+        if found is not None:
+            return float(min(int(found[1]), MAX_WAIT_S))
+    return float(MAX_WAIT_S)
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Whom texts mean, for one call."""
+
+    workplace: Workplace
+    session: Session
+    names: NameBook
+
+    @staticmethod
+    def of(workplace: Workplace, session: Session) -> People:
+        return People(workplace, session, workplace.names())
+
+    def resolve(self, text: str) -> bytes:
+        """The id of a name, an id, its first digits, or the CID of a document it has or had. Raises as those do."""
+        if text in self.names.ids or ids.could_be(text):
+            return self.names.resolve(text)
+        if not is_cid(text):
+            return self.names.resolve(text)
+        return by_document.identity_of(self.session.ledger, text, self.block)
+
+    def block(self, cid: str) -> bytes:
+        """A document's block: from the home, or a fiduciary's gateway."""
+        for name in self.workplace.home.profile_names():
+            own = load_document_block(self.workplace.home, name)
+            if cids.cid_of(own) == cid:
+                return own
+        return self.session.blocks.fetch(cid, self.gateways())
+
+    def gateways(self) -> list[str]:
+        """Those of the fiduciaries that are active now, proved."""
+        home = self.workplace.home
+        genesis = genesis_file.read(read_file(home.genesis_file, "the genesis"))
+        return publish.gateways_of(publish.fiduciaries(self.session.ledger, genesis))
+
+
+def is_cid(text: str) -> bool:
+    """Whether ``text`` is a CID as blocks here have them."""
+    try:
+        cids.digest_of(text)
+    except ValueError:
+        return False
+    return True
+
+
+def number_after(after: str | None) -> int:
+    """Where a numbered list goes on. Raises BadCall."""
+    if after is None:
+        return 0
+    if not after.isascii() or not after.isdigit() or len(after) > 9:
+        raise BadCall(422, "`after` is `next` of the page before")
+    return int(after)
+
+
+def page_after(
+    all_of_them: Sequence[T], names: Sequence[str], after: str | None, limit: int
+) -> tuple[list[T], str | None]:
+    """The page of a list after the entry called ``after``, and where the next one goes on. Raises BadCall."""
+    start = 0
+    if after is not None:
+        if after not in names:
+            raise BadCall(422, "`after` is `next` of the page before")
+        start = names.index(after) + 1
+    page = list(all_of_them[start : start + limit])
+    end = start + len(page)
+    return page, names[end - 1] if end < len(all_of_them) and page else None
+
+
+def one_of(given: Sequence[str], what: str) -> str:
+    """The one text that was given of several fields for the same thing; empty for none. Raises UsageError."""
+    found = [text for text in given if text]
+    if len(set(found)) > 1:
+        raise UsageError(f"two different texts name {what}")
+    return found[0] if found else ""
+
+
+def bytes_of(base64: str | None, extension: Mapping[str, str], what: str) -> bytes | None:
+    """Bytes that a body gives: in base64, or as text, ``extension.plainText``. None for neither. Raises BadCall."""
+    if base64 is not None and "plainText" in extension:
+        raise BadCall(422, f"{what} stands there twice: in base64 and as extension.plainText")
+    if base64 is not None:
+        try:
+            return b64decode(base64, validate=True)
+        except ValueError:
+            raise BadCall(422, f"{what} is not base64") from None
+    return extension["plainText"].encode("utf-8") if "plainText" in extension else None

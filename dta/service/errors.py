@@ -1,0 +1,91 @@
+"""What the agent itself refuses, before anything of the client's is asked."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dta.base.errors import EXIT_REFUSED, EXIT_USAGE, DtaError
+
+
+class Unauthenticated(DtaError):
+    """No credential, or one that is nobody's, over, or revoked. Which of these is not said."""
+
+    kind = "unauthenticated"
+    exit_code = EXIT_USAGE
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no credential that this agent knows",
+            hint="send `Authorization: Bearer ...`; `dta serve token create` makes a token",
+        )
+
+
+class Forbidden(DtaError):
+    """The credential does not allow it. ``data`` may say which scope is missing."""
+
+    kind = "forbidden"
+    exit_code = EXIT_REFUSED
+
+
+class RateLimited(DtaError):
+    """Too many calls, or too much at work at once. ``retry_after_s``: whole seconds, 1 or more."""
+
+    kind = "rate-limited"
+    exit_code = EXIT_REFUSED
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        self.retry_after_s = max(1, int(retry_after_s + 0.999))
+        super().__init__(message, hint="try again later", data={"retryAfter": self.retry_after_s})
+
+
+class KeyAtWork(DtaError):
+    """A call with this Idempotency-Key is still at work."""
+
+    kind = "idempotency-key-at-work"
+    exit_code = EXIT_REFUSED
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a call with this Idempotency-Key is at work", hint="wait for it, then send the same call again"
+        )
+
+
+class KeyOfAnotherBody(DtaError):
+    """The Idempotency-Key was used with another body."""
+
+    kind = "idempotency-key-reused"
+    exit_code = EXIT_USAGE
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this Idempotency-Key was used for another body", hint="a new call has a key of its own"
+        )
+
+
+class DigestDiffers(DtaError):
+    """A decision names another content than there is now. ``data``: the proved one, under the field's name."""
+
+    kind = "content-digest-differs"
+    exit_code = EXIT_USAGE
+
+    def __init__(self, digest: bytes, field: str) -> None:
+        super().__init__(
+            "the decision is about another content than there is now",
+            hint=f"look at it again, and name the {field} that was looked at",
+            data={field: digest.hex()},
+        )
+
+
+class BadCall(DtaError):
+    """The call itself is malformed. ``status``: the HTTP status that says how."""
+
+    kind = "bad-call"
+    exit_code = EXIT_USAGE
+
+    def __init__(self, status: int, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+UNPROCESSABLE: Final = (KeyOfAnotherBody, DigestDiffers)
+"""Well-formed, and contradicting what is known: 422."""

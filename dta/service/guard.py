@@ -1,0 +1,165 @@
+"""In front of every path: whose pages may call, what a call may weigh, how long it may take to arrive, what is cached.
+
+Plain ASGI. A call that is refused here reached nothing of the API's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dta.service import problems
+from dta.service.errors import BadCall, Forbidden
+
+MAX_BODY_BYTES: Final = 1_572_864
+BODY_S: Final = 30.0
+LOOPBACK: Final = ("127.0.0.1", "[::1]", "localhost")
+_ONCE: Final = ("authorization", "content-length", "content-type", "dta-identity", "host", "idempotency-key", "origin")
+_HEADERS: Final = {
+    "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}  # fmt: skip
+_EXPOSED: Final = (
+    "DTA-Call, DTA-Request, Deprecation, Idempotency-Replayed, Location, RateLimit, RateLimit-Policy, Retry-After"
+)
+_PREFLIGHT: Final = {
+    "Access-Control-Allow-Methods": "GET, POST",
+    "Access-Control-Allow-Headers": "Accept, Authorization, Content-Type, DTA-Identity, DTA-Order, Idempotency-Key, "
+    "Last-Event-ID, Prefer",
+    "Access-Control-Max-Age": "600",
+}  # fmt: skip
+NO_CONTENT: Final = "default-src 'none'; frame-ancestors 'none'"
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Where the agent listens. ``hosts``: by which names it may be called; None on a unix socket, whose peers are
+    this user alone. ``origins``: of pages that may call."""
+
+    hosts: frozenset[str] | None = None
+    origins: frozenset[str] = frozenset()
+
+    @staticmethod
+    def on_tcp(hosts: Iterable[str], origins: Iterable[str]) -> Listener:
+        return Listener(frozenset(host.lower() for host in (*LOOPBACK, *hosts)), frozenset(origins))
+
+
+class Guard:
+    """The middleware."""
+
+    def __init__(self, app: ASGIApp, listener: Listener) -> None:
+        self._app = app
+        self._listener = listener
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        call_id = secrets.token_hex(8)
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Content-Security-Policy", NO_CONTENT)
+                headers["DTA-Call"] = call_id
+                for name, value in scope.get("state", {}).get("rate", {}).items():
+                    headers.setdefault(name, value)
+                if origin in self._listener.origins:
+                    headers["Access-Control-Allow-Origin"] = origin
+                    headers["Access-Control-Expose-Headers"] = _EXPOSED
+                headers["Vary"] = "Origin"
+            await send(message)
+
+        given = Headers(scope=scope)
+        origin = given.get("origin", "")
+        try:
+            self._check(given)
+            body = await _body(receive)
+        except (BadCall, Forbidden) as error:
+            response: Response = problems.answer(error)
+            response.headers["Connection"] = "close"
+            await response(scope, receive, guarded)
+            return
+        if body is None:
+            return  # who asked is gone, and half of a body is none
+        if origin and scope["method"] == "OPTIONS" and "access-control-request-method" in given:
+            await Response(status_code=204, headers=_PREFLIGHT)(scope, receive, guarded)
+            return
+        # What went wrong is answered and logged by then (dta/service/problems.py): a server's own log of it would hold
+        # the exception's text, which may be a secret.
+        with suppress(Exception):
+            await self._app(scope, _Given(body, receive), guarded)
+
+    def _check(self, headers: Headers) -> None:
+        counted = Counter(name.lower() for name, _ in headers.items())
+        for name in _ONCE:
+            if counted[name] > 1:
+                raise BadCall(400, f"the header {name} stands there twice")
+        if counted["transfer-encoding"] and counted["content-length"]:
+            raise BadCall(400, "a body has one length")
+        if headers.get("content-encoding", "identity") != "identity":
+            raise BadCall(415, "a compressed body is not taken")
+        if self._listener.hosts is not None and _name(headers.get("host", "")) not in self._listener.hosts:
+            raise BadCall(421, "this agent is not called so", hint="`hosts` in serve.toml names it")
+        origin = headers.get("origin")
+        if origin is not None and origin not in self._listener.origins:
+            raise Forbidden("pages of this origin may not call", hint="`origins` in serve.toml lists them")
+        length = headers.get("content-length", "0")
+        if not (length.isascii() and length.isdigit()) or len(length) > 12:
+            raise BadCall(400, "this is no length")
+        if int(length) > MAX_BODY_BYTES:
+            raise _too_large()
+
+
+def _too_large() -> BadCall:
+    return BadCall(413, f"a call has at most {MAX_BODY_BYTES} bytes")
+
+
+def _name(host: str) -> str:
+    """A Host header without its port, in lower case."""
+    if host.startswith("["):
+        return host.partition("]")[0].lower() + "]"
+    return host.partition(":")[0].lower()
+
+
+async def _body(receive: Receive) -> bytes | None:
+    """All of a call's body: bounded, and within its time. None: who asked went away before it was here."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_S):
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    return None
+                body += message.get("body", b"")
+                if len(body) > MAX_BODY_BYTES:
+                    raise _too_large()
+                if not message.get("more_body", False):
+                    return bytes(body)
+    except TimeoutError:
+        raise BadCall(408, f"a call's body arrives within {BODY_S:.0f} seconds") from None
+
+
+class _Given:
+    """Gives the body that was read, then what comes after it: that the caller went away."""
+
+    def __init__(self, body: bytes, receive: Receive) -> None:
+        self._body: bytes | None = body
+        self._receive = receive
+
+    async def __call__(self) -> Message:
+        if self._body is None:
+            return await self._receive()
+        body, self._body = self._body, None
+        return {"type": "http.request", "body": body, "more_body": False}

@@ -1,0 +1,152 @@
+"""Idempotency-Key: a retry finds what the first call made, also after the agent was killed (docs/spec/rest.md).
+
+One SQLite file, each change durable before its call returns. What is kept of a key and of a body is an HMAC under a key
+of the identity's keystore: a body may be a six-digit secret, whose bare digest is as good as the secret. No answer
+with a secret is kept: a subject (an order's, a request's id) is, from which the answer is read again.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from abci_app.hashing import tagged
+from dta.base.errors import UsageError
+from dta.base.home import make_directory
+from dta.base.secret import SecretBytes
+from dta.service.errors import KeyAtWork, KeyOfAnotherBody
+
+SCHEMA_VERSION: Final = 1
+ANSWERS_FOR_S: Final = 86_400
+"""So long the very answer is given again; after it the subject is shown as it is then."""
+
+KEPT_FOR_S: Final = 400 * 86_400
+"""A subject is kept so long after it was last asked for: longer than any order that expires is kept waiting for."""
+
+MAX_KEY_CHARS: Final = 255
+_PRUNE_EVERY: Final = 256
+_SCHEMA: Final = """
+CREATE TABLE calls (
+    scope BLOB PRIMARY KEY, body BLOB NOT NULL, subject BLOB, status INTEGER, answer TEXT, at_s INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX calls_at ON calls (at_s);
+"""
+
+
+def body_mac(key: SecretBytes, body: bytes) -> bytes:
+    """What is kept of a call's body: 32 bytes (docs/spec/rest.md, At rest). ``key``: :meth:`Workplace.mac_key`."""
+    return hmac.digest(key.reveal(), tagged("DTA-v1-serve-body", body), "sha256")
+
+
+def key_mac(key: SecretBytes, credential: str, call: str, idempotency_key: str) -> bytes:
+    """What an Idempotency-Key is kept under: of the identity (its is ``key``), the credential, method and path."""
+    parts = (part.encode("utf-8") for part in (credential, call, idempotency_key))
+    return hmac.digest(key.reveal(), tagged("DTA-v1-serve-key", *parts), "sha256")
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What an earlier call with the same key left. ``subject``: what it made; ``status`` 0: its answer is not kept."""
+
+    subject: bytes = b""
+    status: int = 0
+    answer: Any = None
+
+
+class Call:
+    """One call that carries a key, while it is at work."""
+
+    def __init__(self, store: IdempotencyStore, scope: bytes, before: Before) -> None:
+        self._store = store
+        self._scope = scope
+        self.before = before
+
+    def bind(self, subject: bytes) -> None:
+        """What this call made, durably: to be called before anybody else learns of it."""
+        self._store.bind(self._scope, subject)
+
+    def answered(self, status: int, answer: Any, now_s: int) -> None:
+        """The answer, to be given again for a day. Never one with a secret."""
+        self._store.answered(self._scope, status, answer, now_s)
+
+
+class IdempotencyStore:
+    """The file at ``path``, made where it is not there. Several threads may call; one process at a time."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises UsageError where it can't be opened or is none of ours."""
+        self._lock = threading.Lock()
+        self._at_work: set[bytes] = set()
+        self._inserts = 0
+        make_directory(path.parent)
+        try:
+            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
+            path.chmod(0o600)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={SCHEMA_VERSION};COMMIT;")
+            elif version != SCHEMA_VERSION:
+                raise UsageError(f"{path} has version {version}, this program knows {SCHEMA_VERSION}")
+        except (OSError, sqlite3.Error) as error:
+            raise UsageError(f"can't open {path}: {error}", hint="is the directory there, and yours?") from None
+
+    def close(self) -> None:
+        """Closes the file."""
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def call(self, scope: bytes, body: bytes, now_s: int) -> Iterator[Call]:
+        """A call with a key, alone with it until the end. ``scope`` and ``body`` are MACs.
+
+        Raises KeyAtWork where another call with it has not ended, KeyOfAnotherBody.
+        """
+        with self._lock:
+            if scope in self._at_work:
+                raise KeyAtWork
+            before = self._begin(scope, body, now_s)
+            self._at_work.add(scope)
+        try:
+            yield Call(self, scope, before)
+        finally:
+            with self._lock:
+                self._at_work.discard(scope)
+
+    def _begin(self, scope: bytes, body: bytes, now_s: int) -> Before:
+        row = self._db.execute(
+            "SELECT body, subject, status, answer, at_s FROM calls WHERE scope = ?", (scope,)
+        ).fetchone()
+        if row is None:
+            self._inserts += 1
+            if self._inserts % _PRUNE_EVERY == 1:
+                self._db.execute("DELETE FROM calls WHERE at_s < ?", (now_s - KEPT_FOR_S,))
+            self._db.execute("INSERT INTO calls (scope, body, at_s) VALUES (?, ?, ?)", (scope, body, now_s))
+            return Before()
+        kept_body, subject, status, answer, at_s = row
+        if not hmac.compare_digest(kept_body, body):
+            raise KeyOfAnotherBody
+        if status is None or at_s + ANSWERS_FOR_S < now_s:
+            return Before(subject or b"")
+        return Before(subject or b"", status, json.loads(answer))
+
+    def bind(self, scope: bytes, subject: bytes) -> None:
+        """See :meth:`Call.bind`."""
+        with self._lock:
+            self._db.execute("UPDATE calls SET subject = ? WHERE scope = ?", (subject, scope))
+
+    def answered(self, scope: bytes, status: int, answer: Any, now_s: int) -> None:
+        """See :meth:`Call.answered`."""
+        with self._lock:
+            self._db.execute(
+                "UPDATE calls SET status = ?, answer = ?, at_s = ? WHERE scope = ?",
+                (status, json.dumps(answer), now_s, scope),
+            )

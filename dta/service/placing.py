@@ -1,0 +1,146 @@
+"""Placing an order for a caller: what is asked for, made durable, and finished after a crash."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Final
+
+from abci_app.pb.dta.v1 import custody_pb2 as pb
+from abci_app.pb.dta.v1 import tx_pb2
+from abci_app.state.records import ORDERS, VAULTS
+from dta.base import ids
+from dta.base.errors import NotFound, UsageError
+from dta.base.secret import SecretBytes
+from dta.client.custody import finding, orders, policies, records, vaults
+from dta.client.custody.orders import NewOrder
+from dta.client.custody.policies import Terms
+from dta.client.custody.records import PlacedOrder
+from dta.client.custody.session import Session
+from dta.client.ledger import fiduciaries, leaves
+from dta.client.ledger.authority import resolve as resolve_authority
+from dta.client.ledger.ledger import OrderView
+from dta.client.ledger.tx import SignedBytes
+from dta.custodians import registry
+from dta.service.agent import Outcome, Work
+from dta.service.calls import People, bytes_of, one_of
+from dta.service.errors import BadCall
+from dta.service.models import base
+from dta.service.models import custody as models
+
+RANDOM_SECRET_BYTES: Final = 32
+DEFAULT_CUSTODIAN: Final = "hsm-realm"
+RETRY_AFTER: Final = {"Retry-After": "2"}
+
+
+def secret_of(asked: models.NewOrder) -> tuple[SecretBytes, dict[str, str]]:
+    """The secret to place, and what is said of it: where none was given it is made here, as the original did."""
+    given = bytes_of(asked.secret, asked.extension, "the secret")
+    if given is None:
+        return SecretBytes(secrets.token_bytes(RANDOM_SECRET_BYTES)), {"generated": "true"}
+    return SecretBytes(given), {}
+
+
+def place(work: Work, asked: models.OrderTerms, secret: SecretBytes, extension: dict[str, str]) -> Outcome:
+    """Places the order, or goes on with the one that an earlier call with the same key made."""
+    if len(secret) > base.MAX_SECRET_BYTES:
+        raise BadCall(413, f"a secret has at most {base.MAX_SECRET_BYTES} bytes")
+    with work.session() as session:
+        if work.subject:
+            view = _gone_on(work, session, asked.allow_missing)
+        else:
+            new = _new_order(work, session, asked, secret)
+            custodian = registry.custodian(asked.custodian or orders.custodian_of(session.ledger, new))
+            made = orders.make(session, custodian, new)
+            work.bind(made.order)
+            view = orders.send(session, made)
+            if custodian.caveat:
+                extension = {**extension, "note": custodian.caveat}
+        return Outcome(_placed(view, extension))
+
+
+def _gone_on(work: Work, session: Session, allow_missing: int) -> OrderView:
+    """The same envelope and the same transaction again: never a second order."""
+    work.bind(work.subject)
+    if session.ledger.find(leaves.of(ORDERS, work.subject)) is None:
+        return orders.resume(session, work.subject, allow_missing=allow_missing)
+    return orders.wait_until_active(session, work.subject)
+
+
+def _new_order(work: Work, session: Session, asked: models.OrderTerms, secret: SecretBytes) -> NewOrder:
+    people = People.of(work.agent.workplace, session)
+    if asked.vault and asked.authority:
+        raise UsageError("an order is in a vault, or under an authority key")
+    named = one_of((asked.beneficiary, asked.beneficiary_id_document_cid), "the beneficiary")
+    beneficiary = people.resolve(named) if named else b""
+    if not beneficiary and asked.policy is None:
+        beneficiary = session.party.identity  # the original's: who names nobody keeps it for themselves
+    policy, rule = policies.build(terms_of(asked), beneficiary, people.resolve)
+    return NewOrder(
+        vault=b"" if asked.authority else _vault(people, asked.vault),
+        secret=secret, policy=policy, rule=rule,
+        authority=resolve_authority(session.ledger, asked.authority) if asked.authority else b"",
+        fiduciaries=[people.resolve(one) for one in asked.fiduciaries], threshold=asked.threshold,
+        expires_at_time_s=asked.expires_at, expires_at_height=asked.expires_at_height,
+        allow_missing=asked.allow_missing, title=asked.title,
+    )  # fmt: skip
+
+
+def terms_of(asked: models.OrderTerms | models.PolicyAsked) -> Terms:
+    """The terms of a policy, as the command line has them."""
+    text, tree = (asked.policy, None) if isinstance(asked.policy, str) else ("", asked.policy)
+    return Terms(text, tree, asked.not_before, asked.not_after, asked.veto_window, asked.vetoers)
+
+
+def _vault(people: People, given: str) -> bytes:
+    session = people.session
+    me = session.party.identity
+    if given:
+        known = records.known_vaults(session.directory)
+        return ids.resolve(given, "vault", lambda: known, lambda: finding.vaults(session.ledger, me))
+    found = []
+    for id_ in finding.vaults(session.ledger, me):
+        record = session.ledger.find(leaves.of(VAULTS, id_))
+        if record is not None and record.status == pb.VAULT_STATUS_OPEN:
+            found.append(id_)
+    if len(found) > 1:
+        raise UsageError("in which vault?", hint="name one: GET /v1/vault lists them")
+    if found:
+        return found[0]
+    active = list(fiduciaries.current(session.ledger, people.names.fiduciaries))
+    if not active:
+        raise UsageError("this home knows no active fiduciary", hint="open a vault by POST /v1/vault, and name them")
+    return vaults.open_vault(session, DEFAULT_CUSTODIAN, active).record.id
+
+
+def _placed(view: OrderView, extension: dict[str, str]) -> models.OrderPlaced:
+    record = view.record
+    return models.OrderPlaced(
+        order_reference=record.id.hex(), order_part1_cid=record.envelope_cid,
+        commitment=commitment_of(record), created_at=record.placed_time_s,
+        status=orders.status_name(record), extension=extension,
+    )  # fmt: skip
+
+
+def commitment_of(record: pb.OrderRecord) -> str:
+    """What the ledger holds of the secret's key or, under an authority key, of what it is encrypted to; in hex."""
+    return (record.key_commitment or record.identity).hex()
+
+
+def not_yet(work_home: PlacedOrder, gid: bytes) -> Outcome:
+    """What is known of an order that is on its way: 202."""
+    message = SignedBytes.parse(work_home.tx, gid).message()
+    assert isinstance(message, tx_pb2.PlaceOrder)
+    body = models.OrderPlaced(
+        order_reference=work_home.order.hex(), order_part1_cid=work_home.envelope_cid,
+        commitment=message.key_commitment.hex(), created_at=work_home.placed_at_s, status="placing",
+    )  # fmt: skip
+    headers = {"Location": f"/v1/order/{work_home.order.hex()}", **RETRY_AFTER}
+    return Outcome(body, 202, headers, is_final=False)
+
+
+def record_of(session: Session, order: bytes) -> PlacedOrder | None:
+    """What this home kept of an order that it placed."""
+    try:
+        return records.load(session.directory, order)
+    except NotFound:
+        return None

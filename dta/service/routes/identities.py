@@ -1,0 +1,255 @@
+"""/v1/identity: this home's identities, and anybody's, proved; /v1/contacts."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable
+from typing import Annotated, TypeAlias
+
+from fastapi import APIRouter, Path, Request, Response
+
+from abci_app.cid import cid_of
+from abci_app.codes import Code
+from abci_app.pb.dta.v1 import identity_pb2
+from dta.base.errors import NotFound, RefusedByLedger, UsageError
+from dta.blocks.auth import PutSigner
+from dta.client.custody.session import Session
+from dta.client.identity import document, lifecycle
+from dta.client.identity.create import KeystorePlan, create_profile, request_json
+from dta.client.identity.document import Description
+from dta.client.identity.keys import place
+from dta.client.identity.lifecycle import Outcome as Step
+from dta.client.identity.lifecycle import Publish, Rotation
+from dta.client.identity.profile import ROLES, Profile, load_document_block
+from dta.client.names import load_contacts
+from dta.client.receipt.identity import status_name
+from dta.node.founding import publish
+from dta.service.access import Caller, IdentityCredential, IdentityWriter, ReadCredential, Reader
+from dta.service.agent import Agent, Outcome, Work
+from dta.service.calls import After, IdempotencyKey, Limit, People, page_after
+from dta.service.errors import Forbidden
+from dta.service.models import base
+from dta.service.models import identities as models
+
+router = APIRouter(tags=["identities"])
+
+WhoPath = Annotated[str, Path(max_length=100, description="an id, its first digits, a name, or a document's CID")]
+_ROLE_NAMES = {number: name for name, number in ROLES.items()}
+
+
+@router.post("/identity", response_model=models.IdentityMade)
+async def create(
+    request: Request, credential: IdentityCredential, asked: models.NewIdentity
+) -> Response:
+    """Make an identity in this home and register it; the same name again goes on with it, and makes no second one."""
+    agent: Agent = request.app.state.agent
+    if not credential.allows(asked.name):
+        raise Forbidden("this credential is for no identity of that name", data={"identity": asked.name})
+    return await agent.act(request, credential, lambda: _create(agent, asked.name))
+
+
+def _create(agent: Agent, name: str) -> Outcome:
+    workplace = agent.workplace
+    if name not in workplace.home.profile_names():
+        _make(agent, name)
+    profile = workplace.profile(name)
+    block = load_document_block(workplace.home, name)
+    status, extension = "registered", {}
+    with workplace.at_work(name) as session:
+        put = _publisher(People.of(workplace, session), None)
+        try:
+            lifecycle.register(session.ledger, session.party.signer, profile.identity, block, put)
+        except RefusedByLedger as refused:
+            if refused.code != Code.SPONSOR_REQUIRED:
+                raise
+            status = "sponsor-required"
+            extension = {"request": b64encode(request_json(profile, workplace.gid, block)).decode("ascii")}
+    return Outcome(
+        models.IdentityMade(
+            id_document_cid=cid_of(block), identity=profile.identity.hex(), status=status, extension=extension
+        )
+    )
+
+
+def _make(agent: Agent, name: str) -> None:
+    settings, home = agent.settings.new_identities, agent.workplace.home
+    if settings is None:
+        raise UsageError(
+            "this agent makes no identities", hint="[new_identities] of serve.toml says where their keys go"
+        )
+    pin_file = home.path / settings.pin_file
+    keystores = [
+        place(
+            "software", path=home.keystores_dir / f"{name}-{part}.keys", module=None, token_label="",
+            pin_file=pin_file,
+        )
+        for part in ("operator", "next")
+    ]  # fmt: skip
+    description = Description(name, ("principal", "beneficiary"))
+    create_profile(
+        home, agent.workplace.ring, name, KeystorePlan(*keystores), description, gid=agent.workplace.gid,
+        time_s=int(agent.now_s()),
+    )  # fmt: skip
+
+
+def _publisher(people: People, signer: PutSigner | None) -> Publish:
+    """Puts documents to the fiduciaries' gateways. The ledger carries them too: none that is down stops anything."""
+
+    def put(block: bytes) -> None:
+        publish.upload(block, people.gateways(), people.session.gid, signer)
+
+    return put
+
+
+@router.get("/identity", response_model=models.IdentityList)
+async def list_identities(
+    request: Request, credential: ReadCredential, after: After = None, limit: Limit = 100
+) -> models.IdentityList:
+    """This home's identities that the credential may act for, each proved where the ledger has it."""
+    agent: Agent = request.app.state.agent
+
+    def read() -> models.IdentityList:
+        names = [name for name in agent.workplace.home.profile_names() if credential.allows(name)]
+        page, following = page_after(names, names, after, limit)
+        shown = []
+        for name in page:
+            with agent.workplace.at_work(name) as session:
+                shown.append(_own(agent, session, agent.workplace.profile(name)))
+        return models.IdentityList(id_document_list=shown, next=following)
+
+    return await agent.jobs.look(read)
+
+
+def _own(agent: Agent, session: Session, profile: Profile) -> models.IdentityShown:
+    block = load_document_block(agent.workplace.home, profile.name)
+    try:
+        return shown(session.ledger.identity(profile.identity), block, profile.name)
+    except NotFound:
+        found = document.read(block).document
+        return models.IdentityShown(
+            id_document_cid=cid_of(block), authentication_reference=found.tx_key.hex(),
+            bls_public_key=found.bls_key.hex(), timestamp=_time_of(block), identity=profile.identity.hex(),
+            name=found.name, local_name=profile.name, status="not registered", roles=list(profile.roles),
+            registered_height=0, updated_height=0,
+        )  # fmt: skip
+
+
+def shown(record: identity_pb2.IdentityRecord, block: bytes, local_name: str) -> models.IdentityShown:
+    """A proved record; ``block``: its document's, empty where it is not at hand."""
+    return models.IdentityShown(
+        id_document_cid=record.document_cid, authentication_reference=record.tx_key.hex(),
+        bls_public_key=record.bls_key.hex(),
+        timestamp=_time_of(block) if block and cid_of(block) == record.document_cid else 0,
+        identity=record.id.hex(), name=record.name, local_name=local_name, status=status_name(record),
+        roles=[_ROLE_NAMES[role] for role in record.roles], registered_height=record.registered_height,
+        updated_height=record.updated_height,
+    )  # fmt: skip
+
+
+def _time_of(block: bytes) -> int:
+    return document.read(block).envelope.header.time_s
+
+
+@router.get("/identity/{who}", response_model=models.IdentityShown)
+async def show(request: Request, caller: Reader, who: WhoPath) -> models.IdentityShown:
+    """Anybody's identity, proved. A document that was rotated away leads to it too."""
+    agent: Agent = request.app.state.agent
+
+    def read(session: Session) -> models.IdentityShown:
+        people = People.of(agent.workplace, session)
+        record = session.ledger.identity(people.resolve(who))
+        local = next((name for name, id_ in people.names.ids.items() if id_ == record.id), "")
+        block = session.blocks.kept(record.document_cid) or b""
+        if local in agent.workplace.home.profile_names():
+            block = load_document_block(agent.workplace.home, local)
+        return shown(record, block, local)
+
+    return await agent.look(caller, read)
+
+
+@router.post("/identity/{who}/rotate", response_model=models.IdentityChanged)
+async def rotate(
+    request: Request, caller: IdentityWriter, who: WhoPath, asked: base.Nothing | None = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:  # fmt: skip
+    """Go on to the next key, and commit to another. Lifts a suspension."""
+    del asked, idempotency_key
+
+    def step(work: Work, session: Session, profile: Profile) -> tuple[bytes, Step]:
+        place, ring = work.agent.workplace, work.agent.workplace.ring
+        rotated, outcome = lifecycle.rotate(
+            place.home, ring, session.ledger, profile, Rotation(), _publisher(People.of(place, session), None),
+            int(work.agent.now_s()),
+        )  # fmt: skip
+        return load_document_block(place.home, rotated.name), outcome
+
+    return await _change(request, caller, who, "rotated", step)
+
+
+@router.post("/identity/{who}/suspend", response_model=models.IdentityChanged)
+async def suspend(
+    request: Request, caller: IdentityWriter, who: WhoPath, asked: base.Nothing | None = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:  # fmt: skip
+    """Stop an identity of this home by its current key: only a rotation lifts it."""
+    del asked, idempotency_key
+
+    def step(work: Work, session: Session, profile: Profile) -> tuple[bytes, Step]:
+        place = work.agent.workplace
+        return load_document_block(place.home, profile.name), lifecycle.suspend(session.ledger, place.ring, profile)
+
+    return await _change(request, caller, who, "suspended", step)
+
+
+@router.post("/identity/{who}/revoke", response_model=models.IdentityChanged)
+async def revoke(
+    request: Request, caller: IdentityWriter, who: WhoPath, asked: base.Nothing | None = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:  # fmt: skip
+    """End an identity of this home for ever, by its next key."""
+    del asked, idempotency_key
+
+    def step(work: Work, session: Session, profile: Profile) -> tuple[bytes, Step]:
+        place = work.agent.workplace
+        return load_document_block(place.home, profile.name), lifecycle.revoke(session.ledger, place.ring, profile)
+
+    return await _change(request, caller, who, "revoked", step)
+
+
+_Step: TypeAlias = Callable[[Work, Session, Profile], tuple[bytes, Step]]
+
+
+async def _change(request: Request, caller: Caller, who: str, action: str, step: _Step) -> Response:
+    def work(work: Work) -> Outcome:
+        with work.session() as session:
+            identity = People.of(work.agent.workplace, session).resolve(who)
+            if identity != session.party.identity:
+                raise Forbidden("this call is as another identity", data={"identity": identity.hex()})
+            work.bind(identity)
+            block, outcome = step(work, session, work.agent.workplace.profile(caller.name))
+            return Outcome(
+                models.IdentityChanged(
+                    identity=identity.hex(), id_document_cid=cid_of(block), action=action, height=outcome.height
+                )
+            )
+
+    agent: Agent = request.app.state.agent
+    return await agent.write(request, caller, work)
+
+
+@router.get("/contacts", response_model=models.ContactList)
+async def contacts(request: Request, credential: ReadCredential) -> models.ContactList:
+    """Whom this home calls what: names come from people, never from the ledger."""
+    del credential
+    agent: Agent = request.app.state.agent
+    home = agent.workplace.home
+
+    def read() -> models.ContactList:
+        by_hand, own = load_contacts(home), agent.workplace.identities()
+        found = []
+        for name, id_ in sorted(agent.workplace.names().ids.items()):
+            kind = "own" if name in own else "contact" if name in by_hand else "founder"
+            found.append(models.Contact(name=name, kind=kind, identity=id_.hex()))
+        return models.ContactList(contacts=found)
+
+    return await agent.jobs.look(read)

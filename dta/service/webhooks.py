@@ -1,0 +1,236 @@
+"""Webhooks by Standard Webhooks: thin bodies, signed, to addresses that were resolved once and checked.
+
+Nothing waits for a receiver. Its place (:class:`dta.service.news.Place`) is kept in ``serve/webhooks/NAME.json``: after
+a crash an event may come again (with the same ``webhook-id``), none is left out that was tried for less than a day.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import ipaddress
+import json
+import logging
+import os
+import socket
+import stat
+from base64 import b64decode, b64encode
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from dta.base.errors import DtaError, UsageError
+from dta.base.home import make_directory, read_file, write_file
+from dta.base.jsonfile import JsonFile
+from dta.base.secret import SecretBytes
+from dta.service.news import News, Place, Told
+from dta.service.settings import Webhook
+
+_log = logging.getLogger(__name__)
+
+PREFIX: Final = "whsec_"
+MIN_SECRET_BYTES: Final = 24
+MAX_SECRET_BYTES: Final = 64
+FORMAT: Final = "dta-serve-webhook-1"
+FIRST_RETRY_S: Final = 5.0
+LAST_RETRY_S: Final = 3_600.0
+GIVE_UP_S: Final = 86_400.0
+ATTEMPT_S: Final = 15.0
+POLL_S: Final = 5.0
+MAX_ANSWER_BYTES: Final = 4_096
+_MAX_FILE_BYTES: Final = 1_048_576
+_MAX_WAITS: Final = 20_000
+
+_NAT64: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Resolve = Callable[[str, int], Awaitable[list[str]]]
+
+
+class AddressRefused(UsageError):
+    """A receiver's name leads to an address that is nobody's business, and is not listed."""
+
+    kind = "address-refused"
+
+
+def load_secret(path: Path) -> SecretBytes:
+    """A ``whsec_`` secret out of a file of this user's alone. Raises UsageError, which does not repeat it."""
+    if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise UsageError(f"{path} is open to others", hint=f"chmod 600 {path}")
+    text = read_file(path, "a webhook's secret", _MAX_FILE_BYTES).decode("ascii", "replace").strip()
+    try:
+        secret = b64decode(text.removeprefix(PREFIX), validate=True)
+    except ValueError:
+        secret = b""
+    if not text.startswith(PREFIX) or not MIN_SECRET_BYTES <= len(secret) <= MAX_SECRET_BYTES:
+        raise UsageError(
+            f"{path} holds no secret of a webhook",
+            hint=f"{PREFIX} and {MIN_SECRET_BYTES} to {MAX_SECRET_BYTES} bytes in base64",
+        )
+    return SecretBytes(secret)
+
+
+def signature(secrets: Sequence[SecretBytes], id_: str, at_s: int, body: bytes) -> str:
+    """``webhook-signature``: one ``v1,`` entry for each secret, so that receivers can change theirs at leisure."""
+    signed = f"{id_}.{at_s}.".encode() + body
+    made = (hmac.digest(secret.reveal(), signed, "sha256") for secret in secrets)
+    return " ".join("v1," + b64encode(one).decode("ascii") for one in made)
+
+
+def checked_address(host: str, found: Sequence[str], allowed: Sequence[str]) -> str:
+    """The one address that is called: each that the name has must be public, or listed. Raises AddressRefused."""
+    if not found:
+        raise AddressRefused(f"{host} has no address")
+    for text in found:
+        if text not in allowed and not is_public(ipaddress.ip_address(text.partition("%")[0])):
+            raise AddressRefused(f"{host} leads to {text}", hint="list it under allow in serve.toml if it is meant")
+    return found[0]
+
+
+def is_public(address: Address) -> bool:
+    """Whether it is an address of the internet, and none that stands for another: mapped, 6to4, Teredo, NAT64."""
+    if isinstance(address, ipaddress.IPv6Address):
+        stands_for = address.ipv4_mapped or address.sixtofour or address.teredo
+        if stands_for is not None or any(address in network for network in _NAT64):
+            return False
+    return address.is_global and not address.is_multicast
+
+
+async def resolve(host: str, port: int) -> list[str]:
+    """A name's addresses, by the system's resolver."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(one[4][0]) for one in found))
+
+
+@dataclass(slots=True)
+class Delivered:
+    """How far a receiver has come. ``since_s``: since when the next event is tried; 0: it was not yet."""
+
+    place: Place
+    since_s: int = 0
+
+    @staticmethod
+    def load(path: Path) -> Delivered | None:
+        """None where there is no file yet: events begin with what is new then."""
+        if not path.exists():
+            return None
+        content = read_file(path, "a webhook's place", _MAX_FILE_BYTES)
+        file = JsonFile.parse(content, str(path), FORMAT)
+        file.only("after", "waits", "since_s")
+        waits = file.texts("waits", _MAX_WAITS)
+        return Delivered(Place(file.number("after", 0, 1 << 40), frozenset(waits)), file.number("since_s", 0, 1 << 53))
+
+    def save(self, path: Path) -> None:
+        """Durably."""
+        content = {
+            "format": FORMAT, "after": self.place.number, "waits": sorted(self.place.waits), "since_s": self.since_s,
+        }  # fmt: skip
+        write_file(make_directory(path.parent) / path.name, json.dumps(content).encode())
+
+
+class Sender:
+    """Sends the events of one webhook, in order. ``look`` gives what is new since a place; without one, a place."""
+
+    def __init__(
+        self,
+        hook: Webhook,
+        home: Path,
+        look: Callable[[Place | None], Awaitable[Told]],
+        *,
+        now_s: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        resolve: Resolve = resolve,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """Raises UsageError for a URL without TLS that nobody allowed, or secrets that are none."""
+        self._hook = hook
+        self._look = look
+        self._now_s = now_s
+        self._sleep = sleep
+        self._resolve = resolve
+        self._transport = transport
+        self._path = home / "serve" / "webhooks" / f"{hook.name}.json"
+        if not hook.url.startswith("https://") and not hook.allow:
+            raise UsageError(f"the webhook {hook.name} has no TLS", hint="https://, or list its address under allow")
+        if os.sep in hook.name or hook.name.startswith("."):
+            raise UsageError(f"a webhook's name is a file's name, not {hook.name!r}")
+        self._secrets = [load_secret(home / one) for one in hook.secret_files]
+        self._delivered = Delivered.load(self._path)
+
+    async def run(self) -> None:
+        """For ever. What goes wrong is tried again; a program's fault ends it, and is raised."""
+        while True:
+            try:
+                await self.once()
+            except DtaError as error:
+                _log.warning("events for the webhook %s can't be read: %s", self._hook.name, error.kind)
+            await self._sleep(POLL_S)
+
+    async def once(self) -> None:
+        """Sends everything that is new, each until it is taken or was tried for a day."""
+        if self._delivered is None:
+            self._delivered = Delivered((await self._look(None)).place)
+            self._delivered.save(self._path)
+        while True:
+            told = await self._look(self._delivered.place)
+            for news in told.news:
+                await self._deliver(news, self._delivered)
+            if self._delivered.place != told.place:  # what was told of, and does not wait any more
+                self._delivered.place = told.place
+                self._delivered.save(self._path)
+            if told.is_all:
+                return
+
+    async def _deliver(self, news: News, delivered: Delivered) -> None:
+        retry_s, is_repeat = FIRST_RETRY_S, delivered.since_s > 0
+        delivered.since_s = delivered.since_s or int(self._now_s())
+        delivered.save(self._path)
+        while not await self._attempt(news, is_repeat=is_repeat):
+            if self._now_s() - delivered.since_s >= GIVE_UP_S:
+                _log.warning("the webhook %s never took event %s", self._hook.name, news.key)
+                break
+            await self._sleep(retry_s)
+            retry_s, is_repeat = min(retry_s * 2, LAST_RETRY_S), True
+        delivered.place, delivered.since_s = news.place, 0
+        delivered.save(self._path)
+
+    async def _attempt(self, news: News, *, is_repeat: bool) -> bool:
+        """Whether the receiver took it: any answer of 200 to 299. A redirect is none."""
+        at_s = int(self._now_s())
+        id_ = f"{self._hook.identity}.{news.key}"
+        body = json.dumps({"type": news.type, "data": news.data.model_dump(by_alias=True)}).encode()
+        url = httpx.URL(self._hook.url)
+        try:
+            port = url.port or (443 if url.scheme == "https" else 80)
+            address = checked_address(url.host, await self._resolve(url.host, port), self._hook.allow)
+            headers = {
+                "Content-Type": "application/json", "Host": url.netloc.decode("ascii"), "webhook-id": id_,
+                "webhook-timestamp": str(at_s), "webhook-signature": signature(self._secrets, id_, at_s, body),
+                "Accept-Encoding": "identity",
+            }  # fmt: skip
+            if is_repeat:
+                headers["DTA-Repeat"] = "true"
+            async with asyncio.timeout(ATTEMPT_S):
+                return await self._post(url.copy_with(host=address), url.host, headers, body)
+        except (TimeoutError, httpx.HTTPError, OSError, AddressRefused, ValueError) as error:
+            _log.warning("the webhook %s took no event: %s", self._hook.name, type(error).__name__)
+            return False
+
+    async def _post(self, url: httpx.URL, name: str, headers: dict[str, str], body: bytes) -> bool:
+        client = httpx.AsyncClient(
+            transport=self._transport, trust_env=False, follow_redirects=False, timeout=ATTEMPT_S
+        )
+        # The connection goes to the address that was checked; TLS is for the name.
+        async with client, client.stream(
+            "POST", url, content=body, headers=headers, extensions={"sni_hostname": name}
+        ) as response:
+            received = 0
+            async for chunk in response.aiter_raw():
+                received += len(chunk)
+                if received > MAX_ANSWER_BYTES:
+                    break
+            return response.is_success

@@ -1,0 +1,252 @@
+"""Who may call the agent: tokens, issuers' JWTs, certificates that a proxy passes on."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode, urlsafe_b64encode
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey, KeySet, OctKey
+
+from dta.base.errors import NotFound, UsageError
+from dta.service.access import Caller, Credential, Doorkeeper, chosen
+from dta.service.certificates import ProxiedCertificates
+from dta.service.errors import Forbidden, Unauthenticated
+from dta.service.oidc import MAX_LIFETIME_S, REFETCH_S, Issuers
+from dta.service.settings import Certificate, Issuer
+from dta.service.tokens import Token, TokenStore
+
+NOW_S = 1_800_000_000
+HOME = {"alice": bytes(32), "bob": bytes([1]) * 32}
+
+
+def make(store: TokenStore, **changes: Any) -> tuple[Token, str]:
+    given: dict[str, Any] = {
+        "name": "app", "scopes": frozenset({"read"}), "identities": ("alice",), "now_s": NOW_S, "expires_at_s": 0,
+    }  # fmt: skip
+    return store.create(**{**given, **changes})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> TokenStore:
+    return TokenStore(tmp_path / "tokens")
+
+
+# --- tokens ---------------------------------------------------------------------------------------------------
+def test_a_token_is_256_bits_shown_once_and_kept_as_its_hash(store: TokenStore, tmp_path: Path) -> None:
+    token, shown = make(store)
+    assert shown.startswith("dta_")
+    assert len(shown) == 4 + 43
+    assert store.find(shown, NOW_S) == token
+    kept = b"".join(path.read_bytes() + path.name.encode() for path in (tmp_path / "tokens").iterdir())
+    assert shown.encode() not in kept
+    assert token.digest == sha256(shown.encode()).digest()
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "tokens").iterdir()} == {0o600}
+    assert make(store)[1] != shown
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda shown: shown[:-1] + ("A" if shown[-1] != "A" else "B"),
+        lambda shown: shown[:-1],
+        lambda shown: shown + "A",
+        lambda shown: "dtx_" + shown[4:],
+        lambda shown: "dta_" + "../" * 14 + "A",
+        lambda shown: "dta_" + "é" * 43,
+        lambda shown: "",
+    ],
+)
+def test_a_token_that_was_tampered_with_is_nobodys(store: TokenStore, change: Any) -> None:
+    _, shown = make(store)
+    assert store.find(change(shown), NOW_S) is None
+
+
+def test_a_token_is_over_at_its_second_and_a_revoked_one_at_once(store: TokenStore) -> None:
+    token, shown = make(store, expires_at_s=NOW_S + 10)
+    assert store.find(shown, NOW_S + 9) is not None
+    assert store.find(shown, NOW_S + 10) is None
+    store.revoke(token.id)
+    assert store.find(shown, NOW_S) is None
+    assert store.all() == []
+    with pytest.raises(NotFound):
+        store.revoke(token.id)
+
+
+@pytest.mark.parametrize("changes", [{"scopes": frozenset()}, {"scopes": frozenset({"root"})}, {"identities": ()}])
+def test_a_token_that_allows_nothing_is_not_made(store: TokenStore, changes: Any) -> None:
+    with pytest.raises(UsageError):
+        make(store, **changes)
+
+
+# --- as whom --------------------------------------------------------------------------------------------------
+def test_a_call_is_as_the_only_identity_of_its_credential_or_the_one_it_names() -> None:
+    one = Credential("token", frozenset({"read"}), ("alice",))
+    every = Credential("token", frozenset({"read"}), ("*",))
+    assert chosen(one, None, HOME) == "alice"
+    assert chosen(every, "bob", HOME) == "bob"
+    assert chosen(every, (bytes([1]) * 32).hex(), HOME) == "bob"
+    with pytest.raises(UsageError):
+        chosen(every, None, HOME)
+    for wanted in ("bob", "carol", (bytes([1]) * 32).hex()):
+        with pytest.raises(Forbidden):
+            chosen(one, wanted, HOME)
+
+
+def test_a_scope_is_had_by_name_and_no_scope_stands_for_another() -> None:
+    for held in ("admin", "order:write", "secret:read"):
+        caller = Caller(Credential("token", frozenset({held}), ("*",)), "alice")
+        caller.require(held)  # type: ignore[arg-type]
+        with pytest.raises(Forbidden) as refused:
+            caller.require("read")
+        assert refused.value.data == {"scope": "read"}
+
+
+# --- issuers --------------------------------------------------------------------------------------------------
+ISSUER = "https://login.example"
+KEY = ECKey.generate_key("P-256", {"kid": "one", "use": "sig"})
+OTHER = ECKey.generate_key("P-256", {"kid": "one", "use": "sig"})
+CLAIMS = {"iss": ISSUER, "aud": "dta", "sub": "robot", "exp": NOW_S + 300, "iat": NOW_S}
+
+
+class Keys:
+    """An issuer's keys, and how often they were asked for."""
+
+    def __init__(self, *keys: Any) -> None:
+        self.keys = keys
+        self.asked = 0
+        self.now_s = 0.0
+        self.down = False
+
+    def fetch(self, url: str) -> bytes:
+        assert url == f"{ISSUER}/keys"
+        self.asked += 1
+        if self.down:
+            raise httpx.ConnectError("refused")
+        return json.dumps(KeySet(list(self.keys)).as_dict(private=False)).encode()
+
+    def issuers(self) -> Issuers:
+        issuer = Issuer.model_validate({
+            "issuer": ISSUER, "audience": "dta", "jwks": f"{ISSUER}/keys", "algorithms": ["ES256"],
+            "subjects": [{"subject": "robot", "identities": ["alice"], "scopes": ["read", "order:write"]}],
+        })  # fmt: skip
+        return Issuers([issuer], self.fetch, lambda: self.now_s)
+
+
+def signed(key: Any = KEY, head: dict[str, Any] | None = None, **claims: Any) -> str:
+    said = {name: value for name, value in {**CLAIMS, **claims}.items() if value is not None}
+    return jwt.encode({"alg": "ES256", "kid": "one", **(head or {})}, said, key)
+
+
+def test_an_issuers_token_is_what_serve_toml_says_of_its_subject() -> None:
+    found = Keys(KEY).issuers().credential(signed(), NOW_S)
+    assert found == Credential(f"{ISSUER} robot", frozenset({"read", "order:write"}), ("alice",))
+
+
+def unsecured(**claims: Any) -> str:
+    parts = [{"alg": "none", "kid": "one"}, {**CLAIMS, **claims}]
+    encoded = [urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts]
+    return ".".join([*encoded, ""])
+
+
+def by_public_key_as_a_secret() -> str:
+    secret = OctKey.import_key(json.dumps(KEY.as_dict(private=False)).encode(), {"kid": "one"})
+    return jwt.encode({"alg": "HS256", "kid": "one"}, CLAIMS, secret)
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        unsecured(),
+        by_public_key_as_a_secret(),
+        signed(OTHER),
+        signed(iss="https://evil.example"),
+        signed(iss=None),
+        signed(aud="another"),
+        signed(aud=None),
+        signed(sub="another"),
+        signed(sub=None),
+        signed(exp=NOW_S - 31),
+        signed(exp=None),
+        signed(exp=NOW_S + MAX_LIFETIME_S + 1),
+        signed(nbf=NOW_S + 31),
+        signed()[:-3] + "AAA",
+        "a.b.c",
+        "..",
+        "x" * 9_000,
+    ],
+    ids=lambda token: str(token)[:12],
+)
+def test_a_token_that_an_issuer_would_not_have_given_for_us_is_nobodys(token: str) -> None:
+    assert Keys(KEY).issuers().credential(token, NOW_S) is None
+
+
+def test_keys_are_fetched_for_a_name_that_is_not_known_and_once_a_minute_at_most() -> None:
+    keys = Keys(KEY)
+    issuers = keys.issuers()
+    for _ in range(3):
+        assert issuers.credential(signed(), NOW_S)
+    assert keys.asked == 1
+    new = ECKey.generate_key("P-256", {"kid": "two", "use": "sig"})
+    keys.keys = (KEY, new)
+    rotated = signed(new, {"kid": "two"})
+    assert issuers.credential(rotated, NOW_S) is None
+    keys.now_s = REFETCH_S
+    assert issuers.credential(rotated, NOW_S)
+    for number in range(20):
+        assert issuers.credential(signed(OTHER, {"kid": f"unknown-{number}"}), NOW_S) is None
+    assert keys.asked == 2
+
+
+def test_an_issuer_that_is_down_lets_nobody_in_and_those_whose_keys_are_known_still() -> None:
+    keys = Keys(KEY)
+    keys.down = True
+    issuers = keys.issuers()
+    assert issuers.credential(signed(), NOW_S) is None
+    keys.down, keys.now_s = False, REFETCH_S
+    assert issuers.credential(signed(), NOW_S)
+    keys.down = True
+    assert issuers.credential(signed(), NOW_S)
+
+
+# --- certificates ---------------------------------------------------------------------------------------------
+DER = b"a certificate"
+
+
+def certificates() -> ProxiedCertificates:
+    known = Certificate.model_validate(
+        {"sha256": sha256(DER).hexdigest(), "identities": ["alice"], "scopes": ["read"]}
+    )
+    return ProxiedCertificates([known], frozenset({"127.0.0.1"}))
+
+
+def passed_on(content: bytes) -> dict[str, str]:
+    return {"Client-Cert": f":{b64encode(content).decode()}:"}
+
+
+def test_a_certificate_counts_where_a_named_proxy_passes_it_on() -> None:
+    found = certificates().credential(passed_on(DER), "127.0.0.1")
+    assert found is not None
+    assert found.identities == ("alice",)
+    assert certificates().credential(passed_on(DER), "127.0.0.2") is None
+    assert certificates().credential(passed_on(DER), "") is None
+    assert certificates().credential(passed_on(b"another"), "127.0.0.1") is None
+    for text in ("", ":", "::", b64encode(DER).decode(), ":not base64:"):
+        assert certificates().credential({"Client-Cert": text}, "127.0.0.1") is None
+
+
+def test_a_credential_that_is_shown_is_the_one_that_counts(tmp_path: Path) -> None:
+    store = TokenStore(tmp_path)
+    door = Doorkeeper(store, Keys(KEY).issuers(), certificates())
+    _, shown = make(store)
+    assert door.credential(shown, passed_on(DER), "127.0.0.1", NOW_S).id.startswith("token ")
+    assert door.credential(signed(), {}, "", NOW_S).id == f"{ISSUER} robot"
+    assert door.credential(None, passed_on(DER), "127.0.0.1", NOW_S).id.startswith("certificate ")
+    for bearer in ("dta_" + "A" * 43, "nonsense", ""):
+        with pytest.raises(Unauthenticated):
+            door.credential(bearer, passed_on(DER), "127.0.0.1", NOW_S)

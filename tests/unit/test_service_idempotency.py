@@ -1,0 +1,87 @@
+"""Idempotency keys: durable, of one body, alone, and nothing at rest that can be guessed at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dta.base.secret import SecretBytes
+from dta.service.errors import KeyAtWork, KeyOfAnotherBody
+from dta.service.idempotency import ANSWERS_FOR_S, KEPT_FOR_S, Before, IdempotencyStore, body_mac, key_mac
+
+SCOPE, BODY, SUBJECT = b"s" * 32, b"b" * 32, b"o" * 32
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "serve" / "calls.sqlite"
+
+
+def test_a_subject_that_was_bound_is_there_for_whoever_opens_the_file_next(path: Path) -> None:
+    killed = IdempotencyStore(path)
+    with killed.call(SCOPE, BODY, 1) as call:
+        assert call.before == Before()
+        call.bind(SUBJECT)
+        # Killed here: nothing more of it runs, and another process opens the file.
+        with IdempotencyStore(path).call(SCOPE, BODY, 2) as again:
+            assert again.before == Before(SUBJECT)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_answer_is_given_again_for_a_day_and_the_subject_after_it(path: Path) -> None:
+    store = IdempotencyStore(path)
+    with store.call(SCOPE, BODY, 1) as call:
+        call.bind(SUBJECT)
+        call.answered(200, {"orderReference": "ab"}, 1)
+    with store.call(SCOPE, BODY, 1 + ANSWERS_FOR_S) as call:
+        assert call.before == Before(SUBJECT, 200, {"orderReference": "ab"})
+    with store.call(SCOPE, BODY, 2 + ANSWERS_FOR_S) as call:
+        assert call.before == Before(SUBJECT)
+
+
+def test_another_body_under_the_same_key_is_refused(path: Path) -> None:
+    store = IdempotencyStore(path)
+    with store.call(SCOPE, BODY, 1):
+        pass
+    with pytest.raises(KeyOfAnotherBody), store.call(SCOPE, b"c" * 32, 1):
+        pass
+
+
+def test_a_key_at_work_is_at_work_and_free_again_when_it_failed(path: Path) -> None:
+    store = IdempotencyStore(path)
+    def fails() -> None:
+        with store.call(SCOPE, BODY, 1):
+            with pytest.raises(KeyAtWork), store.call(SCOPE, BODY, 1):
+                pass
+            with store.call(b"t" * 32, BODY, 1):  # another key is not held up
+                pass
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fails()
+    with store.call(SCOPE, BODY, 1):
+        pass
+
+
+def test_what_nobody_asked_for_in_more_than_a_year_is_let_go(path: Path) -> None:
+    store = IdempotencyStore(path)
+    with store.call(SCOPE, BODY, 1) as call:
+        call.bind(SUBJECT)
+    store.close()
+    later = IdempotencyStore(path)
+    with later.call(b"t" * 32, BODY, 2 + KEPT_FOR_S):
+        pass
+    with later.call(SCOPE, BODY, 2 + KEPT_FOR_S) as call:
+        assert call.before == Before()
+
+
+def test_what_is_kept_is_of_its_key_and_each_part() -> None:
+    key, other = SecretBytes(b"k" * 32), SecretBytes(b"l" * 32)
+    made = [
+        body_mac(key, b"123456"), body_mac(other, b"123456"), body_mac(key, b"123457"),
+        key_mac(key, "a", "b", "c"), key_mac(other, "a", "b", "c"), key_mac(key, "ab", "", "c"),
+        key_mac(key, "a", "bc", ""), key_mac(key, "", "", "123456"),
+    ]  # fmt: skip
+    assert len(set(made)) == len(made)
+    assert body_mac(key, b"123456") == made[0]

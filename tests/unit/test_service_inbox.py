@@ -1,0 +1,197 @@
+"""What waits, and what is new, over HTTP: each from a list that no node can shorten, and told again to nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from dta.base.errors import Unreachable
+from dta.service import news
+from dta.service.agent import Agent
+from dta.service.news import Place
+from dta.service.routes import inbox as inbox_routes
+from tests.support.served import Served, said
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    made = Served(tmp_path)
+    yield made
+    made.close()
+
+
+async def order_for_bob(client: httpx.AsyncClient, **terms: Any) -> str:
+    body = {"beneficiary": "bob", "extension": {"plainText": "x"}, **terms}
+    return str(said(await client.post("/v1/order", json=body))["orderReference"])
+
+
+def test_an_inbox_has_what_waits_with_the_call_that_decides_it_and_a_poll_ends_when_it_changes(served: Served) -> None:
+    alice, bob = served.home("alice"), served.home("bob")
+    served.introduce()
+    for_alice, for_bob = served.client_of(alice), served.client_of(bob)
+
+    async def main() -> None:
+        empty = said(await for_bob.get("/v1/inbox"))
+        assert (empty["items"], empty["outside"], empty["outsideLeft"]) == ([], [], 0)
+        polling = asyncio.ensure_future(for_bob.get("/v1/inbox", params={"wait": 30, "state": empty["state"]}))
+        order = await order_for_bob(for_alice)
+        await polling
+        found = said(await for_bob.get("/v1/inbox"))
+        assert found["state"] != empty["state"]
+        [item] = found["items"]
+        assert (item["kind"], item["subject"], item["actions"]) == ("order", order, ["request"])
+        assert item["calls"] == ["POST /v1/order/secret"]
+        received = said(await for_bob.post("/v1/order/secret", json={"orderReference": order}))
+        [receipt] = said(await for_bob.get("/v1/inbox"))["items"]
+        assert (receipt["kind"], receipt["subject"]) == ("receipt", received["request"])
+        method, _, path = receipt["calls"][0].partition(" ")
+        assert said(await for_bob.request(method, path))["secret"] == received["secret"]
+        said(await for_bob.post(f"/v1/order/secret/{received['request']}/done"))
+        assert said(await for_bob.get("/v1/inbox"))["items"] == []
+
+    asyncio.run(main())
+
+
+def test_what_comes_from_strangers_is_apart(served: Served) -> None:
+    alice, bob = served.home("alice"), served.home("bob")
+    served.introduce()
+    (bob.path / "contacts.toml").unlink()
+    for_alice, for_bob = served.client_of(alice), served.client_of(bob)
+
+    async def main() -> None:
+        order = await order_for_bob(for_alice)
+        found = said(await for_bob.get("/v1/inbox"))
+        assert found["items"] == []
+        assert [one["subject"] for one in found["outside"]] == [order]
+
+    asyncio.run(main())
+
+
+def test_a_node_that_leaves_something_out_is_refused(served: Served) -> None:
+    alice, bob = served.home("alice"), served.home("bob")
+    served.introduce()
+    for_alice, for_bob = served.client_of(alice), served.client_of(bob)
+
+    async def main() -> None:
+        await order_for_bob(for_alice)
+        answers = served.node.do_abci_query
+
+        def hides(params: dict[str, Any]) -> Any:
+            answer = answers(params)
+            if bytes.fromhex(params["data"].removeprefix("0x")).startswith(b"concern/"):
+                answer["response"]["value"] = None
+            return answer
+
+        served.node.do_abci_query = hides  # type: ignore[method-assign]
+        for path in ("/v1/inbox", "/v1/order", "/v1/events"):
+            problem = said(await for_bob.get(path), 502)
+            assert problem["type"] in ("urn:dta:problem:not-verified", "urn:dta:problem:bad-answer"), path
+
+    asyncio.run(main())
+
+
+# --- news -----------------------------------------------------------------------------------------------------
+def told(agent: Agent, name: str, place: Place | None) -> Any:
+    with agent.workplace.at_work(name) as session:
+        return news.since(session, agent.waiting, place) if place else news.now(session, agent.waiting)
+
+
+def test_news_are_entries_and_what_began_to_wait_each_told_once(served: Served) -> None:
+    alice, bob = served.home("alice"), served.home("bob")
+    served.introduce()
+    agent = served.agent(alice)
+    for_alice, for_bob = served.client(agent, served.token(alice)), served.client_of(bob)
+
+    async def main() -> None:
+        before = told(agent, "alice", None)
+        order = await order_for_bob(for_alice, policy="all:alice,bob")
+        first = told(agent, "alice", before)
+        assert [one.type for one in first.news] == ["concern.vault", "concern.order"]
+        said(
+            await for_bob.post("/v1/order/secret", json={"orderReference": order}, headers={"Prefer": "wait=0"}), 202
+        )
+        for _ in range(4):  # until the ledger has it, provably
+            with served.lock:
+                served.chain.make_block()
+        [new] = told(agent, "alice", first.place).news
+        assert (new.type, new.data.parent) == ("waits.request", order)
+        assert list(told(agent, "alice", new.place).news) == []
+        [again] = told(agent, "alice", Place(new.place.number)).news
+        assert again.key == new.key
+
+    asyncio.run(main())
+
+
+async def events_of(client: httpx.AsyncClient, **params: str) -> AsyncIterator[tuple[str, str, Any]]:
+    """Each event's kind, id and data. (httpx's ASGI transport gives a stream once it has ended.)"""
+    answer = await client.get("/v1/events", params=params)
+    assert answer.headers["Content-Type"].startswith("text/event-stream")
+    for block in answer.text.split("\n\n"):
+        said_ = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line and not line.startswith(":"))
+        if "event" in said_:
+            yield said_["event"], said_.get("id", ""), json.loads(said_["data"])
+
+
+def test_a_stream_begins_where_it_is_told_goes_on_after_an_event_and_ends(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox_routes, "STREAM_S", 20.0)
+    alice, bob = served.home("alice"), served.home("bob")
+    served.introduce()
+    for_alice, for_bob = served.client_of(alice), served.client_of(bob)
+
+    async def main() -> None:
+        order = await order_for_bob(for_alice)
+        every = [one async for one in events_of(for_bob, after="0")]
+        assert [kind for kind, _, _ in every] == ["concern.order", "waits.order"]
+        assert {data["subject"] for _, _, data in every} == {order}
+        assert [one async for one in events_of(for_bob)] == []
+        assert [one async for one in events_of(for_bob, after=every[-1][1])] == []
+        rest = [one async for one in events_of(for_bob, after=every[0][1])]
+        assert rest == every[1:]
+        answer = await for_bob.get("/v1/events", headers={"Last-Event-ID": every[0][1]})
+        assert "waits.order" in answer.text
+        for wrong in ("x", "-1", "99", "1" * 30):
+            said(await for_bob.get("/v1/events", params={"after": wrong}), 422)
+
+    asyncio.run(main())
+
+
+def test_streams_have_a_bound_and_a_node_s_trouble_is_told_in_the_stream(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox_routes, "STREAM_S", 20.0)
+    alice = served.home("alice")
+    agent = served.agent(alice)
+    client = served.client(agent, served.token(alice))
+
+    async def main() -> None:
+        agent.streams = inbox_routes.MAX_STREAMS
+        said(await client.get("/v1/events"), 429)
+        agent.streams = 0
+        since = inbox_routes._since
+
+        def fails(*given: Any, **named: Any) -> Any:
+            monkeypatch.setattr(inbox_routes, "_since", since)
+            served.before = down
+            try:
+                return since(*given, **named)
+            finally:
+                served.before = lambda _: None
+
+        monkeypatch.setattr(inbox_routes, "_since", fails)
+        kinds = [kind async for kind, _, _ in events_of(client)]
+        assert kinds == ["trouble"]
+        assert agent.streams == 0
+
+    asyncio.run(main())
+
+
+def down(_: Any) -> None:
+    raise Unreachable("no node answers")

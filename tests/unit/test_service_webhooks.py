@@ -1,0 +1,200 @@
+"""Webhooks: signed for whoever has the secret, sent where they were meant to go, none left out, none waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from dta.base.errors import UsageError
+from dta.base.secret import SecretBytes
+from dta.service.models import inbox as models
+from dta.service.news import News, Place, Told
+from dta.service.settings import Webhook
+from dta.service.webhooks import (
+    GIVE_UP_S,
+    AddressRefused,
+    Delivered,
+    Sender,
+    checked_address,
+    load_secret,
+    signature,
+)
+
+SECRETS = [b"a" * 24, b"b" * 32]
+NOW_S = 1_800_000_000
+
+
+def concern(number: int) -> models.Concern:
+    return models.Concern(number=number, kind="order", subject="ab" * 32, roles=["beneficiary"], height=7)
+
+
+class Receiver:
+    """What somebody's server got, and what it answers."""
+
+    def __init__(self, home: Path, answer: Callable[[httpx.Request], httpx.Response]) -> None:
+        self.home = home
+        self.answer = answer
+        self.got: list[httpx.Request] = []
+        self.total = 0
+        self.slept_s = 0.0
+        self.addresses = ["93.184.216.34"]
+        for number, secret in enumerate(SECRETS):
+            path = home / f"secret-{number}"
+            path.write_text("whsec_" + b64encode(secret).decode())
+            path.chmod(0o600)
+
+    def sender(self, **changes: Any) -> Sender:
+        hook = Webhook.model_validate({
+            "name": "ci", "url": "https://hooks.example/in?x=1", "identity": "alice",
+            "secret_files": ["secret-0", "secret-1"], **changes,
+        })  # fmt: skip
+        return Sender(
+            hook, self.home, self.look, now_s=lambda: NOW_S + self.slept_s, sleep=self.sleep, resolve=self.resolve,
+            transport=httpx.MockTransport(self.take),
+        )  # fmt: skip
+
+    async def look(self, place: Place | None) -> Told:
+        if place is None:
+            return Told((), Place(self.total), True)
+        numbers = range(place.number + 1, self.total + 1)[:2]
+        found = [News("concern.order", str(number), concern(number), Place(number)) for number in numbers]
+        now = found[-1].place if found else place
+        return Told(found, now, now.number == self.total)
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept_s += seconds
+
+    async def resolve(self, host: str, port: int) -> list[str]:
+        assert (host, port) == ("hooks.example", 443)
+        return self.addresses
+
+    def take(self, request: httpx.Request) -> httpx.Response:
+        self.got.append(request)
+        return self.answer(request)
+
+
+def answered(status: int, **headers: str) -> httpx.Response:
+    return httpx.Response(status, headers=headers, stream=httpx.ByteStream(b""))
+
+
+def taken(_: httpx.Request) -> httpx.Response:
+    return answered(204)
+
+
+@pytest.fixture
+def receiver(tmp_path: Path) -> Receiver:
+    made = Receiver(tmp_path, taken)
+    asyncio.run(made.sender().once())  # what was there before is nobody's news
+    return made
+
+
+def test_an_event_says_which_record_and_nothing_of_it_signed_by_each_secret(receiver: Receiver) -> None:
+    receiver.total = 1
+    asyncio.run(receiver.sender().once())
+    [request] = receiver.got
+    assert json.loads(request.content) == {"type": "concern.order", "data": concern(1).model_dump(by_alias=True)}
+    id_, at = request.headers["webhook-id"], request.headers["webhook-timestamp"]
+    assert (id_, at) == ("alice.1", str(NOW_S))
+    signed = f"{id_}.{at}.".encode() + request.content
+    expected = ["v1," + b64encode(hmac.digest(secret, signed, "sha256")).decode() for secret in SECRETS]
+    assert request.headers["webhook-signature"].split(" ") == expected
+
+
+def test_a_call_goes_to_the_address_that_was_checked_under_the_name_that_was_meant(receiver: Receiver) -> None:
+    receiver.total = 1
+    asyncio.run(receiver.sender().once())
+    [request] = receiver.got
+    assert (request.url.host, request.url.path, request.url.query) == ("93.184.216.34", "/in", b"x=1")
+    assert request.headers["Host"] == "hooks.example"
+    assert request.extensions["sni_hostname"] == "hooks.example"
+
+
+def test_events_come_each_once_and_in_their_order_also_after_a_restart(receiver: Receiver) -> None:
+    for total in (3, 3, 5):
+        receiver.total = total
+        asyncio.run(receiver.sender().once())
+    assert [request.headers["webhook-id"] for request in receiver.got] == [f"alice.{n}" for n in range(1, 6)]
+    assert all("DTA-Repeat" not in request.headers for request in receiver.got)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda _: answered(500),
+        lambda _: answered(302, Location="http://127.0.0.1/"),
+        lambda request: (_ for _ in ()).throw(httpx.ConnectTimeout("slow", request=request)),
+    ],
+    ids=["fails", "redirects", "is slow"],
+)
+def test_a_receiver_that_does_not_take_it_is_asked_again_and_given_up_after_a_day(
+    receiver: Receiver, answer: Any
+) -> None:
+    receiver.total = 2
+    receiver.answer = lambda request: answer(request) if request.headers["webhook-id"] == "alice.1" else taken(request)
+    asyncio.run(receiver.sender().once())
+    first = [request for request in receiver.got if request.headers["webhook-id"] == "alice.1"]
+    assert GIVE_UP_S <= receiver.slept_s < 2 * GIVE_UP_S
+    assert 20 < len(first) < 50
+    assert [("DTA-Repeat" in request.headers) for request in first] == [False] + [True] * (len(first) - 1)
+    assert {request.url.host for request in receiver.got} == {"93.184.216.34"}
+    assert receiver.got[-1].headers["webhook-id"] == "alice.2"
+
+
+def test_the_day_of_an_event_begins_with_its_first_try_also_after_a_restart(receiver: Receiver) -> None:
+    receiver.total = 1
+    Delivered(Place(0), int(NOW_S - GIVE_UP_S)).save(receiver.home / "serve" / "webhooks" / "ci.json")
+    receiver.answer = lambda _: answered(500)
+    asyncio.run(receiver.sender().once())
+    assert len(receiver.got) == 1
+    assert receiver.got[0].headers["DTA-Repeat"] == "true"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "10.0.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1", "::1",
+        "fe80::1", "fc00::1", "::ffff:93.184.216.34", "::ffff:127.0.0.1", "2002:7f00:1::", "64:ff9b::7f00:1", "ff02::1",
+    ],
+)  # fmt: skip
+def test_an_address_that_is_nobodys_business_is_refused_unless_it_is_listed(receiver: Receiver, address: str) -> None:
+    with pytest.raises(AddressRefused):
+        checked_address("hooks.example", ["93.184.216.34", address], [])
+    assert checked_address("hooks.example", [address], [address]) == address
+    receiver.total, receiver.addresses = 1, [address]
+    asyncio.run(receiver.sender().once())
+    assert receiver.got == []
+
+
+def test_a_url_without_tls_and_a_secret_that_is_none_are_refused(receiver: Receiver, tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        receiver.sender(url="http://hooks.example/")
+    path = tmp_path / "weak"
+    for content in (b"whsec_" + b64encode(b"short"), b64encode(b"a" * 24), b"whsec_!!!"):
+        path.write_bytes(content)
+        path.chmod(0o600)
+        with pytest.raises(UsageError) as refused:
+            load_secret(path)
+        assert content.decode() not in refused.value.message
+    path.write_bytes(b"whsec_" + b64encode(b"a" * 24))
+    assert load_secret(path) == SecretBytes(b"a" * 24)
+    path.chmod(0o640)
+    with pytest.raises(UsageError):
+        load_secret(path)
+
+
+def test_a_signature_is_of_id_time_and_body() -> None:
+    key = [SecretBytes(SECRETS[0])]
+    made = {
+        signature(key, id_, at_s, body)
+        for id_, at_s, body in (("a", 1, b"x"), ("b", 1, b"x"), ("a", 2, b"x"), ("a", 1, b"y"))
+    }
+    assert len(made) == 4
+    assert all(len(b64decode(one.removeprefix("v1,"))) == 32 for one in made)
