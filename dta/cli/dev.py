@@ -33,7 +33,13 @@ def up(
     session = session_of(context)
     binary = comet_binary or os.environ.get(_COMET_VARIABLE, "") or "cometbft"
     found = development.up(directory, port, binary, session.talk)
-    people = {name: {"home": str(one.home), "identity": one.identity} for name, one in found.people.items()}
+    people = {
+        name: {
+            "home": str(one.home), "identity": one.identity, "socket": str(one.agent.socket),
+            "token_file": str(one.agent.token_file),
+        }
+        for name, one in found.people.items()
+    }  # fmt: skip
     data = {
         "directory": str(found.directory), "genesis": str(found.genesis), "node": str(found.node),
         "rpc": found.rpc_url, "gateway": found.gateway_url, "people": people,
@@ -56,15 +62,19 @@ def down(
 
 def _lines(found: Development) -> list[str]:
     lines = [f"ledger   {found.rpc_url}", f"genesis  {found.genesis}", f"node     {found.node}"]
-    return lines + [f"{name:<7}  {one.home}  {one.identity}" for name, one in found.people.items()]
+    for name, one in found.people.items():
+        lines += [f"{name:<7}  {one.home}  {one.identity}", f"{'':<7}  {one.agent.socket}  {one.agent.token_file}"]
+    return lines
 
 
 def _next(found: Development) -> list[str]:
     """What a person who has it tries first."""
     first, second = (found.people[name].home for name in PEOPLE)
+    agent = found.people[PEOPLE[0]].agent
     return [
         "Try next:",
         f"  dta --home {first} vault open",
         f"  python -c 'import dta; print(dta.Client(\"{second}\").identities.me())'",
+        f'  curl --unix-socket {agent.socket} -H "Authorization: Bearer $(cat {agent.token_file})" http://dta/v1/status',
         f"  dta dev down --directory {found.directory}",
     ]

@@ -15,6 +15,8 @@ from typing import Final
 
 from dta.base.errors import UsageError
 from dta.base.home import write_file
+from dta.localnet import agents
+from dta.localnet.agents import Agent
 from dta.localnet.network import Network, Plan
 from dta.localnet.people import enrol
 from dta.node.tendermint_config import HOW_TO_BUILD
@@ -31,10 +33,11 @@ _READY_FILE = "ready.json"
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody to act as: a home, whose one identity is on the ledger. ``identity``: its id, in hex."""
+    """Somebody to act as: a home, whose one identity is on the ledger, and its agent. ``identity``: its id, in hex."""
 
     home: Path
     identity: str
+    agent: Agent
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,8 @@ def up(directory: Path, port: int, comet_binary: str, say: Callable[[str], None]
         network.up()
     else:
         _make(network, port or DEFAULT_PORT, comet_binary)
+    for name in PEOPLE:
+        agents.start(network, name)
     return _found(network)
 
 
@@ -82,6 +87,8 @@ def down(directory: Path, *, forget: bool = False) -> bool:
         raise UsageError(f"there is nothing to stop in {network.root}", hint="`dta dev up` makes it")
     _check_is_ours(network)
     has_run = _is_made(network) and network.pid(_NODE) is not None
+    for name in PEOPLE:
+        agents.stop(network, name)
     if forget:
         _delete(network)
     else:
@@ -113,7 +120,10 @@ def _make(network: Network, port: int, comet_binary: str) -> None:
 
 def _found(network: Network) -> Development:
     identities = json.loads((network.root / _READY_FILE).read_bytes())
-    people = {name: Person(network.client_home(name), identity) for name, identity in identities.items()}
+    people = {
+        name: Person(network.client_home(name), identity, agents.of(network, name))
+        for name, identity in identities.items()
+    }
     return Development(
         network.root, network.root / "genesis.json", network.home(_NODE), network.rpc_url(_NODE),
         network.door_url(_NODE), people,
@@ -137,6 +147,8 @@ def _check_is_ours(network: Network) -> None:
 
 
 def _delete(network: Network) -> None:
+    for name in PEOPLE:
+        agents.stop(network, name)
     if (network.home(_NODE) / "node.toml").exists():  # else nothing of it has ever run
         network.down()
     shutil.rmtree(network.root)

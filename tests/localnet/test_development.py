@@ -84,6 +84,11 @@ def test_what_is_up_is_found_again_and_outlives_a_stop(developer: Developer) -> 
         "    order = alice.orders.place(b'kept', vault=alice.vaults.open().id, beneficiary='bob')\n"
         "print(order.id)\n"
     ).strip()
+    for name, one in first["people"].items():
+        call = f'curl -sS --unix-socket {one["socket"]} -H "Authorization: Bearer $(cat {one["token_file"]})"'
+        [identity] = json.loads(developer.shell(f"{call} http://dta/v1/status"))["identities"]
+        assert identity == {"name": name, "identity": one["identity"]}
+        assert Path(one["token_file"]).stat().st_mode & 0o077 == 0
     assert developer.dta_json("dev", "up") == first, "it runs already"
     assert developer.dta_json("dev", "down") == {"stopped": True, "forgotten": False}
     assert developer.dta_json("dev", "down")["stopped"] is False
