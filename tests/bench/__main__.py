@@ -12,7 +12,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tests.bench import authority, costs, figures, growth, hsm, issuing, job, report, stages, startup, throughput, tree
+from tests.bench import (
+    authority,
+    costs,
+    figures,
+    growth,
+    hsm,
+    issuing,
+    job,
+    report,
+    serve,
+    stages,
+    startup,
+    throughput,
+    tree,
+)
 
 PORT_BASE = 25_000
 Say = Callable[[str], None]
@@ -76,6 +90,10 @@ def _costs(quick: bool, _: argparse.Namespace, say: Say) -> dict[str, Any]:
     return costs.run(say, rounds=1, cases=costs.QUICK) if quick else costs.run(say)
 
 
+def _serve(quick: bool, arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
+    return serve.run(arguments.comet, arguments.port, say, serve.QUICK if quick else serve.Plan())
+
+
 def _startup(quick: bool, _: argparse.Namespace, say: Say) -> dict[str, Any]:
     return startup.run(say, rounds=1) if quick else startup.run(say)
 
@@ -84,6 +102,7 @@ PARTS = (
     Part("ratio-4", "orders a second against CometBFT's kvstore, 4 validators", 240, _throughput(4)),
     Part("ratio-1", "the same, 1 validator", 180, _throughput(1)),
     Part("job", "whole nodes: secrets entrusted and released, and their cost beside bare cryptography", 600, _job),
+    Part("serve", "what `dta serve` adds to the client's own flow, and orders a second through one agent", 240, _serve),
     Part("stages", "what an order costs the application in each call", 15, _stages),
     Part("tree", "what a changed key costs at 10 thousand and a million keys, and memory", 240, _tree),
     Part("startup", "what starting the command line costs, beside a Python that does nothing", 45, _startup),

@@ -126,6 +126,20 @@ def _startup(parts: Json) -> Iterator[str]:
     yield from table(["processor time of a process, s", "whole", "above a Python that does nothing", "aim"], rows)
 
 
+def _serve(parts: Json) -> Iterator[str]:
+    one, many = parts["serve"], parts["serve"]["at_once"]
+    rows = [
+        [phase, f"{of['client_s']:.3f}", f"{of['agent_s']:.3f}", f"{of['added_ms']:.0f}", f"{of['ratio']:.2f}"]
+        for phase, of in ((phase, one[phase]) for phase in ("place", "receive"))
+    ]
+    yield from table(["one at a time, s", "client's own flow", "by the agent", "added, ms", "ratio"], rows)
+    yield ""
+    yield (
+        f"With {many['callers']} callers at once: {many['agent_per_s']:.1f} orders a second by one agent, "
+        f"{many['client_per_s']:.1f} by as many client's flows in one process: **{many['ratio']:.2f}**."
+    )
+
+
 def _costs(parts: Json) -> Iterator[str]:
     one = parts["costs"]
     rows = [
@@ -182,6 +196,7 @@ _TABLES = (
     (_stages, ("stages",)),
     (_tree, ("tree",)),
     (_startup, ("startup",)),
+    (_serve, ("serve",)),
     (_costs, ("costs",)),
     (_hsm, ("hsm",)),
     (_curve, ("curve",)),
