@@ -30,19 +30,22 @@ _UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 def serve_home(context: typer.Context) -> None:
     """Serve this home's identities until it is told to stop (SIGTERM or Ctrl-C): a unix socket, or serve.toml's."""
-    from dta.client.ledger.rpc import Rpc
+    from dta.client.custody.blocks import http_by
+    from dta.client.ledger.rpc import Rpc, nodes_of
     from dta.http.logs import count_strangers
     from dta.service import build, server, settings
     from dta.service.app import application
 
     session = session_of(context)
-    urls = session.client().rpc_urls
+    urls, verify = nodes_of(session.client()), session.verify()
     config = settings.load(session.home.path)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
     count_strangers()
     tls = _tls(session, config)
     with build.alone(session.home.path), session.keyring() as ring:
-        agent = build.agent(session.home, ring, lambda: Rpc(urls[0], others=urls[1:]), config)
+        agent = build.agent(
+            session.home, ring, lambda: Rpc(urls[0], others=urls[1:], verify=verify), config, http_by(verify)
+        )
         try:
             for name in agent.workplace.identities():
                 agent.workplace.mac_key(name)  # a keystore that does not open says so now, and not to the first caller

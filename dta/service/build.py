@@ -14,8 +14,7 @@ from typing import Any, Final
 from dta.base import place
 from dta.base.errors import UsageError
 from dta.base.home import FILE_MODE, Home, make_directory
-from dta.client.custody import blocks as custody_blocks
-from dta.client.custody.blocks import HttpClient
+from dta.client.custody.blocks import HttpClient, http_by
 from dta.client.custody.session import Session
 from dta.client.identity.keyring import Keyring
 from dta.client.ledger.rpc import Rpc
@@ -42,7 +41,7 @@ def agent(
     ring: Keyring,
     connect: Callable[[], Rpc],
     settings: ServeFile,
-    http: HttpClient = custody_blocks.default_http,
+    http: HttpClient | None = None,
 ) -> Agent:
     """The agent of ``home``. Raises UsageError, PlaceFailure."""
     directory = make_directory(home.path / "serve")
@@ -51,10 +50,9 @@ def agent(
         TokenStore(directory / "tokens"), Issuers(settings.issuers) if settings.issuers else None,
         certificates if settings.certificates else None,
     )  # fmt: skip
-    return Agent(
-        Workplace(home, ring, connect, http), doorkeeper, IdempotencyStore(directory / "calls.sqlite"),
-        AuditFile(directory / "audit.jsonl"), settings,
-    )  # fmt: skip
+    workplace = Workplace(home, ring, connect, http or http_by(verify=True))
+    calls = IdempotencyStore(directory / "calls.sqlite")
+    return Agent(workplace, doorkeeper, calls, AuditFile(directory / "audit.jsonl"), settings)
 
 
 @contextmanager

@@ -15,7 +15,6 @@ from dta.base.errors import UsageError
 from dta.base.home import Home, read_file
 from dta.base.secret import SecretBytes
 from dta.client.acting import party_of
-from dta.client.custody import blocks as custody_blocks
 from dta.client.custody.blocks import Blocks, HttpClient
 from dta.client.custody.session import Session
 from dta.client.genesis import trusting
@@ -50,7 +49,7 @@ class Workplace:
         home: Home,
         ring: Keyring,
         connect: Callable[[], Rpc],
-        http: HttpClient = custody_blocks.default_http,
+        http: HttpClient,
     ) -> None:
         """Raises UsageError where the home is on no ledger."""
         self.home = home
