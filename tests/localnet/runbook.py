@@ -1,19 +1,18 @@
-"""Pages for operators, run as they stand: every fenced ``sh`` block of docs/runbooks/NAME.md, in its turn, in bash.
+"""Pages for operators, run as they stand: every block of docs/runbooks/NAME.md that says so, in turn, in bash.
 
 ``dta start`` stays in the foreground, as a service manager wants it; here it is put into the background.
 """
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 from dta.localnet.network import Network
+from tests.support.command_blocks import blocks
 
 PAGES = Path(__file__).resolve().parents[2] / "docs" / "runbooks"
-_BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PRELUDE = f"""set -euo pipefail
 dta() {{
   if [ "$1" = start ]; then
@@ -49,5 +48,5 @@ class Runbook:
 
 
 def blocks_of(page: Path) -> list[str]:
-    """The page's ``sh`` blocks, from its top."""
-    return _BLOCK.findall(page.read_text())
+    """The page's blocks that a test runs, from its top (tests/support/command_blocks.py)."""
+    return [one.text for one in blocks(page.read_text()) if one.runner]

@@ -1,8 +1,8 @@
-"""What says again what the code declares, made of the declarations: parts of docs/spec and docs/howto, between two
-marks on the page.
+"""What says again what the code declares, made of the declarations: parts of pages in docs, between two marks, and the
+pictures of docs/concepts.
 
     scripts/pages.sh            write them anew
-    scripts/pages.sh --check    fail where a page says something else
+    scripts/pages.sh --check    fail where a page or picture says something else
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import inspect
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,16 +19,16 @@ from abci_app.codes import CODES, Code
 from abci_app.execution.spec import MessageClass, MessageSpec
 from abci_app.messages.registry import EVENTS, INDEXES, LEAVES, SPECS
 from abci_app.state.collection import AnyCollection
+from dta.base.errors import EXIT_CODES
+from dta.base.settings import Setting
+from dta.cli.config import FILES, declared
 from tests.support import openapi, sdk_pages
 from tests.support.checks import all_checks
+from tests.support.command_pages import commands
+from tests.support.pictures import PICTURES
+from tests.support.tables import table
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], rule: str = "") -> list[str]:
-    """A Markdown table. ``rule``: the line under the heads, where not all columns stand to the left."""
-    lines = [f"| {' | '.join(cells)} |" for cells in (head, *rows)]
-    return [lines[0], rule or f"|{'---|' * len(head)}", *lines[1:]]
 
 
 def _key(places: AnyCollection) -> tuple[str, str]:
@@ -111,6 +112,30 @@ def _signer(spec: MessageSpec[Any]) -> str:
     return "the signer's operator key"
 
 
+def settings_of(file: str) -> Callable[[], list[str]]:
+    """Every setting of a configuration file. The tables of a profile have each other's settings: said once."""
+
+    def rows() -> list[str]:
+        shown = [one for one in declared(file) if not one.key.startswith(("next.", "root.", "node."))]
+        cells = [(f"`{one.key}`", one.meant, one.says, _default(one)) for one in shown]
+        return table(("setting", "what may stand there", "what it does", "default"), cells)
+
+    return rows
+
+
+def _default(one: Setting) -> str:
+    if one.is_required and one.table is None:
+        return "has to be there"
+    if one.table is not None:
+        return ""
+    return "nothing" if one.default in (None, "") else f"`{one.default}`"
+
+
+def exit_codes() -> list[str]:
+    """What a command's exit code says."""
+    return table(("code", "meaning"), [(str(code), said) for code, said in EXIT_CODES.items()])
+
+
 PARTS: Final[dict[tuple[str, str], Callable[[], list[str]]]] = {
     ("spec/state.md", "leaves"): leaves,
     ("spec/state.md", "indexes"): indexes,
@@ -119,44 +144,60 @@ PARTS: Final[dict[tuple[str, str], Callable[[], list[str]]]] = {
     ("spec/events.md", "events"): events,
     ("spec/messages.md", "messages"): messages,
     ("howto/sdk.md", "reference"): sdk_pages.reference,
-}
+    ("reference/commands.md", "exit codes"): exit_codes,
+    ("reference/commands.md", "commands"): commands,
+} | {("howto/configuration.md", f"settings of {file}"): settings_of(file) for file in FILES}
+"""By the page, below docs, and the name of the part."""
+
+
+@cache
+def _lines(page: str, part: str) -> tuple[str, ...]:
+    """The lines of a part: what is declared does not change while a program runs, and takes a second to read."""
+    return tuple(PARTS[page, part]())
 
 
 def made(page: str, text: str) -> str:
     """``text`` of docs/``page``, its made parts as they should be. Raises ValueError where marks are missing."""
-    for (of, part), lines in PARTS.items():
+    for of, part in PARTS:
         if of == page:
             begin, end = f"<!-- made by scripts/pages.sh: {part} -->\n", f"<!-- end of {part} -->\n"
             if text.count(begin) != 1 or text.count(end) != 1:
                 raise ValueError(f"docs/{page} has not the two marks of {part}")
             before, _, rest = text.partition(begin)
-            text = "".join((before, begin, "\n", *(f"{line}\n" for line in lines()), "\n", end, rest.partition(end)[2]))
+            lines = (f"{line}\n" for line in _lines(of, part))
+            text = "".join((before, begin, "\n", *lines, "\n", end, rest.partition(end)[2]))
     return text
 
 
 def wanted(root: Path = ROOT) -> dict[str, str]:
-    """Every page that has made parts, as it should be."""
-    pages = [f"docs/{page}" for page in dict.fromkeys(page for page, _ in PARTS)]
-    return {page: made(page.removeprefix("docs/"), (root / page).read_text()) for page in pages}
+    """Every page that has made parts, and every picture, as it should be."""
+    pages = dict.fromkeys(page for page, _ in PARTS)
+    texts = {f"docs/{page}": made(page, (root / "docs" / page).read_text()) for page in pages}
+    return texts | {f"docs/concepts/{name}.svg": "\n".join(lines()) + "\n" for name, lines in PICTURES.items()}
 
 
 def stale(root: Path = ROOT) -> list[str]:
-    """The files that do not say what the code declares."""
-    return [name for name, text in wanted(root).items() if (root / name).read_text() != text]
+    """The files that do not say what the code declares, or are not there."""
+    return _differing(root, wanted(root))
+
+
+def _differing(root: Path, texts: dict[str, str]) -> list[str]:
+    return [name for name, text in texts.items() if not (root / name).is_file() or (root / name).read_text() != text]
 
 
 def main() -> None:
     """Write the files, or check them. An API that takes something back is written with ``--breaking`` alone."""
     description, api = ROOT / openapi.FILE, openapi.current()
     is_stale = not description.exists() or description.read_text(encoding="utf-8") != api
-    found = stale()
+    texts = wanted()
+    found = _differing(ROOT, texts)
     if "--check" in sys.argv[1:]:
         if found or is_stale:
             listed = [*found, *([openapi.FILE] if is_stale else [])]
             sys.exit(f"not what the code declares: {', '.join(listed)}; run scripts/pages.sh")
         return
     for name in found:
-        (ROOT / name).write_text(wanted()[name])
+        (ROOT / name).write_text(texts[name])
         print(name)
     if is_stale:
         broken = openapi.breaks(openapi.written(description), json.loads(api))
