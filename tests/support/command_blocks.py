@@ -6,12 +6,14 @@ A block is fenced and says ``sh``; the line before it is one of
     <!-- not run: WHY -->
 
 A test that runs a page takes its blocks from :func:`to_run`, whole and in their order, so that none is left out; a
-reader sees nothing of the marks. Other blocks say ``text``, ``toml``, ``json`` or ``python``.
+reader sees nothing of the marks. Other blocks say ``text``, ``toml``, ``json`` or ``python``; one in Python that is a
+whole program may have the first mark too, and is run by the reader's ``python``.
 """
 
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ LANGUAGES: Final = ("sh", "text", "toml", "json", "python")
 _FENCE: Final = re.compile(r"( *)```(\w*)$")
 _RUN: Final = re.compile(r"<!-- run by (tests/[\w/]+\.py) -->")
 _NOT_RUN: Final = re.compile(r"<!-- not run: (\S.*) -->")
+_END: Final = "THE_END_OF_THE_PROGRAM"
 # What a command begins with, where somebody forgot the fence.
 _COMMAND: Final = re.compile(r"(dta|curl|ipfs|age|pytest|scripts/\w+\.sh|python -m|\. scripts/) ?")
 
@@ -36,6 +39,11 @@ class Block:
     text: str
     runner: str
     reason: str
+
+    @property
+    def typed(self) -> str:
+        """What a shell is given to run it."""
+        return f"python - <<'{_END}'\n{self.text}{_END}\n" if self.language == "python" else self.text
 
 
 def blocks(text: str, page: str = "") -> Iterator[Block]:
@@ -56,8 +64,8 @@ def blocks(text: str, page: str = "") -> Iterator[Block]:
 
 
 def to_run(page: str, runner: str) -> list[str]:
-    """The texts of the blocks of ``page`` that say that ``runner`` runs them; both are paths from the root."""
-    return [one.text for one in blocks((ROOT / page).read_text(), page) if one.runner == runner]
+    """What is to be typed of the blocks of ``page`` that ``runner`` runs, as they say; both are paths from the root."""
+    return [one.typed for one in blocks((ROOT / page).read_text(), page) if one.runner == runner]
 
 
 def unfenced(text: str) -> Iterator[int]:
@@ -77,6 +85,30 @@ def commands(text: str) -> list[str]:
     return [line for line in text.replace("\\\n", " ").splitlines() if line.strip()]
 
 
+def statements(text: str) -> Iterator[str]:
+    """What a shell runs at once of a block: a line or, where quotes or a here-document are open, the lines up to their end.
+
+    Lines that are nothing but a comment are left out.
+    """
+    lines: list[str] = []
+    for line in text.splitlines():
+        if not lines and (not line.strip() or line.lstrip().startswith("#")):
+            continue
+        lines.append(line)
+        one = "".join(f"{line}\n" for line in lines)
+        if _is_whole(one):
+            yield one
+            lines = []
+    if lines:
+        yield "\n".join(lines)
+
+
+def _is_whole(text: str) -> bool:
+    # bash warns of a here-document that its input ended, and does not refuse it; a last backslash it takes as nothing.
+    read = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True, check=False)
+    return read.returncode == 0 and not read.stderr and not text.endswith("\\\n")
+
+
 def faults(root: Path, page: str) -> Iterator[str]:
     """What is wrong with the blocks of a page."""
     text = (root / page).read_text()
@@ -87,6 +119,8 @@ def faults(root: Path, page: str) -> Iterator[str]:
         if block.language not in LANGUAGES:
             yield f"{where} says {block.language or 'nothing'}, not {', '.join(LANGUAGES)}"
         elif block.language == "sh":
+            yield from _faults_of_commands(root, where, block)
+        elif block.runner and block.language == "python":
             yield from _faults_of_commands(root, where, block)
         elif block.runner or block.reason:
             yield f"{where} has a mark, and is no block of commands"

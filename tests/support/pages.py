@@ -18,6 +18,7 @@ from typing import Any, Final
 from abci_app.codes import CODES, Code
 from abci_app.execution.spec import MessageClass, MessageSpec
 from abci_app.messages.registry import EVENTS, INDEXES, LEAVES, SPECS
+from abci_app.params import _BOUNDS as BOUNDS
 from abci_app.state.collection import AnyCollection
 from dta.base.errors import EXIT_CODES
 from dta.base.settings import Setting
@@ -131,6 +132,31 @@ def _default(one: Setting) -> str:
     return "nothing" if one.default in (None, "") else f"`{one.default}`"
 
 
+# What people ask about, and the parameter that bounds it.
+_SIZES: Final = {
+    "bytes of a secret's envelope: the secret, encrypted, and a sealed share for each fiduciary": "max_envelope_bytes",
+    "fiduciaries of a consortium": "max_fiduciaries",
+    "fiduciaries of one order": "max_order_fiduciaries",
+    "members of one authority key": "max_authority_members",
+    "bytes of a policy": "max_policy_bytes",
+    "seconds of a veto window": "max_veto_window_s",
+    "orders of one principal that are open": "max_open_orders_per_identity",
+    "vaults of one principal that are open": "max_open_vaults_per_identity",
+    "requests of one order that are open": "max_open_requests_per_order",
+    "seconds that a request has to be approved in, and again to be answered in": "request_ttl_s",
+    "blocks that a transaction may wait to be taken": "max_expiry_blocks",
+    "servers of one M-Pin realm": "max_realm_servers",
+}
+
+
+def sizes() -> list[str]:
+    """Bounds that users meet: as a new ledger has them, and as far as a vote can go."""
+    rows = [
+        (says, f"{BOUNDS[name][0]:,}", f"{BOUNDS[name][2]:,}", f"`{name}`") for says, name in _SIZES.items()
+    ]
+    return table(("", "at most", "by vote at most", "parameter"), rows, "|---|---:|---:|---|")
+
+
 def exit_codes() -> list[str]:
     """What a command's exit code says."""
     return table(("code", "meaning"), [(str(code), said) for code, said in EXIT_CODES.items()])
@@ -144,6 +170,7 @@ PARTS: Final[dict[tuple[str, str], Callable[[], list[str]]]] = {
     ("spec/events.md", "events"): events,
     ("spec/messages.md", "messages"): messages,
     ("howto/sdk.md", "reference"): sdk_pages.reference,
+    ("limits.md", "sizes"): sizes,
     ("reference/commands.md", "exit codes"): exit_codes,
     ("reference/commands.md", "commands"): commands,
 } | {("howto/configuration.md", f"settings of {file}"): settings_of(file) for file in FILES}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from test_style import tracked
 
-from tests.support.command_blocks import ROOT, blocks, commands, faults, to_run
+from tests.support.command_blocks import ROOT, blocks, commands, faults, statements, to_run
 from tests.support.command_player import Names, Player
 
 ID = "0123456789abcdef" * 4
@@ -56,6 +56,26 @@ def test_a_block_that_is_run_or_says_why_not_is_right(tmp_path: Path) -> None:
     (tmp_path / "page.md").write_text(page + "\n```text\ndta z\n```\n\n    x = 1\n")
     assert list(faults(tmp_path, "page.md")) == []
     assert [one.text for one in blocks(page)] == ["dta x\n", "dta y\n"]
+
+
+def test_a_program_in_python_is_typed_into_the_reader_s_python(tmp_path: Path) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests/it.py").write_text('to_run("page.md")')
+    page = "<!-- run by tests/it.py -->\n```python\nprint(\"a\")\n```\n"
+    (tmp_path / "page.md").write_text(page)
+    assert list(faults(tmp_path, "page.md")) == []
+    (block,) = blocks(page)
+    (typed,) = statements(block.typed)
+    assert typed.splitlines()[1:2] == ['print("a")']
+    (tmp_path / "page.md").write_text(page.replace("it.py", "gone.py"))
+    (said,) = faults(tmp_path, "page.md")
+    assert "which is not there" in said
+
+
+def test_a_block_is_typed_by_what_a_shell_runs_at_once() -> None:
+    text = "a 1   # why\n\n# nothing\nb 'x\n\ny'\nc <<END\n# kept\nEND\nd \\\n  e\nfor i in 1; do\n  f\ndone\ng 'open\n"
+    wanted = ["a 1   # why", "b 'x\n\ny'", "c <<END\n# kept\nEND", "d \\\n  e", "for i in 1; do\n  f\ndone", "g 'open"]
+    assert [one.rstrip("\n") for one in statements(text)] == wanted
 
 
 def test_a_line_that_goes_on_is_one_command() -> None:
