@@ -15,9 +15,11 @@ COLUMN: Final = 230
 ROW: Final = 120
 MARGIN: Final = 30
 LINE: Final = 18
+LABEL_LINE: Final = 15
+LABEL_CHAR: Final = 6.0
 _STYLE: Final = (
     "text{font:14px system-ui,-apple-system,'Segoe UI',sans-serif;fill:#1f2933;text-anchor:middle}"
-    ".label{font-size:12px;fill:#3e4c59;paint-order:stroke;stroke:#fff;stroke-width:5px;stroke-linejoin:round}"
+    ".label{font-size:12px;fill:#3e4c59}"
     ".box{stroke:#52606d;stroke-width:1.5}"
     ".arrow{stroke:#52606d;stroke-width:1.5;fill:none;marker-end:url(#tip)}"
 )
@@ -77,10 +79,16 @@ def _drawn_arrow(arrow: Arrow, boxes: Mapping[str, Box]) -> list[str]:
         f'L{sx + dx * into:.1f} {sy + dy * into:.1f}"/>'
     ]
     at = out + (into - out) * arrow.along
-    said = arrow.label.split("\n") if arrow.label else []
+    return lines + _drawn_label(arrow.label.split("\n"), sx + dx * at, sy + dy * at) if arrow.label else lines
+
+
+def _drawn_label(said: list[str], x: float, y: float) -> list[str]:
+    """Around (x, y), over a piece of the background: as wide as most fonts need."""
+    width, height = LABEL_CHAR * max(map(len, said)), LABEL_LINE * len(said)
+    lines = [f'<rect x="{x - width / 2:.1f}" y="{y - height / 2:.1f}" width="{width:.1f}" height="{height}" fill="#fff"/>']
     for number, line in enumerate(said):
-        y = sy + dy * at + 4 + (number - (len(said) - 1) / 2) * (LINE - 3)
-        lines.append(f'<text class="label" x="{sx + dx * at:.1f}" y="{y:.1f}">{escape(line)}</text>')
+        up = y + 4 + (number - (len(said) - 1) / 2) * LABEL_LINE
+        lines.append(f'<text class="label" x="{x:.1f}" y="{up:.1f}">{escape(line)}</text>')
     return lines
 
 
@@ -113,6 +121,7 @@ def drawn(title: str, description: str, boxes: Mapping[str, Box], arrows: Sequen
     # Labels last: nothing is drawn over them.
     parts = [line for arrow in arrows for line in _drawn_arrow(arrow, boxes)]
     lines += [line for line in parts if line.startswith("<path")]
+    lines += [line for line in parts if line.startswith("<rect")]
     lines += [line for name, box in boxes.items() for line in _drawn_box(name, box)]
     lines += [line for line in parts if line.startswith("<text")]
     return [*lines, "</svg>"]

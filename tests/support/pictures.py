@@ -47,7 +47,7 @@ def order() -> list[str]:
         "CLOSED": Box((2, 1.6), ("CLOSED",), "end"),
     }
     labels = {
-        ("PLACED", "ACTIVE"): "threshold-many hold their share",
+        ("PLACED", "ACTIVE"): "threshold-many\nhold their share",
         ("PLACED", "FAILED"): "too many reject",
         ("PLACED", "EXPIRED"): "its end",
         ("PLACED", "CLOSED"): "the principal closes it",
@@ -71,11 +71,11 @@ def request() -> list[str]:
         "VETOED": Box((2.9, 1.8), ("VETOED",), "bad"),
     }
     labels = {
-        ("PENDING", "GRANTED"): "the policy is satisfied",
+        ("PENDING", "GRANTED"): "the policy\nis satisfied",
         ("PENDING", "CANCELLED"): "its order is closed,\nor who asked is revoked",
         ("PENDING", "EXPIRED"): "the deadline",
         ("PENDING", "VETOED"): "a veto",
-        ("GRANTED", "COMPLETED"): "fiduciaries answer",
+        ("GRANTED", "COMPLETED"): "fiduciaries\nanswer",
         ("GRANTED", "VETOED"): "a veto",
         ("GRANTED", "EXPIRED"): "the deadline",
         ("GRANTED", "CANCELLED"): "who asked is revoked",
@@ -97,9 +97,9 @@ def vault() -> list[str]:
         "CLOSED": Box((3.2, 0.2), ("CLOSED", "each fiduciary destroys", "its key of the vault"), "end", 190),
     }
     labels = {
-        ("OPEN", "CLOSING"): "the principal closes it",
-        ("CLOSING", "OPEN"): "the principal thinks better of it",
-        ("CLOSING", "CLOSED"): "the delay is over",
+        ("OPEN", "CLOSING"): "its principal\ncloses it",
+        ("CLOSING", "OPEN"): "its principal thinks\nbetter of it",
+        ("CLOSING", "CLOSED"): "the delay\nis over",
     }
     aside = {("OPEN", "CLOSING"): -22.0, ("CLOSING", "OPEN"): -22.0}
     said = "Open, closing for a delay in which it can be opened again, closed: its keys are destroyed."
