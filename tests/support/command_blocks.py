@@ -86,7 +86,7 @@ def commands(text: str) -> list[str]:
 
 
 def statements(text: str) -> Iterator[str]:
-    """What a shell runs at once of a block: a line or, where quotes or a here-document are open, the lines up to their end.
+    """What a shell runs at once of a block: a line or, where quotes or a here-document are open, all to their end.
 
     Lines that are nothing but a comment are left out.
     """
@@ -118,9 +118,7 @@ def faults(root: Path, page: str) -> Iterator[str]:
         where = f"{page}:{block.line}"
         if block.language not in LANGUAGES:
             yield f"{where} says {block.language or 'nothing'}, not {', '.join(LANGUAGES)}"
-        elif block.language == "sh":
-            yield from _faults_of_commands(root, where, block)
-        elif block.runner and block.language == "python":
+        elif block.language == "sh" or (block.runner and block.language == "python"):
             yield from _faults_of_commands(root, where, block)
         elif block.runner or block.reason:
             yield f"{where} has a mark, and is no block of commands"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -55,10 +56,8 @@ class Shell:
 
     def _stop(self, number: int) -> None:
         """The shell, and what it put into the background."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self._bash.pid, number)
-        except ProcessLookupError:
-            pass
 
     def close(self) -> None:
         """End it, with what was left in its background."""

@@ -85,7 +85,8 @@ def _drawn_arrow(arrow: Arrow, boxes: Mapping[str, Box]) -> list[str]:
 def _drawn_label(said: list[str], x: float, y: float) -> list[str]:
     """Around (x, y), over a piece of the background: as wide as most fonts need."""
     width, height = LABEL_CHAR * max(map(len, said)), LABEL_LINE * len(said)
-    lines = [f'<rect x="{x - width / 2:.1f}" y="{y - height / 2:.1f}" width="{width:.1f}" height="{height}" fill="#fff"/>']
+    place = f'x="{x - width / 2:.1f}" y="{y - height / 2:.1f}" width="{width:.1f}" height="{height}"'
+    lines = [f'<rect {place} fill="#fff"/>']
     for number, line in enumerate(said):
         up = y + 4 + (number - (len(said) - 1) / 2) * LABEL_LINE
         lines.append(f'<text class="label" x="{x:.1f}" y="{up:.1f}">{escape(line)}</text>')

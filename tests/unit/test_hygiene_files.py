@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from test_style import repository, tracked
 
+from tests.support.command_blocks import blocks
+
 ROOT = Path(__file__).resolve().parents[2]
 
 PLACES = ("ro" + "ot", "wo" + "rk", "ho" + "me", "Us" + "ers")
@@ -182,6 +184,6 @@ def test_every_runbook_is_run_by_a_test_that_its_page_names() -> None:
     for page in sorted((ROOT / "docs/runbooks").glob("*.md")):
         named = re.findall(r"tests/localnet/test_\w+\.py", page.read_text())
         assert named, f"{page.name} names no test"
-        if "```sh\n" in page.read_text():
+        if any(block.runner for block in blocks(page.read_text())):
             tests = "".join(path.read_text() for path in (ROOT / "tests/localnet").glob("*.py"))
             assert f'"{page.stem}"' in tests, f"nobody runs {page.name}"
