@@ -1,8 +1,8 @@
 """README.md's tour, as it stands there: in one shell, command by command, from `scripts/localnet.sh up` to `clean`.
 
-What an upper-case word stands for is what the commands before it printed. `scripts/localnet.sh` is here the program
-that it ends in, without its bringing up of the machine, in a directory of the test's own; and the ports are others than
-the README's, which a network beside this one may have.
+What an upper-case word stands for is what the commands before it printed, but for the shell's own variables.
+`scripts/localnet.sh` is here the program that it ends in, without its bringing up of the machine, in a directory of the
+test's own; and the ports are others than the README's, which a network beside this one may have.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from tests.support.command_shell import Shell
 pytestmark = pytest.mark.localnet
 HERE = "tests/localnet/test_tour.py"
 PORT_BASE = int(os.environ.get("DTA_TOUR_PORT", "28000"))
+"""A multiple of 1,000, as the README's."""
 README_PORT = re.compile(rf"(?<=:){DEFAULT_PORT_BASE // 1000}(?=\d\d\d\b)")
 CLEANING_S = 120.0
 

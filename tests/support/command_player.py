@@ -16,7 +16,8 @@ Run = Callable[[str, list[str]], tuple[int, str]]
 """(who, arguments) -> exit code, all that was printed."""
 
 _PRINTED = re.compile(r"(?:^|\s)([a-z]+)\s+([0-9a-f]{64})(?=\s|$)", re.MULTILINE)
-_WANTED = re.compile(r"\b[A-Z]{3,}\b")
+# Not a variable of the shell's, where it is set and where it is used.
+_WANTED = re.compile(r"(?<!\$)(?<!\$\{)\b[A-Z]{3,}\b(?!=)")
 _WHO = re.compile(r"#\s*(\w+)")
 
 

@@ -28,6 +28,9 @@ def test_what_is_set_in_it_stays_and_what_is_printed_has_a_name(shell: Shell, tm
     assert shell.type("printf unended") == "unended\n"
     shell.type(f"echo order {ID}")
     assert shell.type("echo ORDER NOT_ORDER ORDERED").split() == [ID, "NOT_ORDER", "ORDERED"]
+    assert shell.type('ORDER="its own"; echo "$ORDER" "${ORDER}"; echo --order=ORDER').split("\n")[:2] == [
+        "its own its own", f"--order={ID}",
+    ]  # fmt: skip
     shell.type(f"cat >{tmp_path}/file <<'END'\na\n'b'\nEND")
     assert (tmp_path / "file").read_text() == "a\n'b'\n"
 
