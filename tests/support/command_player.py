@@ -1,14 +1,15 @@
-"""Plays a page's commands in this process, each in the home of whoever runs it, as the page says.
+"""Plays a page's commands, each in the home of whoever runs it, as the page says.
 
-``dta vault open  # bob`` is bob's; without a name it is the page's own person's. An upper-case word is what an earlier
-command printed after that word in lower case: VAULT is the id of the line ``vault  1f...``.
+``dta vault open  # bob`` is bob's; without a name it is the page's own person's. A comment may begin with the name of
+several (``# each of the others``): they run it one after the other. An upper-case word is what an earlier command
+printed after that word in lower case: VAULT is the id of the line ``vault  1f...``.
 """
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tests.support.command_blocks import commands
 
@@ -48,21 +49,30 @@ class Names:
 
 
 class Player:
-    """``me``: who runs a command that names none of ``people``."""
+    """``me``: who runs a command that names none of ``people``. ``several``: whom a comment's first words mean."""
 
-    def __init__(self, people: Iterable[str], me: str, run: Run) -> None:
+    def __init__(
+        self, people: Iterable[str], me: str, run: Run, several: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
         self.names = Names()
         self._people = frozenset(people)
         self._me = me
         self._run = run
+        self._several = several or {}
 
     def play(self, block: str) -> str:
         """Every command of a block; what was printed. Fails on the first that does not succeed."""
-        return "".join(self._one(line) for line in commands(block))
+        return "".join(self._one(line, who) for line in commands(block) for who in self._whose(line))
 
-    def _one(self, line: str) -> str:
+    def _whose(self, line: str) -> Sequence[str]:
+        comment = line.partition("#")[2].strip()
+        for words, who in self._several.items():
+            if comment.startswith(words):
+                return who
         said = _WHO.search(line)
-        who = said[1] if said and said[1] in self._people else self._me
+        return (said[1],) if said and said[1] in self._people else (self._me,)
+
+    def _one(self, line: str, who: str) -> str:
         words = shlex.split(line, comments=True)
         if not words:  # a comment, and nothing else
             return ""

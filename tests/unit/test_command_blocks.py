@@ -92,6 +92,10 @@ def test_a_page_is_played_in_the_homes_of_those_whom_it_names() -> None:
     player = Player({"alice", "bob"}, "alice", run)
     player.play("dta vault open   # once\n# nothing\ndta show VAULT 'a b'  # bob looks\n")
     assert ran == [("alice", ["vault", "open"]), ("bob", ["show", ID, "a b"])]
+    several = Player({"alice", "bob"}, "alice", run, {"each of us": ["bob", "alice"]})
+    ran.clear()
+    several.play("dta vote  # each of us, in turn\ndta vote  # each\n")
+    assert ran == [("bob", ["vote"]), ("alice", ["vote"]), ("alice", ["vote"])]
     with pytest.raises(AssertionError, match="no command before it printed a order"):
         player.play("dta show ORDER\n")
     with pytest.raises(AssertionError, match="alice: dta refused\nended with 1:\nerror: no"):
