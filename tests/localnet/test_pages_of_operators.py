@@ -123,13 +123,13 @@ def test_the_page_on_keys_does_what_it_says(cast: Cast) -> None:
 
 def test_the_page_on_logins_does_what_it_says(cast: Cast) -> None:
     play = cast.player.play
-    realm, server, asked, authorised, enrolled, permits, revoked, proved = to_run("docs/howto/mfa.md", HERE)
+    realm, server, asked, authorised, logged_in, permits, revoked, proved = to_run("docs/howto/mfa.md", HERE)
     play(realm)
     cast.wait_for_key(cast.player.names["AUTHORITY"], 1)
     play(server)
     play(asked)
     play(authorised)
+    assert "logged in" in play(logged_in)
     play(permits)
-    assert "authenticated" in play(enrolled)
     play(revoked)
     assert "the receipt holds" in play(proved)
