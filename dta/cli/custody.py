@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,6 +35,8 @@ class Work:
     session: Session
     custody: sdk.Session
     names: NameBook
+    pause: Callable[[], None]
+    """Shows no progress until the next step: while a person is asked."""
 
     @property
     def ledger(self) -> Ledger:
@@ -54,33 +56,63 @@ def at_work(context: typer.Context) -> Iterator[Work]:
         party = party_of(ring, profile)
         blocks = session.blocks(ledger.trust.gid)
         custody = sdk.Session(ledger, party, blocks, session.home.path, progress)
-        yield Work(session, custody, NameBook.of_home(session.home))
+        yield Work(session, custody, NameBook.of_home(session.home), progress.pause)
 
 
 @contextmanager
-def _shown(session: Session) -> Iterator[sdk.Progress]:
+def _shown(session: Session) -> Iterator[_Steps]:
     """Progress on stderr: a bar on a terminal, else one line a step."""
     console = Console(stderr=True)
-    if not console.is_terminal or session.as_json:
-        yield lambda step: session.talk(_line(step))
-        return
-    # A step may name a key, whose name is no markup of rich's.
-    text = TextColumn("{task.description}", markup=False)
-    columns = (SpinnerColumn(), text, BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as display:
-        tasks: dict[str, TaskID] = {}
+    steps = _Steps(session) if not console.is_terminal or session.as_json else _Bar(session, console)
+    try:
+        yield steps
+    finally:
+        steps.pause()
 
-        def show(step: Step) -> None:
-            for stage, task in tasks.items():
-                if stage != step.stage:
-                    display.update(task, visible=False)
-            if step.stage not in tasks:
-                tasks[step.stage] = display.add_task(step.message)
-            display.update(
-                tasks[step.stage], description=step.message, total=step.total or None, completed=step.done, visible=True
-            )
 
-        yield show
+class _Steps:
+    """Says each step in a line."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __call__(self, step: Step) -> None:
+        self._session.talk(_line(step))
+
+    def pause(self) -> None:
+        """Show nothing until the next step."""
+
+
+class _Bar(_Steps):
+    """A bar, from the first step on. It is drawn again and again, also over a question: paused while one is asked."""
+
+    def __init__(self, session: Session, console: Console) -> None:
+        super().__init__(session)
+        # A step may name a key, whose name is no markup of rich's.
+        text = TextColumn("{task.description}", markup=False)
+        columns = (SpinnerColumn(), text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._display = Progress(*columns, console=console, transient=True)
+        self._tasks: dict[str, TaskID] = {}
+        self._is_on = False
+
+    def __call__(self, step: Step) -> None:
+        if not self._is_on:
+            self._display.start()
+            self._is_on = True
+        for stage, task in self._tasks.items():
+            if stage != step.stage:
+                self._display.update(task, visible=False)
+        if step.stage not in self._tasks:
+            self._tasks[step.stage] = self._display.add_task(step.message)
+        total = step.total or None
+        self._display.update(
+            self._tasks[step.stage], description=step.message, total=total, completed=step.done, visible=True
+        )
+
+    def pause(self) -> None:
+        if self._is_on:
+            self._display.stop()
+            self._is_on = False
 
 
 def _line(step: Step) -> str:
@@ -89,6 +121,7 @@ def _line(step: Step) -> str:
 
 def ask(work: Work, question: str, yes: bool) -> None:
     """Asks a person at a terminal; a script has decided by what it runs. Raises UsageError for a no."""
+    work.pause()
     work.session.ask(question, yes)
 
 

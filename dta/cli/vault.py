@@ -76,6 +76,7 @@ def close(context: typer.Context, vault: VaultId, yes: Yes = False) -> None:
     """Close a vault: after a delay every fiduciary destroys its key, and what was sealed to it can't be read again."""
     with at_work(context) as work:
         id_ = find_vault(work, vault)
+        work.pause()
         work.session.confirm(
             f"Closing vault {id_.hex()} destroys its keys after a delay. Every order in it must be closed first.", yes
         )

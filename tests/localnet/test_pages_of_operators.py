@@ -66,7 +66,7 @@ class Cast:
 
     def run(self, who: str, words: list[str]) -> tuple[int, str]:
         home = self.net.home(FOUNDERS.index(who)) if who in FOUNDERS else self.net.client_home(who)
-        environment = {**self.net.environment(), "DTA_HOME": str(home), "COLUMNS": "200"}
+        environment = {**self.net.environment(), "DTA_HOME": str(home), "TERM": "dumb"}
         command = [sys.executable, "-m", "dta", *words]
         if words[-2:] == ["mfa", "serve"]:
             return self.serve(command, environment)

@@ -28,7 +28,7 @@ def at_a_terminal(
         # Nothing of the test's may go on here, whatever happens.
         try:
             os.chdir(directory)
-            os.execvpe(command[0], list(command), {**environment, "TERM": "dumb"})
+            os.execvpe(command[0], list(command), dict(environment))
         finally:
             os._exit(127)
     ended = False
