@@ -10,7 +10,7 @@ import typer
 
 from dta.cli.loading import Listed, LoadingGroup
 from dta.cli.main import command_line
-from tests.support.tables import table
+from tests.support.tables import plain, table
 
 NOT_SHOWN = ("help", "install_completion", "show_completion")
 
@@ -35,24 +35,14 @@ def _all(group: LoadingGroup, before: str) -> Iterator[tuple[str, Any]]:
 
 def _paragraphs(text: str) -> list[str]:
     """A docstring as Markdown: Typer's mark for a paragraph that is not to be filled goes."""
-    return [_plain(line) for line in cleandoc(text).replace("\b\n", "").splitlines()]
-
-
-def _plain(text: str) -> str:
-    """Text in which Markdown sees no table, no link and no markup but what stands between backticks."""
-    parts = text.replace("  [", " [").replace("|", "\\|").split("`")
-    for number in range(0, len(parts), 2):
-        parts[number] = parts[number].replace("<", "&lt;")
-        for char in "*_[":
-            parts[number] = parts[number].replace(char, f"\\{char}")
-    return "`".join(parts)
+    return [plain(line) for line in cleandoc(text).replace("\b\n", "").splitlines()]
 
 
 def _taken(command: Any) -> list[str]:
     """A table of its arguments and options, as its help has them; a line where it takes nothing."""
     with typer.Context(command) as context:
         records = [one.get_help_record(context) for one in command.get_params(context) if one.name not in NOT_SHOWN]
-    rows = [(f"`{_cell(record[0])}`", _plain(record[1])) for record in records if record is not None]
+    rows = [(f"`{_cell(record[0])}`", plain(record[1])) for record in records if record is not None]
     return table(("argument or option", "what it is"), rows) if rows else ["It takes nothing."]
 
 
