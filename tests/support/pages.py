@@ -15,6 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from dta.service.app import api
+
 from abci_app.codes import CODES, Code
 from abci_app.execution.spec import MessageClass, MessageSpec
 from abci_app.messages.registry import EVENTS, INDEXES, LEAVES, SPECS
@@ -23,7 +25,7 @@ from abci_app.state.collection import AnyCollection
 from dta.base.errors import EXIT_CODES
 from dta.base.settings import Setting
 from dta.cli.config import FILES, declared
-from tests.support import openapi, sdk_pages
+from tests.support import openapi, rest_pages, sdk_pages
 from tests.support.checks import all_checks
 from tests.support.command_pages import commands
 from tests.support.pictures import PICTURES
@@ -171,6 +173,7 @@ PARTS: Final[dict[tuple[str, str], Callable[[], list[str]]]] = {
     ("spec/messages.md", "messages"): messages,
     ("howto/sdk.md", "reference"): sdk_pages.reference,
     ("limits.md", "sizes"): sizes,
+    ("reference/rest.md", "calls"): lambda: rest_pages.reference(api().openapi()),
     ("reference/commands.md", "exit codes"): exit_codes,
     ("reference/commands.md", "commands"): commands,
 } | {("howto/configuration.md", f"settings of {file}"): settings_of(file) for file in FILES}
