@@ -15,8 +15,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from dta.service.app import api
-
 from abci_app.codes import CODES, Code
 from abci_app.execution.spec import MessageClass, MessageSpec
 from abci_app.messages.registry import EVENTS, INDEXES, LEAVES, SPECS
@@ -173,7 +171,7 @@ PARTS: Final[dict[tuple[str, str], Callable[[], list[str]]]] = {
     ("spec/messages.md", "messages"): messages,
     ("howto/sdk.md", "reference"): sdk_pages.reference,
     ("limits.md", "sizes"): sizes,
-    ("reference/rest.md", "calls"): lambda: rest_pages.reference(api().openapi()),
+    ("reference/rest.md", "calls"): lambda: rest_pages.reference(json.loads(openapi.current())),
     ("reference/commands.md", "exit codes"): exit_codes,
     ("reference/commands.md", "commands"): commands,
 } | {("howto/configuration.md", f"settings of {file}"): settings_of(file) for file in FILES}
