@@ -55,11 +55,14 @@ def player(world: ServedWorld, tmp_path: Path, capsys: Any, monkeypatch: Any) ->
 
 def test_the_page_on_orders_does_what_it_says(player: Player, tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_bytes(SECRET)
-    in_a_vault, under_a_key, authorised, never_released = to_run("docs/howto/orders.md", HERE)
+    in_a_vault, under_a_key, contacts, inbox, authorised, never_released = to_run("docs/howto/orders.md", HERE)
     player.play(in_a_vault)
     assert (tmp_path / "received.pem").read_bytes() == SECRET
     player.play(under_a_key)
     unreleased = player.names["ORDER"]
+    player.names["BOB"] = "b0" * 32
+    assert "robert" in player.play(contacts)
+    player.play(inbox)
     player.play(authorised)
     player.names["ORDER"] = unreleased
     assert "never released" in player.play(never_released)

@@ -18,9 +18,9 @@ from dta.base.home import Home
 from dta.client.identity.profile import load_document_block
 from tests.cli.agent_process import WAIT_S, agent_of, token_of
 from tests.cli.order_world import ServedWorld, served_world
+from tests.support.command_blocks import to_run
 
-PAGE = Path(__file__).parents[2] / "docs/howto/serve.md"
-MARK = "<!-- run by tests/cli/test_serve_by_curl.py -->\n\n```sh\n"
+HERE = "tests/cli/test_serve_by_curl.py"
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def world(tmp_path: Path) -> Iterator[ServedWorld]:
 
 def blocks() -> list[str]:
     """The page's commands that are run."""
-    return [block.partition("```")[0] for block in PAGE.read_text(encoding="utf-8").split(MARK)[1:]]
+    return to_run("docs/howto/serve.md", HERE)
 
 
 def ran(home: Path, token: str, *script: str) -> list[Any]:

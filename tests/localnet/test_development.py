@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,10 +14,11 @@ import pytest
 
 from dta.localnet.network import Network
 from tests.localnet.conftest import comet_binary
+from tests.support.command_blocks import to_run
 
 pytestmark = pytest.mark.localnet
-ROOT = Path(__file__).parents[2]
-HERE = ".dta-dev"
+HERE = "tests/localnet/test_development.py"
+MADE = ".dta-dev"
 
 
 class Developer:
@@ -48,7 +48,7 @@ class Developer:
 @pytest.fixture
 def developer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Developer]:
     made = Developer(tmp_path_factory.mktemp("dev"), comet_binary())
-    network = Network(made.directory / HERE)
+    network = Network(made.directory / MADE)
     try:
         yield made
     finally:
@@ -56,22 +56,14 @@ def developer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Developer]:
             network.down()
 
 
-def readme_part() -> list[tuple[str, str]]:
-    """The blocks of README's part about Python: language and lines, as they stand."""
-    part = (ROOT / "README.md").read_text().partition("## From Python\n")[2].partition("\n## ")[0]
-    found: list[tuple[str, str]] = re.findall(r"```(\w*)\n(.*?)```\n", part, re.DOTALL)
-    return found
-
-
 def test_the_readme_s_lines_place_a_secret_and_receive_it_and_leave_nothing(developer: Developer) -> None:
-    said = [
-        developer.python(lines) if language == "python" else developer.shell(lines)
-        for language, lines in readme_part()
-    ]
+    blocks = to_run("README.md", HERE)
+    said = [developer.shell(block) for block in blocks]
     assert "the treasure is under the oak\n" in said
     assert len(said) == 3
-    assert not (developer.directory / HERE).exists()
-    assert Network(developer.directory / HERE).processes() == []
+    assert set(to_run("docs/howto/sdk.md", HERE)) <= set(blocks), "the page has the same lines"
+    assert not (developer.directory / MADE).exists()
+    assert Network(developer.directory / MADE).processes() == []
 
 
 def test_what_is_up_is_found_again_and_outlives_a_stop(developer: Developer) -> None:
@@ -100,7 +92,7 @@ def test_what_is_up_is_found_again_and_outlives_a_stop(developer: Developer) -> 
     )
     assert received == "b'kept'\n"
     # A wrong end: killed, and then asked for again.
-    Network(developer.directory / HERE).kill(0)
+    Network(developer.directory / MADE).kill(0)
     assert developer.dta_json("dev", "up") == first
     assert developer.dta_json("dev", "down", "--forget") == {"stopped": True, "forgotten": True}
-    assert Network(developer.directory / HERE).processes() == []
+    assert Network(developer.directory / MADE).processes() == []

@@ -56,7 +56,7 @@ class Cast:
         carol = net.client_home("carol")
         carol.mkdir(mode=0o700)
         genesis = net.root / "genesis.json"
-        net.dta(["init", "client", "--genesis", str(genesis), "--rpc", net.rpc_url(0)], home=carol)
+        net.dta(["init", "client", "--genesis", str(genesis), "--node", net.door_url(0)], home=carol)
         shutil.copy(genesis, self.directory)
         contacts = "".join(f'{name} = "{id_}"\n' for name, id_ in people.identities.items())
         for home in (*map(net.home, net.nodes()), net.client_home("alice")):

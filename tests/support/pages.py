@@ -129,7 +129,9 @@ def _default(one: Setting) -> str:
         return "has to be there"
     if one.table is not None:
         return ""
-    return "nothing" if one.default in (None, "") else f"`{one.default}`"
+    if one.default in (None, ""):
+        return "nothing"
+    return f"`{one.default}`" if isinstance(one.default, str) else f"`{json.dumps(one.default)}`"
 
 
 # What people ask about, and the parameter that bounds it.

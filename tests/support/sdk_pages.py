@@ -5,10 +5,13 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import dta
 from dta.sdk import client, faces
+
+_SHOWN: Final = re.compile(r"::\n\n((?: +\S.*(?:\n|$))+)")
+"""What stands indented below two colons."""
 
 
 def reference() -> list[str]:
@@ -53,7 +56,11 @@ def _client() -> Iterator[str]:
 def _said(found: Any) -> list[str]:
     """A docstring, from Sphinx' marks to Markdown's."""
     text = re.sub(r":\w+:`([^`]+)`", r"`\1`", inspect.getdoc(found) or "")
-    return text.replace("``", "`").replace("::\n", ":\n").split("\n")
+    return _SHOWN.sub(_fenced, text.replace("``", "`")).split("\n")
+
+
+def _fenced(shown: re.Match[str]) -> str:
+    return f":\n\n```python\n{inspect.cleandoc(shown[1])}\n```\n"
 
 
 def _fields(found: Any) -> str:

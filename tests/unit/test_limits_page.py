@@ -12,7 +12,6 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 MISSING = [
     ("limits.md", "There is no page that verifies", "explorer" in COMMANDS),
     ("limits.md", "no login page", "login" in COMMANDS),
-    ("limits.md", "Without a node's CometBFT RPC", "door" in COMMANDS),
     ("comparison.md", "only a command, no page and no phone", "login" in COMMANDS),
 ]
 """(page, what it says, whether there is such a thing by now)"""
