@@ -1,4 +1,7 @@
-"""The agents of a development ledger's people: `dta serve` for each, and a token that lies beside it (``dta dev``)."""
+"""The agents of a development ledger's people: `dta serve` for each, and a token that lies beside it (``dta dev``).
+
+Each makes further identities too, whose keys are under its person's passphrase.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ from dta.service.tokens import SCOPES
 
 START_S: Final = 180.0
 STOP_S: Final = 60.0
+_SETTINGS: Final = '[new_identities]\npin_file = "../../pins/{name}"\n'
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +41,14 @@ def of(network: Network, name: str) -> Agent:
 
 
 def start(network: Network, name: str) -> Agent:
-    """Makes the token where there is none, starts the agent where it does not run, and waits until it listens.
+    """Makes settings and token where there are none, starts the agent where it does not run, waits until it listens.
 
     Raises TimedOut, CommandFailed.
     """
     found, home = of(network, name), network.client_home(name)
+    settings = home / "serve.toml"
+    if not settings.exists():
+        write_file(settings, _SETTINGS.format(name=name).encode("ascii"))
     if not found.token_file.exists():
         scopes = [word for scope in SCOPES for word in ("--scope", scope)]
         made = network.dta_json(["serve", "token", "create", *scopes, "--expires", "never", "--name", "dev"], home=home)

@@ -26,6 +26,8 @@ DEFAULT_PORT: Final = 28_000
 PORTS: Final = 3
 """From the first on: peer-to-peer, RPC, gateway."""
 PEOPLE: Final = ("alice", "bob")
+PARAMETERS: Final = ("registration=open",)
+"""An application registers whom it likes, and asks no operator."""
 _NODE = 0
 _READY_FILE = "ready.json"
 """Written last: without it the directory is half made, and is made again."""
@@ -105,7 +107,7 @@ def _make(network: Network, port: int, comet_binary: str) -> None:
             f"there is no CometBFT called {comet_binary!r} here", hint=f"{HOW_TO_BUILD}; or name it: --comet-binary"
         )
     _check_ports(port)
-    network.create(Plan(1, "software", CHAIN_ID, port, str(Path(found).absolute())))
+    network.create(Plan(1, "software", CHAIN_ID, port, str(Path(found).absolute())), PARAMETERS)
     network.up()
     identities = {}
     for name in PEOPLE:
