@@ -78,11 +78,17 @@ def _types(content: Described) -> str:
 def _fields(schema: Described) -> Iterator[str]:
     required = frozenset(schema.get("required", ()))
     rows = [
-        (f"`{name}`", _type(field), "" if name in required else "optional", plain(field.get("description", "")))
+        (f"`{name}`", _type(field), _need(name, field, required), plain(field.get("description", "")))
         for name, field in schema.get("properties", {}).items()
     ]
     if rows:
         yield from (*table(("field", "type", "", "what it is"), rows), "")
+
+
+def _need(name: str, field: Described, required: frozenset[str]) -> str:
+    if field.get("deprecated"):
+        return "deprecated"
+    return "" if name in required else "optional"
 
 
 def _type(schema: Described) -> str:

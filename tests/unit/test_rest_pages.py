@@ -36,6 +36,7 @@ DESCRIPTION: dict[str, Any] = {
                     "more": {"type": "object", "additionalProperties": {"type": "integer"}},
                     "when": {"type": "string", "format": "date-time"},
                     "always": {"const": 1},
+                    "was": {"type": "string", "deprecated": True},
                 },
             }
         }
@@ -78,7 +79,8 @@ What is `placed`.
 | `kind` | `"x"` `"y"` | optional |  |
 | `more` | object of integer | optional |  |
 | `when` | string date-time | optional |  |
-| `always` | `1` | optional |  |"""
+| `always` | `1` | optional |  |
+| `was` | string | deprecated |  |"""
 
 
 def test_the_reference_says_what_the_description_says() -> None:
