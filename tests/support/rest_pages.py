@@ -6,7 +6,7 @@ Nothing is added to what the description says: paths by their tags, parameters, 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from tests.support.tables import plain, table
@@ -59,7 +59,7 @@ def _call(method: str, path: str, call: Described) -> Iterator[str]:
         for one in call.get("parameters", ()) if one["name"] not in COMMON
     ]  # fmt: skip
     if rows:
-        yield from (*table(("parameter", "in", "type", "what it is"), rows), "")
+        yield from (*_filled(("parameter", "in", "type", "what it is"), rows), "")
     for media, one in call.get("requestBody", {}).get("content", {}).items():
         yield from (f"Body: {_type(one.get('schema', {}))}, `{media}`.", "")
     answers = [
@@ -67,7 +67,7 @@ def _call(method: str, path: str, call: Described) -> Iterator[str]:
         for status, one in sorted(call.get("responses", {}).items()) if status not in _PROBLEMS
     ]  # fmt: skip
     if answers:
-        yield from (*table(("answer", "body", "what it means"), answers), "")
+        yield from (*_filled(("answer", "body", "what it means"), answers), "")
 
 
 def _types(content: Described) -> str:
@@ -82,7 +82,13 @@ def _fields(schema: Described) -> Iterator[str]:
         for name, field in schema.get("properties", {}).items()
     ]
     if rows:
-        yield from (*table(("field", "type", "", "what it is"), rows), "")
+        yield from (*_filled(("field", "type", "", "what it is"), rows), "")
+
+
+def _filled(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table without the columns in which nothing stands."""
+    kept = [at for at in range(len(head)) if any(row[at] for row in rows)]
+    return table([head[at] for at in kept], [[row[at] for at in kept] for row in rows])
 
 
 def _need(name: str, field: Described, required: frozenset[str]) -> str:

@@ -56,9 +56,9 @@ Place a secret \\[by \\*wait\\*].
 
 Twice is once.
 
-| parameter | in | type | what it is |
-|---|---|---|---|
-| `prefer` | header | string or null |  |
+| parameter | in | type |
+|---|---|---|
+| `prefer` | header | string or null |
 
 Body: [Order](#order), `application/json`.
 
