@@ -51,7 +51,8 @@ def start(network: Network, name: str) -> Agent:
         write_file(settings, _SETTINGS.format(name=name).encode("ascii"))
     if not found.token_file.exists():
         scopes = [word for scope in SCOPES for word in ("--scope", scope)]
-        made = network.dta_json(["serve", "token", "create", *scopes, "--expires", "never", "--name", "dev"], home=home)
+        words = ["serve", "token", "create", "--all-identities", *scopes, "--expires", "never", "--name", "dev"]
+        made = network.dta_json(words, home=home)
         write_file(found.token_file, made["token"].encode("ascii") + b"\n")
     log = home / "serve" / "log"
     if holder(home) is None:
