@@ -139,7 +139,7 @@ bootstrap() {
   case " $* " in *" --compat "*) bootstrap_compat ;; esac
   case " $* " in *" --compat "* | *" sim "* | *" localnet "*) ensure_other_python ;; esac
   case " $* " in *" localnet "*) ensure_example_signer ;; esac
-  case " $* " in *" conformance "*) ensure_age ;; esac
+  case " $* " in *" conformance "*) ensure_age; ensure_agent_client ;; esac
   case " $* " in *" --kubo "*) ensure_kubo ;; esac
   case " $* " in *" --kryoptic "*) ensure_kryoptic ;; esac
   # The suite of keystores takes the other modules along where they are.

@@ -49,7 +49,7 @@ def _publisher(session: Session, ledger: Ledger, signer: PutSigner | None) -> Ca
 
     def put(block: bytes) -> None:
         gateways = publish.gateways_of(publish.fiduciaries(ledger, _genesis(session)))
-        for result in publish.upload(block, gateways, ledger.trust.gid, signer, session.verify()):
+        for result in publish.upload(block, gateways, ledger.trust.gid, signer, session.http()):
             if not result.ok:
                 session.talk(f"warning: {result.gateway} did not take the document: {result.error}")
 
@@ -136,7 +136,7 @@ def publish_document(context: typer.Context) -> None:
         known = ledger.find(leaves.of(IDENTITIES, profile.identity)) is not None
         gateways = publish.gateways_of(publish.fiduciaries(ledger, _genesis(session)))
         signer = ring.signer(profile) if known else None
-        results = publish.upload(block, gateways, ledger.trust.gid, signer, session.verify())
+        results = publish.upload(block, gateways, ledger.trust.gid, signer, session.http())
     rows = [{"gateway": one.gateway, "ok": one.ok, "error": one.error} for one in results]
     session.show(
         {"document_cid": cid_of(block), "gateways": rows},

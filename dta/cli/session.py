@@ -27,7 +27,7 @@ from dta.hsm.pin import Prompt, read_pin
 if TYPE_CHECKING:
     import ssl
 
-    from dta.client.custody.blocks import Blocks
+    from dta.client.custody.blocks import Blocks, HttpClient
     from dta.client.identity.keyring import Keyring
     from dta.client.identity.profile import Profile
     from dta.client.ledger.ledger import Ledger
@@ -234,11 +234,17 @@ class Session:
 
         return vouched_by(self.client().ca_file)
 
+    def http(self) -> HttpClient:
+        """What makes clients of the fiduciaries' gateways. Raises UsageError."""
+        from dta.client.custody.blocks import http_by
+
+        return http_by(self.verify())
+
     def blocks(self, gid: bytes) -> Blocks:
         """Blocks at the fiduciaries' gateways, and this home's copies."""
-        from dta.client.custody.blocks import Blocks, http_by
+        from dta.client.custody.blocks import Blocks
 
-        return Blocks(self.home.path / "envelopes", gid, http_by(self.verify()))
+        return Blocks(self.home.path / "envelopes", gid, self.http())
 
 
 def _ask(question: str) -> SecretBytes:

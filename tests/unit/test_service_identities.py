@@ -8,19 +8,13 @@ from typing import Any
 
 import pytest
 
-from dta.node.founding import publish
+from abci_app.codes import Code
 from tests.support.served import Served, said
 
 
 @pytest.fixture
-def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def served(tmp_path: Path) -> Any:
     made = Served(tmp_path)
-
-    def upload(block: bytes, *_: Any) -> list[Any]:
-        made.chain.gateways.store_of(made.chain.replica.founders[0]).put(block)
-        return []
-
-    monkeypatch.setattr(publish, "upload", upload)
     yield made
     made.close()
 
@@ -45,6 +39,34 @@ def test_a_document_that_was_rotated_away_leads_to_its_identity(served: Served) 
         with served.lock:
             served.chain.make_block()
         assert said(await for_bob.get(f"/v1/identity/{before['identity']}"))["status"] == "suspended"
+
+    asyncio.run(main())
+
+
+def test_who_is_revoked_stays_so_and_does_nothing_more(served: Served) -> None:
+    alice, bob = served.home("alice"), served.home("bob")
+    for_alice, for_bob = served.client_of(alice), served.client_of(bob)
+    without = served.client(served.agent(alice), served.token(alice, "read", "order:write"))
+
+    async def main() -> None:
+        [own] = said(await for_alice.get("/v1/identity"))["idDocumentList"]
+        where = f"/v1/identity/{own['identity']}/revoke"
+        assert said(await without.post(where), 403)["kind"] == "forbidden"
+        said(await for_bob.post(where), 403)
+        assert said(await for_bob.get(f"/v1/identity/{own['identity']}"))["status"] == "active"
+        made = said(await for_alice.post(where, headers={"Idempotency-Key": "end"}))
+        assert (made["identity"], made["action"]) == (own["identity"], "revoked")
+        assert (made["idDocumentCID"], made["height"]) == (own["idDocumentCID"], served.chain.height)
+        served.blocks(1)
+        assert said(await for_alice.post(where, headers={"Idempotency-Key": "end"})) == made
+        assert said(await for_alice.post(where))["height"] is None, "it is already"
+        shown = said(await for_bob.get(f"/v1/identity/{own['identity']}"))
+        assert (shown["status"], shown["idDocumentCID"]) == ("revoked", own["idDocumentCID"])
+        for action in ("rotate", "suspend"):
+            problem = said(await for_alice.post(f"/v1/identity/{own['identity']}/{action}"), 409)
+            assert problem["code"] == int(Code.SIGNER_REVOKED)
+        problem = said(await for_alice.post("/v1/order", json={"extension": {"plainText": "too late"}}), 409)
+        assert problem["code"] == int(Code.SIGNER_REVOKED)
 
     asyncio.run(main())
 

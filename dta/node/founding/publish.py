@@ -6,8 +6,7 @@ The ledger carries a document's envelope when it is registered, and keeps its CI
 from __future__ import annotations
 
 import asyncio
-import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import httpx
 
@@ -41,17 +40,20 @@ def gateways_of(records: Mapping[bytes, identity_pb2.IdentityRecord]) -> list[st
 
 
 def upload(
-    block: bytes, gateways: Sequence[str], gid: bytes, signer: PutSigner | None, verify: ssl.SSLContext | bool = True
+    block: bytes,
+    gateways: Sequence[str],
+    gid: bytes,
+    signer: PutSigner | None,
+    http: Callable[[], httpx.AsyncClient],
 ) -> list[UploadResult]:
     """PUT a document's block to every gateway: one result each, nothing is raised for one.
 
-    ``signer`` None: whoever is not registered yet (or suspended) may put one self-signed document. ``verify``: who
-    vouches for their certificates.
+    ``signer`` None: whoever is not registered yet (or suspended) may put one self-signed document. ``http`` makes the
+    client that they are asked by.
     """
 
     async def put() -> list[UploadResult]:
-        # trust_env off: a proxy named in the environment must not see what is meant for a fiduciary.
-        async with httpx.AsyncClient(trust_env=False, verify=verify, timeout=_TIMEOUT_S) as client:
+        async with http() as client:
             return await Uploader(client, gid, attempt_s=_TIMEOUT_S).upload(block, gateways, signer)
 
     return asyncio.run(put())

@@ -12,7 +12,6 @@ from abci_app.cid import cid_of
 from abci_app.codes import Code
 from abci_app.pb.dta.v1 import identity_pb2
 from dta.base.errors import NotFound, RefusedByLedger, UsageError
-from dta.blocks.auth import PutSigner
 from dta.client.custody.session import Session
 from dta.client.identity import document, lifecycle
 from dta.client.identity.create import KeystorePlan, create_profile, request_json
@@ -23,13 +22,13 @@ from dta.client.identity.lifecycle import Publish, Rotation
 from dta.client.identity.profile import ROLES, Profile, load_document_block
 from dta.client.names import load_contacts
 from dta.client.receipt.identity import status_name
-from dta.node.founding import publish
 from dta.service.access import Caller, IdentityCredential, IdentityWriter, ReadCredential, Reader
 from dta.service.agent import Agent, Outcome, Work
 from dta.service.calls import After, IdempotencyKey, Limit, People, page_after
 from dta.service.errors import Forbidden
 from dta.service.models import base
 from dta.service.models import identities as models
+from dta.service.workplace import Workplace
 
 router = APIRouter(tags=["identities"])
 
@@ -56,7 +55,7 @@ def _create(agent: Agent, name: str) -> Outcome:
     block = load_document_block(workplace.home, name)
     status, extension = "registered", {}
     with workplace.at_work(name) as session:
-        put = _publisher(People.of(workplace, session), None)
+        put = _publisher(workplace, session)
         try:
             lifecycle.register(session.ledger, session.party.signer, profile.identity, block, put)
         except RefusedByLedger as refused:
@@ -92,13 +91,10 @@ def _make(agent: Agent, name: str) -> None:
     )  # fmt: skip
 
 
-def _publisher(people: People, signer: PutSigner | None) -> Publish:
-    """Puts documents to the fiduciaries' gateways. The ledger carries them too: none that is down stops anything."""
-
-    def put(block: bytes) -> None:
-        publish.upload(block, people.gateways(), people.session.gid, signer)
-
-    return put
+def _publisher(workplace: Workplace, session: Session) -> Publish:
+    """Puts documents to the fiduciaries' gateways."""
+    people = People.of(workplace, session)
+    return lambda block: workplace.publish(block, people.gateways())
 
 
 @router.get("/identity", response_model=models.IdentityList)
@@ -178,7 +174,7 @@ async def rotate(
     def step(work: Work, session: Session, profile: Profile) -> tuple[bytes, Step]:
         place, ring = work.agent.workplace, work.agent.workplace.ring
         rotated, outcome = lifecycle.rotate(
-            place.home, ring, session.ledger, profile, Rotation(), _publisher(People.of(place, session), None),
+            place.home, ring, session.ledger, profile, Rotation(), _publisher(place, session),
             int(work.agent.now_s()),
         )  # fmt: skip
         return load_document_block(place.home, rotated.name), outcome
