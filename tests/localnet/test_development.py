@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from dta.localnet import agents
+from dta.localnet.development import PEOPLE
 from dta.localnet.network import Network
 from tests.localnet.conftest import comet_binary
 from tests.support.command_blocks import statements, to_run
@@ -54,6 +56,8 @@ def developer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Developer]:
     try:
         yield made
     finally:
+        for name in PEOPLE:
+            agents.stop(network, name)
         if (network.home(0) / "node.toml").exists():
             network.down()
 
