@@ -75,9 +75,9 @@ def register(ledger: Ledger, signer: Signer, identity: bytes, block: bytes, publ
 
 
 def suspend(ledger: Ledger, ring: Keyring, profile: Profile) -> Outcome:
-    """Suspends the identity by its current key. Only a rotation lifts it."""
+    """Suspends the identity by its current key. Only a rotation lifts it. One that is revoked is refused."""
     record = ledger.identity(profile.identity)
-    if record.status != identity_pb2.IDENTITY_STATUS_ACTIVE:
+    if record.status == identity_pb2.IDENTITY_STATUS_SUSPENDED:
         return Outcome(profile.identity, None)
     return Outcome(profile.identity, ledger.send(ring.signer(profile), tx_pb2.SuspendIdentity()).height)
 
