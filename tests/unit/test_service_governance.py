@@ -106,7 +106,8 @@ def test_somebody_is_admitted_by_the_card_that_they_made(served: Served) -> None
         proposed = said(await client.post("/v1/governance", json={"action": action}))
         assert (proposed["proposes"], proposed["status"]) == ("admit-fiduciary", "open")
         assert proposed["action"] == {
-            "identity": fifth.identity.hex(), "power": 7, "validator_key": asked.validator_key.hex(),
+            "identity": fifth.identity.hex(), "validator_key": asked.validator_key.hex(), "proof": asked.proof.hex(),
+            "power": 7,
         }  # fmt: skip
         served.vote(proposed["proposal"], 3)
         assert said(await client.get(f"/v1/governance/{proposed['proposal']}"))["status"] == "executed"

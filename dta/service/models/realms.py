@@ -88,7 +88,7 @@ class Enrolled(Shown):
     height: int
 
 
-class Client(Shown):
+class RealmClient(Shown):
     """A client of a realm, by its hash. ``name``: as this home enrolled it; empty where it did not."""
 
     client: Id
@@ -100,7 +100,7 @@ class Client(Shown):
 
 
 class ClientList(Shown):
-    clients: list[Client]
+    clients: list[RealmClient]
     next: str | None
     proved_at_height: int
 

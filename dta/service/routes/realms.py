@@ -122,14 +122,14 @@ async def register_server(
     return await _change_server(request, caller, realm, asked.server, "registered")
 
 
-@router.post("/realm/{realm}/server/{server}/remove", response_model=models.RealmChanged)
+@router.post("/realm/{realm}/server/{who}/remove", response_model=models.RealmChanged)
 async def remove_server(
-    request: Request, caller: RealmWriter, realm: NamePath, server: NamePath, idempotency_key: IdempotencyKey = None
+    request: Request, caller: RealmWriter, realm: NamePath, who: NamePath, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Strike a server off, as the registrar. A secret that it was given it keeps: only a new realm makes that
     useless."""
     del idempotency_key
-    return await _change_server(request, caller, realm, server, "removed")
+    return await _change_server(request, caller, realm, who, "removed")
 
 
 async def _change_server(request: Request, caller: RealmWriter, realm: str, server: str, action: str) -> Response:
@@ -192,7 +192,7 @@ async def list_clients(
             named = session.ledger.get(leaves.of(REALM_CLIENT_NUMBERS, view.record.id, number))
             record = session.ledger.get(leaves.of(REALM_CLIENTS, view.record.id, named.client))
             data = {**realms.client_json(record), "name": names.get(record.client, "")}
-            shown.append(models.Client.model_validate(data))
+            shown.append(models.RealmClient.model_validate(data))
         following = str(end) if end < view.record.clients else None
         return models.ClientList(clients=shown, next=following, proved_at_height=view.height)
 
