@@ -12,7 +12,7 @@ from fastapi import Header, Path, Query
 
 from abci_app import cid as cids
 from dta.base import ids
-from dta.base.errors import UsageError
+from dta.base.errors import NotFound, UsageError
 from dta.base.home import read_file
 from dta.client.custody.session import Session
 from dta.client.genesis import genesis_file
@@ -70,11 +70,14 @@ class People:
         return People(workplace, session, workplace.names())
 
     def resolve(self, text: str) -> bytes:
-        """The id of a name, an id, its first digits, or the CID of a document it has or had. Raises as those do."""
+        """The id of a name, an id, its first digits, or the CID of a document it has or had. Raises as those do.
+
+        Whom else this home knows is not said where nobody is called so: a credential may be for one identity of it.
+        """
         if text in self.names.ids or ids.could_be(text):
             return self.names.resolve(text)
         if not is_cid(text):
-            return self.names.resolve(text)
+            raise NotFound(f"nobody is called {text!r} here", hint="GET /v1/contacts lists names; or give the whole id")
         return by_document.identity_of(self.session.ledger, text, self.block)
 
     def block(self, cid: str) -> bytes:

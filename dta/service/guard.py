@@ -23,7 +23,12 @@ from dta.service.errors import BadCall, Forbidden
 MAX_BODY_BYTES: Final = 1_572_864
 BODY_S: Final = 30.0
 LOOPBACK: Final = ("127.0.0.1", "[::1]", "localhost")
-_ONCE: Final = ("authorization", "content-length", "content-type", "dta-identity", "host", "idempotency-key", "origin")
+_ONCE: Final = (
+    "authorization", "client-cert", "content-encoding", "content-length", "content-type", "dta-identity", "dta-order",
+    "host", "idempotency-key", "last-event-id", "origin", "prefer", "transfer-encoding",
+)  # fmt: skip
+"""Of two of these one would count, and who sends them, a proxy and this program need not agree on which."""
+
 _HEADERS: Final = {
     "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",

@@ -92,3 +92,24 @@ def test_an_identity_is_made_where_the_home_says_and_by_who_may_act_for_it(serve
         assert names == ["alice", "robot"]
 
     asyncio.run(main())
+
+
+def test_a_credential_for_one_identity_of_a_home_is_told_of_no_other(served: Served) -> None:
+    home = served.home("alice", "bob")
+    (home.path / "contacts.toml").write_text(f'carol = "{"ab" * 32}"\n')
+    agent = served.agent(home)
+    for_both, for_bob = served.client(agent, served.token(home)), served.client(
+        agent, served.token(home, identities=("bob",))
+    )
+
+    async def main() -> None:
+        every = {one["name"]: one for one in said(await for_both.get("/v1/contacts"))["contacts"]}
+        told = {one["name"] for one in said(await for_bob.get("/v1/contacts"))["contacts"]}
+        assert {"alice", "bob", "carol"} <= set(every)
+        assert told == set(every) - {"alice"}
+        alice = every["alice"]["identity"]
+        as_alice = said(await for_both.get(f"/v1/identity/{alice}", headers={"DTA-Identity": "alice"}))
+        assert (as_alice["localName"], said(await for_bob.get(f"/v1/identity/{alice}"))["localName"]) == ("alice", "")
+        assert "alice" not in str(said(await for_bob.get("/v1/identity/nobody.at.all"), 404))
+
+    asyncio.run(main())

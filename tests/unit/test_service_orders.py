@@ -268,3 +268,19 @@ def test_the_same_key_with_another_body_and_another_key_with_the_same_body(serve
             assert not path.is_file() or hashlib.sha256(b'{"title":"a"}').hexdigest().encode() not in path.read_bytes()
 
     asyncio.run(main())
+
+
+def test_a_title_is_shown_to_the_identity_that_placed_the_order_and_to_no_other_of_its_home(served: Served) -> None:
+    home = served.home("alice", "bob")
+    agent = served.agent(home)
+    for_alice, for_bob = (served.client(agent, served.token(home, identities=(name,))) for name in ("alice", "bob"))
+
+    async def main() -> None:
+        said(await for_alice.post("/v1/order", json={"beneficiary": "bob", "title": "for the notary"}))
+        served.blocks(2)
+        [placed] = said(await for_alice.get("/v1/order"))["orders"]
+        [named] = said(await for_bob.get("/v1/order"))["orders"]
+        assert (placed["title"], named["title"]) == ("for the notary", "")
+        assert placed["orderReference"] == named["orderReference"]
+
+    asyncio.run(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,11 @@ def test_a_registrar_enrols_issues_permits_and_revokes(served: Served) -> None:
         assert {one["name"] for one in (*listed["clients"], *rest["clients"])} == {"carol", "dave"}
         assert rest["next"] is None
         assert {one["name"] for one in said(await for_bob.get("/v1/realm/web/client"))["clients"]} == {""}
+        # As if both were identities of one home: what the registrar enrolled is shown to, and found by, no other.
+        shutil.copytree(served.homes["alice"].path / "mfa", served.homes["bob"].path / "mfa")
+        assert {one["name"] for one in said(await for_bob.get("/v1/realm/web/client"))["clients"]} == {""}
+        said(await for_bob.get("/v1/realm/web/permit/carol"), 400)
+        said(await for_bob.post("/v1/realm/web/client/carol/revoke"), 400)
         path = "/v1/realm/web/permit/carol"
         said(await for_alice.get(path), 404)
         asked = said(await for_alice.post("/v1/realm/web/permit"))

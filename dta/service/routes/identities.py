@@ -154,9 +154,11 @@ async def show(request: Request, caller: Reader, who: WhoPath) -> models.Identit
     def read(session: Session) -> models.IdentityShown:
         people = People.of(agent.workplace, session)
         record = session.ledger.identity(people.resolve(who))
-        local = next((name for name, id_ in people.names.ids.items() if id_ == record.id), "")
+        own = agent.workplace.identities()
+        called = [name for name, id_ in people.names.ids.items() if id_ == record.id]
+        local = next((name for name in called if name not in own or caller.credential.allows(name)), "")
         block = session.blocks.kept(record.document_cid) or b""
-        if local in agent.workplace.home.profile_names():
+        if local in own:
             block = load_document_block(agent.workplace.home, local)
         return shown(record, block, local)
 
@@ -235,8 +237,8 @@ async def _change(request: Request, caller: Caller, who: str, action: str, step:
 
 @router.get("/contacts", response_model=models.ContactList)
 async def contacts(request: Request, credential: ReadCredential) -> models.ContactList:
-    """Whom this home calls what: names come from people, never from the ledger."""
-    del credential
+    """Whom this home calls what: names come from people, never from the ledger. Of its own identities those that the
+    credential is for."""
     agent: Agent = request.app.state.agent
     home = agent.workplace.home
 
@@ -245,6 +247,8 @@ async def contacts(request: Request, credential: ReadCredential) -> models.Conta
         found = []
         for name, id_ in sorted(agent.workplace.names().ids.items()):
             kind = "own" if name in own else "contact" if name in by_hand else "founder"
+            if kind == "own" and not credential.allows(name):
+                continue
             found.append(models.Contact(name=name, kind=kind, identity=id_.hex()))
         return models.ContactList(contacts=found)
 

@@ -130,7 +130,9 @@ def _sorted(
 
 
 def _rows(session: Session, entries: Any, role: Role | None, status: str | None) -> list[models.OrderRow]:
-    titles = {one.order: one.title for one in records.load_all(session.directory)}
+    # A home may have several identities: a title is for the one that placed the order.
+    me = session.party.identity
+    titles = {one.order: one.title for one in records.load_all(session.directory) if one.principal == me}
     rows = []
     for entry in entries:
         if entry.kind != concern_pb2.CONCERN_KIND_ORDER or (role is not None and ROLES[role] not in entry.roles):

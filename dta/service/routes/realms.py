@@ -12,6 +12,7 @@ from abci_app.mfa import points
 from abci_app.mfa.realms import realm_id
 from abci_app.pb.dta.v1 import mfa_pb2
 from abci_app.state.records import REALM_CLIENT_NUMBERS, REALM_CLIENTS, REALM_SERVERS
+from dta.base import ids
 from dta.client.custody.session import Session
 from dta.client.ledger import leaves
 from dta.client.mfa import enrolling, permits, realms, registry, servers, tickets
@@ -40,13 +41,20 @@ router = APIRouter(tags=["realms"])
 
 _SUITES = {"rfc9380": mfa_pb2.MFA_SUITE_RFC9380, "amcl": mfa_pb2.MFA_SUITE_AMCL}
 ClientPath = Annotated[
-    str, Path(max_length=300, description="a client's hash, its first digits, or the name this home enrolled it under")
+    str, Path(max_length=300, description="a client's hash; for the registrar also its first digits, or its name")
 ]
 Day = Annotated[int | None, Query(ge=0, lt=2**32, description="days since 1970-01-01; without, today")]
 
 
 def _shown(view: RealmView) -> models.RealmShown:
     return models.RealmShown.model_validate({**realms.as_json(view), "is_ready": view.is_ready})
+
+
+def _client(session: Session, view: RealmView, text: str) -> bytes:
+    """A client's hash; for the realm's registrar also by what this home enrolled it under, which is nobody else's."""
+    if view.record.terms.registrar != session.party.identity:
+        return ids.resolve(text, "client")
+    return registry.find(session.directory, session.gid, view.record.id, text)
 
 
 def _today(agent: Agent) -> int:
@@ -184,8 +192,10 @@ async def list_clients(
 
     def read(session: Session) -> models.ClientList:
         view = realms.view(session.ledger, realms.find(session.ledger, realm))
-        known = registry.known(session.directory, session.gid, view.record.id)
-        names = {one.client: one.name for one in known}
+        names = {}
+        if view.record.terms.registrar == session.party.identity:  # of several in this home, the one that enrolled them
+            known = registry.known(session.directory, session.gid, view.record.id)
+            names = {one.client: one.name for one in known}
         end = min(start + limit, view.record.clients)
         shown = []
         for number in range(start, end):
@@ -239,7 +249,7 @@ async def revoke(
     def work(work: Work) -> Outcome:
         with work.session() as session:
             id_ = realms.find(session.ledger, realm)
-            who = registry.find(session.directory, session.gid, id_, client)
+            who = _client(session, realms.view(session.ledger, id_), client)
             work.bind(who)
             height = session.send(mfa_pb2.RevokeClient(realm=id_, client=who)).height
             return Outcome(models.RealmChanged(realm=id_.hex(), action="revoked", subject=who.hex(), height=height))
@@ -282,9 +292,8 @@ async def permit(
     number = _today(agent) if day is None else day
 
     def read(session: Session) -> models.PermitShown | NotIssued:
-        id_ = realms.find(session.ledger, realm)
-        who = registry.find(session.directory, session.gid, id_, client)
-        facts = realms.view(session.ledger, id_).facts(session.gid)
+        view = realms.view(session.ledger, realms.find(session.ledger, realm))
+        id_, who, facts = view.record.id, _client(session, view, client), view.facts(session.gid)
         try:
             point = session.ledger.rpc.run(permits.find(session.ledger.flows, facts, who, number))
         except NotIssued as error:
