@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from dta.base.config import read_toml
-from dta.base.settings import Address, Named, Table, Text, Url, checked
+from dta.base.settings import Address, IpAddress, Named, Table, Text, Url, checked
 from dta.service.tokens import SCOPES, Scope
 
 FILE = "serve.toml"
@@ -27,6 +29,13 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 def _setting(meant: str, says: str, default: Any = ..., **bounds: Any) -> Any:
     """``meant``: what may stand there; ``says``: what it does."""
     return Field(default, description=says, json_schema_extra={"meant": meant}, **bounds)
+
+
+def _each_once(what: str, names: Iterable[str]) -> None:
+    """Of two tables of one name one would count, and nothing would say which."""
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ValueError(f"two tables are for the {what} {twice[0]}")
 
 
 class Grant(Table):
@@ -53,6 +62,11 @@ class Issuer(Table):
     )
     subjects: list[Subject] = _setting("a list of tables", "whom it vouches for here", min_length=1)
 
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        _each_once("subject", (one.subject for one in self.subjects))
+        return self
+
 
 class Certificate(Grant):
     """An application that a client certificate names, which a proxy of ours checked (RFC 9440)."""
@@ -64,13 +78,15 @@ class Webhook(Table):
     """Where events are posted to (Standard Webhooks)."""
 
     name: Named = _setting("text", "what it is called here; its place is kept in a file of that name")
-    url: Url = _setting("a URL", "where to; https, unless its address is listed in allow")
+    url: Url = _setting("a URL", "where to; https, unless every address it has is listed in allow")
     identity: Named = _setting("a local name", "whose events")
     secret_files: list[Named] = _setting(
         "a list of one or two paths", "files with `whsec_...`, mode 0600; two while rotating", min_length=1,
         max_length=2,
     )  # fmt: skip
-    allow: list[Named] = _setting("a list of addresses", "what it may resolve to although it is private", [])
+    allow: list[IpAddress] = _setting(
+        "a list of addresses", "what it may resolve to although it is private, or without TLS", []
+    )
 
 
 class NewIdentities(Table):
@@ -89,7 +105,7 @@ class ServeFile(Table):
     tls_key: Named | None = _setting("a path, or nothing", "its private key, PEM", None)
     hosts: list[Text] = _setting("a list of names", "by which it may be called on TCP, beside loopback's", [])
     origins: list[Text] = _setting("a list of origins", "whose pages may call it", [])
-    trusted_proxies: list[Named] = _setting("a list of addresses", "whose Client-Cert is believed", [])
+    trusted_proxies: list[IpAddress] = _setting("a list of addresses", "whose Client-Cert is believed", [])
     calls_per_minute: int = _setting("a whole number, 1 to 1000000", "of one credential", 600, ge=1, le=1_000_000)
     max_at_work: int = _setting("a whole number, 1 to 1024", "placings and receivings at once", 64, ge=1, le=1_024)
     issuers: list[Issuer] = _setting("a list of tables", "whose bearer tokens are taken", [])
@@ -98,6 +114,13 @@ class ServeFile(Table):
     new_identities: NewIdentities | None = _setting(
         "a table, or nothing", "lets POST /v1/identity make identities, with software keystores in the home", None
     )
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        _each_once("issuer", (one.issuer for one in self.issuers))
+        _each_once("certificate", (one.sha256 for one in self.certificates))
+        _each_once("webhook", (one.name for one in self.webhooks))
+        return self
 
 
 def load(home: Path) -> ServeFile:

@@ -44,7 +44,14 @@ MAX_ANSWER_BYTES: Final = 4_096
 _MAX_FILE_BYTES: Final = 1_048_576
 _MAX_WAITS: Final = 20_000
 
-_NAT64: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
+_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+"""All of IPv6 that is given out for the internet (IANA's registry of address space); what it is not is no host's there."""
+
+_NO_HOST: Final = tuple(
+    ipaddress.ip_network(text) for text in ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2002::/16", "3fff::/20")
+)
+"""In what is given out, and no receiver's: protocols' own, relays of 6to4, Teredo and 6to4, documentation (RFC 9637).
+Not every Python that we run on knows all of them."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Awaitable[list[str]]]
@@ -80,22 +87,27 @@ def signature(secrets: Sequence[SecretBytes], id_: str, at_s: int, body: bytes) 
     return " ".join("v1," + b64encode(one).decode("ascii") for one in made)
 
 
-def checked_address(host: str, found: Sequence[str], allowed: Sequence[str]) -> str:
-    """The one address that is called: each that the name has must be public, or listed. Raises AddressRefused."""
+def checked_address(host: str, found: Sequence[str], allowed: Sequence[str], *, is_tls: bool = True) -> str:
+    """The one address that is called: each that the name has must be public, or listed. Raises AddressRefused.
+
+    Without TLS each must be listed: what is sent could be read and changed on the way to a public one.
+    """
     if not found:
         raise AddressRefused(f"{host} has no address")
+    listed = {ipaddress.ip_address(text) for text in allowed}
     for text in found:
-        if text not in allowed and not is_public(ipaddress.ip_address(text.partition("%")[0])):
+        address = ipaddress.ip_address(text.partition("%")[0])
+        if address not in listed and not (is_tls and is_public(address)):
             raise AddressRefused(f"{host} leads to {text}", hint="list it under allow in serve.toml if it is meant")
     return found[0]
 
 
 def is_public(address: Address) -> bool:
-    """Whether it is an address of the internet, and none that stands for another: mapped, 6to4, Teredo, NAT64."""
-    if isinstance(address, ipaddress.IPv6Address):
-        stands_for = address.ipv4_mapped or address.sixtofour or address.teredo
-        if stands_for is not None or any(address in network for network in _NAT64):
-            return False
+    """Whether it is a host's on the internet, and stands for no other: not mapped, 6to4, Teredo or NAT64."""
+    if isinstance(address, ipaddress.IPv6Address) and address not in _UNICAST:
+        return False
+    if any(address in network for network in _NO_HOST):
+        return False
     return address.is_global and not address.is_multicast
 
 
@@ -146,7 +158,7 @@ class Sender:
         resolve: Resolve = resolve,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """Raises UsageError for a URL without TLS that nobody allowed, or secrets that are none."""
+        """Raises UsageError for a URL without TLS where no address is listed for it, or secrets that are none."""
         self._hook = hook
         self._look = look
         self._now_s = now_s
@@ -154,7 +166,8 @@ class Sender:
         self._resolve = resolve
         self._transport = transport
         self._path = home / "serve" / "webhooks" / f"{hook.name}.json"
-        if not hook.url.startswith("https://") and not hook.allow:
+        self._is_tls = hook.url.startswith("https://")
+        if not self._is_tls and not hook.allow:
             raise UsageError(f"the webhook {hook.name} has no TLS", hint="https://, or list its address under allow")
         if os.sep in hook.name or hook.name.startswith("."):
             raise UsageError(f"a webhook's name is a file's name, not {hook.name!r}")
@@ -205,8 +218,7 @@ class Sender:
         body = json.dumps({"type": news.type, "data": news.data.model_dump(by_alias=True)}).encode()
         url = httpx.URL(self._hook.url)
         try:
-            port = url.port or (443 if url.scheme == "https" else 80)
-            address = checked_address(url.host, await self._resolve(url.host, port), self._hook.allow)
+            port = url.port or (443 if self._is_tls else 80)
             headers = {
                 "Content-Type": "application/json", "Host": url.netloc.decode("ascii"), "webhook-id": id_,
                 "webhook-timestamp": str(at_s), "webhook-signature": signature(self._secrets, id_, at_s, body),
@@ -215,6 +227,8 @@ class Sender:
             if is_repeat:
                 headers["DTA-Repeat"] = "true"
             async with asyncio.timeout(ATTEMPT_S):
+                found = await self._resolve(url.host, port)
+                address = checked_address(url.host, found, self._hook.allow, is_tls=self._is_tls)
                 return await self._post(url.copy_with(host=address), url.host, headers, body)
         except (TimeoutError, httpx.HTTPError, OSError, AddressRefused, ValueError) as error:
             _log.warning("the webhook %s took no event: %s", self._hook.name, type(error).__name__)

@@ -15,9 +15,10 @@ import pytest
 
 from dta.base.errors import UsageError
 from dta.base.secret import SecretBytes
+from dta.service import webhooks
 from dta.service.models import inbox as models
 from dta.service.news import News, Place, Told
-from dta.service.settings import Webhook
+from dta.service.settings import ServeFile, Webhook
 from dta.service.webhooks import (
     GIVE_UP_S,
     AddressRefused,
@@ -45,6 +46,7 @@ class Receiver:
         self.got: list[httpx.Request] = []
         self.total = 0
         self.slept_s = 0.0
+        self.port = 443
         self.addresses = ["93.184.216.34"]
         for number, secret in enumerate(SECRETS):
             path = home / f"secret-{number}"
@@ -73,7 +75,7 @@ class Receiver:
         self.slept_s += seconds
 
     async def resolve(self, host: str, port: int) -> list[str]:
-        assert (host, port) == ("hooks.example", 443)
+        assert (host, port) == ("hooks.example", self.port)
         return self.addresses
 
     def take(self, request: httpx.Request) -> httpx.Response:
@@ -162,6 +164,8 @@ def test_the_day_of_an_event_begins_with_its_first_try_also_after_a_restart(rece
     [
         "127.0.0.1", "10.0.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1", "::1",
         "fe80::1", "fc00::1", "::ffff:93.184.216.34", "::ffff:127.0.0.1", "2002:7f00:1::", "64:ff9b::7f00:1", "ff02::1",
+        "fec0::1", "::127.0.0.1", "::ffff:0:127.0.0.1", "5f00::1", "64:ff9b:1::1", "2001:0:7f00:1::1", "2001:20::1",
+        "3fff::1", "2001:db8::1", "4000::1", "192.0.0.9", "192.88.99.1", "198.18.0.1", "240.0.0.1", "255.255.255.255",
     ],
 )  # fmt: skip
 def test_an_address_that_is_nobodys_business_is_refused_unless_it_is_listed(receiver: Receiver, address: str) -> None:
@@ -171,6 +175,71 @@ def test_an_address_that_is_nobodys_business_is_refused_unless_it_is_listed(rece
     receiver.total, receiver.addresses = 1, [address]
     asyncio.run(receiver.sender().once())
     assert receiver.got == []
+
+
+def test_an_address_is_listed_however_it_is_written(receiver: Receiver) -> None:
+    assert checked_address("hooks.example", ["fd00:0::1"], ["fd00::0:1"]) == "fd00:0::1"
+    for public in ("93.184.216.34", "2606:2800:220:1::1"):
+        assert checked_address("hooks.example", [public], []) == public
+    with pytest.raises(ValueError, match="address"):
+        receiver.sender(allow=["hooks.example"])
+
+
+def test_without_tls_every_address_has_to_be_listed(receiver: Receiver) -> None:
+    addresses = ["10.0.0.1", "93.184.216.34"]
+    with pytest.raises(AddressRefused):
+        checked_address("hooks.example", addresses, addresses[:1], is_tls=False)
+    assert checked_address("hooks.example", addresses, addresses, is_tls=False) == "10.0.0.1"
+    receiver.total, receiver.port = 1, 80
+    asyncio.run(receiver.sender(url="http://hooks.example/", allow=["10.0.0.1"]).once())
+    assert receiver.got == []
+    receiver.addresses = ["10.0.0.1"]
+    receiver.total = 2
+    asyncio.run(receiver.sender(url="http://hooks.example/", allow=["10.0.0.1"]).once())
+    assert [request.headers["webhook-id"] for request in receiver.got] == ["alice.2"]
+
+
+def test_a_name_that_is_not_resolved_in_time_is_tried_again(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "ATTEMPT_S", 0.05)
+    receiver.total, asked = 1, []
+
+    async def first_hangs(host: str, port: int) -> list[str]:
+        asked.append(host)
+        if len(asked) == 1:
+            await asyncio.sleep(30)
+        return receiver.addresses
+
+    receiver.resolve = first_hangs  # type: ignore[method-assign]
+
+    async def main() -> None:
+        async with asyncio.timeout(20):
+            await receiver.sender().once()
+
+    asyncio.run(main())
+    assert [request.headers["DTA-Repeat"] for request in receiver.got] == ["true"]
+
+
+HOOK = {"name": "ci", "url": "https://a.example", "identity": "alice", "secret_files": ["x"]}
+GRANT = {"identities": ["alice"], "scopes": ["read"]}
+ISSUER = {"issuer": "https://i.example", "audience": "dta", "jwks": "https://i.example/k"}
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {"webhooks": [HOOK, {**HOOK, "url": "https://b.example"}]},
+        {"certificates": [{"sha256": "ab" * 32, **GRANT}, {"sha256": "ab" * 32, **GRANT, "scopes": ["admin"]}]},
+        {"issuers": [{**ISSUER, "subjects": [{"subject": "a", **GRANT}]}] * 2},
+        {"issuers": [{**ISSUER, "subjects": [{"subject": "a", **GRANT}, {"subject": "a", **GRANT}]}]},
+        {"trusted_proxies": ["proxy.example"]},
+    ],
+    ids=["webhooks", "certificates", "issuers", "subjects", "a proxy's name"],
+)
+def test_what_is_named_twice_in_serve_toml_is_refused(tables: Any) -> None:
+    with pytest.raises(ValueError, match="two tables|address"):
+        ServeFile.model_validate(tables)
 
 
 def test_a_url_without_tls_and_a_secret_that_is_none_are_refused(receiver: Receiver, tmp_path: Path) -> None:
