@@ -26,6 +26,7 @@ from dta.service.certificates import ProxiedCertificates
 from dta.service.idempotency import IdempotencyStore
 from dta.service.news import Place, Told
 from dta.service.oidc import Issuers
+from dta.service.problems import kind_of
 from dta.service.settings import ServeFile, Webhook
 from dta.service.tokens import TokenStore
 from dta.service.webhooks import Sender
@@ -131,7 +132,11 @@ async def run(agent: Agent, serving: Coroutine[Any, Any, None], home: Path) -> N
                 _log.error("what runs beside the agent ended: %s", type(outcome).__name__)
 
 
-async def _keep_trust(agent: Agent) -> None:
+async def _keep_trust(agent: Agent, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    """For ever: a disk that is full now may not be in a minute."""
     while True:
-        await asyncio.sleep(KEEP_TRUST_S)
-        await agent.jobs.look(agent.workplace.keep_trust)
+        await sleep(KEEP_TRUST_S)
+        try:
+            await agent.jobs.look(agent.workplace.keep_trust)
+        except Exception as error:
+            _log.warning("what was verified can't be kept: %s", kind_of(error))

@@ -123,9 +123,17 @@ def as_ours(error: Exception) -> DtaError:
         return keystore_failure(error)
     if isinstance(error, OSError):
         return place.failure(error)
+    database = place.database_failure(error)
+    if database is not None:
+        return database
     where = "".join(traceback.format_tb(error.__traceback__))
     _log.error("%s in a call\n%s", type(error).__name__, where)
     return errors.InternalError("a fault of this program", hint="its log says where; please report it")
+
+
+def kind_of(error: Exception) -> str:
+    """What a log may say of an error: the kind of one of ours, the type of another. Never what it says."""
+    return error.kind if isinstance(error, DtaError) else type(error).__name__
 
 
 def _invalid(error: RequestValidationError) -> DtaError:

@@ -22,11 +22,12 @@ from typing import Final
 
 import httpx
 
-from dta.base.errors import DtaError, UsageError
+from dta.base.errors import UsageError
 from dta.base.home import make_directory, read_file, write_file
 from dta.base.jsonfile import JsonFile
 from dta.base.secret import SecretBytes
 from dta.service.news import News, Place, Told
+from dta.service.problems import kind_of
 from dta.service.settings import Webhook
 
 _log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ _MAX_FILE_BYTES: Final = 1_048_576
 _MAX_WAITS: Final = 20_000
 
 _UNICAST: Final = ipaddress.IPv6Network("2000::/3")
-"""All of IPv6 that is given out for the internet (IANA's registry of address space); what it is not is no host's there."""
+"""All of IPv6 that is given out for hosts on the internet (IANA's registry of address space)."""
 
 _NO_HOST: Final = tuple(
     ipaddress.ip_network(text) for text in ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2002::/16", "3fff::/20")
@@ -175,12 +176,12 @@ class Sender:
         self._delivered = Delivered.load(self._path)
 
     async def run(self) -> None:
-        """For ever. What goes wrong is tried again; a program's fault ends it, and is raised."""
+        """For ever. What goes wrong is tried again, whatever it is: a receiver would miss events, and nobody notice."""
         while True:
             try:
                 await self.once()
-            except DtaError as error:
-                _log.warning("events for the webhook %s can't be read: %s", self._hook.name, error.kind)
+            except Exception as error:
+                _log.warning("events for the webhook %s can't be read: %s", self._hook.name, kind_of(error))
             await self._sleep(POLL_S)
 
     async def once(self) -> None:

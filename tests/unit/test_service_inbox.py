@@ -163,9 +163,13 @@ def test_a_stream_begins_where_it_is_told_goes_on_after_an_event_and_ends(
     asyncio.run(main())
 
 
-def test_streams_have_a_bound_and_a_node_s_trouble_is_told_in_the_stream(
-    served: Served, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("trouble", [Unreachable("no node answers"), OSError(28, "full")], ids=repr)
+def test_streams_have_a_bound_and_what_goes_wrong_is_told_in_the_stream(
+    served: Served, monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:
+    def down(_: Any) -> None:
+        raise trouble
+
     monkeypatch.setattr(inbox_routes, "STREAM_S", 20.0)
     alice = served.home("alice")
     agent = served.agent(alice)
@@ -191,7 +195,3 @@ def test_streams_have_a_bound_and_a_node_s_trouble_is_told_in_the_stream(
         assert agent.streams == 0
 
     asyncio.run(main())
-
-
-def down(_: Any) -> None:
-    raise Unreachable("no node answers")

@@ -8,14 +8,15 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
-from dta.base.errors import UsageError
+from dta.base.errors import Unreachable, UsageError
 from dta.base.secret import SecretBytes
-from dta.service import webhooks
+from dta.service import build, webhooks
 from dta.service.models import inbox as models
 from dta.service.news import News, Place, Told
 from dta.service.settings import ServeFile, Webhook
@@ -221,6 +222,54 @@ def test_a_name_that_is_not_resolved_in_time_is_tried_again(
     assert [request.headers["DTA-Repeat"] for request in receiver.got] == ["true"]
 
 
+class Enough(BaseException):
+    """Ends a loop that has no end."""
+
+
+@pytest.mark.parametrize("error", [OSError(28, "full"), ValueError("a secret"), Unreachable("down")], ids=repr)
+def test_whatever_goes_wrong_a_sender_goes_on_and_its_log_says_no_more_than_what_kind_it_was(
+    receiver: Receiver, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver.total, looks = 1, []
+    look = receiver.look
+
+    async def fails_first(place: Place | None) -> Told:
+        looks.append(place)
+        if len(looks) == 1:
+            raise error
+        return await look(place)
+
+    async def pause(seconds: float) -> None:
+        if receiver.got:
+            raise Enough
+
+    receiver.look, receiver.sleep = fails_first, pause  # type: ignore[method-assign]
+    with pytest.raises(Enough):
+        asyncio.run(receiver.sender().run())
+    assert len(receiver.got) == 1
+    assert str(error) not in caplog.text
+    assert "can't be read" in caplog.text
+
+
+def test_what_was_verified_is_kept_again_after_it_could_not_be() -> None:
+    kept = []
+
+    class Jobs:
+        async def look(self, work: Callable[[], None]) -> None:
+            kept.append(work)
+            if len(kept) == 1:
+                raise OSError(28, "full")
+
+    async def pause(seconds: float) -> None:
+        if len(kept) == 2:
+            raise Enough
+
+    agent = SimpleNamespace(jobs=Jobs(), workplace=SimpleNamespace(keep_trust=lambda: None))
+    with pytest.raises(Enough):
+        asyncio.run(build._keep_trust(agent, pause))  # type: ignore[arg-type]
+    assert len(kept) == 2
+
+
 HOOK = {"name": "ci", "url": "https://a.example", "identity": "alice", "secret_files": ["x"]}
 GRANT = {"identities": ["alice"], "scopes": ["read"]}
 ISSUER = {"issuer": "https://i.example", "audience": "dta", "jwks": "https://i.example/k"}
@@ -238,7 +287,7 @@ ISSUER = {"issuer": "https://i.example", "audience": "dta", "jwks": "https://i.e
     ids=["webhooks", "certificates", "issuers", "subjects", "a proxy's name"],
 )
 def test_what_is_named_twice_in_serve_toml_is_refused(tables: Any) -> None:
-    with pytest.raises(ValueError, match="two tables|address"):
+    with pytest.raises(ValueError, match=r"two tables|address"):
         ServeFile.model_validate(tables)
 
 

@@ -10,7 +10,6 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
-from dta.base.errors import DtaError
 from dta.client.custody.session import Session
 from dta.service import news, problems
 from dta.service.access import Caller, Reader
@@ -99,8 +98,8 @@ async def _stream(agent: Agent, caller: Caller, place: Place) -> AsyncIterator[s
         while agent.monotonic_s() < ends_s:
             try:
                 told = await agent.look(caller, partial(_since, agent=agent, place=place))
-            except DtaError as error:
-                yield _event("trouble", "", problems.problem_of(error).model_dump(exclude_none=True))
+            except Exception as error:  # a keystore's, a disk's: it passes, and the stream goes on
+                yield _event("trouble", "", problems.problem_of(problems.as_ours(error)).model_dump(exclude_none=True))
                 told = Told((), place, True)
             for one in told.news:
                 yield _event(one.type, one.place.text, one.data.model_dump(by_alias=True))
