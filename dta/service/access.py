@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Protocol, TypeAlias
@@ -10,7 +11,7 @@ from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from dta.base.errors import UsageError
-from dta.service.errors import Forbidden, Unauthenticated
+from dta.service.errors import BadCall, Forbidden, Unauthenticated
 from dta.service.tokens import EVERY_IDENTITY, PREFIX, Scope, Token, TokenStore
 
 _bearer: Final = HTTPBearer(auto_error=False, description="`dta serve token create`, or an issuer's JWT")
@@ -98,12 +99,25 @@ def chosen(credential: Credential, wanted: str | None, known: Mapping[str, bytes
     return names[0]
 
 
+def check_parameters(request: Request) -> None:
+    """Raises BadCall for a parameter that the path does not have, or that stands there twice: nothing is ignored."""
+    declared = {field.alias for field in request.scope["route"].dependant.query_params}
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    for name, count in given.items():
+        if name not in declared:
+            known = ", ".join(sorted(declared)) or "none"
+            raise BadCall(422, f"there is no parameter {name[:100]!r} here", hint=f"there are: {known}")
+        if count > 1:
+            raise BadCall(422, f"the parameter {name} stands there twice")
+
+
 def _credential(scope: Scope) -> Callable[..., Coroutine[Any, Any, Credential]]:
     async def credential(
         request: Request, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
     ) -> Credential:
         found: Credential = await request.app.state.agent.admit(request, bearer.credentials if bearer else None)
         Caller(found, "").require(scope)
+        check_parameters(request)
         return found
 
     return credential
@@ -121,6 +135,7 @@ def _caller(scope: Scope) -> Callable[..., Coroutine[Any, Any, Caller]]:
         credential = await agent.admit(request, bearer.credentials if bearer else None)
         made = Caller(credential, chosen(credential, dta_identity, agent.workplace.identities()))
         made.require(scope)
+        check_parameters(request)
         request.state.caller = made
         return made
 

@@ -63,6 +63,8 @@ def _check_beneficiary(work: Work, session: Session, asked: models.SecretAsked) 
 
 
 def _opened(work: Work, session: Session, asked: models.SecretAsked) -> OpenRequest:
+    if (asked.prepare and asked.prepared) or (asked.authorisation and not asked.prepared):
+        raise BadCall(422, "send prepare, or prepared with its authorisation")
     if asked.prepared:
         return asking.load_prepared(session, _authorised(asked))
     if work.subject:

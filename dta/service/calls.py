@@ -6,9 +6,9 @@ import re
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final, TypeAlias, TypeVar
+from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 
-from fastapi import Header, Path, Query
+from fastapi import Header, Path, Query, Request
 
 from abci_app import cid as cids
 from dta.base import ids
@@ -43,6 +43,35 @@ NamePath: TypeAlias = Annotated[str, Path(max_length=100, description="a name, a
 After: TypeAlias = Annotated[str | None, Query(max_length=100, description="`next` of the page before")]
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
 Poll: TypeAlias = Annotated[int, Query(alias="wait", ge=0, le=MAX_POLL_S, description="seconds to wait for a change")]
+
+Page: TypeAlias = Annotated[int | None, Query(ge=0, le=1_000_000, deprecated=True)]
+PerPage: TypeAlias = Annotated[int | None, Query(alias="perPage", ge=1, le=MAX_LIMIT, deprecated=True)]
+SortBy: TypeAlias = Annotated[
+    Literal["dateCreatedAsc", "dateCreatedDsc", "dateCreatedDesc"] | None, Query(alias="sortBy", deprecated=True)
+]
+
+
+@dataclass(frozen=True, slots=True)
+class OldPage:
+    """A page as the original's callers ask for it: so many after so many. ``is_sorted``: they named an order."""
+
+    start: int
+    count: int
+    is_sorted: bool
+    is_descending: bool
+
+    @staticmethod
+    def of(request: Request, page: int | None, per_page: int | None, sort_by: str | None, limit: int) -> OldPage | None:
+        """None where none of the original's parameters is given. Raises BadCall where others contradict them."""
+        if page is None and per_page is None and sort_by is None:
+            return None
+        if "after" in request.query_params:
+            raise BadCall(422, "a list goes by page, or by after")
+        if per_page is not None and "limit" in request.query_params:
+            raise BadCall(422, "a page has perPage entries, or limit")
+        count = limit if per_page is None else per_page
+        is_descending = sort_by in ("dateCreatedDsc", "dateCreatedDesc")
+        return OldPage((page or 0) * count, count, sort_by is not None, is_descending)
 
 
 def wait_of(prefer: str | None) -> float:

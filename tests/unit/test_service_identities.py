@@ -113,3 +113,23 @@ def test_a_credential_for_one_identity_of_a_home_is_told_of_no_other(served: Ser
         assert "alice" not in str(said(await for_bob.get("/v1/identity/nobody.at.all"), 404))
 
     asyncio.run(main())
+
+
+def test_identities_go_by_the_originals_pages_too(served: Served) -> None:
+    home = served.home("alice", "bob", "carol")
+    client = served.client(served.agent(home), served.token(home))
+
+    async def names(**params: Any) -> list[str]:
+        return [one["localName"] for one in said(await client.get("/v1/identity", params=params))["idDocumentList"]]
+
+    async def main() -> None:
+        said(await client.post("/v1/identity/bob/rotate", headers={"DTA-Identity": "bob"}))
+        served.blocks(2)
+        assert await names(page=0, perPage=2) == ["alice", "bob"]
+        assert await names(page=1, perPage=2) == ["carol"]
+        assert await names(sortBy="dateCreatedAsc") == ["alice", "carol", "bob"]
+        assert await names(sortBy="dateCreatedDsc", limit=1) == ["bob"]
+        said(await client.get("/v1/identity", params={"page": 0, "after": "alice"}), 422)
+        said(await client.get("/v1/identity", params={"role": "principal"}), 422)
+
+    asyncio.run(main())

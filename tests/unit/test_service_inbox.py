@@ -39,6 +39,7 @@ def test_an_inbox_has_what_waits_with_the_call_that_decides_it_and_a_poll_ends_w
     async def main() -> None:
         empty = said(await for_bob.get("/v1/inbox"))
         assert (empty["items"], empty["outside"], empty["outsideLeft"]) == ([], [], 0)
+        said(await for_bob.get("/v1/inbox", params={"wait": 30}), 422)
         polling = asyncio.ensure_future(for_bob.get("/v1/inbox", params={"wait": 30, "state": empty["state"]}))
         order = await order_for_bob(for_alice)
         await polling

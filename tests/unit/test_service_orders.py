@@ -150,7 +150,40 @@ def test_lists_go_by_the_ledgers_numbers_and_by_the_originals_pages(served: Serv
         assert old["orderReference"] == placed[:0:-1]
         assert [row["title"] for row in old["orders"]] == ["order 2", "order 1"]
         assert said(await client.get("/v1/order", params={"role": "vetoer"}))["orders"] == []
-        said(await client.get("/v1/order", params={"after": "1", "page": 0}), 422)
+        for params, expected in (
+            ({"sortBy": "dateCreatedDsc", "limit": 1}, placed[:1:-1]),
+            ({"sortBy": "dateCreatedAsc", "perPage": 2, "page": 1}, placed[2:]),
+            ({"perPage": 2}, placed[:2]),
+            ({"page": 1, "limit": 2}, placed[2:]),
+            ({"sortBy": "dateCreatedDesc", "status": "active", "role": "principal"}, placed[::-1]),
+            ({"sortBy": "dateCreatedDesc", "status": "closed"}, []),
+        ):
+            assert said(await client.get("/v1/order", params=params))["orderReference"] == expected, params
+        twice = [("limit", 1), ("limit", 2)]
+        for wrong in ({"after": "1", "page": 0}, {"limit": 1, "perPage": 1}, {"pages": 1}, twice):
+            said(await client.get("/v1/order", params=wrong), 422)
+
+    asyncio.run(main())
+
+
+def test_the_newest_orders_are_read_without_all_those_before_them(served: Served) -> None:
+    alice = served.home("alice")
+    client = served.client(served.agent(alice), served.token(alice))
+    read: set[str] = set()
+
+    def note(effect: Any) -> None:
+        if isinstance(effect, RpcRequest) and effect.method == "abci_query":
+            key = bytes.fromhex(dict(effect.params)["data"].removeprefix("0x"))
+            read.update({key.hex()} if key.startswith(b"order/") else ())
+
+    async def main() -> None:
+        for _ in range(3):
+            newest = said(await client.post("/v1/order", json={}))["orderReference"]
+        served.before = note
+        page = said(await client.get("/v1/order", params={"perPage": 1, "sortBy": "dateCreatedDsc"}))
+        assert page["orderReference"] == [newest]
+        assert len(read) == 1
+
 
     asyncio.run(main())
 

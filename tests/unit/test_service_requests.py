@@ -65,11 +65,15 @@ def test_who_receives_is_authorised_for_the_keys_that_were_prepared_and_for_nobo
         signed = said(await for_alice.post(where, json=body))
         assert signed["request"] == made["request"]
         asked = {"prepared": made["prepared"], "authorisation": signed["authorisation"]}
+        for contradicts in ({**asked, "prepare": True}, {**asked, "prepared": ""}):
+            said(await for_bob.post("/v1/order/secret", json=contradicts), 422)
         said(await for_bob.post("/v1/order/secret", json={**asked, "orderReference": "ab" * 32}), 400)
         forged = {**asked, "authorisation": "00" * 64}
         assert said(await for_bob.post("/v1/order/secret", json=forged), 409)["code"]
         pending = said(await for_bob.post("/v1/order/secret", json=asked, headers=NOT_WAITING), 202)
         assert pending["request"] == made["request"]
+        while (await for_alice.get(f"/v1/request/{made['request']}")).status_code == 404:
+            served.blocks(1)  # it goes on in a thread of its own
         content = said(await for_alice.get(f"/v1/request/{made['request']}", params={"wait": 1}))
         if content["status"] == "pending":
             decision = {"contentDigest": content["contentDigest"]}

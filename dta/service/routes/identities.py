@@ -24,7 +24,7 @@ from dta.client.names import load_contacts
 from dta.client.receipt.identity import status_name
 from dta.service.access import Caller, IdentityCredential, IdentityWriter, ReadCredential, Reader
 from dta.service.agent import Agent, Outcome, Work
-from dta.service.calls import After, IdempotencyKey, Limit, People, page_after
+from dta.service.calls import After, IdempotencyKey, Limit, OldPage, Page, People, PerPage, SortBy, page_after
 from dta.service.errors import Forbidden
 from dta.service.models import base
 from dta.service.models import identities as models
@@ -99,21 +99,34 @@ def _publisher(workplace: Workplace, session: Session) -> Publish:
 
 @router.get("/identity", response_model=models.IdentityList)
 async def list_identities(
-    request: Request, credential: ReadCredential, after: After = None, limit: Limit = 100
-) -> models.IdentityList:
+    request: Request, credential: ReadCredential, after: After = None, limit: Limit = 100,
+    page: Page = None, per_page: PerPage = None, sort_by: SortBy = None,
+) -> models.IdentityList:  # fmt: skip
     """This home's identities that the credential may act for, each proved where the ledger has it."""
     agent: Agent = request.app.state.agent
+    old = OldPage.of(request, page, per_page, sort_by, limit)
 
     def read() -> models.IdentityList:
         names = [name for name in agent.workplace.home.profile_names() if credential.allows(name)]
-        page, following = page_after(names, names, after, limit)
+        if old is None:
+            chosen, following = page_after(names, names, after, limit)
+        else:
+            chosen, following = _old_page(agent, names, old), None
         shown = []
-        for name in page:
+        for name in chosen:
             with agent.workplace.at_work(name) as session:
                 shown.append(_own(agent, session, agent.workplace.profile(name)))
         return models.IdentityList(id_document_list=shown, next=following)
 
     return await agent.jobs.look(read)
+
+
+def _old_page(agent: Agent, names: list[str], old: OldPage) -> list[str]:
+    """By the time of their documents, as `timestamp` shows it."""
+    if old.is_sorted:
+        home = agent.workplace.home
+        names = sorted(names, key=lambda name: (_time_of(load_document_block(home, name)), name))
+    return (names[::-1] if old.is_descending else names)[old.start : old.start + old.count]
 
 
 def _own(agent: Agent, session: Session, profile: Profile) -> models.IdentityShown:

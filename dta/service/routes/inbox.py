@@ -40,9 +40,11 @@ async def inbox(
     """What waits for this identity's decision or receipt, in a list proved whole. With `wait` and `state`, once it is
     another."""
     agent: Agent = request.app.state.agent
+    if wait and state is None:
+        raise BadCall(422, "wait for what? `state` of the answer before says what there was")
     return await agent.poll(
         caller, lambda session: news.inbox_shown(agent.waiting.read(session)),
-        lambda found: found.state != state, wait if state is not None else 0,
+        lambda found: found.state != state, wait,
     )  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -16,12 +18,27 @@ from dta.client.custody import orders, policies, records
 from dta.client.custody.session import Session
 from dta.client.custody.shown import order_json
 from dta.client.ledger import leaves
+from dta.client.ledger.concerns import Concern
 from dta.service import placing, problems
 from dta.service.access import OrderWriter, Reader
 from dta.service.agent import Agent, Outcome, Work
 from dta.service.asking import find_order
-from dta.service.calls import After, IdempotencyKey, IdPath, Limit, People, Poll, Prefer, WholeId, number_after, wait_of
-from dta.service.errors import BadCall
+from dta.service.calls import (
+    After,
+    IdempotencyKey,
+    IdPath,
+    Limit,
+    OldPage,
+    Page,
+    People,
+    PerPage,
+    Poll,
+    Prefer,
+    SortBy,
+    WholeId,
+    number_after,
+    wait_of,
+)
 from dta.service.models import base
 from dta.service.models import custody as models
 from dta.service.news import role_names
@@ -44,7 +61,6 @@ ROLES = {
 }  # fmt: skip
 Role = Literal["principal", "beneficiary", "party", "vetoer"]
 OrderStatus = Literal["placed", "active", "failed", "closed", "expired"]
-SortBy = Literal["dateCreatedAsc", "dateCreatedDsc", "dateCreatedDesc"]
 
 
 @router.post("/order", responses=_BOTH, response_model=models.OrderPlaced)
@@ -91,62 +107,64 @@ async def list_orders(
     request: Request, caller: Reader,
     role: Annotated[Role | None, Query(description="what this identity is in it")] = None,
     status: OrderStatus | None = None, after: After = None, limit: Limit = 100,
-    page: Annotated[int | None, Query(ge=0, le=1_000_000, deprecated=True)] = None,
-    per_page: Annotated[int, Query(alias="perPage", ge=1, le=100, deprecated=True)] = 100,
-    sort_by: Annotated[SortBy | None, Query(alias="sortBy", deprecated=True)] = None,
+    page: Page = None, per_page: PerPage = None, sort_by: SortBy = None,
 ) -> models.OrderList:  # fmt: skip
     """The orders that name this identity, by the ledger's own numbers: proved that none was left out."""
     start = number_after(after)
+    old = OldPage.of(request, page, per_page, sort_by, limit)
     agent: Agent = request.app.state.agent
-    if page is None and sort_by is None:
+    if old is None:
         return await agent.look(caller, lambda session: _page(session, role, status, start, limit))
-    if after is not None:
-        raise BadCall(422, "a list goes by page, or by after")
-    descending = sort_by in ("dateCreatedDsc", "dateCreatedDesc")
-    return await agent.look(
-        caller, lambda session: _sorted(session, role, status, (page or 0) * per_page, per_page, descending)
-    )
+    return await agent.look(caller, lambda session: _old_page(session, role, status, old))
 
 
 def _page(session: Session, role: Role | None, status: str | None, after: int, limit: int) -> models.OrderList:
     found = session.ledger.concerns_page(session.party.identity, after, limit)
-    rows = _rows(session, found.entries, role, status)
+    rows = list(_rows(session, found.entries, role, status))
     return models.OrderList(
         order_reference=[row.order_reference for row in rows], orders=rows,
         next=None if found.is_whole else str(found.last), total=found.total, proved_at_height=found.height,
     )  # fmt: skip
 
 
-def _sorted(
-    session: Session, role: Role | None, status: str | None, start: int, count: int, descending: bool
-) -> models.OrderList:
-    found = session.ledger.concerns(session.party.identity)
-    rows = _rows(session, found.entries, role, status)
-    rows = (rows[::-1] if descending else rows)[start : start + count]
+def _old_page(session: Session, role: Role | None, status: str | None, old: OldPage) -> models.OrderList:
+    """No more is read than up to the page's last row, from the end that it is nearest to by its order."""
+    total = session.ledger.concerns_page(session.party.identity, 0, 1)
+    entries = _entries(session, total.total, old.is_descending)
+    rows = list(islice(_rows(session, entries, role, status), old.start, old.start + old.count))
     return models.OrderList(
-        order_reference=[row.order_reference for row in rows], orders=rows, next=None, total=found.total,
-        proved_at_height=found.height,
+        order_reference=[row.order_reference for row in rows], orders=rows, next=None, total=total.total,
+        proved_at_height=total.height,
     )  # fmt: skip
 
 
-def _rows(session: Session, entries: Any, role: Role | None, status: str | None) -> list[models.OrderRow]:
+def _entries(session: Session, total: int, is_descending: bool) -> Iterator[Concern]:
+    """The first so many entries, or the same from the last on; as far as they are asked for."""
+    done = 0
+    while done < total:
+        count = min(base.MAX_LIMIT, total - done)
+        after = total - done - count if is_descending else done
+        found = session.ledger.concerns_page(session.party.identity, after, count).entries
+        yield from reversed(found) if is_descending else found
+        done += count
+
+
+def _rows(
+    session: Session, entries: Iterable[Concern], role: Role | None, status: str | None
+) -> Iterator[models.OrderRow]:
     # A home may have several identities: a title is for the one that placed the order.
     me = session.party.identity
     titles = {one.order: one.title for one in records.load_all(session.directory) if one.principal == me}
-    rows = []
     for entry in entries:
         if entry.kind != concern_pb2.CONCERN_KIND_ORDER or (role is not None and ROLES[role] not in entry.roles):
             continue
         record = session.ledger.get(leaves.of(ORDERS, entry.subject))
         if status is None or orders.status_name(record) == status:
-            rows.append(
-                models.OrderRow(
-                    order_reference=entry.subject.hex(), role=role_names(entry.roles),
-                    status=orders.status_name(record), principal=record.principal.hex(),
-                    created_at=record.placed_time_s, title=titles.get(entry.subject, ""),
-                )
+            yield models.OrderRow(
+                order_reference=entry.subject.hex(), role=role_names(entry.roles),
+                status=orders.status_name(record), principal=record.principal.hex(),
+                created_at=record.placed_time_s, title=titles.get(entry.subject, ""),
             )  # fmt: skip
-    return rows
 
 
 @router.get("/order/{reference}", response_model=models.OrderShown)

@@ -73,6 +73,8 @@ async def place(
     content = bytes_of(asked.message, asked.extension, "what to sign")
     if content is None:
         raise BadCall(422, "what is to be signed? give message, or extension.plainText")
+    if asked.policy is None and (asked.vetoers or asked.veto_window):
+        raise BadCall(422, "vetoers and vetoWindow are of a policy: without one the key's own holds")
     agent: Agent = request.app.state.agent
     placed = await agent.write(request, caller, lambda work: _place(work, asked, content))
     wait_s = wait_of(prefer)
