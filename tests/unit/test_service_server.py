@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from dta.base.errors import UsageError
 from dta.service import server
+from tests.support.certificates import Authority
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -24,12 +26,32 @@ async def answers(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"ok"})
 
 
-def serving(path: Path, during: Callable[[], Awaitable[Any]]) -> Any:
-    """What ``during`` gives while the server listens at ``path``."""
+async def gives_much(scope: Scope, receive: Receive, send: Send) -> None:
+    """More than any buffer on the way takes, at once or, by its path, in pieces without an end."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        while True:
+            await asyncio.sleep(0)  # as ours do, which look for what is new
+            yield bytes(10_000)
+
+    response = StreamingResponse(pieces()) if scope["path"] == "/stream" else Response(bytes(8_000_000))
+    await response(scope, receive, send)
+
+
+def serving(
+    path: Path,
+    during: Callable[[], Awaitable[Any]],
+    app: Any = answers,
+    tls: ssl.SSLContext | None = None,
+    made: list[server.Server] | None = None,
+) -> Any:
+    """What ``during`` gives while the server, which ``made`` gets, listens at ``path``."""
 
     async def main() -> Any:
         bound = server.bind_unix(path)
-        uvicorn_server = uvicorn.Server(server.config(answers, None))
+        uvicorn_server = server.Server(server.config(app, tls))
+        if made is not None:
+            made.append(uvicorn_server)
         running = asyncio.ensure_future(uvicorn_server.serve(sockets=[bound]))
         while not uvicorn_server.started:
             await asyncio.sleep(0.01)
@@ -123,23 +145,130 @@ def test_a_head_that_does_not_come_is_not_waited_for_and_one_that_does_is_answer
     assert second.count(b"HTTP/1.1") == 1
 
 
-def test_connections_past_the_bound_are_refused_and_those_within_it_answered(
+async def until(happens: Callable[[], bool], what: str) -> None:
+    async with asyncio.timeout(30):
+        while not happens():
+            await asyncio.sleep(0.01)
+    assert happens(), what
+
+
+@pytest.mark.parametrize("where", ["/", "/stream"])
+@pytest.mark.parametrize("has_tls", [False, True])
+def test_who_does_not_read_what_it_asked_for_is_cut(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: str, has_tls: bool
+) -> None:
+    monkeypatch.setattr(server, "WRITE_S", 0.2)
+    made: list[server.Server] = []
+    context, secured = own_tls(tmp_path) if has_tls else (None, None)
+
+    async def ask() -> None:
+        reader, writer = await asyncio.open_unix_connection(
+            path, limit=1, ssl=secured, server_hostname="127.0.0.1" if has_tls else None
+        )
+        writer.write(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % where.encode())
+        await reader.read(1)
+        [running] = made
+        assert len(running.server_state.connections) == 1
+        await until(lambda: not running.server_state.connections, "the connection is cut")
+        await until(lambda: not running.server_state.tasks, "what answered it has ended")
+        writer.transport.abort()
+
+    serving(path, ask, gives_much, context, made)
+
+
+def test_who_reads_slowly_and_steadily_is_given_all(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "WRITE_S", 0.2)
+    monkeypatch.setattr(server, "WRITE_BYTES", 1_000)
+
+    async def ask() -> int:
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        read = 0
+        while piece := await reader.read(1_000_000):
+            read += len(piece)
+            await asyncio.sleep(0.1)
+        writer.close()
+        return read
+
+    assert serving(path, ask, gives_much) > 8_000_000
+
+
+def own_tls(directory: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's and a client's."""
+    authority = Authority(directory / "tls", "ours")
+    certificate, key = directory / "tls" / "agent.pem", directory / "tls" / "agent.key"
+    authority.write(certificate, key)
+    return server.tls_context(certificate, key), ssl.create_default_context(cafile=authority.file)
+
+
+def test_a_tls_handshake_has_its_time_and_its_place(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(server, "HANDSHAKE_S", 0.3)
+    context, secured = own_tls(tmp_path)
+
+    async def ask() -> tuple[bytes, bytes]:
+        reader, writer = await asyncio.open_unix_connection(path)
+        try:
+            silent = await asyncio.wait_for(reader.read(), 30)
+        except ConnectionError:
+            silent = b""
+        writer.close()
+        reader, writer = await asyncio.open_unix_connection(path, ssl=secured, server_hostname="127.0.0.1")
+        writer.write(REQUEST)
+        answered = await reader.readuntil(b"ok")
+        writer.close()
+        return silent, answered[:12]
+
+    assert serving(path, ask, tls=context) == (b"", b"HTTP/1.1 200")
+    monkeypatch.setattr(server, "HANDSHAKE_S", 60.0)
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 2)
+
+    async def crowd() -> tuple[bytes, bytes]:
+        shaking = [await asyncio.open_unix_connection(path) for _ in range(2)]
+        reader, writer = await asyncio.open_unix_connection(path, ssl=secured, server_hostname="127.0.0.1")
+        writer.write(REQUEST)
+        answered = await reader.readuntil(b"ok")
+        try:
+            first = await asyncio.wait_for(shaking[0][0].read(), 30)
+        except ConnectionError:
+            first = b""
+        for _, one in (*shaking, (reader, writer)):
+            one.transport.abort()
+        return first, answered[:12]
+
+    assert serving(path, crowd, tls=context) == (b"", b"HTTP/1.1 200")
+
+
+def test_connections_past_the_bound_take_the_place_of_who_says_nothing_and_of_nobody_else(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "MAX_CONNECTIONS", 2)
+    going_on = asyncio.Event()
+
+    async def waits(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/wait":
+            await going_on.wait()
+        await answers(scope, receive, send)
+
+    async def answered(connection: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> bytes:
+        try:
+            return (await asyncio.wait_for(connection[0].read(15), 30))[:12]
+        except ConnectionError:
+            return b""
 
     async def ask() -> list[bytes]:
         opened = [await asyncio.open_unix_connection(path) for _ in range(3)]
-        await asyncio.sleep(0.05)
-        answered = []
-        for reader, writer in opened:
-            writer.write(REQUEST)
-            try:
-                answered.append((await reader.read(15))[:12])
-            except ConnectionError:
-                answered.append(b"")
+        for _, writer in opened[1:]:
+            writer.write(REQUEST.replace(b"GET /", b"GET /wait"))
+        silent = await answered(opened[0])
+        await asyncio.sleep(0.2)
+        opened.append(await asyncio.open_unix_connection(path))
+        refused = await answered(opened[3])
+        going_on.set()
+        found = [silent, await answered(opened[1]), await answered(opened[2]), refused]
         for _, writer in opened:
-            writer.close()
-        return answered
+            writer.transport.abort()
+        return found
 
-    assert serving(path, ask) == [b"HTTP/1.1 200", b"HTTP/1.1 200", b""]
+    assert serving(path, ask, waits) == [b"", b"HTTP/1.1 200", b"HTTP/1.1 200", b""]

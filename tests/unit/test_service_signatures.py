@@ -79,8 +79,8 @@ def test_a_signature_can_be_vetoed_and_a_key_of_another_purpose_signs_nothing(se
 
     async def main() -> None:
         said(await for_alice.post("/v1/sign", json={"authority": "release", "kind": "a"}), 422)
-        said(await for_alice.post("/v1/sign", json={**body, "vetoers": ["bob"]}), 422)
         body = {"authority": "vaults", "kind": "a", "extension": {"plainText": "x"}}
+        said(await for_alice.post("/v1/sign", json={**body, "vetoers": ["bob"]}), 422)
         assert said(await for_alice.post("/v1/sign", json=body), 409)["name"] == "WRONG_PURPOSE"
         said(await for_alice.post("/v1/sign", json={**body, "authority": "nothing"}), 404)
         body = {"authority": "release", "kind": "a", "extension": {"plainText": "x"}, "policy": "all:alice,bob",
