@@ -33,8 +33,11 @@ class Credential:
 class Bearers(Protocol):
     """Somebody else who vouches for bearer tokens."""
 
-    def credential(self, shown: str, now_s: int) -> Credential | None:
-        """Whom a token is of; None where it is none of these issuers', or not good. May block."""
+    async def credential(self, shown: str, now_s: int) -> Credential | None:
+        """Whom a token is of; None where it is none of these issuers', or not good. It may take a while."""
+
+    def close(self) -> None:
+        """Lets go of what it holds."""
 
 
 class ClientCertificates(Protocol):
@@ -46,13 +49,13 @@ class ClientCertificates(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Doorkeeper:
-    """Everything that says who somebody is."""
+    """Everything that says who somebody is. Tokens and certificates are looked at at once, and wait for nobody."""
 
     tokens: TokenStore
     bearers: Bearers | None = None
     certificates: ClientCertificates | None = None
 
-    def credential(self, shown: str | None, headers: Mapping[str, str], peer: str, now_s: int) -> Credential:
+    async def credential(self, shown: str | None, headers: Mapping[str, str], peer: str, now_s: int) -> Credential:
         """Whose call it is. Raises Unauthenticated."""
         found: Credential | None = None
         if shown is None and self.certificates is not None:
@@ -60,7 +63,7 @@ class Doorkeeper:
         elif shown is not None and shown.startswith(PREFIX):
             found = _of_token(self.tokens.find(shown, now_s))
         elif shown is not None and self.bearers is not None:
-            found = self.bearers.credential(shown, now_s)
+            found = await self.bearers.credential(shown, now_s)
         if found is None:
             raise Unauthenticated
         return found

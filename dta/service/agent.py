@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +30,7 @@ from dta.service.audit import AuditFile
 from dta.service.errors import BadCall, RateLimited, Unauthenticated
 from dta.service.idempotency import MAX_KEY_CHARS, Before, Call, IdempotencyStore, body_mac, key_mac
 from dta.service.jobs import Jobs
+from dta.service.looks import FOLLOWING, LOOK_S, Looks
 from dta.service.news import Waiting
 from dta.service.settings import ServeFile
 from dta.service.workplace import Workplace
@@ -138,6 +139,7 @@ class Agent:
 
     def __post_init__(self) -> None:
         self.jobs = Jobs(self.settings.max_at_work)
+        self.looks = Looks()
         per_minute = self.settings.calls_per_minute
         self._rates = RateLimit(per_minute, per_minute, self.monotonic_s)
         self._strangers = RateLimit(STRANGERS_PER_MINUTE, STRANGERS_PER_MINUTE, self.monotonic_s)
@@ -147,6 +149,7 @@ class Agent:
         self.received: Recent[tuple[bytes, ...]] = Recent()
         self.waiting = Waiting(lambda: self.workplace.names(), self.monotonic_s)
         self.streams = 0
+        self.streams_of: Counter[str] = Counter()
 
     # --- who calls --------------------------------------------------------------------------------------------
     async def admit(self, request: Request, shown: str | None) -> Credential:
@@ -154,9 +157,7 @@ class Agent:
         peer = request.client.host if request.client else ""
         headers = request.headers
         try:
-            credential = await self.jobs.look(
-                lambda: self.doorkeeper.credential(shown, headers, peer, int(self.now_s()))
-            )
+            credential = await self.doorkeeper.credential(shown, headers, peer, int(self.now_s()))
         except Unauthenticated:
             self._take(self._strangers, address_key(peer))
             raise
@@ -175,14 +176,14 @@ class Agent:
             raise RateLimited("too many calls", error.retry_after_s) from None
 
     # --- looks ------------------------------------------------------------------------------------------------
-    async def look(self, caller: Caller, read: Callable[[Session], T]) -> T:
-        """What ``read`` finds, as the caller's identity."""
+    async def look(self, caller: Caller, read: Callable[[Session], T], *, follows: bool = False) -> T:
+        """What ``read`` finds, as the caller's identity. ``follows``: for somebody who looks again and again."""
 
         def work() -> T:
-            with self.workplace.at_work(caller.name) as session:
+            with self.workplace.at_work(caller.name, within_s=LOOK_S) as session:
                 return read(session)
 
-        return await self.jobs.look(work)
+        return await self.looks.at_nodes(work, FOLLOWING if follows else caller.credential.id)
 
     async def poll(
         self, caller: Caller, read: Callable[[Session], T], is_there: Callable[[T], bool], wait_s: float
@@ -342,6 +343,9 @@ class Agent:
     def close(self) -> None:
         """Waits for what is at work, and lets go of everything."""
         self.jobs.close()
+        self.looks.close()
+        if self.doorkeeper.bearers is not None:
+            self.doorkeeper.bearers.close()
         self.store.close()
         self.audit.close()
         self.workplace.close()

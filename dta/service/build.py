@@ -108,7 +108,7 @@ def _looker(agent: Agent, hook: Webhook) -> Callable[[Place | None], Awaitable[T
         return news.since(session, agent.waiting, place)
 
     async def look(place: Place | None) -> Told:
-        return await agent.look(caller, lambda session: read(session, place))
+        return await agent.look(caller, lambda session: read(session, place), follows=True)
 
     return look
 
@@ -137,6 +137,6 @@ async def _keep_trust(agent: Agent, sleep: Callable[[float], Awaitable[None]] = 
     while True:
         await sleep(KEEP_TRUST_S)
         try:
-            await agent.jobs.look(agent.workplace.keep_trust)
+            await agent.looks.here(agent.workplace.keep_trust)
         except Exception as error:
             _log.warning("what was verified can't be kept: %s", kind_of(error))

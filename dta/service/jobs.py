@@ -1,4 +1,4 @@
-"""Flows of the client block; calls are answered under asyncio. Threads in between: bounded, long ones apart."""
+"""Flows of the client block; calls are answered under asyncio. Threads in between, for what changes something."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from dta.service.errors import RateLimited
 
 T = TypeVar("T")
 
-LOOKS_AT_ONCE: Final = 16
-MAX_LOOKS: Final = 256
 BUSY_RETRY_S: Final = 2.0
 
 
@@ -21,20 +19,8 @@ class Jobs:
 
     def __init__(self, max_at_work: int) -> None:
         self._long = ThreadPoolExecutor(max_at_work, thread_name_prefix="serve-work")
-        self._looks = ThreadPoolExecutor(LOOKS_AT_ONCE, thread_name_prefix="serve-look")
         self._max_at_work = max_at_work
         self._at_work = 0
-        self._looking = 0
-
-    async def look(self, work: Callable[[], T]) -> T:
-        """Something short: reads, and what keystores do. Raises RateLimited, and what ``work`` raises."""
-        if self._looking >= MAX_LOOKS:
-            raise RateLimited("too many calls wait for an answer", BUSY_RETRY_S)
-        self._looking += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._looks, work)
-        finally:
-            self._looking -= 1
 
     def start(self, work: Callable[[], T]) -> asyncio.Future[T]:
         """Something that waits for fiduciaries. It goes on when nobody waits for it any more. Raises RateLimited."""
@@ -53,4 +39,3 @@ class Jobs:
     def close(self) -> None:
         """Waits for what is at work, and takes no more."""
         self._long.shutdown(cancel_futures=True)
-        self._looks.shutdown(cancel_futures=True)

@@ -6,12 +6,13 @@ decides neither the algorithm nor where keys come from.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
-import threading
 import time
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import httpx
@@ -29,6 +30,9 @@ MAX_TOKEN_CHARS: Final = 8_192
 MAX_KEYS_BYTES: Final = 262_144
 REFETCH_S: Final = 60.0
 FETCH_S: Final = 10.0
+WAIT_S: Final = FETCH_S + 2
+"""For a fetching; what the system's resolver takes comes on top of the fetching's own deadline."""
+
 LEEWAY_S: Final = 30
 MAX_LIFETIME_S: Final = 86_400
 """A token that is good for longer is refused: it can't be revoked here."""
@@ -52,31 +56,44 @@ def fetch(url: str) -> bytes:
 
 
 class _Keys:
-    """The keys of one issuer."""
+    """The keys of one issuer. For one event loop."""
 
-    def __init__(self, url: str, fetch: Fetch, monotonic_s: Callable[[], float]) -> None:
+    def __init__(self, url: str, fetch: Fetch, monotonic_s: Callable[[], float], threads: ThreadPoolExecutor) -> None:
         self._url = url
         self._fetch = fetch
         self._monotonic_s = monotonic_s
-        self._lock = threading.Lock()
+        self._threads = threads
         self._known: KeySet | None = None
         self._fetched_s: float | None = None
+        self._fetching: asyncio.Future[bytes] | None = None
 
-    def holding(self, kid: str | None) -> KeySet | None:
-        """The keys, fetched again where there is none of this name. None where there are none."""
-        with self._lock:
-            if self._known is None or (kid is not None and all(key.kid != kid for key in self._known.keys)):
-                self._refresh()
-            return self._known
+    async def holding(self, kid: str | None) -> KeySet | None:
+        """The keys, fetched again where there is none of this name. None where there are none.
 
-    def _refresh(self) -> None:
-        now_s = self._monotonic_s()
-        if self._fetched_s is not None and now_s - self._fetched_s < REFETCH_S:
+        Who shows a name that is known waits for no fetching; who does not waits for one that is under way, without a
+        thread of their own.
+        """
+        known = self._known
+        if known is not None and (kid is None or any(key.kid == kid for key in known.keys)):
+            return known
+        if self._fetching is None and self._is_due():
+            self._fetched_s = self._monotonic_s()
+            self._fetching = asyncio.get_running_loop().run_in_executor(self._threads, self._fetch, self._url)
+            self._fetching.add_done_callback(self._fetched)
+        if self._fetching is not None:
+            await asyncio.wait([self._fetching], timeout=WAIT_S)
+        return self._known
+
+    def _is_due(self) -> bool:
+        return self._fetched_s is None or self._monotonic_s() - self._fetched_s >= REFETCH_S
+
+    def _fetched(self, done: asyncio.Future[bytes]) -> None:
+        self._fetching = None
+        if done.cancelled():
             return
-        self._fetched_s = now_s
         try:
-            self._known = KeySet.import_key_set(json.loads(self._fetch(self._url)))
-        except (httpx.HTTPError, JoseError, ValueError, KeyError, TypeError) as error:
+            self._known = KeySet.import_key_set(json.loads(done.result()))
+        except Exception as error:  # whatever an issuer may answer with: its tokens are nobody's, and others' are good
             _log.warning("the keys at %s can't be taken: %s", self._url, type(error).__name__)
 
 
@@ -86,9 +103,15 @@ class Issuers:
     def __init__(
         self, issuers: Sequence[Issuer], fetch: Fetch = fetch, monotonic_s: Callable[[], float] = time.monotonic
     ) -> None:
-        self._issuers = {one.issuer: (one, _Keys(one.jwks, fetch, monotonic_s)) for one in issuers}
+        # One thread each at most: an issuer that hangs keeps no other's keys away.
+        self._threads = ThreadPoolExecutor(max(1, len(issuers)), thread_name_prefix="serve-issuer")
+        self._issuers = {one.issuer: (one, _Keys(one.jwks, fetch, monotonic_s, self._threads)) for one in issuers}
 
-    def credential(self, shown: str, now_s: int) -> Credential | None:
+    def close(self) -> None:
+        """Waits for no fetching."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def credential(self, shown: str, now_s: int) -> Credential | None:
         """Whom a token is of: its issuer's subject, as serve.toml has it. None for any that is not good."""
         if len(shown) > MAX_TOKEN_CHARS or shown.count(".") != 2:
             return None
@@ -99,7 +122,7 @@ class Issuers:
             return None
         issuer, keys = found
         kid = head.get("kid")
-        known = keys.holding(kid if isinstance(kid, str) else None)
+        known = await keys.holding(kid if isinstance(kid, str) else None)
         if known is None:
             return None
         try:

@@ -6,6 +6,7 @@ that is further on.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -121,10 +122,13 @@ class Workplace:
             trust.save(self.home.trust_file)
 
     @contextmanager
-    def at_work(self, name: str) -> Iterator[Session]:
-        """What the client's flows take, for one identity of this home. A keystore that fails is opened anew."""
+    def at_work(self, name: str, within_s: float = math.inf) -> Iterator[Session]:
+        """What the client's flows take, for one identity of this home. A keystore that fails is opened anew.
+
+        ``within_s``: nodes are asked for so long; what is asked later raises TimedOut.
+        """
         profile = self.profile(name)
-        with self.ledger() as ledger:
+        with self.ledger() as ledger, ledger.rpc.within(within_s):
             blocks = Blocks(self.home.path / "envelopes", self.gid, self._http)
             try:
                 yield Session(ledger, party_of(self.ring, profile), blocks, self.home.path)

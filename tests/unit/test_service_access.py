@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from base64 import b64encode, urlsafe_b64encode
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +16,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey
 
 from dta.base.errors import NotFound, UsageError
+from dta.service import oidc
 from dta.service.access import Caller, Credential, Doorkeeper, chosen
 from dta.service.certificates import ProxiedCertificates
 from dta.service.errors import Forbidden, Unauthenticated
@@ -114,6 +117,12 @@ OTHER = ECKey.generate_key("P-256", {"kid": "one", "use": "sig"})
 CLAIMS = {"iss": ISSUER, "aud": "dta", "sub": "robot", "exp": NOW_S + 300, "iat": NOW_S}
 
 
+ISSUED = Issuer.model_validate({
+    "issuer": ISSUER, "audience": "dta", "jwks": f"{ISSUER}/keys", "algorithms": ["ES256"],
+    "subjects": [{"subject": "robot", "identities": ["alice"], "scopes": ["read", "order:write"]}],
+})  # fmt: skip
+
+
 class Keys:
     """An issuer's keys, and how often they were asked for."""
 
@@ -131,11 +140,11 @@ class Keys:
         return json.dumps(KeySet(list(self.keys)).as_dict(private=False)).encode()
 
     def issuers(self) -> Issuers:
-        issuer = Issuer.model_validate({
-            "issuer": ISSUER, "audience": "dta", "jwks": f"{ISSUER}/keys", "algorithms": ["ES256"],
-            "subjects": [{"subject": "robot", "identities": ["alice"], "scopes": ["read", "order:write"]}],
-        })  # fmt: skip
-        return Issuers([issuer], self.fetch, lambda: self.now_s)
+        return Issuers([ISSUED], self.fetch, lambda: self.now_s)
+
+
+def shown(issuers: Issuers, token: str) -> Credential | None:
+    return asyncio.run(issuers.credential(token, NOW_S))
 
 
 def signed(key: Any = KEY, head: dict[str, Any] | None = None, **claims: Any) -> str:
@@ -144,7 +153,7 @@ def signed(key: Any = KEY, head: dict[str, Any] | None = None, **claims: Any) ->
 
 
 def test_an_issuers_token_is_what_serve_toml_says_of_its_subject() -> None:
-    found = Keys(KEY).issuers().credential(signed(), NOW_S)
+    found = shown(Keys(KEY).issuers(), signed())
     assert found == Credential(f"{ISSUER} robot", frozenset({"read", "order:write"}), ("alice",))
 
 
@@ -183,23 +192,23 @@ def by_public_key_as_a_secret() -> str:
     ids=lambda token: str(token)[:12],
 )
 def test_a_token_that_an_issuer_would_not_have_given_for_us_is_nobodys(token: str) -> None:
-    assert Keys(KEY).issuers().credential(token, NOW_S) is None
+    assert shown(Keys(KEY).issuers(), token) is None
 
 
 def test_keys_are_fetched_for_a_name_that_is_not_known_and_once_a_minute_at_most() -> None:
     keys = Keys(KEY)
     issuers = keys.issuers()
     for _ in range(3):
-        assert issuers.credential(signed(), NOW_S)
+        assert shown(issuers, signed())
     assert keys.asked == 1
     new = ECKey.generate_key("P-256", {"kid": "two", "use": "sig"})
     keys.keys = (KEY, new)
     rotated = signed(new, {"kid": "two"})
-    assert issuers.credential(rotated, NOW_S) is None
+    assert shown(issuers, rotated) is None
     keys.now_s = REFETCH_S
-    assert issuers.credential(rotated, NOW_S)
+    assert shown(issuers, rotated)
     for number in range(20):
-        assert issuers.credential(signed(OTHER, {"kid": f"unknown-{number}"}), NOW_S) is None
+        assert shown(issuers, signed(OTHER, {"kid": f"unknown-{number}"})) is None
     assert keys.asked == 2
 
 
@@ -207,11 +216,46 @@ def test_an_issuer_that_is_down_lets_nobody_in_and_those_whose_keys_are_known_st
     keys = Keys(KEY)
     keys.down = True
     issuers = keys.issuers()
-    assert issuers.credential(signed(), NOW_S) is None
+    assert shown(issuers, signed()) is None
     keys.down, keys.now_s = False, REFETCH_S
-    assert issuers.credential(signed(), NOW_S)
+    assert shown(issuers, signed())
     keys.down = True
-    assert issuers.credential(signed(), NOW_S)
+    assert shown(issuers, signed())
+
+
+def test_an_issuer_that_hangs_holds_up_nobody_whose_key_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oidc, "WAIT_S", 0.3)
+    keys, going_on, fetched = Keys(KEY), threading.Event(), []
+
+    def hangs(url: str) -> bytes:
+        fetched.append(url)
+        assert len(fetched) == 1 or going_on.wait(60)
+        return keys.fetch(url)
+
+    issuers = Issuers([ISSUED], hangs, lambda: keys.now_s)
+    store = TokenStore(tmp_path)
+    door, (_, token) = Doorkeeper(store, issuers), make(store)
+
+    async def main() -> None:
+        assert await issuers.credential(signed(), NOW_S)
+        keys.now_s = REFETCH_S
+        unknown = [signed(OTHER, {"kid": f"unknown-{number}"}) for number in range(40)]
+        waiting = [asyncio.ensure_future(issuers.credential(one, NOW_S)) for one in unknown]
+        async with asyncio.timeout(60):
+            assert await door.credential(token, {}, "", NOW_S)
+            assert await door.credential(signed(), {}, "", NOW_S)
+            assert not any(one.done() for one in waiting)
+            assert set(await asyncio.gather(*waiting)) == {None}
+        assert len(fetched) == 2
+        going_on.set()
+
+    try:
+        asyncio.run(main())
+    finally:
+        going_on.set()
+        issuers.close()
 
 
 # --- certificates ---------------------------------------------------------------------------------------------
@@ -244,9 +288,9 @@ def test_a_credential_that_is_shown_is_the_one_that_counts(tmp_path: Path) -> No
     store = TokenStore(tmp_path)
     door = Doorkeeper(store, Keys(KEY).issuers(), certificates())
     _, shown = make(store)
-    assert door.credential(shown, passed_on(DER), "127.0.0.1", NOW_S).id.startswith("token ")
-    assert door.credential(signed(), {}, "", NOW_S).id == f"{ISSUER} robot"
-    assert door.credential(None, passed_on(DER), "127.0.0.1", NOW_S).id.startswith("certificate ")
+    assert asyncio.run(door.credential(shown, passed_on(DER), "127.0.0.1", NOW_S)).id.startswith("token ")
+    assert asyncio.run(door.credential(signed(), {}, "", NOW_S)).id == f"{ISSUER} robot"
+    assert asyncio.run(door.credential(None, passed_on(DER), "127.0.0.1", NOW_S)).id.startswith("certificate ")
     for bearer in ("dta_" + "A" * 43, "nonsense", ""):
         with pytest.raises(Unauthenticated):
-            door.credential(bearer, passed_on(DER), "127.0.0.1", NOW_S)
+            asyncio.run(door.credential(bearer, passed_on(DER), "127.0.0.1", NOW_S))

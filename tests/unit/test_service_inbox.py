@@ -180,6 +180,9 @@ def test_streams_have_a_bound_and_what_goes_wrong_is_told_in_the_stream(
         agent.streams = inbox_routes.MAX_STREAMS
         said(await client.get("/v1/events"), 429)
         agent.streams = 0
+        with monkeypatch.context() as patched:
+            patched.setattr(inbox_routes, "STREAMS_OF_ONE", 0)
+            assert "of this credential" in said(await client.get("/v1/events"), 429)["detail"]
         since = inbox_routes._since
 
         def fails(*given: Any, **named: Any) -> Any:
@@ -193,6 +196,6 @@ def test_streams_have_a_bound_and_what_goes_wrong_is_told_in_the_stream(
         monkeypatch.setattr(inbox_routes, "_since", fails)
         kinds = [kind async for kind, _, _ in events_of(client)]
         assert kinds == ["trouble"]
-        assert agent.streams == 0
+        assert (agent.streams, agent.streams_of.total()) == (0, 0)
 
     asyncio.run(main())

@@ -254,8 +254,8 @@ def test_whatever_goes_wrong_a_sender_goes_on_and_its_log_says_no_more_than_what
 def test_what_was_verified_is_kept_again_after_it_could_not_be() -> None:
     kept = []
 
-    class Jobs:
-        async def look(self, work: Callable[[], None]) -> None:
+    class Looks:
+        async def here(self, work: Callable[[], None]) -> None:
             kept.append(work)
             if len(kept) == 1:
                 raise OSError(28, "full")
@@ -264,7 +264,7 @@ def test_what_was_verified_is_kept_again_after_it_could_not_be() -> None:
         if len(kept) == 2:
             raise Enough
 
-    agent = SimpleNamespace(jobs=Jobs(), workplace=SimpleNamespace(keep_trust=lambda: None))
+    agent = SimpleNamespace(looks=Looks(), workplace=SimpleNamespace(keep_trust=lambda: None))
     with pytest.raises(Enough):
         asyncio.run(build._keep_trust(agent, pause))  # type: ignore[arg-type]
     assert len(kept) == 2

@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import math
 import ssl
 import time
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -21,7 +22,7 @@ from typing import Any, TypeVar, cast
 
 import httpx
 
-from dta.base.errors import BadAnswer, DtaError, RateLimited, RpcError, Unreachable, UsageError
+from dta.base.errors import BadAnswer, DtaError, RateLimited, RpcError, TimedOut, Unreachable, UsageError
 from dta.base.home import ClientConfig
 from dta.client.ledger.flow import Effect, Flow, Get, Now, OtherNode, Request, Sleep
 from dta.http.deadline import DeadlineTransport
@@ -239,10 +240,25 @@ class Rpc(_Nodes):
         self._http = httpx.Client(
             timeout=timeout_s, trust_env=False, transport=transport, cookies=CookieJar(_NO_COOKIES)
         )
+        self._until_s = math.inf
 
     def call(self, request: Request[T] | Get[T]) -> T:
-        """One request's parsed answer. Raises Unreachable, BadAnswer, RateLimited, where all nodes fail; RpcError."""
+        """One request's parsed answer. Raises Unreachable, BadAnswer, RateLimited, where all nodes fail; RpcError.
+
+        And TimedOut, where what it is for has had its time (:meth:`within`).
+        """
+        if time.monotonic() >= self._until_s:
+            raise TimedOut("the nodes took too long in all", hint="ask for less at once, or name a faster node")
         return _run(self._answered(request), self._perform)
+
+    @contextlib.contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Nodes are asked for so long, however many calls it takes; a call that has begun has its own deadline."""
+        before_s, self._until_s = self._until_s, time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            self._until_s = before_s
 
     def run(self, flow: Flow[T]) -> T:
         """Runs a flow to its end: its result, or what it raised."""

@@ -26,6 +26,7 @@ from dta.service.access import Caller, IdentityCredential, IdentityWriter, ReadC
 from dta.service.agent import Agent, Outcome, Work
 from dta.service.calls import After, IdempotencyKey, Limit, OldPage, Page, People, PerPage, SortBy, page_after
 from dta.service.errors import Forbidden
+from dta.service.looks import LOOK_S
 from dta.service.models import base
 from dta.service.models import identities as models
 from dta.service.workplace import Workplace
@@ -114,11 +115,11 @@ async def list_identities(
             chosen, following = _old_page(agent, names, old), None
         shown = []
         for name in chosen:
-            with agent.workplace.at_work(name) as session:
+            with agent.workplace.at_work(name, within_s=LOOK_S) as session:
                 shown.append(_own(agent, session, agent.workplace.profile(name)))
         return models.IdentityList(id_document_list=shown, next=following)
 
-    return await agent.jobs.look(read)
+    return await agent.looks.at_nodes(read, credential.id)
 
 
 def _old_page(agent: Agent, names: list[str], old: OldPage) -> list[str]:
@@ -265,4 +266,4 @@ async def contacts(request: Request, credential: ReadCredential) -> models.Conta
             found.append(models.Contact(name=name, kind=kind, identity=id_.hex()))
         return models.ContactList(contacts=found)
 
-    return await agent.jobs.look(read)
+    return await agent.looks.here(read)

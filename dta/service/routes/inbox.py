@@ -22,6 +22,7 @@ from dta.service.news import Place, Told
 router = APIRouter(tags=["inbox"])
 
 MAX_STREAMS: Final = 64
+STREAMS_OF_ONE: Final = 16
 STREAM_S: Final = 900.0
 BEAT_POLLS: Final = 7
 _MAX_NUMBER_DIGITS: Final = 9
@@ -55,20 +56,22 @@ async def events(
     """What is new, as server-sent events: `concern.*` for each record that names this identity, `waits.*` for what
     began to wait for it. Goes on after Last-Event-ID.
 
-    A stream ends after 15 minutes; 64 at once. Without `after` it begins with what is new. Of what waits some may come
-    again after a pause; nothing is left out.
+    A stream ends after 15 minutes; 64 at once, 16 of one credential. Without `after` it begins with what is new. Of
+    what waits some may come again after a pause; nothing is left out.
     """
     agent: Agent = request.app.state.agent
-    if agent.streams >= MAX_STREAMS:
-        raise _too_many()
+    _check_streams(agent, caller)
     start = last_event_id if last_event_id is not None else after
     place = await agent.look(caller, partial(_beginning, agent=agent, start=start))
     headers = {"X-Accel-Buffering": "no"}
     return StreamingResponse(_stream(agent, caller, place), media_type="text/event-stream", headers=headers)
 
 
-def _too_many() -> RateLimited:
-    return RateLimited(f"{MAX_STREAMS} event streams are open", POLL_S)
+def _check_streams(agent: Agent, caller: Caller) -> None:
+    if agent.streams >= MAX_STREAMS:
+        raise RateLimited(f"{MAX_STREAMS} event streams are open", POLL_S)
+    if agent.streams_of[caller.credential.id] >= STREAMS_OF_ONE:
+        raise RateLimited(f"{STREAMS_OF_ONE} event streams of this credential are open", POLL_S)
 
 
 def _beginning(session: Session, agent: Agent, start: str | None) -> Place:
@@ -89,17 +92,21 @@ def _since(session: Session, agent: Agent, place: Place) -> Told:
 
 
 async def _stream(agent: Agent, caller: Caller, place: Place) -> AsyncIterator[str]:
-    if agent.streams >= MAX_STREAMS:  # several came at once
-        yield _event("trouble", "", problems.problem_of(_too_many()).model_dump(exclude_none=True))
+    who = caller.credential.id
+    try:
+        _check_streams(agent, caller)
+    except RateLimited as error:  # several came at once
+        yield _event("trouble", "", problems.problem_of(error).model_dump(exclude_none=True))
         return
     agent.streams += 1
+    agent.streams_of[who] += 1
     try:
         ends_s = agent.monotonic_s() + STREAM_S
         yield "retry: 2000\n\n"
         silent = 0
         while agent.monotonic_s() < ends_s:
             try:
-                told = await agent.look(caller, partial(_since, agent=agent, place=place))
+                told = await agent.look(caller, partial(_since, agent=agent, place=place), follows=True)
             except Exception as error:  # a keystore's, a disk's: it passes, and the stream goes on
                 yield _event("trouble", "", problems.problem_of(problems.as_ours(error)).model_dump(exclude_none=True))
                 told = Told((), place, True)
@@ -114,6 +121,9 @@ async def _stream(agent: Agent, caller: Caller, place: Place) -> AsyncIterator[s
             await agent.pause(POLL_S)
     finally:
         agent.streams -= 1
+        agent.streams_of[who] -= 1
+        if not agent.streams_of[who]:
+            del agent.streams_of[who]
 
 
 def _event(kind: str, id_: str, data: dict[str, object]) -> str:

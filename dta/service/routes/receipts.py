@@ -60,4 +60,4 @@ async def verify(request: Request, credential: ReadCredential) -> models.Receipt
             transactions=[tx.tx_hash.hex() for tx in found.txs], warnings=list(found.warnings),
         )  # fmt: skip
 
-    return await agent.jobs.look(read)
+    return await agent.looks.here(read)

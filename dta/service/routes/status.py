@@ -14,6 +14,7 @@ from dta.custodians import registry
 from dta.service.access import Credential, ReadCredential
 from dta.service.agent import Agent
 from dta.service.guard import MAX_BODY_BYTES
+from dta.service.looks import LOOK_S
 from dta.service.models import base
 from dta.service.models import identities as models
 from dta.service.workplace import Workplace
@@ -28,7 +29,7 @@ API_VERSION: Final = "v1"
 async def status(request: Request, credential: ReadCredential) -> models.Status:
     """Who this agent is, for whom the credential may act, and how far the ledger was verified."""
     agent: Agent = request.app.state.agent
-    return await agent.jobs.look(lambda: _status(agent, credential))
+    return await agent.looks.at_nodes(lambda: _status(agent, credential), credential.id)
 
 
 def _status(agent: Agent, credential: Credential) -> models.Status:
@@ -57,7 +58,7 @@ def _document_cid(place: Workplace, name: str) -> str:
 def _ledger(place: Workplace) -> models.LedgerShown:
     said_height, is_behind, verified_height, verified = 0, False, 0, ""
     try:
-        with place.ledger() as ledger:
+        with place.ledger() as ledger, ledger.rpc.within(LOOK_S):
             ledger.params()  # a verified read: what follows is of its header
             said = ledger.status()
             said_height, is_behind = said.latest_height, said.catching_up
