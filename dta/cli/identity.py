@@ -31,7 +31,7 @@ from dta.client.identity.lifecycle import Outcome, Rotation
 from dta.client.identity.profile import ROLES, Profile, load_document_block, load_profile
 from dta.client.ledger import leaves
 from dta.client.ledger.ledger import Ledger
-from dta.client.names import NameBook
+from dta.client.names import NameBook, check_free
 from dta.node.founding import publish
 
 _WAITING = "waiting until the ledger has it"
@@ -82,6 +82,8 @@ def create(
     roles = tuple(role or ("principal", "beneficiary"))
     if not set(roles) <= set(ROLES) - {"fiduciary"}:
         raise UsageError("the roles are principal and beneficiary", hint="a fiduciary is made by `dta init fiduciary`")
+    if name not in session.home.profile_names():  # of one that is there the refusal is another
+        check_free(session.home, name)
     plan = keystores.planned(name, session.home.keystores_dir, common, operator, following)
     with session.keyring() as ring, session.working("making keys"):
         profile, block = create_profile(

@@ -95,6 +95,22 @@ def load_contacts(home: Home) -> dict[str, bytes]:
     return found
 
 
+def check_free(home: Home, name: str) -> None:
+    """Raises UsageError where an identity of this home can't be called so: somebody else is, or it reads as an id.
+
+    An own identity keeps a name before all others: what is meant for whoever had it would be for that one.
+    """
+    known = NameBook.of_home(home).ids.get(_name(name))
+    if known is not None:
+        raise UsageError(f"{name} is {known.hex()} already", hint="choose another name, or remove that contact first")
+
+
+def _name(name: str) -> str:
+    if ids.could_be(name) and len(name) >= _SHORT:
+        raise UsageError(f"{name!r} reads as the id of somebody else", hint="choose one that is no row of hex digits")
+    return checked_profile_name(name)
+
+
 def add_contact(home: Home, name: str, id_: bytes) -> None:
     """Adds a name to ``contacts.toml``. Raises UsageError for a name that stands for somebody else already.
 
@@ -102,9 +118,7 @@ def add_contact(home: Home, name: str, id_: bytes) -> None:
     reads as the digits of an id, which is refused as well.
     """
     contacts = load_contacts(home)
-    if ids.could_be(name) and len(name) >= _SHORT:
-        raise UsageError(f"{name!r} reads as the id of somebody else", hint="choose one that is no row of hex digits")
-    known = contacts.get(checked_profile_name(name)) or NameBook.of_home(home).ids.get(name)
+    known = contacts.get(_name(name)) or NameBook.of_home(home).ids.get(name)
     if known is not None and known != id_:
         raise UsageError(f"{name} is {known.hex()} already", hint="choose another name, or remove that one first")
     write_file(home.path / CONTACTS_FILE, _contacts_toml({**contacts, name: id_}.items()))

@@ -33,6 +33,7 @@ from dta.service.jobs import Jobs
 from dta.service.looks import FOLLOWING, LOOK_S, Looks
 from dta.service.news import Waiting
 from dta.service.settings import ServeFile
+from dta.service.turns import Turns
 from dta.service.workplace import Workplace
 
 T = TypeVar("T")
@@ -146,6 +147,7 @@ class Agent:
         self._troubles: OrderedDict[bytes, DtaError] = OrderedDict()
         self._at_work: set[bytes] = set()
         self._lock = threading.Lock()
+        self.turns = Turns()
         self.received: Recent[tuple[bytes, ...]] = Recent()
         self.waiting = Waiting(lambda: self.workplace.names(), self.monotonic_s)
         self.streams = 0

@@ -94,6 +94,26 @@ def test_an_identity_is_made_where_the_home_says_and_by_who_may_act_for_it(serve
     asyncio.run(main())
 
 
+def test_no_identity_is_made_by_the_name_of_somebody_else_and_one_of_a_name_by_several_calls(served: Served) -> None:
+    home = served.home("alice")
+    contact = "ab" * 32
+    (home.path / "contacts.toml").write_text(f'carol = "{contact}"\n')
+    client = served.client(served.agent(home, new_identities={"pin_file": "pin"}), served.token(home))
+
+    async def main() -> None:
+        founder = next(
+            one["name"] for one in said(await client.get("/v1/contacts"))["contacts"] if one["is"] == "founder"
+        )
+        for taken in ("carol", founder, contact[:12]):
+            said(await client.post("/v1/identity", json={"name": taken}), 400)
+        as_alice = {"DTA-Identity": "alice"}
+        assert "carol" in {one["name"] for one in said(await client.get("/v1/contacts", headers=as_alice))["contacts"]}
+        made = await asyncio.gather(*(client.post("/v1/identity", json={"name": "robot"}) for _ in range(3)))
+        assert len({said(one)["identity"] for one in made}) == 1
+
+    asyncio.run(main())
+
+
 def test_a_credential_for_one_identity_of_a_home_is_told_of_no_other(served: Served) -> None:
     home = served.home("alice", "bob")
     (home.path / "contacts.toml").write_text(f'carol = "{"ab" * 32}"\n')

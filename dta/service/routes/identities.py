@@ -20,7 +20,7 @@ from dta.client.identity.keys import place
 from dta.client.identity.lifecycle import Outcome as Step
 from dta.client.identity.lifecycle import Publish, Rotation
 from dta.client.identity.profile import ROLES, Profile, load_document_block
-from dta.client.names import load_contacts
+from dta.client.names import check_free, load_contacts
 from dta.client.receipt.identity import status_name
 from dta.service.access import Caller, IdentityCredential, IdentityWriter, ReadCredential, Reader
 from dta.service.agent import Agent, Outcome, Work
@@ -49,8 +49,14 @@ async def create(
 
 
 def _create(agent: Agent, name: str) -> Outcome:
+    with agent.turns.of(b"identity", name.encode("utf-8")):
+        return _created(agent, name)
+
+
+def _created(agent: Agent, name: str) -> Outcome:
     workplace = agent.workplace
     if name not in workplace.home.profile_names():
+        check_free(workplace.home, name)
         _make(agent, name)
     profile = workplace.profile(name)
     block = load_document_block(workplace.home, name)
