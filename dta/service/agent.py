@@ -87,11 +87,14 @@ class Work:
         """What an earlier call with the same key made: its id; empty for none."""
         return self._call.before.subject if self._call is not None else b""
 
-    def bind(self, subject: bytes) -> None:
-        """What this call makes, once it is durable in the home and before anybody else learns of it."""
+    def bind(self, subject: bytes, made: bytes = b"") -> None:
+        """What this call makes, once it is durable in the home and before anybody else learns of it.
+
+        ``made``: its id, where ``subject`` is the nonce out of which that comes.
+        """
         if self._call is not None and self._call.before.subject != subject:
             self._call.bind(subject)
-        self._made(subject)
+        self._made(made or subject)
 
     def session(self) -> AbstractContextManager[Session]:
         """What the client's flows take, for the caller's identity."""

@@ -27,8 +27,8 @@ SCHEMA_VERSION: Final = 1
 ANSWERS_FOR_S: Final = 86_400
 """So long the very answer is given again; after it the subject is shown as it is then."""
 
-KEPT_FOR_S: Final = 400 * 86_400
-"""A subject is kept so long after it was last asked for: longer than any order that expires is kept waiting for."""
+FORGOTTEN_AFTER_S: Final = 400 * 86_400
+"""So long a key is kept that nothing was made under. One that names something is kept as that is: for good."""
 
 MAX_KEY_CHARS: Final = 255
 _PRUNE_EVERY: Final = 256
@@ -128,7 +128,7 @@ class IdempotencyStore:
         if row is None:
             self._inserts += 1
             if self._inserts % _PRUNE_EVERY == 1:
-                self._db.execute("DELETE FROM calls WHERE at_s < ?", (now_s - KEPT_FOR_S,))
+                self._prune(now_s)
             self._db.execute("INSERT INTO calls (scope, body, at_s) VALUES (?, ?, ?)", (scope, body, now_s))
             return Before()
         kept_body, subject, status, answer, at_s = row
@@ -137,6 +137,14 @@ class IdempotencyStore:
         if status is None or at_s + ANSWERS_FOR_S < now_s:
             return Before(subject or b"")
         return Before(subject or b"", status, json.loads(answer))
+
+    def _prune(self, now_s: int) -> None:
+        self._db.execute("DELETE FROM calls WHERE subject IS NULL AND at_s < ?", (now_s - FORGOTTEN_AFTER_S,))
+        # An answer is not given any more: nothing is kept of it.
+        self._db.execute(
+            "UPDATE calls SET status = NULL, answer = NULL WHERE status IS NOT NULL AND at_s < ?",
+            (now_s - ANSWERS_FOR_S,),
+        )
 
     def bind(self, scope: bytes, subject: bytes) -> None:
         """See :meth:`Call.bind`."""

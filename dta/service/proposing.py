@@ -27,15 +27,14 @@ def propose(work: Work, session: Session, make: Make) -> Done:
     The nonce is that of the proposal and of what it makes: the same key again is the same proposal.
     """
     nonce = work.subject or secrets.token_bytes(NONCE_BYTES)
-    work.bind(nonce)
+    proposal = statements.proposal_id(session.gid, session.party.identity, nonce)
+    work.bind(nonce, proposal)
     try:
         return governance.propose(session.ledger, session.party.signer, make(nonce), nonce)
     except RefusedByLedger as refused:
         if refused.code != Code.DUPLICATE:
             raise
-    record = session.ledger.get(
-        leaves.of(PROPOSALS, statements.proposal_id(session.gid, session.party.identity, nonce))
-    )
+    record = session.ledger.get(leaves.of(PROPOSALS, proposal))
     return Done(record, record.proposed_height)
 
 

@@ -6,6 +6,7 @@ Time is the chain's: a flow that waits makes blocks. Threads of the agent take t
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -176,6 +177,10 @@ class Served:
         for _ in range(count):
             with self.lock:
                 self.chain.make_block()
+
+    def noted(self, home: Home) -> list[Any]:
+        """The lines of an agent's audit file."""
+        return [json.loads(line) for line in (home.path / "serve" / "audit.jsonl").read_text().splitlines()]
 
     def introduce(self) -> None:
         """Everybody's home knows everybody's names."""

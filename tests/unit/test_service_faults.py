@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -108,5 +109,23 @@ def test_what_can_t_be_noted_is_not_done(served: Served, monkeypatch: pytest.Mon
         problem = said(await client.post("/v1/vault", json={}), 503)
         assert problem["type"] == "urn:dta:problem:place"
         assert served.chain.height == height
+
+    asyncio.run(main())
+
+
+def test_a_database_that_can_t_be_written_is_this_machine_s_trouble(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = served.home("alice")
+    agent = served.agent(alice)
+    client = served.client(agent, served.token(alice))
+
+    def full(*_: Any, **__: Any) -> Any:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    async def main() -> None:
+        monkeypatch.setattr(agent.store, "call", full)
+        answer = await client.post("/v1/vault", json={}, headers={"Idempotency-Key": "a"})
+        assert said(answer, 503)["type"] == "urn:dta:problem:place"
 
     asyncio.run(main())

@@ -44,6 +44,7 @@ def test_a_proposal_is_made_once_for_its_key_and_voted_on_by_its_content(served:
         key = {"Idempotency-Key": "one"}
         made = said(await for_alice.post("/v1/governance", json=body, headers=key))
         assert (made["proposes"], made["status"], made["votes"]) == ("change-params", "open", 1)
+        assert served.noted(served.homes["alice"])[-1]["subject"] == made["proposal"]
         assert said(await for_alice.post("/v1/governance", json=body, headers=key)) == made
         assert said(await for_bob.get("/v1/governance"))["proposals"][0]["proposal"] == made["proposal"]
         where = f"/v1/governance/{made['proposal']}"

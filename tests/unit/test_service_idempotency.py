@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from dta.base.secret import SecretBytes
 from dta.service.errors import KeyAtWork, KeyOfAnotherBody
-from dta.service.idempotency import ANSWERS_FOR_S, KEPT_FOR_S, Before, IdempotencyStore, body_mac, key_mac
+from dta.service.idempotency import ANSWERS_FOR_S, FORGOTTEN_AFTER_S, Before, IdempotencyStore, body_mac, key_mac
 
 SCOPE, BODY, SUBJECT = b"s" * 32, b"b" * 32, b"o" * 32
 
@@ -64,16 +65,28 @@ def test_a_key_at_work_is_at_work_and_free_again_when_it_failed(path: Path) -> N
         pass
 
 
-def test_what_nobody_asked_for_in_more_than_a_year_is_let_go(path: Path) -> None:
-    store = IdempotencyStore(path)
+def test_a_key_that_names_something_is_kept_for_good_and_no_other_nor_an_answer_that_is_given_no_more(
+    path: Path,
+) -> None:
+    store, much_later = IdempotencyStore(path), 2 + FORGOTTEN_AFTER_S
     with store.call(SCOPE, BODY, 1) as call:
         call.bind(SUBJECT)
+        call.answered(200, {"orderReference": "what it said"}, 1)
+    with store.call(b"u" * 32, BODY, 1):
+        pass
     store.close()
     later = IdempotencyStore(path)
-    with later.call(b"t" * 32, BODY, 2 + KEPT_FOR_S):
+    with later.call(b"t" * 32, BODY, much_later):
         pass
-    with later.call(SCOPE, BODY, 2 + KEPT_FOR_S) as call:
+    with later.call(SCOPE, BODY, much_later) as call:
+        assert call.before == Before(SUBJECT)
+    with pytest.raises(KeyOfAnotherBody), later.call(SCOPE, b"c" * 32, much_later):
+        pass
+    with later.call(b"u" * 32, b"c" * 32, much_later) as call:
         assert call.before == Before()
+    later.close()
+    with sqlite3.connect(path) as file:
+        assert file.execute("SELECT answer FROM calls WHERE answer IS NOT NULL").fetchall() == []
 
 
 def test_what_is_kept_is_of_its_key_and_each_part() -> None:

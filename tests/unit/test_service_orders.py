@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -225,9 +224,12 @@ def test_the_audit_file_names_each_write_and_gives_no_secret_away(served: Served
     async def main() -> None:
         await client.post("/v1/order", json={"secret": b64encode(b"123456").decode()})
         await client.post("/v1/order", json={"policy": "nonsense"})
+        said(await client.post("/v1/policy/check", json={"policy": "single:alice"}))  # what only looks is no write
+        said(await client.post("/v1/order", json={}, headers={"Authorization": "Bearer dta_"}), 401)
+        said(await client.post("/v1/order", json={"not_before": 1}), 422)
 
     asyncio.run(main())
-    lines = [json.loads(line) for line in (alice.path / "serve" / "audit.jsonl").read_text().splitlines()]
+    lines = served.noted(alice)
     assert [(line["event"], line.get("status")) for line in lines] == [
         ("begun", None), ("ended", 200), ("begun", None), ("ended", 400),
     ]  # fmt: skip

@@ -46,6 +46,7 @@ def test_a_signature_is_asked_for_once_approved_by_its_digest_and_verified(serve
         assert answer.headers["Location"] == f"/v1/sign/{placed['request']}"
         assert (placed["status"], placed["signature"], placed["isValid"]) == ("pending", "", False)
         assert placed["messageText"] == "v1.2.3"
+        assert served.noted(served.homes["alice"])[-1]["subject"] == placed["request"]
         again = said(await for_alice.post("/v1/sign", json=body, headers=headers), 202)
         assert again["request"] == placed["request"]
         [item] = said(await for_bob.get("/v1/inbox"))["items"]

@@ -31,6 +31,7 @@ def test_a_vault_is_opened_once_for_its_key_shown_listed_closed_and_kept(served:
             {"fiduciary": served.chain.replica.founders[0].identity.hex(), "key": "published",
              "height": made["fiduciaries"][0]["height"]},
         ]  # fmt: skip
+        assert served.noted(alice)[-1]["subject"] == made["vault"]
         again = await client.post("/v1/vault", json={"title": "mine"}, headers=key)
         assert (said(again), again.headers["Idempotency-Replayed"]) == (made, "true")
         other = said(await client.post("/v1/vault", json={}))

@@ -30,9 +30,9 @@ Policy: TypeAlias = Annotated[str, StringConstraints(max_length=4_096)] | dict[s
 
 
 class Asked(BaseModel):
-    """A call's body: nothing in it that is not declared, nothing converted."""
+    """A call's body: nothing in it that is not declared, by no other name, nothing converted."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", strict=True)
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True)
 
 
 class Shown(BaseModel):

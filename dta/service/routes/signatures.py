@@ -94,14 +94,15 @@ def _place(work: Work, asked: models.NewSignature, content: bytes) -> Outcome:
             terms = Terms(text, tree, 0, 0, asked.veto_window, asked.vetoers)
             policy, _ = policies.build(terms, b"", people.resolve)
         nonce = work.subject or secrets.token_bytes(NONCE_BYTES)
-        work.bind(nonce)
+        request = signing.request_of(session, nonce)
+        work.bind(nonce, request)
         key = resolve_authority(session.ledger, asked.authority)
         try:
             found = signing.place(session, key, asked.kind, content, raw=asked.raw, policy=policy, nonce=nonce)
         except RefusedByLedger as refused:
             if refused.code != Code.DUPLICATE:
                 raise
-            found = signing.view(session.ledger, signing.request_of(session, nonce))
+            found = signing.view(session.ledger, request)
         return _outcome(shown(session, found))
 
 

@@ -51,8 +51,8 @@ async def open_vault(
             me = session.party.identity
             # The nonce is what an earlier call with the same key left: the same nonce is the same vault.
             nonce = work.subject or secrets.token_bytes(NONCE_BYTES)
-            work.bind(nonce)
             vault = statements.vault_id(session.gid, me, nonce)
+            work.bind(nonce, vault)
             try:
                 view = _opened(work, session, asked, nonce, wait_s)
             except RefusedByLedger as error:
