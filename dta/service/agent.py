@@ -28,7 +28,7 @@ from dta.service import problems
 from dta.service.access import Caller, Credential, Doorkeeper
 from dta.service.audit import AuditFile
 from dta.service.errors import BadCall, RateLimited, Unauthenticated
-from dta.service.idempotency import MAX_KEY_CHARS, Before, Call, IdempotencyStore, body_mac, key_mac
+from dta.service.idempotency import MAX_KEY_CHARS, TERMS_HEADER, Before, Call, IdempotencyStore, Said, key_mac
 from dta.service.jobs import Jobs
 from dta.service.news import Waiting
 from dta.service.settings import ServeFile
@@ -212,7 +212,8 @@ class Agent:
         waits for fiduciaries at the end of it: the work goes on.
         """
         began_s = self.monotonic_s()
-        body = await request.body()
+        terms = request.headers.get(TERMS_HEADER, "").encode("latin-1")
+        said = Said(request.scope["query_string"], terms, await request.body())
         key = request.headers.get("Idempotency-Key")
         if key is not None and not (1 <= len(key) <= MAX_KEY_CHARS and key.isascii() and key.isprintable()):
             raise BadCall(400, f"an Idempotency-Key has 1 to {MAX_KEY_CHARS} printable characters of ASCII")
@@ -227,7 +228,7 @@ class Agent:
             loop.call_soon_threadsafe(set_made, subject)
 
         route = f"{request.method} {request.url.path}"
-        future = self.jobs.start(lambda: self._carry_out(caller, route, key, body, work, tell))
+        future = self.jobs.start(lambda: self._carry_out(caller, route, key, said, work, tell))
         if wait_s is None or later is None:
             return (await asyncio.shield(future)).response()
         either: list[asyncio.Future[Any]] = [future, made]
@@ -264,7 +265,7 @@ class Agent:
         caller: Caller,
         route: str,
         key: str | None,
-        body: bytes,
+        said: Said,
         work: Callable[[Work], Outcome],
         tell: Callable[[bytes], None],
     ) -> Outcome | Replayed:
@@ -272,7 +273,7 @@ class Agent:
         secret = self.workplace.mac_key(caller.name)
         facts: dict[str, JsonValue] = {
             "call": route, "credential": caller.credential.id, "identity": caller.name,
-            "body": body_mac(secret, body).hex(),
+            "body": said.mac(secret).hex(),
         }  # fmt: skip
         subject = b""
 
@@ -285,7 +286,7 @@ class Agent:
 
         self.audit.note("begun", int(self.now_s()), **facts)
         try:
-            with self._alone(secret, caller, route, key, body) as call:
+            with self._alone(secret, caller, route, key, said) as call:
                 if call is not None and call.before.status:
                     self.audit.note("ended", int(self.now_s()), **facts, status=call.before.status, replayed=True)
                     return Replayed(call.before)
@@ -311,13 +312,13 @@ class Agent:
 
     @contextmanager
     def _alone(
-        self, secret: SecretBytes, caller: Caller, route: str, key: str | None, body: bytes
+        self, secret: SecretBytes, caller: Caller, route: str, key: str | None, said: Said
     ) -> Iterator[Call | None]:
         if key is None:
             yield None
             return
         scope = key_mac(secret, caller.credential.id, route, key)
-        with self.store.call(scope, body_mac(secret, body), int(self.now_s())) as call:
+        with self.store.call(scope, said.mac(secret), int(self.now_s())) as call:
             yield call
 
     # --- what became of what nobody waited for ----------------------------------------------------------------

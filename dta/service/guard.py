@@ -23,7 +23,10 @@ from dta.service.errors import BadCall, Forbidden
 MAX_BODY_BYTES: Final = 1_572_864
 BODY_S: Final = 30.0
 LOOPBACK: Final = ("127.0.0.1", "[::1]", "localhost")
-_ONCE: Final = ("authorization", "content-length", "content-type", "dta-identity", "host", "idempotency-key", "origin")
+_ONCE: Final = (
+    "authorization", "content-length", "content-type", "dta-identity", "dta-order", "host",
+    "idempotency-key", "origin",
+)  # fmt: skip
 _HEADERS: Final = {
     "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",

@@ -40,9 +40,24 @@ CREATE INDEX calls_at ON calls (at_s);
 """
 
 
-def body_mac(key: SecretBytes, body: bytes) -> bytes:
-    """What is kept of a call's body: 32 bytes (docs/spec/rest.md, At rest). ``key``: :meth:`Workplace.mac_key`."""
-    return hmac.digest(key.reveal(), tagged("DTA-v1-serve-body", body), "sha256")
+TERMS_HEADER: Final = "DTA-Order"
+"""The one header that says what a call does. Of the others, who calls and as whom stands in the key's scope; how long
+the caller waits, and in what form it wants the answer, change nothing of what is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """All of a call that says what is to be done. ``query``: after the question mark, as it came; ``terms``: of
+    :data:`TERMS_HEADER`."""
+
+    query: bytes
+    terms: bytes
+    body: bytes
+
+    def mac(self, key: SecretBytes) -> bytes:
+        """What is kept of it: 32 bytes (docs/spec/rest.md, At rest). ``key``: :meth:`Workplace.mac_key`."""
+        covered = tagged("DTA-v1-serve-call", self.query, self.terms, self.body)
+        return hmac.digest(key.reveal(), covered, "sha256")
 
 
 def key_mac(key: SecretBytes, credential: str, call: str, idempotency_key: str) -> bytes:

@@ -376,8 +376,8 @@ PROOFS: dict[str, Callable[..., Any]] = {
     "ephemeral of a dealing": lambda root, key_label, record: scalars.encode(
         dealer_side.ephemeral_scalar(_keystore(root), key_label, record).reveal()
     ),
-    "a call's body, as the agent keeps it": lambda root, gid, identity, body: idempotency.body_mac(
-        _agent_key(root, gid, identity), body
+    "what a call says, as the agent keeps it": lambda root, gid, identity, query, terms, body: (
+        idempotency.Said(query, terms, body).mac(_agent_key(root, gid, identity))
     ),
     "an Idempotency-Key, as the agent keeps it": lambda root, gid, identity, credential, call, key: (
         idempotency.key_mac(_agent_key(root, gid, identity), credential, call, key)

@@ -268,3 +268,29 @@ def test_the_same_key_with_another_body_and_another_key_with_the_same_body(serve
             assert not path.is_file() or hashlib.sha256(b'{"title":"a"}').hexdigest().encode() not in path.read_bytes()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("other", ["terms", "query", "body"])
+def test_the_same_key_with_anything_else_that_says_what_is_done_is_another_call(served: Served, other: str) -> None:
+    alice = served.home("alice")
+    client = served.client(served.agent(alice), served.token(alice))
+
+    async def place(terms: str, body: bytes, query: str = "", **headers: str) -> httpx.Response:
+        sent = {"Idempotency-Key": "k", "DTA-Order": terms, "Content-Type": "application/octet-stream", **headers}
+        return await client.post(f"/v1/order/raw{query}", content=body, headers=sent)
+
+    async def main() -> None:
+        first = said(await place('{"title": "a"}', b"x"))
+        again = await place('{"title": "a"}', b"x", Prefer="wait=3")  # how long it waits says nothing of what is done
+        assert (said(again), again.headers["Idempotency-Replayed"]) == (first, "true")
+        changed = {
+            "terms": place('{"title": "b"}', b"x"), "query": place('{"title": "a"}', b"x", "?a=1"),
+            "body": place('{"title": "a"}', b"y"),
+        }  # fmt: skip
+        found = await changed.pop(other)
+        for unused in changed.values():
+            unused.close()
+        assert said(found, 422)["kind"] == "idempotency-key-reused"
+        assert len(said(await client.get("/v1/order"))["orders"]) == 1
+
+    asyncio.run(main())
