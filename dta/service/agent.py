@@ -32,6 +32,7 @@ from dta.service.idempotency import MAX_KEY_CHARS, TERMS_HEADER, Before, Call, I
 from dta.service.jobs import Jobs
 from dta.service.news import Waiting
 from dta.service.settings import ServeFile
+from dta.service.turns import Turns
 from dta.service.workplace import Workplace
 
 T = TypeVar("T")
@@ -91,6 +92,10 @@ class Work:
             self._call.bind(subject)
         self._made(subject)
 
+    def alone(self, *thing: bytes) -> AbstractContextManager[None]:
+        """No other call for this identity is at this thing meanwhile."""
+        return self.agent.turns.of(self.caller.name.encode("utf-8"), *thing)
+
     def session(self) -> AbstractContextManager[Session]:
         """What the client's flows take, for the caller's identity."""
         return self.agent.workplace.at_work(self.caller.name)
@@ -144,6 +149,7 @@ class Agent:
         self._troubles: OrderedDict[bytes, DtaError] = OrderedDict()
         self._at_work: set[bytes] = set()
         self._lock = threading.Lock()
+        self.turns = Turns()
         self.received: Recent[tuple[bytes, ...]] = Recent()
         self.waiting = Waiting(lambda: self.workplace.names(), self.monotonic_s)
         self.streams = 0
