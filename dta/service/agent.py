@@ -211,8 +211,9 @@ class Agent:
         *,
         wait_s: float | None = None,
         later: Callable[[bytes], Outcome] | None = None,
+        decides: bool = False,
     ) -> Response:
-        """Carries out a call, once for its Idempotency-Key.
+        """Carries out a call, once for its Idempotency-Key. ``decides``: it ends or stops something, or says yes or no.
 
         With ``wait_s`` the caller is answered by ``later`` (given what :meth:`Work.bind` was) where it takes longer, or
         waits for fiduciaries at the end of it: the work goes on.
@@ -234,7 +235,9 @@ class Agent:
             loop.call_soon_threadsafe(set_made, subject)
 
         route = f"{request.method} {request.url.path}"
-        future = self.jobs.start(lambda: self._carry_out(caller, route, key, said, work, tell))
+        future = self.jobs.start(
+            lambda: self._carry_out(caller, route, key, said, work, tell), caller.credential.id, decides=decides
+        )
         if wait_s is None or later is None:
             return (await asyncio.shield(future)).response()
         either: list[asyncio.Future[Any]] = [future, made]
@@ -264,7 +267,7 @@ class Agent:
             self.audit.note("ended", int(self.now_s()), **facts, status=outcome.status)
             return outcome
 
-        return (await asyncio.shield(self.jobs.start(noted))).response()
+        return (await asyncio.shield(self.jobs.start(noted, credential.id))).response()
 
     def _carry_out(
         self,

@@ -230,7 +230,7 @@ async def _change(request: Request, caller: Caller, who: str, action: str, step:
             )
 
     agent: Agent = request.app.state.agent
-    return await agent.write(request, caller, work)
+    return await agent.write(request, caller, work, decides=True)
 
 
 @router.get("/contacts", response_model=models.ContactList)

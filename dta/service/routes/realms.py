@@ -143,7 +143,7 @@ async def _change_server(request: Request, caller: RealmWriter, realm: str, serv
             return Outcome(models.RealmChanged(realm=id_.hex(), action=action, subject=who.hex(), height=height))
 
     agent: Agent = request.app.state.agent
-    return await agent.write(request, caller, work)
+    return await agent.write(request, caller, work, decides=True)
 
 
 @router.post("/realm/{realm}/server-secret", response_model=models.ServerSecretKept)
@@ -245,7 +245,7 @@ async def revoke(
             return Outcome(models.RealmChanged(realm=id_.hex(), action="revoked", subject=who.hex(), height=height))
 
     agent: Agent = request.app.state.agent
-    return await agent.write(request, caller, work)
+    return await agent.write(request, caller, work, decides=True)
 
 
 # --- permits --------------------------------------------------------------------------------------------------
