@@ -10,7 +10,7 @@ import asyncio
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
@@ -30,6 +30,7 @@ from dta.service.audit import AuditFile
 from dta.service.errors import BadCall, RateLimited, Unauthenticated
 from dta.service.idempotency import MAX_KEY_CHARS, TERMS_HEADER, Before, Call, IdempotencyStore, Said, key_mac
 from dta.service.jobs import Jobs
+from dta.service.models.base import MAX_WAIT_S
 from dta.service.news import Waiting
 from dta.service.settings import ServeFile
 from dta.service.turns import Turns
@@ -72,13 +73,48 @@ class Replayed:
         return JSONResponse(self.before.answer, self.before.status, headers={"Idempotency-Replayed": "true"})
 
 
+class Answering:
+    """Whether a caller still waits to be told what its call makes. Asked in two threads: one of them is first.
+
+    ``tell``: the caller, what is made.
+    """
+
+    def __init__(self, tell: Callable[[bytes], None]) -> None:
+        self.tell = tell
+        self._lock = threading.Lock()
+        self._is_made = self._is_over = False
+
+    def give_up(self) -> bool:
+        """The caller is told that nothing was done; False where something was made meanwhile."""
+        with self._lock:
+            self._is_over = not self._is_made
+            return self._is_over
+
+    def make(self) -> None:
+        """Something is made now. Raises TimedOut where the caller was told that nothing is."""
+        with self._lock:
+            if self._is_over:
+                raise _too_slow()
+            self._is_made = True
+
+
+def _too_slow() -> TimedOut:
+    return TimedOut(
+        "what the call needs to know could not be found out in time; nothing was placed or asked for",
+        hint="send it again; its nodes are slow",
+    )
+
+
 class Work:
     """A call at work, in its thread."""
 
-    def __init__(self, agent: Agent, caller: Caller, call: Call | None, made: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, agent: Agent, caller: Caller, call: Call | None, answering: Answering, made: Callable[[bytes], None]
+    ) -> None:
         self.agent = agent
         self.caller = caller
         self._call = call
+        self._answering = answering
         self._made = made
 
     @property
@@ -87,7 +123,11 @@ class Work:
         return self._call.before.subject if self._call is not None else b""
 
     def bind(self, subject: bytes) -> None:
-        """What this call makes, once it is durable in the home and before anybody else learns of it."""
+        """What this call makes, once it is durable in the home and before anybody else learns of it.
+
+        Raises TimedOut where the caller did not wait for it: then nobody shall.
+        """
+        self._answering.make()
         if self._call is not None and self._call.before.subject != subject:
             self._call.bind(subject)
         self._made(subject)
@@ -216,7 +256,8 @@ class Agent:
         """Carries out a call, once for its Idempotency-Key. ``decides``: it ends or stops something, or says yes or no.
 
         With ``wait_s`` the caller is answered by ``later`` (given what :meth:`Work.bind` was) where it takes longer, or
-        waits for fiduciaries at the end of it: the work goes on.
+        waits for fiduciaries at the end of it: the work goes on. Where it is not known after 25 s what is made, nothing
+        is: TimedOut.
         """
         began_s = self.monotonic_s()
         terms = request.headers.get(TERMS_HEADER, "").encode("latin-1")
@@ -234,13 +275,17 @@ class Agent:
         def tell(subject: bytes) -> None:
             loop.call_soon_threadsafe(set_made, subject)
 
+        answering = Answering(tell)
+
         route = f"{request.method} {request.url.path}"
         future = self.jobs.start(
-            lambda: self._carry_out(caller, route, key, said, work, tell), caller.credential.id, decides=decides
+            lambda: self._carry_out(caller, route, key, said, work, answering), caller.credential.id, decides=decides
         )
         if wait_s is None or later is None:
             return (await asyncio.shield(future)).response()
         either: list[asyncio.Future[Any]] = [future, made]
+        if not await self._is_known(either) and answering.give_up():
+            raise _too_slow()
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         await self.wait_until(future, max(0.0, wait_s - (self.monotonic_s() - began_s)))
         if future.done():
@@ -248,6 +293,15 @@ class Agent:
             if not (isinstance(error, TimedOut) and made.done()):
                 return future.result().response()
         return later(made.result()).response()
+
+    async def _is_known(self, either: Sequence[asyncio.Future[Any]]) -> bool:
+        """Whether it is known within 25 s what a call makes, or what came of it."""
+        first = asyncio.ensure_future(asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED))
+        try:
+            await self.wait_until(first, MAX_WAIT_S)
+        finally:
+            first.cancel()
+        return any(one.done() for one in either)
 
     async def act(self, request: Request, credential: Credential, work: Callable[[], Outcome]) -> Response:
         """Carries out a call that is for no identity of this home yet; noted without a MAC, whose key it would be."""
@@ -276,7 +330,7 @@ class Agent:
         key: str | None,
         said: Said,
         work: Callable[[Work], Outcome],
-        tell: Callable[[bytes], None],
+        answering: Answering,
     ) -> Outcome | Replayed:
         """In a thread: notes, does, notes what came of it."""
         secret = self.workplace.mac_key(caller.name)
@@ -291,7 +345,7 @@ class Agent:
             subject = found
             with self._lock:
                 self._at_work.add(found)
-            tell(found)
+            answering.tell(found)
 
         self.audit.note("begun", int(self.now_s()), **facts)
         try:
@@ -299,7 +353,7 @@ class Agent:
                 if call is not None and call.before.status:
                     self.audit.note("ended", int(self.now_s()), **facts, status=call.before.status, replayed=True)
                     return Replayed(call.before)
-                outcome = work(Work(self, caller, call, made))
+                outcome = work(Work(self, caller, call, answering, made))
                 if call is not None and outcome.is_final and not outcome.is_secret:
                     shown = outcome.body.model_dump(mode="json", by_alias=True)
                     call.answered(outcome.status, shown, int(self.now_s()))

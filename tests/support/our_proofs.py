@@ -41,7 +41,7 @@ from dta.mpin.protocol import Parties, one_pass_y, used_login
 from dta.mpin.sealing import Sealer
 from dta.mpin.secret_point import SecretPoint
 from dta.mpin.suite import RFC9380, suite_of
-from dta.service import idempotency, workplace
+from dta.service import idempotency, placing, workplace
 
 
 def _secret(held: bytes) -> SecretScalar:
@@ -381,6 +381,9 @@ PROOFS: dict[str, Callable[..., Any]] = {
     ),
     "an Idempotency-Key, as the agent keeps it": lambda root, gid, identity, credential, call, key: (
         idempotency.key_mac(_agent_key(root, gid, identity), credential, call, key)
+    ),
+    "nonce of the vault that an agent opens by itself": lambda gid, identity, before: placing.vault_nonce(
+        gid, identity, before
     ),
     "file of a request's keys": _request_file,
     "file of a request's transport key": _transport_file,

@@ -181,9 +181,10 @@ def _sent(session: Session, opened: OpenRequest) -> int:
         return session.send(opened.message).height
     except RefusedByLedger as refused:
         # An earlier sending of it, or another at the same time, may have been first.
-        if session.ledger.find(leaves.of(REQUESTS, opened.request), at_least=refused.height or 0) is None:
+        height = session.height_of(refused)
+        if session.ledger.find(leaves.of(REQUESTS, opened.request), at_least=height) is None:
             raise
-        return refused.height or 0
+        return height
 
 
 def _upload_keys(session: Session, order: pb.OrderRecord, opened: OpenRequest, allow_missing: int | None) -> None:

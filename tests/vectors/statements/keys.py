@@ -23,6 +23,7 @@ from tests.vectors.statements.rows import (
     Refused,
     Rows,
     Stated,
+    digest,
     g1,
     hkdf,
     prefixed,
@@ -135,6 +136,12 @@ def serve_call(root: bytes, gid: bytes, identity: bytes, query: bytes, terms: by
 def serve_key(root: bytes, gid: bytes, identity: bytes, credential: str, call: str, key: str) -> Stated:
     parts = [part.encode() for part in (credential, call, key)]
     return _of_agent(root, gid, identity, tagged("DTA-v1-serve-key", *parts))
+
+
+@KEYS.row("nonce of the vault that an agent opens by itself", "DTA-v1-serve-vault", page="docs/spec/rest.md", gid=GID,
+          identity=some("identity"), before=0)  # fmt: skip
+def serve_vault(gid: bytes, identity: bytes, before: int) -> Stated:
+    return digest("DTA-v1-serve-vault", gid, identity, u32(before))
 
 
 # --- files ----------------------------------------------------------------------------------------------------
