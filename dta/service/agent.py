@@ -12,7 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, TypeVar
 
 from fastapi import Request, Response
@@ -32,6 +32,7 @@ from dta.service.idempotency import MAX_KEY_CHARS, TERMS_HEADER, Before, Call, I
 from dta.service.jobs import Jobs
 from dta.service.models.base import MAX_WAIT_S
 from dta.service.news import Waiting
+from dta.service.once import SentOnce
 from dta.service.settings import ServeFile
 from dta.service.turns import Turns
 from dta.service.workplace import Workplace
@@ -71,6 +72,16 @@ class Replayed:
 
     def response(self) -> Response:
         return JSONResponse(self.before.answer, self.before.status, headers={"Idempotency-Replayed": "true"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A call. ``lasts``: the same key gives the same answer for as long as it is known."""
+
+    route: str
+    key: str | None
+    said: Said
+    lasts: bool
 
 
 class Answering:
@@ -136,9 +147,11 @@ class Work:
         """No other call for this identity is at this thing meanwhile."""
         return self.agent.turns.of(self.caller.name.encode("utf-8"), *thing)
 
-    def session(self) -> AbstractContextManager[Session]:
-        """What the client's flows take, for the caller's identity."""
-        return self.agent.workplace.at_work(self.caller.name)
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """What the client's flows take, for the caller's identity. What they send is kept with the call's key."""
+        with self.agent.workplace.at_work(self.caller.name) as session:
+            yield session if self._call is None else replace(session, ledger=SentOnce(session.ledger, self._call))
 
 
 class Recent(Generic[T]):
@@ -252,8 +265,11 @@ class Agent:
         wait_s: float | None = None,
         later: Callable[[bytes], Outcome] | None = None,
         decides: bool = False,
+        lasts: bool = False,
     ) -> Response:
         """Carries out a call, once for its Idempotency-Key. ``decides``: it ends or stops something, or says yes or no.
+
+        ``lasts``, and what decides: the answer says what was done, and stays so; without, what is made, as it is then.
 
         With ``wait_s`` the caller is answered by ``later`` (given what :meth:`Work.bind` was) where it takes longer, or
         waits for fiduciaries at the end of it: the work goes on. Where it is not known after 25 s what is made, nothing
@@ -279,7 +295,8 @@ class Agent:
 
         route = f"{request.method} {request.url.path}"
         future = self.jobs.start(
-            lambda: self._carry_out(caller, route, key, said, work, answering), caller.credential.id, decides=decides
+            lambda: self._carry_out(caller, _Asked(route, key, said, lasts or decides), work, answering),
+            caller.credential.id, decides=decides,
         )
         if wait_s is None or later is None:
             return (await asyncio.shield(future)).response()
@@ -326,17 +343,15 @@ class Agent:
     def _carry_out(
         self,
         caller: Caller,
-        route: str,
-        key: str | None,
-        said: Said,
+        asked: _Asked,
         work: Callable[[Work], Outcome],
         answering: Answering,
     ) -> Outcome | Replayed:
         """In a thread: notes, does, notes what came of it."""
         secret = self.workplace.mac_key(caller.name)
         facts: dict[str, JsonValue] = {
-            "call": route, "credential": caller.credential.id, "identity": caller.name,
-            "body": said.mac(secret).hex(),
+            "call": asked.route, "credential": caller.credential.id, "identity": caller.name,
+            "body": asked.said.mac(secret).hex(),
         }  # fmt: skip
         subject = b""
 
@@ -349,14 +364,14 @@ class Agent:
 
         self.audit.note("begun", int(self.now_s()), **facts)
         try:
-            with self._alone(secret, caller, route, key, said) as call:
+            with self._alone(secret, caller, asked) as call:
                 if call is not None and call.before.status:
                     self.audit.note("ended", int(self.now_s()), **facts, status=call.before.status, replayed=True)
                     return Replayed(call.before)
                 outcome = work(Work(self, caller, call, answering, made))
                 if call is not None and outcome.is_final and not outcome.is_secret:
                     shown = outcome.body.model_dump(mode="json", by_alias=True)
-                    call.answered(outcome.status, shown, int(self.now_s()))
+                    call.answered(outcome.status, shown, int(self.now_s()), lasts=asked.lasts)
         except Exception as error:
             ours = problems.as_ours(error)
             self._remember(subject, ours)
@@ -374,14 +389,12 @@ class Agent:
         return outcome
 
     @contextmanager
-    def _alone(
-        self, secret: SecretBytes, caller: Caller, route: str, key: str | None, said: Said
-    ) -> Iterator[Call | None]:
-        if key is None:
+    def _alone(self, secret: SecretBytes, caller: Caller, asked: _Asked) -> Iterator[Call | None]:
+        if asked.key is None:
             yield None
             return
-        scope = key_mac(secret, caller.credential.id, route, key)
-        with self.store.call(scope, said.mac(secret), int(self.now_s())) as call:
+        scope = key_mac(secret, caller.credential.id, asked.route, asked.key)
+        with self.store.call(scope, asked.said.mac(secret), int(self.now_s())) as call:
             yield call
 
     # --- what became of what nobody waited for ----------------------------------------------------------------

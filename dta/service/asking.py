@@ -159,8 +159,11 @@ def done(work: Work, text: str) -> Outcome:
     erased then.
     """
     with work.session() as session:
-        request = find_request(session, text)
+        request, me = find_request(session, text), session.party.identity
+        was_begun, was_erased = bool(work.subject), request not in keyfile.to_receive(session.directory, me)
         work.bind(request)
+        if was_begun and was_erased:  # by an earlier call with the same key, which did not come to answer
+            return Outcome(models.Done(request=request.hex(), keys_kept=_kept(session, request)))
         bad = work.agent.received.find(request)
         if bad is None:
             try:
@@ -171,6 +174,14 @@ def done(work: Work, text: str) -> Outcome:
         opened = keyfile.load(session.directory, root, session.gid, request)
         keyfile.keep_only(session.directory, root, session.gid, opened, list(bad))
         return Outcome(models.Done(request=request.hex(), keys_kept=[one.hex() for one in bad]))
+
+
+def _kept(session: Session, request: bytes) -> list[str]:
+    """Whose answers this home has keys of still, for their reports."""
+    if request not in keyfile.pending(session.directory):
+        return []
+    opened = keyfile.load(session.directory, session.party.need_root(), session.gid, request)
+    return [one.hex() for one in opened.keys]
 
 
 def shown(session: Session, request: bytes) -> models.RequestShown:

@@ -226,7 +226,7 @@ async def enrol(
             )  # fmt: skip
 
     agent: Agent = request.app.state.agent
-    return await agent.write(request, caller, work)
+    return await agent.write(request, caller, work, lasts=True)
 
 
 @router.post("/realm/{realm}/client/{client}/revoke", response_model=models.RealmChanged)
@@ -269,7 +269,7 @@ async def issue_permits(
             )
 
     agent: Agent = request.app.state.agent
-    return await agent.write(request, caller, work)
+    return await agent.write(request, caller, work, lasts=True)
 
 
 @router.get("/realm/{realm}/permit/{client}", response_model=models.PermitShown)
