@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from google.protobuf.message import Message
 
 from abci_app.pb.dta.v1 import identity_pb2, tx_pb2
 from abci_app.state.records import IDENTITIES
@@ -205,14 +206,17 @@ def test_what_a_report_reveals_is_in_no_file_before_it_is_on_the_ledger(tmp_path
         def submit(self, *_: Any, **__: Any) -> Any:
             raise Killed
 
-    with pytest.raises(Killed), store.call(b"s" * 32, b"b" * 32, 1) as call:
-        ledger = Ledger()
-        ledger._call = call
-        ledger.send(None, tx_pb2.ReportShare())  # type: ignore[arg-type]
+    def send(message: Message) -> None:
+        with store.call(b"s" * 32, b"b" * 32, 1) as call:
+            ledger = Ledger()
+            ledger._call = call
+            ledger.send(None, message)  # type: ignore[arg-type]
+
+    with pytest.raises(Killed):
+        send(tx_pb2.ReportShare())
     assert store.sent(b"s" * 32) == []
-    with pytest.raises(Killed), store.call(b"s" * 32, b"b" * 32, 1) as call:
-        ledger._call = call
-        ledger.send(None, tx_pb2.SuspendIdentity())  # type: ignore[arg-type]
+    with pytest.raises(Killed):
+        send(tx_pb2.SuspendIdentity())
     assert store.sent(b"s" * 32) == [b"tx"]
     store.forget(b"s" * 32, b"tx")
     assert store.sent(b"s" * 32) == []
