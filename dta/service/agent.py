@@ -10,9 +10,9 @@ import asyncio
 import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, TypeVar
 
 from fastapi import Request, Response
@@ -28,10 +28,12 @@ from dta.service import problems
 from dta.service.access import Caller, Credential, Doorkeeper
 from dta.service.audit import AuditFile
 from dta.service.errors import BadCall, RateLimited, Unauthenticated
-from dta.service.idempotency import MAX_KEY_CHARS, Before, Call, IdempotencyStore, body_mac, key_mac
+from dta.service.idempotency import MAX_KEY_CHARS, TERMS_HEADER, Before, Call, IdempotencyStore, Said, key_mac
 from dta.service.jobs import Jobs
 from dta.service.looks import FOLLOWING, LOOK_S, Looks
+from dta.service.models.base import MAX_WAIT_S
 from dta.service.news import Waiting
+from dta.service.once import SentOnce
 from dta.service.settings import ServeFile
 from dta.service.turns import Turns
 from dta.service.workplace import Workplace
@@ -73,13 +75,58 @@ class Replayed:
         return JSONResponse(self.before.answer, self.before.status, headers={"Idempotency-Replayed": "true"})
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A call. ``lasts``: the same key gives the same answer for as long as it is known."""
+
+    route: str
+    key: str | None
+    said: Said
+    lasts: bool
+
+
+class Answering:
+    """Whether a caller still waits to be told what its call makes. Asked in two threads: one of them is first.
+
+    ``tell``: the caller, what is made.
+    """
+
+    def __init__(self, tell: Callable[[bytes], None]) -> None:
+        self.tell = tell
+        self._lock = threading.Lock()
+        self._is_made = self._is_over = False
+
+    def give_up(self) -> bool:
+        """The caller is told that nothing was done; False where something was made meanwhile."""
+        with self._lock:
+            self._is_over = not self._is_made
+            return self._is_over
+
+    def make(self) -> None:
+        """Something is made now. Raises TimedOut where the caller was told that nothing is."""
+        with self._lock:
+            if self._is_over:
+                raise _too_slow()
+            self._is_made = True
+
+
+def _too_slow() -> TimedOut:
+    return TimedOut(
+        "what the call needs to know could not be found out in time; nothing was placed or asked for",
+        hint="send it again; its nodes are slow",
+    )
+
+
 class Work:
     """A call at work, in its thread."""
 
-    def __init__(self, agent: Agent, caller: Caller, call: Call | None, made: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, agent: Agent, caller: Caller, call: Call | None, answering: Answering, made: Callable[[bytes], None]
+    ) -> None:
         self.agent = agent
         self.caller = caller
         self._call = call
+        self._answering = answering
         self._made = made
 
     @property
@@ -90,15 +137,23 @@ class Work:
     def bind(self, subject: bytes, made: bytes = b"") -> None:
         """What this call makes, once it is durable in the home and before anybody else learns of it.
 
-        ``made``: its id, where ``subject`` is the nonce out of which that comes.
+        ``made``: its id, where ``subject`` is the nonce out of which that comes. Raises TimedOut where the caller did
+        not wait for it: then nobody shall.
         """
+        self._answering.make()
         if self._call is not None and self._call.before.subject != subject:
             self._call.bind(subject)
         self._made(made or subject)
 
-    def session(self) -> AbstractContextManager[Session]:
-        """What the client's flows take, for the caller's identity."""
-        return self.agent.workplace.at_work(self.caller.name)
+    def alone(self, *thing: bytes) -> AbstractContextManager[None]:
+        """No other call for this identity is at this thing meanwhile."""
+        return self.agent.turns.of(self.caller.name.encode("utf-8"), *thing)
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """What the client's flows take, for the caller's identity. What they send is kept with the call's key."""
+        with self.agent.workplace.at_work(self.caller.name) as session:
+            yield session if self._call is None else replace(session, ledger=SentOnce(session.ledger, self._call))
 
 
 class Recent(Generic[T]):
@@ -211,14 +266,20 @@ class Agent:
         *,
         wait_s: float | None = None,
         later: Callable[[bytes], Outcome] | None = None,
+        decides: bool = False,
+        lasts: bool = False,
     ) -> Response:
-        """Carries out a call, once for its Idempotency-Key.
+        """Carries out a call, once for its Idempotency-Key. ``decides``: it ends or stops something, or says yes or no.
+
+        ``lasts``, and what decides: the answer says what was done, and stays so; without, what is made, as it is then.
 
         With ``wait_s`` the caller is answered by ``later`` (given what :meth:`Work.bind` was) where it takes longer, or
-        waits for fiduciaries at the end of it: the work goes on.
+        waits for fiduciaries at the end of it: the work goes on. Where it is not known after 25 s what is made, nothing
+        is: TimedOut.
         """
         began_s = self.monotonic_s()
-        body = await request.body()
+        terms = request.headers.get(TERMS_HEADER, "").encode("latin-1")
+        said = Said(request.scope["query_string"], terms, await request.body())
         key = request.headers.get("Idempotency-Key")
         if key is not None and not (1 <= len(key) <= MAX_KEY_CHARS and key.isascii() and key.isprintable()):
             raise BadCall(400, f"an Idempotency-Key has 1 to {MAX_KEY_CHARS} printable characters of ASCII")
@@ -232,11 +293,18 @@ class Agent:
         def tell(subject: bytes) -> None:
             loop.call_soon_threadsafe(set_made, subject)
 
+        answering = Answering(tell)
+
         route = f"{request.method} {request.url.path}"
-        future = self.jobs.start(lambda: self._carry_out(caller, route, key, body, work, tell))
+        future = self.jobs.start(
+            lambda: self._carry_out(caller, _Asked(route, key, said, lasts or decides), work, answering),
+            caller.credential.id, decides=decides,
+        )
         if wait_s is None or later is None:
             return (await asyncio.shield(future)).response()
         either: list[asyncio.Future[Any]] = [future, made]
+        if not await self._is_known(either) and answering.give_up():
+            raise _too_slow()
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         await self.wait_until(future, max(0.0, wait_s - (self.monotonic_s() - began_s)))
         if future.done():
@@ -244,6 +312,15 @@ class Agent:
             if not (isinstance(error, TimedOut) and made.done()):
                 return future.result().response()
         return later(made.result()).response()
+
+    async def _is_known(self, either: Sequence[asyncio.Future[Any]]) -> bool:
+        """Whether it is known within 25 s what a call makes, or what came of it."""
+        first = asyncio.ensure_future(asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED))
+        try:
+            await self.wait_until(first, MAX_WAIT_S)
+        finally:
+            first.cancel()
+        return any(one.done() for one in either)
 
     async def act(self, request: Request, credential: Credential, work: Callable[[], Outcome]) -> Response:
         """Carries out a call that is for no identity of this home yet; noted without a MAC, whose key it would be."""
@@ -263,22 +340,20 @@ class Agent:
             self.audit.note("ended", int(self.now_s()), **facts, status=outcome.status)
             return outcome
 
-        return (await asyncio.shield(self.jobs.start(noted))).response()
+        return (await asyncio.shield(self.jobs.start(noted, credential.id))).response()
 
     def _carry_out(
         self,
         caller: Caller,
-        route: str,
-        key: str | None,
-        body: bytes,
+        asked: _Asked,
         work: Callable[[Work], Outcome],
-        tell: Callable[[bytes], None],
+        answering: Answering,
     ) -> Outcome | Replayed:
         """In a thread: notes, does, notes what came of it."""
         secret = self.workplace.mac_key(caller.name)
         facts: dict[str, JsonValue] = {
-            "call": route, "credential": caller.credential.id, "identity": caller.name,
-            "body": body_mac(secret, body).hex(),
+            "call": asked.route, "credential": caller.credential.id, "identity": caller.name,
+            "body": asked.said.mac(secret).hex(),
         }  # fmt: skip
         subject = b""
 
@@ -287,18 +362,18 @@ class Agent:
             subject = found
             with self._lock:
                 self._at_work.add(found)
-            tell(found)
+            answering.tell(found)
 
         self.audit.note("begun", int(self.now_s()), **facts)
         try:
-            with self._alone(secret, caller, route, key, body) as call:
+            with self._alone(secret, caller, asked) as call:
                 if call is not None and call.before.status:
                     self.audit.note("ended", int(self.now_s()), **facts, status=call.before.status, replayed=True)
                     return Replayed(call.before)
-                outcome = work(Work(self, caller, call, made))
+                outcome = work(Work(self, caller, call, answering, made))
                 if call is not None and outcome.is_final and not outcome.is_secret:
                     shown = outcome.body.model_dump(mode="json", by_alias=True)
-                    call.answered(outcome.status, shown, int(self.now_s()))
+                    call.answered(outcome.status, shown, int(self.now_s()), lasts=asked.lasts)
         except Exception as error:
             ours = problems.as_ours(error)
             self._remember(subject, ours)
@@ -316,14 +391,12 @@ class Agent:
         return outcome
 
     @contextmanager
-    def _alone(
-        self, secret: SecretBytes, caller: Caller, route: str, key: str | None, body: bytes
-    ) -> Iterator[Call | None]:
-        if key is None:
+    def _alone(self, secret: SecretBytes, caller: Caller, asked: _Asked) -> Iterator[Call | None]:
+        if asked.key is None:
             yield None
             return
-        scope = key_mac(secret, caller.credential.id, route, key)
-        with self.store.call(scope, body_mac(secret, body), int(self.now_s())) as call:
+        scope = key_mac(secret, caller.credential.id, asked.route, asked.key)
+        with self.store.call(scope, asked.said.mac(secret), int(self.now_s())) as call:
             yield call
 
     # --- what became of what nobody waited for ----------------------------------------------------------------

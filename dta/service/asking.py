@@ -7,7 +7,7 @@ from base64 import b64encode
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.state.records import REQUESTS
 from dta.base import ids
-from dta.base.errors import NotFound, RefusedByLedger, UsageError
+from dta.base.errors import NotFound, UsageError
 from dta.client.custody import asking, finding, keyfile, receiving, records
 from dta.client.custody.asking import Draft
 from dta.client.custody.errors import RequestEnded
@@ -72,16 +72,10 @@ def _opened(work: Work, session: Session, asked: models.SecretAsked) -> OpenRequ
     if not asked.order_reference:
         raise BadCall(422, "orderReference is missing")
     order = find_order(session, asked.order_reference)
-    if not asked.prepare:
-        asked_before = _living(session, order)
-        if asked_before is not None:
-            return keyfile.load(session.directory, session.party.need_root(), session.gid, asked_before)
-        if asking.needs_authorisation(session, session.ledger.order(order)):
-            raise UsageError(
-                "the order leaves it to its principal who receives: the principal has to authorise this request",
-                hint="send it with prepare, have the principal POST /v1/request/{id}/authorise, then send prepared",
-            )
-    return asking.prepare(session, order)
+    if asked.prepare:
+        return asking.prepare(session, order)
+    with work.alone(b"ask", order):  # until its keys are a file, by which whoever asks next finds it
+        return _living(session, order) or asking.prepare(session, order)
 
 
 def _authorised(asked: models.SecretAsked) -> Draft:
@@ -93,25 +87,39 @@ def _authorised(asked: models.SecretAsked) -> Draft:
     return draft
 
 
-def _living(session: Session, order: bytes) -> bytes | None:
-    """This home's request of that order which the ledger has not ended: asking twice is asking once."""
-    mine = keyfile.asked_by(session.directory, session.party.identity)
-    for request in (request for request, of_order in mine.items() if of_order == order):
-        record = session.ledger.find(leaves.of(REQUESTS, request))
-        if record is not None and record.status in _LIVING:
-            return request
-    return None
+def _living(session: Session, order: bytes) -> OpenRequest | None:
+    """This home's request of that order which has not ended, or is not on the ledger yet: asking twice is asking once.
+
+    One with every key: of one that was received and is done, those are left that a report needs. Raises UsageError
+    where none is on the ledger, and the order's principal has to say who asks.
+    """
+    me, root = session.party.identity, session.party.need_root()
+    whole = keyfile.to_receive(session.directory, me)
+    mine = keyfile.asked_by(session.directory, me)
+    unsent = []
+    for request in (request for request in whole if mine.get(request) == order):
+        if session.ledger.find(leaves.of(REQUESTS, request)) is None:
+            unsent.append(request)
+        # As it is now, and not as it was recorded: a deadline may have passed since.
+        elif session.ledger.request_view(request).record.status in _LIVING:
+            return keyfile.load(session.directory, root, session.gid, request)
+    if asking.needs_authorisation(session, session.ledger.order(order)):  # what is unsent then waits for that
+        raise UsageError(
+            "the order leaves it to its principal who receives: the principal has to authorise this request",
+            hint="send it with prepare, have the principal POST /v1/request/{id}/authorise, then send prepared",
+        )
+    opened = (keyfile.load(session.directory, root, session.gid, request) for request in unsent)
+    return next((one for one in opened if _can_be_sent(session, one)), None)
+
+
+def _can_be_sent(session: Session, opened: OpenRequest) -> bool:
+    cid = opened.message.keys_cid
+    return not cid or session.blocks.kept(cid) is not None
 
 
 def _send(session: Session, opened: OpenRequest, allow_missing: int | None) -> None:
-    if session.ledger.find(leaves.of(REQUESTS, opened.request)) is not None:
-        return
-    try:
+    if session.ledger.find(leaves.of(REQUESTS, opened.request)) is None:
         asking.submit(session, opened, allow_missing=allow_missing)
-    except RefusedByLedger:
-        # Its nonce is the same, so an earlier sending of the same request may have been first.
-        if session.ledger.find(leaves.of(REQUESTS, opened.request)) is None:
-            raise
 
 
 def received(work: Work, session: Session, request: bytes, wait_s: float, raw: bool) -> Outcome:
@@ -153,8 +161,11 @@ def done(work: Work, text: str) -> Outcome:
     erased then.
     """
     with work.session() as session:
-        request = find_request(session, text)
+        request, me = find_request(session, text), session.party.identity
+        was_begun, was_erased = bool(work.subject), request not in keyfile.to_receive(session.directory, me)
         work.bind(request)
+        if was_begun and was_erased:  # by an earlier call with the same key, which did not come to answer
+            return Outcome(models.Done(request=request.hex(), keys_kept=_kept(session, request)))
         bad = work.agent.received.find(request)
         if bad is None:
             try:
@@ -165,6 +176,14 @@ def done(work: Work, text: str) -> Outcome:
         opened = keyfile.load(session.directory, root, session.gid, request)
         keyfile.keep_only(session.directory, root, session.gid, opened, list(bad))
         return Outcome(models.Done(request=request.hex(), keys_kept=[one.hex() for one in bad]))
+
+
+def _kept(session: Session, request: bytes) -> list[str]:
+    """Whose answers this home has keys of still, for their reports."""
+    if request not in keyfile.pending(session.directory):
+        return []
+    opened = keyfile.load(session.directory, session.party.need_root(), session.gid, request)
+    return [one.hex() for one in opened.keys]
 
 
 def shown(session: Session, request: bytes) -> models.RequestShown:

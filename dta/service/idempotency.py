@@ -34,15 +34,34 @@ MAX_KEY_CHARS: Final = 255
 _PRUNE_EVERY: Final = 256
 _SCHEMA: Final = """
 CREATE TABLE calls (
-    scope BLOB PRIMARY KEY, body BLOB NOT NULL, subject BLOB, status INTEGER, answer TEXT, at_s INTEGER NOT NULL
+    scope BLOB PRIMARY KEY, body BLOB NOT NULL, subject BLOB, status INTEGER, answer TEXT, at_s INTEGER NOT NULL,
+    lasts INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX calls_at ON calls (at_s);
+CREATE TABLE sent (scope BLOB NOT NULL, tx BLOB NOT NULL);
+CREATE INDEX sent_of ON sent (scope);
+CREATE TRIGGER sent_goes AFTER DELETE ON calls BEGIN DELETE FROM sent WHERE scope = old.scope; END;
 """
 
 
-def body_mac(key: SecretBytes, body: bytes) -> bytes:
-    """What is kept of a call's body: 32 bytes (docs/spec/rest.md, At rest). ``key``: :meth:`Workplace.mac_key`."""
-    return hmac.digest(key.reveal(), tagged("DTA-v1-serve-body", body), "sha256")
+TERMS_HEADER: Final = "DTA-Order"
+"""The one header that says what a call does. Of the others, who calls and as whom stands in the key's scope; how long
+the caller waits, and in what form it wants the answer, change nothing of what is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """All of a call that says what is to be done. ``query``: after the question mark, as it came; ``terms``: of
+    :data:`TERMS_HEADER`."""
+
+    query: bytes
+    terms: bytes
+    body: bytes
+
+    def mac(self, key: SecretBytes) -> bytes:
+        """What is kept of it: 32 bytes (docs/spec/rest.md, At rest). ``key``: :meth:`Workplace.mac_key`."""
+        covered = tagged("DTA-v1-serve-call", self.query, self.terms, self.body)
+        return hmac.digest(key.reveal(), covered, "sha256")
 
 
 def key_mac(key: SecretBytes, credential: str, call: str, idempotency_key: str) -> bytes:
@@ -68,13 +87,26 @@ class Call:
         self._scope = scope
         self.before = before
 
+    @property
+    def sent(self) -> list[bytes]:
+        """The signed transactions that calls with this key have kept, and that may do something yet, or did."""
+        return self._store.sent(self._scope)
+
+    def keep(self, tx: bytes) -> None:
+        """A signed transaction, durably: to be called before its first byte is sent."""
+        self._store.keep(self._scope, tx)
+
+    def forget(self, tx: bytes) -> None:
+        """A transaction that did nothing, for good."""
+        self._store.forget(self._scope, tx)
+
     def bind(self, subject: bytes) -> None:
         """What this call made, durably: to be called before anybody else learns of it."""
         self._store.bind(self._scope, subject)
 
-    def answered(self, status: int, answer: Any, now_s: int) -> None:
-        """The answer, to be given again for a day. Never one with a secret."""
-        self._store.answered(self._scope, status, answer, now_s)
+    def answered(self, status: int, answer: Any, now_s: int, *, lasts: bool = False) -> None:
+        """The answer, to be given again for a day, or for as long as the key is known. Never one with a secret."""
+        self._store.answered(self._scope, status, answer, now_s, lasts=lasts)
 
 
 class IdempotencyStore:
@@ -123,7 +155,7 @@ class IdempotencyStore:
 
     def _begin(self, scope: bytes, body: bytes, now_s: int) -> Before:
         row = self._db.execute(
-            "SELECT body, subject, status, answer, at_s FROM calls WHERE scope = ?", (scope,)
+            "SELECT body, subject, status, answer, at_s, lasts FROM calls WHERE scope = ?", (scope,)
         ).fetchone()
         if row is None:
             self._inserts += 1
@@ -131,10 +163,10 @@ class IdempotencyStore:
                 self._prune(now_s)
             self._db.execute("INSERT INTO calls (scope, body, at_s) VALUES (?, ?, ?)", (scope, body, now_s))
             return Before()
-        kept_body, subject, status, answer, at_s = row
+        kept_body, subject, status, answer, at_s, lasts = row
         if not hmac.compare_digest(kept_body, body):
             raise KeyOfAnotherBody
-        if status is None or at_s + ANSWERS_FOR_S < now_s:
+        if status is None or (at_s + ANSWERS_FOR_S < now_s and not lasts):
             return Before(subject or b"")
         return Before(subject or b"", status, json.loads(answer))
 
@@ -142,7 +174,7 @@ class IdempotencyStore:
         self._db.execute("DELETE FROM calls WHERE subject IS NULL AND at_s < ?", (now_s - FORGOTTEN_AFTER_S,))
         # An answer is not given any more: nothing is kept of it.
         self._db.execute(
-            "UPDATE calls SET status = NULL, answer = NULL WHERE status IS NOT NULL AND at_s < ?",
+            "UPDATE calls SET status = NULL, answer = NULL WHERE status IS NOT NULL AND NOT lasts AND at_s < ?",
             (now_s - ANSWERS_FOR_S,),
         )
 
@@ -151,10 +183,26 @@ class IdempotencyStore:
         with self._lock:
             self._db.execute("UPDATE calls SET subject = ? WHERE scope = ?", (subject, scope))
 
-    def answered(self, scope: bytes, status: int, answer: Any, now_s: int) -> None:
+    def sent(self, scope: bytes) -> list[bytes]:
+        """See :meth:`Call.sent`."""
+        with self._lock:
+            found = self._db.execute("SELECT tx FROM sent WHERE scope = ? ORDER BY rowid", (scope,)).fetchall()
+        return [tx for (tx,) in found]
+
+    def keep(self, scope: bytes, tx: bytes) -> None:
+        """See :meth:`Call.keep`."""
+        with self._lock:
+            self._db.execute("INSERT INTO sent (scope, tx) VALUES (?, ?)", (scope, tx))
+
+    def forget(self, scope: bytes, tx: bytes) -> None:
+        """See :meth:`Call.forget`."""
+        with self._lock:
+            self._db.execute("DELETE FROM sent WHERE scope = ? AND tx = ?", (scope, tx))
+
+    def answered(self, scope: bytes, status: int, answer: Any, now_s: int, *, lasts: bool) -> None:
         """See :meth:`Call.answered`."""
         with self._lock:
             self._db.execute(
-                "UPDATE calls SET status = ?, answer = ?, at_s = ? WHERE scope = ?",
-                (status, json.dumps(answer), now_s, scope),
+                "UPDATE calls SET status = ?, answer = ?, at_s = ?, lasts = ? WHERE scope = ?",
+                (status, json.dumps(answer), now_s, lasts, scope),
             )

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from typing import Final
 
+from abci_app.codes import Code
+from abci_app.crypto import statements
+from abci_app.hashing import tagged_hash, u32
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import tx_pb2
 from abci_app.state.records import ORDERS, VAULTS
 from dta.base import ids
-from dta.base.errors import NotFound, UsageError
+from dta.base.errors import NotFound, RefusedByLedger, TimedOut, UsageError
 from dta.base.secret import SecretBytes
 from dta.client.custody import finding, orders, policies, records, vaults
 from dta.client.custody.orders import NewOrder
 from dta.client.custody.policies import Terms
 from dta.client.custody.records import PlacedOrder
-from dta.client.custody.session import Session
+from dta.client.custody.session import Session, Step
 from dta.client.ledger import fiduciaries, leaves
 from dta.client.ledger.authority import resolve as resolve_authority
 from dta.client.ledger.ledger import OrderView
@@ -29,6 +33,11 @@ from dta.service.models import custody as models
 
 RANDOM_SECRET_BYTES: Final = 32
 DEFAULT_CUSTODIAN: Final = "hsm-realm"
+ALL_KEYS_S: Final = 5.0
+"""So long the keys of all fiduciaries of a vault that nobody named are waited for."""
+
+ENOUGH_KEYS_S: Final = 10.0
+"""And so long after that, those of so many as an order needs: who waits for the order waits 25 s."""
 RETRY_AFTER: Final = {"Retry-After": "2"}
 
 
@@ -75,8 +84,11 @@ def _new_order(work: Work, session: Session, asked: models.OrderTerms, secret: S
     if not beneficiary and asked.policy is None:
         beneficiary = session.party.identity  # the original's: who names nobody keeps it for themselves
     policy, rule = policies.build(terms_of(asked), beneficiary, people.resolve)
+    vault = b"" if asked.authority else _vault(people, asked.vault)
+    if vault and not (asked.vault or asked.fiduciaries or asked.threshold):
+        _wait_for_keys(session, vault)
     return NewOrder(
-        vault=b"" if asked.authority else _vault(people, asked.vault),
+        vault=vault,
         secret=secret, policy=policy, rule=rule,
         authority=resolve_authority(session.ledger, asked.authority) if asked.authority else b"",
         fiduciaries=[people.resolve(one) for one in asked.fiduciaries], threshold=asked.threshold,
@@ -97,8 +109,8 @@ def _vault(people: People, given: str) -> bytes:
     if given:
         known = records.known_vaults(session.directory)
         return ids.resolve(given, "vault", lambda: known, lambda: finding.vaults(session.ledger, me))
-    found = []
-    for id_ in finding.vaults(session.ledger, me):
+    found, had = [], finding.vaults(session.ledger, me)
+    for id_ in had:
         record = session.ledger.find(leaves.of(VAULTS, id_))
         if record is not None and record.status == pb.VAULT_STATUS_OPEN:
             found.append(id_)
@@ -109,7 +121,45 @@ def _vault(people: People, given: str) -> bytes:
     active = list(fiduciaries.current(session.ledger, people.names.fiduciaries))
     if not active:
         raise UsageError("this home knows no active fiduciary", hint="open a vault by POST /v1/vault, and name them")
-    return vaults.open_vault(session, DEFAULT_CUSTODIAN, active).record.id
+    nonce = vault_nonce(session.gid, me, len(had))
+    try:
+        return vaults.open_vault(session, DEFAULT_CUSTODIAN, active, nonce=nonce, wait_s=0).record.id
+    except RefusedByLedger as refused:
+        if refused.code != Code.DUPLICATE:
+            raise
+        # A call at the same time, or one that was killed, opened it.
+        vault = statements.vault_id(session.gid, me, nonce)
+        return session.ledger.vault(vault, at_least=session.height_of(refused)).id
+
+
+def vault_nonce(gid: bytes, identity: bytes, vaults_before: int) -> bytes:
+    """The nonce (32 bytes, public) of the vault that this agent opens by itself: the same for all who find none open.
+
+    ``vaults_before``: how many the identity had, all closed. Whoever opens it twice opens one.
+    """
+    return tagged_hash("DTA-v1-serve-vault", gid, identity, u32(vaults_before))
+
+
+def _wait_for_keys(session: Session, vault: bytes) -> None:
+    """Until every fiduciary has published its key or, after a while, so many as an order needs at least.
+
+    Raises TimedOut: with fewer, a few fiduciaries alone could give back what is placed now.
+    """
+    with suppress(TimedOut):
+        vaults.wait_for_keys(session, vault, wait_s=ALL_KEYS_S)
+    view, enough = session.wait_for(
+        lambda: session.ledger.vault_keys(vault),
+        lambda view: len(vaults.published(view)) >= orders.default_threshold(len(view.keys)),
+        lambda view: Step("keys", "keys published", len(vaults.published(view)), len(view.keys)),
+        ENOUGH_KEYS_S,
+    )
+    if not enough:
+        raise TimedOut(
+            f"the vault {vault.hex()} is open, but {len(vaults.published(view))} of {len(view.keys)} fiduciaries "
+            f"published a key yet, and {orders.default_threshold(len(view.keys))} are needed: nothing was placed",
+            hint="try again; or name the vault, to place with those that have",
+            data={"vault": vault.hex()},
+        )
 
 
 def _placed(view: OrderView, extension: dict[str, str]) -> models.OrderPlaced:

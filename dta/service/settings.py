@@ -107,7 +107,10 @@ class ServeFile(Table):
     origins: list[Text] = _setting("a list of origins", "whose pages may call it", [])
     trusted_proxies: list[IpAddress] = _setting("a list of addresses", "whose Client-Cert is believed", [])
     calls_per_minute: int = _setting("a whole number, 1 to 1000000", "of one credential", 600, ge=1, le=1_000_000)
-    max_at_work: int = _setting("a whole number, 1 to 1024", "placings and receivings at once", 64, ge=1, le=1_024)
+    max_at_work: int = _setting(
+        "a whole number, 1 to 1024", "placings and receivings at once, half of them of one credential", 64, ge=1,
+        le=1_024,
+    )  # fmt: skip
     issuers: list[Issuer] = _setting("a list of tables", "whose bearer tokens are taken", [])
     certificates: list[Certificate] = _setting("a list of tables", "which client certificates are taken", [])
     webhooks: list[Webhook] = _setting("a list of tables", "where events are posted to", [])

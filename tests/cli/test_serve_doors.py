@@ -1,16 +1,30 @@
-"""`dta serve` of a home whose fiduciaries' doors speak TLS, by certificates of an authority that the home names."""
+"""`dta serve` and the doors it asks: by TLS of an authority that the home names, and whatever one of them does."""
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
-from tests.cli.agent_process import agent_of, said, token_of
+from dta.base.home import Home
+from dta.client.identity.keyring import Keyring
+from dta.client.ledger.rpc import Rpc, door_rpc
+from dta.service import build
+from dta.service.app import application
+from dta.service.guard import Listener
+from dta.service.settings import ServeFile
+from tests.cli.agent_process import WAIT_S, agent_of, said, token_of
 from tests.cli.order_world import ServedWorld, served_world
 from tests.support.certificates import Authority
+from tests.support.dripping import dripping, http_answer
+from tests.support.light_chain import Lie
+from tests.support.order_flow import LiveChain, LiveNode
 
 
 @pytest.fixture
@@ -54,3 +68,142 @@ def test_a_door_that_the_authority_does_not_vouch_for_is_asked_nothing(world: Se
         problem = said(client.get("/v1/identity/bob"), 503)
     assert problem["type"] == "urn:dta:problem:unreachable"
     assert served == []
+
+
+# --- one door that is not as it should be, and an honest one after it ---------------------------------------------
+HONEST, FIRST = "honest.test", "first.test"
+Door = Callable[[httpx.Request], httpx.Response]
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Iterator[ServedWorld]:
+    with served_world(tmp_path) as made:
+        yield made
+
+
+def lying(world: ServedWorld, **lies: Lie) -> Door:
+    node = LiveNode(world.chain)
+    node.lies.update(lies)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        with world.lock:
+            return node.handle(request)
+
+    return answer
+
+
+def first_door(world: ServedWorld, kind: str) -> Door:
+    """What is asked before the honest door."""
+    if kind == "down":
+
+        def down(_: httpx.Request) -> httpx.Response:
+            raise httpx.ConnectError("refused")
+
+        return down
+    if kind == "of another chain":
+        other = LiveChain(fiduciaries=2)
+        for _ in range(3):
+            other.make_block()
+        return LiveNode(other).handle
+    if kind == "that lies":
+        return lying(world, abci_query=_changed_value)
+    if kind == "that hides":
+        return lying(world, search=lambda _, found: {**found, "events": found["events"][::2]})
+    assert kind == "that catches up"
+    return lying(world, status=_behind)
+
+
+def _changed_value(_: Any, answer: Any) -> Any:
+    value = answer["response"].get("value")
+    return {"response": {**answer["response"], "value": "AAAA" if value else value}}
+
+
+def _behind(_: Any, answer: Any) -> Any:
+    return {**answer, "sync_info": {**answer["sync_info"], "catching_up": True, "latest_block_height": "2"}}
+
+
+@contextmanager
+def asking(world: ServedWorld, name: str, connect: Callable[[], Rpc]) -> Iterator[httpx.AsyncClient]:
+    """An agent in this process that reaches the ledger so."""
+    home = world.directory / name
+    agent = build.agent(Home(home), Keyring(), connect, ServeFile())
+    transport = httpx.ASGITransport(application(agent, Listener.on_tcp([], [])), raise_app_exceptions=False)
+    headers = {"Authorization": f"Bearer {token_of(home)}"}
+    try:
+        yield httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers, timeout=WAIT_S)
+    finally:
+        agent.close()
+
+
+def by_two_doors(world: ServedWorld, first: Door) -> Callable[[], Rpc]:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return first(request) if request.url.host == FIRST else world.rpc(request)
+
+    urls = [door_rpc(f"http://{host}") for host in (FIRST, HONEST)]
+    return lambda: Rpc(urls[0], others=urls[1:], transport=httpx.MockTransport(answer))
+
+
+async def placed_and_received(client: httpx.AsyncClient) -> None:
+    """All of an order's life, and that no list was shortened."""
+    placed = []
+    for number in range(2):
+        body = {"extension": {"plainText": f"secret {number}"}}
+        answer = await client.post("/v1/order", json=body)
+        assert answer.status_code in (200, 202), answer.text
+        placed.append(answer.json()["orderReference"])
+    for number, reference in enumerate(placed):
+        assert said(await client.get(f"/v1/order/{reference}", params={"wait": 30}))["status"] == "active"
+        answer = await client.post("/v1/order/secret", json={"orderReference": reference})
+        while answer.status_code == 202:
+            answer = await client.post("/v1/order/secret", json={"orderReference": reference})
+        assert said(answer)["extension"] == {"plainText": f"secret {number}"}
+    assert said(await client.get("/v1/order"))["orderReference"] == placed
+    assert len(said(await client.get("/v1/request"))["requests"]) == 2
+    assert said(await client.get("/v1/inbox"))["state"]
+
+
+@pytest.mark.parametrize("kind", ["down", "of another chain", "that lies", "that hides", "that catches up"])
+def test_one_door_that_is_not_as_it_should_be_stops_nothing(plain: ServedWorld, kind: str) -> None:
+    with asking(plain, "alice", by_two_doors(plain, first_door(plain, kind))) as client:
+        asyncio.run(placed_and_received(client))
+
+
+@pytest.mark.parametrize("kind", ["of another chain", "that lies"])
+def test_the_only_door_is_believed_in_nothing_that_is_not_so(plain: ServedWorld, kind: str) -> None:
+    door = first_door(plain, kind)
+    url = door_rpc(f"http://{FIRST}")
+    with asking(plain, "alice", lambda: Rpc(url, transport=httpx.MockTransport(door))) as client:
+
+        async def main() -> None:
+            for path in ("/v1/order", "/v1/vault", "/v1/inbox", "/v1/identity/bob"):
+                assert said(await client.get(path), 502)["type"] == "urn:dta:problem:not-verified", path
+            assert (await client.post("/v1/order", json={})).status_code == 502
+            said(await client.get("/v1/status"))
+
+        height = plain.chain.height
+        asyncio.run(main())
+        assert plain.chain.height == height
+
+
+@pytest.mark.parametrize("where", ["in its headers", "in its body"])
+def test_a_door_that_drips_is_left_for_the_next_at_the_call_s_deadline(plain: ServedWorld, where: str) -> None:
+    """A byte at a time: no wait of it is long, and it would go on for twenty seconds a call."""
+    answer, head_bytes = http_answer(b'{"id": 1, "result": "' + b" " * 400 + b'"}')
+    with dripping(answer, 20 if where == "in its headers" else head_bytes) as url:
+        urls = [door_rpc(url), door_rpc(plain.url)]
+        with asking(plain, "alice", lambda: Rpc(urls[0], others=urls[1:], deadline_s=0.3)) as client:
+            asyncio.run(placed_and_received(client))
+
+
+def test_with_nothing_but_doors_that_drip_a_caller_is_told_so(plain: ServedWorld) -> None:
+    answer, head_bytes = http_answer(b'{"id": 1, "result": "' + b" " * 400 + b'"}')
+    with dripping(answer, head_bytes) as url:  # noqa: SIM117
+        with asking(plain, "alice", lambda: Rpc(door_rpc(url), deadline_s=0.3)) as client:
+
+            async def main() -> None:
+                for call in (client.get("/v1/order"), client.post("/v1/order", json={})):
+                    problem = said(await call, 503)
+                    assert problem["type"] == "urn:dta:problem:unreachable"
+                    assert "no answer in time" in problem["detail"]
+
+            asyncio.run(main())

@@ -41,7 +41,7 @@ from dta.mpin.protocol import Parties, one_pass_y, used_login
 from dta.mpin.sealing import Sealer
 from dta.mpin.secret_point import SecretPoint
 from dta.mpin.suite import RFC9380, suite_of
-from dta.service import idempotency, workplace
+from dta.service import idempotency, placing, workplace
 
 
 def _secret(held: bytes) -> SecretScalar:
@@ -376,11 +376,14 @@ PROOFS: dict[str, Callable[..., Any]] = {
     "ephemeral of a dealing": lambda root, key_label, record: scalars.encode(
         dealer_side.ephemeral_scalar(_keystore(root), key_label, record).reveal()
     ),
-    "a call's body, as the agent keeps it": lambda root, gid, identity, body: idempotency.body_mac(
-        _agent_key(root, gid, identity), body
+    "what a call says, as the agent keeps it": lambda root, gid, identity, query, terms, body: (
+        idempotency.Said(query, terms, body).mac(_agent_key(root, gid, identity))
     ),
     "an Idempotency-Key, as the agent keeps it": lambda root, gid, identity, credential, call, key: (
         idempotency.key_mac(_agent_key(root, gid, identity), credential, call, key)
+    ),
+    "nonce of the vault that an agent opens by itself": lambda gid, identity, before: placing.vault_nonce(
+        gid, identity, before
     ),
     "file of a request's keys": _request_file,
     "file of a request's transport key": _transport_file,

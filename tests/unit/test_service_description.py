@@ -21,7 +21,7 @@ from dta.service.agent import Agent
 from dta.service.app import api, application
 from dta.service.audit import AuditFile
 from dta.service.guard import Listener
-from dta.service.idempotency import IdempotencyStore
+from dta.service.idempotency import TERMS_HEADER, IdempotencyStore
 from dta.service.models.base import Asked, Shown
 from dta.service.settings import ServeFile
 from dta.service.tokens import TokenStore
@@ -176,3 +176,16 @@ def test_the_page_is_served_to_whoever_asks_and_may_run_nothing(agent: Agent) ->
 def test_no_telemetry_sees_a_call() -> None:
     app = api()
     assert not app._native_telemetry.enabled()
+
+
+SAY_NOTHING_OF_WHAT_IS_DONE = {"Idempotency-Key", "DTA-Identity", "prefer", "accept"}
+"""Headers of calls that are writes: the key itself, whose identity's MAC key it is, how long to wait, and what form the
+answer has."""
+
+
+def test_every_header_of_a_write_is_covered_by_its_idempotency_key_or_says_nothing_of_what_is_done() -> None:
+    found = {
+        one["name"] for method, _, operation in OPERATIONS if method == "POST"
+        for one in operation.get("parameters", []) if one["in"] not in ("path", "query")
+    }  # fmt: skip
+    assert found - SAY_NOTHING_OF_WHAT_IS_DONE == {TERMS_HEADER}

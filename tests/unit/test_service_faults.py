@@ -129,3 +129,22 @@ def test_a_database_that_can_t_be_written_is_this_machine_s_trouble(
         assert said(answer, 503)["type"] == "urn:dta:problem:place"
 
     asyncio.run(main())
+
+
+def test_a_keystore_that_is_gone_while_the_agent_runs_is_said_and_used_again_when_it_is_back(served: Served) -> None:
+    home = served.home("alice")
+    agent = served.agent(home)
+    client = served.client(agent, served.token(home))
+    keys = home.path / "alice-operator.keys"
+
+    async def main() -> None:
+        vault = {"vault": said(await client.post("/v1/vault", json={}))["vault"]}
+        keys.rename(home.path / "away")
+        agent.workplace.ring.close()  # as a token that is pulled: what was open is not any more
+        problem = said(await client.post("/v1/order", json=vault), 503)
+        assert problem["type"] == "urn:dta:problem:keystore"
+        assert said(await client.get("/v1/order"))["orders"] == []  # a look needs no key
+        (home.path / "away").rename(keys)
+        assert said(await client.post("/v1/order", json=vault))["status"] == "active"
+
+    asyncio.run(main())

@@ -9,7 +9,7 @@ import pytest
 
 from dta.base.secret import SecretBytes
 from dta.service.errors import KeyAtWork, KeyOfAnotherBody
-from dta.service.idempotency import ANSWERS_FOR_S, FORGOTTEN_AFTER_S, Before, IdempotencyStore, body_mac, key_mac
+from dta.service.idempotency import ANSWERS_FOR_S, FORGOTTEN_AFTER_S, Before, IdempotencyStore, Said, key_mac
 
 SCOPE, BODY, SUBJECT = b"s" * 32, b"b" * 32, b"o" * 32
 
@@ -92,9 +92,10 @@ def test_a_key_that_names_something_is_kept_for_good_and_no_other_nor_an_answer_
 def test_what_is_kept_is_of_its_key_and_each_part() -> None:
     key, other = SecretBytes(b"k" * 32), SecretBytes(b"l" * 32)
     made = [
-        body_mac(key, b"123456"), body_mac(other, b"123456"), body_mac(key, b"123457"),
+        Said(b"", b"", b"123456").mac(key), Said(b"", b"", b"123456").mac(other), Said(b"", b"", b"123457").mac(key),
+        Said(b"", b"123456", b"").mac(key), Said(b"123456", b"", b"").mac(key), Said(b"12", b"34", b"56").mac(key),
         key_mac(key, "a", "b", "c"), key_mac(other, "a", "b", "c"), key_mac(key, "ab", "", "c"),
         key_mac(key, "a", "bc", ""), key_mac(key, "", "", "123456"),
     ]  # fmt: skip
     assert len(set(made)) == len(made)
-    assert body_mac(key, b"123456") == made[0]
+    assert Said(b"", b"", b"123456").mac(key) == made[0]

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
+import threading
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+from fastapi import Response
 
 from dta.client.custody import keyfile, orders, records
 from dta.client.custody.blocks import Blocks
 from dta.client.ledger.flow import Request as RpcRequest
+from dta.service.access import Credential
 from dta.service.agent import Agent
+from dta.service.app import api
+from dta.service.tokens import SCOPES
 from tests.support.served import Served, said
+
+HELD_S = 60.0
 
 
 @pytest.fixture
@@ -319,3 +328,103 @@ def test_a_title_is_shown_to_the_identity_that_placed_the_order_and_to_no_other_
         assert placed["orderReference"] == named["orderReference"]
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("other", ["terms", "query", "body"])
+def test_the_same_key_with_anything_else_that_says_what_is_done_is_another_call(served: Served, other: str) -> None:
+    alice = served.home("alice")
+    client = served.client(served.agent(alice), served.token(alice))
+
+    async def place(terms: str, body: bytes, query: str = "", **headers: str) -> httpx.Response:
+        sent = {"Idempotency-Key": "k", "DTA-Order": terms, "Content-Type": "application/octet-stream", **headers}
+        return await client.post(f"/v1/order/raw{query}", content=body, headers=sent)
+
+    async def main() -> None:
+        first = said(await place('{"title": "a"}', b"x"))
+        again = await place('{"title": "a"}', b"x", Prefer="wait=3")  # how long it waits says nothing of what is done
+        assert (said(again), again.headers["Idempotency-Replayed"]) == (first, "true")
+        changed = {
+            "terms": place('{"title": "b"}', b"x"), "query": place('{"title": "a"}', b"x", "?a=1"),
+            "body": place('{"title": "a"}', b"y"),
+        }  # fmt: skip
+        found = await changed.pop(other)
+        for unused in changed.values():
+            unused.close()
+        assert said(found, 422)["kind"] == "idempotency-key-reused"
+        assert len(said(await client.get("/v1/order"))["orders"]) == 1
+
+    asyncio.run(main())
+
+
+# --- many at once ---------------------------------------------------------------------------------------------
+def test_placings_hold_up_no_decision_and_one_credential_s_no_other_s(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = served.home("alice")
+    agent = served.agent(alice, max_at_work=2)
+    one, other = served.client(agent, served.token(alice)), served.client(agent, served.token(alice))
+    may_go, upload = threading.Event(), Blocks.upload
+
+    def held(*given: Any, **named: Any) -> Any:
+        may_go.wait(HELD_S)
+        return upload(*given, **named)
+
+    async def main() -> None:
+        placed = said(await one.post("/v1/order", json={}))
+        monkeypatch.setattr(Blocks, "upload", held)
+        at_once = {"Prefer": "respond-async"}
+        try:
+            said(await one.post("/v1/order", json={}, headers=at_once), 202)
+            assert "this credential" in said(await one.post("/v1/order", json={}, headers=at_once), 429)["detail"]
+            said(await other.post("/v1/order", json={}, headers=at_once), 202)
+            full = await other.post("/v1/order", json={}, headers=at_once)
+            assert said(full, 429)["type"] == "urn:dta:problem:rate-limited"
+            assert int(full.headers["Retry-After"]) > 0
+            closed = said(await one.post(f"/v1/order/{placed['orderReference']}/close"))
+            assert closed["status"] == "closed"
+        finally:
+            may_go.set()
+
+    asyncio.run(main())
+
+
+DECISIONS = {
+    "approve", "veto", "authorise", "report", "done", "close", "cancel-close", "rotate", "suspend", "revoke", "vote",
+    "withdraw", "consent", "remove",
+}  # fmt: skip
+
+
+def test_every_call_that_decides_has_the_decisions_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its path's last word: what ends, stops or allows something waits for no placing."""
+    given: dict[str, bool] = {}
+
+    async def noted(self: Agent, request: Any, caller: Any, work: Any, **named: Any) -> Response:
+        given[request.url.path] = named.get("decides", False)
+        return Response()
+
+    async def admitted(*_: Any) -> Credential:
+        return Credential("test", frozenset(SCOPES), ("*",))
+
+    monkeypatch.setattr(Agent, "write", noted)
+    monkeypatch.setattr(Agent, "admit", admitted)
+    workplace = SimpleNamespace(identities=lambda: {"alice": bytes(32)})
+    agent = object.__new__(Agent)
+    monkeypatch.setattr(agent, "workplace", workplace, raising=False)
+    app, digits = api(agent), "ab" * 32
+    bodies: dict[str, Any] = {
+        "approve": {"contentDigest": digits}, "veto": {"contentDigest": digits}, "vote": {"contentDigest": digits},
+        "authorise": {"prepared": "x", "beneficiary": "bob"}, "report": {"fiduciary": "bob"},
+        "consent": {"terms": digits},
+    }  # fmt: skip
+
+    async def main() -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+            for path, methods in app.openapi()["paths"].items():
+                last = path.rpartition("/")[2]
+                if "post" in methods and last in DECISIONS:
+                    answer = await client.post(re.sub(r"\{\w+\}", digits, path), json=bodies.get(last))
+                    assert answer.status_code == 200, (path, answer.text)
+
+    asyncio.run(main())
+    assert {path.rpartition("/")[2] for path in given} == DECISIONS
+    assert all(given.values()), given

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,16 @@ import httpx
 import pytest
 
 from abci_app.codes import Code
+from dta.client.custody import asking as sdk
+from dta.client.custody import keyfile
+from dta.client.custody.session import Session
+from dta.client.ledger.flow import Request as RpcRequest
+from tests.support.order_flow import LiveChain
 from tests.support.served import Served, said
 
 NOT_WAITING = {"Prefer": "wait=0"}
+AT_ONCE = {"Prefer": "respond-async"}
+HELD_S = 60.0
 
 
 @pytest.fixture
@@ -212,3 +221,132 @@ def test_a_secret_as_it_is_goes_in_as_the_body_and_comes_out_as_the_body(
         assert (await for_alice.post("/v1/order/raw", content=bytes(900_001), headers=headers)).status_code == 413
 
     asyncio.run(main())
+
+
+# --- asking is once ---------------------------------------------------------------------------------------------
+class Killed(BaseException):
+    """The agent ends here, as kill -9 ends it: nothing of it runs on."""
+
+
+def is_sending(effect: Any) -> bool:
+    return isinstance(effect, RpcRequest) and effect.method == "broadcast_tx_sync"
+
+
+async def placed_for_bob(for_alice: httpx.AsyncClient) -> dict[str, Any]:
+    """What bob asks with."""
+    body = {"beneficiary": "bob", "extension": {"plainText": "x"}}
+    return {"orderReference": said(await for_alice.post("/v1/order", json=body))["orderReference"]}
+
+
+async def requests_made(client: httpx.AsyncClient, asked: dict[str, Any]) -> int:
+    return int(said(await client.get(f"/v1/order/{asked['orderReference']}"))["order"]["requestsMade"])
+
+
+def test_who_asks_again_while_the_first_is_on_its_way_is_told_of_the_same_request(
+    served: Served, clients: tuple[httpx.AsyncClient, httpx.AsyncClient]
+) -> None:
+    """All of them have looked before the first is sent: the ledger takes one, and the others have it by it."""
+    for_alice, for_bob = clients
+    all_there = threading.Barrier(4)
+
+    def held(effect: Any) -> None:
+        if is_sending(effect) and not all_there.broken:
+            with suppress(threading.BrokenBarrierError):
+                all_there.wait(HELD_S)
+            all_there.abort()  # what is sent again is not held up
+
+    async def main() -> None:
+        asked = await placed_for_bob(for_alice)
+        served.before = held
+        first = said(await for_bob.post("/v1/order/secret", json=asked, headers=AT_ONCE), 202)
+        others = [for_bob.post("/v1/order/secret", json=asked) for _ in range(3)]
+        received = [said(one) for one in await asyncio.gather(*others)]
+        assert {one["request"] for one in received} == {first["request"]}
+        assert await requests_made(for_alice, asked) == 1
+
+    asyncio.run(main())
+
+
+def test_two_who_ask_at_the_very_same_time_make_the_keys_of_one_request(
+    served: Served, clients: tuple[httpx.AsyncClient, httpx.AsyncClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for_alice, for_bob = clients
+    both_there, prepare = threading.Barrier(2), sdk.prepare
+
+    def slowly(session: Session, order: bytes) -> keyfile.OpenRequest:
+        with suppress(threading.BrokenBarrierError):
+            both_there.wait(1.0)  # nobody else comes: who asks next waits for what this one makes
+        return prepare(session, order)
+
+    async def main() -> None:
+        asked = await placed_for_bob(for_alice)
+        monkeypatch.setattr(sdk, "prepare", slowly)
+        both = [for_bob.post("/v1/order/secret", json=asked) for _ in range(2)]
+        assert len({said(one)["request"] for one in await asyncio.gather(*both)}) == 1
+        assert await requests_made(for_alice, asked) == 1
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("sent", [False, True])
+def test_who_asks_again_after_a_kill_goes_on_with_the_same_request(served: Served, sent: bool) -> None:
+    alice, bob = served.home("alice"), served.home("bob")
+    served.introduce()
+
+    def killed(effect: Any) -> None:
+        if not is_sending(effect):
+            return
+        if sent:  # it reached a node, and nobody here knows
+            served.node.handle(served_request(effect))
+        raise Killed
+
+    for_alice = served.client_of(alice)
+    asked = asyncio.run(placed_for_bob(for_alice))
+    served.before = killed
+    with pytest.raises(Killed):
+        asyncio.run(served.client_of(bob).post("/v1/order/secret", json=asked))
+    served.before = lambda _: None
+    [kept] = keyfile.pending(bob.path)
+    received = said(asyncio.run(served.client_of(bob).post("/v1/order/secret", json=asked)))
+    assert received["request"] == kept.hex()
+    assert asyncio.run(requests_made(for_alice, asked)) == 1
+
+
+def served_request(effect: Any) -> httpx.Request:
+    body = {"jsonrpc": "2.0", "id": 1, "method": effect.method, "params": dict(effect.params)}
+    return httpx.Request("POST", "http://node.test", json=body)
+
+
+def test_what_is_to_be_authorised_is_sent_by_what_was_prepared_alone(
+    served: Served, clients: tuple[httpx.AsyncClient, httpx.AsyncClient]
+) -> None:
+    for_alice, for_bob = clients
+
+    async def main() -> None:
+        body = {"policy": "single:alice", "extension": {"plainText": "x"}}
+        reference = {"orderReference": said(await for_alice.post("/v1/order", json=body))["orderReference"]}
+        said(await for_bob.post("/v1/order/secret", json={**reference, "prepare": True}))
+        assert "prepare" in said(await for_bob.post("/v1/order/secret", json=reference), 400)["hint"]
+
+    asyncio.run(main())
+
+
+def test_what_is_done_is_asked_for_anew_though_a_key_is_kept_for_a_report(tmp_path: Path) -> None:
+    served = Served(tmp_path, LiveChain(fiduciaries=4))
+    alice = served.home("alice")
+    client = served.client_of(alice)
+    bad = served.chain.replica.founders[0].identity
+
+    async def main() -> None:
+        placed = said(await client.post("/v1/order", json={"extension": {"plainText": "x"}}))
+        asked = {"orderReference": placed["orderReference"]}
+        first = said(await client.post("/v1/order/secret", json=asked))
+        served.agents[-1].received.keep(bytes.fromhex(first["request"]), (bad,))
+        done = said(await client.post(f"/v1/order/secret/{first['request']}/done"))
+        assert done["keysKept"] == [bad.hex()]
+        second = said(await client.post("/v1/order/secret", json=asked))
+        assert (second["request"] == first["request"], second["extension"]) == (False, {"plainText": "x"})
+
+    asyncio.run(main())
+    assert len(keyfile.pending(alice.path)) == 2
+    served.close()

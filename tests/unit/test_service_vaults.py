@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from abci_app.codes import Code
+from abci_app.state.due import DueKind
+from dta.client.custody import records
+from dta.client.ledger.flow import Request as RpcRequest
+from tests.support.order_flow import LiveChain
 from tests.support.served import Served, said
 
 
@@ -69,5 +77,135 @@ def test_a_vault_of_somebody_else_s_is_not_closed_and_one_that_is_nobody_s_not_f
         assert said(await for_bob.get("/v1/vault"))["vaults"] == []
         said(await for_bob.get(f"/v1/vault/{'ab' * 32}"), 404)
         said(await for_bob.get("/v1/vault/abcd"), 404)
+
+    asyncio.run(main())
+
+
+# --- the vault that an order opens where there is none -----------------------------------------------------------
+HELD_S = 60.0
+
+
+def is_sending(effect: Any) -> bool:
+    return isinstance(effect, RpcRequest) and effect.method == "broadcast_tx_sync"
+
+
+def test_first_orders_at_the_same_time_go_into_one_vault(served: Served) -> None:
+    """All have found none before any opens one."""
+    client = served.client_of(served.home("alice"))
+    all_there = threading.Barrier(4)
+
+    def held(effect: Any) -> None:
+        if is_sending(effect) and not all_there.broken:
+            with suppress(threading.BrokenBarrierError):
+                all_there.wait(HELD_S)
+            all_there.abort()
+
+    async def main() -> None:
+        served.before = held
+        answers = await asyncio.gather(*(client.post("/v1/order", json={}) for _ in range(4)))
+        [vault] = said(await client.get("/v1/vault"))["vaults"]
+        references = [said(one)["orderReference"] for one in (*answers, await client.post("/v1/order", json={}))]
+        for reference in references:
+            said(await client.post(f"/v1/order/{reference}/close"))
+        said(await client.post(f"/v1/vault/{vault['vault']}/close"))
+        assert len(set(references)) == 5
+        placed = said(await client.post("/v1/order", json={}))  # closed for good: the next has another
+        shown = said(await client.get(f"/v1/order/{placed['orderReference']}"))
+        assert shown["order"]["vault"] != vault["vault"]
+
+    asyncio.run(main())
+
+
+class Killed(BaseException):
+    """The agent ends here, as kill -9 ends it: nothing of it runs on."""
+
+
+def test_a_first_order_after_a_kill_goes_into_the_vault_that_was_on_its_way(served: Served) -> None:
+    alice = served.home("alice")
+
+    def killed(effect: Any) -> None:
+        if is_sending(effect):
+            body = {"jsonrpc": "2.0", "id": 1, "method": effect.method, "params": dict(effect.params)}
+            served.node.handle(httpx.Request("POST", "http://node.test", json=body))
+            raise Killed
+
+    served.before = killed
+    with pytest.raises(Killed):
+        asyncio.run(served.client_of(alice).post("/v1/order", json={}))
+    served.before = lambda _: None
+
+    async def main() -> None:
+        client = served.client_of(alice)
+        said(await client.post("/v1/order", json={}))
+        assert len(said(await client.get("/v1/vault"))["vaults"]) == 1
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("silent", [1, 2])
+def test_a_first_order_waits_shortly_for_keys_and_goes_on_with_so_many_as_an_order_needs(
+    tmp_path: Path, silent: int
+) -> None:
+    served = Served(tmp_path, LiveChain(fiduciaries=4))
+    alice = served.home("alice")
+    client = served.client_of(alice)
+    for agent in served.chain.agents[:silent]:
+        agent.silent.add(DueKind.PUBLISH_VAULT_KEY)
+
+    async def main() -> None:
+        began = served.chain.height
+        answer = await client.post("/v1/order", json={})
+        assert served.chain.height - began < 25  # a second of a client's waiting makes one
+        [vault] = said(await client.get("/v1/vault"))["vaults"]
+        if silent == 1:
+            shown = said(await client.get(f"/v1/order/{said(answer)['orderReference']}"))
+            assert (len(shown["order"]["fiduciaries"]), shown["order"]["threshold"]) == (3, 3)
+            return
+        problem = said(answer, 504)
+        assert (problem["type"], problem["data"]["vault"]) == ("urn:dta:problem:timeout", vault["vault"])
+        assert records.load_all(alice.path) == []
+        # Who names it says that it is enough.
+        named = said(await client.post("/v1/order", json={"vault": vault["vault"]}))
+        assert len(said(await client.get(f"/v1/order/{named['orderReference']}"))["order"]["fiduciaries"]) == 2
+        for agent in served.chain.agents:
+            agent.silent.clear()
+        placed = said(await client.post("/v1/order", json={}))
+        assert len(said(await client.get(f"/v1/order/{placed['orderReference']}"))["order"]["fiduciaries"]) == 4
+
+    asyncio.run(main())
+    served.close()
+
+
+def test_a_caller_is_told_in_time_that_nothing_is_placed_and_then_nothing_is(served: Served) -> None:
+    """The node answers after the caller's 25 s are over: what it was told holds."""
+    alice = served.home("alice")
+    agent = served.agent(alice)
+    client = served.client(agent, served.token(alice))
+    may_go, patient = threading.Event(), agent.wait_until
+    sent: list[str] = []
+
+    def held(effect: Any) -> None:
+        may_go.wait(HELD_S)
+        if is_sending(effect):
+            sent.append(effect.method)
+
+    async def over(*_: Any) -> None:
+        """The time is over."""
+
+    async def main() -> None:
+        vault = said(await client.post("/v1/vault", json={}))["vault"]
+        served.before, agent.wait_until = held, over
+        body = {"json": {"vault": vault}, "headers": {"Idempotency-Key": "one"}}
+        problem = said(await client.post("/v1/order", **body), 504)
+        assert "nothing was placed" in problem["detail"]
+        may_go.set()
+        agent.wait_until = patient
+        while (again := await client.post("/v1/order", **body)).status_code == 409:  # the first is at work still
+            await asyncio.sleep(0.01)
+        placed = said(again)
+        assert [one["orderReference"] for one in said(await client.get("/v1/order"))["orders"]] == [
+            placed["orderReference"]
+        ]
+        assert len(sent) == 1
 
     asyncio.run(main())

@@ -14,8 +14,8 @@ from abci_app.crypto.curve import G1
 from abci_app.custody import policy as rules
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import envelope_pb2, extraction_pb2, tx_pb2
-from abci_app.state.records import DECISIONS
-from dta.base.errors import UsageError
+from abci_app.state.records import DECISIONS, REQUESTS
+from dta.base.errors import RefusedByLedger, UsageError
 from dta.client.custody import keyfile
 from dta.client.custody.errors import ContentDiffers, WouldBeRefused
 from dta.client.custody.keyfile import OpenRequest
@@ -172,8 +172,19 @@ def submit(session: Session, opened: OpenRequest, *, allow_missing: int | None =
     if not order.authority:
         _upload_keys(session, order, opened, allow_missing)
     session.progress(Step("submit", f"sending request {opened.request.hex()}"))
-    committed = session.send(opened.message)
-    return session.ledger.request_view(opened.request, at_least=committed.height)
+    return session.ledger.request_view(opened.request, at_least=_sent(session, opened))
+
+
+def _sent(session: Session, opened: OpenRequest) -> int:
+    """The height at which the ledger has the request, or had it before: the same nonce is the same request."""
+    try:
+        return session.send(opened.message).height
+    except RefusedByLedger as refused:
+        # An earlier sending of it, or another at the same time, may have been first.
+        height = session.height_of(refused)
+        if session.ledger.find(leaves.of(REQUESTS, opened.request), at_least=height) is None:
+            raise
+        return height
 
 
 def _upload_keys(session: Session, order: pb.OrderRecord, opened: OpenRequest, allow_missing: int | None) -> None:

@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from dta.base.errors import JsonValue, TimedOut, UsageError
+from abci_app.codes import Code
+from dta.base.errors import JsonValue, RefusedByLedger, TimedOut, UsageError
 from dta.client.custody.blocks import Blocks
 from dta.client.ledger.flow import sleep, wall_time_s
 from dta.client.ledger.ledger import Ledger
@@ -93,6 +94,13 @@ class Session:
     def send(self, message: Message) -> Committed:
         """Signs and submits until committed with code 0. Raises RefusedByLedger, TimedOut, Expired, Unreachable."""
         return self.ledger.send(self.party.signer, message)
+
+    def height_of(self, refused: RefusedByLedger) -> int:
+        """Where it can be proved what the ledger had when it refused: of a duplicate that no block has, what is there
+        in the node's newest one, which the next proves."""
+        if refused.height is None and refused.code == Code.DUPLICATE:
+            return self.ledger.status().latest_height
+        return refused.height or 0
 
     def gateways(self, fiduciary: bytes) -> list[str]:
         """The base URLs of a fiduciary's gateways, from its proved identity record."""

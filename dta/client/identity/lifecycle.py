@@ -100,21 +100,25 @@ def rotate(
     publish: Publish,
     time_s: int,
     scrypt_log2_n: int = DEFAULT_LOG2_N,
+    about_to: Publish = lambda _: None,
 ) -> tuple[Profile, Outcome]:
     """Rotates to the next key, which signs, and commits to another; the profile of the home moves on with it.
 
     The two keystores swap: the new current key is where the next one was, the new next key is made where the current
     one was, unless ``change`` names another place. A rotation that was cut short is finished, with what it said then.
+    ``about_to`` is given the document's block that follows, before anybody else has it.
     """
     record = ledger.identity(profile.identity)
     pending = load_pending(home, profile.name)
     if pending is not None and cid_of(pending[1]) == record.document_cid:
+        about_to(pending[1])
         adopt_pending(home, *pending)
         return pending[0], Outcome(profile.identity, None)
     if pending is None or document.read(pending[1]).document.previous_cid != record.document_cid:
         pending = _next(ring, record, profile, change, ledger.trust.gid, time_s, scrypt_log2_n)
         save_pending(home, *pending)
     following, block = pending
+    about_to(block)
     publish(block)
     try:
         height: int | None = ledger.send(ring.next_signer(profile), tx_pb2.RotateIdentity(envelope=block)).height

@@ -136,4 +136,4 @@ async def consent(
             return Outcome(models.Consented(ceremony=shown, consent=said, terms=terms.digest.hex()))
 
     agent: Agent = request.app.state.agent
-    return await agent.write(request, caller, work)
+    return await agent.write(request, caller, work, decides=True)

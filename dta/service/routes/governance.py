@@ -165,4 +165,4 @@ async def _step(request: Request, caller: Caller, id: str, step: _Step) -> Respo
             return _changed(step(work, session, proposal))
 
     agent: Agent = request.app.state.agent
-    return await agent.write(request, caller, work)
+    return await agent.write(request, caller, work, decides=True)

@@ -8,9 +8,10 @@ from typing import Annotated, TypeAlias
 
 from fastapi import APIRouter, Path, Request, Response
 
-from abci_app.cid import cid_of
+from abci_app.cid import cid_of, digest_of
 from abci_app.codes import Code
 from abci_app.pb.dta.v1 import identity_pb2
+from abci_app.state.records import IDENTITY_HISTORY
 from dta.base.errors import NotFound, RefusedByLedger, UsageError
 from dta.client.custody.session import Session
 from dta.client.identity import document, lifecycle
@@ -19,7 +20,8 @@ from dta.client.identity.document import Description
 from dta.client.identity.keys import place
 from dta.client.identity.lifecycle import Outcome as Step
 from dta.client.identity.lifecycle import Publish, Rotation
-from dta.client.identity.profile import ROLES, Profile, load_document_block
+from dta.client.identity.profile import ROLES, Profile, adopt_pending, load_document_block, load_pending
+from dta.client.ledger import leaves
 from dta.client.names import check_free, load_contacts
 from dta.client.receipt.identity import status_name
 from dta.service.access import Caller, IdentityCredential, IdentityWriter, ReadCredential, Reader
@@ -193,15 +195,32 @@ async def rotate(
     """Go on to the next key, and commit to another. Lifts a suspension."""
     del asked, idempotency_key
 
-    def step(work: Work, session: Session, profile: Profile) -> tuple[bytes, Step]:
-        place, ring = work.agent.workplace, work.agent.workplace.ring
-        rotated, outcome = lifecycle.rotate(
-            place.home, ring, session.ledger, profile, Rotation(), _publisher(place, session),
-            int(work.agent.now_s()),
-        )  # fmt: skip
-        return load_document_block(place.home, rotated.name), outcome
+    return await _change(request, caller, who, "rotated", _rotate)
 
-    return await _change(request, caller, who, "rotated", step)
+
+def _rotate(work: Work, session: Session, profile: Profile) -> tuple[bytes, Step]:
+    """To the next key, unless an earlier call with the same key did: it left the CID that follows."""
+    place = work.agent.workplace
+    if work.subject and _was_rotated(place, session, profile, work.subject):
+        return load_document_block(place.home, profile.name), Step(profile.identity, None)
+    rotated, outcome = lifecycle.rotate(
+        place.home, place.ring, session.ledger, profile, Rotation(), _publisher(place, session),
+        int(work.agent.now_s()), about_to=lambda block: work.bind(digest_of(cid_of(block))),
+    )  # fmt: skip
+    return load_document_block(place.home, rotated.name), outcome
+
+
+def _was_rotated(place: Workplace, session: Session, profile: Profile, digest: bytes) -> bool:
+    """Whether the identity has, or had, the document of that digest; what this home knows of it is brought up to it."""
+    record = session.ledger.identity(profile.identity)
+    pending = load_pending(place.home, profile.name)
+    if pending is not None and cid_of(pending[1]) == record.document_cid:
+        adopt_pending(place.home, *pending)
+    if digest_of(record.document_cid) == digest:
+        return True
+    numbers = range(record.history_count)
+    history = (session.ledger.get(leaves.of(IDENTITY_HISTORY, profile.identity, number)) for number in numbers)
+    return any(digest_of(one.document_cid) == digest for one in history)
 
 
 @router.post("/identity/{who}/suspend", response_model=models.IdentityChanged)
@@ -243,8 +262,10 @@ async def _change(request: Request, caller: Caller, who: str, action: str, step:
             identity = People.of(work.agent.workplace, session).resolve(who)
             if identity != session.party.identity:
                 raise Forbidden("this call is as another identity", data={"identity": identity.hex()})
-            work.bind(identity)
-            block, outcome = step(work, session, work.agent.workplace.profile(caller.name))
+            if action != "rotated":  # that one leaves the CID that follows
+                work.bind(identity)
+            with work.alone(b"identity"):
+                block, outcome = step(work, session, work.agent.workplace.profile(caller.name))
             return Outcome(
                 models.IdentityChanged(
                     identity=identity.hex(), id_document_cid=cid_of(block), action=action, height=outcome.height
@@ -252,7 +273,7 @@ async def _change(request: Request, caller: Caller, who: str, action: str, step:
             )
 
     agent: Agent = request.app.state.agent
-    return await agent.write(request, caller, work)
+    return await agent.write(request, caller, work, decides=True)
 
 
 @router.get("/contacts", response_model=models.ContactList)

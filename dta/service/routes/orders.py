@@ -212,7 +212,7 @@ async def close(
             return Outcome(_shown(work.agent, session, order))
 
     agent: Agent = request.app.state.agent
-    return await agent.write(request, caller, work)
+    return await agent.write(request, caller, work, decides=True)
 
 
 @router.post("/policy/check", response_model=models.PolicyChecked)

@@ -151,7 +151,7 @@ async def _change_server(request: Request, caller: RealmWriter, realm: str, serv
             return Outcome(models.RealmChanged(realm=id_.hex(), action=action, subject=who.hex(), height=height))
 
     agent: Agent = request.app.state.agent
-    return await agent.write(request, caller, work)
+    return await agent.write(request, caller, work, decides=True)
 
 
 @router.post("/realm/{realm}/server-secret", response_model=models.ServerSecretKept)
@@ -236,7 +236,7 @@ async def enrol(
             )  # fmt: skip
 
     agent: Agent = request.app.state.agent
-    return await agent.write(request, caller, work)
+    return await agent.write(request, caller, work, lasts=True)
 
 
 @router.post("/realm/{realm}/client/{client}/revoke", response_model=models.RealmChanged)
@@ -255,7 +255,7 @@ async def revoke(
             return Outcome(models.RealmChanged(realm=id_.hex(), action="revoked", subject=who.hex(), height=height))
 
     agent: Agent = request.app.state.agent
-    return await agent.write(request, caller, work)
+    return await agent.write(request, caller, work, decides=True)
 
 
 # --- permits --------------------------------------------------------------------------------------------------
@@ -279,7 +279,7 @@ async def issue_permits(
             )
 
     agent: Agent = request.app.state.agent
-    return await agent.write(request, caller, work)
+    return await agent.write(request, caller, work, lasts=True)
 
 
 @router.get("/realm/{realm}/permit/{client}", response_model=models.PermitShown)

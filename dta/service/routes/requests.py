@@ -102,7 +102,7 @@ async def decide(
             )
 
     agent: Agent = request.app.state.agent
-    return await agent.write(request, caller, work)
+    return await agent.write(request, caller, work, decides=True)
 
 
 @router.post("/request/{id}/authorise", response_model=models.Authorised)
@@ -133,7 +133,7 @@ async def authorise(
             )
 
     agent: Agent = request.app.state.agent
-    return await agent.write(request, caller, work)
+    return await agent.write(request, caller, work, decides=True)
 
 
 @router.post("/request/{id}/report", response_model=models.Decided)
@@ -158,4 +158,4 @@ async def report(
             )
 
     agent: Agent = request.app.state.agent
-    return await agent.write(request, caller, work)
+    return await agent.write(request, caller, work, decides=True)

@@ -83,4 +83,4 @@ async def done(
     """The secret is where it belongs: its keys are erased."""
     del asked, idempotency_key
     agent: Agent = request.app.state.agent
-    return await agent.write(request, caller, lambda work: asking.done(work, id))
+    return await agent.write(request, caller, lambda work: asking.done(work, id), decides=True)

@@ -109,7 +109,7 @@ async def close(
     """Close a vault: after a delay every fiduciary destroys its key."""
     del asked, idempotency_key
     agent: Agent = request.app.state.agent
-    return await agent.write(request, caller, lambda work: _change(work, id, pb.VAULT_STATUS_CLOSING))
+    return await agent.write(request, caller, lambda work: _change(work, id, pb.VAULT_STATUS_CLOSING), decides=True)
 
 
 @router.post("/vault/{id}/cancel-close", response_model=models.VaultShown)
@@ -120,7 +120,7 @@ async def cancel_close(
     """Stop a closing while its delay runs."""
     del asked, idempotency_key
     agent: Agent = request.app.state.agent
-    return await agent.write(request, caller, lambda work: _change(work, id, pb.VAULT_STATUS_OPEN))
+    return await agent.write(request, caller, lambda work: _change(work, id, pb.VAULT_STATUS_OPEN), decides=True)
 
 
 def _change(work: Work, text: str, wanted: pb.VaultStatus) -> Outcome:

@@ -23,6 +23,7 @@ from tests.vectors.statements.rows import (
     Refused,
     Rows,
     Stated,
+    digest,
     g1,
     hkdf,
     prefixed,
@@ -122,10 +123,11 @@ def _of_agent(root: bytes, gid: bytes, identity: bytes, covered: bytes) -> State
     return Stated(covered, hmac.digest(key, covered, "sha256"), "HMAC-SHA256")
 
 
-@KEYS.row("a call's body, as the agent keeps it", "serve-mac", "DTA-v1-serve-body", *DERIVE, page="docs/spec/rest.md",
-          root=ROOT, gid=GID, identity=some("identity"), body=b"123456")  # fmt: skip
-def serve_body(root: bytes, gid: bytes, identity: bytes, body: bytes) -> Stated:
-    return _of_agent(root, gid, identity, tagged("DTA-v1-serve-body", body))
+@KEYS.row("what a call says, as the agent keeps it", "serve-mac", "DTA-v1-serve-call", *DERIVE,
+          page="docs/spec/rest.md", root=ROOT, gid=GID, identity=some("identity"), query=b"a=1",
+          terms=b'{"title": "a"}', body=b"123456")  # fmt: skip
+def serve_call(root: bytes, gid: bytes, identity: bytes, query: bytes, terms: bytes, body: bytes) -> Stated:
+    return _of_agent(root, gid, identity, tagged("DTA-v1-serve-call", query, terms, body))
 
 
 @KEYS.row("an Idempotency-Key, as the agent keeps it", "serve-mac", "DTA-v1-serve-key", *DERIVE,
@@ -134,6 +136,12 @@ def serve_body(root: bytes, gid: bytes, identity: bytes, body: bytes) -> Stated:
 def serve_key(root: bytes, gid: bytes, identity: bytes, credential: str, call: str, key: str) -> Stated:
     parts = [part.encode() for part in (credential, call, key)]
     return _of_agent(root, gid, identity, tagged("DTA-v1-serve-key", *parts))
+
+
+@KEYS.row("nonce of the vault that an agent opens by itself", "DTA-v1-serve-vault", page="docs/spec/rest.md", gid=GID,
+          identity=some("identity"), before=0)  # fmt: skip
+def serve_vault(gid: bytes, identity: bytes, before: int) -> Stated:
+    return digest("DTA-v1-serve-vault", gid, identity, u32(before))
 
 
 # --- files ----------------------------------------------------------------------------------------------------
