@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 from dta.localnet.development import DEFAULT_PORT
@@ -30,7 +31,7 @@ def in_common(sources: dict[str, str]) -> list[tuple[int, str, str]]:
     of = sorted((port, name) for name, ports in taken.items() for port in set(ports))
     return [
         (port, name, other)
-        for (earlier, other), (port, name) in zip(of, of[1:], strict=False)
+        for (earlier, other), (port, name) in pairwise(of)
         if port - earlier < NETWORK_PORTS and name != other
     ]
 
@@ -38,7 +39,6 @@ def in_common(sources: dict[str, str]) -> list[tuple[int, str, str]]:
 def test_no_two_modules_of_the_localnet_want_the_same_ports_nor_those_of_what_a_developer_has_up() -> None:
     sources = {path.name: path.read_text() for path in sorted((ROOT / "tests/localnet").glob("*.py"))}
     sources |= {"dta dev up": str(DEFAULT_PORT), "scripts/localnet.sh up": str(DEFAULT_PORT_BASE)}
-    # README's lines, which a test of this module types as they stand, are `dta dev up` as a developer runs it.
     assert in_common(sources) == []
 
 
