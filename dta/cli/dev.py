@@ -35,8 +35,8 @@ def up(
     found = development.up(directory, port, binary, session.talk)
     people = {
         name: {
-            "home": str(one.home), "identity": one.identity, "socket": str(one.agent.socket),
-            "token_file": str(one.agent.token_file),
+            "home": str(one.home), "identity": one.identity, "url": one.agent.url,
+            "socket": str(one.agent.socket) if one.agent.socket else None, "token_file": str(one.agent.token_file),
         }
         for name, one in found.people.items()
     }  # fmt: skip
@@ -63,7 +63,8 @@ def down(
 def _lines(found: Development) -> list[str]:
     lines = [f"ledger   {found.rpc_url}", f"genesis  {found.genesis}", f"node     {found.node}"]
     for name, one in found.people.items():
-        lines += [f"{name:<7}  {one.home}  {one.identity}", f"{'':<7}  {one.agent.socket}  {one.agent.token_file}"]
+        where = one.agent.socket or one.agent.url
+        lines += [f"{name:<7}  {one.home}  {one.identity}", f"{'':<7}  {where}  {one.agent.token_file}"]
     return lines
 
 
@@ -71,10 +72,11 @@ def _next(found: Development) -> list[str]:
     """What a person who has it tries first."""
     first, second = (found.people[name].home for name in PEOPLE)
     agent = found.people[PEOPLE[0]].agent
+    by_socket = f"--unix-socket {agent.socket} " if agent.socket else ""
     return [
         "Try next:",
         f"  dta --home {first} vault open",
         f"  python -c 'import dta; print(dta.Client(\"{second}\").identities.me())'",
-        f'  curl --unix-socket {agent.socket} -H "Authorization: Bearer $(cat {agent.token_file})" http://dta/v1/status',
+        f'  curl {by_socket}-H "Authorization: Bearer $(cat {agent.token_file})" {agent.url}/v1/status',
         f"  dta dev down --directory {found.directory}",
     ]

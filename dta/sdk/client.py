@@ -123,7 +123,8 @@ class Client(_Opening):
 
 class AsyncClient(_Opening):
     """The same under asyncio: each method of :class:`Client` is awaited, and what it iterates over is followed by
-    ``async for``. Actions take turns; one whose await is cancelled is stopped before that returns.
+    ``async for``. Actions take turns; one whose await is cancelled is stopped before that returns. What is watched has
+    its turn only while it looks, and not while it waits.
     """
 
     def _take(self, opened: Opened) -> None:

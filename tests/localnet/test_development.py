@@ -25,11 +25,18 @@ HERE = "tests/localnet/test_development.py"
 MADE = ".dta-dev"
 
 
+ROOT = Path(__file__).parents[2]
+
+
 class Developer:
-    """A shell in a directory of its own, with ``dta`` on its PATH."""
+    """A shell in a directory of its own, with ``dta`` on its PATH and the checkout's `scripts/env.sh`."""
 
     def __init__(self, directory: Path, comet: str) -> None:
         self.directory = directory
+        script = directory / "scripts" / "env.sh"
+        script.parent.mkdir()
+        script.write_text(f'#!/usr/bin/env bash\nexec {ROOT}/scripts/env.sh "$@"\n')
+        script.chmod(0o755)
         programs = Path(sys.executable).parent
         self.environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "DTA_COMETBFT": comet}
 
@@ -87,7 +94,7 @@ def test_the_readme_s_lines_place_a_secret_and_receive_it_and_leave_nothing(deve
 
 
 def test_what_is_up_is_found_again_and_outlives_a_stop(developer: Developer) -> None:
-    port = 32_300
+    port, listen = 32_300, "127.0.0.1:32305"
     first = developer.dta_json("dev", "up", "--port", str(port))
     assert first["rpc"].endswith(f":{port + 1}")
     order = developer.python(
@@ -97,6 +104,7 @@ def test_what_is_up_is_found_again_and_outlives_a_stop(developer: Developer) -> 
         "print(order.id)\n"
     ).strip()
     for name, one in first["people"].items():
+        assert one["url"] == "http://dta"
         call = f'curl -sS --unix-socket {one["socket"]} -H "Authorization: Bearer $(cat {one["token_file"]})"'
         [identity] = json.loads(developer.shell(f"{call} http://dta/v1/status"))["identities"]
         assert identity == {"name": name, "identity": one["identity"]}
@@ -114,5 +122,12 @@ def test_what_is_up_is_found_again_and_outlives_a_stop(developer: Developer) -> 
     # A wrong end: killed, and then asked for again.
     Network(developer.directory / MADE).kill(0)
     assert developer.dta_json("dev", "up") == first
+    # Where a language has no calls over a unix socket (docs/howto/serve.md).
+    bob = first["people"]["bob"]
+    settings = Path(bob["home"]) / "serve.toml"
+    settings.write_text(f'listen = "{listen}"\n' + settings.read_text())
+    moved = developer.dta_json("dev", "up")["people"]["bob"]
+    assert (moved["url"], moved["socket"]) == (f"http://{listen}", None)
+    developer.shell(f'curl -sS -f -H "Authorization: Bearer $(cat {bob["token_file"]})" {moved["url"]}/v1/status')
     assert developer.dta_json("dev", "down", "--forget") == {"stopped": True, "forgotten": True}
     assert Network(developer.directory / MADE).processes() == []

@@ -76,10 +76,12 @@ def _types(content: Described) -> str:
 
 
 def _fields(schema: Described) -> Iterator[str]:
+    """What new callers need first: fields of old callers' are the last."""
     required = frozenset(schema.get("required", ()))
+    fields = sorted(schema.get("properties", {}).items(), key=lambda field: bool(field[1].get("deprecated")))
     rows = [
         (f"`{name}`", _type(field), _need(name, field, required), plain(field.get("description", "")))
-        for name, field in schema.get("properties", {}).items()
+        for name, field in fields
     ]
     if rows:
         yield from (*_filled(("field", "type", "", "what it is"), rows), "")

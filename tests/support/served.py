@@ -39,6 +39,7 @@ from dta.service.workplace import Workplace
 from tests.support.chain import GENESIS_TIME_S
 from tests.support.light_chain import START_S, ClockedRpc
 from tests.support.order_flow import LiveChain, LiveNode
+from tests.support.refusals import Because
 
 BASE = "http://localhost"
 PASSPHRASE = "a passphrase\n"
@@ -48,6 +49,12 @@ def said(answer: httpx.Response, status: int = 200) -> Any:
     """What an answer says, which must have this status."""
     assert answer.status_code == status, answer.text
     return answer.json()
+
+
+def refusal_of(answer: httpx.Response) -> Because:
+    """Which check of the ledger refused: what the problem names, for ``tests/support/refusals.py:refused``."""
+    problem = said(answer, 409)
+    return Because(problem["code"], problem.get("reason") or "")
 
 
 class SharedRpc(ClockedRpc):

@@ -31,12 +31,12 @@ DESCRIPTION: dict[str, Any] = {
                 "description": "What is ``placed``.",
                 "required": ["names"],
                 "properties": {
+                    "was": {"type": "string", "deprecated": True},
                     "names": {"type": "array", "items": {"type": "string"}, "description": "a|b"},
                     "kind": {"enum": ["x", "y"]},
                     "more": {"type": "object", "additionalProperties": {"type": "integer"}},
                     "when": {"type": "string", "format": "date-time"},
                     "always": {"const": 1},
-                    "was": {"type": "string", "deprecated": True},
                 },
             }
         }

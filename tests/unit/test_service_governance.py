@@ -18,7 +18,8 @@ from tests.support import governance
 from tests.support.actors import Actor
 from tests.support.authority import SIGNING
 from tests.support.order_flow import LiveChain
-from tests.support.served import Served, said
+from tests.support.refusals import refused
+from tests.support.served import Served, refusal_of, said
 
 
 @pytest.fixture
@@ -39,8 +40,7 @@ def test_a_proposal_is_made_once_for_its_key_and_voted_on_by_its_content(served:
 
     async def main() -> None:
         body = {"action": {"kind": "change-params", "params": {"max_upkeep_cost": 7}}}
-        refused = said(await for_bob.post("/v1/governance", json=body), 409)
-        assert refused["code"] == int(Code.NOT_FIDUCIARY)
+        refused(refusal_of(await for_bob.post("/v1/governance", json=body)), Code.NOT_FIDUCIARY, "proposal")
         key = {"Idempotency-Key": "one"}
         made = said(await for_alice.post("/v1/governance", json=body, headers=key))
         assert (made["proposes"], made["status"], made["votes"]) == ("change-params", "open", 1)
@@ -49,8 +49,8 @@ def test_a_proposal_is_made_once_for_its_key_and_voted_on_by_its_content(served:
         assert said(await for_bob.get("/v1/governance"))["proposals"][0]["proposal"] == made["proposal"]
         where = f"/v1/governance/{made['proposal']}"
         said(await for_alice.post(f"{where}/vote", json={"contentDigest": "00" * 32}), 422)
-        twice = said(await for_alice.post(f"{where}/vote", json={"contentDigest": made["contentDigest"]}), 409)
-        assert twice["code"] == int(Code.ALREADY_DONE)
+        twice = await for_alice.post(f"{where}/vote", json={"contentDigest": made["contentDigest"]})
+        refused(refusal_of(twice), Code.ALREADY_DONE, "voted")
         served.vote(made["proposal"], 3)
         shown = said(await for_bob.get(where))
         assert shown["status"] == "executed"

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from abci_app.codes import Code
-from tests.support.served import Served, said
+from tests.support.refusals import refused
+from tests.support.served import Served, refusal_of, said
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_who_is_revoked_stays_so_and_does_nothing_more(served: Served) -> None:
             (f"/v1/identity/{own['identity']}/suspend", {}),
             ("/v1/order", {"extension": {"plainText": "too late"}}),
         ):
-            assert said(await for_alice.post(path, json=body), 409)["code"] == int(Code.SIGNER_REVOKED)
+            refused(refusal_of(await for_alice.post(path, json=body)), Code.SIGNER_REVOKED)
 
     asyncio.run(main())
 

@@ -20,7 +20,8 @@ from tests.support.actors import Actor
 from tests.support.authority import MFA
 from tests.support.order_flow import LiveChain
 from tests.support.realms import realm_record
-from tests.support.served import Served, said
+from tests.support.refusals import refused
+from tests.support.served import Served, refusal_of, said
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_a_registrar_enrols_issues_permits_and_revokes(served: Served) -> None:
         assert said(await for_bob.get("/v1/realm/web")) == realm
         said(await for_bob.get("/v1/realm/nothing"), 404)
         body = {"enrolments": [enrolment(served, realm["realm"], name) for name in ("carol", "dave")]}
-        assert said(await for_bob.post("/v1/realm/web/client", json=body), 409)["code"] == int(Code.NOT_REGISTRAR)
+        refused(refusal_of(await for_bob.post("/v1/realm/web/client", json=body)), Code.NOT_REGISTRAR, "realm")
         broken = {"enrolments": [{**body["enrolments"][0], "name": "mallory"}]}
         assert "another client" in said(await for_alice.post("/v1/realm/web/client", json=broken), 400)["detail"]
         other = {"enrolments": [enrolment(served, "ab" * 32, "carol")]}
@@ -97,8 +98,8 @@ def test_a_server_is_named_gets_its_secret_sealed_and_is_struck_off(served: Serv
     for_alice, for_bob = (served.client_of(served.homes[name]) for name in ("alice", "bob"))
 
     async def main() -> None:
-        refused = said(await for_bob.post("/v1/realm/web/server", json={"server": "bob"}), 409)
-        assert refused["code"] == int(Code.NOT_REGISTRAR)
+        by_bob = await for_bob.post("/v1/realm/web/server", json={"server": "bob"})
+        refused(refusal_of(by_bob), Code.NOT_REGISTRAR, "realm")
         named = said(await for_alice.post("/v1/realm/web/server", json={"server": "bob"}))
         assert named["action"] == "registered"
         served.blocks(2)

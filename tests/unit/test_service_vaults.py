@@ -17,7 +17,8 @@ from abci_app.state.due import DueKind
 from dta.client.custody import records
 from dta.client.ledger.flow import Request as RpcRequest
 from tests.support.order_flow import LiveChain
-from tests.support.served import Served, said
+from tests.support.refusals import refused
+from tests.support.served import Served, refusal_of, said
 
 
 @pytest.fixture
@@ -54,8 +55,9 @@ def test_a_vault_is_opened_once_for_its_key_shown_listed_closed_and_kept(served:
         closing = said(await client.post(f"{path}/close"))
         assert closing["status"] == "closing"
         assert closing["closesAt"] > 0
-        refused = said(await client.post(f"{path}/close", json={}), 409)
-        assert (refused["type"], refused["code"]) == ("urn:dta:problem:refused", int(Code.VAULT_NOT_OPEN))
+        again = await client.post(f"{path}/close", json={})
+        assert said(again, 409)["type"] == "urn:dta:problem:refused"
+        refused(refusal_of(again), Code.VAULT_NOT_OPEN, "close-vault")
         inbox = said(await client.get("/v1/inbox"))
         [item] = inbox["items"]
         assert (item["kind"], item["subject"]) == ("vault", made["vault"])
@@ -72,8 +74,7 @@ def test_a_vault_of_somebody_else_s_is_not_closed_and_one_that_is_nobody_s_not_f
 
     async def main() -> None:
         made = said(await for_alice.post("/v1/vault", json={}))["vault"]
-        refused = said(await for_bob.post(f"/v1/vault/{made}/close"), 409)
-        assert refused["code"] == int(Code.NOT_PRINCIPAL)
+        refused(refusal_of(await for_bob.post(f"/v1/vault/{made}/close")), Code.NOT_PRINCIPAL, "close-vault")
         assert said(await for_bob.get("/v1/vault"))["vaults"] == []
         said(await for_bob.get(f"/v1/vault/{'ab' * 32}"), 404)
         said(await for_bob.get("/v1/vault/abcd"), 404)

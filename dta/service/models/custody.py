@@ -59,9 +59,13 @@ class VaultList(Shown):
 class OrderTerms(Asked):
     """An order but for its secret: to whom, under what conditions, in whose keeping."""
 
-    beneficiary: Who = ""
+    beneficiary: Who = Field(
+        "", description="a name that this home knows, an id, or the CID of their document; without: the principal"
+    )
     beneficiary_id_document_cid: Who = Field("", alias="beneficiaryIDDocumentCID")
-    policy: Policy | None = None
+    policy: Policy | None = Field(
+        None, description="who has to agree: single:NAME, all:A,B, any:A,B or 2of:A,B,C; without: the beneficiary"
+    )
     not_before: int = Field(0, ge=0, description="Unix seconds")
     not_after: int = Field(0, ge=0, description="Unix seconds")
     veto_window: int = Field(0, ge=0, description="seconds that a granted release waits and can be vetoed")
@@ -81,7 +85,7 @@ class NewOrder(OrderTerms, OldFields):
     """POST /v1/order. The secret: ``secret`` in base64, or text as ``extension.plainText``; else 32 random bytes."""
 
     secret: Annotated[str, StringConstraints(max_length=MAX_BASE64_CHARS)] | None = Field(
-        None, json_schema_extra={"format": "byte", "writeOnly": True}
+        None, description="base64", json_schema_extra={"format": "byte", "writeOnly": True}
     )
     extension: Extension = Field(default_factory=dict)
 
@@ -205,7 +209,7 @@ class SecretAsked(OldFields):
 class SecretReceived(Shown):
     """The secret. ``extension.plainText`` where its bytes are UTF-8."""
 
-    secret: str = Field(json_schema_extra={"format": "byte"})
+    secret: str = Field(description="base64", json_schema_extra={"format": "byte"})
     commitment: str
     order_reference: Id
     request: Id
