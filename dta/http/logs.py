@@ -20,7 +20,7 @@ MAX_KEYS: Final = 256
 MAX_LINE_CHARS: Final = 500
 STRANGERS: Final = (
     "aiohttp", "asyncio", "dta.blocks", "dta.http", "dta.login", "dta.node.agent.runner", "dta.node.door",
-    "dta.node.gateway", "dta.node.hooks",
+    "dta.node.gateway", "dta.node.hooks", "dta.service", "uvicorn",
 )  # fmt: skip
 """The loggers that a request, a connection, a block or an order of somebody else's may reach, and those below them."""
 
