@@ -179,10 +179,10 @@ def test_a_first_order_waits_shortly_for_keys_and_goes_on_with_so_many_as_an_ord
     served.close()
 
 
-def ended(home: Home) -> bool:
-    """Whether the call that a caller no longer waits for is over."""
-    lines = [json.loads(line) for line in (home.path / "serve" / "audit.jsonl").read_text().splitlines()]
-    return any(line["event"] == "ended" and line["status"] == 504 for line in lines)
+def ended(home: Home) -> int:
+    """How many calls are over, also those whose callers waited no longer."""
+    lines = (home.path / "serve" / "audit.jsonl").read_text().splitlines()
+    return sum(json.loads(line)["event"] == "ended" for line in lines)
 
 
 def test_a_caller_is_told_in_time_that_nothing_is_placed_and_then_nothing_is(served: Served) -> None:
@@ -208,7 +208,7 @@ def test_a_caller_is_told_in_time_that_nothing_is_placed_and_then_nothing_is(ser
         assert "nothing was placed" in problem["detail"]
         may_go.set()
         agent.wait_until = patient
-        while not ended(alice):
+        while ended(alice) < 2:
             await asyncio.sleep(0.01)
         assert (said(await client.get("/v1/order"))["orders"], sent) == ([], [])
         said(await client.post("/v1/order", json={"vault": vault}))
