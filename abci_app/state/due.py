@@ -48,6 +48,11 @@ class Due:
     from_height: int
 
 
+def key_of(fiduciary: bytes, kind: DueKind, subject: bytes) -> bytes:
+    """The entry's key in the index."""
+    return DUE.key(fiduciary, kind, subject)
+
+
 def add(
     state: Overlay, fiduciary: bytes, kind: DueKind, subject: bytes, from_time_s: int = 0, from_height: int = 0
 ) -> None:

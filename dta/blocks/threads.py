@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Final, ParamSpec, TypeVar
 
@@ -13,6 +13,11 @@ T = TypeVar("T")
 
 THREADS: Final = 8
 _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="blocks")  # a process has one store
+
+
+def begin_in_store(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+    """Begin ``call`` in one of these threads, for whoever does several things with one call."""
+    return _threads.submit(call, *args, **kwargs)
 
 
 async def in_store(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

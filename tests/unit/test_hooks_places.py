@@ -25,7 +25,8 @@ from dta.blocks.peers import PeerFetcher
 from dta.client.ledger.rpc import AsyncRpc
 from dta.hsm.keystore import Keystore
 from dta.node.agent.network import AgentNetwork
-from dta.node.agent.runner import Rank, RunnerConfig, rank_of
+from dta.node.agent.ranks import Rank, rank_of
+from dta.node.agent.runner import RunnerConfig
 from tests.support.chain import CHAIN_ID
 from tests.support.refusals import TAKEN
 

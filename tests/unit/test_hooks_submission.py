@@ -97,7 +97,7 @@ def test_what_is_ready_at_the_same_time_goes_in_one_transaction_that_is_sent_onc
         assert len(node.sent) == 1
         assert {one.order for one in said(node.sent[0])} == {*orders}  # type: ignore[attr-defined]
         assert body_of(node.sent[0]).made_at_height == world.chain.height
-        assert len(list((tmp_path / "outbox").iterdir())) == 5, "each job knows its bytes"
+        assert len(list((tmp_path / "outbox").iterdir())) == 1, "kept once for all of them"
         await node.tick(6.0)
         assert node.sent == [node.sent[0]] * 2, "once for all of it, again and again"
         assert node.mine() == [TAKEN]
@@ -280,15 +280,18 @@ def test_the_outbox_forgets_what_is_damaged_foreign_or_not_wanted(world: World, 
         assert mine.jobs() == [job]
         kept = mine.load(job, world.chain.height)
         assert kept is not None
+        directory = tmp_path / "outbox"
         for identity, chain in ((b"\x01" * 32, CHAIN_ID), (node.founder.identity, "another")):
-            mine.save(job, kept)
-            assert Outbox(tmp_path / "outbox", identity, chain, world.chain.gid).load(job, 0) is None
-        mine.save(job, kept)
-        (tmp_path / "outbox" / f"publish_vault_key-{vault.hex()}.tx").write_bytes(b"\xff\xff")
-        assert mine.load(job, 0) is None
-        mine.save(job, kept)
-        (tmp_path / "outbox" / "junk.tx").write_bytes(b"")
+            mine.save([job], kept)
+            assert Outbox(directory, identity, chain, world.chain.gid).load(job, 0) is None
+            assert list(directory.iterdir()) == []
+        mine.save([job], kept)
+        (directory / f"{kept.tx_hash.hex()}.tx").write_bytes(b"\xff\xff")
+        (directory / "junk.tx").write_bytes(b"")
+        assert Outbox(directory, node.founder.identity, CHAIN_ID, world.chain.gid).jobs() == []
+        assert list(directory.iterdir()) == []
+        mine.save([job], kept)
         mine.keep_only(frozenset())
-        assert list((tmp_path / "outbox").iterdir()) == []
+        assert list(directory.iterdir()) == []
 
     asyncio.run(scenario())

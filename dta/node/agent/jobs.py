@@ -5,7 +5,10 @@ Everything here runs in a thread and blocks. What goes over the network (the blo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 from google.protobuf.message import Message
 
@@ -13,27 +16,29 @@ from abci_app import canonical, envelope, limits
 from abci_app.crypto import hpke, statements
 from abci_app.pb.dta.v1 import custody_pb2, envelope_pb2, tx_pb2
 from abci_app.pb.dta.v1.identity_pb2 import HpkeKey
-from abci_app.state import as_of
+from abci_app.state import as_of, due
 from abci_app.state.due import DueKind
 from abci_app.state.indexes import VAULT_ORDERS
 from abci_app.state.records import IDENTITIES, ORDERS, REQUESTS, VAULTS, params
 from dta.custodians.plugin import Custodian, CustodyContext, Entrusted, OrderRejected
+from dta.node.agent.reads import read_ahead
 from dta.node.ceremonies import extracting
 from dta.node.ceremonies import jobs as ceremony_jobs
 from dta.node.hooks.errors import CannotAnswer, NotDue, Obstacle
 from dta.node.hooks.plan import Job
 from dta.node.hooks.tools import Pinned, Tools, require_due
 
+T = TypeVar("T")
 _RELEASABLE = (custody_pb2.REQUEST_STATUS_GRANTED, custody_pb2.REQUEST_STATUS_COMPLETED)
 
 
 def wanted_blocks(job: Job, now: Pinned) -> list[str]:
     """The CIDs of the envelopes that the job reads. Raises :class:`NotDue`."""
     if job.kind is DueKind.FULFIL_ORDER:
-        return [_find_order(job.subject, now).envelope_cid]
+        return [find_order(job.subject, now).envelope_cid]
     if job.kind is DueKind.FULFIL_SECRET:
         request = _find_request(job.subject, now)
-        order = _find_order(request.order, now)
+        order = find_order(request.order, now)
         return [] if order.authority else [request.keys_cid, order.envelope_cid]
     return []
 
@@ -46,6 +51,11 @@ def perform(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Message:
     return _PERFORM[job.kind](job, tools, blocks)
 
 
+def perform_orders(jobs: Sequence[Job], tools: Tools, blocks: Mapping[str, bytes]) -> list[Message | Exception]:
+    """The results of several orders' jobs, each as :func:`perform` gives it, or what it raises."""
+    return [tried(partial(perform, job, tools, blocks)) for job in jobs]
+
+
 def require_owed(job: Job, tools: Tools) -> None:
     """Raise :class:`NotDue` unless proved state wants the answer now: for one that was made before and not sent.
 
@@ -55,9 +65,29 @@ def require_owed(job: Job, tools: Tools) -> None:
         _REQUIRE.get(job.kind, require_due)(job, tools, now)
 
 
+def tried(call: Callable[[], T]) -> T | Exception:
+    """What ``call`` returns, or what it raises: of one among several that are done at once."""
+    try:
+        return call()
+    except Exception as error:
+        return error
+
+
+def _raised(call: Callable[[], object]) -> Exception | None:
+    found = tried(call)
+    return found if isinstance(found, Exception) else None
+
+
+def owed_of(jobs: Sequence[Job], tools: Tools, now: Pinned) -> list[Exception | None]:
+    """As :func:`require_owed`, of several by one state: for each what it would raise, or None."""
+    read_ahead(now.view, index=[due.key_of(tools.identity, job.kind, job.subject) for job in jobs])
+    proven = replace(now, view=now.proven)
+    return [_raised(partial(_REQUIRE.get(job.kind, require_due), job, tools, proven)) for job in jobs]
+
+
 def reject_unavailable(job: Job, now: Pinned, wait_s: int) -> Message | None:
     """What to send for an order whose envelope nobody has: a rejection, once ``wait_s`` of block time have passed."""
-    order = _find_order(job.subject, now)
+    order = find_order(job.subject, now)
     if now.time_s - order.placed_time_s < wait_s:
         return None
     return tx_pb2.RejectOrder(order=order.id, rejection=custody_pb2.REJECTION_ENVELOPE_UNAVAILABLE)
@@ -93,7 +123,7 @@ def _is_closed(vault: custody_pb2.VaultRecord, now: Pinned) -> bool:
 def _fulfil_order(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Message:
     with tools.pin() as now:
         require_due(job, tools, now)
-        order = _find_order(job.subject, now)
+        order = find_order(job.subject, now)
         entrusted = _entrusted(order, now, blocks)
         max_envelope_bytes = params(now.view).max_envelope_bytes
     try:
@@ -131,7 +161,7 @@ def _releasable(
     """The request and its order, where both live and the policy, its window included, is satisfied. Else NotDue."""
     require_due(job, tools, now)
     request = _find_request(job.subject, now)
-    order = _find_order(request.order, now)
+    order = find_order(request.order, now)
     released = now.time_s >= request.release_time_s and now.height + 1 >= request.release_height
     if (
         request.status not in _RELEASABLE
@@ -203,7 +233,8 @@ def _find_vault(id_: bytes, now: Pinned) -> custody_pb2.VaultRecord:
     return found
 
 
-def _find_order(id_: bytes, now: Pinned) -> custody_pb2.OrderRecord:
+def find_order(id_: bytes, now: Pinned) -> custody_pb2.OrderRecord:
+    """The order's record. Raises :class:`NotDue` where there is none."""
     found = ORDERS.find(now.view, id_)
     if found is None:
         raise NotDue(f"order {id_.hex()}")

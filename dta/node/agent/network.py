@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Final
+
 import httpx
 
 from abci_app.codes import Code
 from dta.base.config import NodeConfig
 from dta.base.errors import BadAnswer, RpcError, UsageError
 from dta.blocks.embedded import EmbeddedStore
-from dta.blocks.errors import BlockUnavailable
+from dta.blocks.errors import BlockCorrupt, BlockError, BlockMissing, BlockUnavailable
 from dta.blocks.kubo import KuboStore
 from dta.blocks.peers import PeerFetcher
 from dta.blocks.store import BlockStore
-from dta.blocks.threads import in_store
+from dta.blocks.threads import begin_in_store, in_store
 from dta.client.ledger import requests
 from dta.client.ledger.rpc import AsyncRpc
 from dta.http.deadline import DeadlineTransport
+from dta.node.agent.together import Together
 
+MOST_READ: Final = 64
+READERS: Final = 4
 KUBO_TIMEOUT_S = 30.0
 KUBO_DEADLINE_S = 120.0
 """Of a call in all. The longest is the list of a large Kubo's pins."""
 
 
 class AgentNetwork:
-    """A :class:`dta.node.agent.runner.Network`."""
+    """A :class:`dta.node.agent.attempts.Network`."""
 
     def __init__(self, rpc: AsyncRpc, chain_id: str, store: BlockStore, fetcher: PeerFetcher) -> None:
         self._rpc = rpc
         self._chain_id = chain_id
         self._store = store
         self._fetcher = fetcher
+        self._here = Together[tuple[str, bool], bytes](self._begin_reading, most=MOST_READ, lanes=READERS)
 
     async def catching_up(self) -> bool:
-        """See :class:`dta.node.agent.runner.Network`."""
+        """See :class:`dta.node.agent.attempts.Network`."""
         status = await self._rpc.call(requests.status())
         if status.chain_id != self._chain_id:
             raise BadAnswer(
@@ -42,7 +51,10 @@ class AgentNetwork:
         return status.catching_up
 
     async def obtain(self, cid: str, pin: bool) -> bytes:
-        """See :class:`dta.node.agent.runner.Network`."""
+        """See :class:`dta.node.agent.attempts.Network`."""
+        if isinstance(self._store, EmbeddedStore):  # a Kubo is asked for each by itself: it may be slow with one
+            with suppress(BlockMissing, BlockCorrupt):
+                return await self._here.ask((cid, pin))
         try:
             block = await self._fetcher.fetch(cid)
         except BlockUnavailable as error:
@@ -53,8 +65,11 @@ class AgentNetwork:
             await in_store(self._store.pin, cid)
         return block
 
+    def _begin_reading(self, asked: Sequence[tuple[str, bool]]) -> Future[Sequence[bytes | Exception]]:
+        return begin_in_store(_read_all, self._store, asked)
+
     async def broadcast(self, tx: bytes) -> tuple[int, str]:
-        """See :class:`dta.node.agent.runner.Network`."""
+        """See :class:`dta.node.agent.attempts.Network`."""
         try:
             answer = await self._rpc.call(requests.broadcast_tx_sync(tx))
         except RpcError as error:
@@ -65,6 +80,21 @@ class AgentNetwork:
                 return Code.BUSY, error.rpc_data
             raise
         return answer.code, answer.log
+
+
+def _read_all(store: BlockStore, asked: Sequence[tuple[str, bool]]) -> list[bytes | Exception]:
+    """The blocks that are here, by then pinned where asked; for one that is not, what the store raised."""
+    return [_read(store, cid, pin) for cid, pin in asked]
+
+
+def _read(store: BlockStore, cid: str, pin: bool) -> bytes | Exception:
+    try:
+        block = store.get(cid)
+        if pin:
+            store.pin(cid)
+    except (BlockError, OSError) as error:
+        return error
+    return block
 
 
 def open_store(config: NodeConfig) -> EmbeddedStore | KuboStore:

@@ -37,15 +37,19 @@ class Prover(StateView, Protocol):
 class ProvenView:
     """A StateView over one pin of ``prover``: what it gives of leaves is proved under ``root`` (32 bytes).
 
+    ``proved``: what was proved under this root before, by this view or by another one of the same root; it grows.
+
     A scan proves each leaf that it gives; that none is missing it can't. Index entries are not in the tree: they say
     where to look, never what is so. Raises StateNotProved, and what the prover raises.
     """
 
-    def __init__(self, prover: Prover, root: bytes, height: int) -> None:
+    def __init__(
+        self, prover: Prover, root: bytes, height: int, proved: dict[bytes, bytes | None] | None = None
+    ) -> None:
         self._prover = prover
         self._root = root
         self._height = height
-        self._proved: dict[bytes, bytes | None] = {}
+        self._proved: dict[bytes, bytes | None] = {} if proved is None else proved
 
     def get(self, key: bytes) -> bytes | None:
         """See :class:`abci_app.state.view.StateView`."""

@@ -1,8 +1,9 @@
 """Runs what is due, outside the consensus path (docs/spec/custody.md, The agent).
 
-Each tick reads committed state and plans; jobs run beside each other, each with a timeout and a pause of its own that
-grows, so that none holds up another. HSM work runs in a few threads. A result is a transaction: its bytes are kept in
-the outbox and sent again until state says that nothing is owed. There is no queue to lose: after a crash, plan again.
+It is told of each new state and what is due by it. Jobs run beside each other, each with a timeout and a pause of its
+own that grows, so that none holds up another; HSM work runs in a few threads. A result is a transaction: its bytes are
+kept in the outbox and sent again until state says that nothing is owed. There is no queue to lose: after a crash, it
+plans again.
 """
 
 from __future__ import annotations
@@ -13,34 +14,27 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from enum import IntEnum
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
 
-from google.protobuf.message import Message
-
-from abci_app.codes import Code, info
-from abci_app.state.due import DueKind
-from abci_app.state.records import IDENTITIES
 from dta.base.errors import DtaError, JsonValue
-from dta.blocks.errors import BlockError, BlockUnavailable
-from dta.client.ledger.tx import SignedBytes
+from dta.blocks.errors import BlockError
 from dta.hsm.errors import KeystoreError
-from dta.node.agent.jobs import perform, reject_unavailable, require_owed, wanted_blocks
+from dta.node.agent.attempts import Attempts, JobState, Network
+from dta.node.agent.ranks import rank_of
 from dta.node.agent.submission import Submission
-from dta.node.hooks.bundle import result_for
 from dta.node.hooks.errors import CannotAnswer, NotDue, Retry
 from dta.node.hooks.head import Head
 from dta.node.hooks.outbox import Outbox
-from dta.node.hooks.plan import Job, plan
-from dta.node.hooks.tools import Tools, require_due
+from dta.node.hooks.owed import Owed, Planned, ScannedOwed
+from dta.node.hooks.plan import Job
+from dta.node.hooks.tools import Tools
 
 _log = logging.getLogger(__name__)
 _MAX_ERRORS_SHOWN = 20
-# Answers that say no more than "not this, or not again": state decides what follows.
-_HARMLESS = (Code.OK, Code.NOT_DUE, Code.ALREADY_DONE)
+READING_THREADS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,86 +47,26 @@ class RunnerConfig:
 
     A result that is in no block ``renew_blocks`` after the one that it was made by is signed anew with another salt: a
     mempool gossips the same bytes once. One that is ready waits at most ``gather_s`` for others that are being made.
+
+    State that can't be read is asked for again after ``poll_s``. CometBFT is asked each ``head_poll_s`` whether it is
+    at the head. While something is due, it is looked at again after ``longest_wait_s`` at most.
     """
 
     hsm_threads: int = 4
-    max_running: int = 64
+    max_running: int = 128
     job_timeout_s: float = 60.0
     first_pause_s: float = 0.5
     longest_pause_s: float = 60.0
     resend_s: float = 5.0
     poll_s: float = 0.25
-    head_poll_s: float = 1.0
+    head_poll_s: float = 2.0
+    longest_wait_s: float = 1.0
     late_s: float = 60.0
     envelope_wait_s: int = 3_600
     envelope_attempts: int = 5
     expiry_blocks: int = 200
     renew_blocks: int = 5
     gather_s: float = 0.2
-
-
-class Rank(IntEnum):
-    """What goes first. Each rank has places of its own: however many jobs of one wait, they take none of another's."""
-
-    RELEASE = 0
-    """What somebody waits for and a deadline ends."""
-    KEY = 1
-    """Vaults' keys and ceremonies: few, and by governance or by a principal's vaults."""
-    ORDER = 2
-    """What anybody who may place orders makes as many of as they are let."""
-
-
-_RANK = {
-    DueKind.FULFIL_SECRET: Rank.RELEASE,
-    DueKind.SUBMIT_PARTIALS: Rank.RELEASE,
-    DueKind.SUBMIT_UNBLINDED: Rank.RELEASE,
-    DueKind.FULFIL_ORDER: Rank.ORDER,
-}
-
-
-def rank_of(kind: DueKind) -> Rank:
-    """The rank of a kind of job."""
-    return _RANK.get(kind, Rank.KEY)
-
-
-class Network(Protocol):
-    """What the runner asks of others."""
-
-    async def catching_up(self) -> bool:
-        """Whether this node's CometBFT is still behind. Raises DtaError."""
-
-    async def obtain(self, cid: str, pin: bool) -> bytes:
-        """The block, fetched and stored where it is not here; pinned where asked. Raises BlockError."""
-
-    async def broadcast(self, tx: bytes) -> tuple[int, str]:
-        """CheckTx's code and log; code 0 too where the mempool has it already. Raises DtaError."""
-
-
-@dataclass(slots=True)
-class _State:
-    """What this process knows of one job. Times are of the monotonic clock."""
-
-    job: Job
-    since_s: float
-    ready_s: float
-    attempts: int = 0
-    unavailable: int = 0
-    error: str = ""
-    sent: bool = False
-    given_up: bool = False
-    is_alone: bool = False
-    """Its result goes by itself: one that it was together with may be why it was refused."""
-    task: asyncio.Task[None] | None = None
-    thread: Future[Any] | None = None
-
-    @property
-    def is_running(self) -> bool:
-        return self.task is not None
-
-    @property
-    def has_thread(self) -> bool:
-        """Whether HSM work of it still runs, perhaps beyond its timeout."""
-        return self.thread is not None and not self.thread.done()
 
 
 @dataclass(slots=True)
@@ -142,11 +76,14 @@ class _Seen:
     height: int = 0
     time_s: int = 0
     trouble: str = "not started"
-    jobs: list[Job] = field(default_factory=list)
+    jobs: frozenset[Job] = frozenset()
 
 
 class Runner:
-    """Plans and runs this fiduciary's jobs until told to stop. One event loop, one instance."""
+    """Runs this fiduciary's jobs until told to stop. One event loop, one instance.
+
+    ``owed`` says what is due; without one, state is scanned.
+    """
 
     def __init__(
         self,
@@ -158,62 +95,136 @@ class Runner:
         config: RunnerConfig | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = lambda: secrets.SystemRandom().uniform(0.5, 1.5),
+        owed: Owed | None = None,
     ) -> None:
         self._tools = tools
         self._network = network
         self._head = head
         self._outbox = outbox
-        self._chain_id = chain_id
         self._config = config or RunnerConfig()
         self._monotonic_s = monotonic_s
         self._jitter = jitter
-        self._states: dict[Job, _State] = {}
+        self._states: dict[Job, JobState] = {}
         self._seen = _Seen()
+        self._planned: Planned | None = None
         self._head_asked_s = float("-inf")
+        self._woken = asyncio.Event()
         # Reading state never waits behind an HSM that hangs.
         self._threads = ThreadPoolExecutor(self._config.hsm_threads, thread_name_prefix="hsm")
-        # All but releases leave one thread free, where there is more than one: a release waits behind none of them.
-        self._unhurried = asyncio.Semaphore(max(1, self._config.hsm_threads - 1))
+        self._reading = ThreadPoolExecutor(READING_THREADS, thread_name_prefix="state")
+        self._owed = owed or ScannedOwed(lambda: self._tools, self._reading)
         self._submission = Submission(
             tools, outbox, self._threads, lambda tx: self._network.broadcast(tx), chain_id,
             expiry_blocks=self._config.expiry_blocks, gather_s=self._config.gather_s,
             repeat_s=self._config.resend_s / 2, monotonic_s=self._monotonic_s,
         )  # fmt: skip
+        self._attempts = Attempts(
+            lambda: self._tools, network, outbox, self._submission, self._threads, self._reading,
+            # All but releases leave one thread free, where there is more than one: a release waits behind none of them.
+            unhurried=asyncio.Semaphore(max(1, self._config.hsm_threads - 1)),
+            envelope_wait_s=self._config.envelope_wait_s, envelope_attempts=self._config.envelope_attempts,
+            renew_blocks=self._config.renew_blocks,
+        )  # fmt: skip
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop`` is set; then lets go of what runs. Threads in the HSM end by themselves."""
+        followers = [
+            asyncio.create_task(self._follow_state()),
+            asyncio.create_task(self._follow_head()),
+            asyncio.create_task(self._wake_at(stop)),
+        ]
         try:
             while not stop.is_set():
-                try:
-                    await self.tick()
-                except (Retry, DtaError) as error:
-                    self._note_trouble(str(error))
-                except Exception as error:
-                    _log.exception("planning failed")
-                    self._note_trouble(f"planning failed: {type(error).__name__}")
-                # Not wait_for: of Python 3.11 it loses a cancellation that comes together with what was waited for.
+                self._woken.clear()
+                if self._planned is not None:
+                    await self._guarded(self._act(self._planned))
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._config.poll_s):
-                        await stop.wait()
+                    # Not wait_for: of Python 3.11 it loses a cancellation that comes together with what is waited for.
+                    async with asyncio.timeout(self._pause_s()):
+                        await self._woken.wait()
         finally:
             running = [state.task for state in self._states.values() if state.task is not None]
-            for task in running:
+            for task in [*followers, *running]:
                 task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            await asyncio.gather(*followers, *running, return_exceptions=True)
             await self._submission.close()
+            await self._attempts.close()
             self._threads.shutdown(wait=False, cancel_futures=True)
+            self._reading.shutdown(wait=False, cancel_futures=True)
 
     async def tick(self) -> None:
-        """Plan, if this node is at the head, and start what is ready. Raises Retry (not at the head), DtaError."""
+        """Look at state once, if this node is at the head, and start what is ready.
+
+        Raises Retry (not at the head), DtaError.
+        """
         now_s = self._monotonic_s()
         if now_s - self._head_asked_s >= self._config.head_poll_s:
             self._head_asked_s = now_s
+            await self._ask_head()
+        await self._act(await self._owed.now())
+
+    # --- what it is told ----------------------------------------------------------------------------------------
+    async def _follow_state(self) -> None:
+        """Take each new plan. Where state can't be read, nothing is started until it can."""
+        while True:
+            if await self._guarded(self._take_plan()):
+                self._woken.set()
+            else:
+                self._planned = None
+                await asyncio.sleep(self._config.poll_s)
+
+    async def _take_plan(self) -> None:
+        known = self._planned
+        self._planned = await (self._owed.now() if known is None else self._owed.newer(known.height))
+
+    async def _follow_head(self) -> None:
+        while True:
+            await self._guarded(self._ask_head())
+            if self._seen.trouble:
+                self._woken.set()
+            await asyncio.sleep(self._config.head_poll_s)
+
+    async def _ask_head(self) -> None:
+        try:
             self._head.note(await self._network.catching_up())
-        height, time_s, jobs = await asyncio.to_thread(self._plan)
-        if jobs is not None:
-            self._seen = _Seen(height, time_s, "", jobs)
-            self._take(jobs, now_s)
-            await asyncio.to_thread(self._outbox.keep_only, frozenset(jobs))
+        except BaseException:
+            self._head.lose()
+            raise
+
+    async def _wake_at(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._woken.set()
+
+    async def _guarded(self, step: Coroutine[Any, Any, None]) -> bool:
+        """Whether ``step`` went well. Why not is shown, and ends nothing."""
+        try:
+            await step
+        except (Retry, DtaError) as error:
+            self._note_trouble(str(error))
+        except Exception as error:
+            _log.exception("planning failed")
+            self._note_trouble(f"planning failed: {type(error).__name__}")
+        else:
+            return True
+        return False
+
+    def _pause_s(self) -> float | None:
+        """How long nothing is to be done unless something happens: until a job may be tried again. None: for ever."""
+        if not self._states:
+            return None
+        now_s = self._monotonic_s()
+        waiting = (state.ready_s - now_s for state in self._states.values() if not state.is_running)
+        # What is ready and not started waits for a place, or for a thread: it is looked at when one ends, or later.
+        return min([self._config.longest_wait_s, *(left_s for left_s in waiting if left_s > 0)])
+
+    async def _act(self, planned: Planned) -> None:
+        """Start what is ready. Raises NotAtHead."""
+        self._head.require(planned.time_s)
+        now_s = self._monotonic_s()
+        if planned.height != self._seen.height:
+            self._seen = _Seen(planned.height, planned.time_s, "", planned.jobs)
+            self._take(planned.jobs, now_s)
+            await asyncio.wrap_future(self._reading.submit(self._outbox.keep_only, planned.jobs))
         self._seen.trouble = ""
         self._start_ready(now_s)
 
@@ -250,22 +261,13 @@ class Runner:
         }
 
     # --- planning -----------------------------------------------------------------------------------------------
-    def _plan(self) -> tuple[int, int, list[Job] | None]:
-        """(height, block time, jobs); None for the jobs where there is no new block, and so no other plan."""
-        with self._tools.pin() as now:
-            if now.height == self._seen.height:
-                return now.height, now.time_s, None
-            return now.height, now.time_s, plan(now.view, self._tools.identity, now.time_s, now.height + 1)
-
-    def _take(self, jobs: list[Job], now_s: float) -> None:
-        """Remember new jobs, and forget those that are no longer due and no longer at work."""
-        planned = frozenset(jobs)
+    def _take(self, jobs: frozenset[Job], now_s: float) -> None:
+        """Remember new jobs, in order, and forget those that are no longer due and no longer at work."""
         for job, state in list(self._states.items()):
-            if job not in planned and not state.is_running and not state.has_thread:
+            if job not in jobs and not state.is_running and not state.has_thread:
                 del self._states[job]
-        for job in jobs:
-            if job not in self._states:
-                self._states[job] = _State(job, since_s=now_s, ready_s=now_s)
+        for job in sorted(jobs - self._states.keys()):
+            self._states[job] = JobState(job, since_s=now_s, ready_s=now_s)
 
     def _start_ready(self, now_s: float) -> None:
         """Start what may start: releases first, and of one rank what never failed first.
@@ -273,11 +275,10 @@ class Runner:
         A crowd of failing jobs must not hold up a fresh one, nor a crowd of one rank any of another.
         """
         running = Counter(rank_of(state.job.kind) for state in self._states.values() if state.is_running)
-        planned = frozenset(self._seen.jobs)
         ready = [
             state
             for state in self._states.values()
-            if state.job in planned
+            if state.job in self._seen.jobs
             and not (state.is_running or state.has_thread or state.given_up)
             and state.ready_s <= now_s
         ]
@@ -294,10 +295,11 @@ class Runner:
         self._seen.trouble = text
 
     # --- one job ------------------------------------------------------------------------------------------------
-    async def _attempt(self, state: _State) -> None:
+    async def _attempt(self, state: JobState) -> None:
         try:
             async with asyncio.timeout(self._config.job_timeout_s):
-                await self._do(state)
+                await self._attempts.make(state, self._seen.height)
+                state.ready_s = self._monotonic_s() + self._config.resend_s
         except NotDue:
             state.error = ""
             state.ready_s = self._monotonic_s() + self._config.first_pause_s
@@ -313,110 +315,15 @@ class Runner:
             self._failed(state, f"a fault of this program: {type(error).__name__}")
         finally:
             state.task = None
+            self._woken.set()
 
-    def _failed(self, state: _State, reason: str) -> None:
+    def _failed(self, state: JobState, reason: str) -> None:
         state.attempts += 1
         pause_s = min(self._config.first_pause_s * 2 ** min(state.attempts - 1, 16), self._config.longest_pause_s)
         state.ready_s = self._monotonic_s() + pause_s * self._jitter()
         if reason != state.error:
             _log_of(state.job).warning("%s: %s", state.job, reason)
         state.error = reason
-
-    async def _do(self, state: _State) -> None:
-        job, height = state.job, self._seen.height
-        tx = await asyncio.to_thread(self._kept, state)
-        if tx is not None and height <= tx.made_at_height + self._config.renew_blocks:
-            await self._send(state, tx)
-            return
-        message = None if tx is None else result_for(tx.message(), job.kind, job.subject)
-        if message is None:
-            state.sent = False
-            with self._submission.making():
-                message = await self._make(state)
-
-        def hold(thread: Future[Any]) -> None:
-            state.thread = thread
-
-        await self._send(state, await self._submission.sign(job, message, hold, is_alone=state.is_alone))
-
-    def _kept(self, state: _State) -> SignedBytes | None:
-        """What waits in the outbox. What this process did not send may never have left: state is asked once more.
-
-        What another node key signed was made with the keys of another keystore: signed anew, it would give them for
-        this one's. It is made anew.
-        """
-        tx = self._outbox.load(state.job, self._seen.height)
-        if tx is not None and not tx.is_signed_by(self._node_key(), self._tools.gid):
-            self._outbox.remove(state.job)
-            return None
-        if tx is not None and not state.sent:
-            require_owed(state.job, self._tools)
-        return tx
-
-    def _node_key(self) -> bytes:
-        with self._tools.pin() as now:
-            return IDENTITIES.get(now.view, self._tools.identity).node_key
-
-    async def _make(self, state: _State) -> Message:
-        """The result, not signed yet."""
-        job = state.job
-        pin = job.kind is DueKind.FULFIL_ORDER
-        try:
-            blocks = {cid: await self._network.obtain(cid, pin) for cid in await asyncio.to_thread(self._wanted, job)}
-        except BlockUnavailable as error:
-            if error.is_nowhere:  # where nobody answered, this node's own line may be why
-                state.unavailable += 1
-            if not pin or not error.is_nowhere or state.unavailable < self._config.envelope_attempts:
-                raise
-            message = await asyncio.to_thread(self._reject_unavailable, job)
-            if message is None:
-                raise
-            return message
-        if rank_of(job.kind) is Rank.RELEASE:
-            return await self._perform(state, blocks)
-        async with self._unhurried:
-            return await self._perform(state, blocks)
-
-    async def _perform(self, state: _State, blocks: dict[str, bytes]) -> Message:
-        # In an HSM thread, which can't be stopped: the job is not tried again while it runs.
-        thread = self._threads.submit(perform, state.job, self._tools, blocks)
-        state.thread = thread
-        return await asyncio.wrap_future(thread)
-
-    def _wanted(self, job: Job) -> list[str]:
-        with self._tools.pin() as now:
-            require_due(job, self._tools, now)
-            return wanted_blocks(job, now)
-
-    def _reject_unavailable(self, job: Job) -> Message | None:
-        with self._tools.pin() as now:
-            require_due(job, self._tools, now)
-            return reject_unavailable(job, now, self._config.envelope_wait_s)
-
-    async def _send(self, state: _State, tx: SignedBytes) -> None:
-        code, log = await self._submission.send(tx)
-        if code == Code.REPLAYED:
-            # These bytes are in a block. Where it is still owed they were refused there: only new ones can help.
-            still_due = await asyncio.to_thread(self._is_due, state.job)
-            if still_due:
-                await asyncio.to_thread(self._outbox.remove, state.job)
-                raise Retry("the ledger refused the result in a block; a new one is made")
-        elif code not in _HARMLESS:
-            row = info(code)
-            if not row.retry:
-                state.is_alone = True
-                await asyncio.to_thread(self._outbox.remove, state.job)
-            raise Retry(f"the ledger refused the result: {row.name}: {log or row.meaning}")
-        state.sent, state.attempts, state.error = True, 0, ""
-        state.ready_s = self._monotonic_s() + self._config.resend_s
-
-    def _is_due(self, job: Job) -> bool:
-        with self._tools.pin() as now:
-            try:
-                require_due(job, self._tools, now)
-            except NotDue:
-                return False
-        return True
 
 
 def _log_of(job: Job) -> logging.Logger:

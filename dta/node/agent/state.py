@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import BoundedSemaphore, Lock
@@ -17,10 +17,13 @@ from google.protobuf.message import DecodeError
 from abci_app.pb.dta.v1 import statesocket_pb2 as pb
 from dta.base.errors import Unreachable
 from dta.node.agent.proving import ProvenView
+from dta.node.agent.reads import Reads, SharedView
 from dta.node.hooks.tools import Pinned
 
 DEFAULT_TIMEOUT_S = 10.0
 PAGE_ENTRIES = 256
+AT_ONCE = 64
+"""Questions that are sent before their answers are read: as many as the application answers together."""
 MAX_CONNECTIONS = 8
 IDLE_S = 5.0
 MAX_ANSWER_BYTES = 4 << 20  # the application ends an answer at about 1 MiB
@@ -63,11 +66,24 @@ class SocketView:
 
     def get(self, key: bytes) -> bytes | None:
         """See :class:`abci_app.state.view.StateView`."""
-        return self._value(pb.StateRequest(get=pb.StateGet(key=key)))
+        return _value_of(self._ask(_asking_for(key, True)))
 
     def index_get(self, key: bytes) -> bytes | None:
         """See :class:`abci_app.state.view.StateView`."""
-        return self._value(pb.StateRequest(index_get=pb.StateGet(key=key)))
+        return _value_of(self._ask(_asking_for(key, False)))
+
+    def get_all(
+        self, leaves: Iterable[bytes], index: Iterable[bytes]
+    ) -> tuple[dict[bytes, bytes | None], dict[bytes, bytes | None]]:
+        """See :class:`dta.node.agent.reads.ReadsAhead`."""
+        wanted = [(key, True) for key in leaves] + [(key, False) for key in index]
+        found: tuple[dict[bytes, bytes | None], dict[bytes, bytes | None]] = ({}, {})
+        for start in range(0, len(wanted), AT_ONCE):
+            part = wanted[start : start + AT_ONCE]
+            answers = self._ask_all([_asking_for(key, is_leaf) for key, is_leaf in part])
+            for (key, is_leaf), answer in zip(part, answers, strict=True):
+                found[0 if is_leaf else 1][key] = _value_of(answer)
+        return found
 
     def prove(self, key: bytes) -> tuple[bytes | None, bytes]:
         """The leaf at ``key`` by the tree (None: there is none), and the proof of that: not checked here."""
@@ -108,19 +124,18 @@ class SocketView:
             if not answer.entries.more or not answer.entries.entries:
                 return
 
-    def _value(self, request: pb.StateRequest) -> bytes | None:
-        answer = self._ask(request)
-        if answer.WhichOneof("kind") != "value":
-            raise _unexpected(answer)
-        return answer.value.value if answer.value.HasField("value") else None
-
     def _ask(self, request: pb.StateRequest) -> pb.StateResponse:
-        message = request.SerializeToString()
+        (answer,) = self._ask_all([request])
+        return answer
+
+    def _ask_all(self, requests: Sequence[pb.StateRequest]) -> list[pb.StateResponse]:
+        """The answers, in order. At most ``AT_ONCE``: more might fill both directions, and neither side would read."""
+        messages = [request.SerializeToString() for request in requests]
         self._due_s = time.monotonic() + self._timeout_s
         try:
             self._connection.settimeout(self._timeout_s)
-            self._connection.sendall(_varint(len(message)) + message)
-            return pb.StateResponse.FromString(self._read_frame())
+            self._connection.sendall(b"".join(_varint(len(message)) + message for message in messages))
+            return [pb.StateResponse.FromString(self._read_frame()) for _ in messages]
         except TimeoutError:
             raise StateUnavailable("no answer in time") from None
         except OSError as error:
@@ -167,6 +182,7 @@ class StateClient:
         self._slots = BoundedSemaphore(MAX_CONNECTIONS)
         self._lock = Lock()
         self._idle: list[tuple[float, SocketView]] = []
+        self._reads = Reads(0, b"")
 
     @contextmanager
     def pin(self) -> Iterator[Pinned]:
@@ -177,8 +193,10 @@ class StateClient:
                 view.close()
                 raise StateUnavailable("there is no block yet")
             try:
-                proven = ProvenView(view, pinned.app_hash, pinned.height)
-                yield Pinned(view, pinned.height, pinned.time_seconds, proven)
+                reads = self._reads_of(pinned.height, pinned.app_hash)
+                shared = SharedView(view, reads)
+                proven = ProvenView(shared, pinned.app_hash, pinned.height, reads.proved)
+                yield Pinned(shared, pinned.height, pinned.time_seconds, proven)
             except StateUnavailable:
                 view.close()
                 raise
@@ -205,6 +223,16 @@ class StateClient:
             idle, self._idle = self._idle, []
         for _, view in idle:
             view.close()
+
+    def _reads_of(self, height: int, root: bytes) -> Reads:
+        """What is known of the newest state; of another one, nothing."""
+        with self._lock:
+            if not self._reads.is_of(height, root):
+                reads = Reads(height, root)
+                if height < self._reads.height:  # pinned a moment before the newest
+                    return reads
+                self._reads = reads
+            return self._reads
 
     def _pinned_view(self) -> tuple[SocketView, pb.StatePinned]:
         with self._lock:
@@ -239,6 +267,17 @@ class StateClient:
             self._idle.append((now_s, view))
         for idle in stale:
             idle.close()
+
+
+def _asking_for(key: bytes, is_leaf: bool) -> pb.StateRequest:
+    asked = pb.StateGet(key=key)
+    return pb.StateRequest(get=asked) if is_leaf else pb.StateRequest(index_get=asked)
+
+
+def _value_of(answer: pb.StateResponse) -> bytes | None:
+    if answer.WhichOneof("kind") != "value":
+        raise _unexpected(answer)
+    return answer.value.value if answer.value.HasField("value") else None
 
 
 def _unexpected(answer: pb.StateResponse) -> StateUnavailable:

@@ -21,7 +21,7 @@ from abci_app.limits import SALT_BYTES
 from abci_app.state.records import params
 from dta.client.ledger.tx import SignedBytes, build_tx
 from dta.hsm import labels
-from dta.node.agent.jobs import require_owed
+from dta.node.agent.jobs import owed_of
 from dta.node.hooks.bundle import bundles, parts_of
 from dta.node.hooks.outbox import Outbox
 from dta.node.hooks.plan import Job
@@ -154,16 +154,11 @@ class Submission:
     def _sign(self, results: list[tuple[Job, Message]]) -> Signed:
         """In a thread: the bytes for each job that is still owed; what state raised for one that is not."""
         made: Signed = {}
-        owed = []
-        for job, message in results:
-            try:
-                require_owed(job, self._tools)
-            except Exception as error:  # of this job alone
-                made[job] = error
-            else:
-                owed.append((job, message))
         with self._tools.pin() as now:
+            wrong = owed_of([job for job, _ in results], self._tools, now)
             rules = params(now.view)
+        made.update({job: error for (job, _), error in zip(results, wrong, strict=True) if error is not None})
+        owed = [result for result, error in zip(results, wrong, strict=True) if error is None]
         jobs = iter([job for job, _ in owed])
         for message in bundles([message for _, message in owed], rules):
             tx = build_tx(
@@ -171,9 +166,9 @@ class Submission:
                 now.height + min(rules.max_expiry_blocks, self._expiry_blocks), secrets.token_bytes(SALT_BYTES),
                 made_at_height=now.height,
             )  # fmt: skip
-            for job in islice(jobs, len(parts_of(message))):
-                self._outbox.save(job, tx)
-                made[job] = tx
+            its_jobs = list(islice(jobs, len(parts_of(message))))
+            self._outbox.save(its_jobs, tx)
+            made.update(dict.fromkeys(its_jobs, tx))
         return made
 
 

@@ -12,8 +12,8 @@ from abci_app.errors import Refusal
 from abci_app.execution.spec import MessageSpec
 from abci_app.messages.submit_results import RESULTS
 from abci_app.pb.dta.v1 import params_pb2, tx_pb2
-from abci_app.state.due import DueKind
 from dta.base.errors import UsageError
+from dta.node.hooks.plan import Job
 
 _FIELD_OF = {spec.message.DESCRIPTOR.full_name: field for field, spec in RESULTS.items()}
 
@@ -50,13 +50,19 @@ def parts_of(message: Message) -> list[Message]:
     return [getattr(one, one.WhichOneof("message") or "") for one in message.results]
 
 
-def result_for(message: Message, kind: DueKind, subject: bytes) -> Message | None:
-    """The part of such a message that answers what is due of this kind for this subject."""
-    for part in parts_of(message):
-        spec, _ = _result(part)
-        if spec.due is not None and spec.due(part) == (kind, subject):
-            return part
-    return None
+def result_for(message: Message, job: Job) -> Message | None:
+    """The part of such a message that answers ``job``."""
+    return next((part for part in parts_of(message) if _job_of(part) == job), None)
+
+
+def jobs_of(message: Message) -> list[Job]:
+    """What such a message answers, part by part. Raises UsageError for a message that is no hook's result."""
+    return [job for job in map(_job_of, parts_of(message)) if job is not None]
+
+
+def _job_of(part: Message) -> Job | None:
+    spec = _spec_of(part)
+    return None if spec.due is None else Job(*spec.due(part))
 
 
 def _is_well_formed(spec: MessageSpec[Any], message: Message) -> bool:
@@ -67,11 +73,16 @@ def _is_well_formed(spec: MessageSpec[Any], message: Message) -> bool:
     return True
 
 
-def _result(message: Message) -> tuple[MessageSpec[Any], tx_pb2.Result]:
-    """The message's type, and it as a part of a bundle."""
+def _spec_of(message: Message) -> MessageSpec[Any]:
     field = _FIELD_OF.get(message.DESCRIPTOR.full_name)
     if field is None:
         raise UsageError(f"{message.DESCRIPTOR.full_name} is not a result of a hook")
+    return RESULTS[field]
+
+
+def _result(message: Message) -> tuple[MessageSpec[Any], tx_pb2.Result]:
+    """The message's type, and it as a part of a bundle."""
+    spec = _spec_of(message)
     result = tx_pb2.Result()
-    getattr(result, field).CopyFrom(message)
-    return RESULTS[field], result
+    getattr(result, spec.field).CopyFrom(message)
+    return spec, result

@@ -32,6 +32,10 @@ class Head:
         """CometBFT answered just now."""
         self._seen = (self._monotonic_s(), catching_up)
 
+    def lose(self) -> None:
+        """CometBFT did not answer, or is none of ours: nothing it said before counts."""
+        self._seen = None
+
     def require(self, block_time_s: int) -> None:
         """Raise :class:`NotAtHead` unless a state of this block time (Unix seconds) may be acted on."""
         if self._seen is None or self._monotonic_s() - self._seen[0] > SEEN_FOR_S:
