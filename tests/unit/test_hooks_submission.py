@@ -295,3 +295,49 @@ def test_the_outbox_forgets_what_is_damaged_foreign_or_not_wanted(world: World, 
         assert list(directory.iterdir()) == []
 
     asyncio.run(scenario())
+
+
+def test_an_outbox_that_is_opened_again_knows_which_jobs_each_bundle_answers(world: World, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        directory = tmp_path / "outbox"
+        node = Node(world, 0, directory)
+        world.open_vault()
+        orders = place(world, 3)
+        await node.tick()
+        jobs = sorted(Job(DueKind.FULFIL_ORDER, order) for order in orders)
+        again = Outbox(directory, node.founder.identity, CHAIN_ID, world.chain.gid)
+        assert again.jobs() == jobs
+        kept = [again.load(job, world.chain.height) for job in jobs]
+        assert {one.tx for one in kept if one is not None} == {node.sent[0]}
+        for job in jobs[:2]:
+            again.remove(job)
+        assert again.jobs() == jobs[2:]
+        assert len(list(directory.iterdir())) == 1, "the last one waits still"
+        again.remove(jobs[2])
+        assert list(directory.iterdir()) == []
+
+    asyncio.run(scenario())
+
+
+def test_of_two_transactions_for_one_job_the_later_one_is_kept(world: World, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        directory = tmp_path / "outbox"
+        node = Node(world, 0, directory, patient(renew_blocks=1))
+        world.open_vault()
+        (order,) = place(world, 1)
+        await node.tick()
+        (first,) = directory.iterdir()
+        old = first.read_bytes()
+        for _ in range(3):
+            world.chain.block()
+        await node.tick(6.0)
+        (second,) = directory.iterdir()
+        assert second != first
+        first.write_bytes(old)  # the process was killed between the two steps
+        again = Outbox(directory, node.founder.identity, CHAIN_ID, world.chain.gid)
+        kept = again.load(Job(DueKind.FULFIL_ORDER, order), world.chain.height)
+        assert kept is not None
+        assert kept.tx == second.read_bytes()
+        assert list(directory.iterdir()) == [second]
+
+    asyncio.run(scenario())
