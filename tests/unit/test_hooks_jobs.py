@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from google.protobuf.message import Message
 from hooks_harness import World, make_world
 
 from abci_app import canonical
@@ -18,14 +19,17 @@ from abci_app.state import due
 from abci_app.state.due import DueKind
 from abci_app.state.overlay import Overlay
 from abci_app.state.records import REQUESTS
+from abci_app.state.view import StateView
 from dta.crypto.hpke import HpkePrivateKey
+from dta.crypto.scalar import SecretScalar
 from dta.custodians.registry import CustodianMissing, Loaded
 from dta.envelope import clear_envelope, sign
+from dta.node.agent import jobs
 from dta.node.agent.jobs import perform, reject_unavailable
 from dta.node.hooks.errors import CannotAnswer, NotAtHead, NotDue, Obstacle, Retry
 from dta.node.hooks.head import Head
 from dta.node.hooks.plan import Job, plan
-from dta.node.hooks.tools import Pinned
+from dta.node.hooks.tools import Pinned, Tools
 from tests.support.actors import Actor
 from tests.support.custody import single
 from tests.support.refusals import fault_of
@@ -307,3 +311,29 @@ def test_only_a_node_at_the_head_acts(catching_up: bool | None, block_time_s: in
     else:
         with pytest.raises(Retry):
             head.require(block_time_s)
+
+
+def test_a_share_is_opened_once_for_the_partials_of_one_call_and_an_error_is_no_share(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[bytes, int]] = []
+    wrong = [Retry("the token is busy")]
+
+    def share_of(view: StateView, authority: bytes, epoch: int) -> SecretScalar:
+        asked.append((authority, epoch))
+        if wrong:
+            raise wrong.pop()
+        return SecretScalar(7)
+
+    def answer(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Message:
+        tools.share_of(world.chain.view, job.subject[:1], 1)
+        return tx_pb2.FulfilOrder(order=job.subject)
+
+    monkeypatch.setitem(jobs._PERFORM, DueKind.SUBMIT_PARTIALS, answer)  # type: ignore[arg-type]
+    tools = replace(world.tools[world.chain.founders[0].identity], share_of=share_of)
+    wanted = [Job(DueKind.SUBMIT_PARTIALS, subject) for subject in (b"a1", b"a2", b"a3", b"b1", b"a4")]
+    found = jobs.perform_partials(wanted, tools)
+    assert [type(one) for one in found] == [Retry, *[tx_pb2.FulfilOrder] * 4]
+    assert asked == [(b"a", 1), (b"a", 1), (b"b", 1)]
+    jobs.perform_partials(wanted[:1], tools)
+    assert asked[3:] == [(b"a", 1)], "the next call opens it again"

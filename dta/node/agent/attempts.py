@@ -18,8 +18,8 @@ from abci_app.state.due import DueKind
 from abci_app.state.records import IDENTITIES
 from dta.blocks.errors import BlockUnavailable
 from dta.client.ledger.tx import SignedBytes
-from dta.node.agent.jobs import perform, perform_orders, reject_unavailable, require_owed
-from dta.node.agent.lookup import Wanted, wanted_together
+from dta.node.agent.jobs import perform, perform_orders, perform_partials, reject_unavailable, require_owed
+from dta.node.agent.lookup import PARTIALS, Wanted, wanted_together
 from dta.node.agent.ranks import Rank, rank_of
 from dta.node.agent.submission import Submission
 from dta.node.agent.together import Together
@@ -34,6 +34,7 @@ T = TypeVar("T")
 
 MOST_TOGETHER: Final = 32
 """Orders that one call in the token's threads is for: about a tenth of a second of work."""
+MOST_PARTIALS: Final = 16
 MOST_LOOKED_UP: Final = 256
 # Answers that say no more than "not this, or not again": state decides what follows.
 _HARMLESS = (Code.OK, Code.NOT_DUE, Code.ALREADY_DONE)
@@ -95,6 +96,7 @@ class Attempts:
         token: ThreadPoolExecutor,
         reading: ThreadPoolExecutor,
         *,
+        token_threads: int,
         unhurried: asyncio.Semaphore,
         envelope_wait_s: int,
         envelope_attempts: int,
@@ -115,9 +117,11 @@ class Attempts:
             self._accept, most=MOST_TOGETHER, lanes=MOST_TOGETHER, place=lambda: unhurried
         )
 
+        self._partials = Together[Job, Message](self._multiply, most=MOST_PARTIALS, lanes=token_threads)
+
     async def close(self) -> None:
         """Let go of what is done together."""
-        await asyncio.gather(self._lookups.close(), self._orders.close())
+        await asyncio.gather(self._lookups.close(), self._orders.close(), self._partials.close())
 
     async def make(self, state: JobState, height: int) -> None:
         """One attempt; at the end the result was sent. ``height``: of the plan. Raises what ends it otherwise."""
@@ -172,6 +176,8 @@ class Attempts:
                 raise
             return message
         if wanted.is_together and not state.attempts:
+            if job.kind in PARTIALS:
+                return await self._partials.ask(job, state.hold)
             return await self._orders.ask((job, blocks), state.hold)
         if rank_of(job.kind) is Rank.RELEASE:
             return await self._perform(state, blocks)
@@ -186,6 +192,9 @@ class Attempts:
     def _accept(self, asked: Sequence[tuple[Job, dict[str, bytes]]]) -> Future[Sequence[Message | Exception]]:
         blocks = {cid: block for _, blocks in asked for cid, block in blocks.items()}
         return self._token.submit(perform_orders, [job for job, _ in asked], self._tools(), blocks)
+
+    def _multiply(self, jobs: Sequence[Job]) -> Future[Sequence[Message | Exception]]:
+        return self._token.submit(perform_partials, jobs, self._tools())
 
     def _look_up(self, jobs: Sequence[Job]) -> Future[Sequence[Wanted | Exception]]:
         return self._reading.submit(wanted_together, jobs, self._tools())

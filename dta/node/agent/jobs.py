@@ -20,13 +20,15 @@ from abci_app.state import as_of, due
 from abci_app.state.due import DueKind
 from abci_app.state.indexes import VAULT_ORDERS
 from abci_app.state.records import IDENTITIES, ORDERS, REQUESTS, VAULTS, params
+from abci_app.state.view import StateView
+from dta.crypto.scalar import SecretScalar
 from dta.custodians.plugin import Custodian, CustodyContext, Entrusted, OrderRejected
 from dta.node.agent.reads import read_ahead
 from dta.node.ceremonies import extracting
 from dta.node.ceremonies import jobs as ceremony_jobs
 from dta.node.hooks.errors import CannotAnswer, NotDue, Obstacle
 from dta.node.hooks.plan import Job
-from dta.node.hooks.tools import Pinned, Tools, require_due
+from dta.node.hooks.tools import Pinned, ShareOf, Tools, require_due
 
 T = TypeVar("T")
 _RELEASABLE = (custody_pb2.REQUEST_STATUS_GRANTED, custody_pb2.REQUEST_STATUS_COMPLETED)
@@ -54,6 +56,28 @@ def perform(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Message:
 def perform_orders(jobs: Sequence[Job], tools: Tools, blocks: Mapping[str, bytes]) -> list[Message | Exception]:
     """The results of several orders' jobs, each as :func:`perform` gives it, or what it raises."""
     return [tried(partial(perform, job, tools, blocks)) for job in jobs]
+
+
+def perform_partials(jobs: Sequence[Job], tools: Tools) -> list[Message | Exception]:
+    """The answers to several extraction requests, each as :func:`perform` gives it, or what it raises.
+
+    A share that several of them are made with is opened once, and is in memory no longer than this call. State is
+    pinned and proved for each of them as for one alone.
+    """
+    opened = replace(tools, share_of=_once(tools.share_of))
+    return [tried(partial(perform, job, opened, {})) for job in jobs]
+
+
+def _once(share_of: ShareOf) -> ShareOf:
+    """``share_of``, asked once for each epoch. What it raises is not remembered."""
+    opened: dict[tuple[bytes, int], SecretScalar] = {}
+
+    def found(view: StateView, authority: bytes, epoch: int) -> SecretScalar:
+        if (authority, epoch) not in opened:
+            opened[authority, epoch] = share_of(view, authority, epoch)
+        return opened[authority, epoch]
+
+    return found
 
 
 def require_owed(job: Job, tools: Tools) -> None:

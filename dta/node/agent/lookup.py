@@ -18,13 +18,15 @@ from dta.node.hooks.plan import Job
 from dta.node.hooks.tools import Pinned, Tools, require_due
 
 _TOGETHER: Final = frozenset({hsm_realm.NAME})
+PARTIALS: Final = frozenset({DueKind.SUBMIT_PARTIALS, DueKind.SUBMIT_UNBLINDED})
+"""What is made with a share of an authority key and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What a job wants before it is performed: blocks, by their CIDs.
 
-    ``is_together``: its custodian checks many orders at once.
+    ``is_together``: it is performed with others of its kind at once: an order whose custodian checks many, a partial.
     """
 
     cids: list[str]
@@ -40,8 +42,10 @@ def wanted_together(jobs: Sequence[Job], tools: Tools) -> list[Wanted | Exceptio
 
 def _wanted(job: Job, tools: Tools, now: Pinned) -> Wanted:
     require_due(job, tools, now)
-    is_together = job.kind is DueKind.FULFIL_ORDER and find_order(job.subject, now).custodian in _TOGETHER
-    return Wanted(wanted_blocks(job, now), is_together)
+    if job.kind is DueKind.FULFIL_ORDER:
+        order = find_order(job.subject, now)
+        return Wanted([order.envelope_cid], order.custodian in _TOGETHER)
+    return Wanted(wanted_blocks(job, now), job.kind in PARTIALS)
 
 
 def _read_ahead(jobs: Sequence[Job], tools: Tools, now: Pinned) -> None:

@@ -121,7 +121,7 @@ class Runner:
         self._attempts = Attempts(
             lambda: self._tools, network, outbox, self._submission, self._threads, self._reading,
             # All but releases leave one thread free, where there is more than one: a release waits behind none of them.
-            unhurried=asyncio.Semaphore(max(1, self._config.hsm_threads - 1)),
+            token_threads=self._config.hsm_threads, unhurried=asyncio.Semaphore(max(1, self._config.hsm_threads - 1)),
             envelope_wait_s=self._config.envelope_wait_s, envelope_attempts=self._config.envelope_attempts,
             renew_blocks=self._config.renew_blocks,
         )  # fmt: skip
