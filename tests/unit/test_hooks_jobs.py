@@ -329,7 +329,7 @@ def test_a_share_is_opened_once_for_the_partials_of_one_call_and_an_error_is_no_
         tools.share_of(world.chain.view, job.subject[:1], 1)
         return tx_pb2.FulfilOrder(order=job.subject)
 
-    monkeypatch.setitem(jobs._PERFORM, DueKind.SUBMIT_PARTIALS, answer)  # type: ignore[arg-type]
+    monkeypatch.setitem(jobs._PERFORM, DueKind.SUBMIT_PARTIALS, answer)
     tools = replace(world.tools[world.chain.founders[0].identity], share_of=share_of)
     wanted = [Job(DueKind.SUBMIT_PARTIALS, subject) for subject in (b"a1", b"a2", b"a3", b"b1", b"a4")]
     found = jobs.perform_partials(wanted, tools)
