@@ -164,8 +164,12 @@ def verify(decoded: DecodedEnvelope, gid: bytes, keys: Mapping[bytes, bytes]) ->
     known = [key for key in public_keys if key is not None]
     if len(known) != len(public_keys):
         return False
-    statement = envelope_statement(gid, decoded.header_bytes, decoded.body, list(decoded.signers))
-    return bls.aggregate_verify_same_message(known, statement, decoded.signature)
+    return bls.aggregate_verify_same_message(known, statement_of(decoded, gid), decoded.signature)
+
+
+def statement_of(decoded: DecodedEnvelope, gid: bytes) -> bytes:
+    """What each of the envelope's signers signed."""
+    return envelope_statement(gid, decoded.header_bytes, decoded.body, list(decoded.signers))
 
 
 def header_without_seals(header: envelope_pb2.EnvelopeHeader) -> bytes:

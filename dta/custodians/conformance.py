@@ -17,7 +17,9 @@ from abci_app.pb.dta.v1 import custody_pb2, identity_pb2
 from dta.base.secret import SecretBytes
 from dta.crypto.bls import BlsPrivateKey
 from dta.crypto.hpke import HpkePrivateKey
+from dta.custodians.accepting import accept_all
 from dta.custodians.plugin import (
+    AcceptsMany,
     Custodian,
     CustodyContext,
     Entrusted,
@@ -189,6 +191,42 @@ def an_envelope_is_good_for_its_own_order_only(bench: Bench) -> None:
     _must_reject(bench, swapped, "another order's envelope")
 
 
+def many_orders_at_once_are_answered_as_each_alone(bench: Bench) -> None:
+    good, other = bench.place(), bench.place(salt=b"\x67" * limits.NONCE_BYTES)
+    swapped = custody_pb2.OrderRecord()
+    swapped.CopyFrom(other.entrusted.order)
+    swapped.envelope_cid = good.entrusted.order.envelope_cid
+    principal, vault = good.entrusted.principal, bench.vault
+    stranger = identity_pb2.IdentityRecord(id=PRINCIPAL, bls_key=BlsPrivateKey.generate().public_key)
+    given = [
+        good.entrusted,
+        Entrusted(good.entrusted.order, vault, stranger, good.entrusted.envelope_block),
+        other.entrusted,
+        Entrusted(swapped, vault, principal, good.entrusted.envelope_block),
+        Entrusted(other.entrusted.order, vault, principal, good.entrusted.envelope_block),
+        good.entrusted,
+    ]
+    context = bench.contexts[bench.ids[0]]
+    alone = [_outcome(accept_all(bench.custodian, context, [one])[0]) for one in given]
+    together = [_outcome(one) for one in accept_all(bench.custodian, context, given)]
+    assert [alone[place] for place in (0, 2, 5)] == [None] * 3, "a good order is refused"
+    assert all(alone[place] for place in (1, 3, 4)), "a bad order is accepted"
+    assert together == alone, "another answer together than alone"
+    for many in ([], given[1:2], given[:1]):
+        assert len(accept_all(bench.custodian, context, many)) == len(many)
+    if isinstance(bench.custodian, AcceptsMany):
+        said = [_outcome(one) for one in bench.custodian.accept_many(context, given)]
+        assert said == alone, "accept_many answers otherwise than accept"
+        assert list(bench.custodian.accept_many(context, [])) == [], "accept_many of no orders gives answers"
+
+
+def _outcome(error: Exception | None) -> tuple[object, ...] | None:
+    """What tells two answers apart."""
+    if isinstance(error, OrderRejected):
+        return OrderRejected, error.rejection, error.detail, error.reason
+    return None if error is None else (type(error), str(error))
+
+
 def an_erased_vault_releases_nothing(bench: Bench) -> None:
     order = bench.place()
     for _ in range(2):  # again is harmless
@@ -222,6 +260,7 @@ CHECKS: Sequence[Callable[[Bench], None]] = (
     too_few_good_answers_are_an_error_with_figures,
     what_another_principal_sealed_is_refused,
     an_envelope_is_good_for_its_own_order_only,
+    many_orders_at_once_are_answered_as_each_alone,
     an_erased_vault_releases_nothing,
     what_people_are_told_is_one_line,
 )

@@ -7,10 +7,10 @@ keeps nothing but the PRF key: to release, it opens its share from the envelope 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from hmac import compare_digest
 from typing import Final
 
-from abci_app import envelope
 from abci_app.cid import cid_of
 from abci_app.crypto import scalars, statements
 from abci_app.crypto.hpke import CannotOpen
@@ -35,12 +35,15 @@ from dta.custodians.plugin import (
 )
 from dta.envelope import (
     CannotOpenEnvelope,
+    Incoming,
     OpenFault,
     ShareRecipient,
+    decode_named,
     index_of,
     open_order_body,
     open_share,
     receive,
+    receive_many,
     seal_order,
     sign,
 )
@@ -51,6 +54,8 @@ from dta.hsm.keystore import CheckStep
 
 NAME: Final = "hsm-realm"
 PURPOSE: Final = "vault-hpke"
+
+KeyOf = Callable[[CustodyContext, bytes], HpkePrivateKey]
 
 _REJECTIONS: Final = {
     OpenFault.OTHER_BLOCK: custody_pb2.REJECTION_ENVELOPE_UNAVAILABLE,
@@ -73,19 +78,18 @@ class HsmRealm:
         return _private_key(context, vault.id).public
 
     def accept(self, context: CustodyContext, entrusted: Entrusted) -> None:
-        order, vault, principal = entrusted.order, entrusted.vault, entrusted.principal
-        if vault.id != order.vault or vault.principal != order.principal or principal.id != order.principal:
-            raise OrderRejected(
-                custody_pb2.REJECTION_CUSTODIAN_REFUSED, "order, vault and principal do not belong", reason="belong"
-            )
+        _check_belongs(entrusted)
+        one = _incoming(entrusted)
         try:
-            decoded = receive(
-                entrusted.envelope_block, cid=order.envelope_cid, gid=context.gid,
-                keys={principal.id: principal.bls_key},
-            )  # fmt: skip
+            decoded = receive(one.block, cid=one.cid, gid=context.gid, keys=one.keys)
         except CannotOpenEnvelope as error:
             raise _rejection(error) from None
-        _own_share(context, order, decoded)
+        _own_share(context, entrusted.order, decoded, _private_key)
+
+    def accept_many(self, context: CustodyContext, entrusted: Sequence[Entrusted]) -> list[Exception | None]:
+        received = receive_many([_incoming(one) for one in entrusted], context.gid)
+        keys = _VaultKeys()
+        return [_outcome(context, one, decoded, keys) for one, decoded in zip(entrusted, received, strict=True)]
 
     def release(
         self,
@@ -98,7 +102,8 @@ class HsmRealm:
         # No signature here: it was checked when the order was accepted, the ledger names the envelope by its hash
         # since, and the principal may have taken another BLS key meanwhile.
         try:
-            share = _own_share(context, order, _named_envelope(entrusted.envelope_block, order))
+            decoded = decode_named(entrusted.envelope_block, order.envelope_cid)
+            share = _own_share(context, order, decoded, _private_key)
         except CannotOpenEnvelope as error:
             raise _rejection(error) from None
         commitment = order.share_commitments[share.index - 1]
@@ -143,7 +148,7 @@ class HsmRealm:
 
     def recover(self, given: RecoverInput) -> Recovered:
         order = given.order
-        decoded = _named_envelope(given.envelope_block, order)
+        decoded = decode_named(given.envelope_block, order.envelope_cid)
         bound = _order_context(given.gid, order)
         good, bad = _sort_answers(given, bound)
         if len(good) < order.threshold:
@@ -168,22 +173,60 @@ def _private_key(context: CustodyContext, vault: bytes) -> HpkePrivateKey:
     return HpkePrivateKey.from_seed(seed)
 
 
+class _VaultKeys:
+    """Each vault's key for the time of one call, derived once; where that failed, it failed for all its orders."""
+
+    def __init__(self) -> None:
+        self._found: dict[bytes, HpkePrivateKey | KeystoreError] = {}
+
+    def __call__(self, context: CustodyContext, vault: bytes) -> HpkePrivateKey:
+        found = self._found.get(vault)
+        if found is None:
+            try:
+                found = _private_key(context, vault)
+            except KeystoreError as error:
+                found = error
+            self._found[vault] = found
+        if isinstance(found, KeystoreError):
+            raise found
+        return found
+
+
+def _check_belongs(entrusted: Entrusted) -> None:
+    order, vault, principal = entrusted.order, entrusted.vault, entrusted.principal
+    if vault.id != order.vault or vault.principal != order.principal or principal.id != order.principal:
+        raise OrderRejected(
+            custody_pb2.REJECTION_CUSTODIAN_REFUSED, "order, vault and principal do not belong", reason="belong"
+        )
+
+
+def _incoming(entrusted: Entrusted) -> Incoming:
+    principal = entrusted.principal
+    return Incoming(entrusted.envelope_block, entrusted.order.envelope_cid, {principal.id: principal.bls_key})
+
+
+def _outcome(
+    context: CustodyContext, entrusted: Entrusted, received: DecodedEnvelope | CannotOpenEnvelope, key_of: KeyOf
+) -> Exception | None:
+    """What ``accept`` raises for this one, its envelope received already."""
+    try:
+        _check_belongs(entrusted)
+        if isinstance(received, CannotOpenEnvelope):
+            return _rejection(received)
+        _own_share(context, entrusted.order, received, key_of)
+    except Exception as error:  # of this one alone: the others' answers do not depend on it
+        return error
+    return None
+
+
 def _order_context(gid: bytes, order: custody_pb2.OrderRecord) -> bytes:
     policy_hash = statements.policy_hash(order.policy, order.rule)
     return statements.order_context(gid, order.vault, order.principal, order.salt, policy_hash)
 
 
-def _named_envelope(block: bytes, order: custody_pb2.OrderRecord) -> DecodedEnvelope:
-    """The envelope that the ledger's order names, its form checked. Raises CannotOpenEnvelope."""
-    if cid_of(block) != order.envelope_cid:
-        raise CannotOpenEnvelope(OpenFault.OTHER_BLOCK, order.envelope_cid)
-    try:
-        return envelope.decode(block)
-    except envelope.EnvelopeRefused as refused:
-        raise CannotOpenEnvelope(OpenFault.REFUSED, order.envelope_cid, refused.reason.value) from None
-
-
-def _own_share(context: CustodyContext, order: custody_pb2.OrderRecord, decoded: DecodedEnvelope) -> Share:
+def _own_share(
+    context: CustodyContext, order: custody_pb2.OrderRecord, decoded: DecodedEnvelope, key_of: KeyOf
+) -> Share:
     """This fiduciary's share, checked against its commitment. Raises OrderRejected, KeystoreError."""
     bound = _order_context(context.gid, order)
     _check_header(order, decoded, bound)
@@ -196,7 +239,7 @@ def _own_share(context: CustodyContext, order: custody_pb2.OrderRecord, decoded:
             )
         commitment = order.share_commitments[index - 1]
         info = statements.share_seal_info(bound, index, commitment)
-        share = open_share(decoded, context.fiduciary_id, _private_key(context, order.vault), info)
+        share = open_share(decoded, context.fiduciary_id, key_of(context, order.vault), info)
     except CannotOpenEnvelope as error:
         raise _rejection(error) from None
     try:

@@ -3,7 +3,8 @@
 A plugin is a class without constructor arguments under the entry point group ``dta.custodians``; the entry's name is
 the custodian's name in ``params.custodians``. It has two sides: a fiduciary's agent calls ``vault_key``, ``accept``,
 ``release``, ``erase`` and ``health``, from several threads at once; a principal's and a beneficiary's program calls
-``prepare`` and ``recover``. It keeps no state of its own outside the keystore and the order's envelope.
+``prepare`` and ``recover``. It keeps no state of its own outside the keystore and the order's envelope. It may accept
+many orders at once (:class:`AcceptsMany`); ``dta/custodians/accepting.py`` asks those that do not one by one.
 
 Where ``params.custodians`` says ``VERIFIER_EXTRACTION`` for it, its orders are under an authority key: no vault, and
 the fiduciary's side is the agent's own (partials, which the ledger verifies). The first four are not called then.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from abci_app.pb.dta.v1 import custody_pb2, tx_pb2
 from abci_app.pb.dta.v1.authority_pb2 import AuthorityRecord, MemberRecord
@@ -208,3 +209,14 @@ class Custodian(Protocol):
 
     def recover(self, given: RecoverInput) -> Recovered:
         """The secret out of the answers. Raises NotEnoughShares, OrderUnsound, CannotOpenEnvelope (the block)."""
+
+
+@runtime_checkable
+class AcceptsMany(Protocol):
+    """A custodian to which many orders together cost less than one by one."""
+
+    def accept_many(self, context: CustodyContext, entrusted: Sequence[Entrusted]) -> Sequence[Exception | None]:
+        """For each order, in their sequence, what ``accept`` would raise for it, or None where it would return.
+
+        A fault of one is no other's. What concerns all of them may be raised: then each is asked for by ``accept``.
+        """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from abci_app import envelope, limits
 from abci_app.cid import cid_of
@@ -11,9 +12,22 @@ from abci_app.crypto.statements import hpke_key_digest
 from abci_app.envelope import DecodedEnvelope
 from abci_app.pb.dta.v1 import envelope_pb2
 from dta.base.secret import SecretBytes
+from dta.crypto.bls.batch import verify_batch
 from dta.crypto.hpke import HpkePrivateKey
 from dta.envelope.body import KEY_BYTES, open_body
 from dta.envelope.errors import CannotOpenEnvelope, OpenFault
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A block from outside, the CID that should name it, and whose signatures may be on it.
+
+    ``keys``: identity id -> BLS public key (48 bytes) as the ledger has it.
+    """
+
+    block: bytes
+    cid: str
+    keys: Mapping[bytes, bytes]
 
 
 def receive(
@@ -21,18 +35,55 @@ def receive(
 ) -> DecodedEnvelope:
     """The envelope that ``cid`` names, its form and signature checked.
 
-    ``keys``: identity id -> BLS public key (48 bytes) as the ledger has it. Raises :class:`CannotOpenEnvelope` with
-    OTHER_BLOCK, REFUSED (``detail`` is the :class:`abci_app.envelope.EnvelopeFault`) or SIGNATURE.
+    ``keys`` as in :class:`Incoming`. Raises :class:`CannotOpenEnvelope` with OTHER_BLOCK, REFUSED (``detail`` is the
+    :class:`abci_app.envelope.EnvelopeFault`) or SIGNATURE.
+    """
+    decoded = decode_named(block, cid, max_bytes)
+    if not envelope.verify(decoded, gid, keys):
+        raise CannotOpenEnvelope(OpenFault.SIGNATURE, cid)
+    return decoded
+
+
+def receive_many(incoming: Sequence[Incoming], gid: bytes) -> list[DecodedEnvelope | CannotOpenEnvelope]:
+    """For each what :func:`receive` gives or raises, their signatures checked together (docs/adr/0037-batches.md)."""
+    received: list[DecodedEnvelope | CannotOpenEnvelope] = []
+    for one in incoming:
+        try:
+            received.append(decode_named(one.block, one.cid))
+        except CannotOpenEnvelope as error:
+            received.append(error)
+    signed = [(place, one) for place, one in enumerate(received) if isinstance(one, DecodedEnvelope)]
+    good = _verify_many([(one, incoming[place].keys) for place, one in signed], gid)
+    for (place, decoded), is_good in zip(signed, good, strict=True):
+        if not is_good:
+            received[place] = CannotOpenEnvelope(OpenFault.SIGNATURE, decoded.cid)
+    return received
+
+
+def decode_named(block: bytes, cid: str, max_bytes: int = limits.MAX_ENVELOPE_BYTES) -> DecodedEnvelope:
+    """The envelope that ``cid`` names, its form checked but no signature.
+
+    Raises :class:`CannotOpenEnvelope` with OTHER_BLOCK or REFUSED.
     """
     if cid_of(block) != cid:
         raise CannotOpenEnvelope(OpenFault.OTHER_BLOCK, cid)
     try:
-        decoded = envelope.decode(block, max_bytes)
+        return envelope.decode(block, max_bytes)
     except envelope.EnvelopeRefused as refused:
         raise CannotOpenEnvelope(OpenFault.REFUSED, cid, refused.reason.value) from None
-    if not envelope.verify(decoded, gid, keys):
-        raise CannotOpenEnvelope(OpenFault.SIGNATURE, cid)
-    return decoded
+
+
+def _verify_many(signed: Sequence[tuple[DecodedEnvelope, Mapping[bytes, bytes]]], gid: bytes) -> list[bool]:
+    """What ``envelope.verify`` says of each: of several signers by itself, of one together with the others'."""
+    good = [len(decoded.signers) > 1 and envelope.verify(decoded, gid, keys) for decoded, keys in signed]
+    alone = [
+        (place, (keys[decoded.signers[0]], envelope.statement_of(decoded, gid), decoded.signature))
+        for place, (decoded, keys) in enumerate(signed)
+        if len(decoded.signers) == 1 and decoded.signers[0] in keys
+    ]
+    for (place, _), is_good in zip(alone, verify_batch([claim for _, claim in alone]), strict=True):
+        good[place] = is_good
+    return good
 
 
 def index_of(decoded: DecodedEnvelope, identity: bytes) -> int:

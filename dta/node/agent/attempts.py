@@ -6,7 +6,7 @@ What several jobs ask for at about the same time, state or the token's work, is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
@@ -191,7 +191,7 @@ class Attempts:
 
     def _accept(self, asked: Sequence[tuple[Job, dict[str, bytes]]]) -> Future[Sequence[Message | Exception]]:
         blocks = {cid: block for _, blocks in asked for cid, block in blocks.items()}
-        return self._token.submit(perform_orders, [job for job, _ in asked], self._tools(), blocks)
+        return self._token.submit(_orders_in_turn, [job for job, _ in asked], self._tools(), blocks)
 
     def _multiply(self, jobs: Sequence[Job]) -> Future[Sequence[Message | Exception]]:
         return self._token.submit(perform_partials, jobs, self._tools())
@@ -231,3 +231,8 @@ class Attempts:
 
     async def _read(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await asyncio.wrap_future(self._reading.submit(call, *args, **kwargs))
+
+
+def _orders_in_turn(jobs: Sequence[Job], tools: Tools, blocks: Mapping[str, bytes]) -> list[Message | Exception]:
+    made = perform_orders(jobs, tools, blocks)
+    return [made[job] for job in jobs]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -21,7 +21,9 @@ from abci_app.state.due import DueKind
 from abci_app.state.indexes import VAULT_ORDERS
 from abci_app.state.records import IDENTITIES, ORDERS, REQUESTS, VAULTS, params
 from abci_app.state.view import StateView
+from dta.base.errors import Unreachable
 from dta.crypto.scalar import SecretScalar
+from dta.custodians.accepting import accept_all
 from dta.custodians.plugin import Custodian, CustodyContext, Entrusted, OrderRejected
 from dta.node.agent.reads import read_ahead
 from dta.node.ceremonies import extracting
@@ -51,11 +53,6 @@ def perform(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Message:
     Raises NotDue, CannotAnswer, Retry, KeystoreError, CustodianMissing.
     """
     return _PERFORM[job.kind](job, tools, blocks)
-
-
-def perform_orders(jobs: Sequence[Job], tools: Tools, blocks: Mapping[str, bytes]) -> list[Message | Exception]:
-    """The results of several orders' jobs, each as :func:`perform` gives it, or what it raises."""
-    return [tried(partial(perform, job, tools, blocks)) for job in jobs]
 
 
 def perform_partials(jobs: Sequence[Job], tools: Tools) -> list[Message | Exception]:
@@ -144,19 +141,68 @@ def _is_closed(vault: custody_pb2.VaultRecord, now: Pinned) -> bool:
     return as_of.vault(vault, now.next_block) == custody_pb2.VAULT_STATUS_CLOSED
 
 
-def _fulfil_order(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Message:
-    with tools.pin() as now:
-        require_due(job, tools, now)
-        order = find_order(job.subject, now)
-        entrusted = _entrusted(order, now, blocks)
-        max_envelope_bytes = params(now.view).max_envelope_bytes
+def perform_orders(jobs: Sequence[Job], tools: Tools, blocks: Mapping[str, bytes]) -> dict[Job, Message | Exception]:
+    """For each FULFIL_ORDER job what :func:`perform` returns or raises, of one state and with what they share once.
+
+    What is wrong with one order is that job's alone; what is wrong with all (no state, no keystore) is each one's.
+    ``blocks``: those of :func:`wanted_blocks` of all of them. Raises nothing.
+    """
+    done: dict[Job, Message | Exception] = {}
+    by_custodian: dict[str, dict[Job, Entrusted]] = {}
+    for job, entrusted in _read_orders(jobs, tools, blocks, done).items():
+        by_custodian.setdefault(entrusted.order.custodian, {})[job] = entrusted
+    for name, orders in by_custodian.items():
+        try:
+            outcomes = accept_all(_custodian(tools, name), _context(tools), list(orders.values()))
+        except Exception as error:
+            outcomes = [error] * len(orders)
+        for job, outcome in zip(orders, outcomes, strict=True):
+            done[job] = _order_answer(job, outcome)
+    return done
+
+
+def _order_answer(job: Job, outcome: Exception | None) -> Message | Exception:
+    if isinstance(outcome, OrderRejected):
+        return tx_pb2.RejectOrder(order=job.subject, rejection=outcome.rejection)
+    return tx_pb2.FulfilOrder(order=job.subject) if outcome is None else outcome
+
+
+def _read_orders(
+    jobs: Sequence[Job], tools: Tools, blocks: Mapping[str, bytes], done: dict[Job, Message | Exception]
+) -> dict[Job, Entrusted]:
+    """The orders to put before their custodians; what became of the other jobs goes into ``done``."""
+    found: dict[Job, Entrusted] = {}
     try:
-        if len(entrusted.envelope_block) > max_envelope_bytes:
-            raise OrderRejected(custody_pb2.REJECTION_ENVELOPE_TOO_LARGE)
-        _custodian(tools, order.custodian).accept(_context(tools), entrusted)
-    except OrderRejected as rejected:
-        return tx_pb2.RejectOrder(order=order.id, rejection=rejected.rejection)
-    return tx_pb2.FulfilOrder(order=order.id)
+        with tools.pin() as now:
+            max_envelope_bytes = params(now.view).max_envelope_bytes
+            vault_of = cache(lambda id_: _find_vault(id_, now))
+            identity_of = cache(lambda id_: IDENTITIES.get(now.view, id_))
+            for job in jobs:
+                try:
+                    require_due(job, tools, now)
+                    order = find_order(job.subject, now)
+                    vault, principal = vault_of(order.vault), identity_of(order.principal)
+                    entrusted = Entrusted(order, vault, principal, _block(blocks, order.envelope_cid))
+                except Unreachable:
+                    raise
+                except Exception as error:
+                    done[job] = error
+                else:
+                    if len(entrusted.envelope_block) > max_envelope_bytes:
+                        done[job] = _order_answer(job, OrderRejected(custody_pb2.REJECTION_ENVELOPE_TOO_LARGE))
+                    else:
+                        found[job] = entrusted
+    except Exception as error:  # the state itself: it concerns all, and is not asked for again for each
+        done.update({job: error for job in jobs if job not in done})
+        return {}
+    return found
+
+
+def _fulfil_order(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Message:
+    made = perform_orders([job], tools, blocks)[job]
+    if isinstance(made, Exception):
+        raise made
+    return made
 
 
 def _fulfil_secret(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Message:

@@ -11,13 +11,12 @@ from typing import Final
 from abci_app.state import due
 from abci_app.state.due import DueKind
 from abci_app.state.records import IDENTITIES, ORDERS, REQUESTS, VAULTS
-from dta.custodians import hsm_realm
+from dta.custodians.plugin import AcceptsMany
 from dta.node.agent.jobs import find_order, tried, wanted_blocks
 from dta.node.agent.reads import read_ahead
 from dta.node.hooks.plan import Job
 from dta.node.hooks.tools import Pinned, Tools, require_due
 
-_TOGETHER: Final = frozenset({hsm_realm.NAME})
 PARTIALS: Final = frozenset({DueKind.SUBMIT_PARTIALS, DueKind.SUBMIT_UNBLINDED})
 """What is made with a share of an authority key and nothing else."""
 
@@ -44,7 +43,8 @@ def _wanted(job: Job, tools: Tools, now: Pinned) -> Wanted:
     require_due(job, tools, now)
     if job.kind is DueKind.FULFIL_ORDER:
         order = find_order(job.subject, now)
-        return Wanted([order.envelope_cid], order.custodian in _TOGETHER)
+        custodian = tools.custodians.custodians.get(order.custodian)
+        return Wanted([order.envelope_cid], isinstance(custodian, AcceptsMany))
     return Wanted(wanted_blocks(job, now), job.kind in PARTIALS)
 
 
