@@ -60,7 +60,8 @@ class _Finalized:
 class Application:
     """One state database and one state machine. Every method but :meth:`query` runs on the event loop.
 
-    ``after_commit`` is called at the end of each Commit (to schedule pruning); it must not block. ``write_lock`` is
+    ``on_committed`` is told each block once it is written. ``after_commit`` is called at the end of each Commit (to
+    schedule pruning). Neither may block. ``write_lock`` is
     held while the database stages or writes, so that pruning in another thread takes turns with it. ``breathe`` is
     called again and again while a block is executed, and must not block either (it reads sockets). ``on_last_block`` is
     called after the Commit of the last block before rules that this binary lacks.
@@ -73,6 +74,7 @@ class Application:
         mempool: Mempool,
         *,
         version: str,
+        on_committed: Callable[[int, Time, Changes], None] = lambda *_: None,
         after_commit: Callable[[], None] = lambda: None,
         breathe: Callable[[], None] = lambda: None,
         on_last_block: Callable[[UpgradeNeeded], None] = lambda _: None,
@@ -81,6 +83,7 @@ class Application:
         self._database = database
         self._machine = machine
         self._version = version
+        self._on_committed = on_committed
         self._after_commit = after_commit
         self._breathe = breathe
         self._on_last_block = on_last_block
@@ -208,6 +211,7 @@ class Application:
         self._genesis = None
         self._view = CachedView(self._database.view())
         self._mempool.begin_recheck(finalized.staged.height, finalized.time)
+        self._on_committed(finalized.staged.height, finalized.time, finalized.staged.changes)
         self._after_commit()
         try:
             self._machine.require_version(self._view)

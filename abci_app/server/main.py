@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, NoReturn
 from abci_app.codes import Code
 from abci_app.errors import UpgradeNeeded
 from abci_app.server.application import Application, StateMachine
+from abci_app.server.changes import CommittedChanges
 from abci_app.server.checking import Checker
 from abci_app.server.connection import serve_connection
 from abci_app.server.dispatch import Dispatcher
@@ -126,9 +127,10 @@ async def serve(
         asyncio.get_running_loop().call_later(UPGRADE_LINGER_S, home.die, needed)
 
     intake = Intake()
+    committed = CommittedChanges.of(database)
     application = Application(
-        database, machine, mempool, version=version("dta"), after_commit=lambda: pruner.start(),
-        breathe=intake.drain, on_last_block=linger,
+        database, machine, mempool, version=version("dta"), on_committed=committed.record,
+        after_commit=lambda: pruner.start(), breathe=intake.drain, on_last_block=linger,
     )  # fmt: skip
     pruner = Pruner(database, application.write_lock, executor, home.die)
     check = LeafCheck(database)
@@ -141,7 +143,7 @@ async def serve(
         )
 
     async def serve_state(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        state = StateReader(database, executor, home.die, log, lambda: check.checked)
+        state = StateReader(database, committed, executor, home.die, log, lambda: check.checked)
         try:
             await serve_connection(
                 reader, writer, state.answer, max_frame_bytes=MAX_REQUEST_BYTES, log=log, name="state socket"

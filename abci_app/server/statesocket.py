@@ -1,7 +1,7 @@
 """The read service for the agent: committed state over a unix socket, one database snapshot a connection.
 
 Messages: proto/dta/v1/statesocket.proto, framed as on the ABCI socket. The agent pins, reads what it needs at that
-height, and pins again. Nothing can be written here.
+height, and pins again. On a connection of its own it waits for what is committed. Nothing can be written here.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 
 from abci_app.pb.dta.v1 import statesocket_pb2 as pb
 from abci_app.server.application import TIME_META
+from abci_app.server.changes import CommittedChanges
 from abci_app.server.connection import Log, Replies
 from abci_app.server.convert import decode_time
 from abci_app.server.dispatch import FATAL, Die
@@ -26,15 +27,26 @@ MAX_REQUEST_BYTES = 4096
 MAX_ENTRIES = 256
 # An answer ends with the entry that reaches this; ``more`` says that there is a rest.
 MAX_ANSWER_BYTES = 1 << 20
+MAX_PREFIXES = 16
+MAX_PREFIX_BYTES = 64
 
 
 class StateReader:
     """Serves one connection: ``answer`` for the frames, ``close`` when the peer is gone."""
 
     def __init__(
-        self, database: StateDB, executor: Executor, die: Die, log: Log, checked: Callable[[], Checked] = Checked
+        self,
+        database: StateDB,
+        committed: CommittedChanges,
+        executor: Executor,
+        die: Die,
+        log: Log,
+        checked: Callable[[], Checked] = Checked,
     ) -> None:
         self._database = database
+        self._committed = committed
+        # What a connection is for, its first request says.
+        self._is_for_waits: bool | None = None
         self._checked = checked
         self._executor = executor
         self._die = die
@@ -45,15 +57,22 @@ class StateReader:
 
     async def answer(self, messages: Sequence[bytes]) -> Replies:
         """The answers in order. An unreadable request or a fault of ours closes this connection; ``FATAL`` dies."""
+        requests, is_readable = _parsed(messages)
+        if not is_readable:
+            self._log("state socket: closed: a message is not a request")
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._executor, self._answer_batch, messages)
+            if self._take_for_waits(requests):
+                answers = [await self._waited(requests)] if len(requests) == 1 else [_NOT_ALONE] * len(requests)
+            else:
+                answers = await loop.run_in_executor(self._executor, self._answer_batch, requests)
         except FATAL as error:
             error.add_note("while reading state for the agent")
             self._die(error)
         except Exception as error:
             self._log(f"state socket: closed: fault of type {type(error).__name__}: {error}")
             return Replies((), close=True)
+        return Replies([answer.SerializeToString() for answer in answers], close=not is_readable)
 
     def close(self) -> None:
         """Let the snapshot go, once the batch in hand is done."""
@@ -65,26 +84,34 @@ class StateReader:
             self._snapshot.close()
             self._snapshot = None
 
-    def _answer_batch(self, messages: Sequence[bytes]) -> Replies:
-        with self._in_use:
-            return self._answer_in_order(messages)
+    def _take_for_waits(self, requests: Sequence[pb.StateRequest]) -> bool:
+        """Whether this connection is one for waits, where nothing else is answered."""
+        if self._is_for_waits is None and requests:
+            self._is_for_waits = requests[0].WhichOneof("kind") == "wait"
+        return bool(self._is_for_waits)
 
-    def _answer_in_order(self, messages: Sequence[bytes]) -> Replies:
-        replies: list[bytes] = []
-        for message in messages:
-            request = pb.StateRequest()
-            try:
-                request.ParseFromString(message)
-            except DecodeError:
-                self._log("state socket: closed: a message is not a request")
-                return Replies(replies, close=True)
-            replies.append(self._answer_one(request).SerializeToString())
-        return Replies(replies)
+    async def _waited(self, requests: Sequence[pb.StateRequest]) -> pb.StateResponse:
+        """On the event loop, like Commit: nothing that is committed comes between a look and the wait for it."""
+        if requests[0].WhichOneof("kind") != "wait":
+            return _NOT_ALONE
+        request = requests[0].wait
+        prefixes = [*request.index_prefixes, *request.leaf_prefixes]
+        if not 1 <= len(prefixes) <= MAX_PREFIXES or not all(1 <= len(one) <= MAX_PREFIX_BYTES for one in prefixes):
+            return _WRONG_PREFIXES
+        return pb.StateResponse(
+            changed=await self._committed.after(request.after_height, request.index_prefixes, request.leaf_prefixes)
+        )
+
+    def _answer_batch(self, requests: Sequence[pb.StateRequest]) -> list[pb.StateResponse]:
+        with self._in_use:
+            return [self._answer_one(request) for request in requests]
 
     def _answer_one(self, request: pb.StateRequest) -> pb.StateResponse:
         kind = request.WhichOneof("kind")
         if kind is None:
             return _refusal(pb.StateRefusal.REASON_MALFORMED, "the request is of no known kind")
+        if kind == "wait":
+            return _NOT_ALONE
         if kind == "pin":
             return self._pin()
         if kind == "check":
@@ -140,6 +167,17 @@ class StateReader:
         return pb.StateResponse(entries=_entries(scan(request.prefix, request.after, request.limit + 1), request.limit))
 
 
+def _parsed(messages: Sequence[bytes]) -> tuple[list[pb.StateRequest], bool]:
+    """The requests up to the first message that is none, and whether all are."""
+    requests: list[pb.StateRequest] = []
+    try:
+        for message in messages:
+            requests.append(pb.StateRequest.FromString(message))
+    except DecodeError:
+        return requests, False
+    return requests, True
+
+
 def _is_key(key: bytes) -> bool:
     return 1 <= len(key) <= MAX_KEY_BYTES
 
@@ -161,3 +199,10 @@ def _refusal(reason: Any, message: str) -> pb.StateResponse:
 
 
 _WRONG_KEY = _refusal(pb.StateRefusal.REASON_MALFORMED, f"a key has 1 to {MAX_KEY_BYTES} bytes")
+_WRONG_PREFIXES = _refusal(
+    pb.StateRefusal.REASON_MALFORMED,
+    f"a wait has 1 to {MAX_PREFIXES} prefixes of 1 to {MAX_PREFIX_BYTES} bytes each",
+)
+_NOT_ALONE = _refusal(
+    pb.StateRefusal.REASON_MALFORMED, "a wait has a connection of its own, and is answered before the next is asked"
+)

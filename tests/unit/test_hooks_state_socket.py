@@ -16,6 +16,7 @@ from server_harness import die
 
 from abci_app.block import Changes, Time
 from abci_app.server.application import TIME_META
+from abci_app.server.changes import CommittedChanges
 from abci_app.server.connection import serve_connection
 from abci_app.server.convert import encode_time
 from abci_app.server.listener import Listener, UnixAddress, bind
@@ -37,7 +38,7 @@ def application(path: Path, database: StateDB, max_connections: int = 16) -> Ite
     stop = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        state = StateReader(database, executor, die, [].append)
+        state = StateReader(database, CommittedChanges.of(database), executor, die, [].append)
         try:
             await serve_connection(
                 reader, writer, state.answer, max_frame_bytes=MAX_REQUEST_BYTES, log=[].append, name="state"

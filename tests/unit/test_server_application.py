@@ -29,6 +29,7 @@ class Chain:
         self.breathe = breathe
         self.mempool = CountingMempool()
         self.commits = 0
+        self.tell: Callable[[int, Time, Changes], None] = lambda *_: None
         self.lacking: list[UpgradeNeeded] = []
         self.open()
 
@@ -36,7 +37,7 @@ class Chain:
         self.database = StateDB(self.store)
         self.app = Application(
             self.database, SettingMachine(), cast(Any, self.mempool), version="0.1.0", after_commit=self._committed,
-            breathe=self.breathe, on_last_block=self.lacking.append,
+            on_committed=self.tell, breathe=self.breathe, on_last_block=self.lacking.append,
         )  # fmt: skip
 
     def _committed(self) -> None:

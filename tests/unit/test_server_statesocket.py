@@ -12,6 +12,7 @@ from server_harness import Died, Peer, die, serving
 from abci_app.block import Changes, Time
 from abci_app.pb.dta.v1 import statesocket_pb2 as pb
 from abci_app.server.application import TIME_META
+from abci_app.server.changes import CommittedChanges
 from abci_app.server.convert import encode_time
 from abci_app.server.statesocket import MAX_ANSWER_BYTES, MAX_ENTRIES, MAX_REQUEST_BYTES, StateReader
 from abci_app.state.nodes import EMPTY_HASH
@@ -39,7 +40,7 @@ def scan(prefix: bytes, after: bytes = b"", limit: int = MAX_ENTRIES) -> pb.Stat
 
 
 def reader(database: StateDB) -> StateReader:
-    return StateReader(database, ThreadPoolExecutor(1), die, [].append)
+    return StateReader(database, CommittedChanges.of(database), ThreadPoolExecutor(1), die, [].append)
 
 
 def ask(state: StateReader, *requests: pb.StateRequest) -> list[pb.StateResponse]:
@@ -207,6 +208,7 @@ def test_a_leaf_that_reads_otherwise_than_the_tree_ends_the_process_when_it_is_t
 
 
 def test_how_far_the_check_is_can_be_asked_before_the_first_block(database: StateDB) -> None:
-    state = StateReader(database, ThreadPoolExecutor(1), die, [].append, lambda: Checked(12, 3, 77))
+    committed = CommittedChanges.of(database)
+    state = StateReader(database, committed, ThreadPoolExecutor(1), die, [].append, lambda: Checked(12, 3, 77))
     (answer,) = ask(state, pb.StateRequest(check=pb.StateCheck()))
     assert answer.checked == pb.StateChecked(leaves=12, passes=3, whole_at_height=77)

@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class StateRequest(_message.Message):
-    __slots__ = ("pin", "get", "index_get", "scan", "index_scan", "prove", "check")
+    __slots__ = ("pin", "get", "index_get", "scan", "index_scan", "prove", "check", "wait")
     PIN_FIELD_NUMBER: _ClassVar[int]
     GET_FIELD_NUMBER: _ClassVar[int]
     INDEX_GET_FIELD_NUMBER: _ClassVar[int]
@@ -16,6 +16,7 @@ class StateRequest(_message.Message):
     INDEX_SCAN_FIELD_NUMBER: _ClassVar[int]
     PROVE_FIELD_NUMBER: _ClassVar[int]
     CHECK_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
     pin: StatePin
     get: StateGet
     index_get: StateGet
@@ -23,7 +24,8 @@ class StateRequest(_message.Message):
     index_scan: StateScan
     prove: StateGet
     check: StateCheck
-    def __init__(self, pin: _Optional[_Union[StatePin, _Mapping]] = ..., get: _Optional[_Union[StateGet, _Mapping]] = ..., index_get: _Optional[_Union[StateGet, _Mapping]] = ..., scan: _Optional[_Union[StateScan, _Mapping]] = ..., index_scan: _Optional[_Union[StateScan, _Mapping]] = ..., prove: _Optional[_Union[StateGet, _Mapping]] = ..., check: _Optional[_Union[StateCheck, _Mapping]] = ...) -> None: ...
+    wait: StateWait
+    def __init__(self, pin: _Optional[_Union[StatePin, _Mapping]] = ..., get: _Optional[_Union[StateGet, _Mapping]] = ..., index_get: _Optional[_Union[StateGet, _Mapping]] = ..., scan: _Optional[_Union[StateScan, _Mapping]] = ..., index_scan: _Optional[_Union[StateScan, _Mapping]] = ..., prove: _Optional[_Union[StateGet, _Mapping]] = ..., check: _Optional[_Union[StateCheck, _Mapping]] = ..., wait: _Optional[_Union[StateWait, _Mapping]] = ...) -> None: ...
 
 class StatePin(_message.Message):
     __slots__ = ()
@@ -49,21 +51,33 @@ class StateScan(_message.Message):
     limit: int
     def __init__(self, prefix: _Optional[bytes] = ..., after: _Optional[bytes] = ..., limit: _Optional[int] = ...) -> None: ...
 
+class StateWait(_message.Message):
+    __slots__ = ("after_height", "index_prefixes", "leaf_prefixes")
+    AFTER_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    INDEX_PREFIXES_FIELD_NUMBER: _ClassVar[int]
+    LEAF_PREFIXES_FIELD_NUMBER: _ClassVar[int]
+    after_height: int
+    index_prefixes: _containers.RepeatedScalarFieldContainer[bytes]
+    leaf_prefixes: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, after_height: _Optional[int] = ..., index_prefixes: _Optional[_Iterable[bytes]] = ..., leaf_prefixes: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
 class StateResponse(_message.Message):
-    __slots__ = ("pinned", "value", "entries", "refusal", "proved", "checked")
+    __slots__ = ("pinned", "value", "entries", "refusal", "proved", "checked", "changed")
     PINNED_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
     PROVED_FIELD_NUMBER: _ClassVar[int]
     CHECKED_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
     pinned: StatePinned
     value: StateValue
     entries: StateEntries
     refusal: StateRefusal
     proved: StateProved
     checked: StateChecked
-    def __init__(self, pinned: _Optional[_Union[StatePinned, _Mapping]] = ..., value: _Optional[_Union[StateValue, _Mapping]] = ..., entries: _Optional[_Union[StateEntries, _Mapping]] = ..., refusal: _Optional[_Union[StateRefusal, _Mapping]] = ..., proved: _Optional[_Union[StateProved, _Mapping]] = ..., checked: _Optional[_Union[StateChecked, _Mapping]] = ...) -> None: ...
+    changed: StateChanged
+    def __init__(self, pinned: _Optional[_Union[StatePinned, _Mapping]] = ..., value: _Optional[_Union[StateValue, _Mapping]] = ..., entries: _Optional[_Union[StateEntries, _Mapping]] = ..., refusal: _Optional[_Union[StateRefusal, _Mapping]] = ..., proved: _Optional[_Union[StateProved, _Mapping]] = ..., checked: _Optional[_Union[StateChecked, _Mapping]] = ..., changed: _Optional[_Union[StateChanged, _Mapping]] = ...) -> None: ...
 
 class StatePinned(_message.Message):
     __slots__ = ("height", "app_hash", "time_seconds", "time_nanos")
@@ -116,6 +130,30 @@ class StateEntries(_message.Message):
     entries: _containers.RepeatedCompositeFieldContainer[StateEntry]
     more: bool
     def __init__(self, entries: _Optional[_Iterable[_Union[StateEntry, _Mapping]]] = ..., more: _Optional[bool] = ...) -> None: ...
+
+class StateChanged(_message.Message):
+    __slots__ = ("height", "time_seconds", "is_cut", "more", "index", "leaves")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    TIME_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    IS_CUT_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    LEAVES_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    time_seconds: int
+    is_cut: bool
+    more: bool
+    index: _containers.RepeatedCompositeFieldContainer[StateChange]
+    leaves: _containers.RepeatedCompositeFieldContainer[StateChange]
+    def __init__(self, height: _Optional[int] = ..., time_seconds: _Optional[int] = ..., is_cut: _Optional[bool] = ..., more: _Optional[bool] = ..., index: _Optional[_Iterable[_Union[StateChange, _Mapping]]] = ..., leaves: _Optional[_Iterable[_Union[StateChange, _Mapping]]] = ...) -> None: ...
+
+class StateChange(_message.Message):
+    __slots__ = ("key", "value")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    key: bytes
+    value: bytes
+    def __init__(self, key: _Optional[bytes] = ..., value: _Optional[bytes] = ...) -> None: ...
 
 class StateRefusal(_message.Message):
     __slots__ = ("reason", "message")
