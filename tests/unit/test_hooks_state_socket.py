@@ -31,14 +31,31 @@ def commit(database: StateDB, height: int, leaves: dict[bytes, bytes], index: di
     database.commit(database.stage(height, changes, {TIME_META: encode_time(Time(1_800_000_000 + height, 5))}))
 
 
+class Application:
+    """A served read socket. ``commit`` is as the application's: on its event loop, and told to whoever waits."""
+
+    def __init__(self, database: StateDB, loop: asyncio.AbstractEventLoop) -> None:
+        self.committed = CommittedChanges.of(database)
+        self._database = database
+        self._loop = loop
+
+    def commit(self, height: int, time: Time, changes: Changes) -> None:
+        asyncio.run_coroutine_threadsafe(self._commit(height, time, changes), self._loop).result(20)
+
+    async def _commit(self, height: int, time: Time, changes: Changes) -> None:
+        self._database.commit(self._database.stage(height, changes, {TIME_META: encode_time(time)}))
+        self.committed.record(height, time, changes)
+
+
 @contextmanager
-def application(path: Path, database: StateDB, max_connections: int = 16) -> Iterator[None]:
+def application(path: Path, database: StateDB, max_connections: int = 16) -> Iterator[Application]:
     """The read socket of the application, served from a thread of its own."""
     ready, loop = threading.Event(), asyncio.new_event_loop()
     stop = asyncio.Event()
+    served = Application(database, loop)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        state = StateReader(database, CommittedChanges.of(database), executor, die, [].append)
+        state = StateReader(database, served.committed, executor, die, [].append)
         try:
             await serve_connection(
                 reader, writer, state.answer, max_frame_bytes=MAX_REQUEST_BYTES, log=[].append, name="state"
@@ -60,7 +77,7 @@ def application(path: Path, database: StateDB, max_connections: int = 16) -> Ite
     thread.start()
     ready.wait(10)
     try:
-        yield
+        yield served
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(10)

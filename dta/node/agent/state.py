@@ -25,6 +25,7 @@ PAGE_ENTRIES = 256
 AT_ONCE = 64
 """Questions that are sent before their answers are read: as many as the application answers together."""
 MAX_CONNECTIONS = 8
+"""Of these; each watch has one more (:mod:`dta.node.agent.watch`)."""
 IDLE_S = 5.0
 MAX_ANSWER_BYTES = 4 << 20  # the application ends an answer at about 1 MiB
 
@@ -61,7 +62,7 @@ class SocketView:
         """Take a new snapshot."""
         answer = self._ask(pb.StateRequest(pin=pb.StatePin()))
         if answer.WhichOneof("kind") != "pinned":
-            raise _unexpected(answer)
+            raise unexpected(answer)
         return answer.pinned
 
     def get(self, key: bytes) -> bytes | None:
@@ -89,14 +90,14 @@ class SocketView:
         """The leaf at ``key`` by the tree (None: there is none), and the proof of that: not checked here."""
         answer = self._ask(pb.StateRequest(prove=pb.StateGet(key=key)))
         if answer.WhichOneof("kind") != "proved":
-            raise _unexpected(answer)
+            raise unexpected(answer)
         return (answer.proved.value if answer.proved.HasField("value") else None), answer.proved.proof
 
     def checked(self) -> pb.StateChecked:
         """How far the application's check of its leaves is."""
         answer = self._ask(pb.StateRequest(check=pb.StateCheck()))
         if answer.WhichOneof("kind") != "checked":
-            raise _unexpected(answer)
+            raise unexpected(answer)
         return answer.checked
 
     def scan(self, prefix: bytes, after: bytes = b"", limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
@@ -115,7 +116,7 @@ class SocketView:
             getattr(request, kind).CopyFrom(pb.StateScan(prefix=prefix, after=after, limit=page))
             answer = self._ask(request)
             if answer.WhichOneof("kind") != "entries":
-                raise _unexpected(answer)
+                raise unexpected(answer)
             for entry in answer.entries.entries:
                 yield entry.key, entry.value
                 after = entry.key
@@ -134,7 +135,7 @@ class SocketView:
         self._due_s = time.monotonic() + self._timeout_s
         try:
             self._connection.settimeout(self._timeout_s)
-            self._connection.sendall(b"".join(_varint(len(message)) + message for message in messages))
+            self._connection.sendall(b"".join(varint(len(message)) + message for message in messages))
             return [pb.StateResponse.FromString(self._read_frame()) for _ in messages]
         except TimeoutError:
             raise StateUnavailable("no answer in time") from None
@@ -276,17 +277,19 @@ def _asking_for(key: bytes, is_leaf: bool) -> pb.StateRequest:
 
 def _value_of(answer: pb.StateResponse) -> bytes | None:
     if answer.WhichOneof("kind") != "value":
-        raise _unexpected(answer)
+        raise unexpected(answer)
     return answer.value.value if answer.value.HasField("value") else None
 
 
-def _unexpected(answer: pb.StateResponse) -> StateUnavailable:
+def unexpected(answer: pb.StateResponse) -> StateUnavailable:
+    """What to raise of an answer of another kind than was asked for."""
     if answer.WhichOneof("kind") == "refusal":
         return StateUnavailable(f"it refused a request: {answer.refusal.message}")
     return StateUnavailable("it answered another question")
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """The length before a message."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)

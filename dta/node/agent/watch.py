@@ -1,0 +1,125 @@
+"""What changes in committed state, told by the application (docs/spec/abci-server.md, Waiting).
+
+Nothing is asked again and again: a question is held there until there is a block.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+
+from google.protobuf.message import DecodeError
+
+from abci_app.pb.dta.v1 import statesocket_pb2 as pb
+from dta.node.agent.state import StateUnavailable, unexpected, varint
+
+ANSWERED_WITHIN_S = 30.0
+"""The application answers after about 15 s, whether or not there is a block."""
+MAX_ANSWER_BYTES = 1 << 20  # it ends an answer at about 256 KiB
+
+
+class StateWatch:
+    """One wait after another under these prefixes, on a connection of its own. For one task at a time.
+
+    Each has ``timeout_s`` in all, until the last byte of its answer. A connection that broke is made anew by the next.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        index_prefixes: Iterable[bytes] = (),
+        leaf_prefixes: Iterable[bytes] = (),
+        timeout_s: float = ANSWERED_WITHIN_S,
+    ) -> None:
+        self._path = path
+        self._index_prefixes = tuple(index_prefixes)
+        self._leaf_prefixes = tuple(leaf_prefixes)
+        self._timeout_s = timeout_s
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._asked: tuple[int, asyncio.Task[pb.StateChanged]] | None = None
+
+    async def after(self, height: int) -> pb.StateChanged:
+        """What was committed after ``height``, once there is something; or after a while that there is nothing.
+
+        One that is cancelled loses nothing: what it asked for is there for the next. Raises StateUnavailable.
+        """
+        if self._asked is not None and self._asked[0] != height:
+            await self.close()
+        if self._asked is None:
+            self._asked = height, asyncio.create_task(self._ask(height))
+            self._asked[1].add_done_callback(_seen)
+        task = self._asked[1]
+        try:
+            return await asyncio.shield(task)
+        finally:
+            if task.done():
+                self._asked = None
+
+    async def close(self) -> None:
+        """Let the connection go, and what was asked on it."""
+        if self._asked is not None:
+            task, self._asked = self._asked[1], None
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        self._drop()
+
+    async def _ask(self, height: int) -> pb.StateChanged:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._answer(height)
+        except BaseException as error:
+            self._drop()
+            if isinstance(error, TimeoutError):
+                raise StateUnavailable("no answer in time") from None
+            if isinstance(error, EOFError):
+                raise StateUnavailable("the application closed the connection") from None
+            if isinstance(error, OSError):
+                raise StateUnavailable(error.strerror or "the connection broke") from None
+            if isinstance(error, DecodeError):
+                raise StateUnavailable("an answer is malformed") from None
+            raise
+
+    async def _answer(self, height: int) -> pb.StateChanged:
+        if self._streams is None:
+            self._streams = await asyncio.open_unix_connection(str(self._path))
+        reader, writer = self._streams
+        message = pb.StateRequest(
+            wait=pb.StateWait(
+                after_height=height, index_prefixes=self._index_prefixes, leaf_prefixes=self._leaf_prefixes
+            )
+        ).SerializeToString()
+        writer.write(varint(len(message)) + message)
+        await writer.drain()
+        answer = pb.StateResponse.FromString(await _read_frame(reader))
+        if answer.WhichOneof("kind") != "changed":
+            raise unexpected(answer)
+        changed = answer.changed
+        # From a height that it has, nothing can be cut off; and from there it goes on.
+        if changed.height == height if changed.is_cut else changed.height < height:
+            raise unexpected(answer)
+        return changed
+
+    def _drop(self) -> None:
+        if self._streams is not None:
+            self._streams[1].transport.abort()
+            self._streams = None
+
+
+def _seen(task: asyncio.Task[pb.StateChanged]) -> None:
+    """Its failure is no surprise, even where nobody asks for it any more."""
+    if not task.cancelled():
+        task.exception()
+
+
+async def _read_frame(reader: asyncio.StreamReader) -> bytes:
+    length_bytes, shift = 0, 0
+    while True:
+        byte = (await reader.readexactly(1))[0]
+        length_bytes |= (byte & 0x7F) << shift
+        shift += 7
+        if length_bytes > MAX_ANSWER_BYTES or shift > 35:
+            raise StateUnavailable("an answer is too large")
+        if byte < 0x80:
+            return await reader.readexactly(length_bytes)
