@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from abci_app.codes import Code
 from abci_app.errors import UpgradeNeeded
+from abci_app.server import collector
 from abci_app.server.application import Application, StateMachine
 from abci_app.server.changes import CommittedChanges
 from abci_app.server.checking import Checker
@@ -192,6 +193,7 @@ def main(machine: StateMachine, mempool: Mempool, argv: Sequence[str] | None = N
         print(f"error: the state in {arguments.home} can't be opened: {failure}", file=sys.stderr)
         print(f"hint: {failure.hint}", file=sys.stderr)
         return EXIT_STATE
+    collector.settle()
     try:
         asyncio.run(serve(home, database, machine, mempool, arguments))
     except ListenRefused as refused:

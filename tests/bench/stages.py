@@ -25,6 +25,7 @@ from abci_app.crypto import hpke, statements
 from abci_app.mempool import Mempool
 from abci_app.pb.dta.abci.v1 import abci_pb2 as pb
 from abci_app.pb.dta.v1 import tx_pb2
+from abci_app.server import collector
 from abci_app.server.application import Application
 from abci_app.server.dispatch import Dispatcher
 from abci_app.storage.leveldb import LevelDbStore
@@ -135,6 +136,7 @@ def run(say: Callable[[str], None], *, blocks: int = 7, orders: int = 1_000, fid
     directory = Path(tempfile.mkdtemp(prefix="dta-bench-"))
     try:
         replica = Replica(directory, fiduciaries)
+        collector.settle()  # as the process does
         vaults = replica.open_vaults(20)
         found: dict[str, list[float]] = {}
         waiting = replica.orders(vaults, orders)

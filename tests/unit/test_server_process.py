@@ -96,6 +96,26 @@ def test_it_serves_until_sigterm_and_leaves_no_socket(process: Process) -> None:
     assert not (process.home / "state.sock").exists()
 
 
+def test_it_serves_with_a_collector_that_looks_seldom_and_not_at_what_start_up_made(tmp_path: Path) -> None:
+    said = """if True:
+        import gc, sys
+        from server_machine import CountingMempool, SettingMachine
+        from abci_app.server import main
+
+        def run(serving):
+            serving.close()
+            print(gc.get_threshold(), gc.get_freeze_count() > 10_000)
+
+        main.asyncio.run = run
+        main.main(SettingMachine(), CountingMempool(), sys.argv[1:])
+    """
+    arguments = ["--home", str(tmp_path), "--abci", "unix:///none", "--state-socket", str(tmp_path / "none")]
+    done = subprocess.run(
+        [sys.executable, "-c", said, *arguments], capture_output=True, text=True, check=True, cwd=PROGRAM.parent
+    )
+    assert done.stdout == "(50000, 20, 100) True\n"
+
+
 def test_another_abci_version_is_told_which_is_wanted_here_and_on_stderr(process: Process) -> None:
     process.ready()
     (answer,) = process.ask(pb.Request(info=pb.InfoRequest(version="0.34.24", abci_version="0.17.0")))
