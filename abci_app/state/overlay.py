@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
+from typing import Final
 
 from abci_app.block import Changes
 from abci_app.limits import MAX_VALUE_BYTES
@@ -12,33 +13,60 @@ from abci_app.state.view import StateView
 _Entry = tuple[bool, bytes, bool, bytes | None]  # (leaf?, key, was it written before?, the value then)
 
 
-class _Table:
-    """Written keys of one kind, sorted for scans; ``None`` marks a deletion."""
+FEW: Final = 64
+"""Below so many new keys, putting each in its place takes less than going through all that are there."""
 
-    __slots__ = ("order", "values")
+
+class _Table:
+    """Written keys of one kind, put in order when a scan or the end asks; ``None`` marks a deletion.
+
+    ``_new``: the keys since then, in the order of their first write. Who scans again and again, as a transaction does
+    that looks what is there, pays for what came between.
+    """
+
+    __slots__ = ("_new", "_order", "values")
 
     def __init__(self) -> None:
         self.values: dict[bytes, bytes | None] = {}
-        self.order: list[bytes] = []
+        self._order: list[bytes] = []
+        self._new: list[bytes] = []
+
+    def order(self) -> list[bytes]:
+        """The keys, ascending."""
+        new, order = self._new, self._order
+        if new:
+            if len(new) < FEW:
+                for key in new:
+                    insort(order, key)
+            else:
+                order += new
+                order.sort()
+            new.clear()
+        return order
 
     def set(self, key: bytes, value: bytes | None) -> None:
         if key not in self.values:
-            insort(self.order, key)
+            self._new.append(key)
         self.values[key] = value
 
     def forget(self, key: bytes) -> None:
+        """Undo the first write of ``key``, which is the newest of those that are left."""
         del self.values[key]
-        del self.order[bisect_left(self.order, key)]
+        if self._new:
+            self._new.pop()
+        else:
+            del self._order[bisect_left(self._order, key)]
 
     def merged(
         self, base: Iterator[tuple[bytes, bytes]], prefix: bytes, after: bytes, limit: int | None
     ) -> Iterator[tuple[bytes, bytes]]:
         """``base`` with the written keys laid over it, ascending."""
-        position = bisect_right(self.order, after) if after and after >= prefix else bisect_left(self.order, prefix)
+        order = self.order()
+        position = bisect_right(order, after) if after and after >= prefix else bisect_left(order, prefix)
         below = next(base, None)
         given = 0
         while limit is None or given < limit:
-            above = self.order[position] if position < len(self.order) else None
+            above = order[position] if position < len(order) else None
             if above is not None and not above.startswith(prefix):
                 above = None
             if above is None and below is None:
@@ -137,8 +165,8 @@ class Overlay:
     def changes(self) -> Changes:
         """What was written, sorted by key; leaves that differ from the base only. An index entry is not looked up."""
         return Changes(
-            leaves=tuple((k, v) for k in self._leaves.order if (v := self._leaves.values[k]) != self._base.get(k)),
-            index=tuple((k, self._index.values[k]) for k in self._index.order),
+            leaves=tuple((k, v) for k in self._leaves.order() if (v := self._leaves.values[k]) != self._base.get(k)),
+            index=tuple((k, self._index.values[k]) for k in self._index.order()),
         )
 
     def _write(self, leaf: bool, key: bytes, value: bytes | None) -> None:

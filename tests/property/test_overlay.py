@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abci_app.block import Changes
 from abci_app.limits import MAX_VALUE_BYTES
+from abci_app.state import overlay
 from abci_app.state.memory_view import MemoryView
 from abci_app.state.overlay import Overlay
 
@@ -123,3 +126,36 @@ def test_changes_are_sorted_name_each_key_once_and_leave_out_leaves_that_are_as_
 def test_a_leaf_is_neither_empty_nor_larger_than_a_proof_can_carry(value: bytes) -> None:
     with pytest.raises(ValueError, match="a leaf holds"):
         Overlay(MemoryView()).put(b"a/", value)
+
+
+STEPS = st.lists(
+    st.sampled_from(["mark", "undo", "scan", "settle"]) | st.tuples(st.booleans(), KEYS, st.none() | VALUES), max_size=40
+)
+
+
+@pytest.mark.parametrize("few", [1, 3, overlay.FEW])
+@given(PAIRS, PAIRS, STEPS)
+@settings(max_examples=200, deadline=None)
+def test_scans_between_writes_and_rollbacks_find_what_is_there_in_its_order(
+    few: int, leaves: dict[bytes, bytes], index: dict[bytes, bytes],
+    steps: list[str | tuple[bool, bytes, bytes | None]],
+) -> None:  # fmt: skip
+    state, model = Overlay(base_of(leaves, index)), (dict(leaves), dict(index))
+    marks: list[tuple[int, Model]] = []
+    with patch.object(overlay, "FEW", few):
+        for step in [*steps, "scan"]:
+            if step == "mark":
+                marks.append((state.checkpoint(), (dict(model[0]), dict(model[1]))))
+            elif step == "undo" and marks:
+                checkpoint, model = marks.pop()
+                state.rollback(checkpoint)
+            elif step == "settle":
+                state.settle()
+                marks.clear()
+            elif step == "scan":
+                same(state, model, b"", b"", None)
+                same(state, model, b"a/", b"a/\1", 3)
+            elif isinstance(step, tuple):
+                write(state, model, [step])
+        pairs = state.changes()
+    assert [key for key, _ in pairs.index] == sorted({key for key, _ in pairs.index})
