@@ -9,7 +9,7 @@ from itertools import takewhile
 from typing import Final
 
 from abci_app.hashing import tagged_hash, u64
-from abci_app.state.indexes import SEEN
+from abci_app.state.indexes import FORGOTTEN, SEEN
 from abci_app.state.overlay import Overlay
 from abci_app.state.records import SEEN_BUCKETS
 
@@ -30,11 +30,17 @@ def forget_expired(state: Overlay, height: int) -> None:
     """At the end of its height a bucket goes: its bodies can't be included any more.
 
     Its keys, which nobody asks for from then on, go at most ``FORGET_MOST`` a block: else one block would pay for all
-    that somebody made expire at one height.
+    that somebody made expire at one height. They are looked for from the last that went, which is noted: what was
+    deleted stays in LevelDB's way until it compacts, and nothing comes in before, for what expired is refused.
     """
     if SEEN_BUCKETS.exists(state, height):
         SEEN_BUCKETS.delete(state, height)
     end = SEEN.under(height + 1)
-    old = [key for key, _ in takewhile(lambda entry: entry[0] < end, state.index_scan(SEEN.prefix, limit=FORGET_MOST))]
+    gone = FORGOTTEN.find(state)
+    after = SEEN.prefix + gone if gone is not None else b""
+    found = state.index_scan(SEEN.prefix, after, FORGET_MOST)
+    old = [key for key, _ in takewhile(lambda entry: entry[0] < end, found)]
     for key in old:
         state.index_delete(key)
+    if old:
+        FORGOTTEN.put(state, value=old[-1].removeprefix(SEEN.prefix))

@@ -1,8 +1,8 @@
 """The indexes, one declaration each: the table of docs/spec/state.md is made of it.
 
-Indexes are not authenticated: each entry is a function of leaves (of the transactions in date, for ``seen/``), and is
-there so that a scan finds quickly what a leaf already says. :data:`abci_app.messages.registry.INDEXES` has those too
-that a message declares for itself.
+Indexes are not authenticated: each entry is a function of leaves (of the transactions in date for ``seen/``, of those
+before them for ``seen-forgotten/``), and is there so that a scan finds quickly what a leaf already says.
+:data:`abci_app.messages.registry.INDEXES` has those too that a message declares for itself.
 """
 
 from __future__ import annotations
@@ -32,6 +32,11 @@ SEEN = _TABLE.index(
     at("seen/").u64("expiry height").id("replay key"),
     value="u64 position in its bucket",
     one_for="a body that was consumed",
+)
+FORGOTTEN = _TABLE.index(
+    at("seen-forgotten/"),
+    value="u64 expiry height, replay key",
+    one_for="the last body that was forgotten: no entry of the index above is before it",
 )
 VAULT_ORDERS = _TABLE.index(
     at("vault-orders/").id("vault", text="vault (or authority)").id("order"), one_for="an open order"

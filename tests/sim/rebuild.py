@@ -1,4 +1,4 @@
-"""Every index (but ``seen/``) and every counter, worked out again from leaves alone, and compared with what is there.
+"""Every index (but ``seen/`` and its ``seen-forgotten/``) and counter, worked out again from leaves alone and compared.
 
 Written from docs/spec/state.md, apart from the code that keeps the indexes, so that one finds the other's mistakes.
 """
@@ -15,7 +15,7 @@ from abci_app.messages.registry import INDEXES, LEAVES
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import extraction_pb2, identity_pb2
 from abci_app.state.collection import Records
-from abci_app.state.indexes import SEEN
+from abci_app.state.indexes import FORGOTTEN, SEEN
 from abci_app.state.records import (
     ANSWERS,
     AUTHORITIES,
@@ -201,7 +201,8 @@ def _asked_for(leaves: Leaves, index: dict[bytes, bytes], requester: bytes, id_:
 def differences(view: StateView) -> list[str]:
     """What is wrong with the indexes and counts of this state; nothing, if all is well."""
     leaves = Leaves(view)
-    found = {key: value for key, value in view.index_scan(b"") if not key.startswith(SEEN.prefix)}
+    of_bodies = (SEEN.prefix, FORGOTTEN.prefix)
+    found = {key: value for key, value in view.index_scan(b"") if not key.startswith(of_bodies)}
     expected = rebuild_index(leaves)
     wrong = [f"index lacks {key!r}" for key in sorted(expected.keys() - found.keys())]
     wrong += [f"index has {key!r} for nothing" for key in sorted(found.keys() - expected.keys())]
@@ -314,12 +315,17 @@ def undeclared(view: StateView) -> list[bytes]:
 
 
 def _wrong_seen(view: StateView) -> list[str]:
-    """A bucket's leaf counts the seen keys of its height."""
+    """A bucket's leaf counts the seen keys of its height, and none is before what was forgotten last."""
     counted = Counter(height for height, _ in SEEN.entries(view))
     said = {
         SEEN_BUCKETS.split(key)[0]: int.from_bytes(value[:8], "big") for key, value in view.scan(SEEN_BUCKETS.prefix)
     }
-    return [
+    gone = FORGOTTEN.find(view)
+    wrong = [
+        f"the entry {key!r} is before what was forgotten last"
+        for key, _ in view.index_scan(SEEN.prefix) if gone is not None and key <= SEEN.prefix + gone
+    ]  # fmt: skip
+    return wrong + [
         f"the bucket of height {height} says {said.get(height, 0)}, there are {counted[height]}"
         for height in sorted({*said, *counted})
         if said.get(height, 0) != counted[height]
