@@ -18,7 +18,7 @@ class Time:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An indexed event: ``kind`` is the event's type, ``attributes`` are (key, value) pairs of ASCII text."""
+    """What doors index: ``kind`` is the event's type, ``attributes`` are (key, value) pairs of ASCII text."""
 
     kind: str
     attributes: tuple[tuple[str, str], ...]

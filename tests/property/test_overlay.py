@@ -129,7 +129,8 @@ def test_a_leaf_is_neither_empty_nor_larger_than_a_proof_can_carry(value: bytes)
 
 
 STEPS = st.lists(
-    st.sampled_from(["mark", "undo", "scan", "settle"]) | st.tuples(st.booleans(), KEYS, st.none() | VALUES), max_size=40
+    st.sampled_from(["mark", "undo", "scan", "settle"]) | st.tuples(st.booleans(), KEYS, st.none() | VALUES),
+    max_size=40,
 )
 
 
