@@ -10,11 +10,11 @@ What ends the process, and why, is listed in docs/spec/abci-server.md.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from itertools import groupby
 from traceback import extract_tb
-from typing import Any, NoReturn, Protocol
+from typing import Any, Final, NoReturn, Protocol
 
 from google.protobuf.message import DecodeError
 
@@ -99,9 +99,17 @@ class Dispatcher:
             "process_proposal": lambda: pb.ProcessProposalResponse(status=pb.ProcessProposalResponse.STATUS_REJECT),
         }
 
-    async def answer(self, messages: Sequence[bytes]) -> Replies:
-        """The answers to ``messages``, in order. Raises nothing: what is not survived ends in ``die``."""
+    def answer(self, messages: Sequence[bytes]) -> Replies | Awaitable[Replies]:
+        """The answers to ``messages``, in order; to be awaited where a query is among them.
+
+        Raises nothing: what is not survived ends in ``die``.
+        """
         requests, unreadable = _parse(messages)
+        if any(kind in THREADED for kind, _ in requests):
+            return self._answer_in_turns(requests, unreadable)
+        return self._replies(self._answer_batch(requests), unreadable)
+
+    async def _answer_in_turns(self, requests: Sequence[tuple[str, Any]], unreadable: str | None) -> Replies:
         replies: list[bytes] = []
         for threaded, run in groupby(requests, lambda item: item[0] in THREADED):
             batch = list(run)
@@ -110,6 +118,9 @@ class Dispatcher:
                 replies += await loop.run_in_executor(self._executor, self._answer_batch, batch)
             else:
                 replies += self._answer_batch(batch)
+        return self._replies(replies, unreadable)
+
+    def _replies(self, replies: list[bytes], unreadable: str | None) -> Replies:
         if unreadable is not None:
             self._log(f"abci: closed: {unreadable}")
             replies.append(_exception(unreadable))
@@ -119,6 +130,8 @@ class Dispatcher:
         return [self._answer_one(kind, request) for kind, request in requests]
 
     def _answer_one(self, kind: str, request: Any) -> bytes:
+        if kind == "flush":
+            return _FLUSHED
         try:
             return _encode(kind, self._methods[kind](request))
         except AbciRefused as refusal:
@@ -149,7 +162,6 @@ class Dispatcher:
 # made before the decision, so nothing may ride on it.
 _FIXED: dict[str, Callable[[Any], Any]] = {
     "echo": lambda request: pb.EchoResponse(message=request.message),
-    "flush": lambda _: pb.FlushResponse(),
     "reap_txs": lambda _: pb.ReapTxsResponse(),
     "list_snapshots": lambda _: pb.ListSnapshotsResponse(),
     "load_snapshot_chunk": lambda _: pb.LoadSnapshotChunkResponse(),
@@ -168,10 +180,16 @@ _FIXED: dict[str, Callable[[Any], Any]] = {
 }
 
 
+_FLUSH: Final = pb.Request(flush=pb.FlushRequest()).SerializeToString()
+
+
 def _parse(messages: Sequence[bytes]) -> tuple[list[tuple[str, Any]], str | None]:
     """(kind, request) of each readable message, and what was wrong with the first that is not one."""
     requests: list[tuple[str, Any]] = []
     for message in messages:
+        if message == _FLUSH:  # there is one for each few of the others
+            requests.append(("flush", None))
+            continue
         request = pb.Request()
         try:
             request.ParseFromString(message)
@@ -188,6 +206,9 @@ def _encode(kind: str, response: Any) -> bytes:
     """``response`` as the field ``kind`` of a Response, without copying it into one: a block's results are long."""
     encoded: bytes = response.SerializeToString()
     return _TAGS[kind] + frame(encoded)
+
+
+_FLUSHED: Final = _encode("flush", pb.FlushResponse())
 
 
 def _exception(text: str) -> bytes:

@@ -6,11 +6,11 @@ a message means.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 MAX_VARINT_BYTES = 10
 # A decided block comes as one message; CometBFT allows blocks of 100 MiB, our genesis far less.
 DEFAULT_MAX_FRAME_BYTES = 64 << 20
+
+_ONE_BYTE = tuple(bytes((value,)) for value in range(0x80))
 
 
 class FrameError(Exception):
@@ -35,6 +35,10 @@ class BadVarint(FrameError):
 
 def encode_varint(value: int) -> bytes:
     """``value`` (not negative) as an unsigned varint, shortest form."""
+    if value < 0x80:
+        return _ONE_BYTE[value]
+    if value < 0x4000:
+        return bytes((value & 0x7F | 0x80, value >> 7))
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -59,7 +63,6 @@ class FrameBuffer:
     def __init__(self, max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES) -> None:
         self.max_frame_bytes = max_frame_bytes
         self._buffer = bytearray()
-        self._offset = 0
         self._wanted_bytes = 1
 
     def feed(self, data: bytes) -> None:
@@ -69,7 +72,7 @@ class FrameBuffer:
     @property
     def pending_bytes(self) -> int:
         """How much arrived and was not yet given out."""
-        return len(self._buffer) - self._offset
+        return len(self._buffer)
 
     def take(self, limit: int) -> list[bytes]:
         """Up to ``limit`` complete messages, in order; an empty list when more has to arrive first.
@@ -78,46 +81,38 @@ class FrameBuffer:
         bad one: what was asked properly is given out first.
         """
         messages: list[bytes] = []
+        buffer, at = self._buffer, 0
+        if len(buffer) < self._wanted_bytes:
+            return messages
+        self._wanted_bytes = 1
         try:
-            for message in self._complete(limit):
-                messages.append(message)
+            with memoryview(buffer) as view:
+                while at < len(buffer) and len(messages) < limit:
+                    start, length_bytes = self._read_length(at)
+                    end = start + length_bytes
+                    if not start or end > len(buffer):
+                        self._wanted_bytes = end - at if start else 1
+                        break
+                    messages.append(bytes(view[start:end]))
+                    at = end
         except FrameError:
             if not messages:
                 raise
-        del self._buffer[: self._offset]
-        self._offset = 0
+        del buffer[:at]
         return messages
 
-    def _complete(self, limit: int) -> Iterator[bytes]:
-        with memoryview(self._buffer) as view:
-            for _ in range(limit):
-                if self.pending_bytes < self._wanted_bytes:
-                    return
-                header = self._read_length()
-                if header is None:
-                    return
-                start, length_bytes = header
-                end = start + length_bytes
-                if end > len(view):
-                    self._wanted_bytes = end - self._offset
-                    return
-                self._offset = end
-                self._wanted_bytes = 1
-                yield bytes(view[start:end])
-
-    def _read_length(self) -> tuple[int, int] | None:
-        """(where the message starts, its length), or None when the varint is cut short."""
-        value = 0
-        available = min(self.pending_bytes, MAX_VARINT_BYTES)
-        for index in range(available):
-            byte = self._buffer[self._offset + index]
-            value |= (byte & 0x7F) << (7 * index)
+    def _read_length(self, at: int) -> tuple[int, int]:
+        """(where the message of the varint at ``at`` starts, its length); zeros when the varint is cut short."""
+        value, end = 0, min(len(self._buffer), at + MAX_VARINT_BYTES)
+        for index in range(at, end):
+            byte = self._buffer[index]
+            value |= (byte & 0x7F) << (7 * (index - at))
             if byte < 0x80:
                 if value >= 1 << 64:
                     raise BadVarint
                 if value > self.max_frame_bytes:
                     raise FrameTooLarge(value, self.max_frame_bytes)
-                return self._offset + index + 1, value
-        if available == MAX_VARINT_BYTES:
+                return index + 1, value
+        if end - at == MAX_VARINT_BYTES:
             raise BadVarint
-        return None
+        return 0, 0

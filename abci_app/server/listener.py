@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import socket
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from abci_app.server.connection import READ_BYTES, Log
+from abci_app.server.connection import READ_BYTES, Connection, Log, Service
 from abci_app.server.intake import UNREAD_BYTES, Intake
 
 # sun_path of Linux, less its closing zero.
 MAX_UNIX_PATH_BYTES = 107
 BACKLOG = 16
-
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
 
 class ListenRefused(Exception):
     """An address can't be listened on. ``reason`` and ``hint`` are sentences for the operator."""
@@ -107,8 +103,15 @@ def _answers(path: Path) -> bool:
     return True
 
 
+class _Refused(asyncio.Protocol):
+    """One connection too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
 class Listener:
-    """Accepts connections on one socket, at most ``max_connections`` at a time, and serves each in a task.
+    """Accepts connections on one socket, at most ``max_connections`` at a time, and serves each by ``serve()``.
 
     With an ``intake``, they are read from while the event loop is busy too.
     """
@@ -116,9 +119,10 @@ class Listener:
     def __init__(
         self,
         listening: socket.socket,
-        serve: Serve,
+        serve: Callable[[], Service],
         *,
         name: str,
+        max_frame_bytes: int,
         max_connections: int,
         log: Log,
         intake: Intake | None = None,
@@ -127,40 +131,45 @@ class Listener:
         self._path = listening.getsockname() if listening.family == socket.AF_UNIX else None
         self._serve = serve
         self._name = name
+        self._max_frame_bytes = max_frame_bytes
         self._max_connections = max_connections
         self._log = log
         self._intake = intake
-        self._tasks: set[asyncio.Task[None]] = set()
+        # Each open connection, and what is set when it is over.
+        self._open: dict[Connection, asyncio.Event] = {}
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
         """Begin to accept."""
-        limit = READ_BYTES if self._intake is None else UNREAD_BYTES
-        self._server = await asyncio.start_server(self._accept, sock=self._listening, limit=limit)
+        self._server = await asyncio.get_running_loop().create_server(self._accept, sock=self._listening)
 
     async def stop(self) -> None:
         """Accept no more, drop the connections, remove the unix socket."""
         if self._server is not None:
             self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        ends = list(self._open.values())
+        for connection in list(self._open):
+            connection.drop()
+        for end in ends:
+            await end.wait()
         if self._path is not None:
             Path(self._path).unlink(missing_ok=True)
         self._listening.close()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._tasks) >= self._max_connections:
+    def _accept(self) -> asyncio.Protocol:
+        if len(self._open) >= self._max_connections:
             self._log(f"{self._name}: refused: {self._max_connections} connections are open")
-            writer.close()
-            return
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            with contextlib.nullcontext() if self._intake is None else self._intake.of(reader, writer):
-                await self._serve(reader, writer)
-        except asyncio.CancelledError:
-            writer.transport.abort()
-        finally:
-            self._tasks.discard(task)
+            return _Refused()
+        connection = Connection(
+            self._serve(), max_frame_bytes=self._max_frame_bytes, log=self._log, name=self._name,
+            unread_bytes=READ_BYTES if self._intake is None else UNREAD_BYTES, on_end=self._forget,
+        )  # fmt: skip
+        self._open[connection] = asyncio.Event()
+        if self._intake is not None:
+            self._intake.add(connection)
+        return connection
+
+    def _forget(self, connection: Connection) -> None:
+        if self._intake is not None:
+            self._intake.remove(connection)
+        self._open.pop(connection).set()

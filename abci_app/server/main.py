@@ -26,7 +26,7 @@ from abci_app.server import collector
 from abci_app.server.application import Application, StateMachine
 from abci_app.server.changes import CommittedChanges
 from abci_app.server.checking import Checker
-from abci_app.server.connection import serve_connection
+from abci_app.server.connection import Service
 from abci_app.server.dispatch import Dispatcher
 from abci_app.server.framing import DEFAULT_MAX_FRAME_BYTES
 from abci_app.server.hardening import harden
@@ -138,19 +138,12 @@ async def serve(
     checker = Checker(check, executor, home.die)
     dispatcher = Dispatcher(application, internal_code=Code.INTERNAL, executor=executor, die=home.die, log=log)
 
-    async def serve_abci(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await serve_connection(
-            reader, writer, dispatcher.answer, max_frame_bytes=arguments.max_message_bytes, log=log, name="abci"
-        )
+    def serve_abci() -> Service:
+        return Service(dispatcher.answer)
 
-    async def serve_state(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def serve_state() -> Service:
         state = StateReader(database, committed, executor, home.die, log, lambda: check.checked)
-        try:
-            await serve_connection(
-                reader, writer, state.answer, max_frame_bytes=MAX_REQUEST_BYTES, log=log, name="state socket"
-            )
-        finally:
-            state.close()
+        return Service(state.answer, state.close)
 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -161,13 +154,16 @@ async def serve(
         stack.push_async_callback(checker.stop)
         where = []
         state_address = UnixAddress(arguments.state_socket.absolute())
-        for address, served, name, cap, drained in (
-            (parse_address(arguments.abci), serve_abci, "abci", MAX_ABCI_CONNECTIONS, intake),
-            (state_address, serve_state, "state socket", MAX_STATE_CONNECTIONS, None),
+        abci_address, frame_bytes = parse_address(arguments.abci), arguments.max_message_bytes
+        for address, served, name, most_bytes, cap, drained in (
+            (abci_address, serve_abci, "abci", frame_bytes, MAX_ABCI_CONNECTIONS, intake),
+            (state_address, serve_state, "state socket", MAX_REQUEST_BYTES, MAX_STATE_CONNECTIONS, None),
         ):
             listening = bind(address)
             where.append(f"{name} on {listening.getsockname()}")
-            listener = Listener(listening, served, name=name, max_connections=cap, log=log, intake=drained)
+            listener = Listener(
+                listening, served, name=name, max_frame_bytes=most_bytes, max_connections=cap, log=log, intake=drained
+            )
             stack.push_async_callback(listener.stop)
             await listener.start()
         log(f"at height {database.height}, {', '.join(where)}")

@@ -5,7 +5,6 @@ The calls go through the dispatcher as bytes, so decoding the request and encodi
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import shutil
 import tempfile
@@ -27,6 +26,7 @@ from abci_app.pb.dta.abci.v1 import abci_pb2 as pb
 from abci_app.pb.dta.v1 import tx_pb2
 from abci_app.server import collector
 from abci_app.server.application import Application
+from abci_app.server.connection import Replies
 from abci_app.server.dispatch import Dispatcher
 from abci_app.storage.leveldb import LevelDbStore
 from abci_app.storage.statedb import StateDB
@@ -66,7 +66,8 @@ class Replica:
         """The answers to requests of one kind; their time counts under ``name``."""
         encoded = [pb.Request(**{kind: request}).SerializeToString() for request in requests]
         started = time.process_time()
-        replies = asyncio.run(self._dispatcher.answer(encoded))
+        replies = self._dispatcher.answer(encoded)
+        assert isinstance(replies, Replies), "only a query is waited for"
         self.seconds[name or kind] = self.seconds.get(name or kind, 0.0) + time.process_time() - started
         return [getattr(pb.Response.FromString(reply), kind) for reply in replies.messages]
 

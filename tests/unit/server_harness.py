@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from abci_app.pb.dta.abci.v1 import abci_pb2 as pb
-from abci_app.server.connection import Answer, serve_connection
+from abci_app.server.connection import Answer, Service
 from abci_app.server.dispatch import Dispatcher, Methods
 from abci_app.server.framing import FrameBuffer, frame
 from abci_app.server.intake import Intake
@@ -85,15 +85,9 @@ async def serving(
     intake: Intake | None = None,
 ) -> AsyncIterator[Served]:
     served = Served(path)
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await serve_connection(
-            reader, writer, answer, max_frame_bytes=max_frame_bytes, log=served.log.append, name="test"
-        )
-
     listener = Listener(
-        bind(UnixAddress(path)), serve, name="test", max_connections=max_connections, log=served.log.append,
-        intake=intake,
+        bind(UnixAddress(path)), lambda: Service(answer), name="test", max_frame_bytes=max_frame_bytes,
+        max_connections=max_connections, log=served.log.append, intake=intake,
     )  # fmt: skip
     await listener.start()
     try:

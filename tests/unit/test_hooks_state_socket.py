@@ -17,7 +17,7 @@ from server_harness import die
 from abci_app.block import Changes, Time
 from abci_app.server.application import TIME_META
 from abci_app.server.changes import CommittedChanges
-from abci_app.server.connection import serve_connection
+from abci_app.server.connection import Service
 from abci_app.server.convert import encode_time
 from abci_app.server.listener import Listener, UnixAddress, bind
 from abci_app.server.statesocket import MAX_REQUEST_BYTES, StateReader
@@ -54,19 +54,15 @@ def application(path: Path, database: StateDB, max_connections: int = 16) -> Ite
     stop = asyncio.Event()
     served = Application(database, loop)
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def serve() -> Service:
         state = StateReader(database, served.committed, executor, die, [].append)
-        try:
-            await serve_connection(
-                reader, writer, state.answer, max_frame_bytes=MAX_REQUEST_BYTES, log=[].append, name="state"
-            )
-        finally:
-            state.close()
+        return Service(state.answer, state.close)
 
     async def run() -> None:
         listener = Listener(
-            bind(UnixAddress(path)), serve, name="state", max_connections=max_connections, log=[].append
-        )
+            bind(UnixAddress(path)), serve, name="state", max_frame_bytes=MAX_REQUEST_BYTES,
+            max_connections=max_connections, log=[].append,
+        )  # fmt: skip
         await listener.start()
         ready.set()
         await stop.wait()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from server_harness import CAP_BYTES, Scripted, dispatcher, serving
+from server_harness import CAP_BYTES, Died, Scripted, dispatcher, serving
 
 from abci_app.pb.dta.abci.v1 import abci_pb2 as pb
-from abci_app.server.connection import BATCH_MESSAGES
+from abci_app.server.connection import BATCH_MESSAGES, Connection, Replies, Service
 from abci_app.server.framing import encode_varint, frame
 
 FLUSH = pb.Request(flush=pb.FlushRequest())
@@ -194,5 +197,159 @@ def test_stopping_drops_the_connections_and_removes_the_socket(tmp_path: Path) -
             await peer.ask(FLUSH)
         assert await peer.is_closed()
         assert not (tmp_path / "s").exists()
+
+    asyncio.run(run())
+
+
+class Held:
+    """Answers by sending back, once the test lets it; ``order`` has what it was asked, by batch."""
+
+    def __init__(self) -> None:
+        self.order: list[list[bytes]] = []
+        self.let = asyncio.Event()
+        self.closed = 0
+
+    async def _later(self, messages: Sequence[bytes]) -> Replies:
+        await self.let.wait()
+        return Replies(messages)
+
+    def answer(self, messages: Sequence[bytes]) -> Replies | Awaitable[Replies]:
+        self.order.append(list(messages))
+        return self._later(messages) if b"wait" in messages else Replies(messages)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+async def connected(held: Held, ended: list[Connection]) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    ours, theirs = socket.socketpair()
+    await asyncio.get_running_loop().connect_accepted_socket(
+        lambda: Connection(
+            Service(held.answer, held.close), max_frame_bytes=CAP_BYTES, log=print, name="test", on_end=ended.append
+        ),
+        ours,
+    )
+    return await asyncio.open_connection(sock=theirs)
+
+
+def test_a_flood_on_one_connection_lets_the_others_have_their_turn() -> None:
+    async def run() -> None:
+        held, ended = Held(), list[Connection]()
+        _, flood = await connected(held, ended)
+        reader, other = await connected(held, ended)
+        # Both are there before the loop looks: the flood is read first, in one read.
+        flood.write(b"".join(frame(b"flood") for _ in range(4 * BATCH_MESSAGES)))
+        other.write(frame(b"other"))
+        assert await reader.readexactly(6) == frame(b"other")
+        batches = [batch[0] for batch in held.order]
+        assert batches.index(b"other") < batches.count(b"flood") + 1
+        assert len(held.order[0]) == BATCH_MESSAGES
+        assert batches.index(b"other") <= 2
+        flood.close()
+        other.close()
+
+    asyncio.run(run())
+
+
+def test_what_comes_while_an_answer_is_waited_for_has_its_turn_after_it() -> None:
+    async def run() -> None:
+        held, ended = Held(), list[Connection]()
+        reader, writer = await connected(held, ended)
+        writer.write(frame(b"wait"))
+        while not held.order:
+            await asyncio.sleep(0)
+        writer.write(frame(b"next"))
+        other_reader, other = await connected(held, ended)
+        other.write(frame(b"other"))
+        assert await other_reader.readexactly(6) == frame(b"other")
+        assert held.order == [[b"wait"], [b"other"]]
+        held.let.set()
+        assert await reader.readexactly(10) == frame(b"wait") + frame(b"next")
+        writer.close()
+        other.close()
+
+    asyncio.run(run())
+
+
+def test_a_peer_that_goes_while_its_answer_is_waited_for_is_over_once_it_is_there() -> None:
+    async def run() -> None:
+        held, ended = Held(), list[Connection]()
+        _, writer = await connected(held, ended)
+        writer.write(frame(b"wait"))
+        while not held.order:
+            await asyncio.sleep(0)
+        writer.transport.abort()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        # What answers may still read what `close` lets go.
+        assert (held.closed, ended) == (0, [])
+        held.let.set()
+        while not ended:
+            await asyncio.sleep(0)
+        assert (held.closed, len(ended)) == (1, 1)
+
+    asyncio.run(run())
+
+
+def test_a_connection_that_is_dropped_while_an_answer_is_waited_for_ends_once() -> None:
+    async def run() -> None:
+        held, ended = Held(), list[Connection]()
+        ours, theirs = socket.socketpair()
+        _, connection = await asyncio.get_running_loop().connect_accepted_socket(
+            lambda: Connection(
+                Service(held.answer, held.close), max_frame_bytes=CAP_BYTES, log=print, name="test", on_end=ended.append
+            ),
+            ours,
+        )
+        reader, writer = await asyncio.open_connection(sock=theirs)
+        writer.write(frame(b"wait"))
+        while not held.order:
+            await asyncio.sleep(0)
+        connection.drop()
+        assert await reader.read() == b""
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert (held.closed, ended) == (1, [connection])
+        writer.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("is_later", [False, True])
+def test_an_answer_that_raises_leaves_no_connection_open(is_later: bool) -> None:
+    def answer(_: Sequence[bytes]) -> Replies | Awaitable[Replies]:
+        async def later() -> Replies:
+            raise Died("the test wants it")
+
+        if is_later:
+            return later()
+        raise Died("the test wants it")
+
+    async def run() -> None:
+        said: list[BaseException] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: said.append(context["exception"]))
+        ours, theirs = socket.socketpair()
+        await loop.connect_accepted_socket(
+            lambda: Connection(Service(answer), max_frame_bytes=CAP_BYTES, log=print, name="test"), ours
+        )
+        reader, writer = await asyncio.open_connection(sock=theirs)
+        writer.write(frame(b"any"))
+        assert await reader.read() == b""
+        writer.close()
+
+    asyncio.run(run())
+
+
+def test_only_queries_are_waited_for() -> None:
+    served = dispatcher(Scripted())
+    query = pb.Request(query=pb.QueryRequest(data=b"key")).SerializeToString()
+    others = [one.SerializeToString() for one in (check_tx(b"tx"), FLUSH, pb.Request(commit=pb.CommitRequest()))]
+    assert isinstance(served.answer(others), Replies)
+
+    async def run() -> None:
+        later = served.answer([*others, query])
+        assert not isinstance(later, Replies)
+        assert len((await later).messages) == 4
 
     asyncio.run(run())

@@ -46,8 +46,16 @@ FATAL = [
 ]
 
 
+def answered(served: Dispatcher, *messages: bytes) -> Replies:
+    async def run() -> Replies:
+        replies = served.answer(messages)
+        return replies if isinstance(replies, Replies) else await replies
+
+    return asyncio.run(run())
+
+
 def answer(served: Dispatcher, *requests: pb.Request) -> tuple[list[pb.Response], bool]:
-    replies: Replies = asyncio.run(served.answer([request.SerializeToString() for request in requests]))
+    replies = answered(served, *[request.SerializeToString() for request in requests])
     return [pb.Response.FromString(message) for message in replies.messages], replies.close
 
 
@@ -129,7 +137,7 @@ def test_an_unreadable_request_closes_after_those_before_it_are_answered(message
     methods = Scripted()
     flush = REQUESTS["flush"].SerializeToString()
     check = REQUESTS["check_tx"].SerializeToString()
-    replies = asyncio.run(dispatcher(methods).answer([flush, message, check]))
+    replies = answered(dispatcher(methods), flush, message, check)
     responses = [pb.Response.FromString(reply) for reply in replies.messages]
     assert [response.WhichOneof("kind") for response in responses] == ["flush", "exception"]
     assert replies.close

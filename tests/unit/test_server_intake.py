@@ -9,7 +9,7 @@ import struct
 import termios
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from server_harness import Scripted, dispatcher, serving
@@ -70,7 +70,7 @@ class BusyWithBlock:
         self.answer_others = dispatcher(Scripted()).answer
         self.order: list[str] = []
 
-    async def answer(self, messages: Sequence[bytes]) -> Replies:
+    def answer(self, messages: Sequence[bytes]) -> Replies | Awaitable[Replies]:
         kinds = [pb.Request.FromString(one).WhichOneof("kind") for one in messages]
         if "commit" in kinds:
             self.begin()
@@ -79,7 +79,7 @@ class BusyWithBlock:
                 self.breathe()
                 time.sleep(0.001)
         self.order += [str(kind) for kind in kinds]
-        return await self.answer_others(messages)
+        return self.answer_others(messages)
 
 
 def run_busy(path: Path, count: int, breathe: Callable[[Intake], None], is_enough: Callable[[Sender], bool]) -> Sender:
