@@ -221,15 +221,20 @@ class Held:
         self.closed += 1
 
 
-async def connected(held: Held, ended: list[Connection]) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def accepted(held: Held, ended: list[Connection]) -> tuple[asyncio.Transport, Connection, socket.socket]:
+    """Our side of a connection, as a server accepts it, and the peer's socket."""
     ours, theirs = socket.socketpair()
-    await asyncio.get_running_loop().connect_accepted_socket(
+    transport, connection = await asyncio.get_running_loop().connect_accepted_socket(
         lambda: Connection(
             Service(held.answer, held.close), max_frame_bytes=CAP_BYTES, log=print, name="test", on_end=ended.append
         ),
         ours,
     )
-    return await asyncio.open_connection(sock=theirs)
+    return transport, connection, theirs
+
+
+async def connected(held: Held, ended: list[Connection]) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection(sock=(await accepted(held, ended))[2])
 
 
 def test_a_flood_on_one_connection_lets_the_others_have_their_turn() -> None:
@@ -271,14 +276,14 @@ def test_what_comes_while_an_answer_is_waited_for_has_its_turn_after_it() -> Non
     asyncio.run(run())
 
 
-def test_a_peer_that_goes_while_its_answer_is_waited_for_is_over_once_it_is_there() -> None:
+def test_a_transport_that_is_lost_while_an_answer_is_waited_for_is_over_once_the_answer_is_there() -> None:
     async def run() -> None:
         held, ended = Held(), list[Connection]()
-        _, writer = await connected(held, ended)
-        writer.write(frame(b"wait"))
+        transport, connection, peer = await accepted(held, ended)
+        peer.send(frame(b"wait"))
         while not held.order:
             await asyncio.sleep(0)
-        writer.transport.abort()
+        transport.abort()
         for _ in range(20):
             await asyncio.sleep(0)
         # What answers may still read what `close` lets go.
@@ -286,7 +291,24 @@ def test_a_peer_that_goes_while_its_answer_is_waited_for_is_over_once_it_is_ther
         held.let.set()
         while not ended:
             await asyncio.sleep(0)
-        assert (held.closed, len(ended)) == (1, 1)
+        assert (held.closed, ended) == (1, [connection])
+        peer.close()
+
+    asyncio.run(run())
+
+
+def test_a_peer_that_sends_no_more_has_its_answer_first() -> None:
+    async def run() -> None:
+        held, ended = Held(), list[Connection]()
+        reader, writer = await connected(held, ended)
+        writer.write(frame(b"wait"))
+        writer.write_eof()
+        while not held.order:
+            await asyncio.sleep(0)
+        held.let.set()
+        assert await reader.read() == frame(b"wait")
+        assert len(ended) == 1
+        writer.close()
 
     asyncio.run(run())
 
@@ -294,23 +316,16 @@ def test_a_peer_that_goes_while_its_answer_is_waited_for_is_over_once_it_is_ther
 def test_a_connection_that_is_dropped_while_an_answer_is_waited_for_ends_once() -> None:
     async def run() -> None:
         held, ended = Held(), list[Connection]()
-        ours, theirs = socket.socketpair()
-        _, connection = await asyncio.get_running_loop().connect_accepted_socket(
-            lambda: Connection(
-                Service(held.answer, held.close), max_frame_bytes=CAP_BYTES, log=print, name="test", on_end=ended.append
-            ),
-            ours,
-        )
-        reader, writer = await asyncio.open_connection(sock=theirs)
-        writer.write(frame(b"wait"))
+        _, connection, peer = await accepted(held, ended)
+        peer.send(frame(b"wait"))
         while not held.order:
             await asyncio.sleep(0)
         connection.drop()
-        assert await reader.read() == b""
         for _ in range(20):
             await asyncio.sleep(0)
         assert (held.closed, ended) == (1, [connection])
-        writer.close()
+        assert peer.recv(1) == b""
+        peer.close()
 
     asyncio.run(run())
 
