@@ -32,6 +32,7 @@ from dta.custodians.registry import load_custodians
 from dta.hsm.errors import KeystoreError
 from dta.http.tls import vouched_by
 from dta.node.agent.documents import document_in, genesis_documents, transactions_of
+from dta.node.agent.due import WatchedDue
 from dta.node.agent.keystores import KeystoreHolder
 from dta.node.agent.ledger import AgentLedger
 from dta.node.agent.network import AgentNetwork, open_store
@@ -177,7 +178,8 @@ class Agent:
         )  # fmt: skip
         outbox = Outbox(config.outbox_dir, config.identity, config.chain_id, self._ledger.gid)
         limits = RunnerConfig(hsm_threads=config.hook_concurrency)
-        return Runner(tools, network, self._ledger.head, outbox, config.chain_id, limits)
+        owed = WatchedDue.at(self._ledger.client, config.state_socket, config.identity)
+        return Runner(tools, network, self._ledger.head, outbox, config.chain_id, limits, owed=owed)
 
     def _share_of(self, view: StateView, authority: bytes, epoch: int) -> SecretScalar:
         """This node's share of an authority key, opened from the ledger each time it is needed. Raises Retry."""

@@ -147,6 +147,7 @@ class Runner:
             for task in [*followers, *running]:
                 task.cancel()
             await asyncio.gather(*followers, *running, return_exceptions=True)
+            await self._owed.close()
             await self._submission.close()
             await self._attempts.close()
             self._threads.shutdown(wait=False, cancel_futures=True)

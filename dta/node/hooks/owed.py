@@ -32,6 +32,9 @@ class Owed(Protocol):
     async def newer(self, height: int) -> Planned:
         """As soon as there is a state above ``height``, by the newest of them. Raises StateUnavailable."""
 
+    async def close(self) -> None:
+        """Let go of what it waits for."""
+
 
 class ScannedOwed:
     """Scans state for what is due, at each height once. Nobody tells it of a new one: it looks again and again."""
@@ -51,6 +54,9 @@ class ScannedOwed:
         while (planned := await self.now()).height <= height:
             await asyncio.sleep(LOOK_AGAIN_S)
         return planned
+
+    async def close(self) -> None:
+        """See :class:`Owed`."""
 
     def _scan(self) -> Planned:
         tools = self._tools()
