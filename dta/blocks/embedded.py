@@ -7,7 +7,7 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
@@ -16,6 +16,7 @@ from abci_app.cid import cid_of, digest_of, is_cid
 from dta.base.home import sync_directory
 from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreBusy
 from dta.blocks.files import DIRECTORY_MODE, FILE_MODE, make_directory, raise_if_full, write_temporary
+from dta.blocks.sizes import Sizes
 from dta.blocks.store import MAX_BLOCK_BYTES, check_size
 
 _log = logging.getLogger(__name__)
@@ -49,7 +50,9 @@ class EmbeddedStore:
             leftover.unlink()
         self._entries = dict(_scan_blocks(self._blocks))
         self._pinned = set(_scan_pins(self._pin_names))
-        self._loose = self._entries.keys() - self._pinned
+        self._loose = Sizes()
+        for cid in self._entries.keys() - self._pinned:
+            self._loose.set(cid, self._entries[cid].size_bytes)
 
     def close(self) -> None:
         """Let another process open the directory."""
@@ -59,25 +62,26 @@ class EmbeddedStore:
         check_size(block)
         cid = cid_of(block)
         path = self._path(cid)
-        if self._holds(cid, block):
-            with self._mutex:
-                if cid in self._entries:
-                    self._restart_grace(cid)
-                    sync_directory(path.parent)  # its name may be younger than the last sync
-                    return cid
+        if self._holds(cid, block) and self._put_again(cid):
+            sync_directory(path.parent)  # its name may be younger than the last sync
+            return cid
         make_directory(path.parent, self._blocks)
         temporary = write_temporary(self._temporary, block)
-        with self._mutex:
-            try:
-                now_s = self._now_s()
-                os.utime(temporary, (now_s, now_s))
+        entry = _Entry(len(block), self._now_s())
+        try:
+            os.utime(temporary, (entry.since_s, entry.since_s))
+            with self._mutex:
                 temporary.replace(path)
-                sync_directory(path.parent)
-            except OSError as error:
-                temporary.unlink(missing_ok=True)
-                raise_if_full(error, self._directory, len(block))
-                raise
-            self._remember(cid, _Entry(len(block), now_s))
+                if cid in self._entries:  # a repair: the grace period starts now, or it could go before this returns
+                    self._remember(cid, entry)
+            sync_directory(path.parent)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise_if_full(error, self._directory, len(block))
+            raise
+        with self._mutex:
+            if path.is_file():  # nobody discarded it meanwhile
+                self._remember(cid, entry)
         return cid
 
     def get(self, cid: str) -> bytes:
@@ -96,20 +100,27 @@ class EmbeddedStore:
         return cid in self._entries and path.is_file()
 
     def pin(self, cid: str) -> None:
+        if self.pin_many([cid]):
+            raise BlockMissing(cid)
+
+    def pin_many(self, cids: Sequence[str]) -> list[str]:
+        for cid in cids:
+            digest_of(cid)
         with self._mutex:
-            if not self.has(cid):
-                raise BlockMissing(cid)
-            if cid in self._pinned:
-                return
-            name = self._pin_names / cid
+            missing = [cid for cid in dict.fromkeys(cids) if not self.has(cid)]
+            new = frozenset(cids) - self._pinned - frozenset(missing)
             try:
-                os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE))
-                sync_directory(self._pin_names)
+                for cid in new:
+                    os.close(os.open(self._pin_names / cid, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE))
+                if new:
+                    sync_directory(self._pin_names)
             except OSError as error:
                 raise_if_full(error, self._directory, 0)
                 raise
-            self._pinned.add(cid)
-            self._loose.discard(cid)
+            self._pinned |= new
+            for cid in new:
+                self._loose.drop(cid)
+        return missing
 
     def unpin(self, cid: str) -> None:
         digest_of(cid)
@@ -122,7 +133,7 @@ class EmbeddedStore:
             sync_directory(self._pin_names)
             self._pinned.discard(cid)
             if cid in self._entries:
-                self._loose.add(cid)
+                self._loose.set(cid, self._entries[cid].size_bytes)
 
     def is_pinned(self, cid: str) -> bool:
         digest_of(cid)
@@ -157,9 +168,7 @@ class EmbeddedStore:
         return sum(entry.size_bytes for entry in list(self._entries.values()))
 
     def unpinned_bytes(self) -> int:
-        # No lock: an event loop asks, and a put holds the lock while the disk syncs. list() of a set is one step.
-        entries = (self._entries.get(cid) for cid in list(self._loose))
-        return sum(entry.size_bytes for entry in entries if entry is not None)
+        return self._loose.total_bytes  # no lock: an event loop asks, and a pin holds the lock while the disk syncs
 
     def _path(self, cid: str) -> Path:
         shard = digest_of(cid)[:2].hex()
@@ -196,6 +205,14 @@ class EmbeddedStore:
         self._forget(cid)
         _log.error("block %s is corrupt on disk and was moved to quarantine", cid)
 
+    def _put_again(self, cid: str) -> bool:
+        """Restart the grace period of a block that is here; whether it still is."""
+        with self._mutex:
+            if cid not in self._entries:
+                return False
+            self._restart_grace(cid)
+            return True
+
     def _restart_grace(self, cid: str) -> None:
         now_s = self._now_s()
         os.utime(self._path(cid), (now_s, now_s))
@@ -204,11 +221,11 @@ class EmbeddedStore:
     def _remember(self, cid: str, entry: _Entry) -> None:
         self._entries[cid] = entry
         if cid not in self._pinned:
-            self._loose.add(cid)
+            self._loose.set(cid, entry.size_bytes)
 
     def _forget(self, cid: str) -> None:
         self._entries.pop(cid, None)
-        self._loose.discard(cid)
+        self._loose.drop(cid)
 
 
 def _lock(directory: Path) -> int:

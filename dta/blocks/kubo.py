@@ -11,7 +11,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -21,6 +21,7 @@ import httpx
 
 from abci_app.cid import cid_of, digest_of, is_cid
 from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreUnreachable
+from dta.blocks.sizes import Sizes
 from dta.blocks.store import MAX_BLOCK_BYTES, check_size
 
 _NAME = re.compile(r"dta-v1 (pinned|unpinned) ([0-9]{1,16}) ([0-9]{1,7})")
@@ -56,11 +57,15 @@ class KuboStore:
         self._mutex = RLock()
         self._entries: dict[str, _Entry] | None = None
         self._lost_pins: set[str] = set()  # pinned, but Kubo no longer had the block
+        self._loose = Sizes()
         self._unnamed: dict[str, _Entry] = {}  # put, but Kubo failed to name the pin: named when it is next wanted
 
     def open(self) -> None:
         """Learn from Kubo what is ours; once. Before that nobody knows what this store holds."""
-        self._entries = dict(self._scan())
+        entries = dict(self._scan())
+        for cid, entry in entries.items():
+            self._count(cid, entry)
+        self._entries = entries
 
     @property
     def _held(self) -> dict[str, _Entry]:
@@ -122,6 +127,17 @@ class KuboStore:
             if not entry.pinned:
                 self._name(cid, replace(entry, pinned=True))
 
+    def pin_many(self, cids: Sequence[str]) -> list[str]:
+        for cid in cids:
+            digest_of(cid)
+        missing = []
+        for cid in dict.fromkeys(cids):  # Kubo has a call for each: names differ
+            try:
+                self.pin(cid)
+            except BlockMissing:
+                missing.append(cid)
+        return missing
+
     def unpin(self, cid: str) -> None:
         digest_of(cid)
         with self._mutex:
@@ -153,7 +169,7 @@ class KuboStore:
                 entry = self._held[cid]
                 if not entry.pinned and now_s - entry.since_ms / 1000 >= older_than_s:
                     self._remove(cid)
-                    del self._held[cid]
+                    self._drop(cid)
                     deleted.append(cid)
         return deleted
 
@@ -163,14 +179,25 @@ class KuboStore:
             entry = self._held.get(cid)
             if entry is not None and not entry.pinned:
                 self._remove(cid)
-                del self._held[cid]
+                self._drop(cid)
 
     def size_bytes(self) -> int:
         return sum(entry.size_bytes for entry in list(self._held.values()))
 
     def unpinned_bytes(self) -> int:
-        # No lock: an event loop asks, and a put holds the lock while Kubo works. list() of a dictionary is one step.
-        return sum(entry.size_bytes for entry in list(self._held.values()) if not entry.pinned)
+        # No lock: an event loop asks, and a put holds the lock while Kubo works.
+        self._held  # noqa: B018  (raises while nobody knows)
+        return self._loose.total_bytes
+
+    def _count(self, cid: str, entry: _Entry) -> None:
+        if entry.pinned:
+            self._loose.drop(cid)
+        else:
+            self._loose.set(cid, entry.size_bytes)
+
+    def _drop(self, cid: str) -> _Entry | None:
+        self._loose.drop(cid)
+        return self._held.pop(cid, None)
 
     def _now_ms(self) -> int:
         return int(self._now_s() * 1000)
@@ -204,6 +231,7 @@ class KuboStore:
         """Write ``entry`` into the name of the block's pin in Kubo, then here."""
         self._ask("pin/add", {"arg": cid, "name": entry.name(), "offline": "true"})
         self._held[cid] = entry
+        self._count(cid, entry)
 
     def _name_again(self, cid: str) -> None:
         """Name the pin of a block that was put, where that is still to be done. Raises StoreUnreachable."""
@@ -215,7 +243,7 @@ class KuboStore:
                 self._lost_pins.discard(cid)
 
     def _lose(self, cid: str) -> None:
-        entry = self._held.pop(cid, None)
+        entry = self._drop(cid)
         if entry is not None and entry.pinned:
             self._lost_pins.add(cid)
 

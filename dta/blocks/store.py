@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from abci_app.limits import MAX_ENVELOPE_BYTES
@@ -35,6 +35,13 @@ class BlockStore(Protocol):
 
     def pin(self, cid: str) -> None:
         """Keep the block until it is unpinned; idempotent, durable on return. Raises BlockMissing."""
+
+    def pin_many(self, cids: Sequence[str]) -> list[str]:
+        """Pin each as :meth:`pin` does, at little more than the cost of one: all are durable on return.
+
+        Those that are not held are pinned no more than by :meth:`pin`; they are returned, each once, in the sequence
+        given. Where it raises (a malformed CID excepted: then none is) some may have been pinned.
+        """
 
     def unpin(self, cid: str) -> None:
         """Let the block go: its grace period starts now. Unpinning what is not pinned does nothing."""

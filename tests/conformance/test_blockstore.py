@@ -142,6 +142,11 @@ def check_a_malformed_cid_is_refused_everywhere(harness: Harness) -> None:
         for text in NOT_CIDS:
             with pytest.raises(BadCid):
                 call(text)
+    held = store.put(b"held")
+    for text in NOT_CIDS:
+        with pytest.raises(BadCid):
+            store.pin_many([held, text])
+    assert not store.is_pinned(held)
 
 
 def check_a_block_over_the_limit_is_refused(harness: Harness) -> None:
@@ -173,6 +178,22 @@ def check_pins_survive_reopening(harness: Harness) -> None:
     assert list(store.pins()) == [first]
     assert store.is_pinned(first)
     assert not store.is_pinned(second)
+
+
+def check_many_pins_at_once_survive_reopening_and_those_without_a_block_are_told(harness: Harness) -> None:
+    store = harness.store
+    first, second, third = (store.put(block) for block in (b"first", b"second", b"third"))
+    absent, gone = cid_of(b"absent"), cid_of(b"gone")
+    store.pin(second)
+    assert store.pin_many([gone, first, absent, second, first, absent]) == [gone, absent]
+    assert store.pin_many([]) == []
+    assert store.pin_many([second]) == []
+    assert store.unpinned_bytes() == len(b"third")
+    assert store.delete_unpinned(0, harness.now_s) == [third]
+    store = harness.reopen()
+    assert list(store.pins()) == sorted([first, second])
+    assert not store.is_pinned(absent)
+    assert store.unpinned_bytes() == 0
 
 
 def check_only_what_is_unpinned_for_long_enough_is_deleted(harness: Harness) -> None:
@@ -239,8 +260,16 @@ def check_sizes_count_what_is_held(harness: Harness) -> None:
     assert (store.size_bytes(), store.unpinned_bytes()) == (130, 30)
     store.unpin(cid)
     assert store.unpinned_bytes() == 130
+    store.put(bytes(100))
+    store.put(bytes(30))
+    assert store.unpinned_bytes() == 130
+    store.unpin(cid)
+    store.discard(cid_of(bytes(30)))
+    assert (store.size_bytes(), store.unpinned_bytes()) == (100, 100)
     store.delete_unpinned(0, harness.now_s)
     assert (store.size_bytes(), store.unpinned_bytes()) == (0, 0)
+    store.discard(cid)
+    assert store.unpinned_bytes() == 0
 
 
 def check_threads_may_share_it(harness: Harness) -> None:

@@ -8,13 +8,17 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from abci_app.cid import cid_of, digest_of
-from dta.blocks import files
+from dta.blocks import embedded, files
 from dta.blocks.embedded import EmbeddedStore
 from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreBusy, StoreFull
 
@@ -118,6 +122,167 @@ def test_a_full_disk_is_said_plainly_and_leaves_nothing(
     assert not store.has(CID)
     assert list((root / "tmp").iterdir()) == []
     store.put(BLOCK)
+
+
+class Disk:
+    """Notes what is synced; ``durable`` are the names that ``pins`` had then: those that a power cut leaves."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+        self.root, self.synced, self.durable = root, list[Path](), set[str]()
+        real = embedded.sync_directory
+
+        def noted(directory: Path) -> None:
+            real(directory)
+            self.synced.append(directory.relative_to(root))
+            if directory == root / "pins":
+                self.durable = set(os.listdir(directory))
+
+        monkeypatch.setattr(embedded, "sync_directory", noted)
+
+
+def test_many_pins_are_durable_on_return_by_one_sync(
+    store: EmbeddedStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cids = [store.put(b"block %d" % number) for number in range(20)]
+    disk = Disk(monkeypatch, root)
+    assert store.pin_many(cids) == []
+    assert disk.synced == [Path("pins")]
+    assert disk.durable == set(cids)
+    assert store.pin_many(cids) == []
+    store.pin(cids[0])
+    assert len(disk.synced) == 1  # they are durable already
+
+
+def test_pins_that_were_not_made_durable_are_not_said_to_be(
+    store: EmbeddedStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cids = [store.put(b"block %d" % number) for number in range(3)]
+    with monkeypatch.context() as patched:
+        patched.setattr(embedded, "sync_directory", _broken)
+        with pytest.raises(OSError, match="broken"):
+            store.pin_many(cids)
+        assert [store.is_pinned(cid) for cid in cids] == [False] * 3
+        assert store.unpinned_bytes() == sum(len(store.get(cid)) for cid in cids)
+    disk = Disk(monkeypatch, root)
+    assert store.pin_many(cids) == []
+    assert disk.durable == set(cids)
+
+
+def _broken(directory: Path) -> None:
+    raise OSError(errno.EIO, "broken")
+
+
+def test_a_block_whose_name_is_not_durable_yet_is_not_held(
+    store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it could be pinned, and its pin promised, before the block itself would survive."""
+    seen: list[bool] = []
+    real = embedded.sync_directory
+
+    def noted(directory: Path) -> None:
+        seen.append(store.has(CID))
+        real(directory)
+
+    monkeypatch.setattr(embedded, "sync_directory", noted)
+    store.put(BLOCK)
+    assert seen == [False]
+    assert store.has(CID)
+
+
+def test_a_put_that_the_disk_does_not_confirm_is_not_held(
+    store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "sync_directory", _broken)
+    with pytest.raises(OSError, match="broken"):
+        store.put(BLOCK)
+    assert not store.has(CID)
+    assert store.unpinned_bytes() == 0
+
+
+def test_others_go_on_while_a_put_waits_for_the_disk(store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = store.put(b"another")
+    entered, let_go = threading.Event(), threading.Event()
+    real = embedded.sync_directory
+
+    def slow(directory: Path) -> None:
+        if directory.parent.parent.name == "blocks":
+            entered.set()
+            let_go.wait(60)
+        real(directory)
+
+    monkeypatch.setattr(embedded, "sync_directory", slow)
+    with ThreadPoolExecutor(1) as pool:
+        put = pool.submit(store.put, BLOCK)
+        assert entered.wait(60)
+        try:
+            store.pin(other)
+            assert store.cids() == [other]
+        finally:
+            let_go.set()
+        assert put.result(60) == CID
+    assert store.has(CID)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 3600.0])
+def test_a_block_that_is_repaired_or_put_again_is_not_deleted_meanwhile(
+    root: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    now_s = 1_000_000.0
+    store = EmbeddedStore(root, lambda: now_s)
+    store.put(BLOCK)
+    path_of(root, CID).write_bytes(b"damaged")
+    now_s += 7200
+    deleted: list[str] = []
+    real = embedded.sync_directory
+
+    def noted(directory: Path) -> None:
+        deleted.extend(store.delete_unpinned(3600, now_s + seconds - 1))
+        real(directory)
+
+    monkeypatch.setattr(embedded, "sync_directory", noted)
+    store.put(BLOCK)
+    assert deleted == []
+    assert store.get(CID) == BLOCK
+    store.close()
+
+
+def test_a_block_discarded_while_it_is_put_is_not_held_without_its_file(
+    store: EmbeddedStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = embedded.sync_directory
+
+    def gone(directory: Path) -> None:
+        path_of(root, CID).unlink()
+        real(directory)
+
+    monkeypatch.setattr(embedded, "sync_directory", gone)
+    store.put(BLOCK)
+    assert (store.has(CID), store.cids(), store.unpinned_bytes()) == (False, [], 0)
+
+
+def test_what_is_unpinned_is_counted_whatever_becomes_of_it(store: EmbeddedStore, root: Path) -> None:
+    """The total that is kept is what adding up would give."""
+    random = Random(7)
+    blocks = {cid_of(bytes([n]) * n): bytes([n]) * n for n in range(1, 9)}
+    cids = list(blocks)
+    for _ in range(400):
+        cid = random.choice(cids)
+        action = random.randrange(8)
+        if action < 3:
+            store.put(blocks[cid])
+        elif action == 3:
+            with suppress(BlockMissing):
+                store.pin(cid)
+        elif action == 4:
+            store.unpin(cid)
+        elif action == 5:
+            store.discard(cid)
+        elif path_of(root, cid).exists():
+            path_of(root, cid).write_bytes(b"damaged") if action == 6 else path_of(root, cid).unlink()
+            with suppress(BlockCorrupt, BlockMissing):
+                store.get(cid)
+        loose = set(store.cids()) - set(store.pins())
+        assert store.unpinned_bytes() == sum(len(blocks[one]) for one in loose)
 
 
 CRASHES = {

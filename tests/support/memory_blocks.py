@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from threading import RLock
 
@@ -59,6 +59,13 @@ class MemoryBlockStore:
             if not self.has(cid):
                 raise BlockMissing(cid)
             self.pinned.add(cid)
+
+    def pin_many(self, cids: Sequence[str]) -> list[str]:
+        """See BlockStore."""
+        with self.lock:
+            missing = [cid for cid in dict.fromkeys(cids) if not self.has(cid)]
+            self.pinned |= set(cids) - set(missing)
+        return missing
 
     def unpin(self, cid: str) -> None:
         """See BlockStore."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -60,9 +60,9 @@ class HangingStore(EmbeddedStore):
         self._wait("put")
         return super().put(block)
 
-    def pin(self, cid: str) -> None:
+    def pin_many(self, cids: Sequence[str]) -> list[str]:
         self._wait("pin")
-        super().pin(cid)
+        return super().pin_many(cids)
 
     def unpin(self, cid: str) -> None:
         self._wait("unpin")

@@ -84,17 +84,21 @@ class AgentNetwork:
 
 def _read_all(store: BlockStore, asked: Sequence[tuple[str, bool]]) -> list[bytes | Exception]:
     """The blocks that are here, by then pinned where asked; for one that is not, what the store raised."""
-    return [_read(store, cid, pin) for cid, pin in asked]
-
-
-def _read(store: BlockStore, cid: str, pin: bool) -> bytes | Exception:
+    found = [_read(store, cid) for cid, _ in asked]
+    wanted = [cid for (cid, pin), block in zip(asked, found, strict=True) if pin and isinstance(block, bytes)]
+    lost: dict[str, Exception]
     try:
-        block = store.get(cid)
-        if pin:
-            store.pin(cid)
+        lost = {cid: BlockMissing(cid) for cid in (store.pin_many(wanted) if wanted else ())}
+    except (BlockError, OSError) as error:
+        lost = dict.fromkeys(wanted, error)
+    return [lost.get(cid, block) if pin else block for (cid, pin), block in zip(asked, found, strict=True)]
+
+
+def _read(store: BlockStore, cid: str) -> bytes | Exception:
+    try:
+        return store.get(cid)
     except (BlockError, OSError) as error:
         return error
-    return block
 
 
 def open_store(config: NodeConfig) -> EmbeddedStore | KuboStore:
