@@ -45,7 +45,7 @@ def receive(
 
 
 def receive_many(incoming: Sequence[Incoming], gid: bytes) -> list[DecodedEnvelope | CannotOpenEnvelope]:
-    """For each what :func:`receive` gives or raises, their signatures checked together (docs/adr/0037-batches.md)."""
+    """For each what :func:`receive` gives or raises, their signatures checked together (ADR 37)."""
     received: list[DecodedEnvelope | CannotOpenEnvelope] = []
     for one in incoming:
         try:
