@@ -196,7 +196,9 @@ class Hooks(Table):
     max_state_age_s: int = _number(
         1, MAX_STATE_AGE_S, "seconds: a node whose last block is older acts on nothing, for it may be cut off", 60
     )
-    concurrency: int = _number(1, MAX_CONCURRENCY, "how many jobs the agent does at a time", 4)
+    concurrency: int = _number(
+        1, MAX_CONCURRENCY, "in how many threads the agent uses the keystore: `dta hsm doctor` says how many gain", 4
+    )
 
 
 class NodeFile(Table):

@@ -60,7 +60,7 @@ def doctor(
         raise UsageError(f"there is no keystore in {session.home.path}", hint="`dta identity create` makes some")
     reports = []
     for names, config in keystores:
-        steps = diagnose(config, prompt=session.prompt_for(config), final_try=final_try)
+        steps = diagnose(config, prompt=session.prompt_for(config), final_try=final_try, measured=True)
         if not any(name.endswith((": root", ": node key", "the node")) for name in names):
             # The keystore's own walk looks for a node's keys; an operator's token rightly has none.
             steps = [step for step in steps if step.name != "keys"]

@@ -12,6 +12,7 @@ from dta.base.secret import SecretBytes
 from dta.hsm import module
 from dta.hsm.errors import ConfigIncomplete, KeystoreError
 from dta.hsm.keystore import CheckStep, Keystore, Prompt, backend, let_go, open_keystore
+from dta.hsm.pace import check_pace
 from dta.hsm.pin import read_pin, source_name
 from dta.hsm.pkcs11 import Pkcs11Keystore
 from dta.hsm.selftest import failed
@@ -19,18 +20,21 @@ from dta.hsm.software import SoftwareKeystore
 
 NOT_REACHED = "later steps"
 
-Walk = Callable[[KeystoreConfig, Prompt | None, bool], Iterator[CheckStep]]
+Walk = Callable[[KeystoreConfig, Prompt | None, bool, bool], Iterator[CheckStep]]
 
 
-def diagnose(config: KeystoreConfig, *, prompt: Prompt | None = None, final_try: bool = False) -> list[CheckStep]:
+def diagnose(
+    config: KeystoreConfig, *, prompt: Prompt | None = None, final_try: bool = False, measured: bool = False
+) -> list[CheckStep]:
     """The whole walk. Never raises KeystoreError: a failure is a step, the last but one when it ended the walk.
 
-    ``final_try`` allows to try the PIN when the token says that one more wrong one locks it.
+    ``final_try`` allows to try the PIN when the token says that one more wrong one locks it. ``measured``: how much the
+    keystore does a second as well, which keeps it busy for a second.
     """
     walk: Walk = {"pkcs11": _walk_pkcs11, "software": _walk_software}.get(config.kind, _walk_other)
     steps: list[CheckStep] = []
     try:
-        for step in walk(config, prompt, final_try):
+        for step in walk(config, prompt, final_try, measured):
             steps.append(step)  # one by one: those before an error are kept
     except KeystoreError as error:
         steps.append(failed(error.step, error))
@@ -38,7 +42,7 @@ def diagnose(config: KeystoreConfig, *, prompt: Prompt | None = None, final_try:
     return steps
 
 
-def _walk_pkcs11(config: KeystoreConfig, prompt: Prompt | None, final_try: bool) -> Iterator[CheckStep]:
+def _walk_pkcs11(config: KeystoreConfig, prompt: Prompt | None, final_try: bool, measured: bool) -> Iterator[CheckStep]:
     if config.module is None:
         raise ConfigIncomplete("a PKCS#11 keystore needs the path of the token's module")
     loaded = module.acquire(config.module)
@@ -57,13 +61,18 @@ def _walk_pkcs11(config: KeystoreConfig, prompt: Prompt | None, final_try: bool)
             warning = module.check_pin_flags(token, final_try=final_try)
         pin = read_pin(config, prompt=prompt)
         yield CheckStep("PIN source", "ok", source_name(config))
-        yield from _login_and_check(loaded, config, pin, warning, final_try)
+        yield from _login_and_check(loaded, config, pin, warning, final_try, measured)
     finally:
         loaded.release()
 
 
 def _login_and_check(
-    loaded: module.Module, config: KeystoreConfig, pin: SecretBytes, warning: str | None, final_try: bool
+    loaded: module.Module,
+    config: KeystoreConfig,
+    pin: SecretBytes,
+    warning: str | None,
+    final_try: bool,
+    measured: bool,
 ) -> Iterator[CheckStep]:
     session = module.open_session(loaded, config.token_label, pin, final_try=final_try)
     try:
@@ -73,12 +82,14 @@ def _login_and_check(
             f"logged in, though {warning}" if warning else "the token took the PIN",
             "find out who tried a wrong PIN" if warning else "",
         )
-        yield from Pkcs11Keystore(session).check()
+        yield from _whole_walk(Pkcs11Keystore(session), measured)
     finally:
         module.close_session(session)
 
 
-def _walk_software(config: KeystoreConfig, prompt: Prompt | None, _final_try: bool) -> Iterator[CheckStep]:
+def _walk_software(
+    config: KeystoreConfig, prompt: Prompt | None, _final_try: bool, measured: bool
+) -> Iterator[CheckStep]:
     if config.path is None:
         raise ConfigIncomplete("a software keystore needs the path of its file")
     SoftwareKeystore.check_form(config.path)
@@ -87,18 +98,26 @@ def _walk_software(config: KeystoreConfig, prompt: Prompt | None, _final_try: bo
     yield CheckStep("PIN source", "ok", source_name(config))
     store = SoftwareKeystore(config.path, passphrase)
     yield CheckStep("login", "ok", "the passphrase opens the file")
-    yield from _checked(store)
+    yield from _checked(store, measured)
 
 
-def _walk_other(config: KeystoreConfig, prompt: Prompt | None, _final_try: bool) -> Iterator[CheckStep]:
+def _walk_other(config: KeystoreConfig, prompt: Prompt | None, _final_try: bool, measured: bool) -> Iterator[CheckStep]:
     yield CheckStep("back end", "ok", f"{backend(config.kind).__module__}")
     store = open_keystore(config, prompt=prompt, notice=lambda _: None)
     yield CheckStep("opens", "ok", "the keystore opens")
-    yield from _checked(store)
+    yield from _checked(store, measured)
 
 
-def _checked(store: Keystore) -> Iterator[CheckStep]:
+def _checked(store: Keystore, measured: bool) -> Iterator[CheckStep]:
     try:
-        yield from store.check()
+        yield from _whole_walk(store, measured)
     finally:
         let_go(store)
+
+
+def _whole_walk(store: Keystore, measured: bool) -> Iterator[CheckStep]:
+    """The keystore's own walk, and where all of that is well how much it does, if that is asked for."""
+    steps = store.check()
+    yield from steps
+    if measured and not any(step.status == "failure" for step in steps):
+        yield from check_pace(store)

@@ -14,9 +14,10 @@ from abci_app.pb.dta.v1 import tx_pb2
 from dta.base.errors import UsageError
 from dta.base.secret import SecretBytes
 from dta.client.ledger.tx import build_tx
-from dta.hsm import labels, sealed_file, softhsm
+from dta.hsm import labels, pace, sealed_file, softhsm
 from dta.hsm.derive import derive
 from dta.hsm.doctor import NOT_REACHED, diagnose
+from dta.hsm.errors import KeystoreError
 from dta.hsm.keystore import (
     LONGEST_MESSAGE_BYTES,
     LONGEST_PRF_INPUT_BYTES,
@@ -69,10 +70,11 @@ def test_a_healthy_token_passes_every_step_in_order(token: KeystoreConfig) -> No
     store.ensure_signing_key("node-key")
     store.ensure_prf_key("root")
     store.close()
-    steps = diagnose(token)
+    steps = diagnose(token, measured=True)
+    assert [step.name for step in diagnose(token)] == [step.name for step in steps[:-1]]
     assert [step.name for step in steps] == [
         "module file", "module loads", "slots", "token", "PIN source", "login", "mechanisms", "keys",
-        "key attributes", "capacity", "limits", "signs", "PRF",
+        "key attributes", "capacity", "limits", "signs", "PRF", "pace",
     ]  # fmt: skip
     assert {step.status for step in steps} == {"ok"}
     store = open_keystore(token)
@@ -149,6 +151,37 @@ def test_the_doctor_leaves_an_open_store_working(token: KeystoreConfig) -> None:
     store.ensure_prf_key("root")
     assert not [step for step in diagnose(token) if step.status == "failure"]
     assert store.prf("root", b"x") == store.prf("root", b"x")
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("rates", "enough"),
+    [
+        ({1: 100.0, 2: 101.0, 4: 99.0}, 1), ({1: 100.0, 2: 190.0, 4: 200.0}, 2), ({1: 100.0, 2: 190.0, 4: 380.0}, 4),
+        ({1: 100.0, 2: 110.0, 4: 130.0}, 4), ({1: 100.0, 2: 50.0, 4: 25.0}, 1), ({1: 100.0, 2: 119.9, 4: 119.9}, 1),
+        ({1: 100.0, 2: 120.0, 4: 120.0}, 2),
+    ],
+)  # fmt: skip
+def test_threads_gain_where_they_do_a_fifth_more_than_fewer(rates: dict[int, float], enough: int) -> None:
+    assert pace.gaining(rates) == enough
+
+
+def test_the_pace_is_shown_where_the_nodes_keys_are_and_a_fault_of_the_keystore_is_a_failure(
+    file: KeystoreConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "pace" not in [step.name for step in diagnose(file, measured=True)]
+    store = open_keystore(file, notice=lambda _: None)
+    store.ensure_signing_key("node-key")
+    store.ensure_prf_key("root")
+    step = pace.check_pace(store)[0]
+    assert (step.name, step.status) == ("pace", "ok")
+    assert all(f" in {threads}" in step.detail for threads in (1, 2, 4))
+
+    def away(label: str, data: bytes) -> SecretBytes:
+        raise KeystoreError("the token is away")
+
+    monkeypatch.setattr(store, "prf", away)
+    assert [(step.name, step.status) for step in pace.check_pace(store)] == [("pace", "failure")]
     store.close()
 
 

@@ -1,6 +1,7 @@
 """Many BLS signatures checked at once: one product of pairings, with random weights.
 
 docs/adr/0037-signatures-checked-together.md has the argument and what it saves.
+
 For agents and whoever else decides for itself: never for what is replicated, since the weights are random. What
 :func:`abci_app.crypto.bls.verify` refuses is refused here too, but with probability 2^-128: the weights are drawn
 after every input is fixed, and whoever made the inputs does not know them.
