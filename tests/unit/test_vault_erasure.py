@@ -255,32 +255,39 @@ def test_a_keystore_that_was_replaced_attests_nothing_of_the_one_before(world: W
     assert not old.has_prf_key(label)
 
 
+@pytest.mark.parametrize("goes_on", [False, True], ids=["another process", "the process that sent it"])
 def test_a_key_that_waits_in_the_outbox_is_not_published_as_one_of_the_keystore_that_came_after(
-    world: World, tmp_path: Path
+    world: World, tmp_path: Path, goes_on: bool
 ) -> None:
     actor = world.chain.founders[0]
-
-    async def publish(seconds: float) -> Node:
-        node = Node(world, 0, tmp_path / "outbox", patient(renew_blocks=3))
-        node.clock.s += seconds
-        await node.tick()
-        return node
-
     opened = tx_pb2.OpenVault(nonce=bytes(32), custodian="hsm-realm", fiduciaries=[actor.identity])
     vault = world.chain.run(world.principal, opened).data
     label = labels.vault(world.chain.gid, vault)
-    before = asyncio.run(publish(0))
-    assert [before.message(tx) for tx in before.sent] == ["publish_vault_key"]  # which gets into no block
-    old = replace_keystore(world, actor, tmp_path / "new")
-    for _ in range(4):
-        world.chain.block()
-    after = asyncio.run(publish(60))
-    assert after.mine() == [TAKEN]
+
+    async def scenario() -> tuple[list[bytes], SoftwareKeystore]:
+        node = Node(world, 0, tmp_path / "outbox", patient(renew_blocks=3))
+        await node.tick()
+        assert [node.message(tx) for tx in node.sent] == ["publish_vault_key"]
+        first = node.sent[0]
+        node.mempool.clear()  # it gets into no block
+        old = replace_keystore(world, actor, tmp_path / "new")
+        for _ in range(4):
+            world.chain.block()
+        node.tools = world.tools[actor.identity]
+        if goes_on:
+            node.runner._tools = node.runner._submission._tools = node.tools
+        else:
+            node.start()
+        await node.tick(60)
+        assert node.mine() == [TAKEN]
+        return [first, node.sent[-1]], old
+
+    (first, last), old = asyncio.run(scenario())
     record, new = VAULT_KEYS.get(world.chain.view, vault, actor.identity), world.keystores[actor.identity]
     assert record.published_by == bytes(actor.node_key.verify_key)
     assert new.has_prf_key(label)
     assert old.has_prf_key(label)
-    assert body_of(before.sent[0]).publish_vault_key.key != body_of(after.sent[0]).publish_vault_key.key == record.key
+    assert body_of(first).publish_vault_key.key != body_of(last).publish_vault_key.key == record.key
 
 
 def test_who_published_nothing_has_nothing_to_keep_in_another_keystore(world: World, tmp_path: Path) -> None:

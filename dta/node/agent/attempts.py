@@ -140,12 +140,10 @@ class Attempts:
     async def _kept(self, state: JobState, height: int) -> SignedBytes | None:
         """What waits in the outbox. What this process did not send may never have left: state is asked once more."""
         tx = self._outbox.load(state.job, height)
-        if tx is None or state.sent:
-            return tx
-        return await self._read(self._still_owed, state.job, tx)
+        return None if tx is None else await self._read(self._still_ours, state.job, tx, not state.sent)
 
-    def _still_owed(self, job: Job, tx: SignedBytes) -> SignedBytes | None:
-        """``tx``, where it is this node's word and still wanted.
+    def _still_ours(self, job: Job, tx: SignedBytes, must_be_owed: bool) -> SignedBytes | None:
+        """``tx``, where it is this node's word, and still wanted if it must be. Raises NotDue.
 
         What another node key signed was made with the keys of another keystore: signed anew, it would give them for
         this one's. It is made anew.
@@ -156,7 +154,8 @@ class Attempts:
         if not tx.is_signed_by(node_key, tools.gid):
             self._outbox.remove(job)
             return None
-        require_owed(job, tools)
+        if must_be_owed:
+            require_owed(job, tools)
         return tx
 
     async def _message(self, state: JobState) -> Message:
