@@ -141,7 +141,7 @@ class EmbeddedStore:
 
     def pins(self) -> list[str]:
         with self._mutex:
-            return sorted(self._pinned)
+            return list(self._pinned)
 
     def cids(self) -> list[str]:
         with self._mutex:

@@ -1,107 +1,202 @@
-"""Keeps pins equal to what committed state names: open orders' envelopes, identity documents (docs/spec/blocks.md)."""
+"""Keeps pins equal to what is wanted: what changes is looked at at once, the rest in turn (docs/spec/blocks.md)."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from itertools import islice
+from typing import Protocol
 
 from abci_app.cid import BadCid
-from dta.blocks.errors import BlockError, BlockMissing, BlockPending
+from dta.base.errors import DtaError
+from dta.blocks.errors import BlockError, BlockPending
 from dta.blocks.peers import PeerFetcher
 from dta.blocks.store import BlockStore
 from dta.blocks.threads import in_store
 
+_log = logging.getLogger(__name__)
 _FETCHES_AT_ONCE = 64
-_PINS_AT_ONCE = 64
 _WAIT_S = 5.0
-
-Failure = BlockError | BadCid | OSError
-
-
-@dataclass(frozen=True, slots=True)
-class Reconciled:
-    """What a reconciliation did. ``failed``: (cid, why) of wanted blocks that are still not held and pinned."""
-
-    pinned: tuple[str, ...]
-    refetched: tuple[str, ...]
-    unpinned: tuple[str, ...]
-    failed: tuple[tuple[str, Failure], ...]
+_EVERY_S = 10.0
+# Looked at in one call of the store: so long it holds one of its threads, and the event loop not at all.
+_PAGE_BLOCKS = 1_000
+_MAX_SHOWN = 20
 
 
-def plan_pins(wanted: Iterable[str], pinned: Iterable[str]) -> tuple[list[str], list[str]]:
-    """(what to pin, what to unpin), each ascending and without repeats. Pure."""
-    wanted_now, pinned_now = frozenset(wanted), frozenset(pinned)
-    return sorted(wanted_now - pinned_now), sorted(pinned_now - wanted_now)
+class Wanted(Protocol):
+    """Which blocks are to be pinned. ``wants`` is asked from several threads."""
+
+    def wants(self, cid: str) -> bool:
+        """Whether it is to be pinned now."""
+
+    def cids(self) -> list[str]:
+        """All that are."""
 
 
-async def reconcile(
-    store: BlockStore, fetcher: PeerFetcher, wanted: Sequence[str], wait_s: float = _WAIT_S
-) -> Reconciled:
-    """Make ``store`` pin exactly ``wanted``, fetching what it lacks; one that fails or is slow holds up no other.
+async def _nowhere_else(cid: str) -> bytes | None:
+    del cid
+    return None
 
-    One that takes longer than ``wait_s`` is fetched on without being waited for: BlockPending, until a later run.
-    A pinned block that was lost or set aside as corrupt is fetched again. Nothing is deleted: what is unpinned waits
-    out its grace period until ``store.delete_unpinned``, so a reconciliation with too short a list (a ledger that is
-    still catching up) costs nothing that the next one does not put right.
+
+class PinKeeper:
+    """Makes a store pin what is wanted and nothing else, block by block. One event loop; run :meth:`work` once.
+
+    ``look`` at what changed: it is fetched and pinned, or unpinned, as soon as one of 64 places is free. What fails is
+    looked at again every 10 s, as ``check`` does; so are, in turn, 1,000 of all blocks, wanted or pinned: one that the
+    store lost is fetched again. Nothing else is done again and again, however many blocks there are.
+
+    ``find_elsewhere`` gives a block that no gateway need have, or None. One that takes longer than ``wait_s`` is
+    fetched on without being waited for: BlockPending, until it is looked at again. Nothing is deleted: what is unpinned
+    waits out its grace period until ``store.delete_unpinned``, so a list that was too short (a ledger that is still
+    catching up) costs nothing that is not put right.
     """
-    held_pins = await in_store(lambda: list(store.pins()))
-    to_pin, to_unpin = plan_pins(wanted, held_pins)
-    kept = sorted(frozenset(held_pins) - frozenset(to_unpin))
-    lost = await in_store(lambda: [cid for cid in kept if not store.has(cid)])
-    missing = to_pin + lost
-    failed = await _Obtaining(store, fetcher, wait_s).all_of(missing)
-    for cid in to_unpin:
-        await in_store(store.unpin, cid)
-    return Reconciled(
-        pinned=tuple(cid for cid in to_pin if cid not in failed),
-        refetched=tuple(cid for cid in lost if cid not in failed),
-        unpinned=tuple(to_unpin),
-        failed=tuple(failed.items()),
-    )
 
-
-class _Obtaining:
-    """Fetches and pins. What was fetched is pinned together: 64 at once, the rest when all were tried."""
-
-    def __init__(self, store: BlockStore, fetcher: PeerFetcher, wait_s: float) -> None:
+    def __init__(
+        self,
+        store: BlockStore,
+        fetcher: PeerFetcher,
+        wanted: Wanted,
+        *,
+        find_elsewhere: Callable[[str], Awaitable[bytes | None]] = _nowhere_else,
+        wait_s: float = _WAIT_S,
+        every_s: float = _EVERY_S,
+    ) -> None:
         self._store = store
         self._fetcher = fetcher
+        self._wanted = wanted
+        self._find_elsewhere = find_elsewhere
         self._wait_s = wait_s
-        self._slots = asyncio.Semaphore(_FETCHES_AT_ONCE)
-        self._fetched: list[str] = []
-        self._failed: dict[str, Failure] = {}
+        self._every_s = every_s
+        self._queue: asyncio.Queue[str] = asyncio.Queue()
+        self._looking: set[str] = set()
+        self._failed: dict[str, None] = {}
+        self._reasons: dict[str, str] = {}
+        self._round: list[str] = []
+        self._all = asyncio.Event()
+        self._is_whole = False
 
-    async def all_of(self, cids: Sequence[str]) -> dict[str, Failure]:
-        """Why not, of those that are not held and pinned then, in their sequence."""
-        await asyncio.gather(*(self._obtain(cid) for cid in cids))
-        await self._pin_fetched()
-        return {cid: self._failed[cid] for cid in cids if cid in self._failed}
+    @property
+    def missing_count(self) -> int:
+        """How many blocks are known not to be as they should."""
+        return len(self._failed)
+
+    @property
+    def pending_count(self) -> int:
+        """How many others are looked at, or wait for it."""
+        return sum(1 for cid in self._looking if cid not in self._failed)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all was looked at since it was last asked for."""
+        return self._is_whole
+
+    def missing(self) -> list[tuple[str, str]]:
+        """(cid, why) of some that are not as they should be: at most 20."""
+        return sorted(self._reasons.items())
+
+    def look(self, cids: Iterable[str]) -> None:
+        """These may have to be pinned or unpinned."""
+        for cid in cids:
+            if cid not in self._looking:
+                self._looking.add(cid)
+                self._queue.put_nowait(cid)
+
+    def look_at_all(self) -> None:
+        """Anything may: the next :meth:`check` goes through all of it."""
+        self._is_whole = False
+        self._all.set()
+
+    async def check(self) -> None:
+        """Look at what failed, and at the next 1,000 blocks; or at all, where that was asked for. Takes 10 s or so.
+
+        Raises BlockError, OSError where the store fails.
+        """
+        try:
+            async with asyncio.timeout(self._every_s):
+                await self._all.wait()
+        except TimeoutError:
+            self.look(list(islice(self._failed, _PAGE_BLOCKS)))
+            if not self._round:
+                self._round = await self._everything()
+            await self._check_page()
+            return
+        self._round = await self._everything()
+        self._all.clear()
+        while self._round and not self._all.is_set():
+            try:
+                await self._check_page()
+            except BaseException:
+                self._all.set()
+                raise
+        self._is_whole = not self._all.is_set()
+
+    async def work(self) -> None:
+        """Look at what there is to look at. Never ends."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(_FETCHES_AT_ONCE):
+                group.create_task(self._work())
+
+    async def _everything(self) -> list[str]:
+        """What is wanted, and what is pinned though it is not."""
+        return await in_store(
+            lambda: [*self._wanted.cids(), *(cid for cid in self._store.pins() if not self._wanted.wants(cid))]
+        )
+
+    async def _check_page(self) -> None:
+        page = self._round[-_PAGE_BLOCKS:]
+        found = await in_store(lambda: [cid for cid in page if not self._is_right(cid)])
+        del self._round[-_PAGE_BLOCKS:]
+        while self._queue.qsize() > _PAGE_BLOCKS:  # what changes meanwhile does not wait behind all of it
+            await asyncio.sleep(0.05)
+        self.look(found)
+
+    def _is_right(self, cid: str) -> bool:
+        if not self._wanted.wants(cid):
+            return not self._store.is_pinned(cid)
+        return self._store.is_pinned(cid) and self._store.has(cid)
+
+    async def _work(self) -> None:
+        while True:
+            await self._settle(await self._queue.get())
+
+    async def _settle(self, cid: str) -> None:
+        """Until it is as it should be, which may change meanwhile, or until that fails."""
+        while True:
+            is_wanted = self._wanted.wants(cid)
+            error = await self._make(cid, is_wanted)
+            if self._wanted.wants(cid) == is_wanted:
+                break
+        self._looking.discard(cid)
+        self._failed.pop(cid, None)
+        if error is None:
+            self._reasons.pop(cid, None)
+            return
+        self._failed[cid] = None  # behind the others
+        if cid in self._reasons or len(self._reasons) < _MAX_SHOWN:
+            self._reasons[cid] = error
+
+    async def _make(self, cid: str, is_wanted: bool) -> str | None:
+        """None, or why not."""
+        try:
+            if not is_wanted:
+                await in_store(self._store.unpin, cid)
+            elif not await in_store(self._is_right, cid):
+                await self._obtain(cid)
+        except TimeoutError:
+            return str(BlockPending(cid))
+        except (BlockError, BadCid, OSError, DtaError) as error:
+            return str(error)
+        except Exception as error:
+            _log.exception("block %s", cid)
+            return f"a fault of this program: {type(error).__name__}"
+        return None
 
     async def _obtain(self, cid: str) -> None:
-        async with self._slots:
-            try:
-                async with asyncio.timeout(self._wait_s):
-                    await self._fetcher.fetch(cid)
-            except TimeoutError:
-                self._failed[cid] = BlockPending(cid)
-            except (BlockError, BadCid, OSError) as error:
-                self._failed[cid] = error
-            else:
-                self._fetched.append(cid)
-                if len(self._fetched) >= _PINS_AT_ONCE:
-                    await self._pin_fetched()
-
-    async def _pin_fetched(self) -> None:
-        together, self._fetched = self._fetched, []
-        if not together:
-            return
-        try:
-            async with asyncio.timeout(self._wait_s):
-                gone = await in_store(self._store.pin_many, together)
-        except TimeoutError:
-            self._failed.update({cid: BlockPending(cid) for cid in together})
-        except (BlockError, OSError) as error:
-            self._failed.update(dict.fromkeys(together, error))
-        else:
-            self._failed.update({cid: BlockMissing(cid) for cid in gone})
+        async with asyncio.timeout(self._wait_s):
+            if not await in_store(self._store.has, cid):
+                block = await self._find_elsewhere(cid)
+                if block is not None:
+                    await in_store(self._store.put, block)
+            await self._fetcher.fetch(cid)
+            await in_store(self._store.pin, cid)

@@ -50,7 +50,7 @@ class BlockStore(Protocol):
         """Whether ``cid`` is pinned."""
 
     def pins(self) -> Iterable[str]:
-        """Every pinned CID, ascending. One whose block was lost since stays pinned: fetch it again."""
+        """Every pinned CID, in no order. One whose block was lost since stays pinned: fetch it again."""
 
     def cids(self) -> Iterable[str]:
         """Every CID held, ascending."""

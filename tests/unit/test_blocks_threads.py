@@ -15,6 +15,7 @@ from typing import Any, cast
 import httpx
 import pytest
 from gateway_harness import ALICE, BLOCK, CID, GID, PORTS
+from test_blocks_reconcile import Names, settled, whole, working
 from test_hooks_agent import make_keystore, node_config, running_agent, served_state
 from test_hooks_state_socket import application
 
@@ -23,10 +24,10 @@ from abci_app.cid import cid_of
 from abci_app.state.memory_view import MemoryView
 from dta.blocks.auth import put_headers
 from dta.blocks.embedded import EmbeddedStore
-from dta.blocks.errors import BlockPending, StoreUnreachable
+from dta.blocks.errors import StoreUnreachable
 from dta.blocks.kubo import KuboStore
 from dta.blocks.peers import PeerFetcher
-from dta.blocks.reconcile import reconcile
+from dta.blocks.reconcile import PinKeeper
 from dta.blocks.threads import THREADS, in_store
 from dta.client.ledger.rpc import AsyncRpc
 from dta.node.agent.agent import Agent
@@ -94,13 +95,18 @@ class World:
         return await self.client.put(f"{self.own}/ipfs/{cid_of(block)}", content=block, headers=headers)
 
 
+async def kept(world: World) -> None:
+    async with working(PinKeeper(world.store, world.fetcher, Names(CID), wait_s=PATIENCE_S)) as keeper:
+        await whole(keeper)
+
+
 Use = Callable[[World], Awaitable[object]]
 USES: dict[str, tuple[str, Use]] = {
     "a fetch reads": ("get", lambda world: world.fetcher.fetch(CID)),
     "a fetch keeps": ("put", lambda world: world.fetcher.fetch(CID)),
     "a job pins": ("pin", lambda world: world.network.obtain(CID, True)),
-    "the pins are listed": ("pins", lambda world: reconcile(world.store, world.fetcher, [CID])),
-    "the pins are made": ("pin", lambda world: reconcile(world.store, world.fetcher, [CID])),
+    "the pins are listed": ("pins", lambda world: kept(world)),
+    "the pins are made": ("pin", lambda world: kept(world)),
     "a stranger reads": ("get", lambda world: world.client.get(f"{world.own}/ipfs/{CID}?format=raw")),
     "somebody uploads": ("put", lambda world: world.upload(b"a new one")),
 }
@@ -160,7 +166,7 @@ def test_no_more_calls_of_a_store_run_at_once_than_it_has_threads() -> None:
     asyncio.run(scenario())
 
 
-def test_reconciling_waits_for_no_block_longer_than_it_is_told(tmp_path: Path) -> None:
+def test_a_keeper_waits_for_no_block_longer_than_it_is_told(tmp_path: Path) -> None:
     """Its fetch goes on: a later run finds it, or waits for the same one."""
 
     async def scenario() -> None:
@@ -173,15 +179,17 @@ def test_reconciling_waits_for_no_block_longer_than_it_is_told(tmp_path: Path) -
         try:
             async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(PATIENCE_S):
                 fetcher = PeerFetcher(store, lambda: [f"http://{host}:{port}"], client)
-                while not store.is_pinned(other):  # one that is here already is pinned as soon as the disk has it
-                    done = await reconcile(store, fetcher, [cid, other], wait_s=0.5)
-                ((late, error),) = done.failed
-                assert (late, type(error), str(error)) == (cid, BlockPending, f"block {cid} is still being fetched")
-                peer.let_go.set()
-                while not store.has(cid):
-                    await asyncio.sleep(0.01)
-                peer.hanging = ""
-                assert (await reconcile(store, fetcher, [cid, other])).pinned == (cid,)
+                async with working(PinKeeper(store, fetcher, Names(cid, other), wait_s=0.5)) as keeper:
+                    while not store.is_pinned(other):  # one that is here already is, as soon as the disk has it
+                        await whole(keeper)
+                    assert keeper.missing() == [(cid, f"block {cid} is still being fetched")]
+                    peer.let_go.set()
+                    while not store.has(cid):
+                        await asyncio.sleep(0.01)
+                    peer.hanging = ""
+                    keeper.look([cid])
+                    await settled(keeper)
+                    assert store.is_pinned(cid)
         finally:
             peer.let_go.set()
             await gateway.stop()

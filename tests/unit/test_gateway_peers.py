@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -11,15 +10,12 @@ from pathlib import Path
 import httpx
 import pytest
 from aiohttp import web
-from hypothesis import given
-from hypothesis import strategies as st
 from nacl.signing import SigningKey
 
 from abci_app.cid import BadCid, cid_of, digest_of
 from dta.blocks.embedded import EmbeddedStore
-from dta.blocks.errors import BlockTooLarge, BlockUnavailable, StoreFull
+from dta.blocks.errors import BlockTooLarge, BlockUnavailable
 from dta.blocks.peers import PeerFetcher, Uploader
-from dta.blocks.reconcile import plan_pins, reconcile
 from dta.blocks.store import MAX_BLOCK_BYTES
 from dta.node.gateway.server import Gateway, GatewayConfig, GatewayPorts
 
@@ -423,64 +419,5 @@ def test_a_gateway_s_error_text_is_cut_and_made_printable(tmp_path: Path) -> Non
             assert result.error.startswith("[31ma")
             assert len(result.error) == 300
             assert result.hint == ""
-
-    asyncio.run(run())
-
-
-@given(st.lists(st.sampled_from("abcdefgh")), st.lists(st.sampled_from("abcdefgh")))
-def test_a_plan_makes_the_pins_equal_to_what_is_wanted(wanted: list[str], pinned: list[str]) -> None:
-    to_pin, to_unpin = plan_pins(wanted, pinned)
-    assert (set(pinned) | set(to_pin)) - set(to_unpin) == set(wanted)
-    assert not set(to_pin) & set(pinned)
-    assert not set(to_unpin) - set(pinned)
-    assert to_pin == sorted(set(to_pin))
-    assert to_unpin == sorted(set(to_unpin))
-
-
-def test_reconciling_fetches_pins_and_unpins_and_one_failure_holds_up_no_other(tmp_path: Path) -> None:
-    names = {name: cid_of(name.encode()) for name in ("held", "remote", "gone", "closed", "damaged")}
-
-    async def run() -> None:
-        async with (
-            honest(tmp_path / "peer", b"remote", b"damaged") as url,
-            fetcher(tmp_path / "own", [url]) as (store, fetch),
-        ):
-            for name in ("held", "closed", "damaged"):
-                store.put(name.encode())
-            store.pin(names["closed"])
-            store.pin(names["damaged"])
-            path_of(tmp_path / "own", names["damaged"]).unlink()
-            wanted = [names["gone"], names["held"], names["remote"], names["damaged"], "no cid"]
-            done = await reconcile(store, fetch, wanted)
-            assert done.pinned == tuple(sorted([names["held"], names["remote"]]))
-            assert done.refetched == (names["damaged"],)
-            assert done.unpinned == (names["closed"],)
-            assert {cid: type(error) for cid, error in done.failed} == {
-                names["gone"]: BlockUnavailable,
-                "no cid": BadCid,
-            }
-            assert store.pins() == sorted([names["held"], names["remote"], names["damaged"]])
-            assert store.has(names["closed"])  # until its grace period is over
-            again = await reconcile(store, fetch, wanted)
-            assert (again.pinned, again.refetched, again.unpinned) == ((), (), ())
-
-    asyncio.run(run())
-
-
-@pytest.mark.parametrize("trouble", [StoreFull("disk", len(BLOCK)), OSError(errno.EIO, "i/o")], ids=repr)
-def test_a_disk_that_fails_while_reconciling_is_reported_by_block(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: Exception
-) -> None:
-    def full(block: bytes) -> str:
-        raise trouble
-
-    async def run() -> None:
-        async with (
-            honest(tmp_path / "peer", BLOCK) as url,
-            fetcher(tmp_path / "own", [url]) as (store, fetch),
-        ):
-            monkeypatch.setattr(store, "put", full)
-            done = await reconcile(store, fetch, [CID])
-            assert done.failed == ((CID, trouble),)
 
     asyncio.run(run())

@@ -22,7 +22,7 @@ from dta.blocks.embedded import EmbeddedStore
 from dta.blocks.errors import BlockError
 from dta.blocks.kubo import KuboStore
 from dta.blocks.peers import PeerFetcher
-from dta.blocks.reconcile import reconcile
+from dta.blocks.reconcile import PinKeeper
 from dta.blocks.store import BlockStore
 from dta.blocks.threads import in_store
 from dta.client.ledger.rpc import AsyncRpc
@@ -31,13 +31,15 @@ from dta.custodians.plugin import CustodyContext
 from dta.custodians.registry import load_custodians
 from dta.hsm.errors import KeystoreError
 from dta.http.tls import vouched_by
-from dta.node.agent.documents import document_in, genesis_documents, transactions_of
+from dta.node.agent.documents import DocumentsOnChain
 from dta.node.agent.due import WatchedDue
 from dta.node.agent.keystores import KeystoreHolder
 from dta.node.agent.ledger import AgentLedger
 from dta.node.agent.network import AgentNetwork, open_store
-from dta.node.agent.pins import WantedPins, peer_gateways
+from dta.node.agent.pinning import PinFollower
+from dta.node.agent.pins import INDEX_PREFIXES, LEAF_PREFIXES, WantedPins, peer_gateways
 from dta.node.agent.runner import Runner, RunnerConfig
+from dta.node.agent.watch import StateWatch
 from dta.node.ceremonies.reaper import Reaper
 from dta.node.ceremonies.shares import ShareUnusable, share_of
 from dta.node.gateway.server import Gateway, GatewayConfig, GatewayPorts
@@ -46,7 +48,8 @@ from dta.node.hooks.outbox import Outbox
 from dta.node.hooks.tools import Tools
 
 STATUS_EVERY_S = 2.0
-PINS_EVERY_S = 10.0
+GATEWAYS_EVERY_S = 10.0
+AGAIN_S = 2.0
 DELETE_EVERY_S = 600.0
 KEYS_EVERY_S = 10.0
 CHECKED_EVERY_S = 10.0
@@ -56,7 +59,6 @@ SILENT_FOR_S = 300.0
 DOOR_CONNECTIONS = 160
 """More than a door has places for blocks (docs/spec/door.md, Places): whom it lets in is not refused here."""
 ENDING_S = 8.0
-_MAX_MISSING_SHOWN = 20
 # It bounds the connections to each gateway: a common bound would let the slow ones take all of them.
 _AS_THE_FETCHER_SAYS = httpx.Limits(max_connections=None)
 # What a gateway sets would be kept as long as the agent runs.
@@ -79,7 +81,10 @@ class Agent:
         self._keystore = KeystoreHolder(config.keystore)
         self._custodians = load_custodians()
         self._gateways: list[str] = []
-        self._pins = WantedPins()
+        self._gateways_read = False
+        self._wanted = WantedPins()
+        self._pins: PinFollower | None = None
+        self._keeper: PinKeeper | None = None
         self._runner: Runner | None = None
         self._store: EmbeddedStore | KuboStore | None = None
         self._fetcher: PeerFetcher | None = None
@@ -87,9 +92,6 @@ class Agent:
         self._gateway_at = ""
         self._trouble: dict[str, str] = {}
         self._health: list[JsonValue] = []
-        self._missing_blocks: list[JsonValue] = []
-        self._missing_count = 0
-        self._pinned_blocks = 0
         self._checked: dict[str, JsonValue] | None = None
 
     async def run(self, stop: asyncio.Event) -> bool:
@@ -148,22 +150,36 @@ class Agent:
             gateway = Gateway(store, self._ledger.gid, ports, gateway_config(self._config))
             network = AgentNetwork(rpc, self._config.chain_id, store, fetcher)
             self._runner = runner = self._make_runner(network)
+            keeper = self._keep_pins(rpc, store, fetcher)
             try:
                 async with asyncio.TaskGroup() as group:
                     if isinstance(store, KuboStore):  # beside the others: most of what is due needs no block
                         group.create_task(self._until_open("blocks", lambda: in_store(store.open)))
                     group.create_task(self._until_open("gateway", lambda: self._open_gateway(gateway)))
                     group.create_task(self._hooks(runner, stop))
-                    group.create_task(self._every(PINS_EVERY_S, "gateways", self._follow_gateways))
-                    group.create_task(self._every(PINS_EVERY_S, "pins", lambda: self._follow_pins(rpc)))
+                    group.create_task(self._every(GATEWAYS_EVERY_S, "gateways", self._follow_gateways))
+                    group.create_task(self._every(0.0, "pins", self._follow_pins, AGAIN_S))
+                    group.create_task(self._every(0.0, "pinned blocks", keeper.check, AGAIN_S))
+                    group.create_task(keeper.work())
                     group.create_task(self._every(DELETE_EVERY_S, "blocks", self._delete_unpinned))
                     group.create_task(self._every(KEYS_EVERY_S, "old keys", self._destroy_old_keys))
                     group.create_task(self._every(CHECKED_EVERY_S, "state", self._ask_how_far_the_check_is))
                     group.create_task(self._health_forever())
             finally:
                 await gateway.stop()
+                if self._pins is not None:
+                    await self._pins.close()
                 if isinstance(store, EmbeddedStore):
                     store.close()
+
+    def _keep_pins(self, rpc: AsyncRpc, store: BlockStore, fetcher: PeerFetcher) -> PinKeeper:
+        documents = DocumentsOnChain(
+            self._ledger.client, rpc, self._config.comet_home / "config/genesis.json", self._wanted.identity_of
+        )
+        watch = StateWatch(self._config.state_socket, index_prefixes=INDEX_PREFIXES, leaf_prefixes=LEAF_PREFIXES)
+        self._keeper = PinKeeper(store, fetcher, self._wanted, find_elsewhere=documents.find)
+        self._pins = PinFollower(self._ledger.client, watch, self._wanted, self._keeper)
+        return self._keeper
 
     async def _hooks(self, runner: Runner, stop: asyncio.Event) -> None:
         await runner.run(stop)
@@ -211,8 +227,12 @@ class Agent:
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     # --- what goes on -------------------------------------------------------------------------------------------
-    async def _every(self, seconds: float, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _every(
+        self, seconds: float, name: str, work: Callable[[], Coroutine[Any, Any, None]], again_s: float = 0.0
+    ) -> None:
+        """``again_s``: how much later where it failed."""
         while True:
+            pause_s = seconds + again_s
             try:
                 await work()
             except (DtaError, BlockError, KeystoreError, OSError) as error:
@@ -222,44 +242,24 @@ class Agent:
                 self._note(name, f"a fault of this program: {type(error).__name__}")
             else:
                 self._trouble.pop(name, None)
-            await asyncio.sleep(seconds)
+                pause_s = seconds
+            await asyncio.sleep(pause_s)
 
     async def _follow_gateways(self) -> None:
         """Learn where the other fiduciaries' gateways are."""
         self._gateways = await asyncio.to_thread(self._read_gateways)
+        self._gateways_read = True
 
     def _read_gateways(self) -> list[str]:
         with self._ledger.client.pin() as now:
             return peer_gateways(now.view, self._config.identity)
 
-    async def _follow_pins(self, rpc: AsyncRpc) -> None:
+    async def _follow_pins(self) -> None:
         """Pin what state names: documents are in the genesis file or in their transactions, the rest is fetched."""
-        store, fetcher = self._store, self._fetcher
-        assert store is not None
-        assert fetcher is not None
-        if not self._gateways:
+        assert self._pins is not None
+        if not self._gateways_read:
             await self._follow_gateways()
-        wanted, founders, on_chain = await asyncio.to_thread(self._read_wanted, store)
-        for document in founders:
-            await in_store(store.put, document)
-        for cid, tx_hash in on_chain.items():
-            block = await document_in(rpc, tx_hash, cid)
-            if block is not None:
-                await in_store(store.put, block)
-        done = await reconcile(store, fetcher, wanted)
-        self._pinned_blocks = len(wanted) - len(done.failed)
-        shown = done.failed[:_MAX_MISSING_SHOWN]
-        self._missing_blocks = [{"cid": cid, "error": str(error)} for cid, error in shown]
-        self._missing_count = len(done.failed)
-
-    def _read_wanted(self, store: BlockStore) -> tuple[list[str], list[bytes], dict[str, bytes]]:
-        """The wanted pins; what is not here of them: founders' documents, and the transactions that have others'."""
-        with self._ledger.client.pin() as now:
-            wanted = self._pins.wanted(now.view)
-            missing = [cid for cid in wanted if not store.has(cid)]
-            on_chain = transactions_of(now.view, missing)
-        founders = genesis_documents(self._config.comet_home / "config/genesis.json") if missing else {}
-        return wanted, [founders[cid] for cid in missing if cid in founders], on_chain
+        await self._pins.step()
 
     async def _delete_unpinned(self) -> None:
         assert self._store is not None
@@ -367,10 +367,7 @@ class Agent:
                 "trouble": self._keystore.trouble, "notices": [*self._keystore.notices],
             },
             "gateway": self._gateway_at,
-            "blocks": {
-                "store": self._config.blocks, "pinned": self._pinned_blocks,
-                "missing": self._missing_blocks, "missing_count": self._missing_count,
-            },
+            "blocks": {"store": self._config.blocks, **self._pins_shown()},
             "peers_at_fault": [
                 {"gateway": fault.gateway, "reason": fault.reason, "count": fault.count}
                 for fault in (self._fetcher.faults() if self._fetcher is not None else [])
@@ -383,6 +380,19 @@ class Agent:
             "keys_found_late": [vault.hex() for vault in self._reaper.found_late] if self._reaper is not None else [],
             "trouble": trouble,
         }  # fmt: skip
+
+    def _pins_shown(self) -> dict[str, JsonValue]:
+        keeper = self._keeper
+        if keeper is None or not keeper.is_whole:
+            pinned = 0
+        else:
+            pinned = max(0, self._wanted.count - keeper.missing_count - keeper.pending_count)
+        missing = [] if keeper is None else keeper.missing()
+        return {
+            "pinned": pinned,
+            "missing": [{"cid": cid, "error": error} for cid, error in missing],
+            "missing_count": 0 if keeper is None else keeper.missing_count,
+        }
 
     async def _public_status(self) -> Mapping[str, object]:
         """What anybody may ask the gateway: no errors, paths or peers."""

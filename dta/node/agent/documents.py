@@ -5,8 +5,9 @@ Registration carries the block itself, so nobody need have uploaded it. Blocks a
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from google.protobuf import json_format
@@ -20,6 +21,36 @@ from abci_app.state.view import StateView
 from dta.base.errors import RpcError
 from dta.client.ledger import requests
 from dta.client.ledger.rpc import AsyncRpc
+from dta.node.agent.due import Reads
+
+
+class DocumentsOnChain:
+    """Finds one of them. ``identity_of`` says whose document a CID is, or None. Genesis is read once."""
+
+    def __init__(
+        self, state: Reads, rpc: AsyncRpc, genesis: Path, identity_of: Callable[[str], bytes | None]
+    ) -> None:
+        self._state = state
+        self._rpc = rpc
+        self._genesis = genesis
+        self._identity_of = identity_of
+        self._founders: dict[str, bytes] | None = None
+
+    async def find(self, cid: str) -> bytes | None:
+        """The document; None where it is none, or not on the chain. Raises StateUnavailable, Unreachable, BadAnswer."""
+        identity = self._identity_of(cid)
+        if identity is None:
+            return None
+        if self._founders is None:
+            self._founders = await asyncio.to_thread(genesis_documents, self._genesis)
+        if cid in self._founders:
+            return self._founders[cid]
+        tx_hash = await asyncio.to_thread(self._transaction_of, identity, cid)
+        return None if tx_hash is None else await document_in(self._rpc, tx_hash, cid)
+
+    def _transaction_of(self, identity: bytes, cid: str) -> bytes | None:
+        with self._state.pin() as now:
+            return transaction_of(now.view, identity, cid)
 
 
 def genesis_documents(path: Path) -> dict[str, bytes]:
@@ -33,19 +64,16 @@ def genesis_documents(path: Path) -> dict[str, bytes]:
     return {cid_of(founder.document): founder.document for founder in state.fiduciaries}
 
 
-def transactions_of(view: StateView, wanted: Iterable[str]) -> dict[str, bytes]:
-    """CID -> hash of the transaction that brought the document, for those of ``wanted`` that one did."""
-    missing = frozenset(wanted)
-    found = {}
-    for record in IDENTITIES.all(view) if missing else ():
-        if record.document_cid not in missing:
-            continue
-        for sequence in range(record.history_count):
-            entry = IDENTITY_HISTORY.find(view, record.id, sequence)
-            if entry is not None and entry.document_cid == record.document_cid and entry.tx_hash:
-                found[record.document_cid] = entry.tx_hash
-                break
-    return found
+def transaction_of(view: StateView, identity: bytes, cid: str) -> bytes | None:
+    """The hash of the transaction that brought ``identity`` this document; None where none did, or it has another."""
+    record = IDENTITIES.find(view, identity)
+    if record is None or record.document_cid != cid:
+        return None
+    for sequence in range(record.history_count):
+        entry = IDENTITY_HISTORY.find(view, identity, sequence)
+        if entry is not None and entry.document_cid == cid and entry.tx_hash:
+            return entry.tx_hash
+    return None
 
 
 async def document_in(rpc: AsyncRpc, tx_hash: bytes, cid: str) -> bytes | None:

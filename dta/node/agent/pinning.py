@@ -1,0 +1,53 @@
+"""The agent's pins, told by the ledger what changes (docs/spec/blocks.md, Pins follow state)."""
+
+from __future__ import annotations
+
+import asyncio
+
+from abci_app.pb.dta.v1 import statesocket_pb2 as pb
+from dta.blocks.reconcile import PinKeeper
+from dta.node.agent.due import Reads, Waits
+from dta.node.agent.pins import Named, WantedPins
+
+
+class PinFollower:
+    """Tells ``keeper`` what to pin and what not to, from block to block.
+
+    State is read whole at the start and where the application does not have the changes any more; after a break it goes
+    on at the height that it had, for the state of a height is always the same.
+    """
+
+    def __init__(self, state: Reads, watch: Waits, wanted: WantedPins, keeper: PinKeeper) -> None:
+        self._state = state
+        self._watch = watch
+        self._wanted = wanted
+        self._keeper = keeper
+        self._height: int | None = None
+
+    async def step(self) -> None:
+        """The next answer, or all. What fails is done by the next step. Raises StateUnavailable."""
+        if self._height is None:
+            height, found = await asyncio.to_thread(self._read)
+            self._wanted.replace(found)
+            self._keeper.look_at_all()
+            self._height = height
+        changed = await self._watch.after(self._height)
+        if changed.is_cut:
+            self._height = None
+            return
+        if changed.index or changed.leaves:
+            opened = await asyncio.to_thread(self._read_new, changed) if changed.index else {}
+            self._keeper.look(self._wanted.take(changed, opened))
+        self._height = changed.height
+
+    async def close(self) -> None:
+        """Let the connection go."""
+        await self._watch.close()
+
+    def _read(self) -> tuple[int, Named]:
+        with self._state.pin() as now:
+            return now.height, self._wanted.read(now.view)
+
+    def _read_new(self, changed: pb.StateChanged) -> dict[bytes, bytes]:
+        with self._state.pin() as now:
+            return self._wanted.read_new(now.view, changed)
