@@ -237,7 +237,29 @@ def test_a_store_that_can_t_be_asked_is_asked_for_all_of_it_again(
                     assert not keeper.is_whole
                 await keeper.check()
                 await settled(keeper)
+                assert keeper.is_whole
                 assert store.pins() == [CID]
+
+    run(scenario)
+
+
+def test_what_failed_does_not_wait_for_its_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(_: PinKeeper) -> list[str]:
+        return []
+
+    async def scenario() -> None:
+        monkeypatch.setattr(PinKeeper, "_everything", nothing)
+        async with (
+            fetcher(tmp_path / "own", []) as (store, fetch),
+            working(PinKeeper(store, fetch, Names(CID), every_s=0.0)) as keeper,
+        ):
+            keeper.look([CID])
+            await settled(keeper)
+            assert keeper.missing_count == 1
+            store.put(BLOCK)
+            await keeper.check()
+            await settled(keeper)
+            assert (store.pins(), keeper.missing_count) == ([CID], 0)
 
     run(scenario)
 

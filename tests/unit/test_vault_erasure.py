@@ -26,6 +26,7 @@ from dta.hsm.errors import AbsenceUnproved, KeystoreError
 from dta.hsm.pkcs11 import Pkcs11Keystore
 from dta.hsm.provision import init_token
 from dta.hsm.software import SoftwareKeystore
+from dta.node.ceremonies import reaper as reaping
 from dta.node.ceremonies.reaper import Reaper
 from dta.node.hooks.tools import Pinned
 from tests.support import faulty_token
@@ -187,6 +188,41 @@ def test_the_keys_of_vaults_in_use_and_of_other_ledgers_stay(world: World) -> No
     assert sweeper.reap(store) == []
     assert store.has_prf_key(labels.vault(world.chain.gid, vault))
     assert store.has_prf_key(other)
+
+
+def test_vaults_keys_are_looked_at_in_turn_and_not_all_of_them_each_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing that there is one of for each vault is scanned again, either."""
+    actor = world.chain.founders[0]
+    monkeypatch.setattr(reaping, "VAULTS_AT_ONCE", 1)
+    vaults = [world.open_vault(bytes([number]) * 32) for number in (1, 2)]
+    world.settle()
+    gone = closed_vault(world)
+    world.settle()
+    store, sweeper, label = world.keystores[actor.identity], reaper(world, actor), labels.vault(world.chain.gid, gone)
+    store.ensure_prf_key(label)
+    reaped = [sweeper.reap(store) for _ in range(3)]
+    assert sorted(reaped) == [[], [], [label]]
+    assert all(store.has_prf_key(labels.vault(world.chain.gid, vault)) for vault in vaults)
+    scanned: list[bytes] = []
+
+    def counted(prefix: bytes, after: bytes = b"", limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
+        scanned.append(prefix)
+        return iter(())
+
+    looked: list[bytes] = []
+    index_get = world.chain.view.index_get
+
+    def looked_at(key: bytes) -> bytes | None:
+        looked.append(key)
+        return index_get(key)
+
+    monkeypatch.setattr(world.chain.view, "index_scan", counted)
+    monkeypatch.setattr(world.chain.view, "scan", counted)
+    monkeypatch.setattr(world.chain.view, "index_get", looked_at)
+    assert sweeper.reap(store) == []
+    assert (len(scanned), len(looked)) == (0, 1)
 
 
 @pytest.mark.parametrize("lie", ["the index", "the record"])

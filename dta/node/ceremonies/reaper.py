@@ -11,6 +11,7 @@ leaves nothing behind. A label that nothing of this ledger explains is another's
 from __future__ import annotations
 
 import logging
+from bisect import bisect_right
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ from dta.node.ceremonies.locks import KEYS
 from dta.node.hooks.tools import Pinned
 
 _log = logging.getLogger(__name__)
+VAULTS_AT_ONCE = 256
+"""So many vaults' keys are looked at by one call, in turn."""
 _BEFORE_DISPUTE = (pb.CEREMONY_PHASE_CONSENT, pb.CEREMONY_PHASE_ACCEPT, pb.CEREMONY_PHASE_DEAL)
 
 
@@ -47,6 +50,7 @@ class Reaper:
     _known: dict[bytes, bool] = field(default_factory=dict)
     _vaults: dict[str, bytes] = field(default_factory=dict)
     _strangers: set[str] = field(default_factory=set)
+    _turn: str = ""
 
     def reap(self, keystore: Keystore) -> list[str]:
         """Destroy what is not wanted any more: its labels. ``trouble`` says which old keys stay, and why.
@@ -70,7 +74,7 @@ class Reaper:
     def _reap_ceremonies(self, keystore: Keystore, now: Pinned, held: list[str]) -> list[str]:
         if not held:
             return []
-        self._learn_names(now.view)
+        self._learn_names(now.view, held)
         self.trouble = ""
         # What seems to be over is looked at once more, proved: a key that is gone is gone for good.
         gone = [
@@ -84,11 +88,14 @@ class Reaper:
         return gone
 
     def _reap_vaults(self, keystore: Keystore, now: Pinned, held: list[str]) -> list[str]:
-        in_use = {labels.vault(self.gid, vault) for _, vault in FIDUCIARY_VAULTS.entries(now.view, self.fiduciary)}
-        suspects = [label for label in held if label not in in_use]
+        self._learn_vaults(now.view, held)
+        suspects = [
+            label
+            for label in self._next_in_turn(held)
+            if label in self._vaults and not FIDUCIARY_VAULTS.exists(now.view, self.fiduciary, self._vaults[label])
+        ]
         if not suspects:
             return []
-        self._learn_vaults(now.view, suspects)
         # What is there now was there after all that this state knows: an erasure under way is not taken for a late one.
         there = set(keystore.labels())
         gone = [
@@ -107,13 +114,26 @@ class Reaper:
                 self.found_late = tuple(dict.fromkeys((*self.found_late, vault)))
         return gone
 
-    def _learn_vaults(self, view: StateView, suspects: list[str]) -> None:
+    def _next_in_turn(self, held: list[str]) -> list[str]:
+        """The next ones after those that were looked at last, by name; from the first on again after the last."""
+        held = sorted(held)
+        start = bisect_right(held, self._turn)
+        chosen = (held[start:] + held[:start])[:VAULTS_AT_ONCE]
+        self._turn = chosen[-1] if chosen else ""
+        return chosen
+
+    def _learn_vaults(self, view: StateView, held: list[str]) -> None:
         """Which vault each label is of. A key is made for a vault that is on the ledger, so what none explains is
         another's for good."""
-        unknown = {label for label in suspects if label not in self._vaults}
+        unknown = {label for label in held if label not in self._vaults}
         if unknown:
-            self._vaults |= {labels.vault(self.gid, vault.id): vault.id for vault in VAULTS.all(view)}
-            self._strangers |= unknown - self._vaults.keys()
+            open_ones = {labels.vault(self.gid, id_): id_ for _, id_ in FIDUCIARY_VAULTS.entries(view, self.fiduciary)}
+            self._vaults |= {label: vault for label, vault in open_ones.items() if label in unknown}
+            unknown -= open_ones.keys()
+        if unknown:
+            every = {labels.vault(self.gid, vault.id): vault.id for vault in VAULTS.all(view)}
+            self._vaults |= {label: vault for label, vault in every.items() if label in unknown}
+            self._strangers |= unknown - every.keys()
 
     def _is_closed(self, view: StateView, vault: bytes) -> bool:
         record = VAULTS.get(view, vault)
@@ -123,14 +143,19 @@ class Reaper:
             and not VAULT_ORDERS.has_any(view, vault)
         )
 
-    def _learn_names(self, view: StateView) -> None:
-        """The labels of every attempt that this fiduciary was a party of. Their hashes are taken once."""
+    def _learn_names(self, view: StateView, held: list[str]) -> None:
+        """The labels of every attempt that this fiduciary was a party of, where one of them is new. Their hashes are
+        taken once."""
+        unknown = {label for label in held if label not in self._names} - self._strangers
+        if not unknown:
+            return
         for _, ceremony in FIDUCIARY_CEREMONIES.entries(view, self.fiduciary):
             if ceremony in self._known:
                 continue
             self._known[ceremony] = True
             self._names[labels.receive(self.gid, ceremony)] = ceremony
             self._names[labels.deal(self.gid, ceremony)] = ceremony
+        self._strangers |= unknown - self._names.keys()
 
     def _is_over(self, keystore: Keystore, view: StateView, label: str) -> bool:
         ceremony = CEREMONIES.get(view, self._names[label])
