@@ -60,6 +60,8 @@ class Ledger:
         self.height, self.time_s = 1, START_S
         self.committed = CommittedChanges(1, START_S)
         self.breaks = 0
+        # Who is cancelled leaves its thread reading.
+        self.reading = threading.Lock()
         self.scans = 0
         self.waits = 0
 
@@ -67,9 +69,10 @@ class Ledger:
         if len(self.history) < self.height:
             self.history.append((time_s, index))
         time_s, index = self.history[self.height - 1]
-        self.height, self.time_s = self.height + 1, time_s
         changes = Changes(leaves=(), index=tuple(sorted(index.items())))
-        self.view.apply(changes)
+        with self.reading:
+            self.height, self.time_s = self.height + 1, time_s
+            self.view.apply(changes)
         self.committed.record(self.height, Time(time_s), changes)
 
     def start_again(self) -> None:
@@ -77,8 +80,9 @@ class Ledger:
 
     @contextmanager
     def pin(self) -> Iterator[Pinned]:
-        self.scans += 1
-        yield Pinned(self.view, self.height, self.time_s, self.view)
+        with self.reading:
+            self.scans += 1
+            yield Pinned(self.view, self.height, self.time_s, self.view)
 
     async def after(self, height: int) -> pb.StateChanged:
         self.waits += 1
