@@ -38,8 +38,9 @@ def forget_expired(state: Overlay, height: int) -> None:
     end = SEEN.under(height + 1)
     gone = FORGOTTEN.find(state)
     after = SEEN.prefix + gone if gone is not None else b""
-    found = state.index_scan(SEEN.prefix, after, FORGET_MOST)
-    old = [key for key, _ in takewhile(lambda entry: entry[0] < end, found)]
+    old = [
+        key for key, _ in takewhile(lambda entry: entry[0] < end, state.index_scan(SEEN.prefix, after, FORGET_MOST))
+    ]
     for key in old:
         state.index_delete(key)
     if old:
