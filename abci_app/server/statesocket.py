@@ -7,7 +7,7 @@ height, and pins again. On a connection of its own it waits for what is committe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from threading import Lock
 from typing import Any
@@ -29,6 +29,7 @@ MAX_ENTRIES = 256
 MAX_ANSWER_BYTES = 1 << 20
 MAX_PREFIXES = 16
 MAX_PREFIX_BYTES = 64
+_SHORT = frozenset({"pin", "get", "index_get", "check"})
 
 
 class StateReader:
@@ -55,24 +56,39 @@ class StateReader:
         # A connection may be cancelled while its batch still runs in its thread.
         self._in_use = Lock()
 
-    async def answer(self, messages: Sequence[bytes]) -> Replies:
-        """The answers in order. An unreadable request or a fault of ours closes this connection; ``FATAL`` dies."""
+    def answer(self, messages: Sequence[bytes]) -> Replies | Awaitable[Replies]:
+        """The answers in order. An unreadable request or a fault of ours closes this connection; ``FATAL`` dies.
+
+        What takes microseconds is answered at once, on the event loop: to hand it to a thread would take longer.
+        """
         requests, is_readable = _parsed(messages)
         if not is_readable:
             self._log("state socket: closed: a message is not a request")
-        loop = asyncio.get_running_loop()
+        if self._take_for_waits(requests) or self._in_use.locked() or not all(map(_is_short, requests)):
+            return self._answer_later(requests, is_readable)
         try:
-            if self._take_for_waits(requests):
+            answers = self._answer_batch(requests)
+        except Exception as error:
+            return self._failed(error)
+        return _replies(answers, is_readable)
+
+    async def _answer_later(self, requests: Sequence[pb.StateRequest], is_readable: bool) -> Replies:
+        try:
+            if self._is_for_waits:
                 answers = [await self._waited(requests)] if len(requests) == 1 else [_NOT_ALONE] * len(requests)
             else:
+                loop = asyncio.get_running_loop()
                 answers = await loop.run_in_executor(self._executor, self._answer_batch, requests)
-        except FATAL as error:
+        except Exception as error:
+            return self._failed(error)
+        return _replies(answers, is_readable)
+
+    def _failed(self, error: Exception) -> Replies:
+        if isinstance(error, FATAL):
             error.add_note("while reading state for the agent")
             self._die(error)
-        except Exception as error:
-            self._log(f"state socket: closed: fault of type {type(error).__name__}: {error}")
-            return Replies((), close=True)
-        return Replies([answer.SerializeToString() for answer in answers], close=not is_readable)
+        self._log(f"state socket: closed: fault of type {type(error).__name__}: {error}")
+        return Replies((), close=True)
 
     def close(self) -> None:
         """Let the snapshot go, once the batch in hand is done."""
@@ -176,6 +192,15 @@ def _parsed(messages: Sequence[bytes]) -> tuple[list[pb.StateRequest], bool]:
     except DecodeError:
         return requests, False
     return requests, True
+
+
+def _is_short(request: pb.StateRequest) -> bool:
+    """Whether it takes microseconds, whatever it asks for."""
+    return request.WhichOneof("kind") in _SHORT
+
+
+def _replies(answers: Sequence[pb.StateResponse], is_readable: bool) -> Replies:
+    return Replies([answer.SerializeToString() for answer in answers], close=not is_readable)
 
 
 def _is_key(key: bytes) -> bool:

@@ -18,6 +18,7 @@ from abci_app.block import Changes, Time
 from abci_app.pb.dta.v1 import statesocket_pb2 as pb
 from abci_app.server.application import TIME_META
 from abci_app.server.changes import MAX_BLOCKS_AT_ONCE, MAX_CHANGED_BYTES, MAX_KEPT_BLOCKS, CommittedChanges
+from abci_app.server.connection import Replies
 from abci_app.server.convert import encode_time
 from abci_app.server.statesocket import MAX_PREFIX_BYTES, MAX_PREFIXES, MAX_REQUEST_BYTES, StateReader
 from abci_app.state.memory_view import MemoryView
@@ -279,7 +280,8 @@ def test_a_wait_among_other_requests_is_refused(world: World, batches: list[list
         world.commit(1, changes())
         state = StateReader(world.database, world.committed, ThreadPoolExecutor(1), die, [].append)
         for batch in batches:
-            replies = await state.answer([request.SerializeToString() for request in batch])
+            answered = state.answer([request.SerializeToString() for request in batch])
+            replies = answered if isinstance(answered, Replies) else await answered
             answers = [pb.StateResponse.FromString(message) for message in replies.messages]
             assert len(answers) == len(batch)
             for request, answer in zip(batch, answers, strict=True):

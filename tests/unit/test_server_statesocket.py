@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from abci_app.block import Changes, Time
 from abci_app.pb.dta.v1 import statesocket_pb2 as pb
 from abci_app.server.application import TIME_META
 from abci_app.server.changes import CommittedChanges
+from abci_app.server.connection import Replies
 from abci_app.server.convert import encode_time
 from abci_app.server.statesocket import MAX_ANSWER_BYTES, MAX_ENTRIES, MAX_REQUEST_BYTES, StateReader
 from abci_app.state.nodes import EMPTY_HASH
@@ -43,8 +45,13 @@ def reader(database: StateDB) -> StateReader:
     return StateReader(database, CommittedChanges.of(database), ThreadPoolExecutor(1), die, [].append)
 
 
+async def awaited(answered: Awaitable[Replies]) -> Replies:
+    return await answered
+
+
 def ask(state: StateReader, *requests: pb.StateRequest) -> list[pb.StateResponse]:
-    replies = asyncio.run(state.answer([request.SerializeToString() for request in requests]))
+    answered = state.answer([request.SerializeToString() for request in requests])
+    replies = answered if isinstance(answered, Replies) else asyncio.run(awaited(answered))
     assert not replies.close
     return [pb.StateResponse.FromString(message) for message in replies.messages]
 

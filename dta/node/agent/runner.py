@@ -23,12 +23,13 @@ from dta.base.errors import DtaError, JsonValue
 from dta.blocks.errors import BlockError
 from dta.hsm.errors import KeystoreError
 from dta.node.agent.attempts import Attempts, JobState, Network
+from dta.node.agent.due import ScannedOwed
 from dta.node.agent.ranks import rank_of
 from dta.node.agent.submission import Submission
 from dta.node.hooks.errors import CannotAnswer, NotDue, Retry
 from dta.node.hooks.head import Head
 from dta.node.hooks.outbox import Outbox
-from dta.node.hooks.owed import Owed, Planned, ScannedOwed
+from dta.node.hooks.owed import Owed, Planned
 from dta.node.hooks.plan import Job
 from dta.node.hooks.tools import Tools
 

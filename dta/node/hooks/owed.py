@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
-from dta.node.hooks.plan import Job, plan
-from dta.node.hooks.tools import Tools
-
-LOOK_AGAIN_S: Final = 0.05
+from dta.node.hooks.plan import Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,34 +28,3 @@ class Owed(Protocol):
 
     async def close(self) -> None:
         """Let go of what it waits for."""
-
-
-class ScannedOwed:
-    """Scans state for what is due, at each height once. Nobody tells it of a new one: it looks again and again."""
-
-    def __init__(self, tools: Callable[[], Tools], threads: Executor) -> None:
-        self._tools = tools
-        self._threads = threads
-        self._last = Planned(0, 0, frozenset())
-
-    async def now(self) -> Planned:
-        """See :class:`Owed`. Raises NotAtHead too, as the pin does."""
-        self._last = await asyncio.get_running_loop().run_in_executor(self._threads, self._scan)
-        return self._last
-
-    async def newer(self, height: int) -> Planned:
-        """See :class:`Owed`."""
-        while (planned := await self.now()).height <= height:
-            await asyncio.sleep(LOOK_AGAIN_S)
-        return planned
-
-    async def close(self) -> None:
-        """See :class:`Owed`."""
-
-    def _scan(self) -> Planned:
-        tools = self._tools()
-        with tools.pin() as now:
-            if now.height == self._last.height:
-                return self._last
-            jobs = plan(now.view, tools.identity, now.time_s, now.height + 1)
-            return Planned(now.height, now.time_s, frozenset(jobs))
