@@ -19,6 +19,7 @@ _log = logging.getLogger(__name__)
 _FETCHES_AT_ONCE = 64
 _WAIT_S = 5.0
 _EVERY_S = 10.0
+_LATER_S = 2.0
 # Looked at in one call of the store: so long it holds one of its threads, and the event loop not at all.
 _PAGE_BLOCKS = 1_000
 _MAX_SHOWN = 20
@@ -61,6 +62,7 @@ class PinKeeper:
         find_elsewhere: Callable[[str], Awaitable[bytes | None]] = _nowhere_else,
         wait_s: float = _WAIT_S,
         every_s: float = _EVERY_S,
+        later_s: float = _LATER_S,
     ) -> None:
         self._store = store
         self._fetcher = fetcher
@@ -68,6 +70,8 @@ class PinKeeper:
         self._find_elsewhere = find_elsewhere
         self._wait_s = wait_s
         self._every_s = every_s
+        self._later_s = later_s
+        self._later: set[asyncio.Task[None]] = set()
         self._queue: asyncio.Queue[str] = asyncio.Queue()
         self._looking: set[str] = set()
         self._failed: dict[str, None] = {}
@@ -102,6 +106,12 @@ class PinKeeper:
                 self._looking.add(cid)
                 self._queue.put_nowait(cid)
 
+    def look_later(self, cids: Iterable[str]) -> None:
+        """As :meth:`look`, two seconds from now, at those that are not right by then: a hook mostly was faster."""
+        waiting = asyncio.create_task(self._look_later(list(cids)))
+        self._later.add(waiting)
+        waiting.add_done_callback(self._later.discard)
+
     def look_at_all(self) -> None:
         """Anything may: the next :meth:`check` goes through all of it."""
         self._is_whole = False
@@ -133,9 +143,13 @@ class PinKeeper:
 
     async def work(self) -> None:
         """Look at what there is to look at. Never ends."""
-        async with asyncio.TaskGroup() as group:
-            for _ in range(_FETCHES_AT_ONCE):
-                group.create_task(self._work())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(_FETCHES_AT_ONCE):
+                    group.create_task(self._work())
+        finally:
+            for waiting in self._later:
+                waiting.cancel()
 
     async def _everything(self) -> list[str]:
         """What is wanted, and what is pinned though it is not."""
@@ -143,9 +157,19 @@ class PinKeeper:
             lambda: [*self._wanted.cids(), *(cid for cid in self._store.pins() if not self._wanted.wants(cid))]
         )
 
+    async def _look_later(self, cids: list[str]) -> None:
+        await asyncio.sleep(self._later_s)
+        try:
+            self.look(await self._wrong_of(cids))
+        except (BlockError, OSError):  # the store's trouble, which it has with each of them
+            self.look(cids)
+
+    async def _wrong_of(self, cids: list[str]) -> list[str]:
+        return await in_store(lambda: [cid for cid in cids if not self._is_right(cid)])
+
     async def _check_page(self) -> None:
         page = self._round[-_PAGE_BLOCKS:]
-        found = await in_store(lambda: [cid for cid in page if not self._is_right(cid)])
+        found = await self._wrong_of(page)
         del self._round[-_PAGE_BLOCKS:]
         while self._queue.qsize() > _PAGE_BLOCKS:  # what changes meanwhile does not wait behind all of it
             await asyncio.sleep(0.05)

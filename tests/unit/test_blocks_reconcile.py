@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -110,6 +110,35 @@ def test_what_changes_is_pinned_and_unpinned_without_a_look_at_anything_else(tmp
                 keeper.look([cid, other])
                 await settled(keeper)
                 assert store.pins() == []
+
+    run(scenario)
+
+
+def test_what_a_hook_did_meanwhile_is_not_done_again_and_the_rest_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        async with fetcher(tmp_path / "own", []) as (store, fetch):
+            done, left = store.put(BLOCK), store.put(b"other")
+            looked: list[str] = []
+            keeper = PinKeeper(store, fetch, Names(done, left), later_s=0.05)
+            look = keeper.look
+
+            def seen(cids: Iterable[str]) -> None:
+                found = list(cids)
+                looked.extend(found)
+                look(found)
+
+            monkeypatch.setattr(keeper, "look", seen)
+            async with working(keeper):
+                keeper.look_later([done, left])
+                store.pin(done)
+                assert looked == [], "not yet"
+                while not looked:
+                    await asyncio.sleep(0.01)
+                await settled(keeper)
+                assert looked == [left]
+                assert sorted(store.pins()) == sorted([done, left])
 
     run(scenario)
 

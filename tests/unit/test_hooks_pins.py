@@ -90,7 +90,7 @@ class Looked:
     def look_at_all(self) -> None:
         self.all += 1
 
-    def look(self, cids: list[str]) -> None:
+    def look_later(self, cids: list[str]) -> None:
         self.cids += cids
 
 

@@ -37,7 +37,7 @@ class PinFollower:
             return
         if changed.index or changed.leaves:
             opened = await asyncio.to_thread(self._read_new, changed) if changed.index else {}
-            self._keeper.look(self._wanted.take(changed, opened))
+            self._keeper.look_later(self._wanted.take(changed, opened))
         self._height = changed.height
 
     async def close(self) -> None:

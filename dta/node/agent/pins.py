@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from abci_app.cid import cid_of_digest, digest_of
@@ -12,24 +13,30 @@ from abci_app.state.collection import Index
 from abci_app.state.indexes import OPEN_REQUESTS, VAULT_ORDERS
 from abci_app.state.records import FIDUCIARIES, IDENTITIES, ORDERS, REQUESTS
 from abci_app.state.view import StateView
+from dta.node.agent.reads import read_ahead
 
 INDEX_PREFIXES: Final = (VAULT_ORDERS.prefix, OPEN_REQUESTS.prefix)
 LEAF_PREFIXES: Final = (IDENTITIES.prefix,)
 """What it follows."""
 
 
-def _envelope(view: StateView, order: bytes) -> str:
-    record = ORDERS.find(view, order)
-    return "" if record is None else record.envelope_cid
+READ_AT_ONCE: Final = 1_024
 
 
-def _keys(view: StateView, request: bytes) -> str:
-    record = REQUESTS.find(view, request)
-    return "" if record is None else record.keys_cid
+def _envelopes(view: StateView, orders: Sequence[bytes]) -> list[str]:
+    read_ahead(view, map(ORDERS.key, orders))
+    records = [ORDERS.find(view, order) for order in orders]
+    return ["" if record is None else record.envelope_cid for record in records]
 
 
-_OPEN: Final[tuple[tuple[Index[bytes, bytes], Callable[[StateView, bytes], str]], ...]] = (
-    (VAULT_ORDERS, _envelope), (OPEN_REQUESTS, _keys),
+def _keys(view: StateView, requests: Sequence[bytes]) -> list[str]:
+    read_ahead(view, map(REQUESTS.key, requests))
+    records = [REQUESTS.find(view, request) for request in requests]
+    return ["" if record is None else record.keys_cid for record in records]
+
+
+_OPEN: Final[tuple[tuple[Index[bytes, bytes], Callable[[StateView, Sequence[bytes]], list[str]]], ...]] = (
+    (VAULT_ORDERS, _envelopes), (OPEN_REQUESTS, _keys),
 )  # fmt: skip
 
 
@@ -78,11 +85,13 @@ class WantedPins:
             if record.document_cid:
                 found.documents[record.id] = digest_of(record.document_cid)
         known = self._named.blocks
-        for index, cid_of in _OPEN:
-            for _, subject in index.entries(view):
-                digest = known.get(subject) or _digest(cid_of(view, subject))
-                if digest:
-                    found.blocks[subject] = digest
+        for index, cids_of in _OPEN:
+            subjects = (subject for _, subject in index.entries(view))
+            while page := list(islice(subjects, READ_AT_ONCE)):
+                new = [subject for subject in page if subject not in known]
+                digests = dict(zip(new, map(_digest, cids_of(view, new)), strict=True))
+                named = ((subject, known.get(subject) or digests[subject]) for subject in page)
+                found.blocks.update((subject, digest) for subject, digest in named if digest)
         return found
 
     def replace(self, found: Named) -> None:
@@ -97,10 +106,10 @@ class WantedPins:
     def read_new(self, view: StateView, changed: pb.StateChanged) -> dict[bytes, bytes]:
         """What the orders and requests name that opened, for :meth:`take`. In a thread."""
         found: dict[bytes, bytes] = {}
-        for index, key, is_there in _open_or_not(changed):
-            subject = index.split(key)[1]
-            if is_there and subject not in self._named.blocks:
-                found[subject] = _digest(dict(_OPEN)[index](view, subject))
+        opened = [(index, index.split(key)[1]) for index, key, is_there in _open_or_not(changed) if is_there]
+        for index, cids_of in _OPEN:
+            new = [subject for one, subject in opened if one is index and subject not in self._named.blocks]
+            found.update(zip(new, map(_digest, cids_of(view, new)), strict=True))
         return found
 
     def take(self, changed: pb.StateChanged, opened: dict[bytes, bytes]) -> list[str]:
