@@ -27,7 +27,7 @@ from pathlib import Path
 from abci_app.server.main import EXIT_UPGRADE
 from dta.base.config import NodeConfig
 from dta.base.errors import UpgradeRequired, UsageError
-from dta.node import validator_key
+from dta.node import processors, validator_key
 from dta.node.kubo import own_kubo
 from dta.node.logs import ChildLog, CometLines
 from dta.node.running import START_ABOVE, STOP_BELOW, Room, lack_of_room, locked, write_trouble
@@ -74,7 +74,7 @@ class Supervisor:
             python, "-m", "abci_app.server", "--home", str(config.home),
             "--abci", f"unix://{config.abci_socket}", "--state-socket", str(config.state_socket),
         ])  # fmt: skip
-        self.comet = Child("cometbft", [])
+        self.comet = Child("cometbft", [], processors.for_go(os.environ))
         self.agent = Child("agent", [python, "-m", "dta.node.agent.main", "--home", str(config.home)])
         door = Child("door", [python, "-m", "dta.node.door.main", "--home", str(config.home)])
         self.door = door if config.gateway.start_door else None
