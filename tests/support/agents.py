@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,7 @@ import httpx
 from google.protobuf.message import Message
 
 from abci_app.pb.dta.v1 import custody_pb2 as pb
+from abci_app.pb.dta.v1 import statesocket_pb2
 from abci_app.pb.dta.v1.identity_pb2 import HpkeKey
 from abci_app.state.due import DueKind
 from abci_app.state.indexes import DUE
@@ -33,10 +34,12 @@ from dta.crypto.scalar import SecretScalar
 from dta.custodians.hsm_realm import HsmRealm
 from dta.custodians.plugin import CustodyContext, Entrusted
 from dta.custodians.registry import Loaded
+from dta.node.agent.due import WatchedDue
 from dta.node.agent.network import AgentNetwork
 from dta.node.agent.pins import peer_gateways
 from dta.node.agent.proving import ProvenView
 from dta.node.agent.runner import Runner, RunnerConfig
+from dta.node.agent.state import StateUnavailable
 from dta.node.ceremonies.shares import ShareUnusable, share_of
 from dta.node.hooks.bundle import parts_of
 from dta.node.hooks.errors import Retry
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
     from tests.support.order_flow import LiveChain
 
 BLOCK_S = 5.0
+BREAKS_AFTER = 7
 # Nothing here may depend on how fast this machine is: what is ready waits for all that is being made.
 CONFIG = RunnerConfig(job_timeout_s=600.0, resend_s=BLOCK_S, head_poll_s=0.0, gather_s=600.0)
 ENDED_S = 300.0
@@ -89,7 +93,10 @@ class Agent:
             return
         if self._runner is None:
             self._runner = self._made()
-        await self._runner.tick()
+        try:
+            await self._runner.tick()
+        except StateUnavailable:  # once in a while: it reads all of it anew
+            await self._runner.tick()
         while self._runner.status()["running"]:
             await asyncio.sleep(0.001)
 
@@ -109,7 +116,10 @@ class Agent:
         )  # fmt: skip
         outbox = Outbox(self.directory / "outbox", identity, chain.chain_id, chain.replica.gid)
         network = _Network(self, AgentNetwork(rpc, chain.chain_id, blocks, fetcher))
-        return Runner(tools, network, self._head, outbox, chain.chain_id, self.config, self._now_s, lambda: 1.0)
+        owed = WatchedDue(_Reads(self._pin), _Told(self), identity)
+        return Runner(
+            tools, network, self._head, outbox, chain.chain_id, self.config, self._now_s, lambda: 1.0, owed
+        )
 
     def _now_s(self) -> float:
         return BLOCK_S * self.chain.height
@@ -141,6 +151,36 @@ class Agent:
         replica, message = self.chain.replica, SignedBytes.parse(tx, self.chain.replica.gid).message()
         assert self.together is not None
         return [replica.tx(self.founder, one, key=self.founder.node_key) for one in self.together(parts_of(message))]
+
+
+@dataclass(frozen=True)
+class _Reads:
+    """The application's state, as the agent pins it."""
+
+    pin: Callable[[], AbstractContextManager[Pinned]]
+
+
+@dataclass
+class _Told:
+    """What the application tells of each block. Every seventh time the connection breaks."""
+
+    agent: Agent
+    waits: int = 0
+
+    async def after(self, height: int) -> statesocket_pb2.StateChanged:
+        self.waits += 1
+        if self.waits % BREAKS_AFTER == 0:
+            raise StateUnavailable("the connection broke")
+        agent = self.agent
+        changed = await agent.chain.committed.after(height, [DUE.under(agent.founder.identity)], ())
+        hidden = tuple(DUE.under(agent.founder.identity, kind) for kind in agent.silent)
+        for place in reversed(range(len(changed.index))):
+            if changed.index[place].key.startswith(hidden):
+                del changed.index[place]
+        return changed
+
+    async def close(self) -> None:
+        pass
 
 
 @dataclass(frozen=True)

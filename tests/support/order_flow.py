@@ -23,7 +23,7 @@ from google.protobuf.message import Message
 from nacl.signing import SigningKey
 
 from abci_app import transition
-from abci_app.block import Changes, TxResult
+from abci_app.block import Changes, Time, TxResult
 from abci_app.cid import cid_of
 from abci_app.crypto import ed25519
 from abci_app.errors import Refusal
@@ -32,6 +32,7 @@ from abci_app.identities import documents
 from abci_app.mempool import Mempool
 from abci_app.params import default_params
 from abci_app.pb.dta.v1 import authority_pb2, params_pb2, tx_pb2
+from abci_app.server.changes import CommittedChanges
 from abci_app.state.memory_view import MemoryView
 from abci_app.state.records import AUTHORITY_NUMBERS, IDENTITIES
 from dta.blocks.auth import put_statement, read_claim
@@ -80,6 +81,7 @@ class LiveChain(LightChain):
         self.pending: list[bytes] = []
         self.dealt: dict[bytes, Dealt] = {}
         self._written: dict[bytes, bytes | None] = {}
+        self.committed = CommittedChanges(0, 0)
         self.gateways = Gateways(self)
         self.agents = [Agent(self, founder, self._directory(founder)) for founder in self.replica.founders]
 
@@ -107,6 +109,10 @@ class LiveChain(LightChain):
         written, self._written = self._written, {}
         leaves |= {**written, **dict(result.changes.leaves)}
         self.add(list(leaves.items()), txs, result.tx_results)  # type: ignore[arg-type]
+        if written:  # by no block: who follows reads it anew, as after a start of the application
+            self.committed = CommittedChanges(self.replica.height, self.replica.time_s)
+        else:
+            self.committed.record(self.replica.height, Time(self.replica.time_s), result.changes)
         return result.tx_results
 
     def seconds_passed(self) -> int:
