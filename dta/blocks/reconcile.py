@@ -161,7 +161,7 @@ class PinKeeper:
         await asyncio.sleep(self._later_s)
         try:
             self.look(await self._wrong_of(cids))
-        except (BlockError, OSError):  # the store's trouble, which it has with each of them
+        except Exception:  # the store's trouble, mostly: each is looked at by itself, and says it
             self.look(cids)
 
     async def _wrong_of(self, cids: list[str]) -> list[str]:

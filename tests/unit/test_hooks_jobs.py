@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn, cast
 
 import pytest
 from google.protobuf.message import Message
@@ -26,6 +28,8 @@ from dta.custodians.registry import CustodianMissing, Loaded
 from dta.envelope import clear_envelope, sign
 from dta.node.agent import jobs
 from dta.node.agent.jobs import perform, reject_unavailable
+from dta.node.agent.lookup import wanted_together
+from dta.node.agent.state import StateUnavailable
 from dta.node.hooks.errors import CannotAnswer, NotAtHead, NotDue, Obstacle, Retry
 from dta.node.hooks.head import Head
 from dta.node.hooks.plan import Job, plan
@@ -337,3 +341,22 @@ def test_a_share_is_opened_once_for_the_partials_of_one_call_and_an_error_is_no_
     assert asked == [(b"a", 1), (b"a", 1), (b"b", 1)]
     jobs.perform_partials(wanted[:1], tools)
     assert asked[3:] == [(b"a", 1)], "the next call opens it again"
+
+
+def test_state_that_can_not_be_read_is_everybody_s_trouble_and_is_asked_for_once(world: World) -> None:
+    tools = world.tools[world.chain.founders[0].identity]
+    wanted = [Job(DueKind.FULFIL_ORDER, bytes([number]) * 32) for number in range(5)]
+    asked: list[bytes] = []
+
+    class Silent:
+        def index_get(self, key: bytes) -> NoReturn:
+            asked.append(key)
+            raise StateUnavailable("no answer in time")
+
+    silent = cast(StateView, Silent())
+    now = Pinned(silent, 1, 1, silent)
+    with pytest.raises(StateUnavailable):
+        jobs.owed_of(wanted, tools, now)
+    with pytest.raises(StateUnavailable):
+        wanted_together(wanted, replace(tools, pin=lambda: nullcontext(now)))
+    assert len(asked) == 2

@@ -96,7 +96,7 @@ class Looked:
 
 def follower(ledger: Ledger) -> tuple[PinFollower, WantedPins, Looked]:
     wanted, looked = WantedPins(), Looked()
-    return PinFollower(ledger, ledger, wanted, cast(PinKeeper, looked)), wanted, looked
+    return PinFollower(ledger, ledger, wanted, cast(PinKeeper, looked), between_s=0.0), wanted, looked
 
 
 def expected(view: StateView) -> set[str]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
 from pathlib import Path
 
 import pytest
 from test_hooks_state_socket import application, commit
 
+from abci_app.pb.dta.v1 import statesocket_pb2 as pb
+from abci_app.server.framing import FrameBuffer, frame
 from abci_app.storage.memory import MemoryStore
 from abci_app.storage.statedb import StateDB
 from dta.node.agent import reads
 from dta.node.agent.reads import read_ahead
-from dta.node.agent.state import AT_ONCE, SocketView, StateClient
+from dta.node.agent.state import AT_ONCE, SocketView, StateClient, StateUnavailable
 
 
 @pytest.fixture
@@ -94,3 +99,43 @@ def test_what_is_kept_of_a_state_is_bounded(database: StateDB, tmp_path: Path, m
                 assert now.view.get(b"leaf/%d" % number) == b"%d" % number
                 assert len(client._reads.leaves) <= 3
         client.close()
+
+
+def late_answers(listening: socket.socket, hold: threading.Event) -> None:
+    """An application that pins, is late with its first answer, and then answers each key with itself."""
+    connection, _ = listening.accept()
+    with connection:
+        buffer = FrameBuffer(1 << 20)
+        asked = 0
+        while data := connection.recv(1 << 16):
+            buffer.feed(data)
+            for message in buffer.take(64):
+                request = pb.StateRequest.FromString(message)
+                if request.WhichOneof("kind") == "pin":
+                    answer = pb.StateResponse(pinned=pb.StatePinned(height=7, app_hash=bytes(32), time_seconds=1))
+                else:
+                    asked += 1
+                    if asked == 1:
+                        hold.wait(30)
+                    answer = pb.StateResponse(value=pb.StateValue(value=b"of " + request.get.key))
+                with contextlib.suppress(OSError):
+                    connection.sendall(frame(answer.SerializeToString()))
+
+
+def test_an_answer_that_comes_late_is_taken_for_no_other_question_s(tmp_path: Path) -> None:
+    hold = threading.Event()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "state.sock"))
+        listening.listen(1)
+        serving = threading.Thread(target=late_answers, args=(listening, hold), daemon=True)
+        serving.start()
+        client = StateClient(tmp_path / "state.sock", timeout_s=0.2)
+        with client.pin() as now:
+            with pytest.raises(StateUnavailable):
+                now.view.get(b"a")
+            hold.set()
+            with pytest.raises(StateUnavailable):
+                now.view.get(b"b")
+        assert client._reads.leaves == {}
+        assert client._idle == [], "it is not used again"
+        serving.join(30)

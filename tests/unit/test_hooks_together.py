@@ -134,3 +134,56 @@ def test_calls_take_a_place_each_and_close_lets_go_of_them(calls: Calls) -> None
         calls.held.set()
 
     asyncio.run(scenario())
+
+
+def test_who_asks_again_as_soon_as_it_is_answered_is_answered_again(calls: Calls) -> None:
+    async def scenario() -> None:
+        together = Together[int, int](calls.start, most=1)
+
+        async def again_and_again(number: int) -> list[int]:
+            return [await together.ask(number) for _ in range(20)]
+
+        async with asyncio.timeout(PATIENCE_S):
+            assert await again_and_again(3) == [6] * 20
+            found = await asyncio.gather(*(again_and_again(number) for number in range(3)))
+            assert found == [[0] * 20, [2] * 20, [4] * 20]
+
+    asyncio.run(scenario())
+
+
+def test_a_call_that_everybody_gave_up_before_it_began_never_begins() -> None:
+    async def scenario() -> None:
+        hold, ran = threading.Event(), []
+
+        def work(asked: Sequence[int]) -> Sequence[int | Exception]:
+            ran.append(list(asked))
+            return list(asked)
+
+        with ThreadPoolExecutor(1) as threads:
+            threads.submit(hold.wait, PATIENCE_S)
+            together = Together[int, int](lambda asked: threads.submit(work, asked), most=9)
+            held: list[Future[Sequence[int | Exception]]] = []
+            waiting = asyncio.create_task(together.ask(1, held.append))
+            while not held:
+                await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+            async with asyncio.timeout(PATIENCE_S):
+                while not held[0].cancelled():
+                    await asyncio.sleep(0)
+            hold.set()
+        assert ran == []
+
+    asyncio.run(scenario())
+
+
+def test_an_exception_that_no_future_takes_spoils_no_other_answer(calls: Calls) -> None:
+    def start(asked: Sequence[int]) -> Future[Sequence[int | Exception]]:
+        return calls.threads.submit(lambda: [StopIteration() if number == 1 else number for number in asked])
+
+    async def scenario() -> None:
+        together = Together[int, int](start, most=9)
+        found = await asyncio.gather(*(together.ask(number) for number in (0, 1, 2)), return_exceptions=True)
+        assert (found[0], type(found[1]), found[2]) == (0, RuntimeError, 2)
+
+    asyncio.run(scenario())

@@ -67,6 +67,10 @@ class JobState:
     given_up: bool = False
     is_alone: bool = False
     """Its result goes by itself: one that it was together with may be why it was refused."""
+    by_itself: bool = False
+    """It is performed by itself: it has failed, and others were with it."""
+    stuck_since_s: float | None = None
+    """Since when it is beyond its time in a thread that does not end."""
     task: asyncio.Task[None] | None = None
     thread: Future[Any] | None = None
 
@@ -81,7 +85,7 @@ class JobState:
 
     def hold(self, thread: Future[Any]) -> None:
         """``thread`` works on it now. It can't be stopped: the job is not tried again while it runs."""
-        self.thread = thread
+        self.thread, self.stuck_since_s = thread, None
 
 
 class Attempts:
@@ -174,7 +178,7 @@ class Attempts:
             if message is None:
                 raise
             return message
-        if wanted.is_together and not state.attempts:
+        if wanted.is_together and not state.by_itself:
             if job.kind in PARTIALS:
                 return await self._partials.ask(job, state.hold)
             return await self._orders.ask((job, blocks), state.hold)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from heapq import heapify, heappop, heappush
@@ -197,16 +197,16 @@ class WatchedDue:
                 entries.remove(Job(DueKind(kind), subject))
 
     async def _read(self) -> DueEntries:
-        self._height, self._time_s, found = await asyncio.to_thread(self._scan)
-        entries = DueEntries(self._time_s, self._height + 1)
-        for key, value in found:
-            _put(entries, key, value)
+        self._height, self._time_s, entries = await asyncio.to_thread(self._scan)
         self._entries, self._is_behind = entries, False
         return entries
 
-    def _scan(self) -> tuple[int, int, Iterable[tuple[bytes, bytes]]]:
+    def _scan(self) -> tuple[int, int, DueEntries]:
         with self._state.pin() as now:
-            return now.height, now.time_s, list(now.view.index_scan(self._prefix))
+            entries = DueEntries(now.time_s, now.height + 1)
+            for key, value in now.view.index_scan(self._prefix):
+                _put(entries, key, value)
+            return now.height, now.time_s, entries
 
     def _newest_height(self) -> int:
         with self._state.pin() as now:

@@ -5,6 +5,7 @@ Everything here runs in a thread and blocks. What goes over the network (the blo
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -62,7 +63,11 @@ def perform_partials(jobs: Sequence[Job], tools: Tools) -> list[Message | Except
     pinned and proved for each of them as for one alone.
     """
     opened = replace(tools, share_of=_once(tools.share_of))
-    return [tried(partial(perform, job, opened, {})) for job in jobs]
+    made = [tried(partial(perform, job, opened, {})) for job in jobs]
+    for answer in made:
+        if isinstance(answer, Exception):  # what it remembers of the call must not keep the share
+            traceback.clear_frames(answer.__traceback__)
+    return made
 
 
 def _once(share_of: ShareOf) -> ShareOf:
@@ -87,9 +92,14 @@ def require_owed(job: Job, tools: Tools) -> None:
 
 
 def tried(call: Callable[[], T]) -> T | Exception:
-    """What ``call`` returns, or what it raises: of one among several that are done at once."""
+    """What ``call`` returns, or what it raises: of one among several that are done at once.
+
+    Raises Unreachable: state that can't be read is everybody's trouble, and is not asked for again for each.
+    """
     try:
         return call()
+    except Unreachable:
+        raise
     except Exception as error:
         return error
 

@@ -35,7 +35,7 @@ class Wanted:
 def wanted_together(jobs: Sequence[Job], tools: Tools) -> list[Wanted | Exception]:
     """What each job wants, all by one state, whose records are asked for together. For one that isn't due: NotDue."""
     with tools.pin() as now:
-        _read_ahead(jobs, tools, now)
+        tried(partial(_read_ahead, jobs, tools, now))  # where one is unreadable, each is asked for by itself
         return [tried(partial(_wanted, job, tools, now)) for job in jobs]
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from typing import Final
 
 from abci_app.pb.dta.v1 import statesocket_pb2 as pb
 from dta.blocks.reconcile import PinKeeper
 from dta.node.agent.due import Reads, Waits
 from dta.node.agent.pins import Named, WantedPins
+
+BETWEEN_S: Final = 10.0
+"""At least, between two readings of all of it."""
 
 
 class PinFollower:
@@ -17,16 +22,23 @@ class PinFollower:
     on at the height that it had, for the state of a height is always the same.
     """
 
-    def __init__(self, state: Reads, watch: Waits, wanted: WantedPins, keeper: PinKeeper) -> None:
+    def __init__(
+        self, state: Reads, watch: Waits, wanted: WantedPins, keeper: PinKeeper, *, between_s: float = BETWEEN_S
+    ) -> None:
         self._state = state
         self._watch = watch
         self._wanted = wanted
         self._keeper = keeper
         self._height: int | None = None
+        self._between_s = between_s
+        self._read_again_s = 0.0
 
     async def step(self) -> None:
         """The next answer, or all. What fails is done by the next step. Raises StateUnavailable."""
         if self._height is None:
+            # Blocks that change more than an answer holds would have all of state read with each of them.
+            await asyncio.sleep(self._read_again_s - time.monotonic())
+            self._read_again_s = time.monotonic() + self._between_s
             height, found = await asyncio.to_thread(self._read)
             self._wanted.replace(found)
             self._keeper.look_at_all()

@@ -8,11 +8,13 @@ nodes agreed to that: a leaf that is proved against it is what the ledger decide
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Final, Protocol
 
 from abci_app.state.proof import ProofRefused, verify_absence, verify_existence
 from abci_app.state.view import StateView
 from dta.base.errors import NotVerified
+
+MOST_KEPT: Final = 20_000
 
 
 class StateNotProved(NotVerified):
@@ -53,9 +55,14 @@ class ProvenView:
 
     def get(self, key: bytes) -> bytes | None:
         """See :class:`abci_app.state.view.StateView`."""
-        if key not in self._proved:
-            self._proved[key] = self._prove(key)
-        return self._proved[key]
+        try:
+            return self._proved[key]
+        except KeyError:
+            value = self._prove(key)
+        if len(self._proved) >= MOST_KEPT:
+            self._proved.clear()
+        self._proved[key] = value
+        return value
 
     def _prove(self, key: bytes) -> bytes | None:
         value, proof = self._prover.prove(key)

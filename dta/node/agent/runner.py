@@ -19,14 +19,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dta.base.errors import DtaError, JsonValue
+from dta.base.errors import BadAnswer, DtaError, JsonValue, Unreachable
 from dta.blocks.errors import BlockError
 from dta.hsm.errors import KeystoreError
 from dta.node.agent.attempts import Attempts, JobState, Network
 from dta.node.agent.due import ScannedOwed
 from dta.node.agent.ranks import rank_of
 from dta.node.agent.submission import Submission
-from dta.node.hooks.errors import CannotAnswer, NotDue, Retry
+from dta.node.hooks.errors import CannotAnswer, NotAtHead, NotDue, Retry
 from dta.node.hooks.head import Head
 from dta.node.hooks.outbox import Outbox
 from dta.node.hooks.owed import Owed, Planned
@@ -36,6 +36,8 @@ from dta.node.hooks.tools import Tools
 _log = logging.getLogger(__name__)
 _MAX_ERRORS_SHOWN = 20
 READING_THREADS: Final = 4
+LOOKS_PART: Final = 5
+LONGEST_BETWEEN_S: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class RunnerConfig:
     poll_s: float = 0.25
     head_poll_s: float = 2.0
     longest_wait_s: float = 1.0
+    hung_alone_s: float = 600.0
     late_s: float = 60.0
     envelope_wait_s: int = 3_600
     envelope_attempts: int = 5
@@ -110,6 +113,8 @@ class Runner:
         self._planned: Planned | None = None
         self._head_asked_s = float("-inf")
         self._woken = asyncio.Event()
+        self._look_s = 0.0
+        self._head_trouble = False
         # Reading state never waits behind an HSM that hangs.
         self._threads = ThreadPoolExecutor(self._config.hsm_threads, thread_name_prefix="hsm")
         self._reading = ThreadPoolExecutor(READING_THREADS, thread_name_prefix="state")
@@ -143,6 +148,8 @@ class Runner:
                     # Not wait_for: of Python 3.11 it loses a cancellation that comes together with what is waited for.
                     async with asyncio.timeout(self._pause_s()):
                         await self._woken.wait()
+                # With very many jobs a look at all of them takes a while: most of the time is for the jobs.
+                await asyncio.sleep(min(LOOKS_PART * self._look_s, LONGEST_BETWEEN_S))
         finally:
             running = [state.task for state in self._states.values() if state.task is not None]
             for task in [*followers, *running]:
@@ -187,11 +194,14 @@ class Runner:
             await asyncio.sleep(self._config.head_poll_s)
 
     async def _ask_head(self) -> None:
+        """What it said last counts for a while where it is silent; what another chain's says ends that at once."""
+        self._head_trouble = True
         try:
             self._head.note(await self._network.catching_up())
-        except BaseException:
+        except BadAnswer:
             self._head.lose()
             raise
+        self._head_trouble = False
 
     async def _wake_at(self, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -227,14 +237,22 @@ class Runner:
             self._seen = _Seen(planned.height, planned.time_s, "", planned.jobs)
             self._take(planned.jobs, now_s)
             await asyncio.wrap_future(self._reading.submit(self._outbox.keep_only, planned.jobs))
-        self._seen.trouble = ""
+        if not self._head_trouble:
+            self._seen.trouble = ""
+        began_s = time.monotonic()
         self._start_ready(now_s)
+        self._look_s = time.monotonic() - began_s
 
     @property
     def is_hung(self) -> bool:
-        """Whether every HSM thread is held by work that is past its timeout: only a new process helps."""
-        stuck = {state.thread for state in self._states.values() if state.has_thread and not state.is_running}
-        return len(stuck) >= self._config.hsm_threads
+        """Whether only a new process helps: every HSM thread is held by work that is past its timeout, or one is for
+        ``hung_alone_s`` (the jobs that are done together in it are tried by nobody else)."""
+        past = [state for state in self._states.values() if state.has_thread and not state.is_running]
+        stuck = {state.thread for state in past if state.thread is not None and state.thread.running()}
+        if len(stuck) >= self._config.hsm_threads:
+            return True
+        long_ago_s = self._monotonic_s() - self._config.hung_alone_s
+        return any(state.stuck_since_s is not None and state.stuck_since_s <= long_ago_s for state in past)
 
     def status(self) -> dict[str, JsonValue]:
         """What is due, running, sent, late or failing, for ``dta status``. Holds no secret."""
@@ -309,7 +327,10 @@ class Runner:
             state.given_up = True
             self._failed(state, str(error))
         except TimeoutError:
+            state.stuck_since_s = self._monotonic_s()
             self._failed(state, f"took longer than {self._config.job_timeout_s:.0f} s")
+        except (NotAtHead, Unreachable) as error:  # no fault of the job's
+            self._failed(state, str(error), by_itself=state.by_itself)
         except (Retry, DtaError, KeystoreError, BlockError, OSError) as error:  # OSError: the disk under the store
             self._failed(state, str(error))
         except Exception as error:  # its text may hold anything, so it stays out of the status
@@ -317,10 +338,13 @@ class Runner:
             self._failed(state, f"a fault of this program: {type(error).__name__}")
         finally:
             state.task = None
+            if not state.has_thread:
+                state.thread = None  # with what it returned
             self._woken.set()
 
-    def _failed(self, state: JobState, reason: str) -> None:
+    def _failed(self, state: JobState, reason: str, *, by_itself: bool = True) -> None:
         state.attempts += 1
+        state.by_itself = by_itself
         pause_s = min(self._config.first_pause_s * 2 ** min(state.attempts - 1, 16), self._config.longest_pause_s)
         state.ready_s = self._monotonic_s() + pause_s * self._jitter()
         if reason != state.error:

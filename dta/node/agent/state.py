@@ -53,9 +53,12 @@ class SocketView:
         self._timeout_s = timeout_s
         self._due_s = 0.0
         self._buffer = bytearray()
+        self.is_broken = False
+        """Whether a question had no answer: one that came late would be taken for the next one's."""
 
     def close(self) -> None:
         """Let the snapshot and the connection go."""
+        self.is_broken = True
         self._connection.close()
 
     def pin(self) -> pb.StatePinned:
@@ -131,18 +134,25 @@ class SocketView:
 
     def _ask_all(self, requests: Sequence[pb.StateRequest]) -> list[pb.StateResponse]:
         """The answers, in order. At most ``AT_ONCE``: more might fill both directions, and neither side would read."""
+        if self.is_broken:
+            raise StateUnavailable("the connection broke")
         messages = [request.SerializeToString() for request in requests]
         self._due_s = time.monotonic() + self._timeout_s
+        answers: list[pb.StateResponse] = []
         try:
             self._connection.settimeout(self._timeout_s)
             self._connection.sendall(b"".join(varint(len(message)) + message for message in messages))
-            return [pb.StateResponse.FromString(self._read_frame()) for _ in messages]
+            answers += [pb.StateResponse.FromString(self._read_frame()) for _ in messages]
         except TimeoutError:
             raise StateUnavailable("no answer in time") from None
         except OSError as error:
             raise StateUnavailable(error.strerror or "the connection broke") from None
         except DecodeError:
             raise StateUnavailable("an answer is malformed") from None
+        finally:
+            if len(answers) < len(messages):
+                self.close()
+        return answers
 
     def _read_frame(self) -> bytes:
         length_bytes, shift = 0, 0
@@ -198,25 +208,17 @@ class StateClient:
                 shared = SharedView(view, reads)
                 proven = ProvenView(shared, pinned.app_hash, pinned.height, reads.proved)
                 yield Pinned(shared, pinned.height, pinned.time_seconds, proven)
-            except StateUnavailable:
-                view.close()
-                raise
-            except BaseException:
+            finally:
                 self._give_back(view)
-                raise
-            self._give_back(view)
 
     def checked(self) -> pb.StateChecked:
         """See :meth:`SocketView.checked`; also before the first block. Raises StateUnavailable."""
         with self._slots:
             view, _ = self._pinned_view()
             try:
-                found = view.checked()
-            except StateUnavailable:
-                view.close()
-                raise
-            self._give_back(view)
-            return found
+                return view.checked()
+            finally:
+                self._give_back(view)
 
     def close(self) -> None:
         """Close the connections that are not in use."""
@@ -261,6 +263,8 @@ class StateClient:
         return SocketView(connection, self._timeout_s)
 
     def _give_back(self, view: SocketView) -> None:
+        if view.is_broken:
+            return
         now_s = time.monotonic()
         with self._lock:
             stale = [idle for since_s, idle in self._idle if now_s - since_s > IDLE_S]

@@ -129,7 +129,7 @@ class Submission:
         self._sendings = {
             tx_hash: (since_s, sending)
             for tx_hash, (since_s, sending) in self._sendings.items()
-            if not sending.done() or now_s - since_s < self._repeat_s
+            if not sending.done() or (now_s - since_s < self._repeat_s and _went_well(sending))
         }
         if tx.tx_hash not in self._sendings:
             started = asyncio.ensure_future(self._broadcast(tx.tx))
@@ -161,15 +161,23 @@ class Submission:
         owed = [result for result, error in zip(results, wrong, strict=True) if error is None]
         jobs = iter([job for job, _ in owed])
         for message in bundles([message for _, message in owed], rules):
-            tx = build_tx(
-                self._chain_id, self._tools.gid, _Signer(self._tools), message,
-                now.height + min(rules.max_expiry_blocks, self._expiry_blocks), secrets.token_bytes(SALT_BYTES),
-                made_at_height=now.height,
-            )  # fmt: skip
             its_jobs = list(islice(jobs, len(parts_of(message))))
-            self._outbox.save(its_jobs, tx)
-            made.update(dict.fromkeys(its_jobs, tx))
+            expires_at = now.height + min(rules.max_expiry_blocks, self._expiry_blocks)
+            try:
+                tx = build_tx(
+                    self._chain_id, self._tools.gid, _Signer(self._tools), message, expires_at,
+                    secrets.token_bytes(SALT_BYTES), made_at_height=now.height,
+                )  # fmt: skip
+                self._outbox.save(its_jobs, tx)
+            except Exception as error:  # of this bundle alone
+                made.update(dict.fromkeys(its_jobs, error))
+            else:
+                made.update(dict.fromkeys(its_jobs, tx))
         return made
+
+
+def _went_well(done: asyncio.Future[tuple[int, str]]) -> bool:
+    return not done.cancelled() and done.exception() is None
 
 
 def _seen(done: asyncio.Future[tuple[int, str]]) -> None:

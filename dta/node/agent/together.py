@@ -54,9 +54,7 @@ class Together(Generic[T, R]):
         one = _Asked[T, R](item, hold)
         self._waiting.append(one)
         if len(self._calls) < self._lanes:
-            call = asyncio.create_task(self._work())
-            self._calls.add(call)
-            call.add_done_callback(self._calls.discard)
+            self._calls.add(asyncio.create_task(self._work()))
         return await one.answer
 
     async def close(self) -> None:
@@ -67,11 +65,16 @@ class Together(Generic[T, R]):
         await asyncio.gather(*calls, return_exceptions=True)
 
     async def _work(self) -> None:
-        while self._waiting:
-            async with self._place():
-                asked = self._take()
-                if asked:
-                    await self._call(asked)
+        try:
+            while self._waiting:
+                async with self._place():
+                    asked = self._take()
+                    if asked:
+                        await self._call(asked)
+        finally:  # with nothing in between: whoever asks from now on begins another lane
+            lane = asyncio.current_task()
+            assert lane is not None
+            self._calls.discard(lane)
 
     def _take(self) -> list[_Asked[T, R]]:
         """Those that still wait: who gave up is not worked for."""
@@ -93,6 +96,7 @@ class Together(Generic[T, R]):
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             if not done.done():
                 done.add_done_callback(_seen)
+                done.cancel()  # one that waits for a thread still is not begun
                 return
             answers = done.result()
         except asyncio.CancelledError:
@@ -102,12 +106,18 @@ class Together(Generic[T, R]):
         except Exception as error:
             answers = [error] * len(asked)
         for one, answer in zip(asked, answers, strict=True):
-            if one.answer.done():
-                continue
-            if isinstance(answer, Exception):
-                one.answer.set_exception(answer)
-            else:
-                one.answer.set_result(answer)
+            _tell(one, answer)
+
+
+def _tell(one: _Asked[T, R], answer: R | Exception) -> None:
+    if one.answer.done():
+        return
+    if isinstance(answer, StopIteration):  # no future takes it
+        one.answer.set_exception(RuntimeError("StopIteration"))
+    elif isinstance(answer, Exception):
+        one.answer.set_exception(answer)
+    else:
+        one.answer.set_result(answer)
 
 
 def _seen(done: asyncio.Future[Answers[R]]) -> None:

@@ -33,7 +33,7 @@ class Head:
         self._seen = (self._monotonic_s(), catching_up)
 
     def lose(self) -> None:
-        """CometBFT did not answer, or is none of ours: nothing it said before counts."""
+        """Who answered is none of ours: nothing it said before counts."""
         self._seen = None
 
     def require(self, block_time_s: int) -> None:
