@@ -83,7 +83,7 @@ def test_a_secret_is_placed_and_received(world: ServedWorld, example: Run) -> No
 def test_the_page_has_the_example_as_it_stands() -> None:
     shown = (EXAMPLES.parent / "docs/howto/sdk.md").read_text()
     body = (EXAMPLES / "place_and_receive.py").read_text().partition("as bob:\n")[2]
-    assert all(f"    {line}\n" in shown for line in body.splitlines())
+    assert all(f"\n{line}\n" in shown for line in body.splitlines())
 
 
 def test_a_receipt_is_verified_and_a_changed_one_is_refused(world: ServedWorld, example: Run) -> None:

@@ -90,6 +90,7 @@ class KeystoreHolder:
     async def _answer_of(self, ask: Callable[[], T]) -> T:
         """What ``ask`` returns or raises, however long it takes: a thread in a module that hangs can't be stopped."""
         asked = asyncio.create_task(asyncio.to_thread(ask))
+        asked.add_done_callback(_seen)
         asked_s = time.monotonic()
         while not (await asyncio.wait([asked], timeout=SILENT_AFTER_S))[0]:
             self.silent_s = time.monotonic() - asked_s
@@ -140,6 +141,12 @@ class KeystoreHolder:
         keystore, self._keystore = self._keystore, None
         if keystore is not None:
             let_go(keystore)
+
+
+def _seen(asked: asyncio.Task[T]) -> None:
+    """Its error is nobody's where the agent has ended meanwhile."""
+    if not asked.cancelled():
+        asked.exception()
 
 
 def _described(error: Exception) -> str:
