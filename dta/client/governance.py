@@ -69,9 +69,10 @@ def propose(ledger: Ledger, signer: Signer, action: pb.Action, nonce: bytes | No
 
     Raises RefusedByLedger and what reads and submitting raise.
     """
-    message = pb.Propose(nonce=secrets.token_bytes(NONCE_BYTES) if nonce is None else nonce, action=action)
-    sent = ledger.send(signer, message)
-    return Done(ledger.get(leaves.of(PROPOSALS, sent.data), sent.height), sent.height)
+    nonce = secrets.token_bytes(NONCE_BYTES) if nonce is None else nonce
+    proposal = statements.proposal_id(ledger.trust.gid, signer.identity, nonce)  # and not as a node says it is
+    sent = ledger.send(signer, pb.Propose(nonce=nonce, action=action))
+    return Done(ledger.get(leaves.of(PROPOSALS, proposal), sent.height), sent.height)
 
 
 def vote(ledger: Ledger, signer: Signer, proposal: bytes, *, against: bool) -> Done:

@@ -23,7 +23,7 @@ from dta.base.home import make_directory
 from dta.base.secret import SecretBytes
 from dta.service.errors import KeyAtWork, KeyOfAnotherBody
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 ANSWERS_FOR_S: Final = 86_400
 """So long the very answer is given again; after it the subject is shown as it is then."""
 
@@ -38,10 +38,12 @@ CREATE TABLE calls (
     lasts INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX calls_at ON calls (at_s);
-CREATE TABLE sent (scope BLOB NOT NULL, tx BLOB NOT NULL);
+CREATE TABLE sent (scope BLOB NOT NULL, tx BLOB NOT NULL, trust TEXT NOT NULL DEFAULT '');
 CREATE INDEX sent_of ON sent (scope);
 CREATE TRIGGER sent_goes AFTER DELETE ON calls BEGIN DELETE FROM sent WHERE scope = old.scope; END;
 """
+_FROM_1: Final = "ALTER TABLE sent ADD COLUMN trust TEXT NOT NULL DEFAULT '';"
+"""Files of version 1 have no trust beside what was sent."""
 
 
 TERMS_HEADER: Final = "DTA-Order"
@@ -79,6 +81,14 @@ class Before:
     answer: Any = None
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A signed transaction, and the trust file (JSON) of what was verified as it was signed; "" where none was kept."""
+
+    tx: bytes
+    trust: str = ""
+
+
 class Call:
     """One call that carries a key, while it is at work."""
 
@@ -88,13 +98,13 @@ class Call:
         self.before = before
 
     @property
-    def sent(self) -> list[bytes]:
+    def sent(self) -> list[Sent]:
         """The signed transactions that calls with this key have kept, and that may do something yet, or did."""
         return self._store.sent(self._scope)
 
-    def keep(self, tx: bytes) -> None:
+    def keep(self, sent: Sent) -> None:
         """A signed transaction, durably: to be called before its first byte is sent."""
-        self._store.keep(self._scope, tx)
+        self._store.keep(self._scope, sent)
 
     def forget(self, tx: bytes) -> None:
         """A transaction that did nothing, for good."""
@@ -126,6 +136,8 @@ class IdempotencyStore:
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version == 0:
                 self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={SCHEMA_VERSION};COMMIT;")
+            elif version == 1:
+                self._db.executescript(f"BEGIN;{_FROM_1}PRAGMA user_version={SCHEMA_VERSION};COMMIT;")
             elif version != SCHEMA_VERSION:
                 raise UsageError(f"{path} has version {version}, this program knows {SCHEMA_VERSION}")
         except (OSError, sqlite3.Error) as error:
@@ -183,16 +195,18 @@ class IdempotencyStore:
         with self._lock:
             self._db.execute("UPDATE calls SET subject = ? WHERE scope = ?", (subject, scope))
 
-    def sent(self, scope: bytes) -> list[bytes]:
+    def sent(self, scope: bytes) -> list[Sent]:
         """See :meth:`Call.sent`."""
         with self._lock:
-            found = self._db.execute("SELECT tx FROM sent WHERE scope = ? ORDER BY rowid", (scope,)).fetchall()
-        return [tx for (tx,) in found]
+            found = self._db.execute(
+                "SELECT tx, trust FROM sent WHERE scope = ? ORDER BY rowid", (scope,)
+            ).fetchall()
+        return [Sent(tx, trust) for tx, trust in found]
 
-    def keep(self, scope: bytes, tx: bytes) -> None:
+    def keep(self, scope: bytes, sent: Sent) -> None:
         """See :meth:`Call.keep`."""
         with self._lock:
-            self._db.execute("INSERT INTO sent (scope, tx) VALUES (?, ?)", (scope, tx))
+            self._db.execute("INSERT INTO sent (scope, tx, trust) VALUES (?, ?, ?)", (scope, sent.tx, sent.trust))
 
     def forget(self, scope: bytes, tx: bytes) -> None:
         """See :meth:`Call.forget`."""

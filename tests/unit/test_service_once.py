@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +13,19 @@ import httpx
 import pytest
 from google.protobuf.message import Message
 
+from abci_app.codes import Code
 from abci_app.pb.dta.v1 import identity_pb2, tx_pb2
 from abci_app.state.records import IDENTITIES
+from dta.base.errors import Expired, RefusedByLedger, TimedOut
 from dta.base.home import Home
 from dta.client.identity.profile import load_profile
 from dta.client.ledger.flow import Request as RpcRequest
-from dta.client.ledger.submit import Committed
+from dta.client.ledger.submit import Committed, _Search
 from dta.client.ledger.tx import SignedBytes
-from dta.service.idempotency import ANSWERS_FOR_S, IdempotencyStore
+from dta.light.trust import TrustFile
+from dta.service.idempotency import ANSWERS_FOR_S, IdempotencyStore, Sent
 from dta.service.once import SentOnce
+from tests.support.order_flow import RpcFailure
 from tests.support.served import Served, said
 
 ACTIVE = identity_pb2.IDENTITY_STATUS_ACTIVE
@@ -192,13 +198,135 @@ def test_done_that_was_cut_short_is_done(served: Served) -> None:
     assert said(asyncio.run(post(restarted(served, alice), path)))["keysKept"] == []
 
 
+def test_what_a_node_without_its_blocks_calls_replayed_is_not_signed_anew(served: Served) -> None:
+    alice = served.home("alice")
+    vault = said(asyncio.run(restarted(served, alice).post("/v1/vault", json={})))["vault"]
+    path = f"/v1/vault/{vault}/close"
+    cut_short(served, "committed", lambda: post(restarted(served, alice), path))
+    said(asyncio.run(restarted(served, alice).post(f"/v1/vault/{vault}/cancel-close")))
+    served.node.indexing = False
+    whole = served.node.do_status
+
+    def status(params: dict[str, Any]) -> Any:
+        answer = whole(params)
+        answer["sync_info"]["earliest_block_height"] = str(served.chain.height - 1)
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(served.node, "do_status", status)
+        for _ in range(3):
+            answer = asyncio.run(post(restarted(served, alice), path))
+            assert (answer.status_code, answer.json()["kind"]) in ((409, "refused"), (504, "timeout"))
+    assert sent(served, "CloseVault") == 1
+    assert said(asyncio.run(restarted(served, alice).get(f"/v1/vault/{vault}")))["status"] == "open"
+
+
+def test_what_a_block_has_and_did_nothing_is_forgotten_and_what_expired(tmp_path: Path) -> None:
+    store = IdempotencyStore(tmp_path / "serve" / "calls.sqlite")
+    with store.call(b"s" * 32, b"b" * 32, 1) as call:
+        ledger = SentOnce.__new__(SentOnce)
+        ledger._call = call
+        tx = SignedBytes(b"tx", b"", b"", 1)
+
+        def kept_after(error: Exception) -> bool:
+            def fails() -> Committed:
+                raise error
+
+            call.keep(Sent(b"tx"))
+            with pytest.raises(type(error)):
+                ledger._done(tx, fails)
+            is_kept = call.sent != []
+            call.forget(b"tx")
+            return is_kept
+
+        assert not kept_after(Expired("past its expiry"))
+        assert not kept_after(RefusedByLedger(Code.DUPLICATE, "DUPLICATE", "", height=7))
+        assert kept_after(RefusedByLedger(Code.DUPLICATE, "DUPLICATE", ""))
+        assert kept_after(RefusedByLedger(Code.REPLAYED, "REPLAYED", ""))
+        assert kept_after(TimedOut("not committed yet"))
+
+
+class Lying:
+    """The only door that there is: it keeps what it is sent to itself, and then says that an old block has it."""
+
+    def __init__(self, served: Served, patch: pytest.MonkeyPatch) -> None:
+        self.chain, self.swallowed, self.height = served.chain, b"", 0
+        patch.setattr(served.node, "do_broadcast_tx_sync", self.broadcast)
+        patch.setattr(served.node, "do_tx", self.tx)
+
+    def broadcast(self, params: dict[str, Any]) -> Any:
+        self.swallowed = b64decode(params["tx"])
+        digest = sha256(self.swallowed).hexdigest().upper()
+        return {"data": "", "log": "", "codespace": "", "hash": digest, "code": 0}
+
+    def tx(self, params: dict[str, Any]) -> Any:
+        asked = b64decode(params["hash"])
+        if not self.height or asked != sha256(self.swallowed).digest():
+            raise RpcFailure("tx not found")
+        result = {"code": 0, "data": None, "log": "", "info": "", "gas_wanted": "0", "gas_used": "0", "events": [],
+                  "codespace": ""}  # fmt: skip
+        return {"hash": asked.hex().upper(), "height": str(self.height), "index": 0,
+                "tx": b64encode(self.swallowed).decode(), "tx_result": result}  # fmt: skip
+
+
+@pytest.mark.parametrize("trust", ["kept", "lost"])
+def test_a_door_that_lies_does_not_make_a_retry_say_what_never_was(
+    served: Served, monkeypatch: pytest.MonkeyPatch, trust: str
+) -> None:
+    """``lost``: of a file from before there was any trust beside what was sent."""
+    alice = served.home("alice")
+    path = "/v1/identity/alice/revoke"
+    door = Lying(served, monkeypatch)
+    client = restarted(served, alice)
+    agent = served.agents[-1]
+    assert asyncio.run(post(client, path)).status_code == 504
+    served.blocks(3)
+    said(asyncio.run(client.get("/v1/identity/alice")))  # a look: what is verified is further on than the lie
+    agent.workplace.keep_trust()
+    door.height = served.chain.height - 2
+    if trust == "lost":
+        agent.store._db.execute("UPDATE sent SET trust = ''")
+    for caller in (client, restarted(served, alice)):
+        answer = asyncio.run(post(caller, path))
+        assert answer.status_code in (502, 504), answer.text
+    identity = load_profile(alice, "alice").identity
+    assert IDENTITIES.get(served.chain.replica.view, identity).status == ACTIVE
+
+
+def test_what_is_older_than_the_trust_file_of_now_is_proved_from_that_of_its_signing(served: Served) -> None:
+    alice = served.home("alice")
+    vault = said(asyncio.run(restarted(served, alice).post("/v1/vault", json={})))["vault"]
+    path = f"/v1/vault/{vault}/close"
+    cut_short(served, "committed", lambda: post(restarted(served, alice), path))
+    client = restarted(served, alice)
+    served.blocks(3)
+    said(asyncio.run(client.get("/v1/identity/alice")))
+    served.agents[-1].workplace.keep_trust()
+    assert TrustFile.load(alice.trust_file).height >= served.chain.height - 2
+
+    def all_of_them(*_: Any) -> Any:
+        raise AssertionError("a node's word")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_Search, "_said_by_all", all_of_them)
+        assert said(asyncio.run(post(restarted(served, alice), path)))["status"] == "closing"
+    assert sent(served, "CloseVault") == 1
+
+
 # --- what is kept ----------------------------------------------------------------------------------------------
 def test_what_a_report_reveals_is_in_no_file_before_it_is_on_the_ledger(tmp_path: Path) -> None:
     store = IdempotencyStore(tmp_path / "serve" / "calls.sqlite")
 
+    class Verified:
+        def moved_file(self) -> Verified:
+            return self
+
+        def to_json(self) -> str:
+            return "what was verified"
+
     class Ledger(SentOnce):
         def __init__(self) -> None:
-            pass
+            self.trust = Verified()  # type: ignore[assignment]
 
         def build(self, *_: Any) -> Any:
             return SignedBytes(b"tx", b"", b"", 1)
@@ -217,6 +345,6 @@ def test_what_a_report_reveals_is_in_no_file_before_it_is_on_the_ledger(tmp_path
     assert store.sent(b"s" * 32) == []
     with pytest.raises(Killed):
         send(tx_pb2.SuspendIdentity())
-    assert store.sent(b"s" * 32) == [b"tx"]
+    assert store.sent(b"s" * 32) == [Sent(b"tx", "what was verified")]
     store.forget(b"s" * 32, b"tx")
     assert store.sent(b"s" * 32) == []

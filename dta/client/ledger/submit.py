@@ -88,8 +88,11 @@ def _core(found: Committed) -> tuple[int, int, bytes]:
 class _Search:
     """Where one transaction was looked for so far."""
 
-    def __init__(self, tx: SignedBytes, next_height: int, trust: Trust | None, sent_earlier: bool) -> None:
+    def __init__(
+        self, tx: SignedBytes, next_height: int, trust: Trust | None, sent_earlier: bool, first_possible: int
+    ) -> None:
         self.tx = tx
+        self.first_possible = first_possible
         self.trust = trust
         self.sent_earlier = sent_earlier
         self.said: list[Committed] = []  # what nodes say, one after the other, of a block that can't be proved
@@ -107,7 +110,8 @@ class _Search:
         """
         if self.trust is not None and not self.sent_earlier:
             return
-        self.first_height = min(self.first_height, max(1, self.tx.expires_at_height - LOOK_BACK_BLOCKS))
+        earliest = max(1, self.first_possible, self.tx.expires_at_height - LOOK_BACK_BLOCKS)
+        self.first_height = min(self.first_height, earliest)
         self.next_height = min(self.next_height, self.first_height)
 
     def start_over(self) -> None:
@@ -150,7 +154,7 @@ class _Search:
         What is older than the trust file can't be checked from there: every node has to say the same of it.
         """
         height = found.height
-        if height < self.first_height and not self.sent_earlier:
+        if height < self.first_possible or (height < self.first_height and not self.sent_earlier):
             raise NotVerified(
                 "transaction",
                 f"the node says that the transaction is in the block of height {height}, which was there before it",
@@ -320,13 +324,15 @@ def submit(
     trust: Trust | None = None,
     *,
     sent_earlier: bool = False,
+    first_possible: int = 0,
 ) -> Flow[Committed]:
     """Sends ``tx`` until it is in a block. Its code says whether it did anything: :meth:`Committed.require_ok`.
 
     ``sent_earlier``: an earlier command may have sent these bytes. Where a node says that it had them before, the last
     blocks before their expiry are read; what stands in a block that is not after the trust file's can't be proved, and
     is believed where every node says the same. Without: they were just made, and a node that says either lies.
-    ``since_height``: where to look from, for such bytes, if that is known.
+    ``since_height``: where to look from, for such bytes, if that is known. ``first_possible``: in no block below it can
+    they be, for they were made later; a node that says so lies. With a trust file from below it all is proved.
 
     ``trust``: what came of it is proved to its validators; None: as the node says, for who needs no more.
 
@@ -338,7 +344,7 @@ def submit(
     start_s = yield from elapsed_s()
     newest = yield from from_any_node(lambda: _newest(trust))
     first_height = newest + 1 if since_height is None else max(since_height, 1)
-    search = _Search(tx, first_height, trust, sent_earlier or since_height is not None)
+    search = _Search(tx, first_height, trust, sent_earlier or since_height is not None, first_possible)
     search.asked_since_s = start_s
     sending, poll_s, sent_s = _Sending(), patience.first_poll_s, None
     while True:
