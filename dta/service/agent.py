@@ -27,7 +27,7 @@ from dta.http.quota import OverRate, RateLimit
 from dta.service import problems
 from dta.service.access import Caller, Credential, Doorkeeper
 from dta.service.audit import AuditFile
-from dta.service.errors import BadCall, RateLimited, Unauthenticated
+from dta.service.errors import BadCall, NothingPlaced, RateLimited, Unauthenticated
 from dta.service.idempotency import MAX_KEY_CHARS, TERMS_HEADER, Before, Call, IdempotencyStore, Said, key_mac
 from dta.service.jobs import Jobs
 from dta.service.looks import FOLLOWING, LOOK_S, Looks
@@ -102,16 +102,22 @@ class Answering:
             self._is_over = not self._is_made
             return self._is_over
 
+    def check(self) -> None:
+        """Raises NothingPlaced where the caller was told that nothing is made."""
+        with self._lock:
+            if self._is_over:
+                raise _too_slow()
+
     def make(self) -> None:
-        """Something is made now. Raises TimedOut where the caller was told that nothing is."""
+        """Something is made now. Raises NothingPlaced where the caller was told that nothing is."""
         with self._lock:
             if self._is_over:
                 raise _too_slow()
             self._is_made = True
 
 
-def _too_slow() -> TimedOut:
-    return TimedOut(
+def _too_slow() -> NothingPlaced:
+    return NothingPlaced(
         "what the call needs to know could not be found out in time; nothing was placed or asked for",
         hint="send it again; its nodes are slow",
     )
@@ -137,13 +143,17 @@ class Work:
     def bind(self, subject: bytes, made: bytes = b"") -> None:
         """What this call makes, once it is durable in the home and before anybody else learns of it.
 
-        ``made``: its id, where ``subject`` is the nonce out of which that comes. Raises TimedOut where the caller did
-        not wait for it: then nobody shall.
+        ``made``: its id, where ``subject`` is the nonce out of which that comes. Raises NothingPlaced where the
+        caller did not wait for it: then nobody shall.
         """
         self._answering.make()
         if self._call is not None and self._call.before.subject != subject:
             self._call.bind(subject)
         self._made(made or subject)
+
+    def still_wanted(self) -> None:
+        """Before anything is sent that is not bound. Raises NothingPlaced where the caller was told so already."""
+        self._answering.check()
 
     def alone(self, *thing: bytes) -> AbstractContextManager[None]:
         """No other call for this identity is at this thing meanwhile."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 
+from abci_app.crypto import statements
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.state.records import REQUESTS
 from dta.base import ids
@@ -27,16 +28,16 @@ _LIVING = (pb.REQUEST_STATUS_PENDING, pb.REQUEST_STATUS_GRANTED, pb.REQUEST_STAT
 
 
 def find_order(session: Session, text: str) -> bytes:
-    """An order's id: all digits, or the first of one that this home placed or the ledger says concerns its identity."""
+    """An order's id: all digits, or the first of one that this identity placed or the ledger says concerns it."""
     me = session.party.identity
-    placed = [one.order for one in records.load_all(session.directory)]
+    placed = [one.order for one in records.load_all(session.directory) if one.principal == me]
     return ids.resolve(text, "order", lambda: placed, lambda: finding.orders(session.ledger, me))
 
 
 def find_request(session: Session, text: str) -> bytes:
-    """The same of a request: one of this home's, or one that its identity may decide on."""
+    """The same of a request: one that this identity asked, or may decide on."""
     me = session.party.identity
-    mine = keyfile.pending(session.directory)
+    mine = keyfile.asked_by(session.directory, me)
     return ids.resolve(text, "request", lambda: mine, lambda: finding.requests(session.ledger, me))
 
 
@@ -58,7 +59,10 @@ def ask(work: Work, asked: models.SecretAsked, wait_s: float, raw: bool) -> Outc
 
 def _check_beneficiary(work: Work, session: Session, asked: models.SecretAsked) -> None:
     named = asked.beneficiary_id_document_cid
-    if named and People.of(work.agent.workplace, session).resolve(named) != session.party.identity:
+    if not named:
+        return
+    people = People.of(work.agent.workplace, session, work.caller.credential.allows)
+    if people.resolve(named) != session.party.identity:
         raise Forbidden("another identity than this call's is to receive", data={"beneficiary": named})
 
 
@@ -66,7 +70,7 @@ def _opened(work: Work, session: Session, asked: models.SecretAsked) -> OpenRequ
     if (asked.prepare and asked.prepared) or (asked.authorisation and not asked.prepared):
         raise BadCall(422, "send prepare, or prepared with its authorisation")
     if asked.prepared:
-        return asking.load_prepared(session, _authorised(asked))
+        return _prepared(session, _authorised(asked))
     if work.subject:
         return keyfile.load(session.directory, session.party.need_root(), session.gid, work.subject)
     if not asked.order_reference:
@@ -76,6 +80,12 @@ def _opened(work: Work, session: Session, asked: models.SecretAsked) -> OpenRequ
         return asking.prepare(session, order)
     with work.alone(b"ask", order):  # until its keys are a file, by which whoever asks next finds it
         return _living(session, order) or asking.prepare(session, order)
+
+
+def _prepared(session: Session, draft: Draft) -> OpenRequest:
+    message = draft.message
+    check_keys(session, statements.request_id(session.gid, message.order, message.beneficiary, message.nonce))
+    return asking.load_prepared(session, draft)
 
 
 def _authorised(asked: models.SecretAsked) -> Draft:
@@ -136,12 +146,17 @@ def received(work: Work, session: Session, request: bytes, wait_s: float, raw: b
     return Outcome(shown, headers=headers, is_secret=True, raw=secret if raw else None)
 
 
-def _receive(session: Session, request: bytes, wait_s: float) -> Received:
+def check_keys(session: Session, request: bytes) -> None:
+    """Raises NotFound where this identity has no keys of that request here; another one of the home may."""
     if request not in keyfile.asked_by(session.directory, session.party.identity):
         raise NotFound(
             f"this home has no keys of a request {request.hex()}",
             hint="receiving needs the home that asked; keys are erased once it is done",
         )
+
+
+def _receive(session: Session, request: bytes, wait_s: float) -> Received:
+    check_keys(session, request)
     record = session.ledger.request(request)
     custodian = registry.custodian(session.ledger.order(record.order).custodian)
     return receiving.receive(session, custodian, request, wait_s=wait_s)
@@ -163,9 +178,11 @@ def done(work: Work, text: str) -> Outcome:
     with work.session() as session:
         request, me = find_request(session, text), session.party.identity
         was_begun, was_erased = bool(work.subject), request not in keyfile.to_receive(session.directory, me)
-        work.bind(request)
         if was_begun and was_erased:  # by an earlier call with the same key, which did not come to answer
+            work.bind(request)
             return Outcome(models.Done(request=request.hex(), keys_kept=_kept(session, request)))
+        check_keys(session, request)
+        work.bind(request)
         bad = work.agent.received.find(request)
         if bad is None:
             try:
@@ -180,7 +197,7 @@ def done(work: Work, text: str) -> Outcome:
 
 def _kept(session: Session, request: bytes) -> list[str]:
     """Whose answers this home has keys of still, for their reports."""
-    if request not in keyfile.pending(session.directory):
+    if request not in keyfile.asked_by(session.directory, session.party.identity):
         return []
     opened = keyfile.load(session.directory, session.party.need_root(), session.gid, request)
     return [one.hex() for one in opened.keys]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 
 from fastapi import Header, Path, Query, Request
@@ -95,8 +95,15 @@ class People:
     names: NameBook
 
     @staticmethod
-    def of(workplace: Workplace, session: Session) -> People:
-        return People(workplace, session, workplace.names())
+    def of(
+        workplace: Workplace, session: Session, allows: Callable[[str], bool] | None = None
+    ) -> People:
+        """``allows``: which of this home's own identities the caller's credential may act for: no other is named."""
+        names = workplace.names()
+        if allows is not None:
+            hidden = [name for name in workplace.home.profile_names() if not allows(name)]
+            names = replace(names, ids={name: id_ for name, id_ in names.ids.items() if name not in hidden})
+        return People(workplace, session, names)
 
     def resolve(self, text: str) -> bytes:
         """The id of a name, an id, its first digits, or the CID of a document it has or had. Raises as those do.

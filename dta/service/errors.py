@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dta.base.errors import EXIT_REFUSED, EXIT_USAGE, DtaError
+from dta.base.errors import EXIT_REFUSED, EXIT_USAGE, DtaError, TimedOut
 
 
 class Unauthenticated(DtaError):
@@ -85,6 +85,12 @@ class BadCall(DtaError):
     def __init__(self, status: int, message: str, *, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.status = status
+
+
+class NothingPlaced(TimedOut):
+    """It took too long, and nothing was placed or asked for: nor will it be. A vault may have been opened for it."""
+
+    kind = "nothing-placed"
 
 
 UNPROCESSABLE: Final = (KeyOfAnotherBody, DigestDiffers)

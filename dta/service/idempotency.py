@@ -28,7 +28,8 @@ ANSWERS_FOR_S: Final = 86_400
 """So long the very answer is given again; after it the subject is shown as it is then."""
 
 FORGOTTEN_AFTER_S: Final = 400 * 86_400
-"""So long a key is kept that nothing was made under. One that names something is kept as that is: for good."""
+"""So long a key is kept that nothing was made under, or whose answer says for good what was done. One that names what
+it made is kept as that is: for good."""
 
 MAX_KEY_CHARS: Final = 255
 _PRUNE_EVERY: Final = 256
@@ -179,11 +180,20 @@ class IdempotencyStore:
         if not hmac.compare_digest(kept_body, body):
             raise KeyOfAnotherBody
         if status is None or (at_s + ANSWERS_FOR_S < now_s and not lasts):
+            # It is at work again: young once more, so that nobody's pruning takes it away meanwhile.
+            self._db.execute(
+                "UPDATE calls SET status = NULL, answer = NULL, at_s = ? WHERE scope = ?", (now_s, scope)
+            )
             return Before(subject or b"")
         return Before(subject or b"", status, json.loads(answer))
 
     def _prune(self, now_s: int) -> None:
-        self._db.execute("DELETE FROM calls WHERE subject IS NULL AND at_s < ?", (now_s - FORGOTTEN_AFTER_S,))
+        at_work = list(self._at_work)
+        others = f"scope NOT IN ({','.join('?' * len(at_work))})"
+        self._db.execute(
+            f"DELETE FROM calls WHERE (subject IS NULL OR lasts) AND at_s < ? AND {others}",  # noqa: S608
+            (now_s - FORGOTTEN_AFTER_S, *at_work),
+        )
         # An answer is not given any more: nothing is kept of it.
         self._db.execute(
             "UPDATE calls SET status = NULL, answer = NULL WHERE status IS NOT NULL AND NOT lasts AND at_s < ?",
@@ -220,3 +230,5 @@ class IdempotencyStore:
                 "UPDATE calls SET status = ?, answer = ?, at_s = ?, lasts = ? WHERE scope = ?",
                 (status, json.dumps(answer), now_s, lasts, scope),
             )
+            if lasts:  # this is what the key answers from now on: nothing is sent by it again
+                self._db.execute("DELETE FROM sent WHERE scope = ?", (scope,))

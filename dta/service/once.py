@@ -8,6 +8,7 @@ them is kept what was verified as they were signed: from there it is proved what
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from google.protobuf.message import Message
 
@@ -37,12 +38,12 @@ class SentOnce(Ledger):
             tx = SignedBytes.parse(kept.tx, self.trust.gid)
             if tx.message() == message:
                 try:
-                    return self._done(tx, lambda tx=tx, kept=kept: self._again(tx, kept, patience))
+                    return self._done(tx, partial(self._again, tx, kept, patience))
                 except Expired:  # it is in no block, and never will be
                     break
         tx = self.build(signer, message)
         self._call.keep(Sent(tx.tx, self.trust.moved_file().to_json()))
-        return self._done(tx, lambda: self.submit(tx, patience))
+        return self._done(tx, partial(self.submit, tx, patience))
 
     def _again(self, tx: SignedBytes, kept: Sent, patience: Patience | None) -> Committed:
         """What came of it, proved from what was verified when it was signed: no word of a node is enough."""

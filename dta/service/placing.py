@@ -27,7 +27,7 @@ from dta.client.ledger.tx import SignedBytes
 from dta.custodians import registry
 from dta.service.agent import Outcome, Work
 from dta.service.calls import People, bytes_of, one_of
-from dta.service.errors import BadCall
+from dta.service.errors import BadCall, NothingPlaced
 from dta.service.models import base
 from dta.service.models import custody as models
 
@@ -76,7 +76,7 @@ def _gone_on(work: Work, session: Session, allow_missing: int) -> OrderView:
 
 
 def _new_order(work: Work, session: Session, asked: models.OrderTerms, secret: SecretBytes) -> NewOrder:
-    people = People.of(work.agent.workplace, session)
+    people = People.of(work.agent.workplace, session, work.caller.credential.allows)
     if asked.vault and asked.authority:
         raise UsageError("an order is in a vault, or under an authority key")
     named = one_of((asked.beneficiary, asked.beneficiary_id_document_cid), "the beneficiary")
@@ -84,7 +84,7 @@ def _new_order(work: Work, session: Session, asked: models.OrderTerms, secret: S
     if not beneficiary and asked.policy is None:
         beneficiary = session.party.identity  # the original's: who names nobody keeps it for themselves
     policy, rule = policies.build(terms_of(asked), beneficiary, people.resolve)
-    vault = b"" if asked.authority else _vault(people, asked.vault)
+    vault = b"" if asked.authority else _vault(work, people, asked.vault)
     if vault and not (asked.vault or asked.fiduciaries or asked.threshold):
         _wait_for_keys(session, vault)
     return NewOrder(
@@ -103,11 +103,11 @@ def terms_of(asked: models.OrderTerms | models.PolicyAsked) -> Terms:
     return Terms(text, tree, asked.not_before, asked.not_after, asked.veto_window, asked.vetoers)
 
 
-def _vault(people: People, given: str) -> bytes:
+def _vault(work: Work, people: People, given: str) -> bytes:
     session = people.session
     me = session.party.identity
     if given:
-        known = records.known_vaults(session.directory)
+        known = records.vaults_of(session.directory, session.gid, me)
         return ids.resolve(given, "vault", lambda: known, lambda: finding.vaults(session.ledger, me))
     found, had = [], finding.vaults(session.ledger, me)
     for id_ in had:
@@ -122,6 +122,7 @@ def _vault(people: People, given: str) -> bytes:
     if not active:
         raise UsageError("this home knows no active fiduciary", hint="open a vault by POST /v1/vault, and name them")
     nonce = vault_nonce(session.gid, me, len(had))
+    work.still_wanted()
     try:
         return vaults.open_vault(session, DEFAULT_CUSTODIAN, active, nonce=nonce, wait_s=0).record.id
     except RefusedByLedger as refused:
@@ -143,7 +144,7 @@ def vault_nonce(gid: bytes, identity: bytes, vaults_before: int) -> bytes:
 def _wait_for_keys(session: Session, vault: bytes) -> None:
     """Until every fiduciary has published its key or, after a while, so many as an order needs at least.
 
-    Raises TimedOut: with fewer, a few fiduciaries alone could give back what is placed now.
+    Raises NothingPlaced: with fewer, a few fiduciaries alone could give back what is placed now.
     """
     with suppress(TimedOut):
         vaults.wait_for_keys(session, vault, wait_s=ALL_KEYS_S)
@@ -154,7 +155,7 @@ def _wait_for_keys(session: Session, vault: bytes) -> None:
         ENOUGH_KEYS_S,
     )
     if not enough:
-        raise TimedOut(
+        raise NothingPlaced(
             f"the vault {vault.hex()} is open, but {len(vaults.published(view))} of {len(view.keys)} fiduciaries "
             f"published a key yet, and {orders.default_threshold(len(view.keys))} are needed: nothing was placed",
             hint="try again; or name the vault, to place with those that have",

@@ -19,7 +19,7 @@ from dta.base.errors import BadAnswer, DtaError, JsonValue, RpcError
 from dta.client.receipt.errors import ReceiptRefused
 from dta.hsm.errors import KeystoreError
 from dta.hsm.errors import failure as keystore_failure
-from dta.service.errors import UNPROCESSABLE, BadCall, Forbidden, RateLimited, Unauthenticated
+from dta.service.errors import UNPROCESSABLE, BadCall, Forbidden, NothingPlaced, RateLimited, Unauthenticated
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +63,7 @@ _NOT_VERIFIED = _Row(502, "not-verified", "A node's answer could not be verified
 _KEYSTORE = _Row(503, "keystore", "The keystore refused or failed")
 _UNREACHABLE = _Row(503, "unreachable", "No node, or too few fiduciaries, could be reached")
 _TIMEOUT = _Row(504, "timeout", "It took too long; it may still happen")
+_NOTHING_PLACED = _Row(504, "timeout", "It took too long; nothing was placed or asked for")
 
 _BY_EXIT: Final[Mapping[int, _Row]] = {
     errors.EXIT_INTERNAL: _INTERNAL, errors.EXIT_USAGE: _USAGE, errors.EXIT_REFUSED: _REFUSED,
@@ -75,6 +76,7 @@ _OWN: Final[tuple[tuple[type[DtaError] | tuple[type[DtaError], ...], _Row], ...]
     (Unauthenticated, _UNAUTHENTICATED),
     (Forbidden, _FORBIDDEN),
     (RateLimited, _RATE_LIMITED),
+    (NothingPlaced, _NOTHING_PLACED),
     ((*UNPROCESSABLE, ReceiptRefused), _NOT_UNDERSTOOD),
     ((BadAnswer, RpcError), _BAD_ANSWER),
 )

@@ -28,9 +28,15 @@ def propose(work: Work, session: Session, make: Make) -> Done:
     """
     nonce = work.subject or secrets.token_bytes(NONCE_BYTES)
     proposal = statements.proposal_id(session.gid, session.party.identity, nonce)
+    if work.subject:  # what ``make`` builds is of now, and may not be possible any more
+        work.bind(nonce, proposal)
+        found = session.ledger.find(leaves.of(PROPOSALS, proposal))
+        if found is not None:
+            return Done(found, found.proposed_height)
+    action = make(nonce)
     work.bind(nonce, proposal)
     try:
-        return governance.propose(session.ledger, session.party.signer, make(nonce), nonce)
+        return governance.propose(session.ledger, session.party.signer, action, nonce)
     except RefusedByLedger as refused:
         if refused.code != Code.DUPLICATE:
             raise

@@ -18,7 +18,8 @@ class Turns:
 
     @contextmanager
     def of(self, *thing: bytes) -> Iterator[None]:
-        """Alone with ``thing``. Nobody holds it over a wait for fiduciaries: who wants it would wait as long."""
+        """Alone with ``thing``. Who changes or makes an identity holds it until the transaction is in a block, or given
+        up (two minutes); whoever wants it waits as long. Nobody holds it over a wait for fiduciaries' answers."""
         with self._lock:
             self._wanted[thing] += 1
             held = self._held.setdefault(thing, threading.Lock())

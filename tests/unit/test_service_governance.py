@@ -14,6 +14,7 @@ from abci_app.pb.dta.v1 import tx_pb2
 from abci_app.state.records import FIDUCIARIES
 from dta.client.identity.profile import load_profile
 from dta.node.founding.admission import AdmissionCard
+from dta.service.idempotency import ANSWERS_FOR_S
 from tests.support import governance
 from tests.support.actors import Actor
 from tests.support.authority import SIGNING
@@ -57,6 +58,24 @@ def test_a_proposal_is_made_once_for_its_key_and_voted_on_by_its_content(served:
         assert sum(one["vote"] == "for" for one in shown["votesCast"]) >= 3
         assert said(await for_bob.get("/v1/governance"))["proposals"] == []
         assert len(said(await for_bob.get("/v1/governance", params={"status": "all"}))["proposals"]) == 1
+
+    asyncio.run(main())
+
+
+def test_a_proposal_s_key_says_what_became_of_it_once_it_could_not_be_made_again(served: Served) -> None:
+    alice = served.homes["alice"]
+    agent = served.agent(alice)
+    client = served.client(agent, served.token(alice))
+    now_s, key = agent.now_s, {"Idempotency-Key": "one"}
+    body = {"action": {"kind": "change-params", "params": {"max_upkeep_cost": 7}}}
+
+    async def main() -> None:
+        made = said(await client.post("/v1/governance", json=body, headers=key))
+        served.vote(made["proposal"], 3)
+        said(await client.post("/v1/governance", json=body), 400)  # these are the parameters in force now
+        agent.now_s = lambda: now_s() + 2 * ANSWERS_FOR_S
+        again = said(await client.post("/v1/governance", json=body, headers=key))
+        assert (again["proposal"], again["status"], again["height"]) == (made["proposal"], "executed", made["height"])
 
     asyncio.run(main())
 

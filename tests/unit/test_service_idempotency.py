@@ -9,7 +9,15 @@ import pytest
 
 from dta.base.secret import SecretBytes
 from dta.service.errors import KeyAtWork, KeyOfAnotherBody
-from dta.service.idempotency import ANSWERS_FOR_S, FORGOTTEN_AFTER_S, Before, IdempotencyStore, Said, key_mac
+from dta.service.idempotency import (
+    ANSWERS_FOR_S,
+    FORGOTTEN_AFTER_S,
+    Before,
+    IdempotencyStore,
+    Said,
+    Sent,
+    key_mac,
+)
 
 SCOPE, BODY, SUBJECT = b"s" * 32, b"b" * 32, b"o" * 32
 
@@ -87,6 +95,55 @@ def test_a_key_that_names_something_is_kept_for_good_and_no_other_nor_an_answer_
     later.close()
     with sqlite3.connect(path) as file:
         assert file.execute("SELECT answer FROM calls WHERE answer IS NOT NULL").fetchall() == []
+
+
+def test_an_answer_that_lasts_is_kept_as_long_as_one_that_named_nothing_and_its_transactions_no_longer(
+    path: Path,
+) -> None:
+    store = IdempotencyStore(path)
+    with store.call(SCOPE, BODY, 1) as call:
+        call.keep(Sent(b"signed"))
+        call.bind(SUBJECT)
+        call.answered(200, {"decision": "veto"}, 1, lasts=True)
+    assert store.sent(SCOPE) == []
+    with store.call(SCOPE, BODY, 1 + FORGOTTEN_AFTER_S) as call:
+        assert call.before == Before(SUBJECT, 200, {"decision": "veto"})
+    store.close()
+    later = IdempotencyStore(path)
+    with later.call(b"t" * 32, BODY, 2 + FORGOTTEN_AFTER_S):
+        pass
+    with later.call(SCOPE, BODY, 2 + FORGOTTEN_AFTER_S) as call:
+        assert call.before == Before()
+
+
+def test_a_key_that_is_at_work_again_is_pruned_by_nobody_meanwhile_nor_soon(path: Path) -> None:
+    store = IdempotencyStore(path)
+    again = 2 + FORGOTTEN_AFTER_S
+    with store.call(SCOPE, BODY, 1):
+        pass  # refused before anything was made
+    store.close()
+    store = IdempotencyStore(path)
+    with store.call(SCOPE, BODY, again) as call:
+        call.keep(Sent(b"signed"))
+        with store.call(b"t" * 32, BODY, again):  # the first key that is new to this one prunes
+            pass
+    store.close()
+    store = IdempotencyStore(path)  # it came to nothing, and is kept as long again
+    with store.call(b"u" * 32, BODY, again + 1):
+        pass
+    assert store.sent(SCOPE) == [Sent(b"signed")]
+    store._inserts = 0
+    with store.call(SCOPE, BODY, again), store.call(b"v" * 32, BODY, again + 1 + FORGOTTEN_AFTER_S):  # a long call
+        assert store.sent(SCOPE) == [Sent(b"signed")]
+
+
+def test_a_file_from_before_there_was_trust_in_it_is_taken_over(path: Path) -> None:
+    store = IdempotencyStore(path)
+    with store.call(SCOPE, BODY, 1) as call:
+        call.keep(Sent(b"signed"))
+    store._db.executescript("ALTER TABLE sent DROP COLUMN trust; PRAGMA user_version=1;")
+    store.close()
+    assert IdempotencyStore(path).sent(SCOPE) == [Sent(b"signed", "")]
 
 
 def test_what_is_kept_is_of_its_key_and_each_part() -> None:

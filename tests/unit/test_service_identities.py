@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from abci_app.codes import Code
+from dta.client.identity import create
 from tests.support.refusals import refused
 from tests.support.served import Served, refusal_of, said
 
@@ -152,5 +153,61 @@ def test_identities_go_by_the_originals_pages_too(served: Served) -> None:
         assert await names(sortBy="dateCreatedDsc", limit=1) == ["bob"]
         said(await client.get("/v1/identity", params={"page": 0, "after": "alice"}), 422)
         said(await client.get("/v1/identity", params={"role": "principal"}), 422)
+
+    asyncio.run(main())
+
+
+class Killed(BaseException):
+    """The agent ends here, as kill -9 ends it: nothing of it runs on."""
+
+
+def test_an_identity_whose_making_was_killed_after_its_keys_is_made_by_the_next_call(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = served.home("alice")
+    client = served.client(served.agent(home, new_identities={"pin_file": "pin"}), served.token(home))
+
+    def killed(*_: Any) -> None:
+        raise Killed
+
+    async def main() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(create, "save_profile", killed)
+            with pytest.raises(Killed):
+                await client.post("/v1/identity", json={"name": "robot"})
+        made = said(await client.post("/v1/identity", json={"name": "robot"}))
+        assert said(await client.post("/v1/identity", json={"name": "robot"}))["identity"] == made["identity"]
+        home.profile_dir("robot").rename(home.profile_dir("droid"))  # its keys are somebody's now
+        (home.profile_dir("droid") / "profile.toml").write_text(
+            (home.profile_dir("droid") / "profile.toml").read_text().replace('name = "robot"', 'name = "droid"')
+        )
+        said(await client.post("/v1/identity", json={"name": "robot"}), 400)
+
+    asyncio.run(main())
+
+
+def test_first_digits_and_names_lead_to_nothing_of_another_identity_of_the_home(served: Served) -> None:
+    home = served.home("alice", "bob")
+    agent = served.agent(home)
+    for_alice = served.client(agent, served.token(home, identities=("alice",)))
+    for_bob = served.client(agent, served.token(home, identities=("bob",)))
+
+    async def main() -> None:
+        placed = said(await for_alice.post("/v1/order", json={}))["orderReference"]
+        request = said(await for_alice.post("/v1/order/secret", json={"orderReference": placed}))["request"]
+        vault = said(await for_alice.get("/v1/vault"))["vaults"][0]["vault"]
+        for path in (f"order/{placed[:8]}", f"order/secret/{request[:8]}", f"vault/{vault[:8]}", "identity/alice"):
+            said(await for_alice.get(f"/v1/{path}"))
+            answer = await for_bob.get(f"/v1/{path}")
+            assert answer.status_code == 404, (path, answer.text)
+        founder = served.chain.replica.founders[0].identity.hex()
+        for path, body in (
+            (f"order/secret/{request}/done", None), (f"order/secret/{request}/receive", None),
+            (f"request/{request}/report", {"fiduciary": founder}),
+        ):  # fmt: skip
+            problem = said(await for_bob.post(f"/v1/{path}", json=body), 404)
+            assert str(home.path) not in str(problem)
+        assert agent.trouble(bytes.fromhex(request)) is None
+        assert said(await for_alice.post(f"/v1/order/secret/{request}/receive"))["request"] == request
 
     asyncio.run(main())

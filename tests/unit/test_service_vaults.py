@@ -15,9 +15,13 @@ import pytest
 
 from abci_app.codes import Code
 from abci_app.state.due import DueKind
+from dta.base.errors import TimedOut
 from dta.base.home import Home
 from dta.client.custody import records
+from dta.client.ledger import fiduciaries
 from dta.client.ledger.flow import Request as RpcRequest
+from dta.client.ledger.ledger import Ledger
+from dta.service.idempotency import ANSWERS_FOR_S
 from tests.support.order_flow import LiveChain
 from tests.support.refusals import refused
 from tests.support.served import Served, refusal_of, said
@@ -213,5 +217,69 @@ def test_a_caller_is_told_in_time_that_nothing_is_placed_and_then_nothing_is(ser
         assert (said(await client.get("/v1/order"))["orders"], sent) == ([], [])
         said(await client.post("/v1/order", json={"vault": vault}))
         assert len(sent) == 1
+
+    asyncio.run(main())
+
+
+def test_who_was_told_that_nothing_is_placed_has_no_vault_opened_after_it(served: Served) -> None:
+    alice = served.home("alice")
+    agent = served.agent(alice)
+    client = served.client(agent, served.token(alice))
+    may_go, patient = threading.Event(), agent.wait_until
+    sent: list[str] = []
+
+    def held(effect: Any) -> None:
+        may_go.wait(HELD_S)
+        if is_sending(effect):
+            sent.append(effect.method)
+
+    async def over(*_: Any) -> None:
+        """The time is over."""
+
+    async def main() -> None:
+        served.before, agent.wait_until = held, over
+        problem = said(await client.post("/v1/order", json={}), 504)
+        assert (problem["kind"], "may still" in problem["title"]) == ("nothing-placed", False)
+        may_go.set()
+        agent.wait_until = patient
+        while ended(alice) < 1:
+            await asyncio.sleep(0.01)
+        assert (said(await client.get("/v1/vault"))["vaults"], sent) == ([], [])
+
+    asyncio.run(main())
+
+
+def test_a_vault_whose_transaction_is_in_no_block_in_time_is_a_timeout(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = served.client_of(served.home("alice"))
+
+    def slow(*_: Any, **__: Any) -> Any:
+        raise TimedOut("the transaction is not committed yet")
+
+    async def main() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(Ledger, "send", slow)
+            problem = said(await client.post("/v1/vault", json={}), 504)
+        assert problem["type"] == "urn:dta:problem:timeout"
+        assert said(await client.get("/v1/vault"))["vaults"] == []
+
+    asyncio.run(main())
+
+
+def test_a_vault_s_key_says_what_became_of_it_whoever_is_active_then(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day later the key shows what it made: that cannot be opened a second time, and need not."""
+    alice = served.home("alice")
+    agent = served.agent(alice)
+    client = served.client(agent, served.token(alice))
+    now_s, key = agent.now_s, {"Idempotency-Key": "one"}
+
+    async def main() -> None:
+        made = said(await client.post("/v1/vault", json={}, headers=key))
+        agent.now_s = lambda: now_s() + 2 * ANSWERS_FOR_S
+        monkeypatch.setattr(fiduciaries, "current", lambda *_: {})  # nobody is active any more
+        assert said(await client.post("/v1/vault", json={}, headers=key))["vault"] == made["vault"]
 
     asyncio.run(main())

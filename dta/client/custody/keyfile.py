@@ -95,7 +95,7 @@ def load(directory: Path, root: Keystore, gid: bytes, request: bytes) -> OpenReq
         plain = cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _bound(gid, request, message_bytes))
     except InvalidTag:
         raise KeystoreFailure(
-            f"the keys in {path} do not open with this identity's root key",
+            f"the keys of the request {request.hex()} do not open with this identity's root key",
             hint="the file is damaged, or belongs to another identity of this home",
         ) from None
     message = tx_pb2.RequestSecret.FromString(message_bytes)

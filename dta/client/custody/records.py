@@ -11,6 +11,7 @@ from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from pathlib import Path
 
+from abci_app.crypto import statements
 from dta.base.errors import NotFound, UsageError
 from dta.base.home import make_directory, read_file, write_file
 
@@ -67,6 +68,16 @@ def known_vaults(directory: Path) -> dict[bytes, str]:
             found[bytes.fromhex(value["vault"])] = str(value["title"])
         except (ValueError, KeyError, TypeError, RecursionError):
             raise UsageError(f"{path} is not the record of a vault", hint="move it away") from None
+    return found
+
+
+def vaults_of(directory: Path, gid: bytes, identity: bytes) -> dict[bytes, str]:
+    """Those that one identity of this home opened, on the ledger ``gid``: a vault's id comes of its nonce."""
+    found = {}
+    for vault, title in known_vaults(directory).items():
+        value = json.loads(read_file(directory / "vaults" / f"{vault.hex()}.json", "a vault's record", _MAX_BYTES))
+        if statements.vault_id(gid, identity, bytes.fromhex(value["nonce"])) == vault:
+            found[vault] = title
     return found
 
 

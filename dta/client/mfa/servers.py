@@ -51,9 +51,13 @@ def transport_of(root: Keystore, gid: bytes, realm: bytes, server: bytes, reques
     return make_transport(G2, gid, extraction_pb2.USE_SERVER, request, realm, server, x)
 
 
-def request_secret(session: Session, realm: bytes) -> Committed:
-    """Ask for the acting identity's server secret; ``data`` is the request's id. Raises RefusedByLedger."""
-    server, nonce = session.party.identity, secrets.token_bytes(NONCE_BYTES)
+def request_secret(session: Session, realm: bytes, nonce: bytes | None = None) -> Committed:
+    """Ask for the acting identity's server secret; ``data`` is the request's id. Raises RefusedByLedger.
+
+    The same ``nonce`` (32 bytes) is the same request.
+    """
+    server = session.party.identity
+    nonce = secrets.token_bytes(NONCE_BYTES) if nonce is None else nonce
     request = issuing.server_request(session.gid, realm, server, nonce)
     key = transport_of(session.party.need_root(), session.gid, realm, server, request)
     message = mfa_pb2.RequestServerSecret(realm=realm, nonce=nonce, transport_key=key.point, proof=key.proof)
@@ -83,12 +87,14 @@ def open_secret(session: Session, realm: bytes, wait_s: float, at_least: int = 0
     return secret
 
 
-def obtain(session: Session, realm: bytes, path: Path, wait_s: float, *, resume: bool) -> RealmFacts:
+def obtain(
+    session: Session, realm: bytes, path: Path, wait_s: float, *, resume: bool, nonce: bytes | None = None
+) -> RealmFacts:
     """Asks for the acting identity's server secret (``resume``: it was asked for), and keeps it sealed at ``path``.
 
     Raises what :func:`request_secret` and :func:`open_secret` do.
     """
-    asked = 0 if resume else request_secret(session, realm).height
+    asked = 0 if resume else request_secret(session, realm, nonce).height
     secret = open_secret(session, realm, wait_s, at_least=asked)
     facts = realms.view(session.ledger, realm).facts(session.gid)
     held = ServerSecret(facts.gid, realm, facts.authority, facts.suite, session.party.identity, secret)

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from abci_app.authority import record, rules
 from abci_app.pb.dta.v1 import authority_pb2 as pb
+from abci_app.pb.dta.v1 import governance_pb2
 from dta.base.errors import UsageError
 from dta.client.custody.session import Session
 from dta.client.governance import Done
@@ -60,12 +61,12 @@ async def create(
 
     def work(work: Work) -> Outcome:
         with work.session() as session:
-            chosen = proposing.members(People.of(work.agent.workplace, session), asked.members)
+            people = People.of(work.agent.workplace, session, work.caller.credential.allows)
             done = proposing.propose(
                 work, session,
                 lambda nonce: authority.create_action(
-                    _PURPOSES[asked.purpose], asked.name, chosen, threshold=asked.threshold,
-                    refresh_interval_blocks=asked.refresh_blocks, nonce=nonce,
+                    _PURPOSES[asked.purpose], asked.name, proposing.members(people, asked.members),
+                    threshold=asked.threshold, refresh_interval_blocks=asked.refresh_blocks, nonce=nonce,
                 )[0],
             )  # fmt: skip
             made = done.record.action.create_authority
@@ -88,18 +89,21 @@ async def reshare(
     def work(work: Work) -> Outcome:
         with work.session() as session:
             found = authority.view(session.ledger, authority.resolve(session.ledger, which))
-            epoch = found.epoch
-            if epoch is None:
-                raise UsageError("this authority has no key yet", hint="GET it: it says what its ceremony waits for")
-            people = People.of(work.agent.workplace, session)
-            named = [people.resolve(one) for one in wanted.members]
-            action = authority.reshare_action(epoch, named, threshold=wanted.threshold)
-            done = proposing.propose(work, session, lambda _: action)
+            people = People.of(work.agent.workplace, session, work.caller.credential.allows)
+            done = proposing.propose(work, session, lambda _: _reshared(people, found, wanted))
             made = done.record.action.reshare_authority
             return Outcome(_proposed(done, found.record.id, made.threshold, len(made.members)))
 
     agent: Agent = request.app.state.agent
     return await agent.write(request, caller, work)
+
+
+def _reshared(people: People, found: authority.AuthorityView, wanted: models.Reshare) -> governance_pb2.Action:
+    epoch = found.epoch
+    if epoch is None:
+        raise UsageError("this authority has no key yet", hint="GET it: it says what its ceremony waits for")
+    named = [people.resolve(one) for one in wanted.members]
+    return authority.reshare_action(epoch, named, threshold=wanted.threshold)
 
 
 def _proposed(done: Done, id_: bytes, threshold: int, members: int) -> models.KeyProposed:

@@ -83,8 +83,8 @@ async def propose(
 
     def work(work: Work) -> Outcome:
         with work.session() as session:
-            action = _action(People.of(work.agent.workplace, session), asked.action)
-            return _changed(proposing.propose(work, session, lambda _: action))
+            people = People.of(work.agent.workplace, session, work.caller.credential.allows)
+            return _changed(proposing.propose(work, session, lambda _: _action(people, asked.action)))
 
     agent: Agent = request.app.state.agent
     return await agent.write(request, caller, work)

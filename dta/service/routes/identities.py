@@ -94,9 +94,13 @@ def _make(agent: Agent, name: str) -> None:
         for part in ("operator", "next")
     ]  # fmt: skip
     description = Description(name, ("principal", "beneficiary"))
+    # Key files that no profile refers to are of a call that was killed before it came to write this one.
+    profiles = [agent.workplace.profile(one) for one in home.profile_names()]
+    used = {kept for one in profiles for kept in (one.keys, one.next_keys, one.root, one.node) if kept is not None}
+    is_free = not {kept.path for kept in used} & {new.path for new in keystores}
     create_profile(
         home, agent.workplace.ring, name, KeystorePlan(*keystores), description, gid=agent.workplace.gid,
-        time_s=int(agent.now_s()),
+        time_s=int(agent.now_s()), reuse_keys=is_free,
     )  # fmt: skip
 
 
@@ -174,7 +178,7 @@ async def show(request: Request, caller: Reader, who: WhoPath) -> models.Identit
     agent: Agent = request.app.state.agent
 
     def read(session: Session) -> models.IdentityShown:
-        people = People.of(agent.workplace, session)
+        people = People.of(agent.workplace, session, caller.credential.allows)
         record = session.ledger.identity(people.resolve(who))
         own = agent.workplace.identities()
         called = [name for name, id_ in people.names.ids.items() if id_ == record.id]
@@ -259,7 +263,7 @@ _Step: TypeAlias = Callable[[Work, Session, Profile], tuple[bytes, Step]]
 async def _change(request: Request, caller: Caller, who: str, action: str, step: _Step) -> Response:
     def work(work: Work) -> Outcome:
         with work.session() as session:
-            identity = People.of(work.agent.workplace, session).resolve(who)
+            identity = People.of(work.agent.workplace, session, work.caller.credential.allows).resolve(who)
             if identity != session.party.identity:
                 raise Forbidden("this call is as another identity", data={"identity": identity.hex()})
             if action != "rotated":  # that one leaves the CID that follows

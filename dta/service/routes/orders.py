@@ -222,7 +222,7 @@ async def check_policy(
     """What a policy means, by the ledger's own rules. Nothing is sent."""
 
     def read(session: Session) -> models.PolicyChecked:
-        people = People.of(agent.workplace, session)
+        people = People.of(agent.workplace, session, caller.credential.allows)
         beneficiary = people.resolve(asked.beneficiary) if asked.beneficiary else b""
         policy, rule = policies.build(placing.terms_of(asked), beneficiary, people.resolve)
         return models.PolicyChecked(

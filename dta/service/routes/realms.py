@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import secrets
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from abci_app.authority.record import authority_id
+from abci_app.limits import NONCE_BYTES
 from abci_app.mfa import points
 from abci_app.mfa.realms import realm_id
-from abci_app.pb.dta.v1 import mfa_pb2
+from abci_app.pb.dta.v1 import governance_pb2, mfa_pb2
 from abci_app.state.records import REALM_CLIENT_NUMBERS, REALM_CLIENTS, REALM_SERVERS
 from dta.base import ids
 from dta.client.custody.session import Session
@@ -85,6 +87,18 @@ async def show(request: Request, caller: Reader, realm: NamePath) -> models.Real
     )
 
 
+def _new_realm(people: People, asked: models.NewRealm, nonce: bytes) -> governance_pb2.Action:
+    terms = mfa_pb2.RealmTerms(
+        name=asked.name, registrar=people.resolve(asked.registrar), suite=_SUITES[asked.suite],
+        permits_required=asked.permits_required, max_attempts=asked.max_attempts, lockout_s=asked.lockout,
+        one_pass_max_age_s=asked.one_pass_max_age,
+    )  # fmt: skip
+    chosen = proposing.members(people, asked.members)
+    return realms.create_action(
+        terms, chosen, threshold=asked.threshold, refresh_interval_blocks=asked.refresh_blocks, nonce=nonce
+    )[0]
+
+
 @router.post("/realm", response_model=models.RealmProposed)
 async def create(
     request: Request, caller: Admin, asked: models.NewRealm, idempotency_key: IdempotencyKey = None
@@ -94,19 +108,8 @@ async def create(
 
     def work(work: Work) -> Outcome:
         with work.session() as session:
-            people = People.of(work.agent.workplace, session)
-            terms = mfa_pb2.RealmTerms(
-                name=asked.name, registrar=people.resolve(asked.registrar), suite=_SUITES[asked.suite],
-                permits_required=asked.permits_required, max_attempts=asked.max_attempts, lockout_s=asked.lockout,
-                one_pass_max_age_s=asked.one_pass_max_age,
-            )  # fmt: skip
-            chosen = proposing.members(people, asked.members)
-            done = proposing.propose(
-                work, session,
-                lambda nonce: realms.create_action(
-                    terms, chosen, threshold=asked.threshold, refresh_interval_blocks=asked.refresh_blocks, nonce=nonce
-                )[0],
-            )  # fmt: skip
+            people = People.of(work.agent.workplace, session, work.caller.credential.allows)
+            done = proposing.propose(work, session, lambda nonce: _new_realm(people, asked, nonce))
             authority = authority_id(session.gid, done.record.proposer, done.record.action.create_realm.nonce)
             return Outcome(
                 models.RealmProposed(
@@ -144,7 +147,7 @@ async def _change_server(request: Request, caller: RealmWriter, realm: str, serv
     def work(work: Work) -> Outcome:
         with work.session() as session:
             id_ = realms.find(session.ledger, realm)
-            who = People.of(work.agent.workplace, session).resolve(server)
+            who = People.of(work.agent.workplace, session, work.caller.credential.allows).resolve(server)
             work.bind(who)
             change = servers.register if action == "registered" else servers.remove
             height = change(session, id_, who).height
@@ -167,13 +170,15 @@ async def server_secret(
     def work(work: Work) -> Outcome:
         with work.session() as session:
             id_, me = realms.find(session.ledger, realm), session.party.identity
-            work.bind(me)
+            # The same key again asks for the same: the nonce is what an earlier call left.
+            nonce = work.subject or secrets.token_bytes(NONCE_BYTES)
+            work.bind(nonce, me)
             path = server_secret_path(session.directory, id_)
             is_new = not path.exists()
             if is_new:
                 before = session.ledger.find(leaves.of(REALM_SERVERS, id_, me))
                 asked = before is not None and bool(before.latest_request) and not before.removed_height
-                servers.obtain(session, id_, path, wait_s, resume=asked)
+                servers.obtain(session, id_, path, wait_s, resume=asked, nonce=nonce)
             else:
                 load_server_secret(path, Sealer(session.party.need_root()))
             return Outcome(models.ServerSecretKept(realm=id_.hex(), server=me.hex(), is_new=is_new))

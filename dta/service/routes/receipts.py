@@ -37,7 +37,7 @@ async def of_identity(request: Request, caller: Reader, who: WhoPath) -> Respons
     agent: Agent = request.app.state.agent
 
     def read(session: Session) -> bytes:
-        identity = People.of(agent.workplace, session).resolve(who)
+        identity = People.of(agent.workplace, session, caller.credential.allows).resolve(who)
         return collect.collect_identity_receipt(session.ledger.rpc, agent.workplace.from_genesis(), identity).content
 
     return Response(await agent.look(caller, read), media_type=_JSON)

@@ -120,7 +120,8 @@ async def authorise(
             made = statements.request_id(session.gid, message.order, message.beneficiary, message.nonce)
             if not made.hex().startswith(id):
                 raise NotFound(f"what was prepared is the request {made.hex()}", hint="POST to that one's path")
-            if People.of(work.agent.workplace, session).resolve(asked.beneficiary) != message.beneficiary:
+            people = People.of(work.agent.workplace, session, work.caller.credential.allows)
+            if people.resolve(asked.beneficiary) != message.beneficiary:
                 raise Forbidden(
                     "it was prepared by somebody else than you name", data={"beneficiary": message.beneficiary.hex()}
                 )
@@ -147,7 +148,8 @@ async def report(
     def work(work: Work) -> Outcome:
         with work.session() as session:
             found = asking.find_request(session, id)
-            fiduciary = People.of(work.agent.workplace, session).resolve(asked.fiduciary)
+            fiduciary = People.of(work.agent.workplace, session, work.caller.credential.allows).resolve(asked.fiduciary)
+            asking.check_keys(session, found)
             work.bind(found)
             committed = receiving.report(session, found, fiduciary)
             now = session.ledger.get(leaves.of(REQUESTS, found), at_least=committed.height)

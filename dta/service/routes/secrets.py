@@ -68,6 +68,7 @@ async def receive(
     def work(work: Work) -> Outcome:
         with work.session() as session:
             found = asking.find_request(session, id)
+            asking.check_keys(session, found)
             work.bind(found)
             return asking.received(work, session, found, wait_s, _wants_raw(accept))
 

@@ -11,7 +11,7 @@ from abci_app.codes import Code
 from abci_app.custody.releases import is_signing
 from abci_app.limits import NONCE_BYTES
 from abci_app.pb.dta.v1 import concern_pb2
-from abci_app.state.records import ORDERS, REQUEST_NUMBERS
+from abci_app.state.records import ORDERS, REQUEST_NUMBERS, REQUESTS
 from dta.base.errors import RefusedByLedger
 from dta.client.custody import asking as sdk
 from dta.client.custody import policies, signing
@@ -87,14 +87,18 @@ async def place(
 
 def _place(work: Work, asked: models.NewSignature, content: bytes) -> Outcome:
     with work.session() as session:
-        people = People.of(work.agent.workplace, session)
+        nonce = work.subject or secrets.token_bytes(NONCE_BYTES)
+        request = signing.request_of(session, nonce)
+        if work.subject:  # what a policy's names mean is of now
+            work.bind(nonce, request)
+            if session.ledger.find(leaves.of(REQUESTS, request)) is not None:
+                return _outcome(shown(session, signing.view(session.ledger, request)))
+        people = People.of(work.agent.workplace, session, work.caller.credential.allows)
         policy = None
         if asked.policy is not None:
             text, tree = (asked.policy, None) if isinstance(asked.policy, str) else ("", asked.policy)
             terms = Terms(text, tree, 0, 0, asked.veto_window, asked.vetoers)
             policy, _ = policies.build(terms, b"", people.resolve)
-        nonce = work.subject or secrets.token_bytes(NONCE_BYTES)
-        request = signing.request_of(session, nonce)
         work.bind(nonce, request)
         key = resolve_authority(session.ledger, asked.authority)
         try:

@@ -28,8 +28,8 @@ router = APIRouter(tags=["vaults"])
 
 
 def _find(session: Session, text: str) -> bytes:
-    known = records.known_vaults(session.directory)
     me = session.party.identity
+    known = records.vaults_of(session.directory, session.gid, me)
     return ids.resolve(text, "vault", lambda: known, lambda: finding.vaults(session.ledger, me))
 
 
@@ -54,12 +54,17 @@ async def open_vault(
             vault = statements.vault_id(session.gid, me, nonce)
             work.bind(nonce, vault)
             try:
-                view = _opened(work, session, asked, nonce, wait_s)
+                if work.subject and session.ledger.find(leaves.of(VAULTS, vault)) is not None:
+                    view = vaults.wait_for_keys(session, vault, wait_s=wait_s)  # as it is, whoever is active now
+                else:
+                    view = _opened(work, session, asked, nonce, wait_s)
             except RefusedByLedger as error:
                 if error.code != Code.DUPLICATE:
                     raise
                 view = session.ledger.vault_keys(vault)
             except TimedOut:
+                if session.ledger.find(leaves.of(VAULTS, vault)) is None:
+                    raise  # its transaction is in no block yet
                 where = {"Location": f"/v1/vault/{vault.hex()}"}
                 return Outcome(_shown(session.ledger.vault_keys(vault)), 202, where, is_final=False)
             return Outcome(_shown(view))
@@ -69,7 +74,7 @@ async def open_vault(
 
 
 def _opened(work: Work, session: Session, asked: models.NewVault, nonce: bytes, wait_s: float) -> VaultView:
-    people = People.of(work.agent.workplace, session)
+    people = People.of(work.agent.workplace, session, work.caller.credential.allows)
     chosen = [people.resolve(one) for one in asked.fiduciaries]
     if not chosen:
         chosen = list(fiduciaries.current(session.ledger, people.names.fiduciaries))
