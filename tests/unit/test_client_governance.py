@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from dta.client import governance
 from dta.client.custody import orders, vaults
 from dta.client.custody.orders import NewOrder
 from dta.client.ledger import fiduciaries, leaves
+from dta.client.ledger.ledger import Ledger
 from dta.client.receipt.collect import collect_identity_receipt, collect_state_receipt
 from dta.client.receipt.verify import verify_receipt
 from dta.light.trust import TrustFile
@@ -54,6 +56,17 @@ def test_operators_propose_look_and_vote(world: VotingWorld) -> None:
     done = governance.vote(ledger, world.signer(3), id_, against=False)
     assert done.record.status == pb.PROPOSAL_STATUS_EXECUTED
     assert ledger.params().max_upkeep_cost == 7
+
+
+def test_what_was_proposed_is_read_by_the_id_that_it_must_have_and_not_by_a_node_s_word(
+    world: VotingWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = world.ledger()
+    send = ledger.send
+    first = governance.propose(ledger, world.signer(0), governance.changed_params(ledger, {"max_upkeep_cost": 7}))
+    monkeypatch.setattr(Ledger, "send", lambda _, *given: replace(send(*given), data=first.record.id))
+    second = governance.propose(ledger, world.signer(0), governance.changed_params(ledger, {"max_upkeep_cost": 8}))
+    assert second.record.action.change_params.params.max_upkeep_cost == 8
 
 
 def test_proposals_are_found_by_the_index_and_read_by_proof_the_newest_first(world: VotingWorld) -> None:

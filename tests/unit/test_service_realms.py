@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from abci_app.codes import Code
 from abci_app.state.records import REALMS
 from dta.client.identity.profile import load_profile
+from dta.client.ledger.flow import Request as RpcRequest
+from dta.client.ledger.tx import SignedBytes
 from dta.client.mfa import tickets
 from tests.support import authority
 from tests.support.actors import Actor
@@ -115,3 +119,43 @@ def test_a_server_is_named_gets_its_secret_sealed_and_is_struck_off(served: Serv
         assert (gone["action"], gone["subject"]) == ("removed", named["subject"])
 
     asyncio.run(main())
+
+
+class Killed(BaseException):
+    """The agent ends here, as kill -9 ends it: nothing of it runs on."""
+
+
+def test_a_server_secret_s_key_asks_for_one_and_the_same(served: Served) -> None:
+    bob = served.homes["bob"]
+    said(asyncio.run(served.client_of(served.homes["alice"]).post("/v1/realm/web/server", json={"server": "bob"})))
+    served.blocks(2)
+    token, key = served.token(bob), {"Idempotency-Key": "one"}
+    asked: list[str] = []
+
+    def killed(effect: Any) -> None:
+        if isinstance(effect, RpcRequest) and effect.method == "broadcast_tx_sync":
+            raise Killed
+
+    def note(effect: Any) -> None:
+        """The bytes that were sent first arrive all the same, before those that are sent now."""
+        if isinstance(effect, RpcRequest) and effect.method == "broadcast_tx_sync" and not asked:
+            [(tx,)] = served.agents[-1].store._db.execute("SELECT tx FROM sent ORDER BY rowid LIMIT 1").fetchall()
+            asked.append(tx.hex())
+            params = {"tx": b64encode(tx).decode()}
+            body = {"jsonrpc": "2.0", "id": 1, "method": effect.method, "params": params}
+            with served.lock:
+                served.node.handle(httpx.Request("POST", "http://node.test", json=body))
+            served.blocks(1)
+
+    def asks() -> Any:
+        return served.client(served.agent(bob), token).post("/v1/realm/web/server-secret", headers=key)
+
+    served.before = killed
+    with pytest.raises(Killed):
+        asyncio.run(asks())
+    served.before = note
+    assert said(asyncio.run(asks()))["isNew"]
+    assert len(asked) == 1
+    gid = served.chain.replica.gid
+    made = [SignedBytes.parse(tx, gid).message() for txs in served.chain.txs.values() for tx in txs]
+    assert len({one.nonce for one in made if one.DESCRIPTOR.name == "RequestServerSecret"}) == 1

@@ -75,6 +75,24 @@ def test_a_signature_is_asked_for_once_approved_by_its_digest_and_verified(serve
     asyncio.run(main())
 
 
+def test_a_signature_s_key_says_what_became_of_it_though_its_policy_s_names_mean_nobody_now(served: Served) -> None:
+    alice = served.homes["alice"]
+    client, contacts = served.client_of(alice), alice.path / "contacts.toml"
+    known = contacts.read_text()
+    bob = load_profile(served.homes["bob"], "bob").identity
+    headers = {"Idempotency-Key": "one", "Prefer": "respond-async"}
+
+    async def main() -> None:
+        contacts.write_text(f'{known}carol = "{bob.hex()}"\n')
+        body = {"authority": "release", "kind": "release", "extension": {"plainText": "x"}, "policy": "single:carol"}
+        placed = said(await client.post("/v1/sign", json=body, headers=headers), 202)
+        contacts.write_text(known)
+        said(await client.post("/v1/sign", json=body), 404)
+        assert said(await client.post("/v1/sign", json=body, headers=headers), 202)["request"] == placed["request"]
+
+    asyncio.run(main())
+
+
 def test_a_signature_can_be_vetoed_and_a_key_of_another_purpose_signs_nothing(served: Served) -> None:
     for_alice, for_bob = (served.client_of(served.homes[name]) for name in ("alice", "bob"))
 

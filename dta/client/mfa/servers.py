@@ -14,7 +14,7 @@ from abci_app.limits import NONCE_BYTES
 from abci_app.mfa import issuing, points
 from abci_app.pb.dta.v1 import extraction_pb2, mfa_pb2
 from abci_app.state.records import REALM_SERVERS
-from dta.base.errors import NotFound, NotVerified
+from dta.base.errors import NotFound, NotVerified, RefusedByLedger
 from dta.client.custody.session import Session
 from dta.client.ledger import leaves
 from dta.client.ledger.submit import Committed
@@ -92,14 +92,28 @@ def obtain(
 ) -> RealmFacts:
     """Asks for the acting identity's server secret (``resume``: it was asked for), and keeps it sealed at ``path``.
 
+    ``nonce``: of a request that may have been sent before; where the ledger has it, that one is gone on with.
     Raises what :func:`request_secret` and :func:`open_secret` do.
     """
-    asked = 0 if resume else request_secret(session, realm, nonce).height
+    asked = 0 if resume else _asked(session, realm, nonce)
     secret = open_secret(session, realm, wait_s, at_least=asked)
     facts = realms.view(session.ledger, realm).facts(session.gid)
     held = ServerSecret(facts.gid, realm, facts.authority, facts.suite, session.party.identity, secret)
     save_server_secret(path, held, Sealer(session.party.need_root()))
     return facts
+
+
+def _asked(session: Session, realm: bytes, nonce: bytes | None) -> int:
+    """The height at which the ledger has the request, or had it before."""
+    try:
+        return request_secret(session, realm, nonce).height
+    except RefusedByLedger as refused:
+        height = session.height_of(refused)
+        record = session.ledger.find(leaves.of(REALM_SERVERS, realm, session.party.identity), height)
+        request = b"" if nonce is None else issuing.server_request(session.gid, realm, session.party.identity, nonce)
+        if record is None or record.latest_request != request:
+            raise
+        return height
 
 
 def _read(session: Session, request: bytes) -> issued.Issued:
