@@ -18,6 +18,7 @@ from fastapi import Response
 
 from dta.client.custody import keyfile, orders, records
 from dta.client.custody.blocks import Blocks
+from dta.client.identity.profile import load_profile
 from dta.client.ledger.flow import Request as RpcRequest
 from dta.service.access import Credential
 from dta.service.agent import Agent
@@ -320,7 +321,8 @@ def test_a_title_is_shown_to_the_identity_that_placed_the_order_and_to_no_other_
     for_alice, for_bob = (served.client(agent, served.token(home, identities=(name,))) for name in ("alice", "bob"))
 
     async def main() -> None:
-        said(await for_alice.post("/v1/order", json={"beneficiary": "bob", "title": "for the notary"}))
+        bob = load_profile(home, "bob").identity  # by its name only whose credential is for it too finds it
+        said(await for_alice.post("/v1/order", json={"beneficiary": bob.hex(), "title": "for the notary"}))
         served.blocks(2)
         [placed] = said(await for_alice.get("/v1/order"))["orders"]
         [named] = said(await for_bob.get("/v1/order"))["orders"]
