@@ -239,11 +239,10 @@ def test_what_a_block_has_and_did_nothing_is_forgotten_and_what_expired(tmp_path
             call.forget(b"tx")
             return is_kept
 
-        assert not kept_after(Expired("past its expiry"))
-        assert not kept_after(RefusedByLedger(Code.DUPLICATE, "DUPLICATE", "", height=7))
-        assert kept_after(RefusedByLedger(Code.DUPLICATE, "DUPLICATE", ""))
-        assert kept_after(RefusedByLedger(Code.REPLAYED, "REPLAYED", ""))
-        assert kept_after(TimedOut("not committed yet"))
+        forgotten = [Expired("past its expiry"), RefusedByLedger(Code.DUPLICATE, "DUPLICATE", "", height=7)]
+        mempools = [RefusedByLedger(code, "", "") for code in (Code.DUPLICATE, Code.REPLAYED)]
+        assert [kept_after(one) for one in forgotten] == [False, False]
+        assert [kept_after(one) for one in (*mempools, TimedOut("not committed yet"))] == [True, True, True]
 
 
 class Lying:
