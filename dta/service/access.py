@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Protocol, TypeAlias
 
@@ -86,6 +87,14 @@ class Caller:
             raise Forbidden(f"this credential has not the scope {scope}", data={"scope": scope})
 
 
+_calling: Final[ContextVar[Caller | None]] = ContextVar("calling", default=None)
+
+
+def calling() -> Caller | None:
+    """Whose call is answered: in its task, and in the threads that look for it. None where it is nobody's."""
+    return _calling.get()
+
+
 def chosen(credential: Credential, wanted: str | None, known: Mapping[str, bytes]) -> str:
     """The identity's local name. Raises Forbidden, UsageError where it is not clear."""
     names = [name for name in known if credential.allows(name)]
@@ -119,8 +128,10 @@ def _credential(scope: Scope) -> Callable[..., Coroutine[Any, Any, Credential]]:
         request: Request, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
     ) -> Credential:
         found: Credential = await request.app.state.agent.admit(request, bearer.credentials if bearer else None)
-        Caller(found, "").require(scope)
+        made = Caller(found, "")
+        made.require(scope)
         check_parameters(request)
+        _calling.set(made)
         return found
 
     return credential
@@ -140,6 +151,7 @@ def _caller(scope: Scope) -> Callable[..., Coroutine[Any, Any, Caller]]:
         made.require(scope)
         check_parameters(request)
         request.state.caller = made
+        _calling.set(made)
         return made
 
     return caller

@@ -30,7 +30,7 @@ from dta.service.audit import AuditFile
 from dta.service.errors import BadCall, NothingPlaced, RateLimited, Unauthenticated
 from dta.service.idempotency import MAX_KEY_CHARS, TERMS_HEADER, Before, Call, IdempotencyStore, Said, key_mac
 from dta.service.jobs import Jobs
-from dta.service.looks import FOLLOWING, LOOK_S, Looks
+from dta.service.looks import LOOK_S, Looks
 from dta.service.models.base import MAX_WAIT_S
 from dta.service.news import Waiting
 from dta.service.once import SentOnce
@@ -253,7 +253,7 @@ class Agent:
             with self.workplace.at_work(caller.name, within_s=LOOK_S) as session:
                 return read(session)
 
-        return await self.looks.at_nodes(work, FOLLOWING if follows else caller.credential.id)
+        return await self.looks.at_nodes(work, caller.credential.id, follows=follows)
 
     async def poll(
         self, caller: Caller, read: Callable[[Session], T], is_there: Callable[[T], bool], wait_s: float

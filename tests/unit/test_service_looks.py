@@ -12,10 +12,11 @@ import pytest
 
 from dta.base.errors import TimedOut
 from dta.client.ledger import requests
+from dta.service import access, looks
 from dta.service import agent as agents
-from dta.service import looks
+from dta.service.access import Caller, Credential
 from dta.service.errors import RateLimited
-from dta.service.looks import FOLLOWING, KEPT_FREE, MAX_WAITING, OF_FOLLOWING, OF_ONE, Looks
+from dta.service.looks import FOLLOWING_AT_ONCE, KEPT_FREE, MAX_WAITING, OF_ONE, OF_ONE_OF_FEW, Looks
 from tests.support.light_chain import ClockedRpc
 from tests.support.served import Served, said
 
@@ -71,11 +72,63 @@ def test_a_credential_has_a_few_threads_and_others_wait_for_none_of_its_looks() 
     during(main)
 
 
+def follow(made: Looks, slow: Slow, who: str, count: int) -> list[asyncio.Future[None]]:
+    return [asyncio.ensure_future(made.at_nodes(slow.look, who, follows=True)) for _ in range(count)]
+
+
 def test_who_follows_has_threads_of_their_own() -> None:
     async def main(made: Looks, slow: Slow) -> None:
-        ask(made, slow, FOLLOWING, 64)
-        await begun(slow, OF_FOLLOWING)
+        for who in ("a", "b", "c", "d"):
+            follow(made, slow, who, 16)
+        await begun(slow, FOLLOWING_AT_ONCE)
         assert await made.at_nodes(lambda: 1, "a") == 1
+
+    during(main)
+
+
+def test_the_streams_of_one_credential_leave_threads_to_others_and_to_webhooks() -> None:
+    async def main(made: Looks, slow: Slow) -> None:
+        follow(made, slow, "a", 16)
+        await begun(slow, OF_ONE_OF_FEW)
+        follow(made, slow, "b", 16)
+        await begun(slow, FOLLOWING_AT_ONCE - 1)
+        assert await made.at_nodes(lambda: 1, "webhook", follows=True) == 1
+
+    during(main)
+
+
+def test_what_one_credential_asks_of_the_home_alone_leaves_threads_to_others() -> None:
+    async def main(made: Looks, slow: Slow) -> None:
+        async def here(who: str) -> None:
+            access._calling.set(Caller(Credential(who, frozenset(), ()), ""))
+            await made.here(slow.look if who == "a" else lambda: None)
+
+        mine = [asyncio.ensure_future(here("a")) for _ in range(OF_ONE_OF_FEW + MAX_WAITING)]
+        await begun(slow, OF_ONE_OF_FEW)
+        await asyncio.ensure_future(here("b"))
+        with pytest.raises(RateLimited):
+            await here("a")
+        slow.going_on.set()
+        await asyncio.gather(*mine)
+
+    during(main)
+
+
+def test_who_goes_away_as_another_s_look_ends_takes_no_place_with_it() -> None:
+    async def main(made: Looks, slow: Slow) -> None:
+        for ours in (made.nodes, made.following, made.own):
+            while ours._may("a"):
+                await ours._turn("a")
+            waiting = asyncio.ensure_future(ours._turn("a"))
+            await asyncio.sleep(0)
+            waiting.cancel()  # in the same turn of the loop in which a look ends
+            ours._ended("a")
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            while ours._at_work["a"]:
+                ours._ended("a")
+            assert (ours._at_work.total(), ours._waiting) == (0, [])
+            assert await ours.run(lambda: 1, "a") == 1
 
     during(main)
 
@@ -112,6 +165,22 @@ def served(tmp_path: Path) -> Iterator[Served]:
     made = Served(tmp_path)
     yield made
     made.close()
+
+
+def test_what_asks_no_node_is_its_caller_s(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = served.home("alice")
+    agent = served.agent(home)
+    whose: list[str] = []
+    run = agent.looks.own.run
+
+    async def noted(work: Callable[[], Any], who: str) -> Any:
+        whose.append(who)
+        return await run(work, who)
+
+    monkeypatch.setattr(agent.looks.own, "run", noted)
+    said(asyncio.run(served.client(agent, served.token(home)).get("/v1/contacts")))
+    [token] = agent.doorkeeper.tokens.all()
+    assert whose == [f"token {token.id}"]
 
 
 def test_while_a_node_hangs_a_call_is_refused_and_what_asks_no_node_is_answered(served: Served) -> None:
