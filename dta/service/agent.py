@@ -29,7 +29,7 @@ from dta.service.access import Caller, Credential, Doorkeeper
 from dta.service.audit import AuditFile
 from dta.service.errors import BadCall, NothingPlaced, RateLimited, Unauthenticated
 from dta.service.idempotency import MAX_KEY_CHARS, TERMS_HEADER, Before, Call, IdempotencyStore, Said, key_mac
-from dta.service.jobs import Jobs
+from dta.service.jobs import BUSY_RETRY_S, Jobs
 from dta.service.looks import LOOK_S, Looks
 from dta.service.models.base import MAX_WAIT_S
 from dta.service.news import Waiting
@@ -43,6 +43,9 @@ T = TypeVar("T")
 MAX_TROUBLES: Final = 1_000
 MAX_RECENT: Final = 1_000
 POLL_S: Final = 2.0
+CALLS_OF_ONE: Final = 128
+"""So many calls of one credential are answered at once: half of the connections that there are."""
+
 STRANGERS_PER_MINUTE: Final = 30
 """So many calls without a good credential are looked at from one address."""
 
@@ -218,12 +221,13 @@ class Agent:
         self.turns = Turns()
         self.received: Recent[tuple[bytes, ...]] = Recent()
         self.waiting = Waiting(lambda: self.workplace.names(), self.monotonic_s)
+        self._answered: Counter[str] = Counter()
         self.streams = 0
         self.streams_of: Counter[str] = Counter()
 
     # --- who calls --------------------------------------------------------------------------------------------
     async def admit(self, request: Request, shown: str | None) -> Credential:
-        """Whose call it is, within its rate. Raises Unauthenticated, RateLimited."""
+        """Whose call it is, within its rate and its share. Raises Unauthenticated, RateLimited."""
         peer = request.client.host if request.client else ""
         headers = request.headers
         try:
@@ -232,11 +236,25 @@ class Agent:
             self._take(self._strangers, address_key(peer))
             raise
         left = self._take(self._rates, credential.id)
+        self._begin(request, credential.id)
         per_minute = self.settings.calls_per_minute
         request.state.rate = {
             "RateLimit-Policy": f'"calls";q={per_minute};w=60', "RateLimit": f'"calls";r={left};t=60',
         }  # fmt: skip
         return credential
+
+    def _begin(self, request: Request, who: str) -> None:
+        """A call of this credential is answered, until the guard says that it has ended."""
+        if self._answered[who] >= CALLS_OF_ONE:
+            raise RateLimited(f"{CALLS_OF_ONE} calls of this credential are being answered", BUSY_RETRY_S)
+        self._answered[who] += 1
+
+        def ended() -> None:
+            self._answered[who] -= 1
+            if not self._answered[who]:
+                del self._answered[who]
+
+        request.state.ended = ended
 
     @staticmethod
     def _take(rates: RateLimit, key: str) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -103,8 +103,13 @@ class Guard:
             return
         # What went wrong is answered and logged by then (dta/service/problems.py): a server's own log of it would hold
         # the exception's text, which may be a secret.
-        with suppress(Exception):
-            await self._app(scope, _Given(body, receive), guarded)
+        try:
+            with suppress(Exception):
+                await self._app(scope, _Given(body, receive), guarded)
+        finally:
+            ended: Callable[[], None] | None = scope.get("state", {}).get("ended")
+            if ended is not None:
+                ended()
 
     def _check(self, headers: Headers) -> None:
         counted = Counter(name.lower() for name, _ in headers.items())

@@ -39,10 +39,10 @@ _CREDENTIALS: Final = struct.Struct("3i")
 
 
 class Connections:
-    """All that are open at one listening socket, and which of them wait for a request or a handshake.
+    """All that are open at one listening socket, and which of them wait for a handshake, or for all of a request.
 
-    Where all places are taken, a newcomer has that of the one that has waited longest: who opens many and says nothing
-    keeps nobody out. One that is being answered gives way to nobody.
+    Where all places are taken, a newcomer has that of the one that has waited longest: who opens many and says nothing,
+    or begins and does not end, keeps nobody out. One that is being answered gives way to nobody.
     """
 
     def __init__(self) -> None:
@@ -121,13 +121,18 @@ class BoundedProtocol(H11Protocol):
         super().data_received(data)
         if self.cycle is not None and not self.cycle.response_complete:
             self._head_came()
+            self._on_waiting(self._is_waiting())
         elif self._head is None:
             self._await_head()
 
     def on_response_complete(self) -> None:
         """As uvicorn's. The connection waits from now on, until it is asked again."""
         super().on_response_complete()
-        self._on_waiting(self.cycle is None or self.cycle.response_complete)
+        self._on_waiting(self._is_waiting())
+
+    def _is_waiting(self) -> bool:
+        """Whether there is nothing to be answered yet: of a request, all of its body is here by then."""
+        return self.cycle is None or self.cycle.response_complete or self.cycle.more_body
 
     def connection_lost(self, exc: Exception | None) -> None:
         """As uvicorn's."""
@@ -140,7 +145,6 @@ class BoundedProtocol(H11Protocol):
         self._head = self.loop.call_later(HEAD_S, self.transport.abort)
 
     def _head_came(self) -> None:
-        self._on_waiting(False)
         if self._head is not None:
             self._head.cancel()
             self._head = None

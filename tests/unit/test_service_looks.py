@@ -17,6 +17,7 @@ from dta.service import agent as agents
 from dta.service.access import Caller, Credential
 from dta.service.errors import RateLimited
 from dta.service.looks import FOLLOWING_AT_ONCE, KEPT_FREE, MAX_WAITING, OF_ONE, OF_ONE_OF_FEW, Looks
+from dta.service.server import MAX_CONNECTIONS
 from tests.support.light_chain import ClockedRpc
 from tests.support.served import Served, said
 
@@ -215,3 +216,35 @@ def test_a_look_has_its_time_however_many_calls_it_takes(served: Served, monkeyp
     monkeypatch.setattr(agents, "LOOK_S", 0.0)
     client = served.client_of(served.home("alice"))
     assert said(asyncio.run(client.get("/v1/order")), 504)["type"] == "urn:dta:problem:timeout"
+
+
+def test_polls_of_one_credential_are_answered_half_as_many_as_there_are_connections(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert agents.CALLS_OF_ONE == MAX_CONNECTIONS // 2
+    monkeypatch.setattr(agents, "CALLS_OF_ONE", 2)
+    home = served.home("alice")
+    agent = served.agent(home)
+    one, other = (served.client(agent, served.token(home)) for _ in range(2))
+    going_on = asyncio.Event()
+
+    async def pause(_: float) -> None:
+        await going_on.wait()
+
+    monkeypatch.setattr(agent, "pause", pause)
+
+    async def main() -> None:
+        async with asyncio.timeout(60):
+            streams = [asyncio.ensure_future(one.get("/v1/events")) for _ in range(2)]
+            while agent.streams < 2:
+                await asyncio.sleep(0.01)
+            assert "of this credential" in said(await one.get("/v1/contacts"), 429)["detail"]
+            said(await other.get("/v1/contacts"))
+            for stream in streams:
+                stream.cancel()
+            await asyncio.wait(streams)
+            for path in ("/v1/contacts", "/v1/contacts?no=1", "/v1/contacts"):
+                assert (await one.get(path)).status_code in (200, 422)
+            assert not agent._answered
+
+    asyncio.run(main())

@@ -272,3 +272,34 @@ def test_connections_past_the_bound_take_the_place_of_who_says_nothing_and_of_no
         return found
 
     assert serving(path, ask, waits) == [b"", b"HTTP/1.1 200", b"HTTP/1.1 200", b""]
+
+
+def test_who_sends_a_head_and_no_body_gives_way_to_whoever_asks(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 2)
+    bodies: list[bytes] = []
+
+    async def reads(scope: Scope, receive: Receive, send: Send) -> None:
+        more = True
+        while more:
+            message = await receive()
+            more = message.get("more_body", False)
+            bodies.append(message.get("body", b""))
+        await answers(scope, receive, send)
+
+    async def ask() -> tuple[bytes, bytes, bytes]:
+        head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n"
+        opened = [await asyncio.open_unix_connection(path) for _ in range(2)]
+        for _, writer in opened:
+            writer.write(head + b"ab")
+        await until(lambda: bodies.count(b"ab") == 2, "the heads are read")
+        third = await asyncio.open_unix_connection(path)
+        third[1].write(REQUEST)
+        answered = await third[0].readuntil(b"ok")
+        cut = await opened[0][0].read()
+        opened[1][1].write(b"cd")
+        whole = await opened[1][0].readuntil(b"ok")
+        for _, writer in (*opened, third):
+            writer.transport.abort()
+        return cut, answered[:12], whole[:12]
+
+    assert serving(path, ask, reads) == (b"", b"HTTP/1.1 200", b"HTTP/1.1 200")
