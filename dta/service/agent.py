@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, TypeVar
 
@@ -25,7 +25,7 @@ from dta.client.custody.session import Session
 from dta.http.guard import address_key
 from dta.http.quota import OverRate, RateLimit
 from dta.service import problems
-from dta.service.access import Caller, Credential, Doorkeeper
+from dta.service.access import Caller, Credential, Doorkeeper, calling
 from dta.service.audit import AuditFile
 from dta.service.errors import BadCall, NothingPlaced, RateLimited, Unauthenticated
 from dta.service.idempotency import MAX_KEY_CHARS, TERMS_HEADER, Before, Call, IdempotencyStore, Said, key_mac
@@ -43,6 +43,9 @@ T = TypeVar("T")
 MAX_TROUBLES: Final = 1_000
 MAX_RECENT: Final = 1_000
 POLL_S: Final = 2.0
+WORK_S: Final = 600.0
+"""What changes something asks nodes for so long. Its transactions are on the ledger by then, or past their expiry."""
+
 CALLS_OF_ONE: Final = 128
 """So many calls of one credential are answered at once: half of the connections that there are."""
 
@@ -164,8 +167,11 @@ class Work:
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """What the client's flows take, for the caller's identity. What they send is kept with the call's key."""
-        with self.agent.workplace.at_work(self.caller.name) as session:
+        """What the client's flows take, for the caller's identity. What they send is kept with the call's key.
+
+        Nodes are asked for :data:`WORK_S`.
+        """
+        with self.agent.workplace.at_work(self.caller.name, within_s=WORK_S) as session:
             yield session if self._call is None else replace(session, ledger=SentOnce(session.ledger, self._call))
 
 
@@ -215,8 +221,8 @@ class Agent:
         per_minute = self.settings.calls_per_minute
         self._rates = RateLimit(per_minute, per_minute, self.monotonic_s)
         self._strangers = RateLimit(STRANGERS_PER_MINUTE, STRANGERS_PER_MINUTE, self.monotonic_s)
-        self._troubles: OrderedDict[bytes, DtaError] = OrderedDict()
-        self._at_work: set[bytes] = set()
+        self._troubles: OrderedDict[tuple[str, bytes], DtaError] = OrderedDict()
+        self._at_work: set[tuple[str, bytes]] = set()
         self._lock = threading.Lock()
         self.turns = Turns()
         self.received: Recent[tuple[bytes, ...]] = Recent()
@@ -319,11 +325,12 @@ class Agent:
                 made.set_result(subject)
 
         def tell(subject: bytes) -> None:
-            loop.call_soon_threadsafe(set_made, subject)
+            with suppress(RuntimeError):  # the loop is closed: the agent stops, nobody waits, and the work goes on
+                loop.call_soon_threadsafe(set_made, subject)
 
         answering = Answering(tell)
 
-        route = f"{request.method} {request.url.path}"
+        route = f"{request.method} {request.scope['path']}"
         future = self.jobs.start(
             lambda: self._carry_out(caller, _Asked(route, key, said, lasts or decides), work, answering),
             caller.credential.id, decides=decides,
@@ -353,7 +360,7 @@ class Agent:
     async def act(self, request: Request, credential: Credential, work: Callable[[], Outcome]) -> Response:
         """Carries out a call that is for no identity of this home yet; noted without a MAC, whose key it would be."""
         facts: dict[str, JsonValue] = {
-            "call": f"{request.method} {request.url.path}", "credential": credential.id, "identity": "",
+            "call": f"{request.method} {request.scope['path']}", "credential": credential.id, "identity": "",
         }  # fmt: skip
 
         def noted() -> Outcome:
@@ -389,7 +396,7 @@ class Agent:
             nonlocal subject
             subject = found
             with self._lock:
-                self._at_work.add(found)
+                self._at_work.add((caller.name, found))
             answering.tell(found)
 
         self.audit.note("begun", int(self.now_s()), **facts)
@@ -404,7 +411,7 @@ class Agent:
                     call.answered(outcome.status, shown, int(self.now_s()), lasts=asked.lasts)
         except Exception as error:
             ours = problems.as_ours(error)
-            self._remember(subject, ours)
+            self._remember(caller, subject, ours)
             self.audit.note(
                 "ended", int(self.now_s()), **facts, status=problems.row_of(ours).status, kind=ours.kind,
                 subject=subject.hex(),
@@ -413,8 +420,8 @@ class Agent:
         finally:
             self.waiting.forget()
             with self._lock:
-                self._at_work.discard(subject)
-        self._remember(subject, None)
+                self._at_work.discard((caller.name, subject))
+        self._remember(caller, subject, None)
         self.audit.note("ended", int(self.now_s()), **facts, status=outcome.status, subject=subject.hex())
         return outcome
 
@@ -428,23 +435,26 @@ class Agent:
             yield call
 
     # --- what became of what nobody waited for ----------------------------------------------------------------
-    def _remember(self, subject: bytes, trouble: DtaError | None) -> None:
+    def _remember(self, caller: Caller, subject: bytes, trouble: DtaError | None) -> None:
+        key = (caller.name, subject)
         with self._lock:
-            self._troubles.pop(subject, None)
+            self._troubles.pop(key, None)
             if trouble is not None and subject:
-                self._troubles[subject] = trouble
+                self._troubles[key] = trouble
             if len(self._troubles) > MAX_TROUBLES:
                 self._troubles.popitem(last=False)
 
     def is_at_work(self, subject: bytes) -> bool:
-        """Whether a call about it is at work here."""
+        """Whether a call about it, for the identity whose call is answered here, is at work."""
+        caller = calling()
         with self._lock:
-            return subject in self._at_work
+            return caller is not None and (caller.name, subject) in self._at_work
 
     def trouble(self, subject: bytes) -> DtaError | None:
-        """Why the last call about it failed here, since this agent was started."""
+        """Why the last such call failed, since this agent was started."""
+        caller = calling()
         with self._lock:
-            return self._troubles.get(subject)
+            return self._troubles.get((caller.name, subject)) if caller is not None else None
 
     def close(self) -> None:
         """Waits for what is at work, and lets go of everything."""

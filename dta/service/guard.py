@@ -25,7 +25,7 @@ BODY_S: Final = 30.0
 LOOPBACK: Final = ("127.0.0.1", "[::1]", "localhost")
 _ONCE: Final = (
     "authorization", "client-cert", "content-encoding", "content-length", "content-type", "dta-identity", "dta-order",
-    "host", "idempotency-key", "last-event-id", "origin", "prefer", "transfer-encoding",
+    "host", "idempotency-key", "last-event-id", "origin", "transfer-encoding",
 )  # fmt: skip
 """Of two of these one would count, and who sends them, a proxy and this program need not agree on which."""
 
@@ -69,6 +69,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = {**scope, "headers": _with_one_prefer(scope["headers"])}
         call_id = secrets.token_hex(8)
 
         async def guarded(message: Message) -> None:
@@ -130,6 +131,15 @@ class Guard:
             raise BadCall(400, "this is no length")
         if int(length) > MAX_BODY_BYTES:
             raise _too_large()
+
+
+def _with_one_prefer(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Several lines of Prefer mean what one with all of their words, in order, does (RFC 7240)."""
+    given = list(headers)
+    preferred = [value for name, value in given if name.lower() == b"prefer"]
+    if len(preferred) < 2:
+        return given
+    return [*(one for one in given if one[0].lower() != b"prefer"), (b"prefer", b", ".join(preferred))]
 
 
 def _too_large() -> BadCall:

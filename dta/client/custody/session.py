@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from abci_app.codes import Code
 from dta.base.errors import JsonValue, RefusedByLedger, TimedOut, UsageError
 from dta.client.custody.blocks import Blocks
-from dta.client.ledger.flow import sleep, wall_time_s
+from dta.client.ledger.flow import elapsed_s, sleep, wall_time_s
 from dta.client.ledger.ledger import Ledger
 from dta.client.ledger.submit import Committed
 from dta.client.ledger.tx import Signer
@@ -111,9 +111,9 @@ class Session:
     ) -> tuple[T, bool]:
         """Reads again and again until ``done``, or the time is over: the last reading, and whether it was done.
 
-        Each change is shown once. A read that times out ends the waiting with its own error.
+        Each change is shown once. The time that reading takes counts. A read that times out ends the waiting with its own error.
         """
-        waited_s, shown = 0.0, None
+        began_s, shown = self.ledger.rpc.run(elapsed_s()), None
         while True:
             value = read()
             step = show(value)
@@ -122,10 +122,9 @@ class Session:
                 shown = step
             if done(value):
                 return value, True
-            if waited_s >= timeout_s:
+            if self.ledger.rpc.run(elapsed_s()) - began_s >= timeout_s:
                 return value, False
             self.ledger.rpc.run(sleep(POLL_S))
-            waited_s += POLL_S
 
 
 def timed_out(what: str, hint: str, **data: JsonValue) -> TimedOut:
