@@ -108,9 +108,7 @@ class Guard:
             with suppress(Exception):
                 await self._app(scope, _Given(body, receive), guarded)
         finally:
-            ended: Callable[[], None] | None = scope.get("state", {}).get("ended")
-            if ended is not None:
-                ended()
+            _end(scope)
 
     def _check(self, headers: Headers) -> None:
         counted = Counter(name.lower() for name, _ in headers.items())
@@ -131,6 +129,13 @@ class Guard:
             raise BadCall(400, "this is no length")
         if int(length) > MAX_BODY_BYTES:
             raise _too_large()
+
+
+def _end(scope: Scope) -> None:
+    """Says that the call has ended to whoever asked to be told."""
+    ended: Callable[[], None] | None = scope.get("state", {}).get("ended")
+    if ended is not None:
+        ended()
 
 
 def _with_one_prefer(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

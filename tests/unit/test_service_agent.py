@@ -1,4 +1,4 @@
-"""What the agent does with a call that changes something: how long it asks nodes, whom it tells, what is noted of it."""
+"""What the agent does with a call that changes something: how long it asks nodes, whom it tells, what is noted."""
 
 from __future__ import annotations
 
@@ -67,8 +67,9 @@ def test_a_placing_that_is_at_work_when_the_agent_stops_goes_on_though_nobody_ca
 def test_a_call_is_noted_by_its_path_whatever_the_host_says(served: Served) -> None:
     alice = served.home("alice")
     client = served.client_of(alice)
-    said(asyncio.run(client.post("/v1/vault", json={}, headers={"Host": "localhost:80/v1/order?"})))
-    said(asyncio.run(client.post("/v1/identity", json={"name": "x y"}, headers={"Host": "localhost:80/v1/order?"})), 400)
+    host = {"Host": "localhost:80/v1/order?"}
+    said(asyncio.run(client.post("/v1/vault", json={}, headers=host)))
+    said(asyncio.run(client.post("/v1/identity", json={"name": "x y"}, headers=host)), 400)
     assert {line["call"] for line in served.noted(alice)} == {"POST /v1/vault", "POST /v1/identity"}
 
 

@@ -111,7 +111,8 @@ class Session:
     ) -> tuple[T, bool]:
         """Reads again and again until ``done``, or the time is over: the last reading, and whether it was done.
 
-        Each change is shown once. The time that reading takes counts. A read that times out ends the waiting with its own error.
+        Each change is shown once. The time that reading takes counts. A read that times out ends the waiting with its
+        own error.
         """
         began_s, shown = self.ledger.rpc.run(elapsed_s()), None
         while True:
