@@ -77,6 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Served(ThreadingHTTPServer):
+    request_queue_size = 128  # by default five wait, and one more is cut where the machine is busy
     daemon_threads = True
     world: ServedWorld
 

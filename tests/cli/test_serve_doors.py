@@ -191,14 +191,14 @@ def test_a_door_that_drips_is_left_for_the_next_at_the_call_s_deadline(plain: Se
     answer, head_bytes = http_answer(b'{"id": 1, "result": "' + b" " * 400 + b'"}')
     with dripping(answer, 20 if where == "in its headers" else head_bytes) as url:
         urls = [door_rpc(url), door_rpc(plain.url)]
-        with asking(plain, "alice", lambda: Rpc(urls[0], others=urls[1:], deadline_s=0.3)) as client:
+        with asking(plain, "alice", lambda: Rpc(urls[0], others=urls[1:], deadline_s=2.0)) as client:
             asyncio.run(placed_and_received(client))
 
 
 def test_with_nothing_but_doors_that_drip_a_caller_is_told_so(plain: ServedWorld) -> None:
     answer, head_bytes = http_answer(b'{"id": 1, "result": "' + b" " * 400 + b'"}')
     with dripping(answer, head_bytes) as url:  # noqa: SIM117
-        with asking(plain, "alice", lambda: Rpc(door_rpc(url), deadline_s=0.3)) as client:
+        with asking(plain, "alice", lambda: Rpc(door_rpc(url), deadline_s=2.0)) as client:
 
             async def main() -> None:
                 for call in (client.get("/v1/order"), client.post("/v1/order", json={})):
