@@ -14,7 +14,7 @@ from abci_app.pb.dta.v1 import statesocket_pb2 as pb
 from abci_app.server.framing import FrameBuffer, frame
 from abci_app.storage.memory import MemoryStore
 from abci_app.storage.statedb import StateDB
-from dta.node.agent import reads
+from dta.node.agent import kept
 from dta.node.agent.reads import read_ahead
 from dta.node.agent.state import AT_ONCE, SocketView, StateClient, StateUnavailable
 
@@ -89,7 +89,7 @@ def test_many_keys_are_asked_for_at_once(database: StateDB, tmp_path: Path, aske
 
 
 def test_what_is_kept_of_a_state_is_bounded(database: StateDB, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reads, "MOST_KEPT", 3)
+    monkeypatch.setattr(kept, "MOST_KEPT", 3)
     path = tmp_path / "state.sock"
     commit(database, 1, {b"leaf/%d" % number: b"%d" % number for number in range(9)})
     with application(path, database):

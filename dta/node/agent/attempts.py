@@ -118,9 +118,8 @@ class Attempts:
         self._renew_blocks = renew_blocks
         self._lookups = Together[Job, Wanted](self._look_up, most=MOST_LOOKED_UP, lanes=2)
         self._orders = Together[tuple[Job, dict[str, bytes]], Message](
-            self._accept, most=MOST_TOGETHER, lanes=MOST_TOGETHER, place=lambda: unhurried
+            self._accept, most=MOST_TOGETHER, lanes=token_threads, place=lambda: unhurried
         )
-
         self._partials = Together[Job, Message](self._multiply, most=MOST_PARTIALS, lanes=token_threads)
 
     async def close(self) -> None:

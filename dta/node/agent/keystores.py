@@ -14,6 +14,7 @@ from dta.hsm import labels, selftest
 from dta.hsm.errors import KeystoreError, PassphraseWrong, PinFinalTry, PinUnusable, PinWrong
 from dta.hsm.keystore import Keystore, let_go, open_keystore
 from dta.hsm.pin import PIN_FILE_VARIABLE
+from dta.node.agent.seen import seen
 from dta.node.hooks.errors import Retry
 
 T = TypeVar("T")
@@ -90,7 +91,7 @@ class KeystoreHolder:
     async def _answer_of(self, ask: Callable[[], T]) -> T:
         """What ``ask`` returns or raises, however long it takes: a thread in a module that hangs can't be stopped."""
         asked = asyncio.create_task(asyncio.to_thread(ask))
-        asked.add_done_callback(_seen)
+        asked.add_done_callback(seen)
         asked_s = time.monotonic()
         while not (await asyncio.wait([asked], timeout=SILENT_AFTER_S))[0]:
             self.silent_s = time.monotonic() - asked_s
@@ -142,11 +143,6 @@ class KeystoreHolder:
         if keystore is not None:
             let_go(keystore)
 
-
-def _seen(asked: asyncio.Task[T]) -> None:
-    """Its error is nobody's where the agent has ended meanwhile."""
-    if not asked.cancelled():
-        asked.exception()
 
 
 def _described(error: Exception) -> str:

@@ -8,13 +8,12 @@ nodes agreed to that: a leaf that is proved against it is what the ledger decide
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, Protocol
+from typing import Protocol
 
 from abci_app.state.proof import ProofRefused, verify_absence, verify_existence
 from abci_app.state.view import StateView
 from dta.base.errors import NotVerified
-
-MOST_KEPT: Final = 20_000
+from dta.node.agent.kept import Found, asked
 
 
 class StateNotProved(NotVerified):
@@ -46,23 +45,16 @@ class ProvenView:
     """
 
     def __init__(
-        self, prover: Prover, root: bytes, height: int, proved: dict[bytes, bytes | None] | None = None
+        self, prover: Prover, root: bytes, height: int, proved: Found | None = None
     ) -> None:
         self._prover = prover
         self._root = root
         self._height = height
-        self._proved: dict[bytes, bytes | None] = {} if proved is None else proved
+        self._proved: Found = {} if proved is None else proved
 
     def get(self, key: bytes) -> bytes | None:
         """See :class:`abci_app.state.view.StateView`."""
-        try:
-            return self._proved[key]
-        except KeyError:
-            value = self._prove(key)
-        if len(self._proved) >= MOST_KEPT:
-            self._proved.clear()
-        self._proved[key] = value
-        return value
+        return asked(self._proved, key, self._prove)
 
     def _prove(self, key: bytes) -> bytes | None:
         value, proof = self._prover.prove(key)

@@ -6,16 +6,12 @@ was proved under a root is proved for as long as that is the root; what is due i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
 from abci_app.state.view import StateView
+from dta.node.agent.kept import Found, asked, keep
 from dta.node.agent.proving import Prover
-
-MOST_KEPT: Final = 20_000
-"""Of each kind. A state that more is read of is forgotten and read again."""
-
-Found = dict[bytes, bytes | None]
 
 
 class ReadsAhead(Protocol):
@@ -59,11 +55,11 @@ class SharedView:
 
     def get(self, key: bytes) -> bytes | None:
         """See :class:`abci_app.state.view.StateView`."""
-        return _asked(self._reads.leaves, key, self._source.get)
+        return asked(self._reads.leaves, key, self._source.get)
 
     def index_get(self, key: bytes) -> bytes | None:
         """See :class:`abci_app.state.view.StateView`."""
-        return _asked(self._reads.index, key, self._source.index_get)
+        return asked(self._reads.index, key, self._source.index_get)
 
     def read_ahead(self, leaves: Iterable[bytes] = (), index: Iterable[bytes] = ()) -> None:
         """Ask for what is not known of these keys, all at once."""
@@ -85,22 +81,6 @@ class SharedView:
     def prove(self, key: bytes) -> tuple[bytes | None, bytes]:
         """See :class:`dta.node.agent.proving.Prover`."""
         return self._source.prove(key)
-
-
-def _asked(kept: Found, key: bytes, ask: Callable[[bytes], bytes | None]) -> bytes | None:
-    try:
-        return kept[key]
-    except KeyError:
-        value = ask(key)
-        keep(kept, {key: value})
-        return value
-
-
-def keep(kept: Found, found: Found) -> None:
-    """Put ``found`` to what is kept, which does not grow without bound."""
-    if len(kept) + len(found) > MOST_KEPT:
-        kept.clear()
-    kept.update(found)
 
 
 def read_ahead(view: StateView, leaves: Iterable[bytes] = (), index: Iterable[bytes] = ()) -> None:

@@ -22,6 +22,7 @@ from abci_app.state.records import params
 from dta.client.ledger.tx import SignedBytes, build_tx
 from dta.hsm import labels
 from dta.node.agent.jobs import owed_of
+from dta.node.agent.seen import seen
 from dta.node.hooks.bundle import bundles, parts_of
 from dta.node.hooks.outbox import Outbox
 from dta.node.hooks.plan import Job
@@ -133,7 +134,7 @@ class Submission:
         }
         if tx.tx_hash not in self._sendings:
             started = asyncio.ensure_future(self._broadcast(tx.tx))
-            started.add_done_callback(_seen)
+            started.add_done_callback(seen)
             self._sendings[tx.tx_hash] = now_s, started
         return await asyncio.shield(self._sendings[tx.tx_hash][1])
 
@@ -179,11 +180,6 @@ class Submission:
 def _went_well(done: asyncio.Future[tuple[int, str]]) -> bool:
     return not done.cancelled() and done.exception() is None
 
-
-def _seen(done: asyncio.Future[tuple[int, str]]) -> None:
-    """Its error is nobody's where all who asked have gone."""
-    if not done.cancelled():
-        done.exception()
 
 
 def _tell(group: list[_Waiting], done: asyncio.Future[Signed]) -> None:

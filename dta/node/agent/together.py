@@ -13,6 +13,8 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from dta.node.agent.seen import seen
+
 T = TypeVar("T")
 R = TypeVar("R")
 Answers: TypeAlias = Sequence[R | Exception]
@@ -95,7 +97,7 @@ class Together(Generic[T, R]):
             both: list[asyncio.Future[Any]] = [done, gone]
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             if not done.done():
-                done.add_done_callback(_seen)
+                done.add_done_callback(seen)
                 done.cancel()  # one that waits for a thread still is not begun
                 return
             answers = done.result()
@@ -119,8 +121,3 @@ def _tell(one: _Asked[T, R], answer: R | Exception) -> None:
     else:
         one.answer.set_result(answer)
 
-
-def _seen(done: asyncio.Future[Answers[R]]) -> None:
-    """Its error is nobody's any more."""
-    if not done.cancelled():
-        done.exception()

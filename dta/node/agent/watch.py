@@ -12,6 +12,7 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 
 from abci_app.pb.dta.v1 import statesocket_pb2 as pb
+from dta.node.agent.seen import seen
 from dta.node.agent.state import StateUnavailable, unexpected, varint
 
 ANSWERED_WITHIN_S = 30.0
@@ -49,7 +50,7 @@ class StateWatch:
             await self.close()
         if self._asked is None:
             self._asked = height, asyncio.create_task(self._ask(height))
-            self._asked[1].add_done_callback(_seen)
+            self._asked[1].add_done_callback(seen)
         task = self._asked[1]
         try:
             return await asyncio.shield(task)
@@ -106,11 +107,6 @@ class StateWatch:
             self._streams[1].transport.abort()
             self._streams = None
 
-
-def _seen(task: asyncio.Task[pb.StateChanged]) -> None:
-    """Its failure is no surprise, even where nobody asks for it any more."""
-    if not task.cancelled():
-        task.exception()
 
 
 async def _read_frame(reader: asyncio.StreamReader) -> bytes:
