@@ -10,6 +10,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import termios
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -308,6 +310,8 @@ def test_a_pin_that_no_file_has_is_asked_for_at_the_terminal(
     with contextlib.suppress(OSError), os.fdopen(terminal, "r+b", buffering=0) as screen:
         while b"PIN or passphrase" not in shown:
             shown += screen.read(1_024)
+        while termios.tcgetattr(screen)[3] & termios.ECHO:  # age asks first, then stops the echo
+            time.sleep(0.01)
         screen.write(b"a passphrase\r")
         while piece := screen.read(1_024):  # to the end: age has closed it
             shown += piece

@@ -59,9 +59,8 @@ def ask(world: World, order: bytes, *answering: int) -> None:
     asking.submit(bob, asking.prepare(bob, order))
     for _ in range(3):
         world.chain.make_block()
-    world.chain.replica.time_s += TWO_DAYS_S
-    for _ in range(2):
-        world.chain.make_block()
+    world.chain.make_block(after_s=TWO_DAYS_S)
+    world.chain.make_block()
 
 
 @cache

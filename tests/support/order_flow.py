@@ -95,8 +95,8 @@ class LiveChain(LightChain):
         """The CometBFT of a fiduciary's node: tells its agent the truth."""
         return LiveNode(self)
 
-    def make_block(self) -> tuple[TxResult, ...]:
-        """One block of what is pending and of what the fiduciaries owe."""
+    def make_block(self, after_s: int = 0) -> tuple[TxResult, ...]:
+        """One block of what is pending and of what the fiduciaries owe, ``after_s`` later than it would come."""
         if self.height:
             act(self.agents)
         txs, self.pending = [*dict.fromkeys(self.pending)], []
@@ -105,7 +105,7 @@ class LiveChain(LightChain):
             first = transition.init_chain(self.replica.genesis)
             self.replica.view.apply(first)
             leaves = dict(first.leaves)
-        result = self.replica.block(*txs, seconds=self.seconds_passed())
+        result = self.replica.block(*txs, seconds=self.seconds_passed() + after_s)
         written, self._written = self._written, {}
         leaves |= {**written, **dict(result.changes.leaves)}
         self.add(list(leaves.items()), txs, result.tx_results)  # type: ignore[arg-type]

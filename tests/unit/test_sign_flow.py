@@ -83,8 +83,7 @@ def test_what_is_not_approved_is_not_signed(world: World) -> None:
     request = signing.place(alice, key_of(world).id, KEY, b"m").record.request
     with pytest.raises(TimedOut):
         signing.wait(alice, request, 10)
-    world.chain.replica.time_s += 90_000
-    world.chain.make_block()
+    world.chain.make_block(after_s=90_000)
     with pytest.raises(RequestEnded):
         signing.wait(world.session(world.alice), request, 10)
 
