@@ -35,6 +35,8 @@ class DoorSettings:
     trusted_proxies: tuple[str, ...] = ()
     fiduciary_addresses: tuple[str, ...] = ()
     rpc_units_per_minute: int = 12_000
+    identity_uploads_per_minute: int = 600
+    address_uploads_per_minute: int = 1_200
     socket: Path | None = None
     start_door: bool = True
     ca_file: Path | None = None
@@ -216,6 +218,8 @@ def _gateway(table: Gateway, home: Path) -> DoorSettings:
         tls_certificate=path(table.tls_certificate), tls_key=path(table.tls_key),
         trusted_proxies=tuple(table.trusted_proxies), fiduciary_addresses=tuple(table.fiduciary_addresses),
         rpc_units_per_minute=table.rpc_units_per_minute,
+        identity_uploads_per_minute=table.identity_uploads_per_minute,
+        address_uploads_per_minute=table.address_uploads_per_minute,
         socket=None if socket == home / "run/gateway.sock" else socket, start_door=table.start_door,
         ca_file=path(table.ca_file),
     )  # fmt: skip
@@ -233,8 +237,9 @@ def _gateway_toml(config: NodeConfig) -> str:
     for name in ("trusted_proxies", "fiduciary_addresses"):
         listed = ", ".join(f'"{_toml_text(one)}"' for one in getattr(gateway, name))
         lines += [f"{name} = [{listed}]"] if listed else []
-    if gateway.rpc_units_per_minute != plain.rpc_units_per_minute:
-        lines.append(f"rpc_units_per_minute = {gateway.rpc_units_per_minute}")
+    for name in ("rpc_units_per_minute", "identity_uploads_per_minute", "address_uploads_per_minute"):
+        rate = getattr(gateway, name)
+        lines += [f"{name} = {rate}"] if rate != getattr(plain, name) else []
     if not gateway.start_door:
         lines.append("start_door = false")
     return "\n".join(lines)

@@ -132,6 +132,7 @@ class Keystore(Table):
 
 MAX_PROXIES = 64
 MAX_UNITS_PER_MINUTE = 10_000_000
+MAX_UPLOADS_PER_MINUTE = 1_000_000
 
 
 class Gateway(Table):
@@ -153,6 +154,8 @@ class Gateway(Table):
     rpc_units_per_minute: int = _number(
         60, MAX_UNITS_PER_MINUTE, "what calls of /rpc may cost for each address: 1 for a header, 5 for a query", 12_000
     )
+    identity_uploads_per_minute: int = _number(1, MAX_UPLOADS_PER_MINUTE, "signed uploads of each identity", 600)
+    address_uploads_per_minute: int = _number(1, MAX_UPLOADS_PER_MINUTE, "uploads tried from each address", 1_200)
     socket: Named = _setting(
         "a path", "where agent and door meet; outside this home, its directory's group may connect", "run/gateway.sock"
     )

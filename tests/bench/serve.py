@@ -14,13 +14,14 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from abci_app.pb.dta.v1 import custody_pb2 as pb
+from dta.base.config import load_node_config, write_node_config
 from dta.base.home import Home
 from dta.base.secret import SecretBytes
 from dta.client.custody import asking, orders, receiving, vaults
@@ -29,6 +30,7 @@ from dta.client.custody.session import Session
 from dta.client.ledger import fiduciaries
 from dta.client.names import NameBook
 from dta.custodians import registry
+from dta.localnet.network import Network
 from dta.service.tokens import SCOPES, TokenStore
 from tests.bench.figures import percentile
 from tests.bench.live import acting, localnet
@@ -37,6 +39,7 @@ from tests.support.custody import single
 CUSTODIAN = "hsm-realm"
 SECRET = bytes(64)
 TIMEOUT_S = 600.0
+UPLOADS_PER_MINUTE = 1_000_000
 Json = dict[str, Any]
 Say = Callable[[str], None]
 
@@ -56,7 +59,7 @@ QUICK = Plan(validators=1, rounds=2, at_once=2, each=1)
 
 def run(comet_binary: str, port_base: int, say: Say, plan: Plan) -> Json:
     """Seconds of placing and of receiving, one at a time; then orders a second with many at once; both ways."""
-    with localnet(comet_binary, port_base, plan.validators) as demo:
+    with localnet(comet_binary, port_base, plan.validators, _Generous) as demo:
         demo.enrol("alice")
         home = demo.net.client_home("alice")
         with acting(home) as session:
@@ -168,6 +171,20 @@ class _ByClient:
 
     def close(self) -> None:
         self._acting.__exit__(None, None, None)
+
+
+class _Generous(Network):
+    """Its gateways take more of one identity and one address than by default: here there is one of each."""
+
+    def up(self) -> None:
+        for node in self.nodes():
+            config = load_node_config(self.home(node))
+            gateway = replace(
+                config.gateway, identity_uploads_per_minute=UPLOADS_PER_MINUTE,
+                address_uploads_per_minute=UPLOADS_PER_MINUTE,
+            )  # fmt: skip
+            write_node_config(replace(config, gateway=gateway))
+        super().up()
 
 
 @contextmanager

@@ -20,7 +20,9 @@ from dta.base.keystore_config import KeystoreConfig
 from dta.client.ledger import requests
 from dta.client.ledger.rpc import Rpc, door_rpc
 from dta.http.tls import OwnTls, vouched_by
+from dta.node.agent.agent import gateway_config
 from dta.node.door.main import door_config
+from dta.node.gateway.server import GatewayConfig
 from tests.support.certificates import Authority
 
 
@@ -228,7 +230,8 @@ def test_what_node_toml_says_of_the_door_is_read_as_it_was_written(tmp_path: Pat
         DoorSettings(
             tls_certificate=tmp_path / "tls/door.pem", tls_key=Path("/elsewhere/door.key"),
             trusted_proxies=("10.0.0.1", "::1"), fiduciary_addresses=("192.0.2.1",), rpc_units_per_minute=60,
-            socket=Path("/run/dta/gateway.sock"), start_door=False,
+            identity_uploads_per_minute=7, address_uploads_per_minute=8, socket=Path("/run/dta/gateway.sock"),
+            start_door=False,
         ),
     ):  # fmt: skip
         written = node_config(tmp_path, settings)
@@ -237,6 +240,14 @@ def test_what_node_toml_says_of_the_door_is_read_as_it_was_written(tmp_path: Pat
     config = door_config(written)
     assert config.trusted_proxies == {"10.0.0.1", "::1"}
     assert (config.rpc_units_per_minute, config.blocks_socket) == (60, Path("/run/dta/gateway.sock"))
+    behind = gateway_config(written)
+    assert (behind.identity_uploads_per_minute, behind.address_uploads_per_minute) == (7, 8)
+
+
+def test_a_gateway_and_node_toml_have_the_same_rates_where_nothing_is_said(tmp_path: Path) -> None:
+    plain, behind = GatewayConfig(), gateway_config(node_config(tmp_path, DoorSettings()))
+    assert behind.identity_uploads_per_minute == plain.identity_uploads_per_minute
+    assert behind.address_uploads_per_minute == plain.address_uploads_per_minute
 
 
 def test_a_certificate_without_its_key_and_a_proxy_that_is_no_address_are_refused(tmp_path: Path) -> None:

@@ -200,7 +200,7 @@ def test_an_identity_s_uploads_are_rate_limited_and_another_s_are_not(tmp_path: 
         gateway.clock[0] += 31
         assert (await gateway.put(BLOCK)).status_code == 200
 
-    play(tmp_path, scenario, GatewayConfig(identity_requests_per_minute=2))
+    play(tmp_path, scenario, GatewayConfig(identity_uploads_per_minute=2))
 
 
 def test_bad_signatures_do_not_use_up_the_identity_s_rate(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_bad_signatures_do_not_use_up_the_identity_s_rate(tmp_path: Path) -> Non
             assert_refused(await gateway.client.put(f"/ipfs/{CID}", content=BLOCK, headers=forged), 403)
         assert (await gateway.put(BLOCK)).status_code == 201
 
-    play(tmp_path, scenario, GatewayConfig(identity_requests_per_minute=1))
+    play(tmp_path, scenario, GatewayConfig(identity_uploads_per_minute=1))
 
 
 def test_an_address_that_only_guesses_is_stopped(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_an_address_that_only_guesses_is_stopped(tmp_path: Path) -> None:
         codes = [(await gateway.put(BLOCK, SUSPENDED)).status_code for _ in range(4)]
         assert codes == [403, 403, 403, 429]
 
-    play(tmp_path, scenario, GatewayConfig(address_requests_per_minute=3))
+    play(tmp_path, scenario, GatewayConfig(address_uploads_per_minute=3))
 
 
 def test_what_an_identity_has_outstanding_is_bounded_until_it_is_pinned_or_lapses(tmp_path: Path) -> None:

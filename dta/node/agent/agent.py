@@ -413,6 +413,8 @@ def gateway_config(config: NodeConfig) -> GatewayConfig:
         socket=config.gateway_socket, socket_mode=0o600 if config.gateway.socket is None else 0o660,
         trusted_proxies=frozenset({""}),  # a unix socket's other side has no address
         max_connections=DOOR_CONNECTIONS,
+        identity_uploads_per_minute=config.gateway.identity_uploads_per_minute,
+        address_uploads_per_minute=config.gateway.address_uploads_per_minute,
     )  # fmt: skip
 
 

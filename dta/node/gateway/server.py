@@ -60,8 +60,8 @@ class GatewayConfig:
     grace_s: float = 86_400.0
     unpinned_bytes: int = 512 << 20
     identity_bytes: int = 16 << 20
-    identity_requests_per_minute: int = 60
-    address_requests_per_minute: int = 120
+    identity_uploads_per_minute: int = 600
+    address_uploads_per_minute: int = 1_200
     document_bytes: int = 8 << 20
     document_bytes_per_address: int = 64 << 10
     documents_per_minute: int = 6
@@ -106,8 +106,8 @@ class Gateway:
         self._documents = Outstanding(
             config.document_bytes_per_address, config.document_bytes, config.grace_s, store.is_pinned, monotonic_s
         )
-        self._address_rate = _rate(config.address_requests_per_minute, monotonic_s)
-        self._identity_rate = _rate(config.identity_requests_per_minute, monotonic_s)
+        self._address_rate = _rate(config.address_uploads_per_minute, monotonic_s)
+        self._identity_rate = _rate(config.identity_uploads_per_minute, monotonic_s)
         self._document_rate = _rate(config.documents_per_minute, monotonic_s)
         self._listening: Listening | None = None
 
