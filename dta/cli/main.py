@@ -25,8 +25,7 @@ from dta.base.place import PlaceFailure
 from dta.cli.commands import COMMANDS
 from dta.cli.loading import LoadingGroup
 from dta.cli.session import Session, on_terminal
-from dta.hsm.errors import KeystoreError
-from dta.hsm.errors import failure as keystore_failure
+from dta.hsm.errors import expected
 
 _FLAGS = frozenset({"--json"})
 _VALUED = frozenset({"--home", "--identity", "--pin-fd"})
@@ -157,15 +156,9 @@ def _abandon(stream: TextIO) -> None:
 
 
 def _as_ours(error: Exception) -> DtaError:
-    if isinstance(error, DtaError):
-        return error
-    if isinstance(error, KeystoreError):
-        return keystore_failure(error)
-    if isinstance(error, OSError):
-        return place.failure(error)
-    database = place.database_failure(error)
-    if database is not None:
-        return database
+    known = expected(error)
+    if known is not None:
+        return known
     if isinstance(error, _BadCommandLine):
         return UsageError(_message_of(error), hint="`dta --help`, or `dta COMMAND --help`")
     # What an unexpected exception says may hold anything: its kind and place are enough to find it.

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from abci_app.authority.record import authority_id
-from abci_app.limits import NONCE_BYTES
 from abci_app.mfa import points
 from abci_app.mfa.realms import realm_id
-from abci_app.pb.dta.v1 import governance_pb2, identity_pb2, mfa_pb2
+from abci_app.pb.dta.v1 import identity_pb2, mfa_pb2
 from abci_app.state.records import FIDUCIARIES
 from dta.base.errors import JsonValue, UsageError
 from dta.cli.custody import Wait, Work, Yes, ask, at_work, moment, table
 from dta.cli.mfa_common import Day, RealmName, RealmOption, day_number
 from dta.cli.session import session_of
+from dta.client import governance
 from dta.client.ledger import leaves
 from dta.client.mfa import enrolling, issued, permits, realms, registry, servers, tickets
 from dta.client.mfa.credentials import server_secret_path
@@ -58,16 +57,11 @@ def create(
         action, named = realms.create_action(
             terms, members, threshold=threshold, refresh_interval_blocks=refresh
         )
-        nonce = secrets.token_bytes(NONCE_BYTES)
-        sent = work.custody.send(governance_pb2.Propose(nonce=nonce, action=action))
+        proposed = governance.propose(work.custody.ledger, work.custody.party.signer, action)
         authority = authority_id(work.custody.gid, work.custody.party.identity, named)
         realm = realm_id(work.custody.gid, authority)
-        work.session.show(
-            {
-                "proposal": sent.data.hex(), "realm": realm.hex(), "authority": authority.hex(), "height": sent.height,
-            },
-            [f"proposal   {sent.data.hex()}", f"realm      {realm.hex()}", f"authority  {authority.hex()}"],
-        )  # fmt: skip
+        ids = {"proposal": proposed.record.id.hex(), "realm": realm.hex(), "authority": authority.hex()}
+        work.session.show({**ids, "height": proposed.height}, [f"{name:10} {id_}" for name, id_ in ids.items()])
         work.session.talk("Once the vote has passed, each member runs `dta authority accept`: then the key is made.")
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dta.base.errors import KeystoreFailure
+from dta.base import place
+from dta.base.errors import DtaError, KeystoreFailure
 
 
 class KeystoreError(Exception):
@@ -42,6 +43,15 @@ class KeystoreError(Exception):
 def failure(error: KeystoreError) -> KeystoreFailure:
     """``error`` as those see it who do not tell keystores' causes apart: a person, a program that uses the SDK."""
     return KeystoreFailure(str(error), hint=error.hint, data={"step": error.step, "what": type(error).__name__})
+
+
+def expected(error: Exception) -> DtaError | None:
+    """What ours, a keystore, the place or a database says, as one of ours. None: a fault of this program."""
+    if isinstance(error, DtaError):
+        return error
+    if isinstance(error, KeystoreError):
+        return failure(error)
+    return place.failure(error) if isinstance(error, OSError) else place.database_failure(error)
 
 
 class ConfigIncomplete(KeystoreError):

@@ -1,8 +1,9 @@
 """Random kills while orders flow, and a verdict: what ``scripts/chaos.sh`` runs, and the fault tests in small.
 
-Each round kills -9 one process of one node, or the whole node, at a random moment, and waits until that node is healthy
-again. All the while somebody places orders and somebody receives them, by the commands that people type. In the end
-the blocks themselves are counted: nothing that was acknowledged is lost, nothing was done twice, all nodes agree.
+Each round kills -9 one process of one node, or the whole node, at a random moment, or halts its agent or application
+for a while, so that it is behind what it follows; and waits until that node is healthy again. All the while somebody
+places orders and somebody receives them, by the commands that people type. In the end the blocks themselves are
+counted: nothing that was acknowledged is lost, nothing was done twice, all nodes agree.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ from dta.localnet.actors import Demo
 from dta.localnet.network import DEFAULT_PORT_BASE, HEALTHY, Network, Plan
 
 VICTIMS = ("application", "agent", "cometbft", "node")
+HALTED = {"agent, halted": "agent", "application, halted": "application"}
+"""Names of harms, and which process each halts."""
+MOST_HALTED_S = 10.0
 SECRET_BYTES = 64
 RECOVERY_TIMEOUT_S = 180.0
 SETTLING_TIMEOUT_S = 240.0
@@ -54,7 +58,7 @@ class Verdict:
 
     seed: int
     rounds: int = 0
-    kills: Counter[str] = field(default_factory=Counter)
+    harms: Counter[str] = field(default_factory=Counter)
     attempts: int = 0
     acknowledged: int = 0
     received: int = 0
@@ -74,10 +78,10 @@ class Verdict:
 
     def rows(self) -> list[tuple[str, str]]:
         """The same as lines of a table."""
-        kills = ", ".join(f"{count} {victim}" for victim, count in sorted(self.kills.items()))
+        harms = ", ".join(f"{count} {victim}" for victim, count in sorted(self.harms.items()))
         return [
             ("seed", str(self.seed)),
-            ("rounds", f"{self.rounds} ({kills})"),
+            ("rounds", f"{self.rounds} ({harms})"),
             ("orders", f"{self.attempts} tried, {self.acknowledged} acknowledged, {self.received} received"),
             ("lost", str(len(self.lost))),
             ("doubled", str(len(self.doubled))),
@@ -206,7 +210,7 @@ class Chaos:
 
     def __init__(
         self, demo: Demo, vault: str, seed: int, say: Callable[[str], None] = lambda _: None,
-        victims: tuple[str, ...] = VICTIMS,
+        victims: tuple[str, ...] = (*VICTIMS, *HALTED),
     ) -> None:  # fmt: skip
         self._net, self._say = demo.net, say
         self._victims = victims
@@ -229,10 +233,13 @@ class Chaos:
         rng, net = self._rng, self._net
         node, victim = rng.randrange(net.plan.validators), rng.choice(self._victims)
         time.sleep(rng.uniform(0.0, 3.0))
-        if not net.send_signal(node, victim, signal.SIGKILL):
+        if victim in HALTED:
+            if not self._halt(node, HALTED[victim]):
+                return
+        elif not net.send_signal(node, victim, signal.SIGKILL):
             return
         killed_at_s = time.monotonic()
-        self.verdict.kills[victim] += 1
+        self.verdict.harms[victim] += 1
         if victim == "node":
             time.sleep(rng.uniform(0.0, 2.0))
             self._start_again(node)
@@ -240,6 +247,14 @@ class Chaos:
         took_s = time.monotonic() - killed_at_s
         self.verdict.slowest_recovery_s = max(self.verdict.slowest_recovery_s, took_s)
         self._say(f"round {number + 1}: {victim} of node {node}, healthy again after {took_s:.1f} s")
+
+    def _halt(self, node: int, process: str) -> bool:
+        """For a while; False where there is none. It goes on where it was, if its supervisor has not replaced it."""
+        if not self._net.send_signal(node, process, signal.SIGSTOP):
+            return False
+        time.sleep(self._rng.uniform(1.0, MOST_HALTED_S))
+        self._net.send_signal(node, process, signal.SIGCONT)
+        return True
 
     def _start_again(self, node: int) -> None:
         """Its processes go with their supervisor; a start before they are gone would find the store in use."""
@@ -307,8 +322,8 @@ class _Counted:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/chaos.sh", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=20, metavar="N", help="kills (default 20)")
-    parser.add_argument("--seed", type=int, default=None, metavar="S", help="which kills (default: a new one)")
+    parser.add_argument("--rounds", type=int, default=20, metavar="N", help="kills and halts (default 20)")
+    parser.add_argument("--seed", type=int, default=None, metavar="S", help="which ones (default: a new one)")
     parser.add_argument("--validators", type=int, default=4, metavar="N", help="4 to 7 (default 4)")
     parser.add_argument("--hsm", choices=("softhsm", "software"), default="softhsm")
     parser.add_argument("--root", type=Path, default=Path(".localnet-chaos"), help="where it lives meanwhile")

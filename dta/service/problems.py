@@ -14,11 +14,10 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from dta.base import errors, place
+from dta.base import errors
 from dta.base.errors import BadAnswer, DtaError, JsonValue, RpcError
 from dta.client.receipt.errors import ReceiptRefused
-from dta.hsm.errors import KeystoreError
-from dta.hsm.errors import failure as keystore_failure
+from dta.hsm.errors import KeystoreError, expected
 from dta.service.errors import UNPROCESSABLE, BadCall, Forbidden, NothingPlaced, RateLimited, Unauthenticated
 
 _log = logging.getLogger(__name__)
@@ -119,15 +118,9 @@ def answer(error: DtaError) -> JSONResponse:
 
 def as_ours(error: Exception) -> DtaError:
     """Any exception as one of ours, as the command line does it. What a stranger's says may hold anything: not said."""
-    if isinstance(error, DtaError):
-        return error
-    if isinstance(error, KeystoreError):
-        return keystore_failure(error)
-    if isinstance(error, OSError):
-        return place.failure(error)
-    database = place.database_failure(error)
-    if database is not None:
-        return database
+    known = expected(error)
+    if known is not None:
+        return known
     where = "".join(traceback.format_tb(error.__traceback__))
     _log.error("%s in a call\n%s", type(error).__name__, where)
     return errors.InternalError("a fault of this program", hint="its log says where; please report it")

@@ -40,6 +40,8 @@ CUSTODIAN = "hsm-realm"
 SECRET = bytes(64)
 TIMEOUT_S = 600.0
 UPLOADS_PER_MINUTE = 1_000_000
+# One credential has half of it.
+AT_WORK = 2 * 64
 Json = dict[str, Any]
 Say = Callable[[str], None]
 
@@ -190,7 +192,7 @@ class _Generous(Network):
 @contextmanager
 def _agent(home: Path) -> Iterator[tuple[Path, str]]:
     """Its socket, and a token."""
-    (home / "serve.toml").write_text("calls_per_minute = 1000000\n")
+    (home / "serve.toml").write_text(f"calls_per_minute = 1000000\nmax_at_work = {AT_WORK}\n")
     store = TokenStore(home / "serve" / "tokens")
     _, token = store.create(
         name="bench", scopes=frozenset(SCOPES), identities=("*",), now_s=int(time.time()), expires_at_s=0

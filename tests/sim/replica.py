@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from random import Random
 
 from abci_app import admission, signed, transition
-from abci_app.block import Block, BlockResult, TxResult
+from abci_app.block import Block, BlockResult, Changes, TxResult
 from abci_app.crypto.ed25519 import SignatureMemo
 from abci_app.execution.spec import MessageClass
 from abci_app.mempool import Mempool
 from abci_app.pb.dta.v1 import tx_pb2
+from abci_app.server.changes import MAX_KEPT_BYTES, CommittedChanges
 from abci_app.signed import TxMemo
 from abci_app.state import records
 from abci_app.state.view import StateView
@@ -38,7 +39,8 @@ class Replica:
         self._store = start.store()
         self._state = StateDB(self._store)
         self._time = last_time(start.blocks)
-        self._staged: tuple[Block, Staged] | None = None
+        self._staged: tuple[Block, Staged, Changes] | None = None
+        self.keep_changes()
         self.forget()
 
     @property
@@ -52,6 +54,10 @@ class Replica:
     @property
     def time_s(self) -> int:
         return self._time.seconds
+
+    def keep_changes(self, kept_bytes: int = MAX_KEPT_BYTES) -> None:
+        """From this height on, of so many bytes: whoever follows is told of them."""
+        self.changes = CommittedChanges(self.height, self.time_s, kept_bytes=kept_bytes, held_s=0.0)
 
     def forget(self) -> None:
         """Cold caches: no remembered signature or transaction, no pending counts."""
@@ -103,7 +109,7 @@ class Replica:
         self._my_memo()
         result, changes = finalize(self._genesis, self.view, self._state.height, block)
         staged = self._state.stage(block.height, changes)
-        self._staged = (block, staged)
+        self._staged = (block, staged, changes)
         return Decided(staged.app_hash, result)
 
     def crash(self) -> None:
@@ -111,15 +117,17 @@ class Replica:
         self._staged = None
         self._state = StateDB(self._store)
         self.pool.clear()
+        self.keep_changes()
         self.forget()
 
     def commit(self, rng: Random) -> bool:
         """Persist; then CometBFT rechecks what is left, if it does: whether it did."""
         assert self._staged is not None
-        block, staged = self._staged
+        block, staged, changes = self._staged
         self._state.commit(staged)
         self._staged = None
         self._time = block.time
+        self.changes.record(block.height, block.time, changes)
         for tx in block.txs:
             self.pool.pop(tx, None)
         self._mempool.begin_recheck(block.height, block.time)

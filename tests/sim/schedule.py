@@ -25,6 +25,7 @@ from tests.sim.moves import Moves
 from tests.sim.prelude import VARIANTS, Prelude, prelude
 from tests.sim.rebuild import differences, undeclared
 from tests.sim.replica import Decided, Replica
+from tests.sim.told import Told
 
 
 class Divergence(AssertionError):
@@ -36,7 +37,8 @@ class Run:
     """What a schedule did. ``codes`` counts results by code, ``actions`` events by kind and action.
 
     ``early``: results that a node admitted before they were due; ``partly``: bundles of which some results failed and
-    some did not; ``spoilt``: bundles that were refused for their shape.
+    some did not; ``spoilt``: bundles that were refused for their shape. ``told``: how often an agent looked at what it
+    had been told, its connection broke, and it was started again.
     """
 
     seed: int
@@ -49,6 +51,7 @@ class Run:
     early: int = 0
     partly: int = 0
     spoilt: int = 0
+    told: tuple[int, int, int] = (0, 0, 0)
 
 
 def bundle_in(tx: bytes) -> tx_pb2.SubmitResults | None:
@@ -73,9 +76,20 @@ class Schedule:
         self.height = self.start.blocks[-1].height
         self.decided: dict[int, Decided] = {}
         self.turns = releases.Turns()
+        # Random of its own: what it does changes nothing of the schedule.
+        told = Random(~seed)
+        self.told = Told(told, told.choice(self.nodes), told.choice(self.start.fiduciaries).identity)
 
     def run(self) -> Run:
         """Run to the end. Raises :class:`Divergence`, or whatever a node raised."""
+        with self.told:
+            self._run()
+        self.run_.early = sum(node.early for node in self.nodes)
+        self.run_.app_hashes = [self.decided[block.height].app_hash for block in self.run_.blocks]
+        self.run_.told = self.told.looks, self.told.breaks, self.told.restarts
+        return self.run_
+
+    def _run(self) -> None:
         for _ in range(self._length()):
             self._arrive()
             block = self._decide()
@@ -86,13 +100,11 @@ class Schedule:
             for node in self.nodes:
                 if node is self.nodes[0] or self.rng.random() < 0.8:
                     self._catch_up(node)
+            self._require(not (wrong := self.told.look()), wrong)
             self._require(not differences(self.nodes[0].view), "; ".join(differences(self.nodes[0].view)))
             self._require(not undeclared(self.nodes[0].view), f"{undeclared(self.nodes[0].view)} are no declared keys")
         for node in self.nodes:
             self._catch_up(node)
-        self.run_.early = sum(node.early for node in self.nodes)
-        self.run_.app_hashes = [self.decided[block.height].app_hash for block in self.run_.blocks]
-        return self.run_
 
     def _length(self) -> int:
         """How many blocks. One in twelve outlasts the least number of blocks that a proposal is open for."""

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from dta.node.agent.due import DueEntries
 from tests.sim import replay
-from tests.sim.schedule import Run, run_schedule
+from tests.sim.schedule import Divergence, Run, run_schedule
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEDULES = 1_000
@@ -30,6 +31,11 @@ def other_python() -> str | None:
         if path and subprocess.run([path, "-c", CAN_RUN], capture_output=True, check=False).returncode == 0:
             return path
     return None
+
+
+def run_some() -> None:
+    for seed in range(50):
+        run_schedule(seed)
 
 
 def replayed_elsewhere(path: Path, python: str) -> list[str]:
@@ -67,12 +73,14 @@ def test_schedules_reach_what_can_happen() -> None:
     actions: set[str] = set()
     codes: set[int] = set()
     crashes = early = partly = spoilt = 0
+    told = [0, 0, 0]
     for seed in range(2_000, 2_060):
         run = run_schedule(seed)
         early, partly, spoilt = early + run.early, partly + run.partly, spoilt + run.spoilt
         actions |= run.actions.keys()
         codes |= run.codes.keys()
         crashes += run.crashes
+        told = [sum(both) for both in zip(told, run.told, strict=True)]
     for action in (
         "order placed", "order fulfilled", "order rejected", "order failed", "order expired", "order closed",
         "request requested", "request approved", "request granted", "request answered", "request vetoed",
@@ -86,6 +94,13 @@ def test_schedules_reach_what_can_happen() -> None:
     assert early > 20, "results that came before they were due"
     assert partly > 30, "bundles of which a part failed"
     assert spoilt > 2, "bundles that were refused for their shape"
+    assert min(told) > 20, "looks of an agent at what it was told, breaks of its connection, new agents"
+
+
+def test_an_agent_that_is_told_of_too_little_fails_a_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DueEntries, "remove", lambda *_: None)
+    with pytest.raises(Divergence, match=r"seed \d+: an agent at block \d+ knows other jobs"):
+        run_some()
 
 
 def test_a_schedule_in_which_nodes_differ_fails_and_says_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,10 +114,6 @@ def test_a_schedule_in_which_nodes_differ_fails_and_says_its_seed(monkeypatch: p
             real(context)  # type: ignore[arg-type]
 
     monkeypatch.setattr("abci_app.transition.sweep", sometimes)
-
-    def run_some() -> None:
-        for seed in range(50):
-            run_schedule(seed)
 
     with pytest.raises(AssertionError, match=r"seed \d+: "):
         run_some()

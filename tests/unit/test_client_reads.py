@@ -298,6 +298,22 @@ def test_reading_waits_until_what_was_just_committed_can_be_proved() -> None:
     assert Ledger(rpc, chain.trust_file()).vault_keys(VAULT, at_least=7).height == 7
 
 
+def test_the_next_block_is_waited_for_and_no_other_one() -> None:
+    chain = chain_with_vault(5)
+    rpc = ClockedRpc(Node(chain))
+    ledger = Ledger(rpc, chain.trust_file())
+    ledger.vault_keys(VAULT)
+    ledger.next_block(1.0)
+    assert rpc.slept_s == pytest.approx(1.0), "there is none"
+    chain.add()
+    ledger.next_block(1.0)
+    assert rpc.slept_s < 1.5, "it came since the reading"
+    rpc.node.lies["status"] = lambda _params, _honest: {}
+    before_s = rpc.slept_s
+    ledger.next_block(1.0)
+    assert 0.9 < rpc.slept_s - before_s < 1.1, "the node says nothing: whoever reads next finds out"
+
+
 def test_waiting_for_a_height_that_does_not_come_ends_with_a_timeout() -> None:
     with pytest.raises(TimedOut) as caught:
         ledger_of(Node(chain_with_vault()), wait_s=3).vault(VAULT, at_least=9)

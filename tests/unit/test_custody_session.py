@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dta.client.custody.session import POLL_S, Session, Step
-from dta.client.ledger.flow import Now, Sleep
+from dta.client.ledger.flow import Now, Sleep, sleep
 from dta.client.mfa import issued
 from dta.client.mfa.issued import NotIssued
 
@@ -44,7 +44,7 @@ class Clock:
 
 
 def ledger_of(clock: Clock) -> Any:
-    return SimpleNamespace(rpc=clock)
+    return SimpleNamespace(rpc=clock, next_block=lambda seconds: clock.run(sleep(seconds)))
 
 
 def test_a_wait_for_a_slow_node_is_over_in_its_time() -> None:

@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from abci_app.codes import Code
 from dta.base.errors import JsonValue, RefusedByLedger, TimedOut, UsageError
 from dta.client.custody.blocks import Blocks
-from dta.client.ledger.flow import elapsed_s, sleep, wall_time_s
+from dta.client.ledger.flow import elapsed_s, wall_time_s
 from dta.client.ledger.ledger import Ledger
 from dta.client.ledger.submit import Committed
 from dta.client.ledger.tx import Signer
@@ -109,7 +109,7 @@ class Session:
     def wait_for(
         self, read: Callable[[], T], done: Callable[[T], bool], show: Callable[[T], Step], timeout_s: float
     ) -> tuple[T, bool]:
-        """Reads again and again until ``done``, or the time is over: the last reading, and whether it was done.
+        """Reads again with each block until ``done``, or the time is over: the last reading, and whether it was done.
 
         Each change is shown once. The time that reading takes counts. A read that times out ends the waiting with its
         own error.
@@ -125,7 +125,7 @@ class Session:
                 return value, True
             if self.ledger.rpc.run(elapsed_s()) - began_s >= timeout_s:
                 return value, False
-            self.ledger.rpc.run(sleep(POLL_S))
+            self.ledger.next_block(POLL_S)
 
 
 def timed_out(what: str, hint: str, **data: JsonValue) -> TimedOut:

@@ -129,6 +129,11 @@ class Operations:
         return self.reader.get(key, height)
 
     @operation
+    def next_block(self, at_most_s: float) -> Flow[None]:
+        """Waits until there may be something new to read, and no longer than ``at_most_s``."""
+        return self.reader.next_block(at_most_s)
+
+    @operation
     def identity(self, id_: bytes, at_least: int = 0) -> Flow[identity_pb2.IdentityRecord]:
         """An identity."""
         return self.reader.record(leaves.of(IDENTITIES, id_), at_least)

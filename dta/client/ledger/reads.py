@@ -33,6 +33,7 @@ PROOF_TYPE = "ics23:jmt"
 DEFAULT_MAX_AGE_S = 120.0
 DEFAULT_WAIT_S = 30.0
 _POLL_S = 0.25
+_NEXT_BLOCK_POLL_S = 0.2
 ONE_NODE_S = 5.0
 """How long one node is asked for a height that it has not: another may be further."""
 
@@ -117,6 +118,7 @@ class VerifiedReader:
         self._max_age_s = max_age_s
         self._wait_s = wait_s
         self._right_chain = False
+        self._newest_seen = 0
 
     def get(self, key: bytes, height: int | None = None, at_least: int = 0) -> Flow[VerifiedValue]:
         """The leaf at ``key``: at the newest provable height (not below ``at_least``), or at a past ``height``.
@@ -199,6 +201,7 @@ class VerifiedReader:
         start_s = asked_s = yield from elapsed_s()
         while True:
             status = yield from call(requests.status())
+            self._newest_seen = status.latest_height
             if status.latest_height - 1 >= at_least:
                 return status.latest_height - 1
             now_s = yield from elapsed_s()
@@ -212,6 +215,20 @@ class VerifiedReader:
                     data={"latest_height": status.latest_height, "needed_height": at_least + 1},
                 )
             yield from sleep(_POLL_S)
+
+    def next_block(self, at_most_s: float) -> Flow[None]:
+        """Waits until the node says that it has a block which it had not at the last reading; at most so long.
+
+        Before that a reading finds nothing new. What goes wrong is the next reading's to say.
+        """
+        end_s, pause_s = (yield from elapsed_s()) + at_most_s, _NEXT_BLOCK_POLL_S
+        while (left_s := end_s - (yield from elapsed_s())) > 0:
+            yield from sleep(min(pause_s, left_s))
+            try:
+                if (yield from call(requests.status())).latest_height > self._newest_seen:
+                    return
+            except DtaError:
+                pause_s = at_most_s
 
     def _check_fresh(self, header: Header) -> Flow[None]:
         now_s = yield from wall_time_s()

@@ -253,8 +253,12 @@ class Rpc(_Nodes):
 
     @contextlib.contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """Nodes are asked for so long, however many calls it takes; a call that has begun has its own deadline."""
-        before_s, self._until_s = self._until_s, time.monotonic() + seconds
+        """Nodes are asked for so long, however many calls it takes; a call that has begun has its own deadline.
+
+        Within another it may end sooner, and never later.
+        """
+        before_s = self._until_s
+        self._until_s = min(before_s, time.monotonic() + seconds)
         try:
             yield
         finally:

@@ -19,7 +19,7 @@ from dta.base.errors import EXIT_NOT_FOUND, DtaError, JsonValue, NotVerified
 from dta.client.custody import session
 from dta.client.custody.session import Progress, Step, silent
 from dta.client.ledger import leaves
-from dta.client.ledger.flow import Flow, elapsed_s, sleep
+from dta.client.ledger.flow import Flow, elapsed_s
 from dta.client.ledger.ledger import Ledger, LedgerFlows
 from dta.client.ledger.reads import Head
 from dta.crypto.extraction import Transport, combine_unblinded, open_blinded
@@ -107,7 +107,7 @@ def wait_for(ledger: Ledger, read: Callable[[], T], wait_s: float, progress: Pro
             if error.is_over or ledger.rpc.run(elapsed_s()) - began_s >= wait_s:
                 raise
             progress(Step("issued", error.waits_for, error.answers, error.needed))
-        ledger.rpc.run(sleep(session.POLL_S))
+        ledger.next_block(session.POLL_S)
 
 
 def _require_complete(record: extraction_pb2.ExtractionRecord) -> None:
