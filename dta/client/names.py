@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from abci_app.crypto import statements
 from abci_app.limits import ID_BYTES
@@ -49,14 +50,8 @@ class NameBook:
 
         They chose their names themselves: one that two have, or that reads as an id's digits, names nobody here.
         """
-        documents = [read.document for read in genesis_file.read(content).documents()]
-        founders = tuple(statements.identity_id(document) for document in documents)
-        called = Counter(document.name for document in documents)
-        named = {
-            document.name: id_ for document, id_ in zip(documents, founders, strict=True)
-            if called[document.name] == 1 and not (ids.could_be(document.name) and len(document.name) >= _SHORT)
-        }  # fmt: skip
-        return NameBook(named, founders)
+        names, founders = _founders(content)
+        return NameBook(dict(names), founders)
 
     def resolve(self, text: str) -> bytes:
         """The id of a name, of 64 hex digits, or of the first 4 or more of a known id. Raises NotFound, UsageError."""
@@ -138,3 +133,16 @@ def _contacts_toml(contacts: Iterable[tuple[str, bytes]]) -> bytes:
     lines = ["# Whom this home calls what. Ids come from the people themselves, by a way that you trust."]
     lines += [f'{toml_string(name)} = "{id_.hex()}"' for name, id_ in sorted(contacts)]
     return ("\n".join(lines) + "\n").encode("utf-8")
+
+
+@lru_cache(maxsize=4)
+def _founders(content: bytes) -> tuple[tuple[tuple[str, bytes], ...], tuple[bytes, ...]]:
+    """Names and ids, of a genesis file's bytes: what takes a pairing for each founder is not done for each command."""
+    documents = [read.document for read in genesis_file.read(content).documents()]
+    founders = tuple(statements.identity_id(document) for document in documents)
+    called = Counter(document.name for document in documents)
+    named = (
+        (document.name, id_) for document, id_ in zip(documents, founders, strict=True)
+        if called[document.name] == 1 and not (ids.could_be(document.name) and len(document.name) >= _SHORT)
+    )  # fmt: skip
+    return tuple(named), founders

@@ -46,7 +46,7 @@ class IdentityActions:
         session, ledger = self.opened.session, self.opened.ledger
         identity, block, _ = create.read_request(Path(request), session.gid)
         active = current(ledger, self.opened.names.fiduciaries)
-        gateways = {fiduciary: session.gateways(fiduciary) for fiduciary in active}
+        gateways = session.gateways(active)
 
         def publish(document: bytes) -> None:
             if gateways:

@@ -82,7 +82,7 @@ class Principals:
         self._custodian = registry.custodian(CUSTODIAN)
         self.sessions = [first, *self._register(count - 1, network.root / "principals")]
         self.vaults = self._open_vaults([load_node_config(network.home(node)).identity for node in network.nodes()])
-        self._gateways = [url for fiduciary in self.vaults[0].keys for url in first.gateways(fiduciary)]
+        self._gateways = [url for urls in first.gateways(self.vaults[0].keys).values() for url in urls]
 
     def _register(self, count: int, directory: Path) -> list[sdk.Session]:
         actors = [Actor(f"principal-{number}") for number in range(count)]

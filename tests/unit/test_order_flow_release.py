@@ -181,7 +181,7 @@ def test_a_release_waits_for_its_veto_window_and_then_comes(world: World) -> Non
     opened = asked(world, placed(world, policy=policy))
     bob = world.session(world.bob)
     with pytest.raises(TimedOut) as caught:
-        receiving.receive(bob, REALM, opened.request, wait_s=3)
+        receiving.receive(bob, REALM, opened.request, wait_s=1)
     assert caught.value.data["status"] == "granted"
     assert receiving.receive(bob, REALM, opened.request).secret == SECRET
 

@@ -191,7 +191,7 @@ def _upload_keys(session: Session, order: pb.OrderRecord, opened: OpenRequest, a
     block = session.blocks.kept(opened.message.keys_cid)
     if block is None:
         raise UsageError("this home no longer has the envelope of the request's keys", hint="make a new request")
-    gateways = {fiduciary: session.gateways(fiduciary) for fiduciary in order.fiduciaries}
+    gateways = session.gateways(order.fiduciaries)
     session.progress(Step("upload", f"uploading the keys to {len(gateways)} fiduciaries"))
     spare = len(order.fiduciaries) - order.threshold
     missed = session.blocks.upload(

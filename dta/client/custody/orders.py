@@ -122,7 +122,7 @@ def _sealed(session: Session, custodian: Custodian, new: NewOrder) -> tuple[Prep
     session.progress(Step("verify", "checking the vault's keys"))
     view = session.ledger.vault_keys(new.vault)
     chosen, threshold = _choose(session, view, new)
-    gateways = {fiduciary: session.gateways(fiduciary) for fiduciary in chosen}
+    gateways = session.gateways(chosen)
     session.progress(Step("seal", f"sealing for {len(chosen)} fiduciaries, {threshold} of which give it back"))
     return _prepare(session, custodian, view, chosen, threshold, new), gateways
 
@@ -140,7 +140,7 @@ def _sealed_under_key(session: Session, custodian: Custodian, new: NewOrder) -> 
     if not 0 <= new.allow_missing < len(found.members):
         raise UsageError("somebody has to keep the envelope")
     _check_expiry(session, new)
-    gateways = {fiduciary: session.gateways(fiduciary) for fiduciary in found.members}
+    gateways = session.gateways(found.members)
     session.progress(Step("seal", f"encrypting under the key {found.record.name or new.authority.hex()}"))
     prepared = custodian.prepare(
         PrepareInput(
@@ -176,7 +176,7 @@ def resume(session: Session, order: bytes, *, allow_missing: int = 0, wait_s: fl
     keepers = list(message.fiduciaries)
     if message.authority:
         keepers = list(session.ledger.authority_members(message.authority).members)
-    _upload(session, block, {fiduciary: session.gateways(fiduciary) for fiduciary in keepers}, allow_missing)
+    _upload(session, block, session.gateways(keepers), allow_missing)
     newest = session.ledger.rpc.run(session.ledger.flows.reader.head()).header.height  # verified: one may stand still
     sent_earlier = newest < tx.expires_at_height
     if not sent_earlier:

@@ -133,7 +133,7 @@ def status_name(record: pb.RequestRecord) -> str:
 
 def _all_gateways(session: Session, view: RequestView) -> list[str]:
     keepers = view.extraction.members if view.extraction else view.order.fiduciaries
-    return [url for fiduciary in keepers for url in session.gateways(fiduciary)]
+    return [url for urls in session.gateways(keepers).values() for url in urls]
 
 
 def _recover_input(session: Session, view: RequestView, block: bytes, opened: OpenRequest) -> RecoverInput:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -102,9 +102,9 @@ class Session:
             return self.ledger.status().latest_height
         return refused.height or 0
 
-    def gateways(self, fiduciary: bytes) -> list[str]:
-        """The base URLs of a fiduciary's gateways, from its proved identity record."""
-        return list(self.ledger.identity(fiduciary).gateways)
+    def gateways(self, fiduciaries: Iterable[bytes]) -> dict[bytes, list[str]]:
+        """The base URLs of each fiduciary's gateways, from its proved identity record."""
+        return {id_: list(record.gateways) for id_, record in self.ledger.identities(fiduciaries).items()}
 
     def wait_for(
         self, read: Callable[[], T], done: Callable[[T], bool], show: Callable[[T], Step], timeout_s: float

@@ -8,7 +8,7 @@ where a name says ``unverified``.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -137,6 +137,17 @@ class Operations:
     def identity(self, id_: bytes, at_least: int = 0) -> Flow[identity_pb2.IdentityRecord]:
         """An identity."""
         return self.reader.record(leaves.of(IDENTITIES, id_), at_least)
+
+    @operation
+    def identities(
+        self, ids: Iterable[bytes], at_least: int = 0
+    ) -> Flow[dict[bytes, identity_pb2.IdentityRecord]]:
+        """Several identities, of one proved state."""
+        head, found = (yield from self.reader.head(at_least)), {}
+        for id_ in ids:
+            leaf = leaves.of(IDENTITIES, id_)
+            found[id_] = leaf.found((yield from self.reader.find_at(head, leaf)))
+        return found
 
     @operation
     def fiduciary(self, id_: bytes, at_least: int = 0) -> Flow[identity_pb2.FiduciaryRecord]:
