@@ -222,9 +222,13 @@ class SnapshotView(KvView):
     def __init__(self, kv: KvSnapshot, keep_versions: int) -> None:
         super().__init__(kv, keep_versions)
         self._snapshot = kv
-        head = self.head()
-        self.height = head.height
-        self.app_hash = ref_hash(head.root)
+        self._head = super().head()
+        self.height = self._head.height
+        self.app_hash = ref_hash(self._head.root)
+
+    def head(self) -> Head:
+        """See :meth:`KvView.head`: here it is always the same."""
+        return self._head
 
     def prove_newest(self, key: bytes) -> Proved:
         """As ``prove`` at ``height``. Raises StoreCorrupt too where the leaf table says otherwise than the tree."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -116,6 +116,45 @@ def test_what_is_not_proved_is_not_believed(database: StateDB) -> None:
         ProvenView(Liar(None, b""), EMPTY_HASH, 1).get(b"a")
     with pytest.raises(StateNotProved):
         list(ProvenView(Liar(b"new", here.proof, [(b"a", b"old")]), root, 2).scan(b"a"))
+
+
+class LiarOfMany(Liar):
+    """The same of each of several, and counts how often it is asked."""
+
+    asked: tuple[int, ...] = ()
+
+    def prove_all(self, keys: Sequence[bytes]) -> list[tuple[bytes | None, bytes]]:
+        self.asked += (len(keys),)
+        return [self.prove(key) for key in keys]
+
+
+def test_several_leaves_are_asked_for_at_once_and_each_is_proved(database: StateDB) -> None:
+    commit(database, 1, {b"a": b"1", b"b": b"1"})
+    here, root = database.prove(b"a", 1), database.app_hash
+    prover = LiarOfMany(b"1", here.proof)
+    view = ProvenView(prover, root, 1)
+    view.prove_ahead([b"a", b"a"])
+    view.prove_ahead([b"a"])
+    assert view.get(b"a") == b"1"
+    assert prover.asked == (1,)
+    with pytest.raises(StateNotProved) as caught:
+        view.prove_ahead([b"b"])
+    assert caught.value.key == b"b"
+    with pytest.raises(StateNotProved):  # what was not proved is not kept
+        view.get(b"b")
+    alone = ProvenView(Liar(b"1", here.proof), root, 1)
+    alone.prove_ahead([b"b"])  # it answers one question at a time: none is asked before it must be
+    assert alone.get(b"a") == b"1"
+
+
+def test_a_socket_proves_many_leaves_of_the_state_that_is_pinned(database: StateDB, path: Path) -> None:
+    commit(database, 1, {b"a/%d" % n: b"%d" % n for n in range(300)})
+    keys = [b"a/%d" % n for n in range(100)] + [b"none"]
+    with application(path, database), StateClient(path).pin() as now:
+        assert isinstance(now.proven, ProvenView)
+        now.proven.prove_ahead(keys)
+        commit(database, 2, {b"a/7": b"later"})
+        assert [now.proven.get(key) for key in keys] == [b"%d" % n for n in range(100)] + [None]
 
 
 # --- the jobs -------------------------------------------------------------------------------------------------------

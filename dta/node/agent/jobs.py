@@ -26,7 +26,7 @@ from dta.base.errors import Unreachable
 from dta.crypto.scalar import SecretScalar
 from dta.custodians.accepting import accept_all
 from dta.custodians.plugin import Custodian, CustodyContext, Entrusted, OrderRejected
-from dta.node.agent.reads import read_ahead
+from dta.node.agent.reads import prove_ahead, read_ahead
 from dta.node.ceremonies import extracting
 from dta.node.ceremonies import jobs as ceremony_jobs
 from dta.node.hooks.errors import CannotAnswer, NotDue, Obstacle
@@ -112,6 +112,7 @@ def _raised(call: Callable[[], object]) -> Exception | None:
 def owed_of(jobs: Sequence[Job], tools: Tools, now: Pinned) -> list[Exception | None]:
     """As :func:`require_owed`, of several by one state: for each what it would raise, or None."""
     read_ahead(now.view, index=[due.key_of(tools.identity, job.kind, job.subject) for job in jobs])
+    tried(partial(_prove_releases, jobs, now))  # where one is not proved, each is asked for by itself
     proven = replace(now, view=now.proven)
     return [_raised(partial(_REQUIRE.get(job.kind, require_due), job, tools, proven)) for job in jobs]
 
@@ -216,23 +217,33 @@ def _fulfil_order(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Messag
 
 
 def _fulfil_secret(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Message:
-    with tools.pin() as now:
-        request, order = _releasable(job, tools, now)
-    if order.authority:
-        return extracting.perform(job, tools, _releasable)
-    custodian = _custodian(tools, order.custodian)
-    context = _context(tools)
     # A share that was sealed is out, whatever the ledger says to the transaction: so state is read again now,
     # and believed only where it is proved. What the share is sealed to is of that state as well.
-    with tools.pin_proven() as now:
+    with tools.pin() as newest:
+        tried(partial(_prove_releases, [job], newest, with_vaults=True))
+        now = replace(newest, view=newest.proven)
         request, order = _releasable(job, tools, now)
-        receiver_key = _receiver_key(tools, request, order, _block(blocks, request.keys_cid))
-        entrusted = _entrusted(order, now, blocks)
-        try:
-            sealed = custodian.release(context, entrusted, request, receiver_key)
-        except OrderRejected as rejected:
-            raise CannotAnswer(Obstacle.NOT_RELEASABLE, str(rejected)) from None
-    return tx_pb2.FulfilSecret(request=request.id, sealed=sealed)
+        if not order.authority:
+            receiver_key = _receiver_key(tools, request, order, _block(blocks, request.keys_cid))
+            entrusted = _entrusted(order, now, blocks)
+            try:
+                sealed = _custodian(tools, order.custodian).release(_context(tools), entrusted, request, receiver_key)
+            except OrderRejected as rejected:
+                raise CannotAnswer(Obstacle.NOT_RELEASABLE, str(rejected)) from None
+            return tx_pb2.FulfilSecret(request=request.id, sealed=sealed)
+    return extracting.perform(job, tools, _releasable)
+
+
+def _prove_releases(jobs: Sequence[Job], now: Pinned, *, with_vaults: bool = False) -> None:
+    """Have what releases rest on proved at once. What to ask for needs no proof: a lie costs nothing but time."""
+    asked = [REQUESTS.read(now.view, job.subject) for job in jobs if job.kind is DueKind.FULFIL_SECRET]
+    requests = [request for request in asked if request is not None]
+    keys = [key for request in requests for key in (REQUESTS.key(request.id), ORDERS.key(request.order))]
+    if with_vaults:
+        orders = [order for request in requests if (order := ORDERS.read(now.view, request.order)) is not None]
+        entrusted = [order for order in orders if not order.authority]
+        keys += [key for order in entrusted for key in (VAULTS.key(order.vault), IDENTITIES.key(order.principal))]
+    prove_ahead(now.proven, keys)
 
 
 def _releasable(

@@ -7,13 +7,13 @@ nodes agreed to that: a leaf that is proved against it is what the ledger decide
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol, runtime_checkable
 
 from abci_app.state.proof import ProofRefused, verify_absence, verify_existence
 from abci_app.state.view import StateView
 from dta.base.errors import NotVerified
-from dta.node.agent.kept import Found, asked
+from dta.node.agent.kept import Found, asked, keep
 
 
 class StateNotProved(NotVerified):
@@ -33,6 +33,14 @@ class Prover(StateView, Protocol):
 
     def prove(self, key: bytes) -> tuple[bytes | None, bytes]:
         """The leaf at ``key`` by the tree (None: there is none), and the proof of that."""
+
+
+@runtime_checkable
+class ProvesMany(Prover, Protocol):
+    """One that answers many questions at once."""
+
+    def prove_all(self, keys: Sequence[bytes]) -> list[tuple[bytes | None, bytes]]:
+        """What :meth:`Prover.prove` gives of each."""
 
 
 class ProvenView:
@@ -56,8 +64,20 @@ class ProvenView:
         """See :class:`abci_app.state.view.StateView`."""
         return asked(self._proved, key, self._prove)
 
+    def prove_ahead(self, keys: Iterable[bytes]) -> None:
+        """Ask for what is not proved of these leaves, all at once, where the prover can."""
+        wanted = [key for key in dict.fromkeys(keys) if key not in self._proved]
+        if wanted and isinstance(self._prover, ProvesMany):
+            proofs = self._prover.prove_all(wanted)
+            keep(
+                self._proved,
+                {key: self._checked(key, *proof) for key, proof in zip(wanted, proofs, strict=True)},
+            )
+
     def _prove(self, key: bytes) -> bytes | None:
-        value, proof = self._prover.prove(key)
+        return self._checked(key, *self._prover.prove(key))
+
+    def _checked(self, key: bytes, value: bytes | None, proof: bytes) -> bytes | None:
         try:
             if value is None:
                 verify_absence(self._root, key, proof)

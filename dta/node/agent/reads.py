@@ -6,12 +6,12 @@ was proved under a root is proved for as long as that is the root; what is due i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
 from abci_app.state.view import StateView
 from dta.node.agent.kept import Found, asked, keep
-from dta.node.agent.proving import Prover
+from dta.node.agent.proving import ProvenView, ProvesMany
 
 
 class ReadsAhead(Protocol):
@@ -21,7 +21,7 @@ class ReadsAhead(Protocol):
         """The leaves and the index entries at these keys, each None where there is none."""
 
 
-class Source(Prover, ReadsAhead, Protocol):
+class Source(ProvesMany, ReadsAhead, Protocol):
     """What a pinned connection is."""
 
 
@@ -82,8 +82,18 @@ class SharedView:
         """See :class:`dta.node.agent.proving.Prover`."""
         return self._source.prove(key)
 
+    def prove_all(self, keys: Sequence[bytes]) -> list[tuple[bytes | None, bytes]]:
+        """See :class:`dta.node.agent.proving.ProvesMany`."""
+        return self._source.prove_all(keys)
+
 
 def read_ahead(view: StateView, leaves: Iterable[bytes] = (), index: Iterable[bytes] = ()) -> None:
     """Have ``view`` ask for all of these at once, where it can; another one is asked for each as it is read."""
     if isinstance(view, SharedView):
         view.read_ahead(leaves, index)
+
+
+def prove_ahead(view: StateView, leaves: Iterable[bytes]) -> None:
+    """Have ``view`` prove all of these at once, where it can; another one proves each as it is read."""
+    if isinstance(view, ProvenView):
+        view.prove_ahead(leaves)

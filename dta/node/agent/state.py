@@ -91,10 +91,15 @@ class SocketView:
 
     def prove(self, key: bytes) -> tuple[bytes | None, bytes]:
         """The leaf at ``key`` by the tree (None: there is none), and the proof of that: not checked here."""
-        answer = self._ask(pb.StateRequest(prove=pb.StateGet(key=key)))
-        if answer.WhichOneof("kind") != "proved":
-            raise unexpected(answer)
-        return (answer.proved.value if answer.proved.HasField("value") else None), answer.proved.proof
+        return self.prove_all([key])[0]
+
+    def prove_all(self, keys: Sequence[bytes]) -> list[tuple[bytes | None, bytes]]:
+        """See :class:`dta.node.agent.proving.ProvesMany`."""
+        answers: list[pb.StateResponse] = []
+        for start in range(0, len(keys), AT_ONCE):
+            asked = [pb.StateRequest(prove=pb.StateGet(key=key)) for key in keys[start : start + AT_ONCE]]
+            answers += self._ask_all(asked)
+        return [_proof_of(answer) for answer in answers]
 
     def checked(self) -> pb.StateChecked:
         """How far the application's check of its leaves is."""
@@ -283,6 +288,12 @@ def _value_of(answer: pb.StateResponse) -> bytes | None:
     if answer.WhichOneof("kind") != "value":
         raise unexpected(answer)
     return answer.value.value if answer.value.HasField("value") else None
+
+
+def _proof_of(answer: pb.StateResponse) -> tuple[bytes | None, bytes]:
+    if answer.WhichOneof("kind") != "proved":
+        raise unexpected(answer)
+    return (answer.proved.value if answer.proved.HasField("value") else None), answer.proved.proof
 
 
 def unexpected(answer: pb.StateResponse) -> StateUnavailable:
