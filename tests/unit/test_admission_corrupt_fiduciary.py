@@ -1,0 +1,148 @@
+"""A corrupt fiduciary sends whatever its key can sign, at every height: the others' results are in the next block.
+
+The mempool is a whole one, users' half of it is full, and what was admitted stays until it is in a block or a recheck
+drops it, as in CometBFT.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+import pytest
+from google.protobuf.message import Message
+
+from abci_app import transition
+from abci_app.block import Time
+from abci_app.codes import Code
+from abci_app.mempool import MAX_TXS_BYTES, Lane, Mempool, Waiting
+from abci_app.pb.dta.v1 import tx_pb2
+from abci_app.state.records import ORDERS, params
+from dta.node.hooks.bundle import bundles
+from tests.support.actors import Actor, body_bytes, signed_tx
+from tests.support.chain import CHAIN_ID
+from tests.support.custody import SEALED, Custody
+from tests.support.world import fresh_custody, nonce
+
+ORDERS_A_BLOCK = 20
+BLOCKS = 5
+# What one block holds is less than what the corrupt one has waiting: the others' come first all the same.
+BLOCK_BYTES = 64 << 10
+RUBBISH = 12
+"""Results in one bundle: nearly as many as its bytes allow."""
+
+
+class Pool:
+    """CometBFT's mempool and the chain under it."""
+
+    def __init__(self, custody: Custody) -> None:
+        self.chain = custody.chain
+        self.chain.mempool = Mempool()
+        self.held: dict[bytes, None] = {}
+
+    def send(self, tx: bytes) -> int:
+        code = self.chain.check(tx).code
+        if code == Code.OK:
+            self.held[tx] = None
+        return code
+
+    def block(self) -> None:
+        chain = self.chain
+        txs = transition.prepare_proposal(
+            chain.view, list(self.held), max_tx_bytes=BLOCK_BYTES, height=chain.height + 1, time=Time(chain.time_s + 1)
+        )
+        chain.block(*txs)
+        for tx in txs:
+            del self.held[tx]
+        self.recheck()
+
+    def recheck(self) -> None:
+        self.held = {tx: None for tx in self.held if self.chain.check(tx, recheck=True).code == Code.OK}
+
+    def fill_users_half(self) -> None:
+        for number in range(MAX_TXS_BYTES // 2 // 32_768):
+            waiting = Waiting(Lane.USER, bytes([number // 12]) * 32, 32_768)
+            self.chain.mempool.admit(nonce(("flood", number)), waiting, 0, is_recheck=False)
+
+
+def by_node(custody: Custody, who: Actor, message: Message, made_at_height: int = 0) -> bytes:
+    body = body_bytes(CHAIN_ID, message, custody.chain.height + 50, os.urandom(16), made_at_height)
+    return signed_tx(custody.chain.gid, who.identity, who.node_key, body)
+
+
+def together(*messages: Message) -> Message:
+    made = tx_pb2.SubmitResults()
+    for message in messages:
+        name = "fulfil_order" if isinstance(message, tx_pb2.FulfilOrder) else "fulfil_secret"
+        getattr(made.results.add(), name).CopyFrom(message)
+    return made
+
+
+def never_due() -> Message:
+    return tx_pb2.FulfilSecret(request=os.urandom(32), sealed=SEALED)
+
+
+def early_lies(custody: Custody, _: list[bytes]) -> Iterator[tuple[Message, int]]:
+    """Made at heights that are no node's yet, of requests that nobody made."""
+    while True:
+        for ahead in (1, 2, 3, 4):
+            yield never_due(), custody.chain.height + ahead
+
+
+def early_bundles(custody: Custody, _: list[bytes]) -> Iterator[tuple[Message, int]]:
+    while True:
+        yield together(*(never_due() for _ in range(RUBBISH))), custody.chain.height + 3
+
+
+def one_due_among_rubbish(_: Custody, orders: list[bytes]) -> Iterator[tuple[Message, int]]:
+    """It is admitted, for something in it is due."""
+    while True:
+        for order in orders:
+            yield together(tx_pb2.FulfilOrder(order=order), *(never_due() for _ in range(RUBBISH))), 0
+
+
+def the_same_again(_: Custody, orders: list[bytes]) -> Iterator[tuple[Message, int]]:
+    while True:
+        for order in orders:
+            yield tx_pb2.FulfilOrder(order=order), 0
+
+
+def misshapen(custody: Custody, orders: list[bytes]) -> Iterator[tuple[Message, int]]:
+    """Two of one thing, one alone, none: no transactions at all."""
+    while True:
+        order = tx_pb2.FulfilOrder(order=orders[0])
+        yield together(order, order), 0
+        yield together(order), custody.chain.height + 1
+        yield tx_pb2.SubmitResults(), 0
+
+
+Flood = Callable[[Custody, list[bytes]], Iterator[tuple[Message, int]]]
+MOST_SENT: dict[Flood, int] = {
+    early_lies: 4_000, early_bundles: 4_000, one_due_among_rubbish: 4_000, the_same_again: 4_000, misshapen: 200,
+}  # fmt: skip
+"""How often each is sent at most: of all but the last, a mempool has no place for so many."""
+
+
+@pytest.mark.parametrize("flood", MOST_SENT, ids=lambda flood: flood.__name__)
+def test_whatever_a_corrupt_fiduciary_sends_the_others_results_are_in_the_next_block(flood: Flood) -> None:
+    custody = fresh_custody()
+    chain = custody.chain
+    corrupt, *honest = chain.founders
+    pool = Pool(custody)
+    for block in range(BLOCKS):
+        # Placed by blocks of their own: users' places are full in the pool that this is about.
+        orders = [custody.place(nonce((block, number)), fulfil=False) for number in range(ORDERS_A_BLOCK)]
+        pool.recheck()
+        pool.fill_users_half()
+        for kind in (flood, early_lies):  # what is small fills the rest
+            for message, made_at in islice(kind(custody, orders), MOST_SENT[kind]):
+                if pool.send(by_node(custody, corrupt, message, made_at)) == Code.BUSY:
+                    break
+        for founder in honest:
+            for message in bundles([tx_pb2.FulfilOrder(order=order) for order in orders], params(chain.view)):
+                assert pool.send(by_node(custody, founder, message, chain.height)) == Code.OK
+        pool.block()
+        for order in orders:
+            assert ORDERS.get(chain.view, order).fulfilled >= len(honest)
+    assert sum(map(len, pool.held)) <= MAX_TXS_BYTES // 2
