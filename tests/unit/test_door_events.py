@@ -84,6 +84,18 @@ def test_the_oldest_blocks_go_where_there_are_too_many_events_and_that_is_said(t
     assert [str(found.at) for found in page.events] == ["3.0", "3.1"]
     assert (page.from_height, page.height) == (2, 3)
     assert places(index, Wanted(role="principal", id=OTHERS)) == []
+    assert index._database.execute("SELECT DISTINCT height FROM names").fetchall() == [(3,)], "of no event that went"
+
+
+def test_an_index_of_an_older_form_is_read_again_from_the_blocks(tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    filled(path).close()
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 1")
+    index = Index(path, CHAIN_ID)
+    assert (index.from_height, index.height, places(index, Wanted())) == (1, 0, [])
+    index.close()
+    assert Index(path, CHAIN_ID).height == 0
 
 
 def test_a_block_that_has_more_than_the_index_keeps_is_kept_whole(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import json
 import logging
 import re
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,10 +22,12 @@ from abci_app.block import Event
 T = TypeVar("T")
 
 MOST_EVENTS: Final = 2_000_000
-"""About 1 GB. Those of the oldest blocks go where there are more."""
+"""About 1.3 GB. Those of the oldest blocks go where there are more."""
 PAGE_EVENTS: Final = 100
 _ID = re.compile(r"[0-9a-f]{64}")
 _log = logging.getLogger(__name__)
+_FORMAT = 2
+"""Of the file: one of another is read again from the blocks."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS events (
@@ -34,11 +36,10 @@ CREATE TABLE IF NOT EXISTS events (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS events_kind ON events (kind, height, number);
 CREATE TABLE IF NOT EXISTS names (
-    role TEXT NOT NULL, id TEXT NOT NULL, height INTEGER NOT NULL, number INTEGER NOT NULL, kind TEXT NOT NULL,
+    role TEXT NOT NULL, id BLOB NOT NULL, height INTEGER NOT NULL, number INTEGER NOT NULL, kind TEXT NOT NULL,
     PRIMARY KEY (role, id, height, number)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS names_kind ON names (role, id, kind, height, number);
-CREATE INDEX IF NOT EXISTS names_height ON names (height);
 """
 
 
@@ -120,6 +121,10 @@ class Index:
     def _read_facts(self, database: sqlite3.Connection) -> None:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")  # what a power cut takes is read again
+        if database.execute("PRAGMA user_version").fetchone()[0] != _FORMAT:
+            for table in ("events", "names", "facts"):
+                database.execute(f"DROP TABLE IF EXISTS {table}")
+            database.execute(f"PRAGMA user_version = {_FORMAT}")
         database.executescript(_SCHEMA)
         known = database.execute("SELECT value FROM facts WHERE name = 'chain_id'").fetchone()
         if known is None or known[0] != self._chain_id:
@@ -184,10 +189,9 @@ class Index:
         if height != self._height + 1:
             raise ValueError(f"the next block is {self._height + 1}, not {height}")
         named = {
-            (role, value, height, number, event.kind)
+            (role, id_, height, number, event.kind)
             for number, event in enumerate(events)
-            for role, value in event.attributes
-            if _ID.fullmatch(value)
+            for role, id_ in _names(event.attributes)
         }
         rows = [(height, number, event.kind, json.dumps(event.attributes)) for number, event in enumerate(events)]
         with self._database:
@@ -222,8 +226,16 @@ class Index:
         many events are."""
         from_height = self._from_height
         while count > self._most_events and from_height < height:
+            gone = self._database.execute("SELECT number, attributes FROM events WHERE height = ?", [from_height])
+            named = [
+                (role, id_, from_height, number)
+                for number, attributes in gone
+                for role, id_ in _names(json.loads(attributes))
+            ]
+            self._database.executemany(
+                "DELETE FROM names WHERE role = ? AND id = ? AND height = ? AND number = ?", named
+            )
             count -= self._database.execute("DELETE FROM events WHERE height = ?", [from_height]).rowcount
-            self._database.execute("DELETE FROM names WHERE height = ?", [from_height])
             from_height += 1
         return from_height, count
 
@@ -235,13 +247,18 @@ class Index:
         self._database.executemany("UPDATE facts SET value = ? WHERE name = ?", values)
 
 
+def _names(attributes: Iterable[tuple[str, str]]) -> list[tuple[str, bytes]]:
+    """Which ids (32 bytes) an event names, and as what."""
+    return [(role, bytes.fromhex(value)) for role, value in attributes if _ID.fullmatch(value)]
+
+
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
     """Whether it says that the file is no database, or is malformed. The last byte is the code, the others details."""
     code: int | None = getattr(error, "sqlite_errorcode", None)  # those of the module's own have none
     return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def _query(wanted: Wanted) -> tuple[str, list[str]]:
+def _query(wanted: Wanted) -> tuple[str, list[str | bytes]]:
     """The SQL, with places for height, number and limit left, and what fills those before.
 
     Each walks one index from the place on, and stops at the limit: what a stranger asks for costs by what is found, and
@@ -260,5 +277,5 @@ def _query(wanted: Wanted) -> tuple[str, list[str]]:
         "FROM names CROSS JOIN events ON events.height = names.height AND events.number = names.number "
         f"WHERE names.role = ? AND names.id = ? {of_kind}AND (names.height, names.number) > (?, ?) "
         "ORDER BY names.height, names.number LIMIT ?",
-        [wanted.role or "id", wanted.id, *([wanted.kind] if wanted.kind else [])],
+        [wanted.role or "id", bytes.fromhex(wanted.id), *([wanted.kind] if wanted.kind else [])],
     )
