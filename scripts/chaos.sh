@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Random kills on a localnet while orders flow, for as long as one likes; then a verdict with figures.
+# Random kills and halts on a localnet while orders flow, for as long as one likes; then a verdict with figures.
 #
 #   scripts/chaos.sh [--rounds N] [--seed S] [--validators N] [--hsm softhsm|software] [--keep]
 #

@@ -39,7 +39,7 @@ from dta.localnet.network import DEFAULT_PORT_BASE, HEALTHY, Network, Plan
 VICTIMS = ("application", "agent", "cometbft", "node")
 HALTED = {"agent, halted": "agent", "application, halted": "application"}
 """Names of harms, and which process each halts."""
-MOST_HALTED_S = 10.0
+MOST_HALTED_S = 20.0
 SECRET_BYTES = 64
 RECOVERY_TIMEOUT_S = 180.0
 SETTLING_TIMEOUT_S = 240.0
@@ -206,7 +206,7 @@ class Trial:
 
 
 class Chaos:
-    """Kills at random on a running network. ``vault``: Alice's; ``say`` gets a line a round."""
+    """Kills and halts at random on a running network. ``vault``: Alice's; ``say`` gets a line a round."""
 
     def __init__(
         self, demo: Demo, vault: str, seed: int, say: Callable[[str], None] = lambda _: None,
@@ -252,8 +252,10 @@ class Chaos:
         """For a while; False where there is none. It goes on where it was, if its supervisor has not replaced it."""
         if not self._net.send_signal(node, process, signal.SIGSTOP):
             return False
-        time.sleep(self._rng.uniform(1.0, MOST_HALTED_S))
-        self._net.send_signal(node, process, signal.SIGCONT)
+        try:
+            time.sleep(self._rng.uniform(1.0, MOST_HALTED_S))
+        finally:
+            self._net.send_signal(node, process, signal.SIGCONT)
         return True
 
     def _start_again(self, node: int) -> None:

@@ -176,14 +176,14 @@ class _ByClient:
 
 
 class _Generous(Network):
-    """Its gateways take more of one identity and one address than by default: here there is one of each."""
+    """Its doors and gateways take more of one identity and one address than by default: here there is one of each."""
 
     def up(self) -> None:
         for node in self.nodes():
             config = load_node_config(self.home(node))
             gateway = replace(
                 config.gateway, identity_uploads_per_minute=UPLOADS_PER_MINUTE,
-                address_uploads_per_minute=UPLOADS_PER_MINUTE,
+                address_uploads_per_minute=UPLOADS_PER_MINUTE, rpc_units_per_minute=10 * UPLOADS_PER_MINUTE,
             )  # fmt: skip
             write_node_config(replace(config, gateway=gateway))
         super().up()

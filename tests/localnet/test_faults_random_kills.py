@@ -1,4 +1,4 @@
-"""kill -9 at random while orders flow (DTA_CHAOS_ROUNDS, DTA_CHAOS_SEED): scripts/chaos.sh in small."""
+"""kill -9, and halts, at random while orders flow (DTA_CHAOS_ROUNDS, DTA_CHAOS_SEED): scripts/chaos.sh in small."""
 
 from __future__ import annotations
 

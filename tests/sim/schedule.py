@@ -77,7 +77,7 @@ class Schedule:
         self.decided: dict[int, Decided] = {}
         self.turns = releases.Turns()
         # Random of its own: what it does changes nothing of the schedule.
-        told = Random(~seed)
+        told = Random(f"told {seed}")
         self.told = Told(told, told.choice(self.nodes), told.choice(self.start.fiduciaries).identity)
 
     def run(self) -> Run:

@@ -8,10 +8,11 @@ of no block, or keeps those of a few alone.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from random import Random
 from types import TracebackType
+from typing import TypeVar
 
 from abci_app.pb.dta.v1 import statesocket_pb2 as pb
 from abci_app.state.indexes import DUE
@@ -24,9 +25,11 @@ from dta.node.hooks.plan import plan
 from dta.node.hooks.tools import Pinned
 from tests.sim.replica import Replica
 
+T = TypeVar("T")
 KEPT_BYTES = (0, 3_000, 20_000, 1 << 20)
 # Two answers that say that what is asked for is not kept, and what is asked for anew.
 PIN_STEPS = 4
+MOST_BREAKS = 100
 
 
 class Told:
@@ -78,7 +81,7 @@ class Told:
         if planned != Planned(node.height, node.time_s, jobs):
             return f"an agent at block {node.height} knows other jobs than state has: {planned}"
         for _ in range(PIN_STEPS):
-            await self._step()
+            await self._until_it_holds(self._pins.step)
         whole = WantedPins()
         whole.replace(whole.read(node.view))
         if sorted(self._wanted.cids()) != sorted(whole.cids()):
@@ -86,18 +89,15 @@ class Told:
         return ""
 
     async def _planned(self) -> Planned:
-        while True:
-            try:
-                return await self._owed.now()
-            except StateUnavailable:
-                self.breaks += 1
+        return await self._until_it_holds(self._owed.now)
 
-    async def _step(self) -> None:
-        while True:
+    async def _until_it_holds(self, read: Callable[[], Awaitable[T]]) -> T:
+        for _ in range(MOST_BREAKS):
             try:
-                return await self._pins.step()
+                return await read()
             except StateUnavailable:
                 self.breaks += 1
+        raise AssertionError("the connection breaks again and again")
 
     def breaks_now(self) -> bool:
         """Whether the connection breaks at this answer."""

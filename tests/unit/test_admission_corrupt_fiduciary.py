@@ -6,9 +6,8 @@ drops it, as in CometBFT.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import count, islice
 
 import pytest
 from google.protobuf.message import Message
@@ -18,7 +17,7 @@ from abci_app.block import Time
 from abci_app.codes import Code
 from abci_app.mempool import MAX_TXS_BYTES, Lane, Mempool, Waiting
 from abci_app.pb.dta.v1 import tx_pb2
-from abci_app.state.records import ORDERS, params
+from abci_app.state.records import FULFILMENTS, params
 from dta.node.hooks.bundle import bundles
 from tests.support.actors import Actor, body_bytes, signed_tx
 from tests.support.chain import CHAIN_ID
@@ -29,6 +28,7 @@ ORDERS_A_BLOCK = 20
 BLOCKS = 5
 # What one block holds is less than what the corrupt one has waiting: the others' come first all the same.
 BLOCK_BYTES = 64 << 10
+_NUMBERS = count()
 RUBBISH = 12
 """Results in one bundle: nearly as many as its bytes allow."""
 
@@ -67,7 +67,7 @@ class Pool:
 
 
 def by_node(custody: Custody, who: Actor, message: Message, made_at_height: int = 0) -> bytes:
-    body = body_bytes(CHAIN_ID, message, custody.chain.height + 50, os.urandom(16), made_at_height)
+    body = body_bytes(CHAIN_ID, message, custody.chain.height + 50, nonce(next(_NUMBERS))[:16], made_at_height)
     return signed_tx(custody.chain.gid, who.identity, who.node_key, body)
 
 
@@ -80,7 +80,7 @@ def together(*messages: Message) -> Message:
 
 
 def never_due() -> Message:
-    return tx_pb2.FulfilSecret(request=os.urandom(32), sealed=SEALED)
+    return tx_pb2.FulfilSecret(request=nonce(next(_NUMBERS)), sealed=SEALED)
 
 
 def early_lies(custody: Custody, _: list[bytes]) -> Iterator[tuple[Message, int]]:
@@ -124,25 +124,35 @@ MOST_SENT: dict[Flood, int] = {
 """How often each is sent at most: of all but the last, a mempool has no place for so many."""
 
 
+def codes_of(flood: Flood, custody: Custody, orders: list[bytes], pool: Pool) -> list[int]:
+    """Until there is no room for more of the corrupt one's."""
+    codes: list[int] = []
+    for message, made_at in islice(flood(custody, orders), MOST_SENT[flood]):
+        codes.append(pool.send(by_node(custody, custody.chain.founders[0], message, made_at)))
+        if codes[-1] == Code.BUSY:
+            break
+    return codes
+
+
 @pytest.mark.parametrize("flood", MOST_SENT, ids=lambda flood: flood.__name__)
 def test_whatever_a_corrupt_fiduciary_sends_the_others_results_are_in_the_next_block(flood: Flood) -> None:
     custody = fresh_custody()
     chain = custody.chain
-    corrupt, *honest = chain.founders
+    _corrupt, *honest = chain.founders
     pool = Pool(custody)
     for block in range(BLOCKS):
         # Placed by blocks of their own: users' places are full in the pool that this is about.
         orders = [custody.place(nonce((block, number)), fulfil=False) for number in range(ORDERS_A_BLOCK)]
         pool.recheck()
         pool.fill_users_half()
-        for kind in (flood, early_lies):  # what is small fills the rest
-            for message, made_at in islice(kind(custody, orders), MOST_SENT[kind]):
-                if pool.send(by_node(custody, corrupt, message, made_at)) == Code.BUSY:
-                    break
+        first = codes_of(flood, custody, orders, pool)
+        assert block or Code.OK in first, "some of it is taken"
+        assert (Code.MALFORMED in first) == (flood is misshapen)
+        assert codes_of(early_lies, custody, orders, pool)[-1] == Code.BUSY, "what is small fills the rest"
         for founder in honest:
             for message in bundles([tx_pb2.FulfilOrder(order=order) for order in orders], params(chain.view)):
                 assert pool.send(by_node(custody, founder, message, chain.height)) == Code.OK
         pool.block()
         for order in orders:
-            assert ORDERS.get(chain.view, order).fulfilled >= len(honest)
+            assert all(FULFILMENTS.exists(chain.view, order, founder.identity) for founder in honest)
     assert sum(map(len, pool.held)) <= MAX_TXS_BYTES // 2

@@ -312,6 +312,26 @@ def test_the_next_block_is_waited_for_and_no_other_one() -> None:
     before_s = rpc.slept_s
     ledger.next_block(1.0)
     assert 0.9 < rpc.slept_s - before_s < 1.1, "the node says nothing: whoever reads next finds out"
+    before_s = rpc.slept_s
+    ledger.next_block(1.0, 2.0)
+    assert rpc.slept_s - before_s == pytest.approx(1.0), "who waits long asks nothing"
+
+
+def test_a_node_that_is_asked_too_much_holds_up_no_wait_for_a_block_and_is_asked_once() -> None:
+    chain = chain_with_vault(5)
+    rpc = ClockedRpc(Node(chain))
+    ledger = Ledger(rpc, chain.trust_file())
+    ledger.vault_keys(VAULT)
+    asked: list[httpx.Request] = []
+
+    def too_much(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(429, headers={"Retry-After": "30"})
+
+    rpc._http = httpx.Client(transport=httpx.MockTransport(too_much))
+    ledger.next_block(1.0)
+    assert rpc.slept_s == pytest.approx(1.0)
+    assert len(asked) == 1
 
 
 def test_waiting_for_a_height_that_does_not_come_ends_with_a_timeout() -> None:

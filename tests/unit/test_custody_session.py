@@ -44,7 +44,7 @@ class Clock:
 
 
 def ledger_of(clock: Clock) -> Any:
-    return SimpleNamespace(rpc=clock, next_block=lambda seconds: clock.run(sleep(seconds)))
+    return SimpleNamespace(rpc=clock, next_block=lambda seconds, _: clock.run(sleep(seconds)))
 
 
 def test_a_wait_for_a_slow_node_is_over_in_its_time() -> None:

@@ -28,7 +28,7 @@ from dta.blocks.auth import MAX_CLAIM_S, put_headers, put_statement
 from dta.blocks.errors import StoreFull
 from dta.blocks.store import MAX_BLOCK_BYTES
 from dta.http.quota import MIN_CHARGE_BYTES
-from dta.node.gateway.server import GatewayConfig
+from dta.node.gateway.server import GUESS_COST, GatewayConfig
 
 
 def test_a_signed_upload_is_stored_and_an_upload_repeated_is_harmless(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_an_address_that_only_guesses_is_stopped(tmp_path: Path) -> None:
         codes = [(await gateway.put(BLOCK, SUSPENDED)).status_code for _ in range(4)]
         assert codes == [403, 403, 403, 429]
 
-    play(tmp_path, scenario, GatewayConfig(address_uploads_per_minute=3))
+    play(tmp_path, scenario, GatewayConfig(address_uploads_per_minute=2 * GUESS_COST + 1))
 
 
 def test_what_an_identity_has_outstanding_is_bounded_until_it_is_pinned_or_lapses(tmp_path: Path) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,7 +26,7 @@ from abci_app.storage.memory import MemoryStore
 from abci_app.storage.statedb import StateDB
 from dta.base.errors import Unreachable
 from dta.hsm import labels
-from dta.node.agent.jobs import perform
+from dta.node.agent.jobs import owed_of, perform
 from dta.node.agent.ledger import AgentLedger
 from dta.node.agent.proving import ProvenView, StateNotProved
 from dta.node.hooks.errors import NotDue
@@ -45,6 +45,8 @@ class Application:
     says: StateView
     tree: StateDB
     root: bytes
+    questions: list[int] = field(default_factory=list)
+    """How many leaves each asked for."""
 
     @classmethod
     def of(cls, says: StateView, decided: StateView) -> Application:
@@ -54,6 +56,14 @@ class Application:
         return cls(says, tree, tree.app_hash)
 
     def prove(self, key: bytes) -> tuple[bytes | None, bytes]:
+        self.questions.append(1)
+        return self._proof(key)
+
+    def prove_all(self, keys: Sequence[bytes]) -> list[tuple[bytes | None, bytes]]:
+        self.questions.append(len(keys))
+        return [self._proof(key) for key in keys]
+
+    def _proof(self, key: bytes) -> tuple[bytes | None, bytes]:
         return self.says.get(key), self.tree.prove(key, self.tree.height).proof
 
     def get(self, key: bytes) -> bytes | None:
@@ -168,6 +178,32 @@ def test_a_leaf_that_is_missing_stops_a_release(tmp_path: Path) -> None:
     with pytest.raises(StateNotProved):
         perform(job, lying, blocks)
     assert isinstance(perform(job, tools, blocks), tx_pb2.FulfilSecret)
+
+
+def test_what_a_release_rests_on_is_one_question_and_what_is_signed_together_another(tmp_path: Path) -> None:
+    world = make_world(tmp_path, fiduciaries=1)
+    _, job, blocks = released(world)
+    found = Application.of(world.chain.view, world.chain.view)
+    tools = reading(world.tools[world.chain.founders[0].identity], of_application(found))
+    assert isinstance(perform(job, tools, blocks), tx_pb2.FulfilSecret)
+    assert found.questions == [5], "request, order, beneficiary, vault and principal"
+    found.questions.clear()
+    with tools.pin() as now:
+        assert owed_of([job, job], tools, now) == [None, None]
+    assert found.questions == [3]
+
+
+def test_a_leaf_that_is_not_proved_takes_nothing_from_the_others_of_its_question(tmp_path: Path) -> None:
+    world = make_world(tmp_path, fiduciaries=1)
+    request, job, _ = released(world)
+    tools = world.tools[world.chain.founders[0].identity]
+    gone = Job(job.kind, bytes(32))
+    found = a_wrong_leaf(world.chain.view, request)
+    with reading(tools, of_application(found)).pin() as now:
+        wrong, missing = owed_of([job, gone], tools, now)
+    assert isinstance(wrong, StateNotProved)
+    assert isinstance(missing, NotDue)
+    assert found.questions == [4, 1], "the one that was not proved is asked for again"
 
 
 def test_a_share_is_sealed_to_the_keys_that_the_proved_request_names(tmp_path: Path) -> None:

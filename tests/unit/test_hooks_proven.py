@@ -137,9 +137,7 @@ def test_several_leaves_are_asked_for_at_once_and_each_is_proved(database: State
     view.prove_ahead([b"a"])
     assert view.get(b"a") == b"1"
     assert prover.asked == (1,)
-    with pytest.raises(StateNotProved) as caught:
-        view.prove_ahead([b"b"])
-    assert caught.value.key == b"b"
+    view.prove_ahead([b"b"])
     with pytest.raises(StateNotProved):  # what was not proved is not kept
         view.get(b"b")
     alone = ProvenView(Liar(b"1", here.proof), root, 1)

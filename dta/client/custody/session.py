@@ -22,6 +22,8 @@ from dta.hsm.keystore import Keystore
 T = TypeVar("T")
 
 POLL_S = 1.0
+LOOK_PART = 0.1
+"""Of the time that somebody waits already: a node is asked for its height so often. Who waits long asks seldom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +125,10 @@ class Session:
                 shown = step
             if done(value):
                 return value, True
-            if self.ledger.rpc.run(elapsed_s()) - began_s >= timeout_s:
+            waited_s = self.ledger.rpc.run(elapsed_s()) - began_s
+            if waited_s >= timeout_s:
                 return value, False
-            self.ledger.next_block(POLL_S)
+            self.ledger.next_block(POLL_S, waited_s * LOOK_PART)
 
 
 def timed_out(what: str, hint: str, **data: JsonValue) -> TimedOut:

@@ -48,6 +48,17 @@ class Get(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class Once(Generic[T]):
+    """``request``, asked of the node in hand and of no other, without waiting for its turn there.
+
+    ``timeout_s``: for each wait in it.
+    """
+
+    request: Request[T]
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class OtherNode:
     """Ask another node from now on: what this one said does not hold, or is old. The result: how many are known."""
 
@@ -66,13 +77,18 @@ class Now:
     wall: bool
 
 
-Effect: TypeAlias = Request[Any] | Get[Any] | OtherNode | Sleep | Now
+Effect: TypeAlias = Request[Any] | Get[Any] | Once[Any] | OtherNode | Sleep | Now
 Flow: TypeAlias = Generator[Effect, Any, T]
 
 
 def call(request: Request[T] | Get[T]) -> Flow[T]:
     """The parsed answer. Raises Unreachable, BadAnswer, RateLimited, RpcError."""
     return cast(T, (yield request))
+
+
+def once(request: Request[T], timeout_s: float) -> Flow[T]:
+    """The parsed answer of the node in hand. Raises what it came to: Unreachable, BadAnswer, RateLimited, RpcError."""
+    return cast(T, (yield Once(request, timeout_s)))
 
 
 def sleep(seconds: float) -> Flow[None]:

@@ -129,9 +129,9 @@ class Operations:
         return self.reader.get(key, height)
 
     @operation
-    def next_block(self, at_most_s: float) -> Flow[None]:
-        """Waits until there may be something new to read, and no longer than ``at_most_s``."""
-        return self.reader.next_block(at_most_s)
+    def next_block(self, at_most_s: float, look_s: float = 0.0) -> Flow[None]:
+        """Waits until there may be something new to read: :meth:`VerifiedReader.next_block`."""
+        return self.reader.next_block(at_most_s, look_s)
 
     @operation
     def identity(self, id_: bytes, at_least: int = 0) -> Flow[identity_pb2.IdentityRecord]:

@@ -20,7 +20,7 @@ from abci_app.state.proof import ProofRefused, verify_absence, verify_existence
 from abci_app.state.records import CHAIN
 from dta.base.errors import BadAnswer, DtaError, JsonValue, NotFound, NotVerified, RpcError, TimedOut
 from dta.client.ledger import requests
-from dta.client.ledger.flow import Flow, call, elapsed_s, from_any_node, other_node, sleep, wall_time_s
+from dta.client.ledger.flow import Flow, call, elapsed_s, from_any_node, once, other_node, sleep, wall_time_s
 from dta.client.ledger.headers import Trust
 from dta.client.ledger.leaves import Leaf
 from dta.light.trust import TrustFile
@@ -33,7 +33,8 @@ PROOF_TYPE = "ics23:jmt"
 DEFAULT_MAX_AGE_S = 120.0
 DEFAULT_WAIT_S = 30.0
 _POLL_S = 0.25
-_NEXT_BLOCK_POLL_S = 0.2
+_LEAST_LOOK_S = 0.2
+_LOOK_TIMEOUT_S = 2.0
 ONE_NODE_S = 5.0
 """How long one node is asked for a height that it has not: another may be further."""
 
@@ -216,16 +217,19 @@ class VerifiedReader:
                 )
             yield from sleep(_POLL_S)
 
-    def next_block(self, at_most_s: float) -> Flow[None]:
-        """Waits until the node says that it has a block which it had not at the last reading; at most so long.
+    def next_block(self, at_most_s: float, look_s: float = 0.0) -> Flow[None]:
+        """Waits until the node in hand has a block that it had not at the last reading, looking each ``look_s``.
 
-        Before that a reading finds nothing new. What goes wrong is the next reading's to say.
+        No longer than ``at_most_s``, and the time that its last answer takes: a node that does not answer is not asked
+        again here, and no other is. What is wrong with it the next reading finds out.
         """
-        end_s, pause_s = (yield from elapsed_s()) + at_most_s, _NEXT_BLOCK_POLL_S
+        end_s, pause_s = (yield from elapsed_s()) + at_most_s, max(look_s, _LEAST_LOOK_S)
         while (left_s := end_s - (yield from elapsed_s())) > 0:
             yield from sleep(min(pause_s, left_s))
+            if pause_s >= left_s:
+                return
             try:
-                if (yield from call(requests.status())).latest_height > self._newest_seen:
+                if (yield from once(requests.status(), _LOOK_TIMEOUT_S)).latest_height > self._newest_seen:
                     return
             except DtaError:
                 pause_s = at_most_s

@@ -24,7 +24,7 @@ import httpx
 
 from dta.base.errors import BadAnswer, DtaError, RateLimited, RpcError, TimedOut, Unreachable, UsageError
 from dta.base.home import ClientConfig
-from dta.client.ledger.flow import Effect, Flow, Get, Now, OtherNode, Request, Sleep
+from dta.client.ledger.flow import Effect, Flow, Get, Now, Once, OtherNode, Request, Sleep
 from dta.http.deadline import DeadlineTransport
 
 T = TypeVar("T")
@@ -78,6 +78,8 @@ class _Ask:
 
     url: str
     request: Request[Any] | Get[Any]
+    timeout_s: float | None = None
+    """Of each wait in it; None: as the client has it."""
 
 
 class _Nodes:
@@ -139,7 +141,9 @@ class _Nodes:
             return 0, http.build_request("GET", url, params=dict(request.query), headers=_HEADERS)
         id_ = next(self._ids)
         message = {"jsonrpc": "2.0", "id": id_, "method": request.method, "params": dict(request.params)}
-        return id_, http.build_request("POST", ask.url, content=json.dumps(message).encode("ascii"), headers=_HEADERS)
+        content = json.dumps(message).encode("ascii")
+        timeout: Any = httpx.USE_CLIENT_DEFAULT if ask.timeout_s is None else ask.timeout_s
+        return id_, http.build_request("POST", ask.url, content=content, headers=_HEADERS, timeout=timeout)
 
     def _decode(self, ask: _Ask, id_: int, response: httpx.Response, body: bytes) -> Any:
         request, http_status = ask.request, response.status_code
@@ -271,6 +275,8 @@ class Rpc(_Nodes):
     def _perform(self, effect: Effect | _Ask) -> Any:
         if isinstance(effect, _Ask):
             return self._ask(effect)
+        if isinstance(effect, Once):
+            return self._ask(_Ask(self.url, effect.request, effect.timeout_s))
         if isinstance(effect, Request | Get):
             return self.call(effect)
         if isinstance(effect, Sleep):
@@ -337,6 +343,8 @@ class AsyncRpc(_Nodes):
     async def _perform(self, effect: Effect | _Ask) -> Any:
         if isinstance(effect, _Ask):
             return await self._ask(effect)
+        if isinstance(effect, Once):
+            return await self._ask(_Ask(self.url, effect.request, effect.timeout_s))
         if isinstance(effect, Request | Get):
             return await self.call(effect)
         if isinstance(effect, Sleep):

@@ -104,10 +104,11 @@ def wait_for(ledger: Ledger, read: Callable[[], T], wait_s: float, progress: Pro
         try:
             return read()
         except NotIssued as error:
-            if error.is_over or ledger.rpc.run(elapsed_s()) - began_s >= wait_s:
+            waited_s = ledger.rpc.run(elapsed_s()) - began_s
+            if error.is_over or waited_s >= wait_s:
                 raise
             progress(Step("issued", error.waits_for, error.answers, error.needed))
-        ledger.next_block(session.POLL_S)
+        ledger.next_block(session.POLL_S, waited_s * session.LOOK_PART)
 
 
 def _require_complete(record: extraction_pb2.ExtractionRecord) -> None:

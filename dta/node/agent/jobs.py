@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
 from typing import TypeVar
 
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from abci_app import canonical, envelope, limits
 from abci_app.crypto import hpke, statements
@@ -112,7 +113,7 @@ def _raised(call: Callable[[], object]) -> Exception | None:
 def owed_of(jobs: Sequence[Job], tools: Tools, now: Pinned) -> list[Exception | None]:
     """As :func:`require_owed`, of several by one state: for each what it would raise, or None."""
     read_ahead(now.view, index=[due.key_of(tools.identity, job.kind, job.subject) for job in jobs])
-    tried(partial(_prove_releases, jobs, now))  # where one is not proved, each is asked for by itself
+    _prove_releases(jobs, now)
     proven = replace(now, view=now.proven)
     return [_raised(partial(_REQUIRE.get(job.kind, require_due), job, tools, proven)) for job in jobs]
 
@@ -220,7 +221,7 @@ def _fulfil_secret(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Messa
     # A share that was sealed is out, whatever the ledger says to the transaction: so state is read again now,
     # and believed only where it is proved. What the share is sealed to is of that state as well.
     with tools.pin() as newest:
-        tried(partial(_prove_releases, [job], newest, with_vaults=True))
+        _prove_releases([job], newest, with_vaults=True)
         now = replace(newest, view=newest.proven)
         request, order = _releasable(job, tools, now)
         if not order.authority:
@@ -235,14 +236,23 @@ def _fulfil_secret(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Messa
 
 
 def _prove_releases(jobs: Sequence[Job], now: Pinned, *, with_vaults: bool = False) -> None:
-    """Have what releases rest on proved at once. What to ask for needs no proof: a lie costs nothing but time."""
-    asked = [REQUESTS.read(now.view, job.subject) for job in jobs if job.kind is DueKind.FULFIL_SECRET]
-    requests = [request for request in asked if request is not None]
-    keys = [key for request in requests for key in (REQUESTS.key(request.id), ORDERS.key(request.order))]
-    if with_vaults:
-        orders = [order for request in requests if (order := ORDERS.read(now.view, request.order)) is not None]
-        entrusted = [order for order in orders if not order.authority]
-        keys += [key for order in entrusted for key in (VAULTS.key(order.vault), IDENTITIES.key(order.principal))]
+    """Have what releases rest on proved at once. What to ask for needs no proof: a lie costs nothing but time.
+
+    Nor does what can't be read stop anything here: each job reads it again, proved.
+    """
+    subjects = [job.subject for job in jobs if job.kind is DueKind.FULFIL_SECRET]
+    read_ahead(now.view, map(REQUESTS.key, subjects))
+    keys: list[bytes] = []
+    for subject in subjects:
+        keys.append(REQUESTS.key(subject))
+        with suppress(DecodeError):
+            request = REQUESTS.read(now.view, subject)
+            if request is None:
+                continue
+            keys += [ORDERS.key(request.order), IDENTITIES.key(request.beneficiary)]
+            order = ORDERS.read(now.view, request.order) if with_vaults else None
+            if order is not None and not order.authority:
+                keys += [VAULTS.key(order.vault), IDENTITIES.key(order.principal)]
     prove_ahead(now.proven, keys)
 
 

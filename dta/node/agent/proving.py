@@ -8,6 +8,7 @@ nodes agreed to that: a leaf that is proved against it is what the ledger decide
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Protocol, runtime_checkable
 
 from abci_app.state.proof import ProofRefused, verify_absence, verify_existence
@@ -65,14 +66,17 @@ class ProvenView:
         return asked(self._proved, key, self._prove)
 
     def prove_ahead(self, keys: Iterable[bytes]) -> None:
-        """Ask for what is not proved of these leaves, all at once, where the prover can."""
+        """Ask for what is not proved of these leaves, all at once, where the prover can.
+
+        One that is not proved by the answer is asked for again when it is read: then that is raised. Raises what the
+        prover does.
+        """
         wanted = [key for key in dict.fromkeys(keys) if key not in self._proved]
-        if wanted and isinstance(self._prover, ProvesMany):
-            proofs = self._prover.prove_all(wanted)
-            keep(
-                self._proved,
-                {key: self._checked(key, *proof) for key, proof in zip(wanted, proofs, strict=True)},
-            )
+        if not wanted or not isinstance(self._prover, ProvesMany):
+            return
+        for key, proof in zip(wanted, self._prover.prove_all(wanted), strict=True):
+            with suppress(StateNotProved):
+                keep(self._proved, {key: self._checked(key, *proof)})
 
     def _prove(self, key: bytes) -> bytes | None:
         return self._checked(key, *self._prover.prove(key))

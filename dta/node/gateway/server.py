@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from typing import Final
 
 from aiohttp import web
 
@@ -37,6 +38,10 @@ _log = logging.getLogger(__name__)
 
 IdentityKeys = Callable[[bytes], Awaitable[list[bytes] | None]]
 """The Ed25519 keys (32 bytes each) that may sign uploads for an identity; None unless it is active."""
+
+
+GUESS_COST: Final = 10
+"""Uploads of an address's rate that one costs whose signature is nobody's: each has state asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +193,12 @@ class Gateway:
             raise Refused(HTTPStatus.BAD_REQUEST, str(error), "docs/spec/blocks.md, Uploading") from None
         if claim is None:
             return await self._put_document(request, cid, address)
-        await self._check_claim(claim, cid)
+        try:
+            await self._check_claim(claim, cid)
+        except Refused as refused:
+            if refused.status == HTTPStatus.FORBIDDEN:
+                self._address_rate.charge(address, GUESS_COST - 1)
+            raise
         # Only now: counted before the signature was checked, anybody could use up anybody's rate.
         take(self._identity_rate, claim.identity, _TOO_MANY)
         block = await self._read_block(request, cid, MAX_BLOCK_BYTES)
