@@ -238,7 +238,7 @@ class SnapshotView(KvView):
         return proved
 
     def close(self) -> None:
-        """Let the snapshot go. Reading afterwards raises StorageFailure."""
+        """Let the snapshot go. Reading of its tables afterwards raises StorageFailure."""
         self._snapshot.close()
 
 

@@ -45,11 +45,10 @@ def keys_of_home(conversation: Conversation) -> Iterator[Keys]:
     """The home of ``$DTA_HOME``, as its default identity; its PIN, where no file has it, is asked for through age."""
     # What follows speaks to a ledger: encrypting, which is offline, starts without it.
     from dta.age.unwrapping import Unwrapper
-    from dta.base import place
     from dta.base.keystore_config import KeystoreConfig
     from dta.base.secret import SecretBytes
     from dta.client.custody.session import silent
-    from dta.hsm.errors import KeystoreError, PinFileMissing, failure
+    from dta.hsm.errors import PinFileMissing, expected
     from dta.sdk.opened import Place
 
     def ask_pin(config: KeystoreConfig) -> SecretBytes:
@@ -62,10 +61,11 @@ def keys_of_home(conversation: Conversation) -> Iterator[Keys]:
     opened = Place(pins=ask_pin).open(silent)
     try:
         yield Unwrapper(opened.session, opened.names, conversation)
-    except KeystoreError as error:
-        raise failure(error) from error
-    except OSError as error:
-        raise place.failure(error) from error
+    except Exception as error:
+        known = expected(error)
+        if known is None or known is error:
+            raise
+        raise known from error
     finally:
         opened.close()
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
-from dta.base import place
 from dta.base.errors import UsageError
 from dta.base.home import Home, default_home, read_file
 from dta.client.acting import party_of, profile_of
@@ -22,7 +21,7 @@ from dta.client.ledger.flow import Sleep, sleep
 from dta.client.ledger.ledger import Ledger
 from dta.client.ledger.rpc import Rpc, door_rpc, nodes_of
 from dta.client.names import NameBook
-from dta.hsm.errors import KeystoreError, failure
+from dta.hsm.errors import expected
 from dta.http.tls import vouched_by
 from dta.light.trust import TrustFile
 from dta.sdk.faces import Stopped
@@ -68,10 +67,11 @@ class Opened:
         with self._turn:
             try:
                 return work()
-            except KeystoreError as error:
-                raise failure(error) from error
-            except OSError as error:
-                raise place.failure(error) from error
+            except Exception as error:
+                known = expected(error)
+                if known is None or known is error:
+                    raise
+                raise known from error
             finally:
                 self._keep_trust()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +19,7 @@ from dta.localnet.chaos import Orders
 from dta.localnet.network import Network
 from tests.localnet.conftest import WiredNetwork
 from tests.localnet.faults import kill, token_directory, wait_until, wait_until_all_are_healthy
-from tests.localnet.networks import CUT, KILLS, TOKENS, Scenario, Step
+from tests.localnet.networks import CUT, HALTS, KILLS, TOKENS, Scenario, Step
 from tests.support.disk import fill, mount_small_disk, unmount
 
 SKEWED: Final = Path(__file__).parent / "skewed"
@@ -46,6 +47,20 @@ def killed(victim: str) -> Inflict:
             if victim == "node":
                 wait_until(f"node {node} to have gone", lambda: net.pid(node) is None)
                 net.start(node)
+
+    return inflict
+
+
+def halted(process: str) -> Inflict:
+    """It gets no time of the processor, and is behind all that it follows when it goes on."""
+
+    @contextmanager
+    def inflict(net: WiredNetwork, node: int) -> Iterator[None]:
+        assert net.send_signal(node, process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            assert net.send_signal(node, process, signal.SIGCONT), "its supervisor has not replaced it"
 
     return inflict
 
@@ -206,6 +221,7 @@ def hanging(net: WiredNetwork, node: int) -> Iterator[None]:
 
 HARMS: Final[Mapping[str, Harm]] = {
     **{name: Harm(killed(name.removeprefix("kill-"))) for name in KILLS},
+    **{name: Harm(halted(name.removeprefix("halt-"))) for name in HALTS},
     "stop": Harm(stopped),
     "clock-fast": Harm(skewed(600), "the last block is 6"),
     "clock-slow": Harm(skewed(-600), "ahead of this machine's clock"),

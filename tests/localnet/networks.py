@@ -17,11 +17,12 @@ APART_S: Final = 5
 """So long a node is left alone between one thing and the next."""
 
 KILLS: Final = ("kill-application", "kill-cometbft", "kill-agent", "kill-node")
+HALTS: Final = ("halt-application", "halt-agent")
 CUT: Final = "cut-off"
 CLOCKS: Final = ("clock-fast", "clock-slow", "clock-a-little-fast", "clock-a-little-slow")
 DISKS: Final = ("disk-full", "state-lost", "blocks-lost")
 TOKENS: Final = ("hsm-module-gone", "hsm-wrong-pin", "hsm-unplugged", "hsm-hangs")
-NAMES: Final = (*KILLS, "stop", CUT, *CLOCKS, *DISKS, *TOKENS)
+NAMES: Final = (*KILLS, *HALTS, "stop", CUT, *CLOCKS, *DISKS, *TOKENS)
 """What can be done to nodes; how, and how it is mended: tests/localnet/harms.py."""
 
 

@@ -221,7 +221,8 @@ class VerifiedReader:
         """Waits until the node in hand has a block that it had not at the last reading, looking each ``look_s``.
 
         No longer than ``at_most_s``, and the time that its last answer takes: a node that does not answer is not asked
-        again here, and no other is. What is wrong with it the next reading finds out.
+        again here, and no other is. What is wrong with it the next reading finds out. Readings of this reader by others
+        meanwhile count as the last.
         """
         end_s, pause_s = (yield from elapsed_s()) + at_most_s, max(look_s, _LEAST_LOOK_S)
         while (left_s := end_s - (yield from elapsed_s())) > 0:

@@ -45,7 +45,7 @@ class StateUnavailable(Unreachable):
 class SocketView:
     """A :class:`abci_app.state.view.StateView` over one connection. For one thread at a time.
 
-    Each question has ``timeout_s`` in all, until the last byte of its answer.
+    What is asked at once has ``timeout_s`` in all, until the last byte of the last answer.
     """
 
     def __init__(self, connection: socket.socket, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
