@@ -22,6 +22,7 @@ from dta.node.hooks.bundle import bundles
 from tests.support.actors import Actor, body_bytes, signed_tx
 from tests.support.chain import CHAIN_ID
 from tests.support.custody import SEALED, Custody
+from tests.support.refusals import TAKEN, Because, because
 from tests.support.world import fresh_custody, nonce
 
 ORDERS_A_BLOCK = 20
@@ -41,11 +42,11 @@ class Pool:
         self.chain.mempool = Mempool()
         self.held: dict[bytes, None] = {}
 
-    def send(self, tx: bytes) -> int:
-        code = self.chain.check(tx).code
-        if code == Code.OK:
+    def send(self, tx: bytes) -> Because:
+        answer = because(self.chain.check(tx))
+        if answer == TAKEN:
             self.held[tx] = None
-        return code
+        return answer
 
     def block(self) -> None:
         chain = self.chain
@@ -58,7 +59,7 @@ class Pool:
         self.recheck()
 
     def recheck(self) -> None:
-        self.held = {tx: None for tx in self.held if self.chain.check(tx, recheck=True).code == Code.OK}
+        self.held = {tx: None for tx in self.held if because(self.chain.check(tx, recheck=True)) == TAKEN}
 
     def fill_users_half(self) -> None:
         for number in range(MAX_TXS_BYTES // 2 // 32_768):
@@ -117,6 +118,7 @@ def misshapen(custody: Custody, orders: list[bytes]) -> Iterator[tuple[Message, 
         yield tx_pb2.SubmitResults(), 0
 
 
+FULL, MISSHAPEN = Because(Code.BUSY, "signer"), Because(Code.MALFORMED, "result-count")
 Flood = Callable[[Custody, list[bytes]], Iterator[tuple[Message, int]]]
 MOST_SENT: dict[Flood, int] = {
     early_lies: 4_000, early_bundles: 4_000, one_due_among_rubbish: 4_000, the_same_again: 4_000, misshapen: 200,
@@ -124,14 +126,14 @@ MOST_SENT: dict[Flood, int] = {
 """How often each is sent at most: of all but the last, a mempool has no place for so many."""
 
 
-def codes_of(flood: Flood, custody: Custody, orders: list[bytes], pool: Pool) -> list[int]:
+def answers_to(flood: Flood, custody: Custody, orders: list[bytes], pool: Pool) -> list[Because]:
     """Until there is no room for more of the corrupt one's."""
-    codes: list[int] = []
+    answers: list[Because] = []
     for message, made_at in islice(flood(custody, orders), MOST_SENT[flood]):
-        codes.append(pool.send(by_node(custody, custody.chain.founders[0], message, made_at)))
-        if codes[-1] == Code.BUSY:
+        answers.append(pool.send(by_node(custody, custody.chain.founders[0], message, made_at)))
+        if answers[-1] == FULL:
             break
-    return codes
+    return answers
 
 
 @pytest.mark.parametrize("flood", MOST_SENT, ids=lambda flood: flood.__name__)
@@ -145,13 +147,13 @@ def test_whatever_a_corrupt_fiduciary_sends_the_others_results_are_in_the_next_b
         orders = [custody.place(nonce((block, number)), fulfil=False) for number in range(ORDERS_A_BLOCK)]
         pool.recheck()
         pool.fill_users_half()
-        first = codes_of(flood, custody, orders, pool)
-        assert block or Code.OK in first, "some of it is taken"
-        assert (Code.MALFORMED in first) == (flood is misshapen)
-        assert codes_of(early_lies, custody, orders, pool)[-1] == Code.BUSY, "what is small fills the rest"
+        first = answers_to(flood, custody, orders, pool)
+        assert block or TAKEN in first, "some of it is taken"
+        assert (MISSHAPEN in first) == (flood is misshapen)
+        assert answers_to(early_lies, custody, orders, pool)[-1] == FULL, "what is small fills the rest"
         for founder in honest:
             for message in bundles([tx_pb2.FulfilOrder(order=order) for order in orders], params(chain.view)):
-                assert pool.send(by_node(custody, founder, message, chain.height)) == Code.OK
+                assert pool.send(by_node(custody, founder, message, chain.height)) == TAKEN
         pool.block()
         for order in orders:
             assert all(FULFILMENTS.exists(chain.view, order, founder.identity) for founder in honest)
