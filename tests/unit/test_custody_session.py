@@ -40,6 +40,7 @@ class Clock:
     def read(self) -> int:
         self.now_s += READ_S
         self.reads += 1
+        assert self.reads < 10 * WAIT_S / READ_S, "it waits for ever"
         return self.reads
 
 
