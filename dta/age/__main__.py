@@ -48,7 +48,7 @@ def keys_of_home(conversation: Conversation) -> Iterator[Keys]:
     from dta.base.keystore_config import KeystoreConfig
     from dta.base.secret import SecretBytes
     from dta.client.custody.session import silent
-    from dta.hsm.errors import PinFileMissing, expected
+    from dta.hsm.errors import PinFileMissing, told_as_ours
     from dta.sdk.opened import Place
 
     def ask_pin(config: KeystoreConfig) -> SecretBytes:
@@ -60,12 +60,8 @@ def keys_of_home(conversation: Conversation) -> Iterator[Keys]:
 
     opened = Place(pins=ask_pin).open(silent)
     try:
-        yield Unwrapper(opened.session, opened.names, conversation)
-    except Exception as error:
-        known = expected(error)
-        if known is None or known is error:
-            raise
-        raise known from error
+        with told_as_ours():
+            yield Unwrapper(opened.session, opened.names, conversation)
     finally:
         opened.close()
 

@@ -5,6 +5,8 @@ No message ever holds a PIN, a passphrase or key material. Callers tell causes a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from dta.base import place
@@ -52,6 +54,18 @@ def expected(error: Exception) -> DtaError | None:
     if isinstance(error, KeystoreError):
         return failure(error)
     return place.failure(error) if isinstance(error, OSError) else place.database_failure(error)
+
+
+@contextmanager
+def told_as_ours() -> Iterator[None]:
+    """What is raised inside is raised as :func:`expected` has it; a fault of this program as it is."""
+    try:
+        yield
+    except Exception as error:
+        known = expected(error)
+        if known is None or known is error:
+            raise
+        raise known from error
 
 
 class ConfigIncomplete(KeystoreError):

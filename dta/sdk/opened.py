@@ -21,7 +21,7 @@ from dta.client.ledger.flow import Sleep, sleep
 from dta.client.ledger.ledger import Ledger
 from dta.client.ledger.rpc import Rpc, door_rpc, nodes_of
 from dta.client.names import NameBook
-from dta.hsm.errors import expected
+from dta.hsm.errors import told_as_ours
 from dta.http.tls import vouched_by
 from dta.light.trust import TrustFile
 from dta.sdk.faces import Stopped
@@ -66,12 +66,8 @@ class Opened:
         """Runs ``work``; keystores' and the machine's failures become errors of ours (:mod:`dta.base.errors`)."""
         with self._turn:
             try:
-                return work()
-            except Exception as error:
-                known = expected(error)
-                if known is None or known is error:
-                    raise
-                raise known from error
+                with told_as_ours():
+                    return work()
             finally:
                 self._keep_trust()
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hooks_harness import World, make_world
-from test_hooks_runner import Node, open_unanswered_vault
+from test_hooks_runner import Node, open_unanswered_vault, with_a_hanging_token
 
 from dta.base.errors import BadAnswer, Unreachable
-from dta.hsm.keystore import Keystore
 from dta.node.agent.runner import RunnerConfig
 from dta.node.hooks.errors import NotAtHead
 
@@ -27,14 +24,7 @@ def test_one_thread_that_hangs_for_ten_minutes_is_reason_enough_for_a_new_proces
 ) -> None:
     async def scenario() -> None:
         node = Node(world, 0, tmp_path / "outbox", RunnerConfig(hsm_threads=3, job_timeout_s=0.2))
-        healthy, release = node.tools.keystore, threading.Event()
-
-        def hang() -> Keystore:
-            release.wait(30)
-            return healthy()
-
-        node.tools = replace(node.tools, keystore=hang)
-        node.start()
+        release, _ = with_a_hanging_token(node)
         open_unanswered_vault(world)
         try:
             await node.tick()

@@ -427,18 +427,24 @@ def _raise(error: Exception) -> Callable[[], Keystore]:
     return fail
 
 
+def with_a_hanging_token(node: Node) -> tuple[threading.Event, list[int]]:
+    """Until the event is set; the node is started anew with it. The list has an item for each time it was asked."""
+    healthy, release, calls = node.tools.keystore, threading.Event(), list[int]()
+
+    def hang() -> Keystore:
+        calls.append(1)
+        release.wait(30)
+        return healthy()
+
+    node.tools = replace(node.tools, keystore=hang)
+    node.start()
+    return release, calls
+
+
 def test_threads_that_hang_in_the_hsm_are_seen_and_their_jobs_not_doubled(world: World, tmp_path: Path) -> None:
     async def scenario() -> None:
         node = Node(world, 0, tmp_path / "outbox", RunnerConfig(hsm_threads=1, job_timeout_s=0.2))
-        healthy, release, calls = node.tools.keystore, threading.Event(), []
-
-        def hang() -> Keystore:
-            calls.append(1)
-            release.wait(30)
-            return healthy()
-
-        node.tools = replace(node.tools, keystore=hang)
-        node.start()
+        release, calls = with_a_hanging_token(node)
         open_unanswered_vault(world)
         try:
             await node.tick()

@@ -82,11 +82,9 @@ class SocketView:
         """See :class:`dta.node.agent.reads.ReadsAhead`."""
         wanted = [(key, True) for key in leaves] + [(key, False) for key in index]
         found: tuple[dict[bytes, bytes | None], dict[bytes, bytes | None]] = ({}, {})
-        for start in range(0, len(wanted), AT_ONCE):
-            part = wanted[start : start + AT_ONCE]
-            answers = self._ask_all([_asking_for(key, is_leaf) for key, is_leaf in part])
-            for (key, is_leaf), answer in zip(part, answers, strict=True):
-                found[0 if is_leaf else 1][key] = _value_of(answer)
+        answers = self._ask_in_parts([_asking_for(key, is_leaf) for key, is_leaf in wanted])
+        for (key, is_leaf), answer in zip(wanted, answers, strict=True):
+            found[0 if is_leaf else 1][key] = _value_of(answer)
         return found
 
     def prove(self, key: bytes) -> tuple[bytes | None, bytes]:
@@ -95,11 +93,8 @@ class SocketView:
 
     def prove_all(self, keys: Sequence[bytes]) -> list[tuple[bytes | None, bytes]]:
         """See :class:`dta.node.agent.proving.ProvesMany`."""
-        answers: list[pb.StateResponse] = []
-        for start in range(0, len(keys), AT_ONCE):
-            asked = [pb.StateRequest(prove=pb.StateGet(key=key)) for key in keys[start : start + AT_ONCE]]
-            answers += self._ask_all(asked)
-        return [_proof_of(answer) for answer in answers]
+        requests = [pb.StateRequest(prove=pb.StateGet(key=key)) for key in keys]
+        return [_proof_of(answer) for answer in self._ask_in_parts(requests)]
 
     def checked(self) -> pb.StateChecked:
         """How far the application's check of its leaves is."""
@@ -136,6 +131,11 @@ class SocketView:
     def _ask(self, request: pb.StateRequest) -> pb.StateResponse:
         (answer,) = self._ask_all([request])
         return answer
+
+    def _ask_in_parts(self, requests: Sequence[pb.StateRequest]) -> Iterator[pb.StateResponse]:
+        """The answers, in order, to any number."""
+        for start in range(0, len(requests), AT_ONCE):
+            yield from self._ask_all(requests[start : start + AT_ONCE])
 
     def _ask_all(self, requests: Sequence[pb.StateRequest]) -> list[pb.StateResponse]:
         """The answers, in order. At most ``AT_ONCE``: more might fill both directions, and neither side would read."""
