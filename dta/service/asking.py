@@ -11,7 +11,7 @@ from dta.base import ids
 from dta.base.errors import NotFound, UsageError
 from dta.client.custody import asking, finding, keyfile, receiving, records
 from dta.client.custody.asking import Draft
-from dta.client.custody.errors import RequestEnded
+from dta.client.custody.errors import AnswersToCome, RequestEnded
 from dta.client.custody.keyfile import OpenRequest
 from dta.client.custody.receiving import Received
 from dta.client.custody.session import Session
@@ -20,7 +20,7 @@ from dta.client.ledger import leaves
 from dta.custodians import registry
 from dta.service.agent import Outcome, Work
 from dta.service.calls import People
-from dta.service.errors import BadCall, Forbidden
+from dta.service.errors import BadCall, Forbidden, NotReceived
 from dta.service.models import custody as models
 from dta.service.placing import RETRY_AFTER, commitment_of
 
@@ -172,7 +172,7 @@ def _plain(secret: bytes) -> dict[str, str]:
 def done(work: Work, text: str) -> Outcome:
     """The secret is where it belongs: erases its keys, but for those that a report still needs.
 
-    Of a request that is ended without one, all keys. Raises TimedOut where answers are still to come: nothing is
+    Of a request that is ended without one, all keys. Raises NotReceived where answers are still to come: nothing is
     erased then.
     """
     with work.session() as session:
@@ -189,6 +189,8 @@ def done(work: Work, text: str) -> Outcome:
                 bad = _receive(session, request, 0.0).bad_fiduciaries
             except RequestEnded:
                 bad = ()
+            except AnswersToCome as error:
+                raise NotReceived(request, error.data) from None
         root = session.party.need_root()
         opened = keyfile.load(session.directory, root, session.gid, request)
         keyfile.keep_only(session.directory, root, session.gid, opened, list(bad))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
-from dta.base.errors import EXIT_REFUSED, EXIT_USAGE, DtaError, TimedOut
+from dta.base.errors import EXIT_REFUSED, EXIT_USAGE, DtaError, JsonValue, TimedOut
 
 
 class Unauthenticated(DtaError):
@@ -73,6 +74,20 @@ class DigestDiffers(DtaError):
             "the decision is about another content than there is now",
             hint=f"look at it again, and name the {field} that was looked at",
             data={field: digest.hex()},
+        )
+
+
+class NotReceived(DtaError):
+    """The secret is still to come, so its keys are not erased. ``data``: the request, and its status."""
+
+    kind = "not-received"
+    exit_code = EXIT_REFUSED
+
+    def __init__(self, request: bytes, data: Mapping[str, JsonValue]) -> None:
+        super().__init__(
+            f"the secret of the request {request.hex()} is still to come: its keys are kept",
+            hint="receive it first; a request that nobody answers ends at its deadline",
+            data=data,
         )
 
 

@@ -87,6 +87,8 @@ def test_who_receives_is_authorised_for_the_keys_that_were_prepared_and_for_nobo
         assert said(await for_bob.post("/v1/order/secret", json=forged), 409)["code"]
         pending = said(await for_bob.post("/v1/order/secret", json=asked, headers=NOT_WAITING), 202)
         assert pending["request"] == made["request"]
+        too_early = said(await for_bob.post(f"/v1/order/secret/{made['request']}/done"), 409)
+        assert (too_early["kind"], too_early["data"]["request"]) == ("not-received", made["request"])
         content = await seen(served, for_alice, made["request"])
         if content["status"] == "pending":
             decision = {"contentDigest": content["contentDigest"]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from abci_app.codes import Code, info
-from dta.base.errors import EXIT_NOT_VERIFIED, EXIT_REFUSED, EXIT_UNREACHABLE, DtaError, JsonValue
+from dta.base.errors import EXIT_NOT_VERIFIED, EXIT_REFUSED, EXIT_UNREACHABLE, DtaError, JsonValue, TimedOut
 from dta.blocks.peers import UploadResult
 
 
@@ -80,6 +80,10 @@ class RequestEnded(DtaError):
 
     kind = "request-ended"
     exit_code = EXIT_REFUSED
+
+
+class AnswersToCome(TimedOut):
+    """The ledger was read, and the request has fewer answers than it needs: there may be more later."""
 
 
 class ContentDiffers(DtaError):

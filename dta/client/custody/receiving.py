@@ -11,9 +11,9 @@ from abci_app.pb.dta.v1.identity_pb2 import IdentityRecord
 from dta.base.errors import NotFound, TimedOut, UsageError
 from dta.base.secret import SecretBytes
 from dta.client.custody import keyfile
-from dta.client.custody.errors import RequestEnded
+from dta.client.custody.errors import AnswersToCome, RequestEnded
 from dta.client.custody.keyfile import OpenRequest
-from dta.client.custody.session import Session, Step, timed_out
+from dta.client.custody.session import Session, Step
 from dta.client.ledger.ledger import RequestView
 from dta.client.ledger.submit import Committed
 from dta.custodians.plugin import Custodian, Extracted, NotEnoughShares, RecoverInput
@@ -106,11 +106,10 @@ def _wait_for_answers(session: Session, request: bytes, needed: int, wait_s: flo
         wait_s,
     )
     if not decided:
-        raise timed_out(
+        raise AnswersToCome(
             f"the request {request.hex()} has {view.answered} of {max(view.threshold, needed)} answers",
-            "the keys are kept: receive again later; `dta order show` says what it waits for",
-            request=request.hex(),
-            status=status_name(view.record),
+            hint="the keys are kept: receive again later; `dta order show` says what it waits for",
+            data={"request": request.hex(), "status": status_name(view.record)},
         )
     if not enough(view):
         raise RequestEnded(

@@ -17,17 +17,18 @@ router = APIRouter(tags=["secrets"])
 
 RAW = "application/octet-stream"
 Accept = Annotated[str, Header(max_length=200, description=f"`{RAW}`: the secret's bytes as they are")]
-_ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"model": models.SecretReceived, "content": {RAW: {"schema": {"type": "string", "format": "binary"}}}},
-    202: {"model": models.RequestPending, "description": "its secret is not there yet: see Location"},
-}
+_RAW: dict[str, Any] = {"content": {RAW: {"schema": {"type": "string", "format": "binary"}}}}
+_PENDING = {"model": models.RequestPending, "description": "its secret is not there yet: see Location"}
+_RECEIVED: dict[int | str, dict[str, Any]] = {200: {"model": models.SecretReceived, **_RAW}, 202: _PENDING}
+_ASKED: dict[int | str, dict[str, Any]] = {200: _RAW, 202: _PENDING}
+"""Without the model of 200: that FastAPI takes of the two that the route answers with."""
 
 
 def _wants_raw(accept: str) -> bool:
     return accept.partition(";")[0].strip().lower() == RAW
 
 
-@router.post("/order/secret", responses=_ANSWERS, response_model=models.SecretReceived | models.RequestPrepared)
+@router.post("/order/secret", responses=_ASKED, response_model=models.SecretReceived | models.RequestPrepared)
 async def ask(
     request: Request, caller: SecretReader, asked: models.SecretAsked, prefer: Prefer = None,
     accept: Accept = "*/*", idempotency_key: IdempotencyKey = None,
@@ -56,7 +57,7 @@ async def state_of(agent: Agent, caller: Caller, id: str, wait_s: int) -> models
     )  # fmt: skip
 
 
-@router.post("/order/secret/{id}/receive", responses=_ANSWERS, response_model=models.SecretReceived)
+@router.post("/order/secret/{id}/receive", responses=_RECEIVED, response_model=models.SecretReceived)
 async def receive(
     request: Request, caller: SecretReader, id: WholeId, asked: base.Nothing | None = None,
     prefer: Prefer = None, accept: Accept = "*/*", idempotency_key: IdempotencyKey = None,
