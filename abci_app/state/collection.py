@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import takewhile
 from typing import Any, Final, Generic, TypeAlias, TypeVar, TypeVarTuple
 
 from google.protobuf.message import Message
@@ -252,6 +253,14 @@ class Index(Collection[*Ts]):
         Who writes meanwhile takes a list first.
         """
         return (self.split(key) for key, _ in view.index_scan(self.under(*leading), limit=limit))
+
+    def until(self, view: StateView, last: int, *leading: bytes | int, limit: int) -> list[tuple[*Ts]]:
+        """As :meth:`entries`, those whose next part, a number, is ``last`` at most. Of the others one is read."""
+
+        def is_within(entry: Any) -> bool:
+            return bool(entry[len(leading)] <= last)
+
+        return list(takewhile(is_within, self.entries(view, *leading, limit=limit)))
 
     def has_any(self, view: StateView, *leading: bytes | int) -> bool:
         """Whether there is an entry whose key has these first parts."""

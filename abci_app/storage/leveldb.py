@@ -21,7 +21,9 @@ from abci_app.storage.kv import StorageFailure, StoreCorrupt, StoreMissing, pref
 
 # Tables are mapped into memory while they are open, so (open files x table size) bounds what a large store adds to
 # the process. Hashes do not compress.
-WRITE_BUFFER_BYTES = 16 << 20
+WRITE_BUFFER_BYTES = 64 << 20
+"""LevelDB compacts a table after so many reads of keys that it has not (one for each 16 kB of it): tables that begin
+large are compacted less often. Of a node of the tree that is pruned, what is written and its end meet sooner too."""
 BLOCK_CACHE_BYTES = 8 << 20
 TABLE_BYTES = 2 << 20
 MAX_OPEN_FILES = 4_000
