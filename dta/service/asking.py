@@ -52,7 +52,7 @@ def ask(work: Work, asked: models.SecretAsked, wait_s: float, raw: bool) -> Outc
             shown = models.RequestPrepared(
                 request=opened.request.hex(), order_reference=opened.message.order.hex(), prepared=draft.to_json()
             )
-            return Outcome(shown)
+            return Outcome(shown, 201)
         _send(session, opened, asked.allow_missing)
         return received(work, session, opened.request, wait_s, raw)
 

@@ -50,12 +50,9 @@ def add(description: dict[str, Any]) -> None:
 def _fields(response: Mapping[str, Any], schemas: Mapping[str, Any]) -> set[str]:
     """The names that every answer of this kind has."""
     schema = response.get("content", {}).get("application/json", {}).get("schema", {})
-    kinds = schema.get("anyOf", [schema])
-    if not all("$ref" in kind for kind in kinds):
+    if "$ref" not in schema:
         return set()
-    return set.intersection(
-        *(set(schemas[kind["$ref"].rpartition("/")[2]].get("properties", ())) for kind in kinds)
-    )
+    return set(schemas[schema["$ref"].rpartition("/")[2]].get("properties", ()))
 
 
 def _links(path: str, fields: set[str], operations: Any) -> Iterator[tuple[str, dict[str, Any]]]:

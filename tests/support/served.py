@@ -37,6 +37,7 @@ from dta.service.settings import ServeFile
 from dta.service.tokens import SCOPES, TokenStore
 from dta.service.workplace import Workplace
 from tests.support.chain import GENESIS_TIME_S
+from tests.support.described import DescribedTransport
 from tests.support.light_chain import START_S, ClockedRpc
 from tests.support.order_flow import LiveChain, LiveNode
 from tests.support.refusals import Because
@@ -152,10 +153,10 @@ class Served:
         return shown
 
     def client(self, agent: Agent, token: str | None, **headers: str) -> httpx.AsyncClient:
-        """Calls the agent's application directly."""
+        """Calls the agent's application directly; what it answers is held to its description."""
         app = application(agent, Listener.on_tcp([], []))
         sent = {**({"Authorization": f"Bearer {token}"} if token else {}), **headers}
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        transport = DescribedTransport(httpx.ASGITransport(app, raise_app_exceptions=False))
         return httpx.AsyncClient(transport=transport, base_url=BASE, headers=sent, timeout=120.0)
 
     def client_of(self, home: Home) -> httpx.AsyncClient:

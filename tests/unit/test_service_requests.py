@@ -71,7 +71,7 @@ def test_who_receives_is_authorised_for_the_keys_that_were_prepared_and_for_nobo
         reference = {"orderReference": placed["orderReference"]}
         told = said(await for_bob.post("/v1/order/secret", json=reference), 400)
         assert "prepare" in told["hint"]
-        made = said(await for_bob.post("/v1/order/secret", json={**reference, "prepare": True}))
+        made = said(await for_bob.post("/v1/order/secret", json={**reference, "prepare": True}), 201)
         assert "secret" not in made
         where = f"/v1/request/{made['request']}/authorise"
         body = {"prepared": made["prepared"], "beneficiary": "bob"}
@@ -331,7 +331,7 @@ def test_what_is_to_be_authorised_is_sent_by_what_was_prepared_alone(
     async def main() -> None:
         body = {"policy": "single:alice", "extension": {"plainText": "x"}}
         reference = {"orderReference": said(await for_alice.post("/v1/order", json=body))["orderReference"]}
-        said(await for_bob.post("/v1/order/secret", json={**reference, "prepare": True}))
+        said(await for_bob.post("/v1/order/secret", json={**reference, "prepare": True}), 201)
         assert "prepare" in said(await for_bob.post("/v1/order/secret", json=reference), 400)["hint"]
 
     asyncio.run(main())

@@ -149,6 +149,25 @@ def test_a_first_order_after_a_kill_goes_into_the_vault_that_was_on_its_way(serv
     asyncio.run(main())
 
 
+def test_a_vault_whose_keys_are_not_all_there_is_shown_as_it_is_and_where_to_look(tmp_path: Path) -> None:
+    served = Served(tmp_path, LiveChain(fiduciaries=2))
+    client = served.client_of(served.home("alice"))
+    late = served.chain.agents[0]
+    late.silent.add(DueKind.PUBLISH_VAULT_KEY)
+
+    async def main() -> None:
+        key = {"Idempotency-Key": "one vault"}
+        answer = await client.post("/v1/vault", json={}, headers={**key, "Prefer": "wait=1"})
+        vault = said(answer, 202)["vault"]
+        assert (answer.headers["Location"], answer.headers["Retry-After"]) == (f"/v1/vault/{vault}", "2")
+        late.silent.clear()
+        served.blocks(3)
+        assert said(await client.post("/v1/vault", json={}, headers=key))["vault"] == vault
+
+    asyncio.run(main())
+    served.close()
+
+
 @pytest.mark.parametrize("silent", [1, 2])
 def test_a_first_order_waits_shortly_for_keys_and_goes_on_with_so_many_as_an_order_needs(
     tmp_path: Path, silent: int

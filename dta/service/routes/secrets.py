@@ -20,15 +20,15 @@ Accept = Annotated[str, Header(max_length=200, description=f"`{RAW}`: the secret
 _RAW: dict[str, Any] = {"content": {RAW: {"schema": {"type": "string", "format": "binary"}}}}
 _PENDING = {"model": models.RequestPending, "description": "its secret is not there yet: see Location"}
 _RECEIVED: dict[int | str, dict[str, Any]] = {200: {"model": models.SecretReceived, **_RAW}, 202: _PENDING}
-_ASKED: dict[int | str, dict[str, Any]] = {200: _RAW, 202: _PENDING}
-"""Without the model of 200: that FastAPI takes of the two that the route answers with."""
+_PREPARED = {"model": models.RequestPrepared, "description": "with `prepare`: keys are made, nothing is asked for yet"}
+_ASKED: dict[int | str, dict[str, Any]] = {**_RECEIVED, 201: _PREPARED}
 
 
 def _wants_raw(accept: str) -> bool:
     return accept.partition(";")[0].strip().lower() == RAW
 
 
-@router.post("/order/secret", responses=_ASKED, response_model=models.SecretReceived | models.RequestPrepared)
+@router.post("/order/secret", responses=_ASKED, response_model=models.SecretReceived)
 async def ask(
     request: Request, caller: SecretReader, asked: models.SecretAsked, prefer: Prefer = None,
     accept: Accept = "*/*", idempotency_key: IdempotencyKey = None,

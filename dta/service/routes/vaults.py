@@ -23,6 +23,7 @@ from dta.service.agent import Agent, Outcome, Work
 from dta.service.calls import After, IdempotencyKey, IdPath, Limit, People, Prefer, WholeId, page_after, wait_of
 from dta.service.models import base
 from dta.service.models import custody as models
+from dta.service.placing import RETRY_AFTER
 
 router = APIRouter(tags=["vaults"])
 
@@ -37,7 +38,10 @@ def _shown(view: VaultView) -> models.VaultShown:
     return models.VaultShown.model_validate(vault_json(view))
 
 
-@router.post("/vault", response_model=models.VaultShown)
+_PENDING = {"model": models.VaultShown, "description": "a fiduciary's key is not there yet: see Location"}
+
+
+@router.post("/vault", responses={202: _PENDING}, response_model=models.VaultShown)
 async def open_vault(
     request: Request, caller: OrderWriter, asked: models.NewVault, prefer: Prefer = None,
     idempotency_key: IdempotencyKey = None,
@@ -65,7 +69,7 @@ async def open_vault(
             except TimedOut:
                 if session.ledger.find(leaves.of(VAULTS, vault)) is None:
                     raise  # its transaction is in no block yet
-                where = {"Location": f"/v1/vault/{vault.hex()}"}
+                where = {"Location": f"/v1/vault/{vault.hex()}", **RETRY_AFTER}
                 return Outcome(_shown(session.ledger.vault_keys(vault)), 202, where, is_final=False)
             return Outcome(_shown(view))
 
