@@ -148,7 +148,8 @@ def _with_one_prefer(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes
 
 
 def _too_large() -> BadCall:
-    return BadCall(413, f"a call has at most {MAX_BODY_BYTES} bytes")
+    hint = "a secret has 900,000 bytes at most; `dta receipt verify` takes a longer receipt"
+    return BadCall(413, f"a call has at most {MAX_BODY_BYTES} bytes", hint=hint)
 
 
 def _name(host: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import threading
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -222,6 +223,17 @@ def test_a_secret_as_it_is_goes_in_as_the_body_and_comes_out_as_the_body(
         assert answer.headers["DTA-Request"]
         unknown = {**headers, "DTA-Order": '{"benficiary": "bob"}'}
         assert said(await for_alice.post("/v1/order/raw", content=secret, headers=unknown), 422)["data"]["fields"]
+        largest = secrets.token_bytes(900_000)
+        for content in ("raw", "base64"):
+            if content == "raw":
+                placed = said(await for_alice.post("/v1/order/raw", content=largest, headers=headers))
+            else:
+                body = {"beneficiary": "bob", "secret": b64encode(largest).decode()}
+                placed = said(await for_alice.post("/v1/order", json=body))
+            reference = {"orderReference": placed["orderReference"]}
+            assert (await for_bob.post("/v1/order/secret", json=reference, headers=raw)).content == largest
+            again = said(await for_bob.post("/v1/order/secret", json=reference))
+            assert b64decode(again["secret"]) == largest
         large = {"secret": b64encode(bytes(900_001)).decode()}
         assert said(await for_alice.post("/v1/order", json=large), 422)["type"] == "urn:dta:problem:usage"
         assert (await for_alice.post("/v1/order/raw", content=bytes(900_001), headers=headers)).status_code == 413
