@@ -60,7 +60,7 @@ def _ratios(parts: Json) -> Iterator[str]:
         ["**ratio** (each round)", *each(
             lambda one: f"**{one['ratio']:.2f}** ({', '.join(f'{ratio:.2f}' for ratio in one['ratios'])})"
         )],
-        ["aim", *each(lambda one: "0.30" if one["validators"] == 1 else "0.50")],
+        ["aim", *each(lambda one: "0.35" if one["validators"] == 1 else "0.40")],
         *(
             [f"seconds to commit, {how}, p50 / p95: ours", *each(lambda one, how=how: _latency(one["dta"], how))]
             for how in ("quiet", "loaded")
