@@ -116,7 +116,7 @@ def test_a_release_is_sent_at_once_beside_a_fetch_that_hangs(world: World, tmp_p
 
     async def scenario() -> None:
         # Results wait for those that are being made without an end: were a fetch one of these, this would hang.
-        node = Node(world, 0, tmp_path / "outbox", patient(job_timeout_s=60.0))
+        node = Node(world, 0, tmp_path / "outbox", patient(job_timeout_s=30.0))
         was_sent, began = asyncio.Event(), asyncio.Event()
 
         async def hang(cid: str) -> None:

@@ -7,9 +7,9 @@ job that attests it does that first, but a backup may bring a key back, or a tok
 again (docs/spec/custody.md). What is wanted is worked out from committed state each time, so a crash at any point
 leaves nothing behind. A label that nothing of this ledger explains is another's: it is not touched.
 
-A token is asked for all of its keys at the start, when it was opened anew, and so seldom else that it takes a thousandth of
-the time at most: while it lists them it seals no share. In between it is asked for single keys: those of this fiduciary's
-ceremonies, and of the vaults whose erasure it owes still.
+A token is asked for all of its keys at the start, when it was opened anew, and so seldom else that it takes a
+thousandth of the time at most: while it lists them it seals no share. In between it is asked for single keys: those of
+this fiduciary's ceremonies, and of the vaults whose erasure it owes still.
 """
 
 from __future__ import annotations
