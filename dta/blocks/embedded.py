@@ -227,7 +227,7 @@ class EmbeddedStore:
                 block = file.read(MAX_BLOCK_BYTES + 1)
         except FileNotFoundError:
             with self._mutex:
-                if cid in self._sizes and not path.exists():
+                if (cid in self._sizes or cid in self._pinned) and not path.exists():
                     self._forget(cid)
             raise BlockMissing(cid) from None
         except OSError as error:

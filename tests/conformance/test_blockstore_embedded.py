@@ -295,9 +295,8 @@ def test_what_is_unpinned_is_counted_whatever_becomes_of_it(store: EmbeddedStore
         assert store.unpinned_bytes() == sum(len(blocks[one]) for one in loose)
 
 
-def act(store: EmbeddedStore, root: Path, blocks: dict[str, bytes], random: Random) -> None:
+def act(store: EmbeddedStore, root: Path, blocks: dict[str, bytes], cid: str, random: Random) -> None:
     """Somebody uses the store."""
-    cid = random.choice([*blocks])
     action = random.randrange(6)
     if action == 0:
         store.put(blocks[cid])
@@ -334,9 +333,9 @@ def test_a_store_that_is_used_while_it_is_looked_through_knows_in_the_end_what_i
 
     def used_meanwhile(directory: Path) -> Iterator[str]:
         for name in [*names(directory)]:
-            act(store, root, blocks, random)
+            act(store, root, blocks, name, random)
             yield name
-            act(store, root, blocks, random)
+            act(store, root, blocks, random.choice([*blocks]), random)
 
     monkeypatch.setattr(embedded, "_names", used_meanwhile)
     store.open()

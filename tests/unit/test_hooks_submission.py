@@ -135,7 +135,7 @@ def test_a_release_is_sent_at_once_beside_a_fetch_that_hangs(world: World, tmp_p
         node.on_obtain, node.refuse = hang, note
         await node.tick()
         assert happened == ["a fetch hangs", "sent fulfil_secret", "it ends", "sent fulfil_order"]
-        assert [[*said(tx)][0].request for tx in node.sent[:1]] == [request]  # type: ignore[attr-defined]
+        assert [one.request for one in said(node.sent[0])] == [request]  # type: ignore[attr-defined]
 
     asyncio.run(scenario())
 
