@@ -8,24 +8,18 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
 
 from abci_app.cid import cid_of, digest_of, is_cid
 from dta.base.home import sync_directory
-from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreBusy
+from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreBusy, StoreUnreachable
 from dta.blocks.files import DIRECTORY_MODE, FILE_MODE, make_directory, raise_if_full, write_temporary
-from dta.blocks.sizes import Sizes
+from dta.blocks.loose import Loose
 from dta.blocks.store import MAX_BLOCK_BYTES, check_size
 
+_NOT_ASKED = -1
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    size_bytes: int
-    since_s: float  # last put, or unpinned: when the grace period started
 
 
 class EmbeddedStore:
@@ -33,9 +27,13 @@ class EmbeddedStore:
 
     ``blocks/ab/cd/<cid>`` (ab, cd: the digest's first two bytes in hex), ``pins/<cid>`` empty, ``tmp/``,
     ``quarantine/<cid>``. A block's modification time is when its grace period started. Raises StoreBusy.
+
+    Where ``look`` is False, whoever opens it calls :meth:`open`, beside other uses: with many blocks it takes minutes.
+    Until it has returned a block and a pin are looked for on disk; what only all of them tell (lists, sizes) raises
+    StoreUnreachable, and nothing is old enough to be deleted.
     """
 
-    def __init__(self, directory: Path, now_s: Callable[[], float] = time.time) -> None:
+    def __init__(self, directory: Path, now_s: Callable[[], float] = time.time, *, look: bool = True) -> None:
         self._now_s = now_s
         self._mutex = RLock()
         directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
@@ -48,14 +46,35 @@ class EmbeddedStore:
             make_directory(path, directory)
         for leftover in self._temporary.iterdir():  # a put that never returned
             leftover.unlink()
-        self._entries = dict(_scan_blocks(self._blocks))
-        self._pinned = set(_scan_pins(self._pin_names))
-        self._loose = Sizes()
-        for cid in self._entries.keys() - self._pinned:
-            self._loose.set(cid, self._entries[cid].size_bytes)
+        self._sizes: dict[str, int] = {}  # of what is held; of a pinned block mostly not asked yet
+        self._pinned: set[str] = set()
+        self._loose = Loose()
+        self._putting: list[str] = []
+        # Until all was looked at: what went, or was unpinned, since.
+        self._gone: set[str] | None = set()
+        self._unpinned: set[str] = set()
+        self._is_closed = False
+        if look:
+            self.open()
+
+    def open(self) -> None:
+        """Look at all that is there, once: beside other uses. Only what is not pinned is asked for its size."""
+        for cid in _names(self._pin_names):
+            with self._mutex:
+                if cid not in self._unpinned:
+                    self._pinned.add(cid)
+                    self._loose.drop(cid)
+        for shard in _shards(self._blocks):
+            if self._is_closed:
+                return
+            self._learn(shard)
+        with self._mutex:
+            self._gone = None
+            self._unpinned.clear()
 
     def close(self) -> None:
         """Let another process open the directory."""
+        self._is_closed = True
         os.close(self._lock_file)
 
     def put(self, block: bytes) -> str:
@@ -67,21 +86,27 @@ class EmbeddedStore:
             return cid
         make_directory(path.parent, self._blocks)
         temporary = write_temporary(self._temporary, block)
-        entry = _Entry(len(block), self._now_s())
+        since_s = self._now_s()
+        self._putting.append(cid)
         try:
-            os.utime(temporary, (entry.since_s, entry.since_s))
+            os.utime(temporary, (since_s, since_s))
             with self._mutex:
                 temporary.replace(path)
-                if cid in self._entries:  # a repair: the grace period starts now, or it could go before this returns
-                    self._remember(cid, entry)
+                if cid in self._sizes:  # a repair: the grace period starts now, or it could go before this returns
+                    self._remember(cid, len(block), since_s)
             sync_directory(path.parent)
+            with self._mutex:
+                if path.is_file():  # nobody discarded it meanwhile
+                    self._remember(cid, len(block), since_s)
         except OSError as error:
             temporary.unlink(missing_ok=True)
+            with self._mutex:
+                if self._gone is not None and cid not in self._sizes:  # nobody knows that its name would survive
+                    self._gone.add(cid)
             raise_if_full(error, self._directory, len(block))
             raise
-        with self._mutex:
-            if path.is_file():  # nobody discarded it meanwhile
-                self._remember(cid, entry)
+        finally:
+            self._putting.remove(cid)
         return cid
 
     def get(self, cid: str) -> bytes:
@@ -96,8 +121,8 @@ class EmbeddedStore:
                     raise
 
     def has(self, cid: str) -> bool:
-        path = self._path(cid)
-        return cid in self._entries and path.is_file()
+        path = self._path(cid)  # no lock: an event loop asks
+        return (cid in self._sizes or self._may_be_there(cid)) and path.is_file()
 
     def pin(self, cid: str) -> None:
         if self.pin_many([cid]):
@@ -120,38 +145,46 @@ class EmbeddedStore:
             self._pinned |= new
             for cid in new:
                 self._loose.drop(cid)
+                self._unpinned.discard(cid)
         return missing
 
     def unpin(self, cid: str) -> None:
         digest_of(cid)
         with self._mutex:
-            if cid not in self._pinned:
+            if not self.is_pinned(cid):
                 return
-            if self.has(cid):
-                self._restart_grace(cid)  # before the pin goes: a crash between them only keeps the block longer
+            since_s = self._now_s()
+            if self.has(cid):  # before the pin goes: a crash between them only keeps the block longer
+                self._restart_grace(cid, since_s)
             (self._pin_names / cid).unlink(missing_ok=True)
             sync_directory(self._pin_names)
             self._pinned.discard(cid)
-            if cid in self._entries:
-                self._loose.set(cid, self._entries[cid].size_bytes)
+            if self._gone is not None:
+                self._unpinned.add(cid)
+            if cid in self._sizes:
+                self._remember(cid, self._size(cid), since_s)
 
     def is_pinned(self, cid: str) -> bool:
         digest_of(cid)
-        return cid in self._pinned
+        return cid in self._pinned or (self._gone is not None and (self._pin_names / cid).exists())
 
     def pins(self) -> list[str]:
+        self._require_open()
         with self._mutex:
             return list(self._pinned)
 
     def cids(self) -> list[str]:
+        self._require_open()
         with self._mutex:
-            return sorted(self._entries)
+            return sorted(self._sizes)
 
     def delete_unpinned(self, older_than_s: float, now_s: float) -> list[str]:
-        deleted = []
+        deleted: list[str] = []
         with self._mutex:
-            for cid in sorted(self._loose):
-                if now_s - self._entries[cid].since_s >= older_than_s:
+            old = [] if self._gone is not None else self._loose.old(older_than_s, now_s)
+        for cid in old:
+            with self._mutex:  # for each: nobody waits for all of them
+                if self._loose.is_old(cid, older_than_s, now_s):
                     self._path(cid).unlink(missing_ok=True)
                     self._forget(cid)
                     deleted.append(cid)
@@ -160,15 +193,26 @@ class EmbeddedStore:
     def discard(self, cid: str) -> None:
         path = self._path(cid)
         with self._mutex:
-            if cid in self._loose:
+            if cid in self._loose or (self._may_be_there(cid) and not self.is_pinned(cid)):
                 path.unlink(missing_ok=True)
                 self._forget(cid)
 
     def size_bytes(self) -> int:
-        return sum(entry.size_bytes for entry in list(self._entries.values()))
+        self._require_open()
+        return sum(map(self._size, list(self._sizes)))
 
     def unpinned_bytes(self) -> int:
+        self._require_open()
         return self._loose.total_bytes  # no lock: an event loop asks, and a pin holds the lock while the disk syncs
+
+    def _require_open(self) -> None:
+        if self._gone is not None:
+            raise StoreUnreachable(str(self._directory), "its blocks are being counted")
+
+    def _may_be_there(self, cid: str) -> bool:
+        """Whether only the disk can say. What is being put is not there before its name is durable."""
+        gone = self._gone
+        return gone is not None and cid not in gone and cid not in self._putting
 
     def _path(self, cid: str) -> Path:
         shard = digest_of(cid)[:2].hex()
@@ -183,7 +227,7 @@ class EmbeddedStore:
                 block = file.read(MAX_BLOCK_BYTES + 1)
         except FileNotFoundError:
             with self._mutex:
-                if not path.exists():
+                if (cid in self._sizes or cid in self._pinned) and not path.exists():
                     self._forget(cid)
             raise BlockMissing(cid) from None
         except OSError as error:
@@ -208,24 +252,61 @@ class EmbeddedStore:
     def _put_again(self, cid: str) -> bool:
         """Restart the grace period of a block that is here; whether it still is."""
         with self._mutex:
-            if cid not in self._entries:
+            if cid not in self._sizes and not self.has(cid):
                 return False
-            self._restart_grace(cid)
+            since_s = self._now_s()
+            self._restart_grace(cid, since_s)
+            self._remember(cid, self._size(cid), since_s)
             return True
 
-    def _restart_grace(self, cid: str) -> None:
-        now_s = self._now_s()
-        os.utime(self._path(cid), (now_s, now_s))
-        self._entries[cid] = _Entry(self._entries[cid].size_bytes, now_s)
+    def _restart_grace(self, cid: str, since_s: float) -> None:
+        os.utime(self._path(cid), (since_s, since_s))
 
-    def _remember(self, cid: str, entry: _Entry) -> None:
-        self._entries[cid] = entry
-        if cid not in self._pinned:
-            self._loose.set(cid, entry.size_bytes)
+    def _size(self, cid: str) -> int:
+        known = self._sizes.get(cid, _NOT_ASKED)
+        if known != _NOT_ASKED:
+            return known
+        try:
+            return self._path(cid).lstat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def _remember(self, cid: str, size_bytes: int, since_s: float) -> None:
+        self._sizes[cid] = size_bytes
+        if self._gone is not None:
+            self._gone.discard(cid)
+        if not self.is_pinned(cid):
+            self._loose.set(cid, size_bytes, since_s)
 
     def _forget(self, cid: str) -> None:
-        self._entries.pop(cid, None)
+        self._sizes.pop(cid, None)
         self._loose.drop(cid)
+        if self._gone is not None:
+            self._gone.add(cid)
+
+    def _learn(self, shard: Path) -> None:
+        """What is on disk by its name; the bytes are checked when they are read."""
+        for cid in _names(shard):
+            if digest_of(cid)[:2].hex() != shard.parent.name + shard.name:
+                _log.warning("%s is no block of this store; it is left alone", shard / cid)
+            elif cid in self._pinned:
+                with self._mutex:
+                    if cid not in self._sizes and self._may_be_there(cid):
+                        self._sizes[cid] = _NOT_ASKED
+                        if cid not in self._pinned:  # unpinned since: its grace period started then
+                            self._remember(cid, self._size(cid), self._now_s())
+            else:
+                self._learn_loose(cid, shard / cid)
+
+    def _learn_loose(self, cid: str, path: Path) -> None:
+        with self._mutex:
+            if cid in self._sizes or not self._may_be_there(cid):
+                return
+            try:
+                status = path.lstat()
+            except FileNotFoundError:
+                return
+            self._remember(cid, status.st_size, status.st_mtime)
 
 
 def _lock(directory: Path) -> int:
@@ -239,17 +320,20 @@ def _lock(directory: Path) -> int:
     return descriptor
 
 
-def _scan_blocks(blocks: Path) -> Iterator[tuple[str, _Entry]]:
-    """What is on disk by its name; the bytes are checked when they are read."""
-    for path in blocks.glob("??/??/*"):
-        if not is_cid(path.name) or digest_of(path.name)[:2].hex() != path.parent.parent.name + path.parent.name:
-            _log.warning("%s is no block of this store; it is left alone", path)
-            continue
-        status = path.lstat()
-        yield path.name, _Entry(status.st_size, status.st_mtime)
+def _shards(blocks: Path) -> Iterator[Path]:
+    for first in _directories(blocks):
+        yield from _directories(first)
 
 
-def _scan_pins(pin_names: Path) -> Iterator[str]:
-    for path in pin_names.iterdir():
-        if is_cid(path.name):
-            yield path.name
+def _directories(directory: Path) -> list[Path]:
+    with os.scandir(directory) as entries:
+        return [directory / entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
+def _names(directory: Path) -> Iterator[str]:
+    """The names of blocks or pins in it."""
+    for name in os.listdir(directory):
+        if is_cid(name):
+            yield name
+        else:
+            _log.warning("%s is no block of this store; it is left alone", directory / name)

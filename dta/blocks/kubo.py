@@ -21,7 +21,7 @@ import httpx
 
 from abci_app.cid import cid_of, digest_of, is_cid
 from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreUnreachable
-from dta.blocks.sizes import Sizes
+from dta.blocks.loose import Loose
 from dta.blocks.store import MAX_BLOCK_BYTES, check_size
 
 _NAME = re.compile(r"dta-v1 (pinned|unpinned) ([0-9]{1,16}) ([0-9]{1,7})")
@@ -57,7 +57,7 @@ class KuboStore:
         self._mutex = RLock()
         self._entries: dict[str, _Entry] | None = None
         self._lost_pins: set[str] = set()  # pinned, but Kubo no longer had the block
-        self._loose = Sizes()
+        self._loose = Loose()
         self._unnamed: dict[str, _Entry] = {}  # put, but Kubo failed to name the pin: named when it is next wanted
 
     def open(self) -> None:
@@ -165,9 +165,11 @@ class KuboStore:
         with self._mutex:
             for cid in sorted(self._unnamed):
                 self._name_again(cid)
-            for cid in sorted(self._held):
-                entry = self._held[cid]
-                if not entry.pinned and now_s - entry.since_ms / 1000 >= older_than_s:
+            self._held  # noqa: B018  (raises while nobody knows)
+            old = self._loose.old(older_than_s, now_s)
+        for cid in old:
+            with self._mutex:  # for each: whoever puts or pins waits for no more of Kubo's calls than one needs
+                if self._loose.is_old(cid, older_than_s, now_s):
                     self._remove(cid)
                     self._drop(cid)
                     deleted.append(cid)
@@ -193,7 +195,7 @@ class KuboStore:
         if entry.pinned:
             self._loose.drop(cid)
         else:
-            self._loose.set(cid, entry.size_bytes)
+            self._loose.set(cid, entry.size_bytes, entry.since_ms / 1000)
 
     def _drop(self, cid: str) -> _Entry | None:
         self._loose.drop(cid)

@@ -45,7 +45,8 @@ class PinKeeper:
 
     ``look`` at what changed: it is fetched and pinned, or unpinned, as soon as one of 64 places is free. What fails is
     looked at again every 10 s, as ``check`` does; so are, in turn, 1,000 of all blocks, wanted or pinned: one that the
-    store lost is fetched again. Nothing else is done again and again, however many blocks there are.
+    store lost is fetched again. Nothing else is done again and again, however many blocks there are, but for the list
+    of all that each such round begins with: it is made of what is in memory.
 
     ``find_elsewhere`` gives a block that no gateway need have, or None. One that takes longer than ``wait_s`` is
     fetched on without being waited for: BlockPending, until it is looked at again. Nothing is deleted: what is unpinned

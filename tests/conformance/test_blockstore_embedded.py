@@ -20,7 +20,8 @@ import pytest
 from abci_app.cid import cid_of, digest_of
 from dta.blocks import embedded, files
 from dta.blocks.embedded import EmbeddedStore
-from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreBusy, StoreFull
+from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreBusy, StoreFull, StoreUnreachable
+from dta.blocks.loose import Loose
 
 BLOCK = b"an envelope"
 CID = cid_of(BLOCK)
@@ -172,10 +173,12 @@ def _broken(directory: Path) -> None:
     raise OSError(errno.EIO, "broken")
 
 
+@pytest.mark.parametrize("look", [True, False])
 def test_a_block_whose_name_is_not_durable_yet_is_not_held(
-    store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
+    root: Path, monkeypatch: pytest.MonkeyPatch, look: bool
 ) -> None:
     """Else it could be pinned, and its pin promised, before the block itself would survive."""
+    store = EmbeddedStore(root, look=look)
     seen: list[bool] = []
     real = embedded.sync_directory
 
@@ -187,16 +190,23 @@ def test_a_block_whose_name_is_not_durable_yet_is_not_held(
     store.put(BLOCK)
     assert seen == [False]
     assert store.has(CID)
+    store.close()
 
 
+@pytest.mark.parametrize("look", [True, False])
 def test_a_put_that_the_disk_does_not_confirm_is_not_held(
-    store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
+    root: Path, monkeypatch: pytest.MonkeyPatch, look: bool
 ) -> None:
+    store = EmbeddedStore(root, look=look)
     monkeypatch.setattr(embedded, "sync_directory", _broken)
     with pytest.raises(OSError, match="broken"):
         store.put(BLOCK)
     assert not store.has(CID)
-    assert store.unpinned_bytes() == 0
+    if not look:
+        monkeypatch.undo()
+        store.open()
+    assert (store.has(CID), store.unpinned_bytes()) == (False, 0)
+    store.close()
 
 
 def test_others_go_on_while_a_put_waits_for_the_disk(store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,6 +293,142 @@ def test_what_is_unpinned_is_counted_whatever_becomes_of_it(store: EmbeddedStore
                 store.get(cid)
         loose = set(store.cids()) - set(store.pins())
         assert store.unpinned_bytes() == sum(len(blocks[one]) for one in loose)
+
+
+def act(store: EmbeddedStore, root: Path, blocks: dict[str, bytes], cid: str, random: Random) -> None:
+    """Somebody uses the store."""
+    action = random.randrange(6)
+    if action == 0:
+        store.put(blocks[cid])
+    elif action == 1:
+        with suppress(BlockMissing):
+            store.pin(cid)
+    elif action == 2:
+        store.unpin(cid)
+    elif action == 3:
+        store.discard(cid)
+    elif action == 4 and path_of(root, cid).exists():
+        path_of(root, cid).write_bytes(b"damaged") if random.randrange(2) else path_of(root, cid).unlink()
+        with suppress(BlockCorrupt, BlockMissing):
+            store.get(cid)
+    assert store.has(cid) is path_of(root, cid).exists()
+    assert store.is_pinned(cid) is (root / "pins" / cid).exists()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_store_that_is_used_while_it_is_looked_through_knows_in_the_end_what_is_there(
+    root: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    random = Random(seed)
+    blocks = {cid_of(bytes([n]) * n): bytes([n]) * n for n in range(1, 13)}
+    first = EmbeddedStore(root)
+    for cid, block in blocks.items():
+        if random.randrange(3):
+            first.put(block)
+            if random.randrange(2):
+                first.pin(cid)
+    first.close()
+    store = EmbeddedStore(root, look=False)
+    names = embedded._names
+
+    def used_meanwhile(directory: Path) -> Iterator[str]:
+        for name in [*names(directory)]:
+            act(store, root, blocks, name, random)
+            yield name
+            act(store, root, blocks, random.choice([*blocks]), random)
+
+    monkeypatch.setattr(embedded, "_names", used_meanwhile)
+    store.open()
+    monkeypatch.undo()
+    found = [sorted(store.pins()), store.cids(), store.unpinned_bytes(), store.size_bytes()]
+    store.close()
+    again = EmbeddedStore(root)
+    assert found == [sorted(again.pins()), again.cids(), again.unpinned_bytes(), again.size_bytes()]
+    again.close()
+
+
+def test_a_store_that_was_not_looked_through_says_what_the_disk_says_and_counts_nothing(root: Path) -> None:
+    first = EmbeddedStore(root, lambda: 0.0)
+    pinned, loose = first.put(b"pinned"), first.put(b"loose")
+    first.pin(pinned)
+    first.close()
+    store = EmbeddedStore(root, look=False)
+    assert [(store.has(cid), store.is_pinned(cid)) for cid in (pinned, loose, CID)] == [
+        (True, True), (True, False), (False, False),
+    ]  # fmt: skip
+    assert (store.get(loose), store.pin_many([loose, CID])) == (b"loose", [CID])
+    store.unpin(pinned)
+    assert store.delete_unpinned(0, 1e12) == []
+    for count in (store.unpinned_bytes, store.size_bytes, store.pins, store.cids):
+        with pytest.raises(StoreUnreachable):
+            count()
+    store.open()
+    assert (store.pins(), store.unpinned_bytes()) == ([loose], len(b"pinned"))
+    assert store.delete_unpinned(0, 1e12) == [pinned]
+    store.close()
+
+
+def test_only_what_is_not_pinned_is_asked_for_its_size_at_the_start(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = EmbeddedStore(root)
+    pinned, loose = first.put(b"pinned"), first.put(b"loose")
+    first.pin(pinned)
+    first.close()
+    asked: list[str] = []
+    lstat = Path.lstat
+
+    def noted(path: Path) -> os.stat_result:
+        asked.append(path.name)
+        return lstat(path)
+
+    monkeypatch.setattr(Path, "lstat", noted)
+    store = EmbeddedStore(root)
+    assert [name for name in asked if name in (pinned, loose)] == [loose]
+    store.close()
+
+
+def test_a_store_that_is_closed_while_it_is_looked_through_looks_no_further(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = EmbeddedStore(root)
+    for number in range(5):
+        first.put(bytes([number]))
+    first.close()
+    store, names, looked = EmbeddedStore(root, look=False), embedded._names, []
+
+    def closed_meanwhile(directory: Path) -> Iterator[str]:
+        looked.append(directory)
+        if directory.parent != root:
+            store.close()
+        return names(directory)
+
+    monkeypatch.setattr(embedded, "_names", closed_meanwhile)
+    store.open()
+    assert len(looked) == 2  # the pins, and one directory of blocks
+
+
+def test_deleting_looks_at_what_is_old_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    loose, looked = Loose(), []
+    for number in range(100):
+        loose.set(f"cid-{number:02}", 10, float(number))
+    loose.set("cid-01", 20, 500.0)  # put again
+    loose.drop("cid-00")
+    since = Loose._since
+
+    def noted(self: Loose, cid: str) -> float | None:
+        looked.append(cid)
+        return since(self, cid)
+
+    monkeypatch.setattr(Loose, "_since", noted)
+    assert loose.old(97.0, 100.0) == ["cid-02", "cid-03"]
+    assert looked == ["cid-00", "cid-01", "cid-02", "cid-03"]
+    assert loose.old(97.0, 100.0) == ["cid-02", "cid-03"], "until they are dropped"
+    assert (loose.is_old("cid-02", 97.0, 100.0), loose.is_old("cid-04", 97.0, 100.0)) == (True, False)
+    for cid in ("cid-02", "cid-03"):
+        loose.drop(cid)
+    assert loose.old(97.0, 100.0) == []
+    assert loose.total_bytes == 96 * 10 + 20
 
 
 CRASHES = {

@@ -57,6 +57,7 @@ class Consortium:
     at_head: bool = True
     random_bytes: RandomBytes | None = None
     """In place of the system's randomness, where blocks must be the same each time."""
+    reapers: dict[bytes, Reaper] = field(default_factory=dict)
     _nonces: Iterator[int] = field(default_factory=count)
 
     def __post_init__(self) -> None:
@@ -90,10 +91,12 @@ class Consortium:
     def reap(self) -> None:
         for actor in self.chain.founders:
             if actor not in self.down:
-                self.reaper(actor).reap(self.keystores[actor.identity])
+                reaper = self.reapers.setdefault(actor.identity, self.reaper(actor))
+                reaper.reap(self.keystores[actor.identity])
 
     def reaper(self, actor: Actor) -> Reaper:
-        return Reaper(self.chain.gid, actor.identity, self.pin)
+        """One whose first list takes so long that it makes no second one of a keystore."""
+        return Reaper(self.chain.gid, actor.identity, self.pin, count(0.0, 1e6).__next__)
 
     def step(self) -> list[TxResult]:
         """One block with what every hook has to say, then the reapers."""

@@ -239,6 +239,52 @@ def test_an_agent_without_its_kubo_does_what_needs_no_block(is_there: bool, tmp_
         asyncio.run(asyncio.wait_for(scenario(url), PATIENCE_S))
 
 
+def test_hooks_and_gateway_start_beside_the_stores_first_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    (home / "run").mkdir(parents=True)
+    (home / "cometbft/config").mkdir(parents=True)
+    chain = Chain(1)
+    make_keystore(home)
+    config = node_config(home, chain.founders[0].identity)
+    earlier = EmbeddedStore(config.blocks_dir)
+    earlier.put(BLOCK)
+    earlier.close()
+    go_on, happened = threading.Event(), []
+    look = EmbeddedStore.open
+
+    def slowly(store: EmbeddedStore) -> None:
+        if store._may_be_there(CID):  # the agent's first look
+            assert go_on.wait(PATIENCE_S)
+            happened.append("looked")
+        look(store)
+
+    monkeypatch.setattr(EmbeddedStore, "open", slowly)
+
+    async def scenario() -> None:
+        agent, stop = Agent(config), asyncio.Event()
+        running = asyncio.create_task(agent.run(stop))
+        assert await running_agent(agent, "hooks")
+        at = (await running_agent(agent, "gateway"))["gateway"]
+        async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=at)) as client:
+            answer = await client.get(f"http://agent/ipfs/{CID}?format=raw")
+        assert (answer.status_code, answer.content) == (200, BLOCK)
+        happened.append("served")
+        go_on.set()
+        store = agent._store
+        assert isinstance(store, EmbeddedStore)
+        while store._gone is not None:
+            await asyncio.sleep(0.01)
+        stop.set()
+        assert await asyncio.wait_for(running, PATIENCE_S) is False
+
+    with application(config.state_socket, served_state(chain)):
+        try:
+            asyncio.run(asyncio.wait_for(scenario(), PATIENCE_S))
+        finally:
+            go_on.set()
+    assert happened == ["served", "looked"]
+
+
 def test_a_kubo_store_that_is_not_open_yet_asks_nobody_and_knows_nothing() -> None:
     asked: list[str] = []
 

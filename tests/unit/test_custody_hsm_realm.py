@@ -23,6 +23,7 @@ from abci_app.state.due import DueKind
 from abci_app.state.records import FULFILMENTS, IDENTITIES, REQUESTS, VAULT_KEYS, VAULTS
 from dta.base.secret import SecretBytes
 from dta.crypto.hpke import HpkePrivateKey, seal
+from dta.custodians.hsm_realm import HsmRealm
 from dta.custodians.plugin import CustodyContext, Entrusted, NotEnoughShares, OrderUnsound, PreparedOrder
 from dta.envelope import Draft, sign
 from dta.hsm import labels
@@ -294,3 +295,15 @@ def test_an_answer_has_the_length_that_the_ledger_wants(world: World) -> None:
     message = world.answer(founder, job)
     assert isinstance(message, tx_pb2.FulfilSecret)
     assert len(message.sealed) == hpke.SEALED_OVERHEAD_BYTES + 32
+
+
+def test_health_asks_a_keystore_for_one_key_and_not_for_all_of_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    actor = world.chain.founders[0]
+    store = world.keystores[actor.identity]
+    monkeypatch.setattr(store, "labels", lambda: pytest.fail("all keys were asked for"))
+    context = CustodyContext(world.chain.gid, actor.identity, store)
+    assert [step.status for step in HsmRealm().health(context)] == ["ok"]
+    store.close()
+    assert [step.status for step in HsmRealm().health(context)] == ["failure"]

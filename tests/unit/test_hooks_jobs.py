@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import NoReturn, cast
 
@@ -20,10 +21,12 @@ from abci_app.pb.dta.v1 import custody_pb2, envelope_pb2, tx_pb2
 from abci_app.state import due
 from abci_app.state.due import DueKind
 from abci_app.state.overlay import Overlay
-from abci_app.state.records import REQUESTS
+from abci_app.state.records import ORDERS, REQUESTS
 from abci_app.state.view import StateView
 from dta.crypto.hpke import HpkePrivateKey
 from dta.crypto.scalar import SecretScalar
+from dta.custodians.hsm_realm import HsmRealm
+from dta.custodians.plugin import CustodyContext, Entrusted
 from dta.custodians.registry import CustodianMissing, Loaded
 from dta.envelope import clear_envelope, sign
 from dta.node.agent import jobs
@@ -360,3 +363,53 @@ def test_state_that_can_not_be_read_is_everybody_s_trouble_and_is_asked_for_once
     with pytest.raises(StateUnavailable):
         wanted_together(wanted, replace(tools, pin=lambda: nullcontext(now)))
     assert len(asked) == 2
+
+
+def test_an_order_is_parsed_once_for_what_looks_at_it_and_once_for_its_custodian(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    actor = world.chain.founders[0]
+    order = world.place()
+    (job,) = world.jobs(actor)
+    parsed: list[str] = []
+    parse = ORDERS.record.FromString
+    monkeypatch.setattr(ORDERS, "parse", lambda value: parsed.append("own") or parse(value))  # type: ignore[func-returns-value]
+    shared = cache(lambda value: parsed.append("shared") or parse(value))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(ORDERS, "_shared", shared)
+    tools = world.tools[actor.identity]
+    (wanted,) = wanted_together([job], tools)
+    assert not isinstance(wanted, Exception)
+    assert perform(job, tools, {cid: world.blocks[cid] for cid in wanted.cids}) == tx_pb2.FulfilOrder(order=order)
+    assert sorted(parsed) == ["own", "shared"]
+
+
+def test_what_a_custodian_does_to_its_records_is_seen_by_nobody_else(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    actor = world.chain.founders[0]
+    order = world.place()
+    accept, release = HsmRealm.accept, HsmRealm.release
+
+    def accept_and_spoil(self: HsmRealm, context: CustodyContext, entrusted: Entrusted) -> None:
+        accept(self, context, entrusted)
+        entrusted.order.Clear()
+
+    def release_and_spoil(self, context, entrusted, request, key):  # type: ignore[no-untyped-def]
+        sealed = release(self, context, entrusted, request, key)
+        entrusted.order.Clear()
+        request.Clear()
+        return sealed
+
+    monkeypatch.setattr(HsmRealm, "accept", accept_and_spoil)
+    monkeypatch.delattr(HsmRealm, "accept_many")
+    monkeypatch.setattr(HsmRealm, "release", release_and_spoil)
+    (job,) = world.jobs(actor)
+    for _ in range(2):
+        assert world.answer(actor, job) == tx_pb2.FulfilOrder(order=order)
+    world.settle()
+    request = world.request(order)
+    (job,) = world.jobs(actor)
+    for _ in range(2):
+        answer = world.answer(actor, job)
+        assert isinstance(answer, tx_pb2.FulfilSecret)
+        assert answer.request == request

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,7 +25,8 @@ from dta.blocks.reconcile import PinKeeper
 from dta.client.ledger.rpc import AsyncRpc
 from dta.node.agent.documents import DocumentsOnChain
 from dta.node.agent.pinning import PinFollower
-from dta.node.agent.pins import INDEX_PREFIXES, LEAF_PREFIXES, WantedPins
+from dta.node.agent.pins import INDEX_PREFIXES, LEAF_PREFIXES, READ_AT_ONCE, WantedPins
+from dta.node.agent.state import StateUnavailable
 from dta.node.hooks.tools import Pinned
 from tests.support.actors import Actor
 from tests.support.chain import Chain
@@ -180,6 +182,37 @@ def test_what_is_wanted_is_what_state_names_whatever_happens(
                     assert before ^ set(wanted.cids()) <= set(looked.cids)
             if data.draw(st.integers(0, 5)) == 0:
                 ledger.committed = CommittedChanges(ledger.height, ledger.height, held_s=0.001)
+
+    asyncio.run(scenario())
+
+
+def many_orders(count: int) -> Ledger:
+    ledger, leaves, index = Ledger(), {}, {}
+    for number in range(count):
+        opened = order(number.to_bytes(32, "big"), CIDS[1])
+        leaves |= opened[0]
+        index |= opened[1]
+    ledger.block(leaves, index)
+    return ledger
+
+
+def test_the_application_is_left_alone_after_each_page_of_records() -> None:
+    view, wanted = many_orders(2 * READ_AT_ONCE + 50).view, WantedPins()
+    read_by_then: list[int] = []
+    wanted.replace(wanted.read(view, lambda _: read_by_then.append(view.gets)))
+    assert read_by_then == [READ_AT_ONCE, 2 * READ_AT_ONCE, 2 * READ_AT_ONCE + 50]
+    wanted.read(view, lambda _: read_by_then.append(view.gets))
+    assert len(read_by_then) == 3, "what is known is not read again, nor waited for"
+
+
+def test_a_reading_of_all_ends_with_the_agent() -> None:
+    async def scenario() -> None:
+        ledger = many_orders(READ_AT_ONCE + 1)
+        follow, wanted, looked = follower(ledger)
+        await follow.close()
+        with pytest.raises(StateUnavailable):
+            await follow.step()
+        assert (ledger.view.gets, wanted.count, looked.all) == (READ_AT_ONCE, 0, 0)
 
     asyncio.run(scenario())
 

@@ -41,11 +41,11 @@ def said(tx: bytes) -> list[Message]:
     return parts_of(getattr(body, body.WhichOneof("message") or ""))
 
 
-def place(world: World, count: int, window_s: int = 0) -> list[bytes]:
+def place(world: World, count: int, window_s: int = 0, salts_from: int = 1) -> list[bytes]:
     """Orders that nobody has answered yet, whose requests may be vetoed for so long."""
     policy = single(world.beneficiary.identity)
     policy.veto_window_s = window_s
-    salts = [bytes([number]) * 32 for number in range(1, count + 1)]
+    salts = [bytes([number]) * 32 for number in range(salts_from, salts_from + count)]
     return [world.place(world.prepare(threshold=1, salt=salt, policy=policy)) for salt in salts]
 
 
@@ -107,20 +107,67 @@ def test_what_is_ready_at_the_same_time_goes_in_one_transaction_that_is_sent_onc
     asyncio.run(scenario())
 
 
-def test_one_that_is_being_made_holds_up_the_others_for_a_moment_only(world: World, tmp_path: Path) -> None:
+def test_a_release_is_sent_at_once_beside_a_fetch_that_hangs(world: World, tmp_path: Path) -> None:
+    world.open_vault()
+    (request,) = released(world, 1)
+    (slow,) = place(world, 1, salts_from=9)
+    hanging = world.order(slow).envelope_cid
+    happened: list[str] = []
+
     async def scenario() -> None:
-        node = Node(world, 0, tmp_path / "outbox", RunnerConfig(gather_s=0.01, job_timeout_s=0.5))
-        world.open_vault()
-        slow, fine = place(world, 2)
-        hanging = world.order(slow).envelope_cid
+        # Results wait for those that are being made without an end: were a fetch one of these, this would hang.
+        node = Node(world, 0, tmp_path / "outbox", patient(job_timeout_s=30.0))
+        was_sent, began = asyncio.Event(), asyncio.Event()
 
         async def hang(cid: str) -> None:
             if cid == hanging:
-                await asyncio.sleep(3600)
+                happened.append("a fetch hangs")
+                began.set()
+                await was_sent.wait()
+                happened.append("it ends")
+            else:
+                await began.wait()
 
-        node.on_obtain = hang
+        def note(tx: bytes) -> None:
+            happened.append(f"sent {node.message(tx)}")
+            was_sent.set()
+
+        node.on_obtain, node.refuse = hang, note
         await node.tick()
-        assert [[one.order for one in said(tx)] for tx in node.sent] == [[fine]]  # type: ignore[attr-defined]
+        assert happened == ["a fetch hangs", "sent fulfil_secret", "it ends", "sent fulfil_order"]
+        assert [one.request for one in said(node.sent[0])] == [request]  # type: ignore[attr-defined]
+
+    asyncio.run(scenario())
+
+
+def test_one_that_is_being_made_holds_up_the_others_for_a_moment_only(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.open_vault()
+    requests = released(world, 2)
+    was_sent = threading.Event()
+    happened: list[str] = []
+    release = HsmRealm.release
+
+    def hang(self, context, order, request, key):  # type: ignore[no-untyped-def]
+        if request.id == requests[0]:
+            assert was_sent.wait(60), "the other was not sent"
+            happened.append("the slow one ends")
+        return release(self, context, order, request, key)
+
+    monkeypatch.setattr(HsmRealm, "release", hang)
+
+    async def scenario() -> None:
+        node = Node(world, 0, tmp_path / "outbox", patient(gather_s=0.01, hsm_threads=2))
+
+        def note(tx: bytes) -> None:
+            happened.extend("sent" for one in said(tx) if one.request == requests[1])  # type: ignore[attr-defined]
+            was_sent.set()
+
+        node.refuse = note
+        await node.tick()
+        assert happened == ["sent", "the slow one ends"]
+        assert {one.request for tx in node.sent for one in said(tx)} == {*requests}  # type: ignore[attr-defined]
 
     asyncio.run(scenario())
 

@@ -96,7 +96,8 @@ def closed_vault(world: World) -> bytes:
 
 
 def reaper(world: World, actor: Actor) -> Reaper:
-    return Reaper(world.chain.gid, actor.identity, world.pin)
+    """One that lists all keys each time: by its clock that takes no time."""
+    return Reaper(world.chain.gid, actor.identity, world.pin, lambda: 0.0)
 
 
 def attested(world: World, actor: Actor, vault: bytes) -> bool:
@@ -222,7 +223,56 @@ def test_vaults_keys_are_looked_at_in_turn_and_not_all_of_them_each_time(
     monkeypatch.setattr(world.chain.view, "scan", counted)
     monkeypatch.setattr(world.chain.view, "index_get", looked_at)
     assert sweeper.reap(store) == []
-    assert (len(scanned), len(looked)) == (0, 1)
+    assert not any(prefix.startswith((FIDUCIARY_VAULTS.prefix, VAULTS.prefix)) for prefix in scanned)
+    assert len(looked) == 1
+
+
+class Counted:
+    """Counts how often all keys of a keystore are asked for; that takes a second of ``s``."""
+
+    def __init__(self, store: SoftwareKeystore, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.s, self.lists = 100.0, 0
+        ask = store.labels
+
+        def labels_() -> list[str]:
+            self.s += 1.0
+            self.lists += 1
+            return ask()
+
+        monkeypatch.setattr(store, "labels", labels_)
+
+
+def test_a_token_is_seldom_asked_for_all_its_keys_and_what_is_over_goes_without(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    actor = world.chain.founders[0]
+    store = world.keystores[actor.identity]
+    counted = Counted(store, monkeypatch)
+    sweeper = Reaper(world.chain.gid, actor.identity, world.pin, lambda: counted.s)
+    assert sweeper.reap(store) == []
+    vault = closed_vault(world)
+    label = labels.vault(world.chain.gid, vault)
+    counted.s += 10.0
+    assert (sweeper.reap(store), counted.lists) == ([label], 1)  # it opened and closed, and no list was made of it
+    world.settle()
+    store.ensure_prf_key(label)  # a backup put back
+    counted.s += reaping.TIMES_AS_LONG - 20.0
+    assert (sweeper.reap(store), counted.lists) == ([], 1)
+    counted.s += 10.0
+    assert (sweeper.reap(store), counted.lists, sweeper.found_late) == ([label], 2, (vault,))
+
+
+def test_a_keystore_that_was_opened_anew_is_listed_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What shows an old key again mostly is another token, or another copy of one."""
+    actor, vault = world.chain.founders[0], closed_vault(world)
+    store, label = world.keystores[actor.identity], labels.vault(world.chain.gid, vault)
+    world.settle()
+    counted = Counted(store, monkeypatch)
+    sweeper = Reaper(world.chain.gid, actor.identity, world.pin, lambda: counted.s)
+    assert sweeper.reap(store) == []
+    again = software_keystore(store._path, actor)
+    again.ensure_prf_key(label)
+    assert (sweeper.reap(again), sweeper.found_late) == ([label], (vault,))
 
 
 @pytest.mark.parametrize("lie", ["the index", "the record"])

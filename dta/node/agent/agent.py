@@ -153,8 +153,8 @@ class Agent:
             keeper = self._keep_pins(rpc, store, fetcher)
             try:
                 async with asyncio.TaskGroup() as group:
-                    if isinstance(store, KuboStore):  # beside the others: most of what is due needs no block
-                        group.create_task(self._until_open("blocks", lambda: in_store(store.open)))
+                    # Beside the others: it may take minutes, and most of what is due needs no list of blocks.
+                    group.create_task(self._until_open("blocks", lambda: in_store(store.open)))
                     group.create_task(self._until_open("gateway", lambda: self._open_gateway(gateway)))
                     group.create_task(self._hooks(runner, stop))
                     group.create_task(self._every(GATEWAYS_EVERY_S, "gateways", self._follow_gateways))

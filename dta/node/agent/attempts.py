@@ -136,8 +136,7 @@ class Attempts:
         message = None if tx is None else result_for(tx.message(), job)
         if message is None:
             state.sent = False
-            with self._submission.making():
-                message = await self._message(state)
+            message = await self._message(state)
         await self._send(state, await self._submission.sign(job, message, state.hold, is_alone=state.is_alone))
 
     async def _kept(self, state: JobState, height: int) -> SignedBytes | None:
@@ -177,6 +176,11 @@ class Attempts:
             if message is None:
                 raise
             return message
+        with self._submission.making():  # not before: nobody's result waits for a block that may be nowhere
+            return await self._make_of(state, wanted, blocks)
+
+    async def _make_of(self, state: JobState, wanted: Wanted, blocks: dict[str, bytes]) -> Message:
+        job = state.job
         if wanted.is_together and not state.by_itself:
             if job.kind in PARTIALS:
                 return await self._partials.ask(job, state.hold)

@@ -192,7 +192,7 @@ def _read_orders(
             for job in jobs:
                 try:
                     require_due(job, tools, now)
-                    order = find_order(job.subject, now)
+                    order = ORDERS.get(now.view, find_order(job.subject, now).id)  # a custodian's own: it may change it
                     vault, principal = vault_of(order.vault), identity_of(order.principal)
                     entrusted = Entrusted(order, vault, principal, _block(blocks, order.envelope_cid))
                 except Unreachable:
@@ -226,9 +226,9 @@ def _fulfil_secret(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Messa
         request, order = _releasable(job, tools, now)
         if not order.authority:
             receiver_key = _receiver_key(tools, request, order, _block(blocks, request.keys_cid))
-            entrusted = _entrusted(order, now, blocks)
+            entrusted, asked = _entrusted(order, now, blocks), REQUESTS.get(now.view, request.id)
             try:
-                sealed = _custodian(tools, order.custodian).release(_context(tools), entrusted, request, receiver_key)
+                sealed = _custodian(tools, order.custodian).release(_context(tools), entrusted, asked, receiver_key)
             except OrderRejected as rejected:
                 raise CannotAnswer(Obstacle.NOT_RELEASABLE, str(rejected)) from None
             return tx_pb2.FulfilSecret(request=request.id, sealed=sealed)
@@ -259,7 +259,7 @@ def _prove_releases(jobs: Sequence[Job], now: Pinned, *, with_vaults: bool = Fal
 def _releasable(
     job: Job, tools: Tools, now: Pinned
 ) -> tuple[custody_pb2.RequestRecord, custody_pb2.OrderRecord]:
-    """The request and its order, where both live and the policy, its window included, is satisfied. Else NotDue."""
+    """The request and its order, shared, where both live and the policy is satisfied, its window too. Else NotDue."""
     require_due(job, tools, now)
     request = _find_request(job.subject, now)
     order = find_order(request.order, now)
@@ -304,7 +304,7 @@ def _receiver_key(
 
 def _entrusted(order: custody_pb2.OrderRecord, now: Pinned, blocks: Mapping[str, bytes]) -> Entrusted:
     return Entrusted(
-        order=order,
+        order=ORDERS.get(now.view, order.id),  # a custodian's own: it may change it
         vault=_find_vault(order.vault, now),
         principal=IDENTITIES.get(now.view, order.principal),
         envelope_block=_block(blocks, order.envelope_cid),
@@ -335,15 +335,16 @@ def _find_vault(id_: bytes, now: Pinned) -> custody_pb2.VaultRecord:
 
 
 def find_order(id_: bytes, now: Pinned) -> custody_pb2.OrderRecord:
-    """The order's record. Raises :class:`NotDue` where there is none."""
-    found = ORDERS.find(now.view, id_)
+    """The order's record, shared: never to be changed. Raises :class:`NotDue` where there is none."""
+    found = ORDERS.read(now.view, id_)
     if found is None:
         raise NotDue(f"order {id_.hex()}")
     return found
 
 
 def _find_request(id_: bytes, now: Pinned) -> custody_pb2.RequestRecord:
-    found = REQUESTS.find(now.view, id_)
+    """The request's record, shared: never to be changed. Raises :class:`NotDue` where there is none."""
+    found = REQUESTS.read(now.view, id_)
     if found is None:
         raise NotDue(f"request {id_.hex()}")
     return found

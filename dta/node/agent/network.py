@@ -102,9 +102,12 @@ def _read(store: BlockStore, cid: str) -> bytes | Exception:
 
 
 def open_store(config: NodeConfig) -> EmbeddedStore | KuboStore:
-    """The block store that the configuration names; a Kubo is not asked yet. Raises BlockError, OSError, UsageError."""
+    """The block store that the configuration names; what it holds is not looked at yet: that is its ``open``.
+
+    Raises BlockError, OSError, UsageError.
+    """
     if config.blocks == "embedded":
-        return EmbeddedStore(config.blocks_dir)
+        return EmbeddedStore(config.blocks_dir, look=False)
     if config.blocks == "kubo":
         if not config.kubo_api:
             raise UsageError("the block store is kubo, but kubo_api is not set", hint="set it in node.toml, [blocks]")

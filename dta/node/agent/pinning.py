@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from threading import Event
 from typing import Final
 
 from abci_app.pb.dta.v1 import statesocket_pb2 as pb
 from dta.blocks.reconcile import PinKeeper
 from dta.node.agent.due import Reads, Waits
 from dta.node.agent.pins import Named, WantedPins
+from dta.node.agent.state import StateUnavailable
 
 BETWEEN_S: Final = 10.0
 """At least, between two readings of all of it."""
@@ -32,6 +34,7 @@ class PinFollower:
         self._height: int | None = None
         self._between_s = between_s
         self._read_again_s = 0.0
+        self._ends = Event()
 
     async def step(self) -> None:
         """The next answer, or all. What fails is done by the next step. Raises StateUnavailable."""
@@ -53,12 +56,17 @@ class PinFollower:
         self._height = changed.height
 
     async def close(self) -> None:
-        """Let the connection go."""
+        """Let the connection go, and end a reading at its next pause."""
+        self._ends.set()
         await self._watch.close()
 
     def _read(self) -> tuple[int, Named]:
         with self._state.pin() as now:
-            return now.height, self._wanted.read(now.view)
+            return now.height, self._wanted.read(now.view, self._pause)
+
+    def _pause(self, seconds: float) -> None:
+        if self._ends.wait(seconds):
+            raise StateUnavailable("the agent ends")
 
     def _read_new(self, changed: pb.StateChanged) -> dict[bytes, bytes]:
         with self._state.pin() as now:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -20,7 +21,7 @@ LEAF_PREFIXES: Final = (IDENTITIES.prefix,)
 """What it follows."""
 
 
-READ_AT_ONCE: Final = 1_024
+READ_AT_ONCE: Final = 256
 
 
 def _envelopes(view: StateView, orders: Sequence[bytes]) -> list[str]:
@@ -78,8 +79,12 @@ class WantedPins:
         """Whose document it is; None where it is none."""
         return self._identity.get(digest_of(cid))
 
-    def read(self, view: StateView) -> Named:
-        """All that state names now, for :meth:`replace`. In a thread: what was read before is not read again."""
+    def read(self, view: StateView, pause: Callable[[float], object] = time.sleep) -> Named:
+        """All that state names now, for :meth:`replace`. In a thread: what was read before is not read again.
+
+        Records are read in pages, and after each there is a ``pause`` of as many seconds as it took: the application
+        answers on the loop on which it serves CometBFT.
+        """
         found = Named()
         for record in IDENTITIES.all(view):
             if record.document_cid:
@@ -88,10 +93,13 @@ class WantedPins:
         for index, cids_of in _OPEN:
             subjects = (subject for _, subject in index.entries(view))
             while page := list(islice(subjects, READ_AT_ONCE)):
+                began_s = time.monotonic()
                 new = [subject for subject in page if subject not in known]
                 digests = dict(zip(new, map(_digest, cids_of(view, new)), strict=True))
                 named = ((subject, known.get(subject) or digests[subject]) for subject in page)
                 found.blocks.update((subject, digest) for subject, digest in named if digest)
+                if new:
+                    pause(time.monotonic() - began_s)
         return found
 
     def replace(self, found: Named) -> None:
