@@ -26,11 +26,11 @@ large are compacted less often. Of a node of the tree that is pruned, what is wr
 BLOCK_CACHE_BYTES = 8 << 20
 TABLE_BYTES = 2 << 20
 MAX_OPEN_FILES = 20_000
-"""Tables that stay open: 40 GB, of about 5 million orders (734 MB for each 100,000). Each has its index and its filter in
-memory, about 50 kB: a million orders' 3,670 tables take 180 MB, as many as there may be 1 GB. A table that is opened for
-each read makes a read ten times as dear. Not descriptors: LevelDB maps 1,000 tables and holds a fifth of the process's
-limit open beyond them (1,525 tables, a limit of 256: 62 descriptors); the file of a table above both is opened and closed
-by each read, with index and filter at hand."""
+"""Tables that stay open: 40 GB, of about 5 million orders (734 MB for each 100,000). Each has its index and its filter
+in memory, about 50 kB: a million orders' 3,670 tables take 180 MB, as many as there may be 1 GB. A table that is opened
+for each read makes a read ten times as dear. Not descriptors: LevelDB maps 1,000 tables and holds a fifth of the
+process's limit open beyond them (1,525 tables, a limit of 256: 62 descriptors); the file of a table above both is
+opened and closed by each read, with index and filter at hand."""
 BLOOM_BITS = 10
 
 _TABLES = b"leveldb.sstables"
