@@ -18,6 +18,7 @@ from abci_app.state.indexes import (
     ORDER_ANSWERERS,
     UNSIGNED,
     VAULT_ORDERS,
+    put_key,
 )
 from abci_app.state.records import (
     COUNTERS,
@@ -113,7 +114,7 @@ def request_deadlines(request: pb.RequestRecord) -> list[bytes]:
 def remember_deadlines(context: Context, order: pb.OrderRecord) -> None:
     """Index when the order expires, for the sweep."""
     for entry in deadlines(order):
-        context.state.index_put(entry)
+        put_key(context.state, entry)
 
 
 def forget_deadlines(context: Context, order: pb.OrderRecord) -> None:

@@ -15,6 +15,7 @@ from typing import Final
 from abci_app.execution import guard
 from abci_app.execution.context import Context
 from abci_app.pb.dta.v1 import governance_pb2
+from abci_app.state.indexes import put_key
 from abci_app.state.records import SET_ASIDE
 from abci_app.state.view import StateView
 
@@ -87,7 +88,7 @@ def retry_all(context: Context) -> None:
     """Put back what was set aside: after an upgrade, or because fiduciaries voted for it."""
     waiting = [record for record in SET_ASIDE.all(context.state) if record.entry]
     for record in sorted(waiting, key=lambda record: record.retries)[:MAX_RETRIED]:
-        context.state.index_put(record.entry)
+        put_key(context.state, record.entry)
         record.retries += 1
         record.entry = b""
         SET_ASIDE.put(context.state, record, record.kind, record.subject)

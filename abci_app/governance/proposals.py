@@ -22,7 +22,7 @@ from abci_app.identities import documents
 from abci_app.pb.dta.v1 import governance_pb2 as pb
 from abci_app.state import as_of
 from abci_app.state.deadlines import DeadlineKind
-from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, OPEN_PROPOSALS, WAITING_PROPOSALS
+from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, OPEN_PROPOSALS, WAITING_PROPOSALS, put_key
 from abci_app.state.records import PROPOSALS, VOTES
 from abci_app.state.view import StateView
 
@@ -111,7 +111,7 @@ def end(context: Context, proposal: pb.ProposalRecord, to: pb.ProposalStatus, **
 def remember(context: Context, proposal: pb.ProposalRecord) -> None:
     """The indexes of a new proposal."""
     OPEN_PROPOSALS.put(context.state, proposal.proposer, proposal.id)
-    context.state.index_put(deadline(proposal))
+    put_key(context.state, deadline(proposal))
 
 
 def record_expired(context: Context, proposal_id: bytes) -> None:
@@ -122,7 +122,7 @@ def record_expired(context: Context, proposal_id: bytes) -> None:
         return
     context.state.index_delete(deadline(proposal))
     proposal.waits_for_height = True
-    context.state.index_put(deadline(proposal))
+    put_key(context.state, deadline(proposal))
     PROPOSALS.put(context.state, proposal, proposal_id)
 
 

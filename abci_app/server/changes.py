@@ -6,7 +6,7 @@ Kept in memory only. What is not kept is said to be cut off, and whoever asked r
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ MAX_KEPT_BLOCKS = 1024
 MAX_KEPT_BYTES = 16 << 20
 # A wait is held for so long: a peer that has gone is noticed when it is answered.
 HELD_S = 15.0
-# An answer ends with the block before the one that would go beyond this.
+# An answer ends with the block before the one that would go beyond this; of a block that alone does, it is a part.
 MAX_CHANGED_BYTES = 256 << 10
 # So much of an entry's encoding is neither key nor value.
 ENTRY_BYTES = 16
@@ -44,10 +44,19 @@ class _Block:
 class CommittedChanges:
     """The changes of the blocks after ``height``, whose block has the time ``time_s``. All on one event loop."""
 
-    def __init__(self, height: int, time_s: int, *, kept_bytes: int = MAX_KEPT_BYTES, held_s: float = HELD_S) -> None:
+    def __init__(
+        self,
+        height: int,
+        time_s: int,
+        *,
+        kept_bytes: int = MAX_KEPT_BYTES,
+        told_bytes: int = MAX_CHANGED_BYTES,
+        held_s: float = HELD_S,
+    ) -> None:
         self.height = height
         self._time_s = time_s
         self._kept_bytes = kept_bytes
+        self._told_bytes = told_bytes
         self._held_s = held_s
         # What is kept is whole from here on.
         self._since = height
@@ -76,14 +85,21 @@ class CommittedChanges:
                 waiting.set_result(None)
 
     async def after(
-        self, height: int, index_prefixes: Iterable[bytes], leaf_prefixes: Iterable[bytes]
+        self,
+        height: int,
+        index_prefixes: Iterable[bytes],
+        leaf_prefixes: Iterable[bytes],
+        told: tuple[bytes, bytes] = (b"", b""),
     ) -> pb.StateChanged:
-        """What changed after ``height`` under these prefixes, once there is a block; nothing, after a while."""
+        """What changed after ``height`` under these prefixes, once there is a block; nothing, after a while.
+
+        ``told``: of the first block after ``height``, an answer had the index entries and the leaves up to these keys.
+        """
         if height == self.height:
             await self._next_block()
         if height == self.height:
             return pb.StateChanged(height=height, time_seconds=self._time_s)
-        return self._changed(height, tuple(index_prefixes), tuple(leaf_prefixes))
+        return self._changed(height, _apart(index_prefixes), _apart(leaf_prefixes), told)
 
     async def _next_block(self) -> None:
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -97,24 +113,29 @@ class CommittedChanges:
         finally:
             self._waiting.remove(waiting)
 
-    def _changed(self, height: int, index_prefixes: Sequence[bytes], leaf_prefixes: Sequence[bytes]) -> pb.StateChanged:
+    def _changed(
+        self, height: int, index_prefixes: Sequence[bytes], leaf_prefixes: Sequence[bytes], told: tuple[bytes, bytes]
+    ) -> pb.StateChanged:
         if not self._since <= height <= self.height:
             return self._cut()
         index: dict[bytes, bytes | None] = {}
         leaves: dict[bytes, bytes | None] = {}
-        size_bytes = 0
+        room = self._told_bytes
         last: _Block | None = None
         for block in self._from(height):
-            found_index = list(_under(block.changes.index, index_prefixes))
-            found_leaves = list(_under(block.changes.leaves, leaf_prefixes))
-            size_bytes += sum(ENTRY_BYTES * len(found) + _size_bytes(found) for found in (found_index, found_leaves))
-            if size_bytes > MAX_CHANGED_BYTES:
+            found = _Found(room, has_to=last is None)
+            is_whole = found.take(block.changes, index_prefixes, leaf_prefixes, told)
+            if not is_whole and last is None:
+                return pb.StateChanged(
+                    height=block.height, time_seconds=block.time_s, more=True, is_part=True,
+                    index=_entries(found.index), leaves=_entries(found.leaves),
+                )  # fmt: skip
+            if not is_whole:
                 break
-            index.update(found_index)
-            leaves.update(found_leaves)
-            last = block
-        if last is None:  # one block is more than an answer holds
-            return self._cut()
+            index.update(found.index)
+            leaves.update(found.leaves)
+            room, last, told = found.room, block, (b"", b"")
+        assert last is not None, "there is a block after a height that is kept and is not the last"
         return pb.StateChanged(
             height=last.height, time_seconds=last.time_s, more=last.height < self.height,
             index=_entries(index), leaves=_entries(leaves),
@@ -130,18 +151,59 @@ class CommittedChanges:
             yield self._blocks[at]
 
 
+class _Found:
+    """What an answer takes of one block, for which it has ``room``: one entry where it ``has_to``, however large."""
+
+    def __init__(self, room: int, *, has_to: bool) -> None:
+        self.room = room
+        self._has_to = has_to
+        self.index: list[tuple[bytes, bytes | None]] = []
+        self.leaves: list[tuple[bytes, bytes | None]] = []
+
+    def take(
+        self,
+        changes: Changes,
+        index_prefixes: Sequence[bytes],
+        leaf_prefixes: Sequence[bytes],
+        told: tuple[bytes, bytes],
+    ) -> bool:
+        """Its changes under the prefixes behind what was told, as far as there is room. Whether these are all."""
+        return self._fill(self.index, _under(changes.index, index_prefixes, told[0])) and self._fill(
+            self.leaves, _under(changes.leaves, leaf_prefixes, told[1])
+        )
+
+    def _fill(self, found: list[tuple[bytes, bytes | None]], pairs: Iterable[tuple[bytes, bytes | None]]) -> bool:
+        for key, value in pairs:
+            self.room -= ENTRY_BYTES + len(key) + len(value or b"")
+            if self.room < 0 and not self._has_to:
+                return False
+            self._has_to = False
+            found.append((key, value))
+        return True
+
+
 def _size_bytes(pairs: Pairs) -> int:
     return sum(len(key) + len(value or b"") for key, value in pairs)
 
 
-def _under(pairs: Pairs, prefixes: Iterable[bytes]) -> Iterator[tuple[bytes, bytes | None]]:
-    """Those of ``pairs``, which are sorted by key, whose key starts with one of ``prefixes``."""
+def _apart(prefixes: Iterable[bytes]) -> list[bytes]:
+    """The same prefixes, ascending, without those that begin with another."""
+    apart: list[bytes] = []
+    for prefix in sorted(prefixes):
+        if not apart or not prefix.startswith(apart[-1]):
+            apart.append(prefix)
+    return apart
+
+
+def _under(pairs: Pairs, prefixes: Iterable[bytes], after: bytes) -> Iterator[tuple[bytes, bytes | None]]:
+    """Those of ``pairs``, which are sorted by key, behind ``after``, whose key starts with one of ``prefixes``."""
+    begin = bisect_right(pairs, after, key=itemgetter(0)) if after else 0
     for prefix in prefixes:
-        for at in range(bisect_left(pairs, prefix, key=itemgetter(0)), len(pairs)):
+        for at in range(bisect_left(pairs, prefix, lo=begin, key=itemgetter(0)), len(pairs)):
             if not pairs[at][0].startswith(prefix):
                 break
             yield pairs[at]
 
 
-def _entries(found: dict[bytes, bytes | None]) -> list[pb.StateChange]:
-    return [pb.StateChange(key=key, value=found[key]) for key in sorted(found)]
+def _entries(found: dict[bytes, bytes | None] | Pairs) -> list[pb.StateChange]:
+    return [pb.StateChange(key=key, value=value) for key, value in sorted(dict(found).items())]

@@ -12,7 +12,7 @@ from abci_app.server.pieces import InPieces
 # 64 leaves a second, about a hundredth of one core: a million in four hours and a half (docs/spec/state-tree.md).
 PIECE_LEAVES = 16
 PAUSE_S = 0.25
-# LevelDB keeps few tables open, and says nothing of one that is gone when it wants it again.
+# LevelDB holds the files of some tables alone, and says nothing of one that is gone when it wants it again.
 FILES_EVERY_PIECES = 120
 # A small state is not worth more.
 PAUSE_AFTER_PASS_S = 60.0

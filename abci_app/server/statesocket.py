@@ -114,8 +114,13 @@ class StateReader:
         prefixes = [*request.index_prefixes, *request.leaf_prefixes]
         if not 1 <= len(prefixes) <= MAX_PREFIXES or not all(1 <= len(one) <= MAX_PREFIX_BYTES for one in prefixes):
             return _WRONG_PREFIXES
+        told = request.index_after, request.leaves_after
+        if max(map(len, told)) > MAX_KEY_BYTES:
+            return _LONG_KEY
         return pb.StateResponse(
-            changed=await self._committed.after(request.after_height, request.index_prefixes, request.leaf_prefixes)
+            changed=await self._committed.after(
+                request.after_height, request.index_prefixes, request.leaf_prefixes, told
+            )
         )
 
     def _answer_batch(self, requests: Sequence[pb.StateRequest]) -> list[pb.StateResponse]:
@@ -177,7 +182,7 @@ class StateReader:
         if not 1 <= request.limit <= MAX_ENTRIES:
             return _refusal(pb.StateRefusal.REASON_MALFORMED, f"a scan's limit is 1 to {MAX_ENTRIES}")
         if max(len(request.prefix), len(request.after)) > MAX_KEY_BYTES:
-            return _refusal(pb.StateRefusal.REASON_MALFORMED, f"a key has at most {MAX_KEY_BYTES} bytes")
+            return _LONG_KEY
         scan = snapshot.scan if leaf else snapshot.index_scan
         # One more than asked for tells whether there is a rest.
         return pb.StateResponse(entries=_entries(scan(request.prefix, request.after, request.limit + 1), request.limit))
@@ -224,6 +229,7 @@ def _refusal(reason: Any, message: str) -> pb.StateResponse:
 
 
 _WRONG_KEY = _refusal(pb.StateRefusal.REASON_MALFORMED, f"a key has 1 to {MAX_KEY_BYTES} bytes")
+_LONG_KEY = _refusal(pb.StateRefusal.REASON_MALFORMED, f"a key has at most {MAX_KEY_BYTES} bytes")
 _WRONG_PREFIXES = _refusal(
     pb.StateRefusal.REASON_MALFORMED,
     f"a wait has 1 to {MAX_PREFIXES} prefixes of 1 to {MAX_PREFIX_BYTES} bytes each",

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import takewhile
 from typing import Any, Final, Generic, TypeAlias, TypeVar, TypeVarTuple
 
 from google.protobuf.message import Message
@@ -254,17 +253,62 @@ class Index(Collection[*Ts]):
         """
         return (self.split(key) for key, _ in view.index_scan(self.under(*leading), limit=limit))
 
-    def until(self, view: StateView, last: int, *leading: bytes | int, limit: int) -> list[tuple[*Ts]]:
-        """As :meth:`entries`, those whose next part, a number, is ``last`` at most. Of the others one is read."""
-
-        def is_within(entry: Any) -> bool:
-            return bool(entry[len(leading)] <= last)
-
-        return list(takewhile(is_within, self.entries(view, *leading, limit=limit)))
-
     def has_any(self, view: StateView, *leading: bytes | int) -> bool:
         """Whether there is an entry whose key has these first parts."""
         return any(view.index_scan(self.under(*leading), limit=1))
+
+
+_NONE: Final = b"\xff" * 8
+"""Where the first entry is of a queue that has none."""
+
+
+class Queue(Index[*Ts]):
+    """An index that blocks take from its beginning on: a number, a time or a height, says from when on each is due.
+
+    ``first``: for the parts before that number, what no key of these parts goes on with less than. Without it each
+    block would step over all that LevelDB has deleted before the first that is left, and has not compacted. Where it is
+    not due yet nothing is looked for; who puts an entry before it moves it there.
+    """
+
+    def __init__(self, shape: KeyShape[*Ts], first: AnyIndex, *, one_for: str, value: str = "`01`") -> None:
+        super().__init__(shape, one_for=one_for, value=value)
+        self.first: Final = first
+        self._leading_bytes: Final = sum(part.widths[0] for part in first.parts)
+
+    def put(self, state: Overlay, *parts: *Ts, value: bytes = PRESENT) -> None:
+        """Write an entry."""
+        self.put_key(state, self.key(*parts), value)
+
+    def put_key(self, state: Overlay, key: bytes, value: bytes = PRESENT) -> None:
+        """As :meth:`put`, an entry by its key."""
+        state.index_put(key, value)
+        leading = len(self.prefix) + self._leading_bytes
+        note = self.first.prefix + key[len(self.prefix) : leading]
+        first = state.index_get(note)
+        if first is not None and key[leading:] < first:
+            state.index_put(note, key[leading:])
+
+    def due(self, state: Overlay, last: int, *leading: bytes | int, limit: int) -> list[tuple[*Ts]]:
+        """The parts of the entries with these first parts whose next one, a number, is ``last`` at most.
+
+        At most ``limit``. Of the others one is read; none where the first is known to be one of them.
+        """
+        under, note = self.under(*leading), self.first.under(*leading)
+        first = state.index_get(note)
+        if first is not None and _number(first[:8]) > last:
+            return []
+        keys = (key for key, _ in state.index_scan(under, b"" if first is None else under + first[:-1], limit))
+        found: list[bytes] = []
+        begins = _NONE
+        for key in keys:
+            if begins is _NONE:
+                begins = key[len(under) :]
+            if _number(key[len(under) :][:8]) > last:
+                break
+            found.append(key)
+        if begins != first:
+            state.index_put(note, begins)
+        return [self.split(key) for key in found]
 
 
 AnyLeaves: TypeAlias = LeafCollection[*tuple[Any, ...]]
@@ -297,4 +341,15 @@ class Table:
         """See :class:`Index`."""
         made = Index(shape, one_for=one_for, value=value)
         self.indexes.append(made)
+        return made
+
+    def queue(self, shape: KeyShape[*Ts], first: KeyShape[*tuple[Any, ...]], *, one_for: str) -> Queue[*Ts]:
+        """See :class:`Queue`. ``first``: the shape of its notes."""
+        note: AnyIndex = Index(
+            first,
+            value="what follows in a key of the index above",
+            one_for="a queue whose beginning was looked for: no entry of the index above is before it",
+        )
+        made = Queue(shape, note, one_for=one_for)
+        self.indexes += [made, note]
         return made

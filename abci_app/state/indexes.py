@@ -1,7 +1,7 @@
 """The indexes, one declaration each: the table of docs/spec/state.md is made of it.
 
-Indexes are not authenticated: each entry is a function of leaves (of the transactions in date for ``seen/``, of those
-before them for ``seen-forgotten/``), and is there so that a scan finds quickly what a leaf already says.
+Indexes are not authenticated: each entry is a function of leaves (of the transactions in date for ``seen/``, of the
+blocks so far for what notes where others begin), and is there so that a scan finds quickly what a leaf already says.
 :data:`abci_app.messages.registry.INDEXES` has those too that a message declares for itself.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from abci_app.state.collection import Table, at
+from abci_app.state.overlay import Overlay
 
 _TABLE = Table()
 
@@ -18,13 +19,15 @@ DUE = _TABLE.index(
     value="u64 time, u64 height: from both on",
     one_for="what that fiduciary's node owes",
 )
-DEADLINE_TIME = _TABLE.index(
+DEADLINE_TIME = _TABLE.queue(
     at("deadline-time/").u64("time").u8("kind").id("subject"),
+    at("deadline-time-first/"),
     one_for="an open order with an expiry time; a request that is not settled; an extraction of a realm; a closing"
     " vault that does not wait for its height; an open proposal",
 )
-DEADLINE_HEIGHT = _TABLE.index(
+DEADLINE_HEIGHT = _TABLE.queue(
     at("deadline-height/").u64("height").u8("kind").id("subject"),
+    at("deadline-height-first/"),
     one_for="an open order with an expiry height (the height after it); a closing vault that waits for its height;"
     " a proposal that waits for its height",
 )
@@ -75,15 +78,17 @@ RESTARTS = _TABLE.index(
     at("restarts/").id("request"),
     one_for="a pending extraction request of an epoch that is not in force any more: it starts again",
 )
-UNSIGNED = _TABLE.index(
+UNSIGNED = _TABLE.queue(
     at("unsigned/").u64("height of the last share").id("request"),
+    at("unsigned-first/"),
     one_for="a request whose signature's shares are complete, and not summed up yet",
 )
 OPEN_EXTRACTIONS = _TABLE.index(
     at("open-extractions/").id("authority").id("request"), one_for="an extraction request that is pending"
 )
-VETO_WINDOWS = _TABLE.index(
+VETO_WINDOWS = _TABLE.queue(
     at("veto-window/").u8("stage").u64("time or height").id("request"),
+    at("veto-window-first/").u8("stage"),
     one_for="a granted request under an authority key that is in its veto window: at the window's time (stage 1) or,"
     " where that has come, at its height (stage 2)",
 )
@@ -100,3 +105,13 @@ REVOKED_REQUESTERS = _TABLE.index(
 )
 
 INDEXES: Final = tuple(_TABLE.indexes)
+QUEUES: Final = (DEADLINE_TIME, DEADLINE_HEIGHT, UNSIGNED, VETO_WINDOWS)
+
+
+def put_key(state: Overlay, key: bytes) -> None:
+    """Put an entry that says no more than that it is there, by its key, whichever index it is of."""
+    for queue in QUEUES:
+        if key.startswith(queue.prefix):
+            queue.put_key(state, key)
+            return
+    state.index_put(key)

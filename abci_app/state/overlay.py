@@ -24,10 +24,12 @@ class _Table:
     that looks what is there, pays for what came between.
     """
 
-    __slots__ = ("_new", "_order", "values")
+    __slots__ = ("_new", "_order", "put_first", "values")
 
     def __init__(self) -> None:
         self.values: dict[bytes, bytes | None] = {}
+        # Whose first write was no deletion. Never gone through: a set has no order that all nodes have.
+        self.put_first: set[bytes] = set()
         self._order: list[bytes] = []
         self._new: list[bytes] = []
 
@@ -47,11 +49,14 @@ class _Table:
     def set(self, key: bytes, value: bytes | None) -> None:
         if key not in self.values:
             self._new.append(key)
+            if value is not None:
+                self.put_first.add(key)
         self.values[key] = value
 
     def forget(self, key: bytes) -> None:
         """Undo the first write of ``key``, which is the newest of those that are left."""
         del self.values[key]
+        self.put_first.discard(key)
         if self._new:
             self._new.pop()
         else:
@@ -163,11 +168,21 @@ class Overlay:
             self._write(False, key, value)
 
     def changes(self) -> Changes:
-        """What was written, sorted by key; leaves that differ from the base only. An index entry is not looked up."""
+        """What was written, sorted by key: leaves that differ from the base only, and index entries.
+
+        An index entry that was put and deleted again, and that the base has not, leaves nothing: a deletion in LevelDB
+        lies in the way of every scan until it is compacted. No other index entry is looked up.
+        """
         return Changes(
             leaves=tuple((k, v) for k in self._leaves.order() if (v := self._leaves.values[k]) != self._base.get(k)),
-            index=tuple((k, self._index.values[k]) for k in self._index.order()),
+            index=tuple(
+                (k, v) for k in self._index.order() if (v := self._index.values[k]) is not None or not self._was_new(k)
+            ),
         )
+
+    def _was_new(self, key: bytes) -> bool:
+        """Whether an index entry that is not there (any more) was put first, over a base that has none."""
+        return key in self._index.put_first and self._base.index_get(key) is None
 
     def _write(self, leaf: bool, key: bytes, value: bytes | None) -> None:
         table = self._leaves if leaf else self._index

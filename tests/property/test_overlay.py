@@ -117,9 +117,54 @@ def test_changes_are_sorted_name_each_key_once_and_leave_out_leaves_that_are_as_
         assert [key for key, _ in pairs] == sorted({key for key, _ in pairs})
         different = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
         # An index entry that is as it was may be written again: it is not hashed, and looking it up costs a read.
-        written = {key for leaf, key, _ in writes if not leaf} if pairs is changes.index else different
+        # One that came and went is not: nothing is deleted that the base never had.
+        first: dict[bytes, bytes | None] = {}
+        for leaf, key, value in writes:
+            if not leaf:
+                first.setdefault(key, value)
+        came = {key for key, value in first.items() if value is not None and key not in before}
+        written = first.keys() - (came - after.keys()) if pairs is changes.index else different
         assert different <= {key for key, _ in pairs} == written
         assert all(value == after.get(key) for key, value in pairs)
+
+
+class _Asked(MemoryView):
+    """Counts the index entries that were looked up."""
+
+    asked = 0
+
+    def index_get(self, key: bytes) -> bytes | None:
+        self.asked += 1
+        return super().index_get(key)
+
+
+def test_an_index_entry_that_came_and_went_within_a_block_is_deleted_nowhere_and_no_other_is_looked_up() -> None:
+    base = _Asked()
+    base.apply(Changes(index=((b"q/old", b"1"), (b"q/old too", b"1"))))
+    state = Overlay(base)
+    state.index_put(b"q/new")
+    state.index_delete(b"q/new")
+    state.index_put(b"q/old", b"2")
+    state.index_delete(b"q/old")
+    state.index_delete(b"q/old too")
+    state.index_delete(b"q/never")
+    state.index_put(b"q/stays")
+    state.index_put(b"q/back")
+    state.index_delete(b"q/back")
+    state.index_put(b"q/back")
+    expected = ((b"q/back", b"\x01"), (b"q/never", None), (b"q/old", None), (b"q/old too", None), (b"q/stays", b"\x01"))
+    assert state.changes() == Changes(index=expected)
+    assert base.asked == 2, "q/new and q/old"
+
+
+def test_what_was_undone_was_never_put_first() -> None:
+    """Its deletion after a rollback stays: whether the base has it was not looked up."""
+    state = Overlay(MemoryView())
+    checkpoint = state.checkpoint()
+    state.index_put(b"q/1")
+    state.rollback(checkpoint)
+    state.index_delete(b"q/1")
+    assert state.changes() == Changes(index=((b"q/1", None),))
 
 
 @pytest.mark.parametrize("value", [b"", bytes(MAX_VALUE_BYTES + 1)])

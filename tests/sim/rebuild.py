@@ -1,4 +1,4 @@
-"""Every index (but ``seen/`` and its ``seen-forgotten/``) and counter, worked out again from leaves alone and compared.
+"""Every index (but ``seen/`` and what notes where one begins) and counter, worked out again from leaves and compared.
 
 Written from docs/spec/state.md, apart from the code that keeps the indexes, so that one finds the other's mistakes.
 """
@@ -15,7 +15,7 @@ from abci_app.messages.registry import INDEXES, LEAVES
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import extraction_pb2, identity_pb2
 from abci_app.state.collection import Records
-from abci_app.state.indexes import FORGOTTEN, SEEN
+from abci_app.state.indexes import FORGOTTEN, QUEUES, SEEN
 from abci_app.state.records import (
     ANSWERS,
     AUTHORITIES,
@@ -201,14 +201,14 @@ def _asked_for(leaves: Leaves, index: dict[bytes, bytes], requester: bytes, id_:
 def differences(view: StateView) -> list[str]:
     """What is wrong with the indexes and counts of this state; nothing, if all is well."""
     leaves = Leaves(view)
-    of_bodies = (SEEN.prefix, FORGOTTEN.prefix)
-    found = {key: value for key, value in view.index_scan(b"") if not key.startswith(of_bodies)}
+    of_blocks = (SEEN.prefix, FORGOTTEN.prefix, *(queue.first.prefix for queue in QUEUES))
+    found = {key: value for key, value in view.index_scan(b"") if not key.startswith(of_blocks)}
     expected = rebuild_index(leaves)
     wrong = [f"index lacks {key!r}" for key in sorted(expected.keys() - found.keys())]
     wrong += [f"index has {key!r} for nothing" for key in sorted(found.keys() - expected.keys())]
     wrong += [f"{key!r} differs" for key in sorted(found.keys() & expected.keys()) if found[key] != expected[key]]
     wrong += governance.wrong_counts(view) + ceremonies.wrong_counts(view) + concerns.wrong(view)
-    return wrong + _wrong_counts(leaves) + _wrong_seen(view)
+    return wrong + _wrong_counts(leaves) + _wrong_seen(view) + _wrong_begins(view)
 
 
 def _wrong_counts(leaves: Leaves) -> list[str]:
@@ -312,6 +312,17 @@ def undeclared(view: StateView) -> list[bytes]:
             if places is None or not places.holds(key):
                 found.append(key)
     return found
+
+
+def _wrong_begins(view: StateView) -> list[str]:
+    """No entry of a queue is before where it is noted to begin."""
+    return [
+        f"the entry {key!r} is before where its queue begins"
+        for queue in QUEUES
+        for note, first in view.index_scan(queue.first.prefix)
+        for key, _ in view.index_scan(queue.prefix + note.removeprefix(queue.first.prefix), limit=1)
+        if key.removeprefix(queue.prefix + note.removeprefix(queue.first.prefix)) < first
+    ]
 
 
 def _wrong_seen(view: StateView) -> list[str]:

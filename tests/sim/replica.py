@@ -11,7 +11,7 @@ from abci_app.crypto.ed25519 import SignatureMemo
 from abci_app.execution.spec import MessageClass
 from abci_app.mempool import Mempool
 from abci_app.pb.dta.v1 import tx_pb2
-from abci_app.server.changes import MAX_KEPT_BYTES, CommittedChanges
+from abci_app.server.changes import MAX_CHANGED_BYTES, MAX_KEPT_BYTES, CommittedChanges
 from abci_app.signed import TxMemo
 from abci_app.state import records
 from abci_app.state.view import StateView
@@ -55,9 +55,11 @@ class Replica:
     def time_s(self) -> int:
         return self._time.seconds
 
-    def keep_changes(self, kept_bytes: int = MAX_KEPT_BYTES) -> None:
-        """From this height on, of so many bytes: whoever follows is told of them."""
-        self.changes = CommittedChanges(self.height, self.time_s, kept_bytes=kept_bytes, held_s=0.0)
+    def keep_changes(self, kept_bytes: int = MAX_KEPT_BYTES, told_bytes: int = MAX_CHANGED_BYTES) -> None:
+        """From this height on, of so many bytes: whoever follows is told of them, so many bytes at once."""
+        self.changes = CommittedChanges(
+            self.height, self.time_s, kept_bytes=kept_bytes, told_bytes=told_bytes, held_s=0.0
+        )
 
     def forget(self) -> None:
         """Cold caches: no remembered signature or transaction, no pending counts."""

@@ -2,7 +2,7 @@
 
 One fiduciary's agent at one node follows what is due and what to pin. It looks now and then, so that it lags; its
 connection breaks in the middle of an answer; it is started again; and so is the application, which then has the changes
-of no block, or keeps those of a few alone.
+of no block, or keeps those of a few alone; and what it tells of a block comes whole or in parts.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ from dta.node.hooks.owed import Planned
 from dta.node.hooks.plan import plan
 from dta.node.hooks.tools import Pinned
 from tests.sim.replica import Replica
+from tests.support.committed import told_after
 
 T = TypeVar("T")
 KEPT_BYTES = (0, 3_000, 20_000, 1 << 20)
+TOLD_BYTES = (200, 256 << 10)
 # Two answers that say that what is asked for is not kept, and what is asked for anew.
 PIN_STEPS = 4
 MOST_BREAKS = 100
@@ -40,7 +42,7 @@ class Told:
         self._node = node
         self._fiduciary = fiduciary
         self.looks = self.breaks = self.restarts = 0
-        node.keep_changes(rng.choice(KEPT_BYTES))
+        node.keep_changes(rng.choice(KEPT_BYTES), rng.choice(TOLD_BYTES))
         self._start()
 
     def __enter__(self) -> Told:
@@ -57,7 +59,8 @@ class Told:
         if self._rng.random() < 0.5:
             return ""
         if self._rng.random() < 0.1:
-            self._node.keep_changes(self._rng.choice(KEPT_BYTES))  # the application was started again
+            # The application was started again.
+            self._node.keep_changes(self._rng.choice(KEPT_BYTES), self._rng.choice(TOLD_BYTES))
         if self._rng.random() < 0.1:
             self._start()
             self.restarts += 1
@@ -127,7 +130,7 @@ class _Waits:
     async def after(self, height: int) -> pb.StateChanged:
         if self._told.breaks_now():
             raise StateUnavailable("the connection broke")
-        changed = await self._state.node.changes.after(height, self._index, self._leaves)
+        changed = await told_after(self._state.node.changes, height, self._index, self._leaves)
         if self._told.breaks_now():
             raise StateUnavailable("the connection broke within the answer")
         return changed

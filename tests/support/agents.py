@@ -47,6 +47,7 @@ from dta.node.hooks.head import Head
 from dta.node.hooks.outbox import Outbox
 from dta.node.hooks.tools import Pinned, Tools
 from tests.support.actors import Actor
+from tests.support.committed import told_after
 from tests.support.keystore import software_keystore
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ class _Told:
         if self.waits % BREAKS_AFTER == 0:
             raise StateUnavailable("the connection broke")
         agent = self.agent
-        changed = await agent.chain.committed.after(height, [DUE.under(agent.founder.identity)], ())
+        changed = await told_after(agent.chain.committed, height, [DUE.under(agent.founder.identity)], ())
         hidden = tuple(DUE.under(agent.founder.identity, kind) for kind in agent.silent)
         for place in reversed(range(len(changed.index))):
             if changed.index[place].key.startswith(hidden):

@@ -20,7 +20,7 @@ from test_hooks_state_socket import application
 from abci_app.block import Changes, Time
 from abci_app.hashing import u64
 from abci_app.pb.dta.v1 import statesocket_pb2 as pb
-from abci_app.server.changes import CommittedChanges
+from abci_app.server.changes import MAX_BLOCKS_AT_ONCE, MAX_CHANGED_BYTES, MAX_KEPT_BLOCKS, CommittedChanges
 from abci_app.state.due import DueKind
 from abci_app.state.indexes import DUE
 from abci_app.state.memory_view import MemoryView
@@ -32,6 +32,8 @@ from dta.node.agent.watch import StateWatch
 from dta.node.hooks.owed import Planned
 from dta.node.hooks.plan import Job, plan
 from dta.node.hooks.tools import Pinned
+from tests.support.actors import seeded
+from tests.support.committed import told_after
 
 T = TypeVar("T")
 US, OTHER = b"\x01" * 32, b"\x02" * 32
@@ -89,7 +91,7 @@ class Ledger:
         if self.breaks:
             self.breaks -= 1
             raise StateUnavailable("broken")
-        return await self.committed.after(height, [DUE.under(US)], ())
+        return await told_after(self.committed, height, [DUE.under(US)], ())
 
     async def close(self) -> None:
         pass
@@ -289,6 +291,37 @@ def test_while_nothing_breaks_the_index_is_read_once() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize(("behind", "reads_again"), [(MAX_KEPT_BLOCKS, 0), (MAX_KEPT_BLOCKS + 1, 1)])
+def test_a_thousand_blocks_with_changes_behind_it_comes_to_what_one_that_never_lagged_knows(
+    behind: int, reads_again: int
+) -> None:
+    """The last that are kept are told; one more, and all is read anew."""
+
+    async def run() -> None:
+        ledger = Ledger()
+        lagged, prompt = (WatchedDue(ledger, ledger, US) for _ in range(2))
+        for owed in (lagged, prompt):
+            await owed.now()
+        for number in range(behind):
+            index: dict[bytes, bytes | None] = {
+                entry(Job(DueKind.FULFIL_ORDER, seeded("job", number))): u64(START_S + number % 7) + u64(number % 5),
+                entry(Job(DueKind.FULFIL_ORDER, seeded("job", number - 20))): None,
+            }
+            ledger.block(START_S + number // 100, index)
+            await prompt.newer(ledger.height - 1)
+        scans, waits = ledger.scans, ledger.waits
+        planned = await lagged.newer(1)
+        assert ledger.scans == scans + reads_again
+        assert ledger.waits - waits == (1 if reads_again else behind // MAX_BLOCKS_AT_ONCE)
+        assert planned == expected(ledger.view, ledger.height, ledger.time_s) == await prompt.now()
+        assert len(planned.jobs) == 20
+        ledger.block(ledger.time_s, {entry(JOBS[0]): u64(0) + u64(0)})  # and both go on
+        assert JOBS[0] in (await lagged.newer(ledger.height - 1)).jobs
+        assert await lagged.now() == await prompt.now()
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
 # --- over the socket ---------------------------------------------------------------------------------------------
 def changed(index: dict[Job, tuple[int, int] | None]) -> Changes:
     pairs = {entry(job): None if when is None else u64(when[0]) + u64(when[1]) for job, when in index.items()}
@@ -329,6 +362,31 @@ def test_what_is_due_is_told_over_the_read_socket_from_block_to_block(tmp_path: 
             await asyncio.to_thread(served.commit, 4, Time(START_S + 7), changed({second: None}))
             assert await owed.newer(3) == Planned(4, START_S + 7, frozenset({third}))
             assert await owed.now() == Planned(4, START_S + 7, frozenset({third}))
+            await owed.close()
+        client.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+def test_a_block_of_more_than_an_answer_is_told_over_the_read_socket_and_nothing_is_read_anew(tmp_path: Path) -> None:
+    database, path = StateDB(MemoryStore()), tmp_path / "state.sock"
+    jobs = [Job(DueKind.FULFIL_ORDER, seeded("job", number)) for number in range(5_000)]
+    block = changed(dict.fromkeys(jobs, (0, 0)))
+    assert sum(len(key) + len(value or b"") for key, value in block.index) > MAX_CHANGED_BYTES
+
+    async def scenario() -> None:
+        client = StateClient(path)
+        owed = WatchedDue.at(client, path, US)
+        with application(path, database) as served:
+            await asyncio.to_thread(served.commit, 1, Time(START_S), changed({JOBS[0]: (0, 0)}))
+            await owed.now()
+            entries = owed._entries
+            await asyncio.to_thread(served.commit, 2, Time(START_S), block)
+            assert await owed.newer(1) == Planned(2, START_S, frozenset({JOBS[0], *jobs}))
+            await asyncio.to_thread(served.commit, 3, Time(START_S), changed(dict.fromkeys(jobs[1:])))
+            await asyncio.to_thread(served.commit, 4, Time(START_S), changed({jobs[1]: (0, 0)}))
+            assert await owed.newer(3) == Planned(4, START_S, frozenset({JOBS[0], *jobs[:2]}))
+            assert owed._entries is entries
             await owed.close()
         client.close()
 
@@ -377,8 +435,13 @@ def framed(answer: pb.StateResponse) -> bytes:
         (framed(pb.StateResponse(refusal=pb.StateRefusal(message="no"))), "refused a request: no"),
         (framed(pb.StateResponse(changed=pb.StateChanged(height=4))), "another question"),
         (framed(pb.StateResponse(changed=pb.StateChanged(height=5, is_cut=True))), "another question"),
+        (framed(pb.StateResponse(changed=pb.StateChanged(height=5, is_part=True))), "another question"),
+        (framed(pb.StateResponse(changed=pb.StateChanged(height=6, is_part=True))), "nothing new"),
     ],
-    ids=["huge", "garbage", "cut short", "nothing", "of another kind", "a refusal", "from before", "cut at the head"],
+    ids=[
+        "huge", "garbage", "cut short", "nothing", "of another kind", "a refusal", "from before", "cut at the head",
+        "a part of no block", "a part with nothing",
+    ],
 )
 def test_what_the_socket_should_not_say_is_an_error_and_no_hang(tmp_path: Path, answer: bytes, reason: str) -> None:
     async def scenario() -> None:

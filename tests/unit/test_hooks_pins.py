@@ -11,25 +11,30 @@ from typing import cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_hooks_state_socket import application
 
 from abci_app.block import Changes, Time
 from abci_app.cid import cid_of
 from abci_app.pb.dta.v1 import custody_pb2, identity_pb2
 from abci_app.pb.dta.v1 import statesocket_pb2 as pb
-from abci_app.server.changes import CommittedChanges
+from abci_app.server.changes import MAX_BLOCKS_AT_ONCE, MAX_CHANGED_BYTES, MAX_KEPT_BLOCKS, CommittedChanges
 from abci_app.state.indexes import OPEN_REQUESTS, VAULT_ORDERS
 from abci_app.state.memory_view import MemoryView
 from abci_app.state.records import IDENTITIES, ORDERS, REQUESTS
 from abci_app.state.view import StateView
+from abci_app.storage.memory import MemoryStore
+from abci_app.storage.statedb import StateDB
 from dta.blocks.reconcile import PinKeeper
 from dta.client.ledger.rpc import AsyncRpc
 from dta.node.agent.documents import DocumentsOnChain
 from dta.node.agent.pinning import PinFollower
 from dta.node.agent.pins import INDEX_PREFIXES, LEAF_PREFIXES, READ_AT_ONCE, WantedPins
-from dta.node.agent.state import StateUnavailable
+from dta.node.agent.state import StateClient, StateUnavailable
+from dta.node.agent.watch import StateWatch
 from dta.node.hooks.tools import Pinned
-from tests.support.actors import Actor
+from tests.support.actors import Actor, seeded
 from tests.support.chain import Chain
+from tests.support.committed import told_after
 
 VAULT = b"\x07" * 32
 IDS = [bytes([n]) * 32 for n in range(1, 5)]
@@ -64,6 +69,7 @@ class Ledger:
         self.view = CountingView()
         self.height = 1
         self.committed = CommittedChanges(1, 0, held_s=0.001)
+        self.waits = 0
 
     def block(self, leaves: Leaves, index: Leaves) -> None:
         self.height += 1
@@ -76,7 +82,8 @@ class Ledger:
         yield Pinned(self.view, self.height, self.height, self.view)
 
     async def after(self, height: int) -> pb.StateChanged:
-        return await self.committed.after(height, INDEX_PREFIXES, LEAF_PREFIXES)
+        self.waits += 1
+        return await told_after(self.committed, height, INDEX_PREFIXES, LEAF_PREFIXES)
 
     async def close(self) -> None:
         pass
@@ -243,6 +250,81 @@ def test_no_more_is_read_than_what_opened_and_nothing_while_nothing_changes() ->
         assert (ledger.view.gets, looked.all) == (1, 2)
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("behind", "reads_again"), [(MAX_KEPT_BLOCKS, 0), (MAX_KEPT_BLOCKS + 1, 1)])
+def test_a_thousand_blocks_with_changes_behind_it_wants_what_one_that_never_lagged_wants(
+    behind: int, reads_again: int
+) -> None:
+    """The last that are kept are told; one more, and all is read anew, and looked at."""
+
+    async def scenario() -> None:
+        ledger = Ledger()
+        (lagging, lagged, looked), (prompt, wanted, _) = follower(ledger), follower(ledger)
+        await lagging.step()
+        for number in range(behind):
+            happened = [
+                ("order", seeded("order", number), cid_of(b"%d" % number)),
+                ("close order", seeded("order", number - 20), ""),
+                ("request", seeded("order", number), cid_of(b"keys %d" % number)),
+                ("close request", seeded("order", number - 10), ""),
+                ("identity", IDS[number % 4], cid_of(b"document %d" % number)),
+            ]
+            ledger.block(*block_of(happened))
+            await prompt.step()
+        assert (prompt._height, looked.all) == (ledger.height, 1)
+        waits = ledger.waits
+        await catch_up(lagging, ledger.height)
+        assert looked.all == 1 + reads_again
+        # Where all is read anew: that it is cut off, and that there is nothing yet after what was read.
+        assert ledger.waits - waits == (2 if reads_again else behind // MAX_BLOCKS_AT_ONCE)
+        assert set(lagged.cids()) == set(wanted.cids()) == expected(ledger.view)
+        assert lagged.count == 20 + 10 + len(IDS)
+        assert reads_again or set(lagged.cids()) <= set(looked.cids)
+        ledger.block(*order(b"\xaa" * 32, cid_of(b"new")))
+        for one in (lagging, prompt):
+            await one.step()
+        assert set(lagged.cids()) == set(wanted.cids()) == expected(ledger.view)
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+def test_a_block_of_more_than_an_answer_is_told_over_the_read_socket_and_nothing_is_read_anew(tmp_path: Path) -> None:
+    database, path = StateDB(MemoryStore()), tmp_path / "state.sock"
+    leaves: Leaves = {}
+    index: Leaves = {}
+    for number in range(4_000):
+        opened = order(seeded("order", number), cid_of(b"%d" % number))
+        leaves |= opened[0] | identity(seeded("who", number), cid_of(b"document %d" % number))
+        index |= opened[1]
+    documents = [(key, value or b"") for key, value in leaves.items() if key.startswith(LEAF_PREFIXES)]
+    for told in (documents, [(key, value or b"") for key, value in index.items()]):
+        assert sum(len(key) + len(value) for key, value in told) > MAX_CHANGED_BYTES
+
+    async def scenario() -> None:
+        client, wanted, looked = StateClient(path), WantedPins(), Looked()
+        watch = StateWatch(path, index_prefixes=INDEX_PREFIXES, leaf_prefixes=LEAF_PREFIXES)
+        follow = PinFollower(client, watch, wanted, cast(PinKeeper, looked), between_s=0.0)
+        with application(path, database) as served:
+
+            async def block(height: int, leaves: Leaves, index: Leaves) -> None:
+                changes = Changes(tuple(sorted(leaves.items())), tuple(sorted(index.items())))
+                await asyncio.to_thread(served.commit, height, Time(height), changes)
+
+            await block(1, {}, {})
+            await block(2, leaves, index)
+            follow._height = 1
+            wanted.replace(WantedPins().read(MemoryView()))
+            await follow.step()
+            assert (follow._height, wanted.count, looked.all) == (2, 8_000, 0)
+            assert set(wanted.cids()) == set(looked.cids)
+            await block(3, {}, dict.fromkeys(index))
+            await follow.step()
+            assert (follow._height, wanted.count, looked.all) == (3, 4_000, 0)
+            await follow.close()
+        client.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
 def test_a_block_that_two_name_is_wanted_until_neither_does() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from abci_app import transition
+from abci_app.hashing import u64
 from abci_app.messages.registry import INDEXES
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.state.collection import AnyIndex, Part
@@ -15,12 +16,14 @@ from abci_app.state.indexes import (
     DEADLINE_HEIGHT,
     DEADLINE_TIME,
     OPEN_CEREMONIES,
+    QUEUES,
     RELEASE_QUEUE,
     RESTARTS,
     REVOKED_REQUESTERS,
     UNSIGNED,
     VETO_WINDOWS,
     WAITING_PROPOSALS,
+    put_key,
 )
 from abci_app.state.memory_view import MemoryView
 from abci_app.state.overlay import Overlay
@@ -63,15 +66,29 @@ def test_a_block_reads_no_more_however_much_waits_for_later(seconds: int) -> Non
         chain.block(seconds=seconds)
     alone = view.read.copy()
     state = Overlay(view)
-    waiting: list[AnyIndex] = [index for index in INDEXES if index not in AT_WORK and index.parts]
+    notes = [queue.first for queue in QUEUES]
+    waiting: list[AnyIndex] = [one for one in INDEXES if one not in (*AT_WORK, *notes) and one.parts]
     assert {DEADLINE_TIME, DEADLINE_HEIGHT, VETO_WINDOWS} <= set(waiting)
     for index in waiting:
         for number in range(MANY):
-            state.index_put(index.key(*(value_of(part, number) for part in index.parts)), bytes(16))
+            put_key(state, index.key(*(value_of(part, number) for part in index.parts)))
     view.apply(state.changes())
     view.read.clear()
     for _ in range(2):
         chain.block(seconds=seconds)
-    # Of each queue the first that is not due, and the one behind it that a scan has in hand.
+    # The first that is not due, and the one behind it that a scan has in hand; of a queue not even these.
     assert all(read <= alone[name] + 8 for name, read in view.read.items()), view.read
-    assert view.read[b"deadline-time"], "what is waiting was looked for"
+    assert not [queue for queue in QUEUES if view.read[queue.prefix[:-1]]]
+    assert (DEADLINE_TIME.first.find(view) or b"")[:8] == u64(IN_TEN_YEARS), "it is known when there is something to do"
+
+
+def test_of_what_is_not_due_a_queue_reads_one_entry() -> None:
+    view = Counting()
+    state = Overlay(view)
+    for number in range(MANY):
+        DEADLINE_TIME.put(state, number // 2, 1, seeded("subject", number))
+    view.apply(state.changes())
+    for last in (0, 1):
+        view.read.clear()
+        assert len(DEADLINE_TIME.due(Overlay(view), last, limit=MANY)) == 2 + 2 * last
+        assert view.read[b"deadline-time"] <= 2 + 2 * last + 2  # and one that a scan has in hand

@@ -19,9 +19,10 @@ from abci_app.state.due import DueKind
 from abci_app.state.indexes import DEADLINE_TIME, DUE, SEEN
 from abci_app.state.records import DECISIONS, VAULT_KEYS, VAULTS, params
 from tests.sim.rebuild import differences
+from tests.support.chain import Chain
 from tests.support.custody import SEALED, Custody, k_of, single
 from tests.support.refusals import TAKEN, Because, because, refused
-from tests.support.world import fresh_custody, nonce, set_params, without_sweep
+from tests.support.world import fresh_custody, is_note, nonce, set_params, without_sweep
 
 
 @pytest.fixture
@@ -219,6 +220,13 @@ def test_closing_is_cancelled_to_the_last_block_before_its_end_and_no_later(
         assert because(custody.chain.run(custody.principal, cancel)) == code
 
 
+def besides_blocks(chain: Chain) -> dict[bytes, bytes]:
+    """The index entries that follow from leaves."""
+    return {
+        key: value for key, value in chain.view.index.items() if not key.startswith(SEEN.prefix) and not is_note(key)
+    }
+
+
 def test_a_closing_that_was_cancelled_leaves_nothing_to_sweep_and_the_keys_that_lacked_are_owed_again(
     custody: Custody,
 ) -> None:
@@ -230,12 +238,11 @@ def test_a_closing_that_was_cancelled_leaves_nothing_to_sweep_and_the_keys_that_
     vault = custody.chain.run(custody.principal, opening).data
     key = VAULT_KEYS.get(custody.chain.view, custody.vault, founders[0].identity).key
     assert custody.chain.result(founders[0], tx_pb2.PublishVaultKey(vault=vault, key=key)).code == Code.OK
-    before = dict(custody.chain.view.index)
+    before = besides_blocks(custody.chain)
     assert custody.chain.run(custody.principal, tx_pb2.CloseVault(vault=vault)).code == Code.OK
     assert not DUE.exists(custody.chain.view, founders[1].identity, DueKind.PUBLISH_VAULT_KEY, vault)
     assert DEADLINE_TIME.has_any(custody.chain.view)
     assert custody.chain.run(custody.principal, tx_pb2.CancelCloseVault(vault=vault)).code == Code.OK
-    after = {key: value for key, value in custody.chain.view.index.items() if not key.startswith(SEEN.prefix)}
-    assert after == {key: value for key, value in before.items() if not key.startswith(SEEN.prefix)}
+    assert besides_blocks(custody.chain) == before
     assert DUE.exists(custody.chain.view, founders[1].identity, DueKind.PUBLISH_VAULT_KEY, vault)
     assert not DUE.exists(custody.chain.view, founders[0].identity, DueKind.PUBLISH_VAULT_KEY, vault)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from abci_app import replay
@@ -13,35 +11,10 @@ from abci_app.state.indexes import FORGOTTEN, SEEN
 from abci_app.state.memory_view import MemoryView
 from abci_app.state.overlay import Overlay
 from tests.support.actors import seeded
+from tests.support.uncompacted import Uncompacted
 
 A_BLOCK = 5
 IN_DATE = 3
-
-
-class Uncompacted(MemoryView):
-    """As LevelDB before it compacts: a scan steps over each deleted index key between its start and what it finds."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.deleted: dict[bytes, None] = {}
-        self.stepped_over = 0
-
-    def index_scan(
-        self, prefix: bytes, after: bytes = b"", limit: int | None = None
-    ) -> Iterator[tuple[bytes, bytes]]:
-        at = after or prefix
-        for key, value in super().index_scan(prefix, after, limit):
-            self._step(at, key)
-            at = key
-            yield key, value
-        self._step(at, prefix[:-1] + bytes([prefix[-1] + 1]))
-
-    def _step(self, after: bytes, to: bytes) -> None:
-        self.stepped_over += sum(after < key < to for key in self.deleted)
-
-    def apply(self, changes: Changes) -> None:
-        super().apply(changes)
-        self.deleted.update((key, None) for key, value in changes.index if value is None)
 
 
 def a_block(view: MemoryView, height: int, expires_at_height: int, bodies: int) -> None:

@@ -24,7 +24,8 @@ from abci_app.server.statesocket import MAX_PREFIX_BYTES, MAX_PREFIXES, MAX_REQU
 from abci_app.state.memory_view import MemoryView
 from abci_app.storage.kv import StorageFailure
 from abci_app.storage.memory import MemoryStore
-from abci_app.storage.statedb import StateDB
+from abci_app.storage.statedb import MAX_KEY_BYTES, StateDB
+from tests.support.committed import told_after
 
 START_S = 1_800_000_000
 PIN = pb.StateRequest(pin=pb.StatePin())
@@ -34,9 +35,11 @@ def changes(leaves: dict[bytes, bytes | None] | None = None, index: dict[bytes, 
     return Changes(leaves=tuple(sorted((leaves or {}).items())), index=tuple(sorted((index or {}).items())))
 
 
-def kept(*blocks: Changes, kept_bytes: int = 1 << 20) -> CommittedChanges:
+def kept(
+    *blocks: Changes, kept_bytes: int = 1 << 20, told_bytes: int = MAX_CHANGED_BYTES
+) -> CommittedChanges:
     """From height 0 on, nothing before; no wait is held for long."""
-    committed = CommittedChanges(0, 0, kept_bytes=kept_bytes, held_s=0.01)
+    committed = CommittedChanges(0, 0, kept_bytes=kept_bytes, told_bytes=told_bytes, held_s=0.01)
     for height, block in enumerate(blocks, 1):
         committed.record(height, Time(START_S + height), block)
     return committed
@@ -132,13 +135,47 @@ def test_an_answer_is_bounded_and_whole_up_to_its_height() -> None:
     assert told == 100
 
 
-def test_one_block_with_more_than_an_answer_holds_is_cut_off() -> None:
-    much = {b"i/%02d" % n: b"v" * (MAX_CHANGED_BYTES // 60) for n in range(61)}
-    committed = kept(changes(), changes(index=dict(much)), kept_bytes=1 << 24)
-    assert after(committed, 0, (b"i",)).height == 1
+def test_one_block_with_more_than_an_answer_holds_comes_in_parts() -> None:
+    value = b"v" * (MAX_CHANGED_BYTES // 60)
+    much = {b"i/%03d" % n: value for n in range(100)}
+    leaves = {b"l/%03d" % n: value for n in range(50)}
+    committed = kept(changes(), changes(dict(leaves), dict(much)), changes(index={b"i/000": b"x"}), kept_bytes=1 << 24)
+    assert after(committed, 0, (b"i/",)).height == 1
+    parts: list[pb.StateChanged] = []
+    told = b"", b""
+    while not parts or parts[-1].is_part:
+        found = asyncio.run(committed.after(1, [b"i/", b"i/0", b"j"], [b"l/"], told))
+        assert len(found.SerializeToString()) <= MAX_CHANGED_BYTES
+        parts.append(found)
+        told = (
+            max([told[0], *(one.key for one in found.index)]), max([told[1], *(one.key for one in found.leaves)])
+        )  # fmt: skip
+    assert [(one.height, one.time_seconds, one.is_part, one.is_cut, one.more) for one in parts] == [
+        (2, START_S + 2, True, False, True),
+        (2, START_S + 2, True, False, True),
+        (3, START_S + 3, False, False, False),  # what a later block says had room in the last part
+    ]
+    first, second, last = parts
+    assert pairs(first.index) + pairs(second.index) == sorted(much.items())
+    assert pairs(second.leaves) + pairs(last.leaves) == sorted(leaves.items())
+    assert (pairs(first.leaves), pairs(last.index)) == ([], [(b"i/000", b"x")])
+    assert not after(committed, 1, (b"j",)).is_part
+
+
+def test_one_block_with_more_than_is_kept_is_cut_off() -> None:
+    much = changes(index={b"i/%02d" % n: b"v" * 10_000 for n in range(61)})
+    committed = kept(changes(), much, kept_bytes=600_000)
     found = after(committed, 1, (b"i",))
-    assert (found.height, found.is_cut, len(found.index)) == (2, True, 0)
-    assert not after(committed, 1, (b"j",)).is_cut
+    assert (found.height, found.is_cut, found.is_part, len(found.index)) == (2, True, False, 0)
+
+
+def test_an_entry_that_is_larger_than_an_answer_is_told_by_itself() -> None:
+    committed = CommittedChanges(0, 0, told_bytes=10, held_s=0.01)
+    committed.record(1, Time(START_S), changes(index={b"i/1": b"v" * 100, b"i/2": b"v" * 100}))
+    first = after(committed, 0, (b"i/",))
+    assert (pairs(first.index), first.is_part) == ([(b"i/1", b"v" * 100)], True)
+    second = asyncio.run(committed.after(0, [b"i/"], (), (b"i/1", b"")))
+    assert (pairs(second.index), second.is_part) == ([(b"i/2", b"v" * 100)], False)
 
 
 keys = st.sampled_from([b"a", b"a1", b"a2", b"b", b"b1", b"c"])
@@ -148,8 +185,8 @@ tables = st.dictionaries(keys, st.none() | st.sampled_from([b"1", b"2"]))
 @settings(deadline=None)
 @given(st.lists(st.tuples(tables, tables), min_size=1, max_size=8), st.data())
 def test_what_is_told_makes_of_the_old_state_the_new_one(blocks: list[Any], data: st.DataObject) -> None:
-    """Under the prefixes, whichever they are, from whichever height on, as far as the answer says."""
-    committed = kept(*[changes(*block) for block in blocks])
+    """Under the prefixes, whichever they are, from whichever height on, answer by answer, in whatever parts."""
+    committed = kept(*[changes(*block) for block in blocks], told_bytes=data.draw(st.sampled_from([1, 50, 1 << 20])))
     prefixes = data.draw(st.lists(st.sampled_from([b"a", b"a1", b"b", b"c"]), min_size=1, max_size=3))
     height = data.draw(st.integers(0, len(blocks) - 1))
     follower, whole = MemoryView(), MemoryView()
@@ -157,9 +194,11 @@ def test_what_is_told_makes_of_the_old_state_the_new_one(blocks: list[Any], data
         whole.apply(changes(*block))
         if at <= height:
             follower.apply(changes(*block))
-    found = after(committed, height, tuple(prefixes), tuple(prefixes))
-    assert found.height == len(blocks)
-    follower.apply(Changes(tuple(pairs(found.leaves)), tuple(pairs(found.index))))
+    while height < len(blocks):
+        found = asyncio.run(told_after(committed, height, prefixes, prefixes))
+        assert found.height > height
+        follower.apply(Changes(tuple(pairs(found.leaves)), tuple(pairs(found.index))))
+        height = found.height
     for prefix in prefixes:
         assert list(follower.scan(prefix)) == list(whole.scan(prefix))
         assert list(follower.index_scan(prefix)) == list(whole.index_scan(prefix))
@@ -251,8 +290,10 @@ def test_a_wait_on_the_socket_is_answered_when_a_block_is_committed(world: World
         wait(index=[b""]),
         wait(index=[b"p" * (MAX_PREFIX_BYTES + 1)]),
         wait(leaves=[b"p" * (MAX_PREFIX_BYTES + 1)]),
+        pb.StateRequest(wait=pb.StateWait(index_prefixes=[b"i/"], index_after=b"k" * (MAX_KEY_BYTES + 1))),
+        pb.StateRequest(wait=pb.StateWait(index_prefixes=[b"i/"], leaves_after=b"k" * (MAX_KEY_BYTES + 1))),
     ],
-    ids=["none", "many", "many together", "empty", "long", "long leaf"],
+    ids=["none", "many", "many together", "empty", "long", "long leaf", "told up to no key", "nor to such a leaf"],
 )
 def test_a_wait_with_other_prefixes_than_it_may_have_is_refused_and_the_connection_goes_on(
     world: World, request_: pb.StateRequest

@@ -121,8 +121,6 @@ def test_records_values_and_entries_are_written_and_read() -> None:
     assert values.find(state, 7) == b"value"
     assert list(index.entries(state)) == [(A, 1), (A, 2)]
     assert list(index.entries(state, A, limit=1)) == [(A, 1)]
-    assert [index.until(state, last, A, limit=9) for last in (0, 1, 2)] == [[], [(A, 1)], [(A, 1), (A, 2)]]
-    assert index.until(state, 2, A, limit=1) == [(A, 1)]
     assert index.has_any(state, A)
     assert not index.has_any(state, B)
     values.delete(state, 7)

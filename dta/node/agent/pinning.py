@@ -39,7 +39,7 @@ class PinFollower:
     async def step(self) -> None:
         """The next answer, or all. What fails is done by the next step. Raises StateUnavailable."""
         if self._height is None:
-            # Blocks that change more than an answer holds would have all of state read with each of them.
+            # Blocks that change more than is kept would have all of state read with each of them.
             await asyncio.sleep(self._read_again_s - time.monotonic())
             self._read_again_s = time.monotonic() + self._between_s
             height, found = await asyncio.to_thread(self._read)

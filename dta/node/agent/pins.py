@@ -116,8 +116,9 @@ class WantedPins:
         found: dict[bytes, bytes] = {}
         opened = [(index, index.split(key)[1]) for index, key, is_there in _open_or_not(changed) if is_there]
         for index, cids_of in _OPEN:
-            new = [subject for one, subject in opened if one is index and subject not in self._named.blocks]
-            found.update(zip(new, map(_digest, cids_of(view, new)), strict=True))
+            new = iter([subject for one, subject in opened if one is index and subject not in self._named.blocks])
+            while page := list(islice(new, READ_AT_ONCE)):
+                found.update(zip(page, map(_digest, cids_of(view, page)), strict=True))
         return found
 
     def take(self, changed: pb.StateChanged, opened: dict[bytes, bytes]) -> list[str]:

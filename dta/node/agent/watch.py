@@ -6,7 +6,7 @@ Nothing is asked again and again: a question is held there until there is a bloc
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
@@ -18,12 +18,45 @@ from dta.node.agent.state import StateUnavailable, unexpected, varint
 ANSWERED_WITHIN_S = 30.0
 """The application answers after about 15 s, whether or not there is a block."""
 MAX_ANSWER_BYTES = 1 << 20  # it ends an answer at about 256 KiB
+MAX_BLOCK_BYTES = 64 << 20
+"""Of the answers that a block is told in. The application keeps no block of more than 16 MiB."""
+
+
+async def whole_blocks(
+    ask: Callable[[pb.StateWait], Awaitable[pb.StateChanged]], wait: pb.StateWait
+) -> pb.StateChanged:
+    """The answer to ``wait``; of a block that is told in parts, all of them in one. Raises StateUnavailable."""
+    index: dict[bytes, pb.StateChange] = {}
+    leaves: dict[bytes, pb.StateChange] = {}
+    wait = pb.StateWait.FromString(wait.SerializeToString())
+    size_bytes = 0
+    while True:
+        changed = await ask(wait)
+        if changed.is_cut or not (changed.is_part or index or leaves):
+            return changed
+        size_bytes += changed.ByteSize()
+        if size_bytes > MAX_BLOCK_BYTES:
+            raise StateUnavailable("a block is too large")
+        index.update((one.key, one) for one in changed.index)
+        leaves.update((one.key, one) for one in changed.leaves)
+        if not changed.is_part:
+            break
+        told = wait.index_after, wait.leaves_after
+        wait.index_after = max(index, default=b"")
+        wait.leaves_after = max(leaves, default=b"")
+        if told == (wait.index_after, wait.leaves_after):
+            raise StateUnavailable("a part of a block has nothing new")
+    del changed.index[:], changed.leaves[:]
+    changed.index.extend(index[key] for key in sorted(index))
+    changed.leaves.extend(leaves[key] for key in sorted(leaves))
+    return changed
 
 
 class StateWatch:
     """One wait after another under these prefixes, on a connection of its own. For one task at a time.
 
-    Each has ``timeout_s`` in all, until the last byte of its answer. A connection that broke is made anew by the next.
+    Each answer has ``timeout_s`` in all, until its last byte; a block of many changes comes in several. A connection
+    that broke is made anew by the next wait.
     """
 
     def __init__(
@@ -68,8 +101,12 @@ class StateWatch:
 
     async def _ask(self, height: int) -> pb.StateChanged:
         try:
-            async with asyncio.timeout(self._timeout_s):
-                return await self._answer(height)
+            return await whole_blocks(
+                self._answer,
+                pb.StateWait(
+                    after_height=height, index_prefixes=self._index_prefixes, leaf_prefixes=self._leaf_prefixes
+                ),
+            )
         except BaseException as error:
             self._drop()
             if isinstance(error, TimeoutError):
@@ -82,25 +119,24 @@ class StateWatch:
                 raise StateUnavailable("an answer is malformed") from None
             raise
 
-    async def _answer(self, height: int) -> pb.StateChanged:
+    async def _answer(self, wait: pb.StateWait) -> pb.StateChanged:
+        async with asyncio.timeout(self._timeout_s):
+            answer = await self._exchange(pb.StateRequest(wait=wait).SerializeToString())
+        if answer.WhichOneof("kind") != "changed":
+            raise unexpected(answer)
+        changed, height = answer.changed, wait.after_height
+        # From a height that it has, nothing can be cut off; and from there it goes on.
+        if changed.height == height if changed.is_cut or changed.is_part else changed.height < height:
+            raise unexpected(answer)
+        return changed
+
+    async def _exchange(self, message: bytes) -> pb.StateResponse:
         if self._streams is None:
             self._streams = await asyncio.open_unix_connection(str(self._path))
         reader, writer = self._streams
-        message = pb.StateRequest(
-            wait=pb.StateWait(
-                after_height=height, index_prefixes=self._index_prefixes, leaf_prefixes=self._leaf_prefixes
-            )
-        ).SerializeToString()
         writer.write(varint(len(message)) + message)
         await writer.drain()
-        answer = pb.StateResponse.FromString(await _read_frame(reader))
-        if answer.WhichOneof("kind") != "changed":
-            raise unexpected(answer)
-        changed = answer.changed
-        # From a height that it has, nothing can be cut off; and from there it goes on.
-        if changed.height == height if changed.is_cut else changed.height < height:
-            raise unexpected(answer)
-        return changed
+        return pb.StateResponse.FromString(await _read_frame(reader))
 
     def _drop(self) -> None:
         if self._streams is not None:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x64ta/v1/statesocket.proto\x12\x06\x64ta.v1\"\xb6\x02\n\x0cStateRequest\x12\x1f\n\x03pin\x18\x01 \x01(\x0b\x32\x10.dta.v1.StatePinH\x00\x12\x1f\n\x03get\x18\x02 \x01(\x0b\x32\x10.dta.v1.StateGetH\x00\x12%\n\tindex_get\x18\x03 \x01(\x0b\x32\x10.dta.v1.StateGetH\x00\x12!\n\x04scan\x18\x04 \x01(\x0b\x32\x11.dta.v1.StateScanH\x00\x12\'\n\nindex_scan\x18\x05 \x01(\x0b\x32\x11.dta.v1.StateScanH\x00\x12!\n\x05prove\x18\x06 \x01(\x0b\x32\x10.dta.v1.StateGetH\x00\x12#\n\x05\x63heck\x18\x07 \x01(\x0b\x32\x12.dta.v1.StateCheckH\x00\x12!\n\x04wait\x18\x08 \x01(\x0b\x32\x11.dta.v1.StateWaitH\x00\x42\x06\n\x04kind\"\n\n\x08StatePin\"\x17\n\x08StateGet\x12\x0b\n\x03key\x18\x01 \x01(\x0c\"\x0c\n\nStateCheck\"9\n\tStateScan\x12\x0e\n\x06prefix\x18\x01 \x01(\x0c\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x0c\x12\r\n\x05limit\x18\x03 \x01(\r\"P\n\tStateWait\x12\x14\n\x0c\x61\x66ter_height\x18\x01 \x01(\x04\x12\x16\n\x0eindex_prefixes\x18\x02 \x03(\x0c\x12\x15\n\rleaf_prefixes\x18\x03 \x03(\x0c\"\xae\x02\n\rStateResponse\x12%\n\x06pinned\x18\x01 \x01(\x0b\x32\x13.dta.v1.StatePinnedH\x00\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x12.dta.v1.StateValueH\x00\x12\'\n\x07\x65ntries\x18\x03 \x01(\x0b\x32\x14.dta.v1.StateEntriesH\x00\x12\'\n\x07refusal\x18\x04 \x01(\x0b\x32\x14.dta.v1.StateRefusalH\x00\x12%\n\x06proved\x18\x05 \x01(\x0b\x32\x13.dta.v1.StateProvedH\x00\x12\'\n\x07\x63hecked\x18\x06 \x01(\x0b\x32\x14.dta.v1.StateCheckedH\x00\x12\'\n\x07\x63hanged\x18\x07 \x01(\x0b\x32\x14.dta.v1.StateChangedH\x00\x42\x06\n\x04kind\"Y\n\x0bStatePinned\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12\x10\n\x08\x61pp_hash\x18\x02 \x01(\x0c\x12\x14\n\x0ctime_seconds\x18\x03 \x01(\x04\x12\x12\n\ntime_nanos\x18\x04 \x01(\r\"*\n\nStateValue\x12\x12\n\x05value\x18\x01 \x01(\x0cH\x00\x88\x01\x01\x42\x08\n\x06_value\":\n\x0bStateProved\x12\x12\n\x05value\x18\x01 \x01(\x0cH\x00\x88\x01\x01\x12\r\n\x05proof\x18\x02 \x01(\x0c\x42\x08\n\x06_value\"G\n\x0cStateChecked\x12\x0e\n\x06leaves\x18\x01 \x01(\x04\x12\x0e\n\x06passes\x18\x02 \x01(\x04\x12\x17\n\x0fwhole_at_height\x18\x03 \x01(\x04\"(\n\nStateEntry\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\"A\n\x0cStateEntries\x12#\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x12.dta.v1.StateEntry\x12\x0c\n\x04more\x18\x02 \x01(\x08\"\x9b\x01\n\x0cStateChanged\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12\x14\n\x0ctime_seconds\x18\x02 \x01(\x04\x12\x0e\n\x06is_cut\x18\x03 \x01(\x08\x12\x0c\n\x04more\x18\x04 \x01(\x08\x12\"\n\x05index\x18\x05 \x03(\x0b\x32\x13.dta.v1.StateChange\x12#\n\x06leaves\x18\x06 \x03(\x0b\x32\x13.dta.v1.StateChange\"8\n\x0bStateChange\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x12\n\x05value\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x42\x08\n\x06_value\"\x9b\x01\n\x0cStateRefusal\x12+\n\x06reason\x18\x01 \x01(\x0e\x32\x1b.dta.v1.StateRefusal.Reason\x12\x0f\n\x07message\x18\x02 \x01(\t\"M\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x15\n\x11REASON_NOT_PINNED\x10\x01\x12\x14\n\x10REASON_MALFORMED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x64ta/v1/statesocket.proto\x12\x06\x64ta.v1\"\xb6\x02\n\x0cStateRequest\x12\x1f\n\x03pin\x18\x01 \x01(\x0b\x32\x10.dta.v1.StatePinH\x00\x12\x1f\n\x03get\x18\x02 \x01(\x0b\x32\x10.dta.v1.StateGetH\x00\x12%\n\tindex_get\x18\x03 \x01(\x0b\x32\x10.dta.v1.StateGetH\x00\x12!\n\x04scan\x18\x04 \x01(\x0b\x32\x11.dta.v1.StateScanH\x00\x12\'\n\nindex_scan\x18\x05 \x01(\x0b\x32\x11.dta.v1.StateScanH\x00\x12!\n\x05prove\x18\x06 \x01(\x0b\x32\x10.dta.v1.StateGetH\x00\x12#\n\x05\x63heck\x18\x07 \x01(\x0b\x32\x12.dta.v1.StateCheckH\x00\x12!\n\x04wait\x18\x08 \x01(\x0b\x32\x11.dta.v1.StateWaitH\x00\x42\x06\n\x04kind\"\n\n\x08StatePin\"\x17\n\x08StateGet\x12\x0b\n\x03key\x18\x01 \x01(\x0c\"\x0c\n\nStateCheck\"9\n\tStateScan\x12\x0e\n\x06prefix\x18\x01 \x01(\x0c\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x0c\x12\r\n\x05limit\x18\x03 \x01(\r\"{\n\tStateWait\x12\x14\n\x0c\x61\x66ter_height\x18\x01 \x01(\x04\x12\x16\n\x0eindex_prefixes\x18\x02 \x03(\x0c\x12\x15\n\rleaf_prefixes\x18\x03 \x03(\x0c\x12\x13\n\x0bindex_after\x18\x04 \x01(\x0c\x12\x14\n\x0cleaves_after\x18\x05 \x01(\x0c\"\xae\x02\n\rStateResponse\x12%\n\x06pinned\x18\x01 \x01(\x0b\x32\x13.dta.v1.StatePinnedH\x00\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x12.dta.v1.StateValueH\x00\x12\'\n\x07\x65ntries\x18\x03 \x01(\x0b\x32\x14.dta.v1.StateEntriesH\x00\x12\'\n\x07refusal\x18\x04 \x01(\x0b\x32\x14.dta.v1.StateRefusalH\x00\x12%\n\x06proved\x18\x05 \x01(\x0b\x32\x13.dta.v1.StateProvedH\x00\x12\'\n\x07\x63hecked\x18\x06 \x01(\x0b\x32\x14.dta.v1.StateCheckedH\x00\x12\'\n\x07\x63hanged\x18\x07 \x01(\x0b\x32\x14.dta.v1.StateChangedH\x00\x42\x06\n\x04kind\"Y\n\x0bStatePinned\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12\x10\n\x08\x61pp_hash\x18\x02 \x01(\x0c\x12\x14\n\x0ctime_seconds\x18\x03 \x01(\x04\x12\x12\n\ntime_nanos\x18\x04 \x01(\r\"*\n\nStateValue\x12\x12\n\x05value\x18\x01 \x01(\x0cH\x00\x88\x01\x01\x42\x08\n\x06_value\":\n\x0bStateProved\x12\x12\n\x05value\x18\x01 \x01(\x0cH\x00\x88\x01\x01\x12\r\n\x05proof\x18\x02 \x01(\x0c\x42\x08\n\x06_value\"G\n\x0cStateChecked\x12\x0e\n\x06leaves\x18\x01 \x01(\x04\x12\x0e\n\x06passes\x18\x02 \x01(\x04\x12\x17\n\x0fwhole_at_height\x18\x03 \x01(\x04\"(\n\nStateEntry\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\"A\n\x0cStateEntries\x12#\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x12.dta.v1.StateEntry\x12\x0c\n\x04more\x18\x02 \x01(\x08\"\xac\x01\n\x0cStateChanged\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12\x14\n\x0ctime_seconds\x18\x02 \x01(\x04\x12\x0e\n\x06is_cut\x18\x03 \x01(\x08\x12\x0c\n\x04more\x18\x04 \x01(\x08\x12\"\n\x05index\x18\x05 \x03(\x0b\x32\x13.dta.v1.StateChange\x12#\n\x06leaves\x18\x06 \x03(\x0b\x32\x13.dta.v1.StateChange\x12\x0f\n\x07is_part\x18\x07 \x01(\x08\"8\n\x0bStateChange\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x12\n\x05value\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x42\x08\n\x06_value\"\x9b\x01\n\x0cStateRefusal\x12+\n\x06reason\x18\x01 \x01(\x0e\x32\x1b.dta.v1.StateRefusal.Reason\x12\x0f\n\x07message\x18\x02 \x01(\t\"M\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x15\n\x11REASON_NOT_PINNED\x10\x01\x12\x14\n\x10REASON_MALFORMED\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,27 +42,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATESCAN']._serialized_start=400
   _globals['_STATESCAN']._serialized_end=457
   _globals['_STATEWAIT']._serialized_start=459
-  _globals['_STATEWAIT']._serialized_end=539
-  _globals['_STATERESPONSE']._serialized_start=542
-  _globals['_STATERESPONSE']._serialized_end=844
-  _globals['_STATEPINNED']._serialized_start=846
-  _globals['_STATEPINNED']._serialized_end=935
-  _globals['_STATEVALUE']._serialized_start=937
-  _globals['_STATEVALUE']._serialized_end=979
-  _globals['_STATEPROVED']._serialized_start=981
-  _globals['_STATEPROVED']._serialized_end=1039
-  _globals['_STATECHECKED']._serialized_start=1041
-  _globals['_STATECHECKED']._serialized_end=1112
-  _globals['_STATEENTRY']._serialized_start=1114
-  _globals['_STATEENTRY']._serialized_end=1154
-  _globals['_STATEENTRIES']._serialized_start=1156
-  _globals['_STATEENTRIES']._serialized_end=1221
-  _globals['_STATECHANGED']._serialized_start=1224
-  _globals['_STATECHANGED']._serialized_end=1379
-  _globals['_STATECHANGE']._serialized_start=1381
-  _globals['_STATECHANGE']._serialized_end=1437
-  _globals['_STATEREFUSAL']._serialized_start=1440
-  _globals['_STATEREFUSAL']._serialized_end=1595
-  _globals['_STATEREFUSAL_REASON']._serialized_start=1518
-  _globals['_STATEREFUSAL_REASON']._serialized_end=1595
+  _globals['_STATEWAIT']._serialized_end=582
+  _globals['_STATERESPONSE']._serialized_start=585
+  _globals['_STATERESPONSE']._serialized_end=887
+  _globals['_STATEPINNED']._serialized_start=889
+  _globals['_STATEPINNED']._serialized_end=978
+  _globals['_STATEVALUE']._serialized_start=980
+  _globals['_STATEVALUE']._serialized_end=1022
+  _globals['_STATEPROVED']._serialized_start=1024
+  _globals['_STATEPROVED']._serialized_end=1082
+  _globals['_STATECHECKED']._serialized_start=1084
+  _globals['_STATECHECKED']._serialized_end=1155
+  _globals['_STATEENTRY']._serialized_start=1157
+  _globals['_STATEENTRY']._serialized_end=1197
+  _globals['_STATEENTRIES']._serialized_start=1199
+  _globals['_STATEENTRIES']._serialized_end=1264
+  _globals['_STATECHANGED']._serialized_start=1267
+  _globals['_STATECHANGED']._serialized_end=1439
+  _globals['_STATECHANGE']._serialized_start=1441
+  _globals['_STATECHANGE']._serialized_end=1497
+  _globals['_STATEREFUSAL']._serialized_start=1500
+  _globals['_STATEREFUSAL']._serialized_end=1655
+  _globals['_STATEREFUSAL_REASON']._serialized_start=1578
+  _globals['_STATEREFUSAL_REASON']._serialized_end=1655
 # @@protoc_insertion_point(module_scope)

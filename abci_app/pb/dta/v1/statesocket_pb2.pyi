@@ -52,14 +52,18 @@ class StateScan(_message.Message):
     def __init__(self, prefix: _Optional[bytes] = ..., after: _Optional[bytes] = ..., limit: _Optional[int] = ...) -> None: ...
 
 class StateWait(_message.Message):
-    __slots__ = ("after_height", "index_prefixes", "leaf_prefixes")
+    __slots__ = ("after_height", "index_prefixes", "leaf_prefixes", "index_after", "leaves_after")
     AFTER_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     INDEX_PREFIXES_FIELD_NUMBER: _ClassVar[int]
     LEAF_PREFIXES_FIELD_NUMBER: _ClassVar[int]
+    INDEX_AFTER_FIELD_NUMBER: _ClassVar[int]
+    LEAVES_AFTER_FIELD_NUMBER: _ClassVar[int]
     after_height: int
     index_prefixes: _containers.RepeatedScalarFieldContainer[bytes]
     leaf_prefixes: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, after_height: _Optional[int] = ..., index_prefixes: _Optional[_Iterable[bytes]] = ..., leaf_prefixes: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    index_after: bytes
+    leaves_after: bytes
+    def __init__(self, after_height: _Optional[int] = ..., index_prefixes: _Optional[_Iterable[bytes]] = ..., leaf_prefixes: _Optional[_Iterable[bytes]] = ..., index_after: _Optional[bytes] = ..., leaves_after: _Optional[bytes] = ...) -> None: ...
 
 class StateResponse(_message.Message):
     __slots__ = ("pinned", "value", "entries", "refusal", "proved", "checked", "changed")
@@ -132,20 +136,22 @@ class StateEntries(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[StateEntry, _Mapping]]] = ..., more: _Optional[bool] = ...) -> None: ...
 
 class StateChanged(_message.Message):
-    __slots__ = ("height", "time_seconds", "is_cut", "more", "index", "leaves")
+    __slots__ = ("height", "time_seconds", "is_cut", "more", "index", "leaves", "is_part")
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     TIME_SECONDS_FIELD_NUMBER: _ClassVar[int]
     IS_CUT_FIELD_NUMBER: _ClassVar[int]
     MORE_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
     LEAVES_FIELD_NUMBER: _ClassVar[int]
+    IS_PART_FIELD_NUMBER: _ClassVar[int]
     height: int
     time_seconds: int
     is_cut: bool
     more: bool
     index: _containers.RepeatedCompositeFieldContainer[StateChange]
     leaves: _containers.RepeatedCompositeFieldContainer[StateChange]
-    def __init__(self, height: _Optional[int] = ..., time_seconds: _Optional[int] = ..., is_cut: _Optional[bool] = ..., more: _Optional[bool] = ..., index: _Optional[_Iterable[_Union[StateChange, _Mapping]]] = ..., leaves: _Optional[_Iterable[_Union[StateChange, _Mapping]]] = ...) -> None: ...
+    is_part: bool
+    def __init__(self, height: _Optional[int] = ..., time_seconds: _Optional[int] = ..., is_cut: _Optional[bool] = ..., more: _Optional[bool] = ..., index: _Optional[_Iterable[_Union[StateChange, _Mapping]]] = ..., leaves: _Optional[_Iterable[_Union[StateChange, _Mapping]]] = ..., is_part: _Optional[bool] = ...) -> None: ...
 
 class StateChange(_message.Message):
     __slots__ = ("key", "value")

@@ -1,0 +1,23 @@
+"""What a follower is told of committed changes, without a socket: by the client's own reading of answers in parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from abci_app.pb.dta.v1 import statesocket_pb2 as pb
+from abci_app.server.changes import CommittedChanges
+from dta.node.agent.watch import whole_blocks
+
+
+async def told_after(
+    committed: CommittedChanges, height: int, index: Sequence[bytes], leaves: Sequence[bytes]
+) -> pb.StateChanged:
+    """As :meth:`dta.node.agent.watch.StateWatch.after`."""
+
+    async def ask(wait: pb.StateWait) -> pb.StateChanged:
+        told = wait.index_after, wait.leaves_after
+        return await committed.after(wait.after_height, wait.index_prefixes, wait.leaf_prefixes, told)
+
+    return await whole_blocks(
+        ask, pb.StateWait(after_height=height, index_prefixes=index, leaf_prefixes=leaves)
+    )
