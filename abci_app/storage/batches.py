@@ -9,7 +9,7 @@ the state opens: docs/adr/0021-a-hole-in-the-history.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 
 from abci_app.hashing import u64
@@ -22,11 +22,6 @@ _ROW_BYTES = 9 + _ENTRY_BYTES
 # So many of the store's buffers must be written after a batch before its entry leaves. Two are in logs, and four more
 # may be in tables that no merge has taken yet: what a merge took is missing by name when the store opens.
 KEPT_BUFFERS = 8
-# A batch counts as this part of a buffer at least: no more than 8 * 32,768 entries are kept of blocks with next to
-# nothing in them, of which a buffer holds 400,000. So that the eight are buffers all the same, the store makes a table
-# of its log after each half of a buffer that is one by this count alone. A log so counts as one and a half at most, two
-# after each other as two and a half.
-PART_OF_BUFFER = 1 << 15
 # A batch adds one entry. When large ones follow many small ones, several leave at once.
 _MAX_LEAVING = 4
 
@@ -35,18 +30,12 @@ Rows = list[tuple[bytes, bytes | None]]
 
 @dataclass(frozen=True, slots=True)
 class Batches:
-    """The entries of the heights ``oldest`` to ``height`` (0: none): bytes written so far, SHA-256 of the last one.
-
-    ``has_small``: a batch counted as more than it is, since the store was opened or made a table of its log for that.
-    ``ends_log``: it is to make one now.
-    """
+    """The entries of the heights ``oldest`` to ``height`` (0: none): bytes written so far, SHA-256 of the last one."""
 
     height: int
     oldest: int
     written_bytes: int
     last: bytes
-    has_small: bool = field(default=False, compare=False)
-    ends_log: bool = field(default=False, compare=False)
 
 
 NO_BATCHES = Batches(0, 0, 0, bytes(32))
@@ -81,10 +70,7 @@ def next_batch(kv: KvStore, before: Batches, height: int, app_hash: bytes, size_
     ``size_bytes``: of its keys and values, without what is added here. A log takes one batch more than its buffer
     holds, so a batch counts as one buffer at most.
     """
-    size_bytes, least_bytes = size_bytes + _ROW_BYTES, kv.buffer_bytes // PART_OF_BUFFER
-    written_bytes = before.written_bytes + min(max(size_bytes, least_bytes), kv.buffer_bytes)
-    has_small = before.has_small or size_bytes < least_bytes
-    ends_log = has_small and 2 * before.written_bytes // kv.buffer_bytes != 2 * written_bytes // kv.buffer_bytes
+    written_bytes = before.written_bytes + min(size_bytes + _ROW_BYTES, kv.buffer_bytes)
     entry = written_bytes.to_bytes(8, "big") + before.last + app_hash
     rows: Rows = [(BATCHES + u64(height), entry)]
     oldest = before.oldest or height
@@ -98,5 +84,4 @@ def next_batch(kv: KvStore, before: Batches, height: int, app_hash: bytes, size_
             break
         rows.append((BATCHES + u64(oldest), None))
         oldest += 1
-    has_small = has_small and not ends_log
-    return rows, Batches(height, oldest, written_bytes, sha256(entry).digest(), has_small, ends_log)
+    return rows, Batches(height, oldest, written_bytes, sha256(entry).digest())

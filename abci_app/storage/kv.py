@@ -116,9 +116,6 @@ class KvStore(KvReader, Protocol):
         Raises StorageFailure when it could not be written.
         """
 
-    def flush(self) -> None:
-        """Make a table of what is in the log. Where that fails, so does the next write."""
-
     def snapshot(self) -> KvSnapshot:
         """The store as it is now."""
 

@@ -34,8 +34,6 @@ opened and closed by each read, with index and filter at hand."""
 BLOOM_BITS = 10
 
 _TABLES = b"leveldb.sstables"
-# Keys of the store begin with a letter.
-_PAST_ALL = b"\xff"
 
 # What plyvel raises: its own errors, and RuntimeError for a database that is closed.
 _ERRORS = (plyvel.Error, RuntimeError)
@@ -179,11 +177,6 @@ class LevelDbStore(_Reader):
                     writes.delete(key)
                 else:
                     writes.put(key, value)
-
-    def flush(self) -> None:
-        """See KvStore. A compaction of any range begins with it; in this one there is nothing to compact."""
-        with self._translated():
-            self._source.compact_range(start=_PAST_ALL, stop=_PAST_ALL)
 
     def snapshot(self) -> LevelDbSnapshot:
         """See KvStore."""

@@ -100,9 +100,6 @@ class MemoryStore(_Reader):
             contents.keys = sorted(key for key in contents.keys if key in contents.values)
         self._held = contents
 
-    def flush(self) -> None:
-        """See KvStore; there are no logs."""
-
     def snapshot(self) -> MemorySnapshot:
         """See KvStore."""
         contents = self._contents()

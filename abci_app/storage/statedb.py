@@ -323,8 +323,6 @@ class StateDB:
         rows, batches = next_batch(self._kv, self._batches, staged.height, staged.app_hash, size_bytes)
         head = b"".join(map(u64, (staged.height, root_since, batches.oldest))) + staged.tree.root
         self._kv.write([*batch, *rows, (HEAD, head)], sync=True)
-        if batches.ends_log:
-            self._kv.flush()
         self._batches = batches
         self._cache.replace(staged.tree)
         self._root, self._root_since = staged.tree.root, root_since

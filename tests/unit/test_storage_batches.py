@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from functools import partial
 from hashlib import sha256
-from pathlib import Path
 
 import pytest
 
 from abci_app.hashing import u64
-from abci_app.storage import batches as batches_module
 from abci_app.storage.batches import BATCHES, KEPT_BUFFERS, NO_BATCHES, Batches, next_batch, read_batches
 from abci_app.storage.kv import StoreCorrupt
-from abci_app.storage.leveldb import LevelDbStore
 from abci_app.storage.memory import MemoryStore
 from abci_app.storage.statedb import StateDB
 from tests.support.tree import changes, plain_root
@@ -63,93 +58,6 @@ def test_an_entry_stays_as_long_as_its_batch_may_be_lost_unseen(seed: int) -> No
         store.write(rows, sync=True)
     counted = [min(size + ENTRY_ROW_BYTES, store.buffer_bytes) for size in sizes]
     assert sum(counted[batches.oldest - first + 1 :]) <= KEPT_BUFFERS * store.buffer_bytes
-
-
-class Tables(Buffered):
-    """Makes tables as LevelDB does: of a log that has more than a buffer, when it opens, and where it is told to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.begins = [1]
-        """The first height of each table, and of the log."""
-        self.flushes = 0
-        self._log_bytes = 0
-        self._height = 0
-
-    def write(self, batch: Sequence[tuple[bytes, bytes | None]], *, sync: bool) -> None:
-        if self._log_bytes > self.buffer_bytes:
-            self.switch()
-        super().write(batch, sync=sync)
-        self._log_bytes += sum(len(key) + len(value or b"") for key, value in batch)
-        self._height += 1
-
-    def switch(self) -> None:
-        if self._log_bytes:
-            self.begins.append(self._height + 1)
-        self._log_bytes = 0
-
-    def flush(self) -> None:
-        self.flushes += 1
-        self.switch()
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_of_small_batches_no_more_are_kept_than_there_is_a_count_for_and_none_that_may_be_lost_unseen_leaves(
-    seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Six may be in no table that a merge took: two logs, four tables. A store that opens makes a table of its log."""
-    seeded, store, batches = random.Random(seed), Tables(), NO_BATCHES
-    monkeypatch.setattr(batches_module, "PART_OF_BUFFER", 40)
-    monkeypatch.setattr(Tables, "buffer_bytes", 10_000)
-    sizes = [0]
-    for height in range(1, 2_000):
-        if seeded.random() < 0.03:
-            sizes = seeded.choice([[0], [0, 10, 100], [169, 200], [400], [0, 400]])
-        if 1_000 < height < 1_500:
-            sizes = [0]
-        filler = bytes(seeded.choice(sizes))
-        rows, batches = next_batch(store, batches, height, app_hash(height), len(filler) + 1)
-        store.write([*rows, (b"x", filler)], sync=True)
-        if batches.ends_log:
-            store.flush()
-        assert batches.oldest <= ([1] * 6 + store.begins)[-6]
-        assert height <= 1_400 or height >= 1_500 or height - batches.oldest <= KEPT_BUFFERS * 40
-        if seeded.random() < 0.003:
-            store.switch()
-            batches = read_batches(store, height, batches.oldest, app_hash(height))
-    assert store.flushes > 30
-
-
-def test_where_batches_are_not_small_the_store_makes_its_tables_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches_module, "PART_OF_BUFFER", 4)
-    store, batches = Tables(), NO_BATCHES
-    for height in range(1, 100):
-        rows, batches = next_batch(store, batches, height, app_hash(height), 300)
-        store.write([*rows, (b"x", bytes(299))], sync=True)
-        assert not batches.ends_log
-    assert len(store.begins) > 20
-
-
-def test_a_state_of_blocks_with_nothing_in_them_makes_a_table_once_in_a_while(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(batches_module, "PART_OF_BUFFER", 1 << 10)
-    store = LevelDbStore(tmp_path / "state")
-    db, flushed, flush = StateDB(store), [], store.flush
-
-    def flush_after(height: int) -> None:
-        assert StateDB(store).height == height, "the batch is in the log by then"
-        flush()
-        flushed.append((height, len(list((tmp_path / "state").glob("*.ldb")))))
-
-    for height in range(1, 1_026):
-        monkeypatch.setattr(store, "flush", partial(flush_after, height))
-        db.commit(db.stage(height, changes({})))
-    assert flushed == [(512, 1), (1_024, 2)]
-    store.close()
-    again = LevelDbStore(tmp_path / "state", create=False)
-    assert StateDB(again).height == 1_025
-    again.close()
 
 
 def test_every_missing_entry_is_found_and_the_blocks_are_named() -> None:
