@@ -96,7 +96,7 @@ def sweep(context: Context) -> None:
     for index, now in kinds if context.height % 2 == 0 else reversed(kinds):
         spending = upkeep.Spending(context, upkeep.SWEEP_PART)
         most = 1 + context.params.max_upkeep_cost // CHEAPEST
-        for deadline, kind, subject in index.due(context.state, now, limit=most):
+        for deadline, kind, subject in index.due(context.state, context.height, now, limit=most):
             if not index.exists(context.state, deadline, kind, subject):
                 continue  # an order that ended took its requests' deadlines along
             recorder = RECORD[DeadlineKind(kind)]

@@ -36,7 +36,7 @@ def end_windows(context: Context) -> None:
         (pb.RELEASE_STAGE_VETO_TIME, context.time_s), (pb.RELEASE_STAGE_VETO_HEIGHT, context.height + 1),
     ):  # fmt: skip
         spending = upkeep.Spending(context)
-        for _, end, id_ in VETO_WINDOWS.due(context.state, now, stage, limit=most):
+        for _, end, id_ in VETO_WINDOWS.due(context.state, context.height, now, stage, limit=most):
             if not spending.affords(WINDOW_COST):
                 break
             entry = VETO_WINDOWS.key(stage, end, id_)

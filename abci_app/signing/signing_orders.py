@@ -90,7 +90,7 @@ def sum_up(context: Context) -> None:
     """
     spending = upkeep.Spending(context)
     most = 1 + context.params.max_upkeep_cost // SUM_COST
-    for height, request in UNSIGNED.due(context.state, context.height, limit=most):
+    for height, request in UNSIGNED.due(context.state, context.height, context.height, limit=most):
         record = EXTRACTIONS.get(context.state, request)
         if not spending.affords(SUM_COST + SHARE_COST * record.threshold):
             return

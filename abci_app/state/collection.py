@@ -265,9 +265,10 @@ _NONE: Final = b"\xff" * 8
 class Queue(Index[*Ts]):
     """An index that blocks take from its beginning on: a number, a time or a height, says from when on each is due.
 
-    ``first``: for the parts before that number, what no key of these parts goes on with less than. Without it each
-    block would step over all that LevelDB has deleted before the first that is left, and has not compacted. Where it is
-    not due yet nothing is looked for; who puts an entry before it moves it there.
+    ``first``: for the parts before that number, the height of the block that noted it, and what no key of these parts
+    goes on with less than. Without it each block would step over all that LevelDB has deleted before the first that is
+    left, and has not compacted. Where it is not due yet nothing is looked for; who puts an entry before it moves it
+    there. A note that the block before did not make is none: a program that knows no notes may have put entries since.
     """
 
     def __init__(self, shape: KeyShape[*Ts], first: AnyIndex, *, one_for: str, value: str = "`01`") -> None:
@@ -284,18 +285,21 @@ class Queue(Index[*Ts]):
         state.index_put(key, value)
         leading = len(self.prefix) + self._leading_bytes
         note = self.first.prefix + key[len(self.prefix) : leading]
-        first = state.index_get(note)
-        if first is not None and key[leading:] < first:
-            state.index_put(note, key[leading:])
+        noted = state.index_get(note)
+        if noted is not None and key[leading:] < noted[8:]:
+            state.index_put(note, noted[:8] + key[leading:])
 
-    def due(self, state: Overlay, last: int, *leading: bytes | int, limit: int) -> list[tuple[*Ts]]:
+    def due(self, state: Overlay, height: int, last: int, *leading: bytes | int, limit: int) -> list[tuple[*Ts]]:
         """The parts of the entries with these first parts whose next one, a number, is ``last`` at most.
 
-        At most ``limit``. Of the others one is read; none where the first is known to be one of them.
+        At most ``limit``. Of the others one is read; none where the first is known to be one of them. Called once in
+        each block, of which ``height`` is.
         """
         under, note = self.under(*leading), self.first.under(*leading)
-        first = state.index_get(note)
+        noted = state.index_get(note)
+        first = noted[8:] if noted is not None and _number(noted[:8]) == height - 1 else None
         if first is not None and _number(first[:8]) > last:
+            state.index_put(note, u64(height) + first)
             return []
         keys = (key for key, _ in state.index_scan(under, b"" if first is None else under + first[:-1], limit))
         found: list[bytes] = []
@@ -306,8 +310,7 @@ class Queue(Index[*Ts]):
             if _number(key[len(under) :][:8]) > last:
                 break
             found.append(key)
-        if begins != first:
-            state.index_put(note, begins)
+        state.index_put(note, u64(height) + begins)
         return [self.split(key) for key in found]
 
 
@@ -347,8 +350,8 @@ class Table:
         """See :class:`Queue`. ``first``: the shape of its notes."""
         note: AnyIndex = Index(
             first,
-            value="what follows in a key of the index above",
-            one_for="a queue whose beginning was looked for: no entry of the index above is before it",
+            value="u64 height of the last block, then what follows in a key of the index above",
+            one_for="a queue: no entry of the index above is before it",
         )
         made = Queue(shape, note, one_for=one_for)
         self.indexes += [made, note]

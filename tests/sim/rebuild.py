@@ -319,9 +319,9 @@ def _wrong_begins(view: StateView) -> list[str]:
     return [
         f"the entry {key!r} is before where its queue begins"
         for queue in QUEUES
-        for note, first in view.index_scan(queue.first.prefix)
+        for note, noted in view.index_scan(queue.first.prefix)
         for key, _ in view.index_scan(queue.prefix + note.removeprefix(queue.first.prefix), limit=1)
-        if key.removeprefix(queue.prefix + note.removeprefix(queue.first.prefix)) < first
+        if key.removeprefix(queue.prefix + note.removeprefix(queue.first.prefix)) < noted[8:]
     ]
 
 

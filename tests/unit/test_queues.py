@@ -46,7 +46,7 @@ def test_what_is_settled_before_its_time_is_not_stepped_over_by_each_block(
     for height in range(1, 3 * TTL // 10):
         view.stepped_over = 0
         state = Overlay(view)
-        assert queue.due(state, height, *leading, limit=50) == []
+        assert queue.due(state, height, height, *leading, limit=50) == []
         queue.put(state, *parts_of(queue, height + TTL, height))
         if height > 5:
             queue.delete(state, *parts_of(queue, height - 5 + TTL, height - 5))
@@ -68,7 +68,7 @@ def test_what_was_taken_is_stepped_over_once(queue: Queue[*tuple[Any, ...]]) -> 
     for height in range(7, 40):
         view.stepped_over = 0
         state = Overlay(view)
-        found = queue.due(state, height, *leading, limit=10)
+        found = queue.due(state, height, height, *leading, limit=10)
         assert len(found) == (10 if height < 27 else 0)
         for one in found:
             queue.delete(state, *one)
@@ -76,6 +76,20 @@ def test_what_was_taken_is_stepped_over_once(queue: Queue[*tuple[Any, ...]]) -> 
         view.apply(state.changes())
         assert view.stepped_over <= 10
     assert taken == sorted(parts_of(queue, 7, name) for name in range(200))
+
+
+def test_a_note_that_the_block_before_did_not_write_counts_for_nothing() -> None:
+    """A program of before there were notes ran for a while, and put what is due before all that was known."""
+    view = MemoryView()
+    state = Overlay(view)
+    DEADLINE_TIME.put(state, 900, 1, seeded("subject", 1))
+    assert DEADLINE_TIME.due(state, 1, 10, limit=5) == []
+    assert DEADLINE_TIME.due(state, 2, 11, limit=5) == []
+    early = DEADLINE_TIME.key(5, 1, seeded("subject", 2))
+    state.index_put(early)
+    assert DEADLINE_TIME.due(state, 4, 12, limit=5) == [(5, 1, seeded("subject", 2))]
+    state.index_delete(early)
+    assert DEADLINE_TIME.due(state, 5, 13, limit=5) == []
 
 
 class _Plain:
@@ -104,7 +118,7 @@ def test_whatever_comes_and_goes_and_is_undone_a_queue_gives_what_is_due(
     steps: list[tuple[str, object]], limit: int
 ) -> None:
     queue = Table().queue(at("q/").u8("stage").u64("time").id("who"), at("q-first/").u8("stage"), one_for="a test")
-    view, plain = MemoryView(), _Plain()
+    view, plain, height = MemoryView(), _Plain(), 0
     state = Overlay(view)
     for what, which in steps:
         match what, which:
@@ -119,8 +133,9 @@ def test_whatever_comes_and_goes_and_is_undone_a_queue_gives_what_is_due(
                 queue.put(state, stage, number, who)
                 state.rollback(before)
             case "due", int(last):
+                height += 1
                 for stage in (1, 2):
-                    assert queue.due(state, last, stage, limit=limit) == plain.due(stage, last, limit)
+                    assert queue.due(state, height, last, stage, limit=limit) == plain.due(stage, last, limit)
             case "block", _:
                 view.apply(state.changes())
                 state = Overlay(view)
