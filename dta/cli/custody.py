@@ -148,7 +148,7 @@ def find_request(work: Work, text: str, what: str = "request") -> bytes:
 
 def known_orders(work: Work) -> list[bytes]:
     """The orders that this home placed."""
-    return [one.order for one in records.load_all(work.session.home.path)]
+    return records.order_ids(work.session.home.path)
 
 
 def _self(work: Work) -> bytes:

@@ -107,8 +107,10 @@ def _vault(work: Work, people: People, given: str) -> bytes:
     session = people.session
     me = session.party.identity
     if given:
-        known = records.vaults_of(session.directory, session.gid, me)
-        return ids.resolve(given, "vault", lambda: known, lambda: finding.vaults(session.ledger, me))
+        return ids.resolve(
+            given, "vault", lambda: records.vaults_of(session.directory, session.gid, me, given),
+            lambda: finding.vaults(session.ledger, me),
+        )  # fmt: skip
     found, had = [], finding.vaults(session.ledger, me)
     for id_ in had:
         record = session.ledger.find(leaves.of(VAULTS, id_))

@@ -149,7 +149,7 @@ def test_a_file_from_before_there_was_trust_in_it_is_taken_over(path: Path) -> N
 def test_pruning_reads_no_key_that_stays_as_it_is_however_many_there_are(path: Path) -> None:
     """Also in a file that has the index of all keys, as it was before: SQLite's own plan of each statement says so."""
     store = IdempotencyStore(path)
-    store._db.executescript("DROP INDEX calls_given; DROP INDEX calls_forgotten;")
+    store._db.executescript("DROP INDEX IF EXISTS calls_given; DROP INDEX IF EXISTS calls_forgotten;")
     store._db.execute("CREATE INDEX calls_at ON calls (at_s)")
     store.close()
     store, statements = IdempotencyStore(path), list[str]()

@@ -29,8 +29,10 @@ router = APIRouter(tags=["vaults"])
 
 def _find(session: Session, text: str) -> bytes:
     me = session.party.identity
-    known = records.vaults_of(session.directory, session.gid, me)
-    return ids.resolve(text, "vault", lambda: known, lambda: finding.vaults(session.ledger, me))
+    return ids.resolve(
+        text, "vault", lambda: records.vaults_of(session.directory, session.gid, me, text),
+        lambda: finding.vaults(session.ledger, me),
+    )  # fmt: skip
 
 
 def _shown(view: VaultView) -> models.VaultShown:

@@ -1,0 +1,128 @@
+"""What a call costs does not grow with all that its identity has: files opened and leaves read, counted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from dta.base.home import Home
+from dta.client.custody import keyfile, records
+from tests.support.served import Served, said
+
+MANY = 3
+"""So many others of the same identity: what is read of each of them would be seen."""
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    made = Served(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files of orders, vaults and requests' keys that were opened, by directory."""
+    names: list[str] = []
+
+    def note(module: Any) -> None:
+        honest = module.read_file
+
+        def read(path: Path, *rest: Any) -> bytes:
+            names.append(f"{path.parent.name}/{path.stem}")
+            content: bytes = honest(path, *rest)
+            return content
+
+        monkeypatch.setattr(module, "read_file", read)
+
+    note(records)
+    note(keyfile)
+    return names
+
+
+async def asked_for(client: httpx.AsyncClient) -> tuple[list[str], list[str]]:
+    """Orders to oneself, each with the keys of a request that has not ended: their ids."""
+    orders, requests = [], []
+    for _ in range(MANY):
+        orders.append(said(await client.post("/v1/order", json={"title": "mine"}))["orderReference"])
+        got = said(await client.post("/v1/order/secret", json={"orderReference": orders[-1]}))
+        requests.append(got["request"])
+    return orders, requests
+
+
+def restarted(served: Served, home: Home) -> httpx.AsyncClient:
+    """A client of another agent of the home, which has opened none of its files."""
+    keyfile._kept.cache_clear()
+    return served.client(served.agent(home), served.token(home))
+
+
+def test_a_call_on_one_order_opens_the_record_of_no_other(served: Served, opened: list[str]) -> None:
+    home = served.home("alice")
+    client = served.client_of(home)
+
+    async def main() -> None:
+        orders, _ = await asked_for(client)
+        for path in (f"order/{orders[0]}", f"order/{orders[0][:12]}", f"fulfill/order/{orders[0][:12]}"):
+            opened.clear()
+            said(await client.get(f"/v1/{path}"))
+            assert set(opened) <= {f"orders/{orders[0]}"}, path
+        opened.clear()
+        page = said(await client.get("/v1/order", params={"limit": 2}))  # the first entry is of the vault
+        assert [row["title"] for row in page["orders"]] == ["mine"]
+        assert opened == [f"orders/{page['orderReference'][0]}"]
+        opened.clear()
+        said(await client.post(f"/v1/order/{orders[0]}/close"))
+        assert opened == []
+
+    asyncio.run(main())
+
+
+def test_a_call_on_one_request_opens_the_keys_of_no_other(served: Served, opened: list[str]) -> None:
+    home = served.home("alice")
+    client = served.client_of(home)
+
+    async def main() -> None:
+        orders, requests = await asked_for(client)
+        another = restarted(served, home)
+        for request in (requests[0], requests[0][:12]):
+            opened.clear()
+            assert said(await another.get(f"/v1/request/{request}"))["keysHere"]
+            assert opened == [f"requests/{requests[0]}"]
+            keyfile._kept.cache_clear()
+        for call in ("receive", "done"):
+            opened.clear()
+            keyfile._kept.cache_clear()
+            said(await another.post(f"/v1/order/secret/{requests[0]}/{call}"))
+            assert set(opened) == {f"requests/{requests[0]}"}, call
+        # Which request is of an order its file alone says: each is opened once, and not again while it is as it was.
+        opened.clear()
+        for position in (1, 2):
+            again = said(await another.post("/v1/order/secret", json={"orderReference": orders[position]}))
+            assert again["request"] == requests[position]
+        assert opened.count(f"requests/{requests[1]}") <= 3
+        opened.clear()
+        said(await another.post("/v1/order/secret", json={"orderReference": orders[2]}))
+        assert set(opened) == {f"requests/{requests[2]}"}
+
+    asyncio.run(main())
+
+
+def test_a_call_on_one_vault_opens_the_record_of_no_other(served: Served, opened: list[str]) -> None:
+    client = served.client_of(served.home("alice"))
+
+    async def main() -> None:
+        vaults = [said(await client.post("/v1/vault", json={}))["vault"] for _ in range(MANY)]
+        for path in (vaults[0], vaults[0][:12]):
+            opened.clear()
+            said(await client.get(f"/v1/vault/{path}"))
+            assert set(opened) <= {f"vaults/{vaults[0]}"}
+        opened.clear()
+        said(await client.post("/v1/order", json={"vault": vaults[1][:12]}))
+        assert {one for one in opened if one.startswith("vaults/")} <= {f"vaults/{vaults[1]}"}
+
+    asyncio.run(main())
