@@ -18,7 +18,7 @@ from dta.base import ids, place
 from dta.base.errors import UsageError
 from dta.cli.session import Session, session_of
 from dta.client.acting import party_of
-from dta.client.custody import finding, keyfile, records
+from dta.client.custody import finding, keyfile, own_vaults, records
 from dta.client.custody import session as sdk
 from dta.client.custody.session import Step
 from dta.client.ledger.ledger import Ledger
@@ -134,7 +134,7 @@ def find_vault(work: Work, text: str) -> bytes:
     """The same of a vault."""
     home = work.session.home.path
     return ids.resolve(
-        text, "vault", lambda: records.known_vaults(home), lambda: finding.vaults(work.ledger, _self(work))
+        text, "vault", lambda: records.known_vaults(home), lambda: own_vaults.every(work.custody)
     )
 
 
