@@ -14,6 +14,7 @@ from abci_app.state.records import CONCERNS
 from dta.base.home import Home
 from dta.client.custody import keyfile, records
 from dta.client.identity.profile import load_profile
+from dta.client.inbox import followed
 from dta.client.ledger.flow import Request as RpcRequest
 from tests.support.served import Served, said
 
@@ -54,7 +55,7 @@ def leaves_read(served: Served) -> list[bytes]:
 
     def note(effect: Any) -> None:
         if isinstance(effect, RpcRequest) and effect.method == "abci_query":
-            keys.append(bytes.fromhex(dict(effect.params)["data"].removeprefix("0x")))
+            keys.append(bytes.fromhex(str(dict(effect.params)["data"]).removeprefix("0x")))
 
     served.before = note
     return keys
@@ -184,7 +185,7 @@ def test_vaults_are_listed_without_reading_an_entry_again(served: Served) -> Non
     async def main() -> None:
         vaults = [said(await client.post("/v1/vault", json={}))["vault"] for _ in range(MANY)]
         said(await client.get("/v1/vault"))
-        read, listed, after = leaves_read(served), list[str](), {}
+        read, listed, after = leaves_read(served), list[str](), dict[str, str]()
         for _ in vaults:
             read.clear()
             page = said(await client.get("/v1/vault", params={"limit": 1, **after}))
@@ -205,7 +206,7 @@ def test_a_page_of_requests_reads_no_more_orders_and_numbers_than_it_has_places(
         said(await client.post(f"/v1/order/secret/{requests[1]}/done"))
         asked = said(await client.post("/v1/order/secret", json={"orderReference": orders[1]}))["request"]
         assert asked not in requests
-        read, listed, after = leaves_read(served), list[str](), {}
+        read, listed, after = leaves_read(served), list[str](), dict[str, str]()
         while True:
             read.clear()
             page = said(await client.get(f"/v1/{path}", params={"limit": 1, **after}))
@@ -231,11 +232,42 @@ def test_a_page_of_an_order_s_requests_reads_the_numbers_of_that_page(served: Se
         orders, [first, *_] = await asked_for(client)
         said(await client.post(f"/v1/order/secret/{first}/done"))
         second = said(await client.post("/v1/order/secret", json={"orderReference": orders[0]}))["request"]
-        read, of_it = leaves_read(served), {"order": orders[0], "limit": 1}
+        read, of_it = leaves_read(served), {"order": orders[0], "limit": "1"}
         page = said(await client.get("/v1/request", params=of_it))
         assert ([one["request"] for one in page["requests"]], page["next"]) == ([first], "1")
         assert len(set(those(read, b"request-number/"))) == 1
         page = said(await client.get("/v1/request", params={**of_it, "after": "1"}))
         assert ([one["request"] for one in page["requests"]], page["next"]) == ([second], None)
+
+    asyncio.run(main())
+
+
+def test_an_inbox_is_gone_on_with_and_proves_nothing_of_orders_to_oneself(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, loaded = served.client_of(served.home("alice")), list[Path]()
+    honest = followed.load
+
+    def load(directory: Path, *rest: bytes) -> followed.Followed:
+        loaded.append(directory)
+        return honest(directory, *rest)
+
+    monkeypatch.setattr(followed, "load", load)
+
+    async def main() -> None:
+        _, requests = await asked_for(client)
+        served.blocks(2)
+        items = said(await client.get("/v1/inbox"))["items"]
+        assert {(one["kind"], one["subject"]) for one in items} == {("receipt", one) for one in requests}
+        placed = said(await client.post("/v1/order", json={}))["orderReference"]
+        served.blocks(2)
+        read = leaves_read(served)
+        loaded.clear()
+        again = said(await client.get("/v1/inbox"))
+        assert again["items"] == items
+        assert (len(those(read, b"concern/")), len(those(read, b"vault/"))) == (1, 1)
+        assert those(read, b"order/") + those(read, b"request/") == []
+        assert loaded == []
+        assert placed in said(await client.get("/v1/order"))["orderReference"]
 
     asyncio.run(main())
