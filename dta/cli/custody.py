@@ -18,7 +18,7 @@ from dta.base import ids, place
 from dta.base.errors import UsageError
 from dta.cli.session import Session, session_of
 from dta.client.acting import party_of
-from dta.client.custody import finding, keyfile, records
+from dta.client.custody import finding, keyfile, own_vaults, records
 from dta.client.custody import session as sdk
 from dta.client.custody.session import Step
 from dta.client.ledger.ledger import Ledger
@@ -134,7 +134,7 @@ def find_vault(work: Work, text: str) -> bytes:
     """The same of a vault."""
     home = work.session.home.path
     return ids.resolve(
-        text, "vault", lambda: records.known_vaults(home), lambda: finding.vaults(work.ledger, _self(work))
+        text, "vault", lambda: records.known_vaults(home), lambda: own_vaults.every(work.custody)
     )
 
 
@@ -148,7 +148,7 @@ def find_request(work: Work, text: str, what: str = "request") -> bytes:
 
 def known_orders(work: Work) -> list[bytes]:
     """The orders that this home placed."""
-    return [one.order for one in records.load_all(work.session.home.path)]
+    return records.order_ids(work.session.home.path)
 
 
 def _self(work: Work) -> bytes:

@@ -135,8 +135,12 @@ def receive(
     """Receive a secret: check every share, put it together, and erase the request's keys."""
     with at_work(context) as work:
         words = _check_out(work, out, force, command)
-        mine = keyfile.asked_by(work.session.home.path, work.custody.party.identity)
-        id_ = receiving.find_request(work.custody, ids.resolve(request, "request", lambda: {*mine, *mine.values()}))
+
+        def known() -> set[bytes]:
+            mine = keyfile.asked_by(work.session.home.path, work.custody.party.identity)
+            return {*mine, *mine.values()}
+
+        id_ = receiving.find_request(work.custody, ids.resolve(request, "request", known))
         custodian = registry.custodian(_custodian_name(work, id_))
         received = receiving.receive(work.custody, custodian, id_, wait_s=wait)
         if words:

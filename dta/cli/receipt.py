@@ -182,8 +182,7 @@ def _order(session: Session, ledger: Ledger, text: str) -> bytes:
         names = session.home.profile_names()
         return finding.orders(ledger, session.profile().identity) if names else []
 
-    placed = [one.order for one in records.load_all(session.home.path)]
-    return ids.resolve(text, "order", lambda: placed, concerned)
+    return ids.resolve(text, "order", lambda: records.order_ids(session.home.path), concerned)
 
 
 def _not_revoked(verified: Verified, height: int | None) -> list[IdentityAnswer]:

@@ -184,9 +184,13 @@ class OrderActions:
         Raises RequestEnded, TimedOut (receive again later), NotFound (no keys here), NotEnoughShares.
         """
         session = self.opened.session
-        mine = keyfile.asked_by(session.directory, session.party.identity)
-        id_ = receiving.find_request(session, ids.resolve(request, "request", lambda: {*mine, *mine.values()}))
-        custodian = self.opened.ledger.order(mine[id_]).custodian
+
+        def known() -> set[bytes]:
+            mine = keyfile.asked_by(session.directory, session.party.identity)
+            return {*mine, *mine.values()}
+
+        id_ = receiving.find_request(session, ids.resolve(request, "request", known))
+        custodian = self.opened.ledger.order(self.opened.ledger.request(id_).order).custodian
         return Secret.of(receiving.receive(session, registry.custodian(custodian), id_, wait_s=wait_s))
 
     @action
@@ -224,7 +228,7 @@ def _custodian_of(opened: Opened, new: NewOrder) -> str:
 def _find(opened: Opened, text: str) -> bytes:
     session = opened.session
     return ids.resolve(
-        text, "order", lambda: [one.order for one in records.load_all(session.directory)],
+        text, "order", lambda: records.order_ids(session.directory),
         lambda: finding.orders(opened.ledger, session.party.identity),
     )  # fmt: skip
 

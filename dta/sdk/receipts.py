@@ -43,7 +43,7 @@ class ReceiptActions:
         """Everything that happened to an order, and how it stands."""
         session = self.opened.session
         found = ids.resolve(
-            order, "order", lambda: [one.order for one in records.load_all(session.directory)],
+            order, "order", lambda: records.order_ids(session.directory),
             lambda: finding.orders(self.opened.ledger, session.party.identity),
         )  # fmt: skip
         return _made(collect.collect_order_receipt(self.opened.ledger.rpc, self.opened.begins, found))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dta.base import ids
 from dta.base.errors import UsageError
-from dta.client.custody import finding, records, vaults
+from dta.client.custody import own_vaults, records, vaults
 from dta.client.ledger.fiduciaries import current
 from dta.sdk.faces import Awaiting, Blocking, action
 from dta.sdk.opened import Opened
@@ -48,8 +48,7 @@ class VaultActions:
     @action
     def list(self) -> Sequence[Vault]:
         """All vaults of this identity: a list that is proved whole."""
-        found = finding.vaults(self.opened.ledger, self.opened.session.party.identity)
-        return [Vault.of(self.opened.ledger.vault_keys(one)) for one in found]
+        return [Vault.of(self.opened.ledger.vault_keys(one)) for one in own_vaults.every(self.opened.session)]
 
     @action
     def close(self, vault: str) -> Vault:
@@ -76,6 +75,5 @@ def find_vault(opened: Opened, text: str) -> bytes:
     """A vault's id, by its first digits where this client knows it. Raises NotFound, UsageError."""
     session = opened.session
     return ids.resolve(
-        text, "vault", lambda: records.known_vaults(session.directory),
-        lambda: finding.vaults(opened.ledger, session.party.identity),
+        text, "vault", lambda: records.known_vaults(session.directory), lambda: own_vaults.every(session),
     )  # fmt: skip

@@ -30,15 +30,20 @@ _LIVING = (pb.REQUEST_STATUS_PENDING, pb.REQUEST_STATUS_GRANTED, pb.REQUEST_STAT
 def find_order(session: Session, text: str) -> bytes:
     """An order's id: all digits, or the first of one that this identity placed or the ledger says concerns it."""
     me = session.party.identity
-    placed = [one.order for one in records.load_all(session.directory) if one.principal == me]
-    return ids.resolve(text, "order", lambda: placed, lambda: finding.orders(session.ledger, me))
+
+    def placed() -> list[bytes]:
+        return [one.order for one in records.load_all(session.directory, text) if one.principal == me]
+
+    return ids.resolve(text, "order", placed, lambda: finding.orders(session.ledger, me))
 
 
 def find_request(session: Session, text: str) -> bytes:
     """The same of a request: one that this identity asked, or may decide on."""
     me = session.party.identity
-    mine = keyfile.asked_by(session.directory, me)
-    return ids.resolve(text, "request", lambda: mine, lambda: finding.requests(session.ledger, me))
+    return ids.resolve(
+        text, "request", lambda: keyfile.asked_by(session.directory, me, text),
+        lambda: finding.requests(session.ledger, me),
+    )  # fmt: skip
 
 
 def ask(work: Work, asked: models.SecretAsked, wait_s: float, raw: bool) -> Outcome:
@@ -104,10 +109,8 @@ def _living(session: Session, order: bytes) -> OpenRequest | None:
     where none is on the ledger, and the order's principal has to say who asks.
     """
     me, root = session.party.identity, session.party.need_root()
-    whole = keyfile.to_receive(session.directory, me)
-    mine = keyfile.asked_by(session.directory, me)
     unsent = []
-    for request in (request for request in whole if mine.get(request) == order):
+    for request in keyfile.to_receive(session.directory, me, order):
         if session.ledger.find(leaves.of(REQUESTS, request)) is None:
             unsent.append(request)
         # As it is now, and not as it was recorded: a deadline may have passed since.
@@ -148,7 +151,7 @@ def received(work: Work, session: Session, request: bytes, wait_s: float, raw: b
 
 def check_keys(session: Session, request: bytes) -> None:
     """Raises NotFound where this identity has no keys of that request here; another one of the home may."""
-    if request not in keyfile.asked_by(session.directory, session.party.identity):
+    if not keyfile.is_of(session.directory, session.party.identity, request):
         raise NotFound(
             f"this home has no keys of a request {request.hex()}",
             hint="receiving needs the home that asked; keys are erased once it is done",
@@ -177,7 +180,8 @@ def done(work: Work, text: str) -> Outcome:
     """
     with work.session() as session:
         request, me = find_request(session, text), session.party.identity
-        was_begun, was_erased = bool(work.subject), request not in keyfile.to_receive(session.directory, me)
+        kept = keyfile.kept(session.directory, request)
+        was_begun, was_erased = bool(work.subject), kept is None or kept.beneficiary != me or not kept.is_whole
         if was_begun and was_erased:  # by an earlier call with the same key, which did not come to answer
             work.bind(request)
             return Outcome(models.Done(request=request.hex(), keys_kept=_kept(session, request)))
@@ -199,7 +203,7 @@ def done(work: Work, text: str) -> Outcome:
 
 def _kept(session: Session, request: bytes) -> list[str]:
     """Whose answers this home has keys of still, for their reports."""
-    if request not in keyfile.asked_by(session.directory, session.party.identity):
+    if not keyfile.is_of(session.directory, session.party.identity, request):
         return []
     opened = keyfile.load(session.directory, session.party.need_root(), session.gid, request)
     return [one.hex() for one in opened.keys]
@@ -208,10 +212,10 @@ def _kept(session: Session, request: bytes) -> list[str]:
 def shown(session: Session, request: bytes) -> models.RequestShown:
     """A request as it is now, proved."""
     content = asking.content(session, request)
-    mine = keyfile.asked_by(session.directory, session.party.identity)
+    is_mine = keyfile.is_of(session.directory, session.party.identity, request)
     return models.RequestShown.model_validate({
         **request_json(content), "answered": content.view.answered, "threshold": content.view.threshold,
-        "may_approve": content.may_approve, "may_veto": content.may_veto, "keys_here": request in mine,
+        "may_approve": content.may_approve, "may_veto": content.may_veto, "keys_here": is_mine,
         "proved_at_height": content.view.height,
     })  # fmt: skip
 

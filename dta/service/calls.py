@@ -149,6 +149,21 @@ def number_after(after: str | None) -> int:
     return int(after)
 
 
+def place_after(after: str | None) -> tuple[int, int]:
+    """The same of a list that may go on within an entry: ``12`` after entry 12, ``12.3`` after number 3 in the next."""
+    if after is None or "." not in after:
+        return number_after(after), 0
+    entry, _, within = after.partition(".")
+    return number_after(entry), number_after(within)
+
+
+def place_text(place: tuple[int, int] | None) -> str | None:
+    """``next`` of such a list."""
+    if place is None:
+        return None
+    return f"{place[0]}.{place[1]}" if place[1] else str(place[0])
+
+
 def page_after(
     all_of_them: Sequence[T], names: Sequence[str], after: str | None, limit: int
 ) -> tuple[list[T], str | None]:

@@ -38,13 +38,22 @@ CREATE TABLE calls (
     scope BLOB PRIMARY KEY, body BLOB NOT NULL, subject BLOB, status INTEGER, answer TEXT, at_s INTEGER NOT NULL,
     lasts INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
-CREATE INDEX calls_at ON calls (at_s);
 CREATE TABLE sent (scope BLOB NOT NULL, tx BLOB NOT NULL, trust TEXT NOT NULL DEFAULT '');
 CREATE INDEX sent_of ON sent (scope);
 CREATE TRIGGER sent_goes AFTER DELETE ON calls BEGIN DELETE FROM sent WHERE scope = old.scope; END;
 """
 _FROM_1: Final = "ALTER TABLE sent ADD COLUMN trust TEXT NOT NULL DEFAULT '';"
 """Files of version 1 have no trust beside what was sent."""
+
+_GIVEN: Final = "status IS NOT NULL AND NOT lasts"
+_FORGOTTEN: Final = "subject IS NULL OR lasts"
+_INDEXES: Final = f"""
+CREATE INDEX IF NOT EXISTS calls_given ON calls (at_s) WHERE {_GIVEN};
+CREATE INDEX IF NOT EXISTS calls_forgotten ON calls (at_s) WHERE {_FORGOTTEN};
+DROP INDEX IF EXISTS calls_at;
+"""
+"""Pruning looks at what it changes alone: a key that names something is kept for good, and there are ever more of them.
+Files that have the index of all keys instead are of the same version: both programs read them."""
 
 
 TERMS_HEADER: Final = "DTA-Order"
@@ -141,6 +150,7 @@ class IdempotencyStore:
                 self._db.executescript(f"BEGIN;{_FROM_1}PRAGMA user_version={SCHEMA_VERSION};COMMIT;")
             elif version != SCHEMA_VERSION:
                 raise UsageError(f"{path} has version {version}, this program knows {SCHEMA_VERSION}")
+            self._db.executescript(f"BEGIN;{_INDEXES}COMMIT;")
         except (OSError, sqlite3.Error) as error:
             raise UsageError(f"can't open {path}: {error}", hint="is the directory there, and yours?") from None
 
@@ -191,12 +201,12 @@ class IdempotencyStore:
         at_work = list(self._at_work)
         others = f"scope NOT IN ({','.join('?' * len(at_work))})"
         self._db.execute(
-            f"DELETE FROM calls WHERE (subject IS NULL OR lasts) AND at_s < ? AND {others}",  # noqa: S608
+            f"DELETE FROM calls WHERE ({_FORGOTTEN}) AND at_s < ? AND {others}",  # noqa: S608
             (now_s - FORGOTTEN_AFTER_S, *at_work),
         )
         # An answer is not given any more: nothing is kept of it.
         self._db.execute(
-            "UPDATE calls SET status = NULL, answer = NULL WHERE status IS NOT NULL AND NOT lasts AND at_s < ?",
+            f"UPDATE calls SET status = NULL, answer = NULL WHERE {_GIVEN} AND at_s < ?",  # noqa: S608
             (now_s - ANSWERS_FOR_S,),
         )
 

@@ -16,6 +16,7 @@ from abci_app.pb.dta.v1 import concern_pb2
 from dta.client.custody.session import Session
 from dta.client.inbox.home import HomeInbox
 from dta.client.inbox.items import Action, Inbox, Item, ItemKind
+from dta.client.inbox.reading import Reading
 from dta.client.ledger.concerns import Concern
 from dta.client.names import NameBook
 from dta.service.models import base
@@ -131,21 +132,22 @@ class Waiting:
         with kept.lock:
             now_s = self._monotonic_s()
             if kept.inbox is None or now_s - kept.at_s >= FRESH_S:
-                box = HomeInbox(session.ledger, identity, session.directory, lambda: self._names().known())
-                kept.inbox, kept.at_s = box.read(), now_s
+                ledger, directory = session.ledger, session.directory
+                box = HomeInbox(ledger, identity, directory, lambda: self._names().known(), kept.last)
+                kept.inbox, kept.last, kept.at_s = box.read(), box.last, now_s
             return kept.inbox
 
-
     def forget(self) -> None:
-        """What was read before a call that changed something is not shown after it."""
+        """What was read before a call that changed something is not shown after it, and gone on from all the same."""
         with self._lock:
-            self._kept.clear()
+            self._kept = {identity: _Kept(last=kept.last) for identity, kept in self._kept.items()}
 
 
 @dataclass
 class _Kept:
     lock: threading.Lock = field(default_factory=threading.Lock)
     inbox: Inbox | None = None
+    last: Reading | None = None
     at_s: float = 0.0
 
 

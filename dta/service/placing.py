@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from contextlib import suppress
+from itertools import islice
 from typing import Final
 
 from abci_app.codes import Code
@@ -11,11 +12,11 @@ from abci_app.crypto import statements
 from abci_app.hashing import tagged_hash, u32
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import tx_pb2
-from abci_app.state.records import ORDERS, VAULTS
+from abci_app.state.records import ORDERS
 from dta.base import ids
 from dta.base.errors import NotFound, RefusedByLedger, TimedOut, UsageError
 from dta.base.secret import SecretBytes
-from dta.client.custody import finding, orders, policies, records, vaults
+from dta.client.custody import orders, own_vaults, policies, records, vaults
 from dta.client.custody.orders import NewOrder
 from dta.client.custody.policies import Terms
 from dta.client.custody.records import PlacedOrder
@@ -107,13 +108,12 @@ def _vault(work: Work, people: People, given: str) -> bytes:
     session = people.session
     me = session.party.identity
     if given:
-        known = records.vaults_of(session.directory, session.gid, me)
-        return ids.resolve(given, "vault", lambda: known, lambda: finding.vaults(session.ledger, me))
-    found, had = [], finding.vaults(session.ledger, me)
-    for id_ in had:
-        record = session.ledger.find(leaves.of(VAULTS, id_))
-        if record is not None and record.status == pb.VAULT_STATUS_OPEN:
-            found.append(id_)
+        return ids.resolve(
+            given, "vault", lambda: records.vaults_of(session.directory, session.gid, me, given),
+            lambda: own_vaults.every(session),
+        )  # fmt: skip
+    had = own_vaults.read(session)
+    found = list(islice(own_vaults.opened(session, had), 2))
     if len(found) > 1:
         raise UsageError("in which vault?", hint="name one: GET /v1/vault lists them")
     if found:
@@ -121,7 +121,7 @@ def _vault(work: Work, people: People, given: str) -> bytes:
     active = list(fiduciaries.current(session.ledger, people.names.fiduciaries))
     if not active:
         raise UsageError("this home knows no active fiduciary", hint="open a vault by POST /v1/vault, and name them")
-    nonce = vault_nonce(session.gid, me, len(had))
+    nonce = vault_nonce(session.gid, me, len(had.vaults))
     work.still_wanted()
     try:
         return vaults.open_vault(session, DEFAULT_CUSTODIAN, active, nonce=nonce, wait_s=0).record.id

@@ -137,6 +137,7 @@ def test_lists_and_an_order_s_requests_are_whole_and_ask_no_index(
     order = dta.json("alice", *placing)["order"]
     asked = [dta.json("bob", "order", "request", order)["request"] for _ in range(2)]
     monkeypatch.setattr(records, "load_all", lambda directory: [])
+    monkeypatch.setattr(records, "order_ids", lambda directory: [])
     monkeypatch.setattr(records, "known_vaults", lambda directory: {})
     shown = dta.json("alice", "order", "show", order)["requests"]
     assert [(one["request"], one["number"]) for one in shown] == [(asked[0], 1), (asked[1], 2)]

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from abci_app.pb.dta.v1 import concern_pb2 as pb
-from abci_app.state.records import CONCERNS, COUNTERS
+from abci_app.state.records import CONCERNS, COUNTERS, ORDERS, REQUESTS
 from dta.base.errors import DtaError, NotVerified, RpcError, UsageError
+from dta.base.home import MAX_FILE_BYTES
+from dta.client.custody import asking
 from dta.client.inbox import followed, home
 from dta.client.inbox.followed import Followed, OpenEntry
 from dta.client.inbox.home import HomeInbox
 from dta.client.inbox.items import ItemKind
 from dta.client.ledger.concerns import Concern
 from tests.support.custody import k_of, single
-from tests.support.inboxes import ask, left_out, lying, open_vault, place
+from tests.support.inboxes import ask, decide, left_out, lying, open_vault, place
 from tests.support.light_chain import RpcFailure
 from tests.support.order_flow import World, make_world
 
@@ -71,6 +74,62 @@ def test_the_next_command_reads_only_entries_that_are_new(world: World) -> None:
     ]  # fmt: skip
     assert CONCERNS.key(world.carol.identity, 2) in asked
     assert CONCERNS.key(world.carol.identity, 1) not in asked
+
+
+def noting(world: World) -> tuple[Any, list[bytes]]:
+    """An honest node, and the keys that it is asked for."""
+    asked: list[bytes] = []
+    node = lying(world, {})
+    node.lies["abci_query"] = lambda params, answer: asked.append(bytes.fromhex(params["data"])) or answer
+    return node, asked
+
+
+def test_an_order_to_oneself_is_never_read_nor_one_that_was_asked_for_again(world: World) -> None:
+    """Also where an older program kept their entries."""
+    vault, carol = open_vault(world, world.carol), world.carol.identity
+    mine = place(world, world.carol, vault, single(carol), carol)
+    theirs = place(world, world.alice, open_vault(world, world.alice), single(carol), carol)
+    asking_both, told = box_of(world), box_of(world).read()
+    assert [item.subject for item in told.items] == [theirs]
+    ask(world, world.carol, theirs)
+    assert ItemKind.ORDER not in [item.kind for item in asking_both.read().items]
+    kept = followed.load(asking_both.directory, world.chain.replica.gid, carol)
+    assert [one.entry.subject for one in kept.open] == [vault]
+    every = world.session(world.carol).ledger.concerns(carol).entries
+    followed.save(asking_both.directory, replace(kept, open=tuple(OpenEntry(one) for one in every)))
+    for expected in ({theirs}, set()):
+        node, asked = noting(world)
+        box_of(world, node).read()
+        assert {order for order in (mine, theirs) if ORDERS.key(order) in asked} == expected
+
+
+def test_answers_that_are_there_are_proved_once_and_a_request_that_is_open_each_time(world: World) -> None:
+    alice, carol = world.alice, world.carol.identity
+    vault = open_vault(world, alice)
+    waits_for_bob = place(world, alice, vault, k_of(2, carol, world.bob.identity), carol)
+    answered = place(world, alice, vault, single(carol), carol)
+    requests = [ask(world, world.carol, order) for order in (waits_for_bob, answered)]
+    for _ in range(4):
+        world.chain.make_block()
+    node, asked = noting(world)
+    box = box_of(world, node)
+    for expected in (set(requests), {requests[0]}):
+        asked.clear()
+        assert [(one.kind, one.subject) for one in box.read().items] == [(ItemKind.RECEIPT, requests[1])]
+        assert {one for one in requests if REQUESTS.key(one) in asked} == expected
+    decide(world, world.bob, requests[0], asking.approve)
+    for _ in range(4):
+        world.chain.make_block()
+    assert {one.subject for one in box.read().items} == set(requests)
+
+
+def test_a_long_file_is_read_as_a_short_one_is(tmp_path: Path) -> None:
+    """Longer than files of a home mostly may be: refused, all of the list would be read again, each time."""
+    named = replace(ENTRY, roles=ENTRY.roles * 100)
+    long = replace(WHOLE, open=(OpenEntry(named, ORIGIN),) * 100_001)
+    followed.save(tmp_path, long)
+    assert followed.path_of(tmp_path, ME).stat().st_size > MAX_FILE_BYTES
+    assert followed.load(tmp_path, GID, ME) == long
 
 
 def test_a_home_that_lost_its_file_reads_all_of_it_again(world: World) -> None:

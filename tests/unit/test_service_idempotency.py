@@ -146,6 +146,23 @@ def test_a_file_from_before_there_was_trust_in_it_is_taken_over(path: Path) -> N
     assert IdempotencyStore(path).sent(SCOPE) == [Sent(b"signed", "")]
 
 
+def test_pruning_reads_no_key_that_stays_as_it_is_however_many_there_are(path: Path) -> None:
+    """Also in a file that has the index of all keys, as it was before: SQLite's own plan of each statement says so."""
+    store = IdempotencyStore(path)
+    store._db.executescript("DROP INDEX IF EXISTS calls_given; DROP INDEX IF EXISTS calls_forgotten;")
+    store._db.execute("CREATE INDEX calls_at ON calls (at_s)")
+    store.close()
+    store, statements = IdempotencyStore(path), list[str]()
+    store._db.set_trace_callback(statements.append)
+    with store.call(SCOPE, BODY, 1):  # the first new key prunes
+        store._db.set_trace_callback(None)
+    pruning = [one for one in statements if one.startswith("DELETE FROM calls") or "answer = NULL" in one]
+    plans = [[row[3] for row in store._db.execute(f"EXPLAIN QUERY PLAN {one}")] for one in pruning]
+    assert [plan[0] for plan in plans] == [
+        "SEARCH calls USING INDEX calls_forgotten (at_s<?)", "SEARCH calls USING INDEX calls_given (at_s<?)",
+    ]  # fmt: skip
+
+
 def test_what_is_kept_is_of_its_key_and_each_part() -> None:
     key, other = SecretBytes(b"k" * 32), SecretBytes(b"l" * 32)
     made = [

@@ -204,6 +204,17 @@ def test_a_policy_is_checked_by_the_ledgers_rules_and_contacts_are_people_s(
         identities = said(await for_alice.get("/v1/status"))["identities"]
         assert known["alice"] == ("own", identities[0]["identity"])
         assert known["bob"][0] == "contact"
+        by_name, after = list[dict[str, Any]](), dict[str, str]()
+        while True:
+            page = said(await for_alice.get("/v1/contacts", params={"limit": 1, **after}))
+            by_name += page["contacts"]
+            if page["next"] is None:
+                break
+            assert len(page["contacts"]) == 1
+            after = {"after": page["next"]}
+        assert by_name == contacts
+        assert len(by_name) > 2
+        said(await for_alice.get("/v1/contacts", params={"after": "nobody"}), 422)
 
     asyncio.run(main())
 

@@ -103,11 +103,6 @@ def orders(ledger: Ledger, identity: bytes) -> list[bytes]:
     return _of_kind(ledger.concerns(identity).entries, pb.CONCERN_KIND_ORDER)
 
 
-def vaults(ledger: Ledger, identity: bytes) -> list[bytes]:
-    """Its vaults."""
-    return _of_kind(ledger.concerns(identity).entries, pb.CONCERN_KIND_VAULT)
-
-
 def requests(ledger: Ledger, identity: bytes) -> Iterator[bytes]:
     """The requests of those orders, and those that it was authorised to receive by."""
     entries = ledger.concerns(identity).entries
@@ -118,6 +113,49 @@ def requests(ledger: Ledger, identity: bytes) -> Iterator[bytes]:
             named = ledger.prove(REQUEST_NUMBERS.key(order, number)).value
             if named is not None:
                 yield named
+
+
+# --- a page of the requests, for who goes through them -----------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Some requests. ``following``: after which entry, and which number of the next entry's order, it goes on; None:
+    there are no more."""
+
+    ids: Sequence[bytes]
+    following: tuple[int, int] | None
+
+
+def requests_page(ledger: Ledger, identity: bytes, after: tuple[int, int], limit: int) -> Requests:
+    """At most ``limit`` of the requests of :func:`requests`, by the entries of the identity's list and their numbers.
+
+    No more than ``limit`` entries are read, however many there are, so a page may have fewer. ``after``: ``following``
+    of the page before; (0, 0) at first. Raises what reading a list does.
+    """
+    entry_number, told = after
+    page = ledger.concerns_page(identity, entry_number, limit)
+    found: list[bytes] = []
+    for entry in page.entries:
+        if entry.kind == pb.CONCERN_KIND_REQUEST:
+            found.append(entry.subject)
+        elif entry.kind == pb.CONCERN_KIND_ORDER:
+            more, last = of_order(ledger, entry.subject, told, limit - len(found), page.height)
+            found += more
+            if last is not None:
+                return Requests(found, (entry.number - 1, last))
+        told = 0
+        if len(found) == limit and entry.number < page.total:
+            return Requests(found, (entry.number, 0))
+    return Requests(found, None if page.is_whole else (page.last, 0))
+
+
+def of_order(ledger: Ledger, order: bytes, after: int, limit: int, at_least: int = 0) -> tuple[list[bytes], int | None]:
+    """At most ``limit`` requests of the order after number ``after``, and the number to go on after; None: no more."""
+    total = ledger.get(leaves.of(ORDERS, order), at_least=at_least).requests
+    last = min(total, after + limit)
+    named = [ledger.prove(REQUEST_NUMBERS.key(order, number)).value for number in range(after + 1, last + 1)]
+    return [one for one in named if one is not None], last if last < total else None
 
 
 def _of_kind(entries: Iterable[Concern], kind: pb.ConcernKind) -> list[bytes]:

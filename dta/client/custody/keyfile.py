@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import secrets
 from base64 import b64decode, b64encode
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +38,7 @@ PURPOSE: Final = "request-keys"
 _MAX_BYTES: Final = 262_144
 _NONCE_BYTES: Final = 12
 _TAG_BYTES: Final = 16
+_REMEMBERED: Final = 131_072
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,36 +123,73 @@ def _read(path: Path) -> tuple[bytes, bytes]:
 
 def keep_only(directory: Path, root: Keystore, gid: bytes, opened: OpenRequest, fiduciaries: list[bytes]) -> None:
     """Erases every key but those of ``fiduciaries``; the whole file where none is left."""
-    kept = {fiduciary: key for fiduciary, key in opened.keys.items() if fiduciary in fiduciaries}
-    if kept:
-        save(directory, root, gid, replace(opened, keys=kept))
+    left = {fiduciary: key for fiduciary, key in opened.keys.items() if fiduciary in fiduciaries}
+    if left:
+        save(directory, root, gid, replace(opened, keys=left))
     else:
         _path(directory, opened.request).unlink(missing_ok=True)
 
 
-def asked_by(directory: Path, beneficiary: bytes) -> dict[bytes, bytes]:
-    """The requests of one identity whose keys this home still has: request id -> order id. Opens no keystore."""
-    found = {}
-    for request in pending(directory):
-        message = tx_pb2.RequestSecret.FromString(_read(_path(directory, request))[0])
-        if message.beneficiary == beneficiary:
-            found[request] = message.order
-    return found
-
-
-def to_receive(directory: Path, beneficiary: bytes) -> list[bytes]:
-    """The requests of one identity that this home can still receive by: it has every key. Sorted; opens no keystore.
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Of whose request this home has keys, and of which order. ``is_whole``: it has every key, to receive by.
 
     After receipt only the keys of bad answers are left, for their reports: the length of what is sealed says how many.
     """
-    found = []
+
+    beneficiary: bytes
+    order: bytes
+    is_whole: bool
+
+
+def kept(directory: Path, request: bytes) -> Kept | None:
+    """What this home has of one request; None where it has no keys. Opens no keystore, and no other request's file.
+
+    A file that this process has read, and that is as it was, is not opened again.
+    """
+    path = _path(directory, request)
+    try:
+        seen = path.stat()
+    except FileNotFoundError:
+        return None
+    return _kept(path, seen.st_ino, seen.st_mtime_ns, seen.st_size)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _kept(path: Path, *_seen: int) -> Kept:
+    content, sealed = _read(path)
+    message = tx_pb2.RequestSecret.FromString(content)
+    whole = len(message.key_digests) * (ID_BYTES + SEED_BYTES) or SCALAR_BYTES
+    return Kept(message.beneficiary, message.order, len(sealed) == _NONCE_BYTES + whole + _TAG_BYTES)
+
+
+def is_of(directory: Path, beneficiary: bytes, request: bytes) -> bool:
+    """Whether this home has keys of that request, and it is that identity's."""
+    found = kept(directory, request)
+    return found is not None and found.beneficiary == beneficiary
+
+
+def asked_by(directory: Path, beneficiary: bytes, begins: str = "") -> dict[bytes, bytes]:
+    """The requests of one identity whose keys this home still has: request id -> order id. Opens no keystore.
+
+    ``begins``: the first digits of their ids; no other's file is opened.
+    """
+    return {request: one.order for request, one in _of(directory, beneficiary, begins)}
+
+
+def to_receive(directory: Path, beneficiary: bytes, order: bytes | None = None) -> list[bytes]:
+    """The requests of one identity (of that order) that this home can still receive by. Sorted; opens no keystore."""
+    every = _of(directory, beneficiary, "")
+    return [request for request, one in every if one.is_whole and order in (None, one.order)]
+
+
+def _of(directory: Path, beneficiary: bytes, begins: str) -> Iterator[tuple[bytes, Kept]]:
+    digits = begins.strip().lower()
     for request in pending(directory):
-        content, sealed = _read(_path(directory, request))
-        message = tx_pb2.RequestSecret.FromString(content)
-        whole = len(message.key_digests) * (ID_BYTES + SEED_BYTES) or SCALAR_BYTES
-        if message.beneficiary == beneficiary and len(sealed) == _NONCE_BYTES + whole + _TAG_BYTES:
-            found.append(request)
-    return found
+        if request.hex().startswith(digits):
+            found = kept(directory, request)
+            if found is not None and found.beneficiary == beneficiary:
+                yield request, found
 
 
 def pending(directory: Path) -> list[bytes]:

@@ -35,9 +35,10 @@ class Received:
 
 def find_request(session: Session, id_: bytes) -> bytes:
     """``id_`` where it is a request of this home, or this home's one request of that order. Raises NotFound."""
-    mine = keyfile.asked_by(session.directory, session.party.identity)
-    if id_ in mine:
+    me = session.party.identity
+    if keyfile.is_of(session.directory, me, id_):
         return id_
+    mine = keyfile.asked_by(session.directory, me)
     of_order = [request for request, order in mine.items() if order == id_]
     if len(of_order) == 1:
         return of_order[0]

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from abci_app.crypto import statements
+from dta.base import ids
 from dta.base.errors import NotFound, UsageError
 from dta.base.home import make_directory, read_file, write_file
 
@@ -61,24 +63,31 @@ def save_vault(directory: Path, vault: bytes, nonce: bytes, title: str) -> None:
 
 def known_vaults(directory: Path) -> dict[bytes, str]:
     """The vaults that this home opened: id -> title. Raises UsageError for a file that is none of ours."""
-    found = {}
-    for path in sorted((directory / "vaults").glob("*.json")):
+    return {vault: title for vault, _, title in _vaults(directory, "")}
+
+
+def vaults_of(directory: Path, gid: bytes, identity: bytes, begins: str = "") -> list[bytes]:
+    """Those that one identity of this home opened, on the ledger ``gid``: a vault's id comes of its nonce.
+
+    ``begins``: the first digits of their ids; no other's file is opened.
+    """
+    known = _vaults(directory, begins)
+    return [vault for vault, nonce, _ in known if statements.vault_id(gid, identity, nonce) == vault]
+
+
+def _vaults(directory: Path, begins: str) -> Iterator[tuple[bytes, bytes, str]]:
+    for path in _named(directory / "vaults", begins):
         try:
             value = json.loads(read_file(path, "a vault's record", _MAX_BYTES))
-            found[bytes.fromhex(value["vault"])] = str(value["title"])
+            yield bytes.fromhex(value["vault"]), bytes.fromhex(value["nonce"]), str(value["title"])
         except (ValueError, KeyError, TypeError, RecursionError):
             raise UsageError(f"{path} is not the record of a vault", hint="move it away") from None
-    return found
 
 
-def vaults_of(directory: Path, gid: bytes, identity: bytes) -> dict[bytes, str]:
-    """Those that one identity of this home opened, on the ledger ``gid``: a vault's id comes of its nonce."""
-    found = {}
-    for vault, title in known_vaults(directory).items():
-        value = json.loads(read_file(directory / "vaults" / f"{vault.hex()}.json", "a vault's record", _MAX_BYTES))
-        if statements.vault_id(gid, identity, bytes.fromhex(value["nonce"])) == vault:
-            found[vault] = title
-    return found
+def _named(directory: Path, begins: str) -> list[Path]:
+    """The records there, each of which is named by its id, whose ids begin with these digits; sorted."""
+    digits = begins.strip().lower()
+    return sorted(path for path in directory.glob("*.json") if path.name.startswith(digits))
 
 
 def save(directory: Path, order: PlacedOrder) -> None:
@@ -94,8 +103,14 @@ def load(directory: Path, order: bytes) -> PlacedOrder:
     return PlacedOrder.from_json(read_file(path, "an order's record", _MAX_BYTES), str(path))
 
 
-def load_all(directory: Path) -> list[PlacedOrder]:
-    """Every order that this home placed, oldest first."""
-    paths = sorted((directory / "orders").glob("*.json"))
+def order_ids(directory: Path) -> list[bytes]:
+    """The ids of the orders that this home placed, by the names of their records: none is opened."""
+    names = (path.stem for path in _named(directory / "orders", ""))
+    return [bytes.fromhex(name) for name in names if ids.could_be(name) and len(name) == ids.DIGITS]
+
+
+def load_all(directory: Path, begins: str = "") -> list[PlacedOrder]:
+    """Every order that this home placed, oldest first; ``begins``: whose id has these first digits."""
+    paths = _named(directory / "orders", begins)
     found = [PlacedOrder.from_json(read_file(path, "an order's record", _MAX_BYTES), str(path)) for path in paths]
     return sorted(found, key=lambda order: (order.placed_at_s, order.order))

@@ -24,7 +24,9 @@ from dta.client.ledger.concerns import Concern
 
 FORMAT: Final = "dta-inbox-1"
 MAX_ENTRIES: Final = 2**32 - 1
-_MAX_OPEN: Final = 100_000
+_MAX_BYTES: Final = 1 << 30
+"""Far above what an identity has that is not over: a file that is refused is one that all is read again for."""
+
 _MAX_RECORD_BYTES: Final = 4_096
 
 
@@ -66,7 +68,7 @@ def load(directory: Path, gid: bytes, identity: bytes) -> Followed:
     if not path.exists():
         return nothing
     try:
-        found = _parse(read_file(path, "what was read of an inbox"))
+        found = _parse(read_file(path, "what was read of an inbox", _MAX_BYTES))
     except UsageError:
         return nothing  # all of it can be read again, by proof
     return found if (found.gid, found.identity) == (gid, identity) else nothing
@@ -87,7 +89,7 @@ def save(directory: Path, followed: Followed) -> None:
     }  # fmt: skip
     path = path_of(directory, followed.identity)
     make_directory(path.parent)
-    write_file(path, (json.dumps(content, indent=1) + "\n").encode())
+    write_file(path, (json.dumps(content) + "\n").encode())
 
 
 def _parse(content: bytes) -> Followed:
@@ -96,7 +98,7 @@ def _parse(content: bytes) -> Followed:
     return Followed(
         gid=file.hex("gid", ID_BYTES), identity=file.hex("identity", ID_BYTES),
         last=file.number("last", 0, MAX_ENTRIES), height=file.number("height", 0, MAX_HEIGHT),
-        open=tuple(_open_entry(one) for one in file.entries("open", _MAX_OPEN)),
+        open=tuple(_open_entry(one) for one in file.entries("open", MAX_ENTRIES)),
     )  # fmt: skip
 
 

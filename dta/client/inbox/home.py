@@ -30,29 +30,34 @@ class HomeInbox:
     """``directory``: the home. ``contacts``: asked at each reading, so that one added meanwhile counts.
 
     What was read is kept in ``inbox/<identity>.json``; several processes may share a home: each writes what it has
-    read whole, and whoever finds an older one reads the rest again.
+    read whole, and whoever finds an older one reads the rest again. ``last``: a reading of this home and identity to
+    go on from.
     """
 
     ledger: Ledger
     identity: bytes
     directory: Path
     contacts: Callable[[], Collection[bytes]]
-    _last: Reading | None = field(default=None, init=False)
+    last: Reading | None = None
     _saved: Followed | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self._saved = self.last.followed if self.last is not None else None
 
     def read(self) -> Inbox:
         """All that waits now, proved. Raises NotVerified and what reads raise; UsageError for the home's files."""
-        if self._last is not None:
-            before = self._last.followed
+        if self.last is not None:
+            before, ended = self.last.followed, self.last.ended
         else:
-            before = self._saved = followed.load(self.directory, self.ledger.trust.gid, self.identity)
-        return self._keep(self.ledger.rpc.run(reading.read(self.ledger.flows, self._who(), before)))
+            before, ended = followed.load(self.directory, self.ledger.trust.gid, self.identity), {}
+            self._saved = before
+        return self._keep(self.ledger.rpc.run(reading.read(self.ledger.flows, self._who(), before, ended)))
 
     def changed(self, timeout_s: float) -> Inbox:
         """The inbox once it differs from the one that was read last, or as it is after ``timeout_s`` seconds."""
-        if self._last is None:
+        if self.last is None:
             return self.read()
-        return self._keep(self.ledger.rpc.run(reading.changed(self.ledger.flows, self._who, self._last, timeout_s)))
+        return self._keep(self.ledger.rpc.run(reading.changed(self.ledger.flows, self._who, self.last, timeout_s)))
 
     def watch(
         self, seconds: float = math.inf, missed: Callable[[DtaError], None] | None = None
@@ -83,7 +88,7 @@ class HomeInbox:
         return Reader(self.identity, self.contacts(), held)
 
     def _keep(self, found: Reading) -> Inbox:
-        self._last = found
+        self.last = found
         read, saved = found.followed, self._saved
         if saved is None or (saved.last, saved.open) != (read.last, read.open):
             # What is not kept is read again: a home that can't be written makes the next reading slower, no more.

@@ -105,9 +105,15 @@ class Sight:
 
 
 def may_wait(entry: Concern) -> bool:
-    """Whether anything of the entry's record can ever wait for its identity, by what it is in it."""
+    """Whether anything of the entry's record can ever wait for its identity, by what it is in it.
+
+    Whom an order names as its beneficiary is the only one who asks, and decides by asking: of an order to oneself
+    nothing waits, however its policy names one.
+    """
     if entry.kind == pb.CONCERN_KIND_ORDER:
-        return bool({pb.CONCERN_ROLE_BENEFICIARY, *_DECIDES} & set(entry.roles))
+        if pb.CONCERN_ROLE_BENEFICIARY in entry.roles:
+            return pb.CONCERN_ROLE_PRINCIPAL not in entry.roles
+        return bool(_DECIDES & set(entry.roles))
     return entry.kind in _LOOKS
 
 
@@ -123,29 +129,32 @@ def _order(sight: Sight, entry: Concern) -> Flow[Look]:
     order = yield from sight.get(leaves.of(ORDERS, entry.subject))
     if order.status not in as_of.OPEN_ORDER:
         return Look((), True, order.principal)
+    if pb.CONCERN_ROLE_BENEFICIARY in entry.roles:
+        return _to_ask(sight, entry, order)
     items: list[Item] = []
-    if pb.CONCERN_ROLE_BENEFICIARY in entry.roles and _may_ask(sight, order):
-        items.append(
-            Item(
-                ItemKind.ORDER, order.id, _name(custody_pb2.OrderStatus.Name(order.status)), (Action.REQUEST,),
-                _earlier(Deadline(), order), order.active_height, order.principal, roles=tuple(entry.roles),
-                number=entry.number, height=sight.head.height,
-            )
-        )  # fmt: skip
-    left = 0
-    if _DECIDES & set(entry.roles):
-        living, left = yield from _open_requests(sight, order)
-        for request in living:
-            found = yield from _request(sight, entry, order, request)
-            items += [found] if found is not None else []
+    living, left = yield from _open_requests(sight, order)
+    for request in living:
+        found = yield from _request(sight, entry, order, request)
+        items += [found] if found is not None else []
     return Look(tuple(items), False, order.principal, left)
 
 
-def _may_ask(sight: Sight, order: custody_pb2.OrderRecord) -> bool:
-    """Whether the beneficiary of the rule may ask, and never has: its own orders it knows of anyway."""
-    mine = order.principal == sight.identity or is_signing(order) or bool(order.requests)
+def _to_ask(sight: Sight, entry: Concern, order: custody_pb2.OrderRecord) -> Look:
+    """An order whose secret its beneficiary may ask for, and never has: once it did, all that follows is its own.
+
+    Its own orders it knows of anyway.
+    """
+    if order.principal == sight.identity or is_signing(order) or order.requests:
+        return Look((), True, order.principal)
     active = order.status == custody_pb2.ORDER_STATUS_ACTIVE
-    return active and not mine and rules.in_force(order.policy, sight.at.time_s)
+    if not active or not rules.in_force(order.policy, sight.at.time_s):
+        return Look((), False, order.principal)
+    item = Item(
+        ItemKind.ORDER, order.id, _name(custody_pb2.OrderStatus.Name(order.status)), (Action.REQUEST,),
+        _earlier(Deadline(), order), order.active_height, order.principal, roles=tuple(entry.roles),
+        number=entry.number, height=sight.head.height,
+    )  # fmt: skip
+    return Look((item,), False, order.principal)
 
 
 def _open_requests(sight: Sight, order: custody_pb2.OrderRecord) -> Flow[tuple[list[custody_pb2.RequestRecord], int]]:
@@ -220,19 +229,28 @@ def _earlier(deadline: Deadline, order: custody_pb2.OrderRecord) -> Deadline:
     return Deadline(min((time_s for time_s in times if time_s), default=0), height + 1 if height else 0)
 
 
-def receipt(sight: Sight, request_id: bytes) -> Flow[Item | None]:
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What of a request whose keys are in this home waits. ``is_ended``: it stays as it is, whatever happens."""
+
+    item: Item | None = None
+    is_ended: bool = False
+
+
+def receipt(sight: Sight, request_id: bytes) -> Flow[Receipt]:
     """A request of this identity whose answers are there: the keys that open them are in this home."""
     request = yield from sight.find(leaves.of(REQUESTS, request_id))
     if request is None or request.beneficiary != sight.identity:
-        return None  # prepared and never sent, or somebody else's
+        return Receipt()  # prepared and never sent, or somebody else's
     if request.status != custody_pb2.REQUEST_STATUS_COMPLETED:
-        return None
+        return Receipt(None, request.status not in as_of.OPEN_REQUEST)
     order = yield from sight.get(leaves.of(ORDERS, request.order))
-    return Item(
+    item = Item(
         ItemKind.RECEIPT, request.id, _name(custody_pb2.RequestStatus.Name(request.status)), (Action.RECEIVE,),
         Deadline(), request.ended_height, order.principal, order.id, request.beneficiary,
         content_digest=request.content_digest, height=sight.head.height,
     )  # fmt: skip
+    return Receipt(item, True)
 
 
 # --- the rest ---------------------------------------------------------------------------------------------------

@@ -113,3 +113,4 @@ class Contact(Shown):
 
 class ContactList(Shown):
     contacts: list[Contact]
+    next: str | None

@@ -10,7 +10,7 @@ from dta.client.custody.session import Session
 from dta.service.access import Reader
 from dta.service.agent import Agent
 from dta.service.asking import find_order, find_request
-from dta.service.calls import After, IdPath, Limit, number_after, page_after
+from dta.service.calls import After, IdPath, Limit, number_after, place_after, place_text
 from dta.service.models import custody as models
 
 router = APIRouter(tags=["fulfilments"])
@@ -40,12 +40,13 @@ async def list_orders(
 async def list_secrets(
     request: Request, caller: Reader, after: After = None, limit: Limit = 100
 ) -> models.SecretsFulfilled:
-    """What was answered to each request that this identity may decide on or receives by."""
+    """What was answered to each request that this identity may decide on or receives by: a page may have fewer."""
+    place = place_after(after)
 
     def read(session: Session) -> models.SecretsFulfilled:
-        found = list(dict.fromkeys(finding.requests(session.ledger, session.party.identity)))
-        page, following = page_after(found, [one.hex() for one in found], after, limit)
-        return models.SecretsFulfilled(requests=[_secret(session, one) for one in page], next=following)
+        page = finding.requests_page(session.ledger, session.party.identity, place, limit)
+        shown = [_secret(session, one) for one in page.ids]
+        return models.SecretsFulfilled(requests=shown, next=place_text(page.following))
 
     agent: Agent = request.app.state.agent
     return await agent.look(caller, read)

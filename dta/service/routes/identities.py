@@ -281,9 +281,11 @@ async def _change(request: Request, caller: Caller, who: str, action: str, step:
 
 
 @router.get("/contacts", response_model=models.ContactList)
-async def contacts(request: Request, credential: ReadCredential) -> models.ContactList:
-    """Whom this home calls what: names come from people, never from the ledger. Of its own identities those that the
-    credential is for."""
+async def contacts(
+    request: Request, credential: ReadCredential, after: After = None, limit: Limit | None = None
+) -> models.ContactList:
+    """Whom this home calls what, by name: names come from people, never from the ledger. Of its own identities those
+    that the credential is for. Without `limit` all of them."""
     agent: Agent = request.app.state.agent
     home = agent.workplace.home
 
@@ -295,6 +297,8 @@ async def contacts(request: Request, credential: ReadCredential) -> models.Conta
             if kind == "own" and not credential.allows(name):
                 continue
             found.append(models.Contact(name=name, kind=kind, identity=id_.hex()))
-        return models.ContactList(contacts=found)
+        names = [one.name for one in found]
+        page, following = page_after(found, names, after, limit if limit is not None else max(1, len(found)))
+        return models.ContactList(contacts=page, next=following)
 
     return await agent.looks.here(read)

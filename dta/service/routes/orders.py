@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
-from abci_app.pb.dta.v1 import concern_pb2
+from abci_app.pb.dta.v1 import concern_pb2, custody_pb2
 from abci_app.state.records import ORDERS
 from dta.base.errors import NotFound
 from dta.base.secret import SecretBytes
@@ -152,9 +152,6 @@ def _entries(session: Session, total: int, is_descending: bool) -> Iterator[Conc
 def _rows(
     session: Session, entries: Iterable[Concern], role: Role | None, status: str | None
 ) -> Iterator[models.OrderRow]:
-    # A home may have several identities: a title is for the one that placed the order.
-    me = session.party.identity
-    titles = {one.order: one.title for one in records.load_all(session.directory) if one.principal == me}
     for entry in entries:
         if entry.kind != concern_pb2.CONCERN_KIND_ORDER or (role is not None and ROLES[role] not in entry.roles):
             continue
@@ -163,8 +160,16 @@ def _rows(
             yield models.OrderRow(
                 order_reference=entry.subject.hex(), role=role_names(entry.roles),
                 status=orders.status_name(record), principal=record.principal.hex(),
-                created_at=record.placed_time_s, title=titles.get(entry.subject, ""),
+                created_at=record.placed_time_s, title=_title(session, record),
             )  # fmt: skip
+
+
+def _title(session: Session, order: custody_pb2.OrderRecord) -> str:
+    """A home may have several identities: a title is for the one that placed the order."""
+    if order.principal != session.party.identity:
+        return ""
+    kept = placing.record_of(session, order.id)
+    return kept.title if kept is not None else ""
 
 
 @router.get("/order/{reference}", response_model=models.OrderShown)

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from abci_app.crypto import statements
-from abci_app.state.records import REQUEST_NUMBERS, REQUESTS
+from abci_app.state.records import REQUESTS
 from dta.base.errors import NotFound
 from dta.client.custody import asking as sdk
 from dta.client.custody import finding, receiving
@@ -19,7 +19,18 @@ from dta.client.ledger.submit import Committed
 from dta.service import asking
 from dta.service.access import Caller, Decider, Reader, SecretReader
 from dta.service.agent import Agent, Outcome, Work
-from dta.service.calls import After, IdempotencyKey, IdPath, Limit, People, Poll, WholeId, page_after
+from dta.service.calls import (
+    After,
+    IdempotencyKey,
+    IdPath,
+    Limit,
+    People,
+    Poll,
+    WholeId,
+    number_after,
+    place_after,
+    place_text,
+)
 from dta.service.errors import DigestDiffers, Forbidden
 from dta.service.models import custody as models
 from dta.service.routes.secrets import state_of
@@ -33,25 +44,22 @@ async def list_requests(
     order: Annotated[str | None, Query(pattern="^[0-9a-f]{4,64}$", description="of this order alone")] = None,
     after: After = None, limit: Limit = 100,
 ) -> models.RequestList:  # fmt: skip
-    """The requests that this identity may decide on or receive by, by the ledger's own numbers."""
+    """The requests that this identity may decide on or receive by, by the ledger's own numbers: a page may have
+    fewer than `limit`."""
+    start = number_after(after) if order is not None else 0
+    place = place_after(after) if order is None else (0, 0)
 
     def read(session: Session) -> models.RequestList:
         if order is not None:
-            found = _of_order(session, asking.find_order(session, order))
+            found, last = finding.of_order(session.ledger, asking.find_order(session, order), start, limit)
+            following = None if last is None else str(last)
         else:
-            found = list(dict.fromkeys(finding.requests(session.ledger, session.party.identity)))
-        page, following = page_after(found, [one.hex() for one in found], after, limit)
-        return models.RequestList(requests=[asking.shown(session, one) for one in page], next=following)
+            page = finding.requests_page(session.ledger, session.party.identity, place, limit)
+            found, following = list(page.ids), place_text(page.following)
+        return models.RequestList(requests=[asking.shown(session, one) for one in found], next=following)
 
     agent: Agent = request.app.state.agent
     return await agent.look(caller, read)
-
-
-def _of_order(session: Session, order: bytes) -> list[bytes]:
-    record = session.ledger.order(order)
-    numbers = range(1, record.requests + 1)
-    named = [session.ledger.prove(REQUEST_NUMBERS.key(order, number)).value for number in numbers]
-    return [one for one in named if one is not None]
 
 
 @router.get("/request/{id}", response_model=models.RequestShown)

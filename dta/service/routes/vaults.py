@@ -13,7 +13,7 @@ from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.state.records import VAULTS
 from dta.base import ids
 from dta.base.errors import RefusedByLedger, TimedOut, UsageError
-from dta.client.custody import finding, records, vaults
+from dta.client.custody import own_vaults, records, vaults
 from dta.client.custody.session import Session
 from dta.client.custody.shown import vault_json, vault_record_json
 from dta.client.ledger import fiduciaries, leaves
@@ -30,8 +30,10 @@ router = APIRouter(tags=["vaults"])
 
 def _find(session: Session, text: str) -> bytes:
     me = session.party.identity
-    known = records.vaults_of(session.directory, session.gid, me)
-    return ids.resolve(text, "vault", lambda: known, lambda: finding.vaults(session.ledger, me))
+    return ids.resolve(
+        text, "vault", lambda: records.vaults_of(session.directory, session.gid, me, text),
+        lambda: own_vaults.every(session),
+    )  # fmt: skip
 
 
 def _shown(view: VaultView) -> models.VaultShown:
@@ -94,7 +96,7 @@ async def list_vaults(
     """This identity's vaults, by the ledger's own numbers."""
 
     def read(session: Session) -> models.VaultList:
-        found = finding.vaults(session.ledger, session.party.identity)
+        found = own_vaults.every(session)
         page, following = page_after(found, [one.hex() for one in found], after, limit)
         shown = [vault_record_json(session.ledger.get(leaves.of(VAULTS, one))) for one in page]
         return models.VaultList(vaults=[models.VaultShown.model_validate(one) for one in shown], next=following)
