@@ -1,4 +1,4 @@
-"""The agent's own audit file: every call that is more than a look, before and after it (docs/spec/rest.md, Audit).
+"""The agent's own audit file: every call that is more than a look, before and after it (docs/spec/rest.md, At rest).
 
 ``serve/audit.jsonl``, mode 0600, one JSON object a line, durable before the call is acted on. Of a body there is an
 HMAC under a key of the identity's keystore: who has that keystore can compare it with a body, nobody can guess at it.
