@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import re
 import time
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from dta.base.lines import is_torn
 from dta.http.logs import MAX_LINE_CHARS, OncePerMinute, counted
 
 MAX_LOG_BYTES: Final = 64 * 1024 * 1024
@@ -165,9 +167,11 @@ class ChildLog:
             if self._file is None:
                 self._open_file()
             if self._lost_bytes:
+                self._begin_line()
                 self._append(f"dta: {self._lost_bytes} bytes found no room here\n".encode())
                 self._lost_bytes = 0
-            self._append(chunk)
+            while chunk:
+                chunk = chunk[self._some(chunk) :]
         except OSError:
             self._lost_bytes += len(chunk)
 
@@ -175,11 +179,23 @@ class ChildLog:
         with contextlib.suppress(OSError):
             if self._path.stat().st_size > self._max_bytes:
                 self._path.replace(self._path.with_suffix(".log.1"))
-        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._size_bytes = os.fstat(self._file).st_size
+        self._begin_line()
+
+    def _begin_line(self) -> None:
+        assert self._file is not None
+        if is_torn(self._file):
+            self._append(b"\n")
 
     def _append(self, data: bytes) -> None:
+        """All of it. Raises OSError, also where a part found room."""
+        if self._some(data) != len(data):
+            raise OSError(errno.ENOSPC, "a part found no room")
+
+    def _some(self, data: bytes) -> int:
+        """As much of it as finds room; how much that is."""
         assert self._file is not None
-        self._size_bytes += len(data)
-        while data:
-            data = data[os.write(self._file, data) :]
+        written = os.write(self._file, data)
+        self._size_bytes += written
+        return written

@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from dta.base.errors import DtaError, JsonValue, TimedOut
 from dta.base.secret import SecretBytes
 from dta.client.custody.session import Session
+from dta.hsm.errors import KeystoreError
 from dta.http.guard import address_key
 from dta.http.quota import OverRate, RateLimit
 from dta.service import problems
@@ -194,6 +195,11 @@ class Recent(Generic[T]):
             return self._kept.get(id_)
 
 
+async def _said(request: Request) -> Said:
+    terms = request.headers.get(TERMS_HEADER, "").encode("latin-1")
+    return Said(request.scope["query_string"], terms, await request.body())
+
+
 async def _wait_until(future: asyncio.Future[Any], wait_s: float) -> None:
     await asyncio.wait([future], timeout=wait_s)
 
@@ -312,8 +318,7 @@ class Agent:
         is: TimedOut.
         """
         began_s = self.monotonic_s()
-        terms = request.headers.get(TERMS_HEADER, "").encode("latin-1")
-        said = Said(request.scope["query_string"], terms, await request.body())
+        said = await _said(request)
         key = request.headers.get("Idempotency-Key")
         if key is not None and not (1 <= len(key) <= MAX_KEY_CHARS and key.isascii() and key.isprintable()):
             raise BadCall(400, f"an Idempotency-Key has 1 to {MAX_KEY_CHARS} printable characters of ASCII")
@@ -357,25 +362,41 @@ class Agent:
             first.cancel()
         return any(one.done() for one in either)
 
-    async def act(self, request: Request, credential: Credential, work: Callable[[], Outcome]) -> Response:
-        """Carries out a call that is for no identity of this home yet; noted without a MAC, whose key it would be."""
+    async def act(
+        self, request: Request, credential: Credential, name: str, work: Callable[[], Outcome]
+    ) -> Response:
+        """Carries out a call that makes this home's identity of that name, or goes on with it.
+
+        Its lines have a MAC and an id once the identity is in the home: the MAC's key is that identity's own.
+        """
+        said = await _said(request)
         facts: dict[str, JsonValue] = {
-            "call": f"{request.method} {request.scope['path']}", "credential": credential.id, "identity": "",
+            "call": f"{request.method} {request.scope['path']}", "credential": credential.id, "identity": name,
         }  # fmt: skip
 
         def noted() -> Outcome:
-            self.audit.note("begun", int(self.now_s()), **facts)
+            self.audit.note("begun", int(self.now_s()), **facts, **self._known(name, said))
             try:
                 outcome = work()
             except Exception as error:
                 ours = problems.as_ours(error)
                 status = problems.row_of(ours).status
-                self.audit.note("ended", int(self.now_s()), **facts, status=status, kind=ours.kind)
+                self.audit.note(
+                    "ended", int(self.now_s()), **facts, **self._known(name, said), status=status, kind=ours.kind
+                )
                 raise
-            self.audit.note("ended", int(self.now_s()), **facts, status=outcome.status)
+            self.audit.note("ended", int(self.now_s()), **facts, **self._known(name, said), status=outcome.status)
             return outcome
 
         return (await asyncio.shield(self.jobs.start(noted, credential.id))).response()
+
+    def _known(self, name: str, said: Said) -> dict[str, JsonValue]:
+        """The MAC of what a call says, and the identity of that name, where this home has it and its keys open."""
+        found: dict[str, JsonValue] = {}
+        with suppress(DtaError, KeystoreError):
+            found["subject"] = self.workplace.profile(name).identity.hex()
+            found["body"] = said.mac(self.workplace.mac_key(name)).hex()
+        return found
 
     def _carry_out(
         self,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from dta.service.guard import Listener
 from dta.service.settings import ServeFile
 from tests.cli.agent_process import WAIT_S, agent_of, said, token_of
 from tests.cli.order_world import ServedWorld, served_world
+from tests.support import governance
 from tests.support.certificates import Authority
 from tests.support.dripping import dripping, http_answer
 from tests.support.light_chain import Lie
@@ -72,7 +75,18 @@ def test_a_door_that_the_authority_does_not_vouch_for_is_asked_nothing(world: Se
 
 # --- one door that is not as it should be, and an honest one after it ---------------------------------------------
 HONEST, FIRST = "honest.test", "first.test"
-Door = Callable[[httpx.Request], httpx.Response]
+
+
+@dataclass
+class Door:
+    """What is asked before the honest door. ``told``: of which calls it was not as it should be, each time.
+
+    ``asked``: all of its calls.
+    """
+
+    answer: Callable[[httpx.Request], httpx.Response]
+    told: list[str]
+    asked: list[str]
 
 
 @pytest.fixture
@@ -82,35 +96,44 @@ def plain(tmp_path: Path) -> Iterator[ServedWorld]:
 
 
 def lying(world: ServedWorld, **lies: Lie) -> Door:
-    node = LiveNode(world.chain)
-    node.lies.update(lies)
+    node, told = LiveNode(world.chain), list[str]()
+
+    def counted(method: str, lie: Lie) -> Lie:
+        def lied(params: Any, honest: Any) -> Any:
+            said = lie(params, copy.deepcopy(honest))
+            if said != honest:
+                told.append(method)
+            return said
+
+        return lied
+
+    node.lies.update({method: counted(method, lie) for method, lie in lies.items()})
 
     def answer(request: httpx.Request) -> httpx.Response:
         with world.lock:
             return node.handle(request)
 
-    return answer
+    return Door(answer, told, node.calls)
 
 
 def first_door(world: ServedWorld, kind: str) -> Door:
     """What is asked before the honest door."""
-    if kind == "down":
-
-        def down(_: httpx.Request) -> httpx.Response:
-            raise httpx.ConnectError("refused")
-
-        return down
-    if kind == "of another chain":
-        other = LiveChain(fiduciaries=2)
-        for _ in range(3):
-            other.make_block()
-        return LiveNode(other).handle
     if kind == "that lies":
         return lying(world, abci_query=_changed_value)
-    if kind == "that hides":
-        return lying(world, search=lambda _, found: {**found, "events": found["events"][::2]})
-    assert kind == "that catches up"
-    return lying(world, status=_behind)
+    if kind == "that catches up":
+        return lying(world, status=_behind)
+    other, told = LiveChain(fiduciaries=2), list[str]()
+    for _ in range(3):
+        other.make_block()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        told.append(request.url.path)
+        if kind == "down":
+            raise httpx.ConnectError("refused")
+        assert kind == "of another chain"
+        return LiveNode(other).handle(request)
+
+    return Door(answer, told, told)
 
 
 def _changed_value(_: Any, answer: Any) -> Any:
@@ -137,7 +160,7 @@ def asking(world: ServedWorld, name: str, connect: Callable[[], Rpc]) -> Iterato
 
 def by_two_doors(world: ServedWorld, first: Door) -> Callable[[], Rpc]:
     def answer(request: httpx.Request) -> httpx.Response:
-        return first(request) if request.url.host == FIRST else world.rpc(request)
+        return first.answer(request) if request.url.host == FIRST else world.rpc(request)
 
     urls = [door_rpc(f"http://{host}") for host in (FIRST, HONEST)]
     return lambda: Rpc(urls[0], others=urls[1:], transport=httpx.MockTransport(answer))
@@ -162,17 +185,99 @@ async def placed_and_received(client: httpx.AsyncClient) -> None:
     assert said(await client.get("/v1/inbox"))["state"]
 
 
-@pytest.mark.parametrize("kind", ["down", "of another chain", "that lies", "that hides", "that catches up"])
+@pytest.mark.parametrize("kind", ["down", "of another chain", "that lies", "that catches up"])
 def test_one_door_that_is_not_as_it_should_be_stops_nothing(plain: ServedWorld, kind: str) -> None:
-    with asking(plain, "alice", by_two_doors(plain, first_door(plain, kind))) as client:
+    door = first_door(plain, kind)
+    with asking(plain, "alice", by_two_doors(plain, door)) as client:
         asyncio.run(placed_and_received(client))
+    assert door.told
+
+
+# --- a door that hides half of what a search finds ----------------------------------------------------------------
+def test_orders_requests_and_the_inbox_are_whole_without_any_search(plain: ServedWorld) -> None:
+    door = lying(plain, search=_half)
+    with asking(plain, "alice", by_two_doors(plain, door)) as client:
+        asyncio.run(placed_and_received(client))
+    assert "abci_query" in door.asked
+    assert "search" not in [*door.asked, *plain.node.calls]
+
+
+def _half(_: Any, found: Any) -> Any:
+    """Nothing of every second thing."""
+
+    def about(event: Any) -> str:
+        return next(one["value"] for one in event["attributes"] if one["name"] == "id")
+
+    shown = list(dict.fromkeys(map(about, found["events"])))[::2]
+    return {**found, "events": [event for event in found["events"] if about(event) in shown]}
+
+
+def _half_of_more(_: Any, found: Any) -> Any:
+    """As if there were another page, whose first events the hidden ones may be."""
+    return {**_half(_, found), "next": found["events"][-1]["at"]}
+
+
+def _half_of_blocks(_: Any, found: Any) -> Any:
+    return {**_half(_, found), "from_height": 2}
+
+
+def proposed(world: ServedWorld, count: int) -> list[str]:
+    """Proposals that wait for votes, the newest first."""
+    founder, action = world.chain.replica.founders[0], governance.change_params(world.chain.replica, max_upkeep_cost=7)
+    made = [governance.propose(world.chain, founder, action, number).hex() for number in range(count)]  # type: ignore[arg-type]
+    for _ in range(2):
+        world.chain.make_block()
+    return made[::-1]
+
+
+def test_a_search_whose_pages_do_not_add_up_is_refused_and_the_next_door_is_asked(plain: ServedWorld) -> None:
+    made, door = proposed(plain, 4), lying(plain, search=_half_of_more)
+    with asking(plain, "alice", by_two_doors(plain, door)) as client:
+        found = said(asyncio.run(client.get("/v1/governance")))
+    assert door.told == ["search"]
+    assert plain.node.calls.count("search") == 1
+    assert ([one["proposal"] for one in found["proposals"]], found["isCut"]) == (made, False)
+
+
+@pytest.mark.parametrize(("lie", "is_cut"), [(_half_of_blocks, True), (_half, False)])
+def test_what_a_search_hides_is_said_to_be_cut_where_the_door_says_so_and_is_read_by_its_id_however(
+    plain: ServedWorld, lie: Lie, is_cut: bool
+) -> None:
+    """The ledger counts no proposals: nothing tells of a door that says that this is all (threats.md, Doors)."""
+    made, door = proposed(plain, 4), lying(plain, search=lie)
+    with asking(plain, "alice", by_two_doors(plain, door)) as client:
+
+        async def main() -> None:
+            found = said(await client.get("/v1/governance"))
+            assert door.told == ["search"]
+            assert ([one["proposal"] for one in found["proposals"]], found["isCut"]) == (made[1::2], is_cut)
+            for hidden in made[::2]:
+                shown = said(await client.get(f"/v1/governance/{hidden}"))
+                assert (shown["proposal"], shown["status"]) == (hidden, "open")
+                said(await client.get(f"/v1/governance/{hidden[:8]}"), 404)
+
+        asyncio.run(main())
+
+
+def test_what_a_search_makes_up_is_not_shown(plain: ServedWorld) -> None:
+    def more(_: Any, found: Any) -> Any:
+        event = copy.deepcopy(found["events"][0])
+        for attribute in event["attributes"]:
+            attribute["value"] = "ab" * 32 if attribute["name"] == "id" else attribute["value"]
+        return {**found, "events": [event, *found["events"]]}
+
+    made, door = proposed(plain, 2), lying(plain, search=more)
+    with asking(plain, "alice", by_two_doors(plain, door)) as client:
+        found = said(asyncio.run(client.get("/v1/governance")))
+    assert door.told == ["search"]
+    assert [one["proposal"] for one in found["proposals"]] == made
 
 
 @pytest.mark.parametrize("kind", ["of another chain", "that lies"])
 def test_the_only_door_is_believed_in_nothing_that_is_not_so(plain: ServedWorld, kind: str) -> None:
     door = first_door(plain, kind)
     url = door_rpc(f"http://{FIRST}")
-    with asking(plain, "alice", lambda: Rpc(url, transport=httpx.MockTransport(door))) as client:
+    with asking(plain, "alice", lambda: Rpc(url, transport=httpx.MockTransport(door.answer))) as client:
 
         async def main() -> None:
             for path in ("/v1/order", "/v1/vault", "/v1/inbox", "/v1/identity/bob"):

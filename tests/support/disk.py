@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import stat
 import subprocess
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -50,3 +53,27 @@ def fill(path: Path) -> None:
         while True:
             file.write(bytes(4096))
     assert shutil.disk_usage(path.parent).free < 4096
+
+
+@dataclass
+class Left:
+    """How many bytes ``os.write`` still finds room for in files; None: for all."""
+
+    room_bytes: int | None = None
+
+
+def little_room(monkeypatch: pytest.MonkeyPatch) -> Left:
+    """From now on files of this process are on a disk with as much room as the test says."""
+    left, write = Left(), os.write
+
+    def written(descriptor: int, data: bytes) -> int:
+        if left.room_bytes is None or not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return write(descriptor, data)
+        if not left.room_bytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        done = write(descriptor, data[: left.room_bytes])
+        left.room_bytes -= done
+        return done
+
+    monkeypatch.setattr(os, "write", written)
+    return left

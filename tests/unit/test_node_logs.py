@@ -20,6 +20,7 @@ from dta.http.logs import MAX_KEYS
 from dta.node import supervisor
 from dta.node.logs import MAX_LINE_BYTES, ChildLog, CometLines, consensus_failure
 from dta.node.running import START_ABOVE, STOP_BELOW, Room
+from tests.support.disk import little_room
 
 # As CometBFT 0.39.4 wrote them when its sign-state's directory had gone, with shorter stacks
 # (tests/localnet/test_comet_log.py has a real one write them).
@@ -86,6 +87,20 @@ def test_a_log_that_can_t_be_written_holds_no_child_up_and_says_later_what_was_l
     directory.mkdir()
     run_into(log, "print('back')")
     assert (directory / "agent.log").read_text() == "dta: 1000001 bytes found no room here\nback\n"
+
+
+def test_what_follows_a_line_of_which_a_part_found_room_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, left = ChildLog(tmp_path / "agent.log"), little_room(monkeypatch)
+    for room_bytes in (20, 15):  # within the child's line; then within what is said of it
+        left.room_bytes = room_bytes
+        run_into(log, "print('one' * 10)")
+    left.room_bytes = None
+    run_into(log, "print('two', end='')", "print('three')")
+    assert (tmp_path / "agent.log").read_text().splitlines() == [
+        "oneoneoneoneoneoneon", "dta: 11 bytes ", "dta: 42 bytes found no room here", "two", "three",
+    ]  # fmt: skip
 
 
 def test_lines_are_seen_whole_however_they_come_and_what_is_shown_of_them_is_written(tmp_path: Path) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from dta.base.errors import Unreachable
+from dta.client.ledger.flow import Request
+from tests.support.disk import little_room
 from tests.support.order_flow import LiveChain
 from tests.support.served import Served, said
 
@@ -111,6 +115,59 @@ def test_what_can_t_be_noted_is_not_done(served: Served, monkeypatch: pytest.Mon
         assert served.chain.height == height
 
     asyncio.run(main())
+
+
+def test_a_call_of_whose_line_a_part_found_room_is_not_carried_out_and_the_next_line_is_whole(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = served.home("alice")
+    left = little_room(monkeypatch)
+    first, restarted = (served.client_of(alice) for _ in range(2))
+
+    async def torn(client: httpx.AsyncClient) -> None:
+        left.room_bytes = 20
+        height = served.chain.height
+        problem = said(await client.post("/v1/vault", json={}), 503)
+        assert (problem["type"], problem["data"]["errno"]) == ("urn:dta:problem:place", "ENOSPC")
+        assert said(await client.post("/v1/vault", json={}), 503)["type"] == "urn:dta:problem:place"  # no room at all
+        assert served.chain.height == height
+        left.room_bytes = None
+
+    async def main() -> None:
+        await torn(first)  # of an empty file
+        said(await first.post("/v1/vault", json={}))
+        for client in (first, restarted):
+            await torn(first)
+            said(await client.post("/v1/vault", json={}))
+
+    asyncio.run(main())
+    lines = (alice.path / "serve" / "audit.jsonl").read_text().splitlines()
+    assert [len(line) == 20 for line in lines] == [True, False, False] * 3
+    whole = [json.loads(line) for line in lines if len(line) != 20]
+    assert [(line["event"], line.get("status")) for line in whole] == [("begun", None), ("ended", 200)] * 3
+
+
+def test_of_what_is_done_and_can_t_be_noted_the_key_says_what_was_made(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = served.home("alice")
+    client, left, key = served.client_of(alice), little_room(monkeypatch), {"Idempotency-Key": "one"}
+
+    def full(effect: Any) -> None:
+        if isinstance(effect, Request) and effect.method == "broadcast_tx_sync":
+            left.room_bytes = 0
+
+    async def main() -> None:
+        served.before = full
+        said(await client.post("/v1/vault", json={}, headers=key), 503)
+        left.room_bytes = None
+        again = await client.post("/v1/vault", json={}, headers=key)
+        assert again.headers["Idempotency-Replayed"] == "true"
+        assert [said(again)["vault"]] == [one["vault"] for one in said(await client.get("/v1/vault"))["vaults"]]
+
+    asyncio.run(main())
+    noted = [(line["event"], line.get("status")) for line in served.noted(alice)]
+    assert noted == [("begun", None), ("begun", None), ("ended", 200)]
 
 
 def test_a_database_that_can_t_be_written_is_this_machine_s_trouble(

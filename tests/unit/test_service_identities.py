@@ -9,9 +9,17 @@ from typing import Any
 import pytest
 
 from abci_app.codes import Code
+from dta.base.errors import Unreachable
 from dta.client.identity import create
+from dta.service.idempotency import Said
 from tests.support.refusals import refused
 from tests.support.served import Served, refusal_of, said
+
+JSON = {"Content-Type": "application/json"}
+
+
+def down(_: Any) -> None:
+    raise Unreachable("no node answers")
 
 
 @pytest.fixture
@@ -94,6 +102,41 @@ def test_an_identity_is_made_where_the_home_says_and_by_who_may_act_for_it(serve
         assert names == ["alice", "robot"]
 
     asyncio.run(main())
+
+
+def test_the_making_of_an_identity_is_noted_by_its_name_and_once_it_is_there_by_its_id_and_its_own_key(
+    served: Served,
+) -> None:
+    home = served.home("alice")
+    agent = served.agent(home, new_identities={"pin_file": "pin"})
+    client = served.client(agent, served.token(home))
+    body, pin = b'{"name": "robot"}', home.path / "pin"
+
+    async def main() -> str:
+        said(await client.post("/v1/identity", json={"name": "x y"}), 400)
+        served.before = down
+        said(await client.post("/v1/identity", content=body, headers=JSON), 503)  # its keys are made, and no more
+        served.before = lambda _: None
+        made = said(await client.post("/v1/identity", content=body, headers=JSON))
+        agent.workplace.ring.close()
+        agent.workplace._macs.clear()
+        pin.rename(home.path / "away")
+        said(await client.post("/v1/identity", content=body, headers=JSON), 503)
+        return str(made["identity"])
+
+    id_ = asyncio.run(main())
+    (home.path / "away").rename(pin)
+    known = {"subject": id_, "body": Said(b"", b"", body).mac(agent.workplace.mac_key("robot")).hex()}
+    lines = served.noted(home)
+    assert {(line["call"], line["identity"]) for line in lines[:2]} == {("POST /v1/identity", "x y")}
+    assert {(line["call"], line["identity"]) for line in lines[2:]} == {("POST /v1/identity", "robot")}
+    told = [(line["event"], line.get("status"), {key: line[key] for key in known if key in line}) for line in lines]
+    assert told == [
+        ("begun", None, {}), ("ended", 400, {}),
+        ("begun", None, {}), ("ended", 503, known),
+        ("begun", None, known), ("ended", 200, known),
+        ("begun", None, {"subject": id_}), ("ended", 503, {"subject": id_}),
+    ]  # fmt: skip
 
 
 def test_no_identity_is_made_by_the_name_of_somebody_else_and_one_of_a_name_by_several_calls(served: Served) -> None:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import h11
 import pytest
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from dta.base.errors import UsageError
 from dta.service import server
+from dta.service.app import application
+from dta.service.guard import Listener
+from tests.support import smuggling
 from tests.support.certificates import Authority
+from tests.support.served import Served
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -303,3 +309,95 @@ def test_who_sends_a_head_and_no_body_gives_way_to_whoever_asks(path: Path, monk
         return cut, answered[:12], whole[:12]
 
     assert serving(path, ask, reads) == (b"", b"HTTP/1.1 200", b"HTTP/1.1 200")
+
+
+# --- where a request ends ---------------------------------------------------------------------------------------
+def responses(received: bytes) -> Iterator[tuple[int, bytes]]:
+    """Each answer's status and body, of a connection that has ended."""
+    while received:
+        reading = h11.Connection(h11.CLIENT)
+        reading.send(h11.Request(method="GET", target="/", headers=[("Host", "x")]))
+        reading.send(h11.EndOfMessage())
+        reading.receive_data(received)
+        reading.receive_data(b"")
+        status, body = 0, b""
+        while not isinstance(event := reading.next_event(), h11.EndOfMessage):
+            assert isinstance(event, h11.Response | h11.Data), received
+            status = event.status_code if isinstance(event, h11.Response) else status
+            body += event.data if isinstance(event, h11.Data) else b""
+        yield status, body
+        received = reading.trailing_data[0]
+
+
+class Called:
+    """An agent of alice's that is served at ``path``, and what goes to it byte by byte."""
+
+    def __init__(self, directory: Path, path: Path) -> None:
+        self.path = path
+        self.served = Served(directory)
+        self.home = self.served.home("alice")
+        self.app = application(self.served.agent(self.home), Listener())
+        self.token = self.served.token(self.home)
+
+    def request(self, line: str, body: bytes | None = None, **headers: str) -> bytes:
+        """One that is good, and has its right length."""
+        given = {"Host": "x", "Authorization": f"Bearer {self.token}", **headers}
+        if body is not None:
+            given |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
+        fields = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+        return f"{line} HTTP/1.1\r\n{fields}\r\n".encode() + (body or b"")
+
+    async def say(self, *words: bytes) -> list[tuple[int, bytes]]:
+        """All that is answered, until the agent closes, to what is sent at once."""
+        reader, writer = await asyncio.open_unix_connection(self.path)
+        writer.write(b"".join(words))
+        async with asyncio.timeout(60):
+            received = await reader.read()
+        writer.close()
+        return list(responses(received))
+
+    @property
+    def noted(self) -> list[str]:
+        """Which calls that change something were carried out."""
+        return [line["call"] for line in self.served.noted(self.home) if line["event"] == "begun"]
+
+
+@pytest.fixture
+def called(tmp_path: Path, path: Path) -> Iterator[Called]:
+    made = Called(tmp_path, path)
+    yield made
+    made.served.close()
+
+
+@pytest.mark.parametrize("sent", smuggling.REFUSED)
+def test_what_follows_a_request_of_two_lengths_is_carried_out_by_nobody(called: Called, sent: bytes) -> None:
+    hidden = called.request("POST /v1/vault", b"{}", Connection="close")
+    [(status, _)] = serving(called.path, lambda: called.say(sent, hidden), called.app)
+    assert status == 400
+    assert called.noted == []
+    [(status, _)] = serving(called.path, lambda: called.say(hidden), called.app)
+    assert (status, called.noted) == (200, ["POST /v1/vault"])  # it was a good one
+
+
+def test_a_request_in_the_body_of_another_is_its_body_whether_that_one_is_taken_or_not(called: Called) -> None:
+    hidden = called.request("POST /v1/vault", b"{}")
+    last = called.request("GET /v1/contacts", Connection="close")
+    read = called.request("POST /v1/policy/check", hidden)
+    refused = called.request("POST /v1/policy/check", hidden, Origin="https://evil.example")
+
+    async def ask() -> list[list[int]]:
+        return [[status for status, _ in await called.say(first, last)] for first in (read, refused)]
+
+    assert serving(called.path, ask, called.app) == [[400, 200], [403]]
+    assert called.noted == []
+
+
+def test_requests_that_come_at_once_are_answered_in_their_order_each_after_the_one_before(called: Called) -> None:
+    made = called.request("POST /v1/vault", b"{}")
+    listed = called.request("GET /v1/vault")
+    nobody = called.request("GET /v1/vault", Connection="close").replace(called.token.encode(), b"dta_")
+    answered = serving(called.path, lambda: called.say(made, listed, nobody), called.app)
+    assert [status for status, _ in answered] == [200, 200, 401]
+    [vault] = json.loads(answered[1][1])["vaults"]
+    assert vault["vault"] == json.loads(answered[0][1])["vault"]
+    assert called.noted == ["POST /v1/vault"]

@@ -47,7 +47,7 @@ async def create(
     agent: Agent = request.app.state.agent
     if not credential.allows(asked.name):
         raise Forbidden("this credential is for no identity of that name", data={"identity": asked.name})
-    return await agent.act(request, credential, lambda: _create(agent, asked.name))
+    return await agent.act(request, credential, asked.name, lambda: _create(agent, asked.name))
 
 
 def _create(agent: Agent, name: str) -> Outcome:
