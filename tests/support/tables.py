@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from pathlib import Path
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], rule: str = "") -> list[str]:
@@ -19,3 +21,11 @@ def plain(text: str) -> str:
         for char in "*_[":
             parts[number] = parts[number].replace(char, f"\\{char}")
     return "`".join(parts)
+
+
+def rows_of(page: Path, heading: str) -> list[list[str]]:
+    """The cells of each row of the page's table whose first heading this is."""
+    lines = page.read_text().splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith(f"| {heading} |"))
+    rows = itertools.takewhile(lambda line: line.startswith("|"), lines[start + 2 :])
+    return [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in rows]

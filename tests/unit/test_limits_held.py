@@ -6,7 +6,6 @@ The table is in docs/spec/parameters.md. A limit that is new has to find its row
 from __future__ import annotations
 
 import ast
-import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import fields
@@ -24,20 +23,13 @@ from dta.node.gateway.server import GatewayConfig
 from tests.support.actors import Actor
 from tests.support.custody import SEALED
 from tests.support.refusals import TAKEN, Because, because, refused
+from tests.support.tables import rows_of
 from tests.support.world import fresh_custody, nonce, set_params
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def table_of(heading: str) -> list[list[str]]:
-    """The rows of the page's table whose first heading this is."""
-    lines = (ROOT / "docs" / "spec" / "parameters.md").read_text().splitlines()
-    start = next(number for number, line in enumerate(lines) if line.startswith(f"| {heading} |"))
-    rows = itertools.takewhile(lambda line: line.startswith("|"), lines[start + 2 :])
-    return [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in rows]
-
-
-ROWS = table_of("limit")
+ROWS = rows_of(ROOT / "docs" / "spec" / "parameters.md", "limit")
 CAP = re.compile(r"_?(MAX|MIN(?!_SIG_TAG)|MOST|LEAST)_[A-Z0-9_]+|[A-Z0-9_]+_(MOST|LEAST)")
 NAMED = re.compile(r"`([A-Za-z_][\w.]*)`")
 TEST = re.compile(r"`(tests/[\w/]+\.py):(test_\w+)`")

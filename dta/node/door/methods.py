@@ -22,6 +22,7 @@ MAX_ID_CHARS: Final = 64
 MAX_KEY_HEX_CHARS: Final = 2048
 BYTES_PER_UNIT: Final = 64 << 10
 """What an answer of a method that costs by its bytes costs: one unit for so many."""
+_HASH_BYTES: Final = 32
 
 _HEIGHT = re.compile(r"0|[1-9][0-9]{0,18}")
 _COUNT = re.compile(r"[1-9][0-9]{0,5}")
@@ -79,6 +80,12 @@ def _matches(form: re.Pattern[str], most: int = 32) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, str) and len(value) <= most and form.fullmatch(value) is not None
 
 
+def _base64(most_bytes: int) -> Callable[[Any], bool]:
+    """Base64 of at most so many bytes."""
+    is_of_form = _matches(_BASE64, -(-most_bytes // 3) * 4)
+    return lambda value: is_of_form(value) and len(value) // 4 * 3 - value.count("=") <= most_bytes
+
+
 def _flag(value: Any) -> bool:
     return isinstance(value, bool)
 
@@ -109,10 +116,10 @@ METHODS: Final[Mapping[str, Method]] = {
         5, MIB, "path", lane=Lane.QUERY,
     ),
     "broadcast_tx_sync": _method(
-        {"tx": _matches(_BASE64, MAX_CALL_BYTES)}, 5, MIB // 16, "tx", lane=Lane.QUERY, is_read=False
+        {"tx": _base64(MAX_TX_BYTES)}, 5, MIB // 16, "tx", lane=Lane.QUERY, is_read=False
     ),
     "tx": _method(
-        {"hash": _matches(_BASE64, 44), "prove": lambda value: value is False}, 2, MIB, "hash", cost_by_bytes=True
+        {"hash": _base64(_HASH_BYTES), "prove": lambda value: value is False}, 2, MIB, "hash", cost_by_bytes=True
     ),
     "block": _method(_AT_HEIGHT, 1, 16 * MIB, lane=Lane.BULK, cost_by_bytes=True),
     "block_results": _method(_AT_HEIGHT, 1, 32 * MIB, lane=Lane.BULK, cost_by_bytes=True),
