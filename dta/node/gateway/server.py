@@ -22,6 +22,7 @@ from aiohttp import web
 from abci_app.cid import BadCid, cid_of, digest_of
 from abci_app.crypto.ed25519 import verify
 from abci_app.limits import MAX_IDENTITY_ENVELOPE_BYTES
+from dta.base.config import ADDRESS_UPLOADS_PER_MINUTE, IDENTITY_UPLOADS_PER_MINUTE
 from dta.blocks.auth import MAX_CLAIM_S, BadClaim, PutClaim, put_statement, read_claim
 from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreFull, StoreUnreachable
 from dta.blocks.store import MAX_BLOCK_BYTES, BlockStore
@@ -65,8 +66,8 @@ class GatewayConfig:
     grace_s: float = 86_400.0
     unpinned_bytes: int = 512 << 20
     identity_bytes: int = 16 << 20
-    identity_uploads_per_minute: int = 600
-    address_uploads_per_minute: int = 1_200
+    identity_uploads_per_minute: int = IDENTITY_UPLOADS_PER_MINUTE
+    address_uploads_per_minute: int = ADDRESS_UPLOADS_PER_MINUTE
     document_bytes: int = 8 << 20
     document_bytes_per_address: int = 64 << 10
     documents_per_minute: int = 6
