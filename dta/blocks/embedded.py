@@ -8,6 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
@@ -17,7 +18,7 @@ from dta.base.home import sync_directory
 from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreBusy
 from dta.blocks.files import DIRECTORY_MODE, FILE_MODE, make_directory, raise_if_full, write_temporary
 from dta.blocks.sizes import Sizes
-from dta.blocks.store import MAX_BLOCK_BYTES, check_size
+from dta.blocks.store import MAX_BLOCK_BYTES, check_size, nobody
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +33,8 @@ class EmbeddedStore:
     """A :class:`dta.blocks.store.BlockStore` in ``directory``, which one process at a time may open.
 
     ``blocks/ab/cd/<cid>`` (ab, cd: the digest's first two bytes in hex), ``pins/<cid>`` empty, ``tmp/``,
-    ``quarantine/<cid>``. A block's modification time is when its grace period started. Raises StoreBusy.
+    ``quarantine/<cid>``, ``released/<cid>`` empty. A block's modification time is when its grace period started.
+    Raises StoreBusy.
     """
 
     def __init__(self, directory: Path, now_s: Callable[[], float] = time.time) -> None:
@@ -41,28 +43,34 @@ class EmbeddedStore:
         directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
         self._lock_file = _lock(directory)
         self._directory = directory
-        self._blocks, self._pin_names, self._temporary, self._quarantined = (
-            directory / name for name in ("blocks", "pins", "tmp", "quarantine")
+        self._blocks, self._pin_names, self._let_go_names, self._temporary, self._quarantined = (
+            directory / name for name in ("blocks", "pins", "released", "tmp", "quarantine")
         )
-        for path in (self._blocks, self._pin_names, self._temporary, self._quarantined):
+        for path in (self._blocks, self._pin_names, self._let_go_names, self._temporary, self._quarantined):
             make_directory(path, directory)
         for leftover in self._temporary.iterdir():  # a put that never returned
             leftover.unlink()
         self._entries = dict(_scan_blocks(self._blocks))
-        self._pinned = set(_scan_pins(self._pin_names))
-        self._loose = Sizes()
+        self._pinned = set(_scan_names(self._pin_names))
+        self._loose, self._let_go = Sizes(), Sizes()
+        for cid in _scan_names(self._let_go_names):
+            if cid in self._entries and cid not in self._pinned:
+                self._let_go.set(cid, self._entries[cid].size_bytes)
+            else:
+                (self._let_go_names / cid).unlink(missing_ok=True)
         for cid in self._entries.keys() - self._pinned:
-            self._loose.set(cid, self._entries[cid].size_bytes)
+            if cid not in self._let_go:
+                self._loose.set(cid, self._entries[cid].size_bytes)
 
     def close(self) -> None:
         """Let another process open the directory."""
         os.close(self._lock_file)
 
-    def put(self, block: bytes) -> str:
+    def put(self, block: bytes, uploaded: bool = True) -> str:
         check_size(block)
         cid = cid_of(block)
         path = self._path(cid)
-        if self._holds(cid, block) and self._put_again(cid):
+        if self._holds(cid, block) and self._put_again(cid, uploaded):
             sync_directory(path.parent)  # its name may be younger than the last sync
             return cid
         make_directory(path.parent, self._blocks)
@@ -73,7 +81,7 @@ class EmbeddedStore:
             with self._mutex:
                 temporary.replace(path)
                 if cid in self._entries:  # a repair: the grace period starts now, or it could go before this returns
-                    self._remember(cid, entry)
+                    self._remember(cid, entry, uploaded)
             sync_directory(path.parent)
         except OSError as error:
             temporary.unlink(missing_ok=True)
@@ -81,7 +89,7 @@ class EmbeddedStore:
             raise
         with self._mutex:
             if path.is_file():  # nobody discarded it meanwhile
-                self._remember(cid, entry)
+                self._remember(cid, entry, uploaded)
         return cid
 
     def get(self, cid: str) -> bytes:
@@ -120,20 +128,22 @@ class EmbeddedStore:
             self._pinned |= new
             for cid in new:
                 self._loose.drop(cid)
+                self._unmark(cid)
         return missing
 
     def unpin(self, cid: str) -> None:
         digest_of(cid)
         with self._mutex:
-            if cid not in self._pinned:
-                return
-            if self.has(cid):
-                self._restart_grace(cid)  # before the pin goes: a crash between them only keeps the block longer
-            (self._pin_names / cid).unlink(missing_ok=True)
-            sync_directory(self._pin_names)
-            self._pinned.discard(cid)
+            if cid in self._pinned:
+                if self.has(cid):
+                    self._restart_grace(cid)  # before the pin goes: a crash between them only keeps the block longer
+                (self._pin_names / cid).unlink(missing_ok=True)
+                sync_directory(self._pin_names)
+                self._pinned.discard(cid)
+            elif cid in self._loose and self.has(cid):
+                self._restart_grace(cid)
             if cid in self._entries:
-                self._loose.set(cid, self._entries[cid].size_bytes)
+                self._mark(cid)
 
     def is_pinned(self, cid: str) -> bool:
         digest_of(cid)
@@ -147,20 +157,20 @@ class EmbeddedStore:
         with self._mutex:
             return sorted(self._entries)
 
+    def is_let_go(self, cid: str) -> bool:
+        digest_of(cid)
+        return cid in self._let_go
+
     def delete_unpinned(self, older_than_s: float, now_s: float) -> list[str]:
-        deleted = []
-        with self._mutex:
-            for cid in sorted(self._loose):
-                if now_s - self._entries[cid].since_s >= older_than_s:
-                    self._path(cid).unlink(missing_ok=True)
-                    self._forget(cid)
-                    deleted.append(cid)
-        return deleted
+        return self._delete(self._loose, older_than_s, now_s)
+
+    def delete_let_go(self, older_than_s: float, now_s: float, wanted: Callable[[str], bool]) -> list[str]:
+        return self._delete(self._let_go, older_than_s, now_s, wanted)
 
     def discard(self, cid: str) -> None:
         path = self._path(cid)
         with self._mutex:
-            if cid in self._loose:
+            if cid in self._loose or cid in self._let_go:
                 path.unlink(missing_ok=True)
                 self._forget(cid)
 
@@ -169,6 +179,21 @@ class EmbeddedStore:
 
     def unpinned_bytes(self) -> int:
         return self._loose.total_bytes  # no lock: an event loop asks, and a pin holds the lock while the disk syncs
+
+    def _delete(
+        self, kind: Sizes, older_than_s: float, now_s: float, wanted: Callable[[str], bool] = nobody
+    ) -> list[str]:
+        """Those of ``kind`` whose grace period started so long ago. Others have the lock in between."""
+        with self._mutex:
+            old = sorted(cid for cid in kind if now_s - self._entries[cid].since_s >= older_than_s)
+        deleted = []
+        for cid in old:
+            with self._mutex:
+                if cid in kind and now_s - self._entries[cid].since_s >= older_than_s and not wanted(cid):
+                    self._path(cid).unlink(missing_ok=True)
+                    self._forget(cid)
+                    deleted.append(cid)
+        return deleted
 
     def _path(self, cid: str) -> Path:
         shard = digest_of(cid)[:2].hex()
@@ -205,12 +230,14 @@ class EmbeddedStore:
         self._forget(cid)
         _log.error("block %s is corrupt on disk and was moved to quarantine", cid)
 
-    def _put_again(self, cid: str) -> bool:
+    def _put_again(self, cid: str, uploaded: bool) -> bool:
         """Restart the grace period of a block that is here; whether it still is."""
         with self._mutex:
             if cid not in self._entries:
                 return False
             self._restart_grace(cid)
+            if uploaded and cid in self._let_go:
+                self._make_loose(cid)
             return True
 
     def _restart_grace(self, cid: str) -> None:
@@ -218,14 +245,40 @@ class EmbeddedStore:
         os.utime(self._path(cid), (now_s, now_s))
         self._entries[cid] = _Entry(self._entries[cid].size_bytes, now_s)
 
-    def _remember(self, cid: str, entry: _Entry) -> None:
+    def _remember(self, cid: str, entry: _Entry, uploaded: bool) -> None:
         self._entries[cid] = entry
-        if cid not in self._pinned:
-            self._loose.set(cid, entry.size_bytes)
+        if cid in self._pinned:
+            return
+        if uploaded or cid in self._loose:
+            self._make_loose(cid)
+        else:
+            self._mark(cid)
+
+    def _make_loose(self, cid: str) -> None:
+        """It is an upload: what was let go is so no more, durably."""
+        if cid in self._let_go:
+            self._unmark(cid)
+            sync_directory(self._let_go_names)
+        self._loose.set(cid, self._entries[cid].size_bytes)
+
+    def _mark(self, cid: str) -> None:
+        """It is let go. No sync, and no matter where the disk is full: without the name it is an upload again."""
+        if cid in self._let_go:
+            return
+        self._loose.drop(cid)
+        self._let_go.set(cid, self._entries[cid].size_bytes)
+        with suppress(OSError):
+            os.close(os.open(self._let_go_names / cid, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE))
+
+    def _unmark(self, cid: str) -> None:
+        if cid in self._let_go:
+            (self._let_go_names / cid).unlink(missing_ok=True)
+            self._let_go.drop(cid)
 
     def _forget(self, cid: str) -> None:
         self._entries.pop(cid, None)
         self._loose.drop(cid)
+        self._unmark(cid)
 
 
 def _lock(directory: Path) -> int:
@@ -249,7 +302,7 @@ def _scan_blocks(blocks: Path) -> Iterator[tuple[str, _Entry]]:
         yield path.name, _Entry(status.st_size, status.st_mtime)
 
 
-def _scan_pins(pin_names: Path) -> Iterator[str]:
-    for path in pin_names.iterdir():
+def _scan_names(directory: Path) -> Iterator[str]:
+    for path in directory.iterdir():
         if is_cid(path.name):
             yield path.name

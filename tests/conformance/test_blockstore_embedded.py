@@ -21,6 +21,7 @@ from abci_app.cid import cid_of, digest_of
 from dta.blocks import embedded, files
 from dta.blocks.embedded import EmbeddedStore
 from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreBusy, StoreFull
+from dta.blocks.store import nobody
 
 BLOCK = b"an envelope"
 CID = cid_of(BLOCK)
@@ -269,7 +270,7 @@ def test_what_is_unpinned_is_counted_whatever_becomes_of_it(store: EmbeddedStore
         cid = random.choice(cids)
         action = random.randrange(8)
         if action < 3:
-            store.put(blocks[cid])
+            store.put(blocks[cid], uploaded=action < 2)
         elif action == 3:
             with suppress(BlockMissing):
                 store.pin(cid)
@@ -281,8 +282,53 @@ def test_what_is_unpinned_is_counted_whatever_becomes_of_it(store: EmbeddedStore
             path_of(root, cid).write_bytes(b"damaged") if action == 6 else path_of(root, cid).unlink()
             with suppress(BlockCorrupt, BlockMissing):
                 store.get(cid)
-        loose = set(store.cids()) - set(store.pins())
+        loose = {one for one in store.cids() if not store.is_pinned(one) and not store.is_let_go(one)}
         assert store.unpinned_bytes() == sum(len(blocks[one]) for one in loose)
+
+
+def test_an_upload_is_one_durably_though_it_was_let_go_before(
+    store: EmbeddedStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power cut would leave it minutes, and whoever uploaded it was told that it is stored."""
+    store.put(BLOCK)
+    store.unpin(CID)
+    disk = Disk(monkeypatch, root)
+    store.put(BLOCK)
+    assert Path("released") in disk.synced
+
+
+def test_names_of_what_was_let_go_that_a_crash_left_mean_nothing_where_it_is_pinned_or_gone(root: Path) -> None:
+    store = EmbeddedStore(root)
+    store.pin(store.put(BLOCK))
+    gone = cid_of(b"gone")
+    for cid in (CID, gone):
+        (root / "released" / cid).touch()
+    store.close()
+    reopened = EmbeddedStore(root)
+    try:
+        assert (reopened.is_pinned(CID), reopened.is_let_go(CID), reopened.is_let_go(gone)) == (True, False, False)
+        assert reopened.delete_let_go(0, 1e12, nobody) == []
+        assert list((root / "released").iterdir()) == []
+    finally:
+        reopened.close()
+
+
+def test_a_block_is_let_go_though_the_disk_has_no_room_to_say_so(
+    store: EmbeddedStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put(BLOCK)
+    real = os.open
+
+    def full(path: os.PathLike[str], *arguments: int) -> int:
+        if Path(path).parent.name == "released":
+            raise OSError(errno.ENOSPC, "full")
+        return real(path, *arguments)
+
+    monkeypatch.setattr(embedded.os, "open", full)
+    store.unpin(CID)
+    assert (store.is_let_go(CID), store.unpinned_bytes()) == (True, 0)
+    assert store.delete_let_go(0, 1e12, nobody) == [CID]
+    assert store.cids() == []
 
 
 CRASHES = {

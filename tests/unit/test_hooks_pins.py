@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
@@ -80,12 +80,29 @@ class Ledger:
         pass
 
 
-class Looked:
-    """What a keeper was told."""
+class Counted:
+    """What who counts uploads was told."""
 
     def __init__(self) -> None:
         self.all = 0
         self.cids: list[str] = []
+
+    def named(self, cids: Iterable[str]) -> None:
+        self.cids += cids
+
+    async def look_at_all(self) -> None:
+        self.all += 1
+
+
+class Looked:
+    """What a keeper was told."""
+
+    is_whole = True
+
+    def __init__(self) -> None:
+        self.all = 0
+        self.cids: list[str] = []
+        self.uploads = Counted()
 
     def look_at_all(self) -> None:
         self.all += 1
@@ -96,7 +113,8 @@ class Looked:
 
 def follower(ledger: Ledger) -> tuple[PinFollower, WantedPins, Looked]:
     wanted, looked = WantedPins(), Looked()
-    return PinFollower(ledger, ledger, wanted, cast(PinKeeper, looked), between_s=0.0), wanted, looked
+    keeper = cast(PinKeeper, looked)
+    return PinFollower(ledger, ledger, wanted, keeper, looked.uploads, between_s=0.0), wanted, looked
 
 
 def expected(view: StateView) -> set[str]:
@@ -173,9 +191,12 @@ def test_what_is_wanted_is_what_state_names_whatever_happens(
             if data.draw(st.booleans()):
                 before, was_all = set(wanted.cids()), looked.all
                 looked.cids.clear()
+                looked.uploads.cids.clear()
                 await catch_up(follow, ledger.height)
                 assert set(wanted.cids()) == expected(ledger.view)
                 assert all(wanted.wants(cid) is (cid in expected(ledger.view)) for cid in CIDS[1:])
+                assert looked.uploads.all == looked.all
+                assert looked.uploads.cids == looked.cids
                 if looked.all == was_all:
                     assert before ^ set(wanted.cids()) <= set(looked.cids)
             if data.draw(st.integers(0, 5)) == 0:
@@ -225,6 +246,39 @@ def test_a_block_that_two_name_is_wanted_until_neither_does() -> None:
             await follow.step()
             assert wanted.wants(cid) is is_wanted
         assert looked.cids == [cid, cid, cid]
+
+    asyncio.run(scenario())
+
+
+def test_what_opened_and_closed_between_two_answers_is_told_though_it_is_not_wanted() -> None:
+    """A release may be over before the next answer: its keys were uploaded, and nothing else would let go of them."""
+
+    async def scenario() -> None:
+        ledger = Ledger()
+        follow, wanted, looked = follower(ledger)
+        await follow.step()
+        ledger.block(*request(IDS[0], CIDS[1]))
+        ledger.block({}, {OPEN_REQUESTS.key(VAULT, IDS[0]): None})
+        await follow.step()
+        assert (wanted.count, looked.cids, looked.uploads.cids) == (0, [CIDS[1]], [CIDS[1]])
+
+    asyncio.run(scenario())
+
+
+def test_what_was_let_go_may_be_deleted_only_where_all_that_state_names_is_known_and_looked_at() -> None:
+    async def scenario() -> None:
+        ledger = Ledger()
+        follow, _, looked = follower(ledger)
+        assert not follow.knows(1)
+        await follow.step()
+        assert follow.knows(ledger.height)
+        assert not follow.knows(ledger.height + 1)
+        looked.is_whole = False
+        assert not follow.knows(ledger.height)
+        looked.is_whole = True
+        ledger.committed = CommittedChanges(ledger.height + 1, 0)
+        await follow.step()
+        assert not follow.knows(ledger.height), "what is cut off is read anew first"
 
     asyncio.run(scenario())
 
