@@ -297,6 +297,21 @@ def test_an_upload_is_one_durably_though_it_was_let_go_before(
     assert Path("released") in disk.synced
 
 
+def test_what_was_let_go_and_is_wanted_by_the_time_that_it_would_go_stays(store: EmbeddedStore) -> None:
+    """State named it again, and it is not pinned yet."""
+    first, second = sorted(store.put(block) for block in (b"1", b"2"))
+    store.unpin(first)
+    store.unpin(second)
+    asked: list[str] = []
+
+    def wanted(cid: str) -> bool:
+        asked.append(cid)
+        return len(asked) == 2
+
+    assert store.delete_let_go(0, 1e12, wanted) == [first]
+    assert (asked, store.cids()) == ([first, second], [second])
+
+
 def test_names_of_what_was_let_go_that_a_crash_left_mean_nothing_where_it_is_pinned_or_gone(root: Path) -> None:
     store = EmbeddedStore(root)
     store.pin(store.put(BLOCK))

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from dta.http.quota import MIN_CHARGE_BYTES, NoRoom, Outstanding, OverQuota
 
@@ -112,5 +112,5 @@ class Uploads(RuleBasedStateMachine):
         assert sorted(self.outstanding.cids()) == sorted({charge[1] for charge in self.charges})
 
 
-TestUploads = Uploads.TestCase
-TestUploads.settings = settings(deadline=None, max_examples=100, stateful_step_count=40)
+def test_the_totals_are_what_adding_up_gives_and_whoever_has_most_gives_way() -> None:
+    run_state_machine_as_test(Uploads, settings=settings(deadline=None, max_examples=100, stateful_step_count=40))
