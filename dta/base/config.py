@@ -9,7 +9,7 @@ import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from dta.base import address, place
 from dta.base.errors import UsageError
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from dta.base.settings import Gateway, Keystore
 
 NODE_FILE = "node.toml"
+RPC_UNITS_PER_MINUTE: Final = 12_000
+IDENTITY_UPLOADS_PER_MINUTE: Final = 600
+ADDRESS_UPLOADS_PER_MINUTE: Final = 1_200
+"""The rates where nobody says others: node.toml, or who makes a door or a gateway."""
 _MAX_CONFIG_BYTES = 65_536
 _MAX_SOCKET_PATH_BYTES = 107  # sun_path has 108, the last of them 0: unix(7)
 
@@ -34,9 +38,9 @@ class DoorSettings:
     tls_key: Path | None = None
     trusted_proxies: tuple[str, ...] = ()
     fiduciary_addresses: tuple[str, ...] = ()
-    rpc_units_per_minute: int = 12_000
-    identity_uploads_per_minute: int = 600
-    address_uploads_per_minute: int = 1_200
+    rpc_units_per_minute: int = RPC_UNITS_PER_MINUTE
+    identity_uploads_per_minute: int = IDENTITY_UPLOADS_PER_MINUTE
+    address_uploads_per_minute: int = ADDRESS_UPLOADS_PER_MINUTE
     socket: Path | None = None
     start_door: bool = True
     ca_file: Path | None = None

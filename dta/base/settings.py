@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from abci_app import limits, text
 from dta.base import address
+from dta.base.config import ADDRESS_UPLOADS_PER_MINUTE, IDENTITY_UPLOADS_PER_MINUTE, RPC_UNITS_PER_MINUTE
 from dta.base.errors import JsonValue, UsageError
 
 MAX_TEXT_CHARS = 4_096
@@ -152,10 +153,15 @@ class Gateway(Table):
         max_length=MAX_PROXIES,
     )  # fmt: skip
     rpc_units_per_minute: int = _number(
-        60, MAX_UNITS_PER_MINUTE, "what calls of /rpc may cost for each address: 1 for a header, 5 for a query", 12_000
+        60, MAX_UNITS_PER_MINUTE, "what calls of /rpc may cost for each address: 1 for a header, 5 for a query",
+        RPC_UNITS_PER_MINUTE,
+    )  # fmt: skip
+    identity_uploads_per_minute: int = _number(
+        1, MAX_UPLOADS_PER_MINUTE, "signed uploads of each identity", IDENTITY_UPLOADS_PER_MINUTE
     )
-    identity_uploads_per_minute: int = _number(1, MAX_UPLOADS_PER_MINUTE, "signed uploads of each identity", 600)
-    address_uploads_per_minute: int = _number(1, MAX_UPLOADS_PER_MINUTE, "uploads tried from each address", 1_200)
+    address_uploads_per_minute: int = _number(
+        1, MAX_UPLOADS_PER_MINUTE, "uploads tried from each address", ADDRESS_UPLOADS_PER_MINUTE
+    )
     socket: Named = _setting(
         "a path", "where agent and door meet; outside this home, its directory's group may connect", "run/gateway.sock"
     )

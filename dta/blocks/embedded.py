@@ -8,6 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import RLock
 
@@ -16,7 +17,7 @@ from dta.base.home import sync_directory
 from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreBusy, StoreUnreachable
 from dta.blocks.files import DIRECTORY_MODE, FILE_MODE, make_directory, raise_if_full, write_temporary
 from dta.blocks.loose import Loose
-from dta.blocks.store import MAX_BLOCK_BYTES, check_size
+from dta.blocks.store import MAX_BLOCK_BYTES, check_size, nobody
 
 _NOT_ASKED = -1
 _log = logging.getLogger(__name__)
@@ -26,7 +27,8 @@ class EmbeddedStore:
     """A :class:`dta.blocks.store.BlockStore` in ``directory``, which one process at a time may open.
 
     ``blocks/ab/cd/<cid>`` (ab, cd: the digest's first two bytes in hex), ``pins/<cid>`` empty, ``tmp/``,
-    ``quarantine/<cid>``. A block's modification time is when its grace period started. Raises StoreBusy.
+    ``quarantine/<cid>``, ``released/<cid>`` empty: let go, where it is held and not pinned. A block's modification time
+    is when its grace period started. Raises StoreBusy.
 
     Where ``look`` is False, whoever opens it calls :meth:`open`, beside other uses: with many blocks it takes minutes.
     Until it has returned a block and a pin are looked for on disk; what only all of them tell (lists, sizes) raises
@@ -39,16 +41,17 @@ class EmbeddedStore:
         directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
         self._lock_file = _lock(directory)
         self._directory = directory
-        self._blocks, self._pin_names, self._temporary, self._quarantined = (
-            directory / name for name in ("blocks", "pins", "tmp", "quarantine")
+        self._blocks, self._pin_names, self._let_go_names, self._temporary, self._quarantined = (
+            directory / name for name in ("blocks", "pins", "released", "tmp", "quarantine")
         )
-        for path in (self._blocks, self._pin_names, self._temporary, self._quarantined):
+        for path in (self._blocks, self._pin_names, self._let_go_names, self._temporary, self._quarantined):
             make_directory(path, directory)
         for leftover in self._temporary.iterdir():  # a put that never returned
             leftover.unlink()
         self._sizes: dict[str, int] = {}  # of what is held; of a pinned block mostly not asked yet
         self._pinned: set[str] = set()
-        self._loose = Loose()
+        self._loose, self._let_go = Loose(), Loose()
+        self._marked = set(_names(self._let_go_names))
         self._putting: list[str] = []
         # Until all was looked at: what went, or was unpinned, since.
         self._gone: set[str] | None = set()
@@ -63,7 +66,7 @@ class EmbeddedStore:
             with self._mutex:
                 if cid not in self._unpinned:
                     self._pinned.add(cid)
-                    self._loose.drop(cid)
+                    self._is_kept(cid)
         for shard in _shards(self._blocks):
             if self._is_closed:
                 return
@@ -71,17 +74,19 @@ class EmbeddedStore:
         with self._mutex:
             self._gone = None
             self._unpinned.clear()
+            for cid in self._marked - self._sizes.keys():
+                self._unmark(cid)
 
     def close(self) -> None:
         """Let another process open the directory."""
         self._is_closed = True
         os.close(self._lock_file)
 
-    def put(self, block: bytes) -> str:
+    def put(self, block: bytes, uploaded: bool = True) -> str:
         check_size(block)
         cid = cid_of(block)
         path = self._path(cid)
-        if self._holds(cid, block) and self._put_again(cid):
+        if self._holds(cid, block) and self._put_again(cid, uploaded):
             sync_directory(path.parent)  # its name may be younger than the last sync
             return cid
         make_directory(path.parent, self._blocks)
@@ -93,10 +98,12 @@ class EmbeddedStore:
             with self._mutex:
                 temporary.replace(path)
                 if cid in self._sizes:  # a repair: the grace period starts now, or it could go before this returns
+                    self._set_kind(cid, uploaded)
                     self._remember(cid, len(block), since_s)
             sync_directory(path.parent)
             with self._mutex:
                 if path.is_file():  # nobody discarded it meanwhile
+                    self._set_kind(cid, uploaded)
                     self._remember(cid, len(block), since_s)
         except OSError as error:
             temporary.unlink(missing_ok=True)
@@ -144,23 +151,27 @@ class EmbeddedStore:
                 raise
             self._pinned |= new
             for cid in new:
-                self._loose.drop(cid)
+                self._is_kept(cid)
                 self._unpinned.discard(cid)
         return missing
 
     def unpin(self, cid: str) -> None:
         digest_of(cid)
         with self._mutex:
-            if not self.is_pinned(cid):
+            is_pinned, is_here = self.is_pinned(cid), self.has(cid)
+            if not is_pinned and (cid in self._marked or not is_here):
                 return
             since_s = self._now_s()
-            if self.has(cid):  # before the pin goes: a crash between them only keeps the block longer
+            if is_here:  # before the pin goes: a crash between them only keeps the block longer
                 self._restart_grace(cid, since_s)
-            (self._pin_names / cid).unlink(missing_ok=True)
-            sync_directory(self._pin_names)
-            self._pinned.discard(cid)
-            if self._gone is not None:
-                self._unpinned.add(cid)
+            if is_pinned:
+                (self._pin_names / cid).unlink(missing_ok=True)
+                sync_directory(self._pin_names)
+                self._pinned.discard(cid)
+                if self._gone is not None:
+                    self._unpinned.add(cid)
+            if is_here:
+                self._mark(cid)
             if cid in self._sizes:
                 self._remember(cid, self._size(cid), since_s)
 
@@ -178,22 +189,22 @@ class EmbeddedStore:
         with self._mutex:
             return sorted(self._sizes)
 
+    def is_let_go(self, cid: str) -> bool:
+        digest_of(cid)
+        if self._gone is None:
+            return cid in self._let_go
+        return cid in self._marked and self.has(cid) and not self.is_pinned(cid)
+
     def delete_unpinned(self, older_than_s: float, now_s: float) -> list[str]:
-        deleted: list[str] = []
-        with self._mutex:
-            old = [] if self._gone is not None else self._loose.old(older_than_s, now_s)
-        for cid in old:
-            with self._mutex:  # for each: nobody waits for all of them
-                if self._loose.is_old(cid, older_than_s, now_s):
-                    self._path(cid).unlink(missing_ok=True)
-                    self._forget(cid)
-                    deleted.append(cid)
-        return deleted
+        return self._delete(self._loose, older_than_s, now_s)
+
+    def delete_let_go(self, older_than_s: float, now_s: float, wanted: Callable[[str], bool]) -> list[str]:
+        return self._delete(self._let_go, older_than_s, now_s, wanted)
 
     def discard(self, cid: str) -> None:
         path = self._path(cid)
         with self._mutex:
-            if cid in self._loose or (self._may_be_there(cid) and not self.is_pinned(cid)):
+            if cid in self._loose or cid in self._let_go or (self._may_be_there(cid) and not self.is_pinned(cid)):
                 path.unlink(missing_ok=True)
                 self._forget(cid)
 
@@ -204,6 +215,21 @@ class EmbeddedStore:
     def unpinned_bytes(self) -> int:
         self._require_open()
         return self._loose.total_bytes  # no lock: an event loop asks, and a pin holds the lock while the disk syncs
+
+    def _delete(
+        self, kind: Loose, older_than_s: float, now_s: float, wanted: Callable[[str], bool] = nobody
+    ) -> list[str]:
+        """Those of ``kind`` whose grace period started so long ago. Others have the lock in between."""
+        deleted: list[str] = []
+        with self._mutex:
+            old = [] if self._gone is not None else kind.old(older_than_s, now_s)
+        for cid in old:
+            with self._mutex:
+                if kind.is_old(cid, older_than_s, now_s) and not wanted(cid):
+                    self._path(cid).unlink(missing_ok=True)
+                    self._forget(cid)
+                    deleted.append(cid)
+        return deleted
 
     def _require_open(self) -> None:
         if self._gone is not None:
@@ -249,13 +275,15 @@ class EmbeddedStore:
         self._forget(cid)
         _log.error("block %s is corrupt on disk and was moved to quarantine", cid)
 
-    def _put_again(self, cid: str) -> bool:
+    def _put_again(self, cid: str, uploaded: bool) -> bool:
         """Restart the grace period of a block that is here; whether it still is."""
         with self._mutex:
             if cid not in self._sizes and not self.has(cid):
                 return False
             since_s = self._now_s()
             self._restart_grace(cid, since_s)
+            if uploaded:
+                self._set_kind(cid, uploaded)
             self._remember(cid, self._size(cid), since_s)
             return True
 
@@ -275,12 +303,42 @@ class EmbeddedStore:
         self._sizes[cid] = size_bytes
         if self._gone is not None:
             self._gone.discard(cid)
-        if not self.is_pinned(cid):
-            self._loose.set(cid, size_bytes, since_s)
+        if self.is_pinned(cid):
+            return
+        here, there = (self._let_go, self._loose) if cid in self._marked else (self._loose, self._let_go)
+        here.set(cid, size_bytes, since_s)
+        there.drop(cid)
+
+    def _set_kind(self, cid: str, uploaded: bool) -> None:
+        """An upload from now on, durably; or, what is new and none, let go."""
+        if not uploaded:
+            if cid not in self._loose and not self.is_pinned(cid):
+                self._mark(cid)
+        elif cid in self._marked:
+            self._unmark(cid)
+            sync_directory(self._let_go_names)
+
+    def _mark(self, cid: str) -> None:
+        """It is let go. No sync, and no matter where the disk is full: without the name it is an upload again."""
+        if cid not in self._marked:
+            self._marked.add(cid)
+            with suppress(OSError):
+                os.close(os.open(self._let_go_names / cid, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE))
+
+    def _unmark(self, cid: str) -> None:
+        if cid in self._marked:
+            (self._let_go_names / cid).unlink(missing_ok=True)
+            self._marked.discard(cid)
+
+    def _is_kept(self, cid: str) -> None:
+        """It is pinned: neither an upload nor let go."""
+        self._loose.drop(cid)
+        self._let_go.drop(cid)
+        self._unmark(cid)
 
     def _forget(self, cid: str) -> None:
         self._sizes.pop(cid, None)
-        self._loose.drop(cid)
+        self._is_kept(cid)
         if self._gone is not None:
             self._gone.add(cid)
 

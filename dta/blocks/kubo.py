@@ -1,8 +1,9 @@
 """A block store in a Kubo node, over its RPC API (docs.ipfs.tech/reference/kubo/rpc, Kubo 0.43; docs/adr/0003).
 
 Every block is pinned in Kubo while this store holds it, so that Kubo's garbage collector leaves it alone. What this
-system calls pinned, and since when a block is not, is in the pin's *name*: ``dta-v1 pinned|unpinned <ms> <size>``
-(Unix milliseconds; bytes). So nothing has to be kept beside Kubo, and pins of others in it are never touched.
+system calls pinned, an upload, or let go, and since when, is in the pin's *name*: ``dta-v1 <kind> <ms> <size>``, the
+kind being ``pinned``, ``unpinned`` or ``released`` (Unix milliseconds; bytes). So nothing has to be kept
+beside Kubo, and pins of others in it are never touched.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from threading import RLock
+from typing import Literal, cast
 
 import httpx
 
 from abci_app.cid import cid_of, digest_of, is_cid
 from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreUnreachable
 from dta.blocks.loose import Loose
-from dta.blocks.store import MAX_BLOCK_BYTES, check_size
+from dta.blocks.store import MAX_BLOCK_BYTES, check_size, nobody
 
-_NAME = re.compile(r"dta-v1 (pinned|unpinned) ([0-9]{1,16}) ([0-9]{1,7})")
+_NAME = re.compile(r"dta-v1 (pinned|unpinned|released) ([0-9]{1,16}) ([0-9]{1,7})")
 _MAX_REPLY_BYTES = 65_536
 # Kubo has one status and one code for every failure of a command: what it means stands in the message alone.
 _NOT_FOUND = "ipld: could not find "
@@ -32,14 +34,21 @@ _NOT_PINNED = "not pinned or pinned indirectly"
 _log = logging.getLogger(__name__)
 
 
+_Kind = Literal["pinned", "unpinned", "released"]
+
+
 @dataclass(frozen=True, slots=True)
 class _Entry:
     size_bytes: int
     since_ms: int  # last put, or unpinned
-    pinned: bool
+    kind: _Kind
+
+    @property
+    def pinned(self) -> bool:
+        return self.kind == "pinned"
 
     def name(self) -> str:
-        return f"dta-v1 {'pinned' if self.pinned else 'unpinned'} {self.since_ms} {self.size_bytes}"
+        return f"dta-v1 {self.kind} {self.since_ms} {self.size_bytes}"
 
 
 class KuboStore:
@@ -57,7 +66,7 @@ class KuboStore:
         self._mutex = RLock()
         self._entries: dict[str, _Entry] | None = None
         self._lost_pins: set[str] = set()  # pinned, but Kubo no longer had the block
-        self._loose = Loose()
+        self._loose, self._let_go = Loose(), Loose()
         self._unnamed: dict[str, _Entry] = {}  # put, but Kubo failed to name the pin: named when it is next wanted
 
     def open(self) -> None:
@@ -73,14 +82,14 @@ class KuboStore:
             raise StoreUnreachable(self._where, "Kubo has not said yet what it holds")
         return self._entries
 
-    def put(self, block: bytes) -> str:
+    def put(self, block: bytes, uploaded: bool = True) -> str:
         check_size(block)
         cid = cid_of(block)
         with self._mutex:
             entry = self._held.get(cid)
             if entry is not None and self._is_good(cid):
                 if not entry.pinned:
-                    self._name(cid, replace(entry, since_ms=self._now_ms()))
+                    self._name(cid, _Entry(len(block), self._now_ms(), "unpinned" if uploaded else entry.kind))
                 return cid
             self._write(cid, block)
             if self._load(cid) != block:  # Kubo had a bad copy, by whomever, and does not write over what it has
@@ -88,7 +97,8 @@ class KuboStore:
                 self._write(cid, block)
                 if self._load(cid) != block:
                     raise StoreUnreachable(self._where, "Kubo does not give back what was put")
-            self._unnamed[cid] = _Entry(len(block), self._now_ms(), cid in self._lost_pins)
+            kind: _Kind = "pinned" if cid in self._lost_pins else "unpinned" if uploaded else "released"
+            self._unnamed[cid] = _Entry(len(block), self._now_ms(), kind)
             self._name_again(cid)
         return cid
 
@@ -125,7 +135,7 @@ class KuboStore:
             if entry is None:
                 raise BlockMissing(cid)
             if not entry.pinned:
-                self._name(cid, replace(entry, pinned=True))
+                self._name(cid, replace(entry, kind="pinned"))
 
     def pin_many(self, cids: Sequence[str]) -> list[str]:
         for cid in cids:
@@ -143,8 +153,8 @@ class KuboStore:
         with self._mutex:
             self._lost_pins.discard(cid)
             entry = self._held.get(cid)
-            if entry is not None and entry.pinned:
-                self._name(cid, replace(entry, pinned=False, since_ms=self._now_ms()))
+            if entry is not None and entry.kind != "released":
+                self._name(cid, replace(entry, kind="released", since_ms=self._now_ms()))
 
     def is_pinned(self, cid: str) -> bool:
         digest_of(cid)
@@ -160,20 +170,16 @@ class KuboStore:
         with self._mutex:
             return sorted(self._held)
 
+    def is_let_go(self, cid: str) -> bool:
+        digest_of(cid)
+        entry = self._held.get(cid)
+        return entry is not None and entry.kind == "released"
+
     def delete_unpinned(self, older_than_s: float, now_s: float) -> list[str]:
-        deleted = []
-        with self._mutex:
-            for cid in sorted(self._unnamed):
-                self._name_again(cid)
-            self._held  # noqa: B018  (raises while nobody knows)
-            old = self._loose.old(older_than_s, now_s)
-        for cid in old:
-            with self._mutex:  # for each: whoever puts or pins waits for no more of Kubo's calls than one needs
-                if self._loose.is_old(cid, older_than_s, now_s):
-                    self._remove(cid)
-                    self._drop(cid)
-                    deleted.append(cid)
-        return deleted
+        return self._delete(self._loose, older_than_s, now_s)
+
+    def delete_let_go(self, older_than_s: float, now_s: float, wanted: Callable[[str], bool]) -> list[str]:
+        return self._delete(self._let_go, older_than_s, now_s, wanted)
 
     def discard(self, cid: str) -> None:
         digest_of(cid)
@@ -191,14 +197,34 @@ class KuboStore:
         self._held  # noqa: B018  (raises while nobody knows)
         return self._loose.total_bytes
 
+    def _delete(
+        self, kind: Loose, older_than_s: float, now_s: float, wanted: Callable[[str], bool] = nobody
+    ) -> list[str]:
+        """Those of ``kind`` whose grace period started so long ago. Others have the lock in between."""
+        with self._mutex:
+            for cid in sorted(self._unnamed):
+                self._name_again(cid)
+            self._held  # noqa: B018  (raises while nobody knows)
+            old = kind.old(older_than_s, now_s)
+        deleted = []
+        for cid in old:
+            with self._mutex:
+                if kind.is_old(cid, older_than_s, now_s) and not wanted(cid):
+                    self._remove(cid)
+                    self._drop(cid)
+                    deleted.append(cid)
+        return deleted
+
     def _count(self, cid: str, entry: _Entry) -> None:
-        if entry.pinned:
-            self._loose.drop(cid)
-        else:
-            self._loose.set(cid, entry.size_bytes, entry.since_ms / 1000)
+        for kind, counted in (("unpinned", self._loose), ("released", self._let_go)):
+            if entry.kind == kind:
+                counted.set(cid, entry.size_bytes, entry.since_ms / 1000)
+            else:
+                counted.drop(cid)
 
     def _drop(self, cid: str) -> _Entry | None:
         self._loose.drop(cid)
+        self._let_go.drop(cid)
         return self._held.pop(cid, None)
 
     def _now_ms(self) -> int:
@@ -268,8 +294,8 @@ class KuboStore:
                 if not cid:
                     raise StoreUnreachable(self._where, "Kubo's list of pins broke off")
                 if match and is_cid(cid):
-                    state, since_ms, size_bytes = match.groups()
-                    yield cid, _Entry(int(size_bytes), int(since_ms), state == "pinned")
+                    kind, since_ms, size_bytes = match.groups()
+                    yield cid, _Entry(int(size_bytes), int(since_ms), cast(_Kind, kind))
 
     def _ask(
         self, command: str, parameters: dict[str, str], files: dict[str, tuple[str, bytes]] | None = None

@@ -117,7 +117,7 @@ class PeerFetcher:
         except (BlockMissing, BlockCorrupt):
             pass
         block = await self._race(cid)
-        await in_store(self._store.put, block)
+        await in_store(self._store.put, block, uploaded=False)
         return block
 
     async def _race(self, cid: str) -> bytes:

@@ -50,8 +50,8 @@ class PinKeeper:
 
     ``find_elsewhere`` gives a block that no gateway need have, or None. One that takes longer than ``wait_s`` is
     fetched on without being waited for: BlockPending, until it is looked at again. Nothing is deleted: what is unpinned
-    waits out its grace period until ``store.delete_unpinned``, so a list that was too short (a ledger that is still
-    catching up) costs nothing that is not put right.
+    waits until ``store.delete_let_go``, which is called where the list is known to be whole, so one that was too short
+    (a ledger that is still catching up) costs nothing that is not put right.
     """
 
     def __init__(
@@ -178,7 +178,8 @@ class PinKeeper:
 
     def _is_right(self, cid: str) -> bool:
         if not self._wanted.wants(cid):
-            return not self._store.is_pinned(cid)
+            # An upload is let go too: state named it and was done with it before it was pinned.
+            return not self._store.is_pinned(cid) and (not self._store.has(cid) or self._store.is_let_go(cid))
         return self._store.is_pinned(cid) and self._store.has(cid)
 
     async def _work(self) -> None:
@@ -222,6 +223,6 @@ class PinKeeper:
             if not await in_store(self._store.has, cid):
                 block = await self._find_elsewhere(cid)
                 if block is not None:
-                    await in_store(self._store.put, block)
+                    await in_store(self._store.put, block, uploaded=False)
             await self._fetcher.fetch(cid)
             await in_store(self._store.pin, cid)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from abci_app.limits import MAX_ENVELOPE_BYTES
@@ -15,16 +15,19 @@ MAX_BLOCK_BYTES = MAX_ENVELOPE_BYTES
 class BlockStore(Protocol):
     """Blocks by CID (CIDv1, raw, sha2-256, base32), and which of them are pinned. Safe to call from several threads.
 
+    A block is pinned, or it is an upload that may be pinned yet, or it was let go. The latter two have grace periods.
+
     Calls block on disk or network: call them from a thread where there is an event loop, but for ``has``,
-    ``is_pinned`` and ``unpinned_bytes``, which answer at once. Every method that takes a
+    ``is_pinned``, ``is_let_go`` and ``unpinned_bytes``, which answer at once. Every method that takes a
     ``cid`` raises :class:`abci_app.cid.BadCid` where it is malformed. Times are Unix seconds.
     """
 
-    def put(self, block: bytes) -> str:
+    def put(self, block: bytes, uploaded: bool = True) -> str:
         """Keep ``block`` and return its CID. On return it survives a power cut.
 
-        Putting a block again is harmless, repairs a damaged copy, and restarts the grace period of an unpinned one.
-        Raises BlockTooLarge, StoreFull.
+        Unless it is pinned it is an upload from now on. Not ``uploaded`` (fetched, for use): it stays what it is, and
+        what is new is let go. Putting a block again is harmless, repairs a damaged copy, and restarts the grace period
+        of an unpinned one. Raises BlockTooLarge, StoreFull.
         """
 
     def get(self, cid: str) -> bytes:
@@ -44,7 +47,10 @@ class BlockStore(Protocol):
         """
 
     def unpin(self, cid: str) -> None:
-        """Let the block go: its grace period starts now. Unpinning what is not pinned does nothing."""
+        """Let the block go, pinned or an upload: its grace period starts now. What is let go, or absent, stays so.
+
+        That it was let go need not survive a power cut: then it is an upload.
+        """
 
     def is_pinned(self, cid: str) -> bool:
         """Whether ``cid`` is pinned."""
@@ -55,8 +61,14 @@ class BlockStore(Protocol):
     def cids(self) -> Iterable[str]:
         """Every CID held, ascending."""
 
+    def is_let_go(self, cid: str) -> bool:
+        """Whether the block is held and was let go."""
+
     def delete_unpinned(self, older_than_s: float, now_s: float) -> list[str]:
-        """Delete what has been unpinned for at least ``older_than_s`` at ``now_s``; return the CIDs, ascending."""
+        """Delete the uploads last put at least ``older_than_s`` before ``now_s``; return the CIDs, ascending."""
+
+    def delete_let_go(self, older_than_s: float, now_s: float, wanted: Callable[[str], bool]) -> list[str]:
+        """As :meth:`delete_unpinned`, of what was let go and is not ``wanted`` at that moment."""
 
     def discard(self, cid: str) -> None:
         """Delete the block now, grace period or not, unless it is pinned or not held."""
@@ -65,7 +77,13 @@ class BlockStore(Protocol):
         """The size of all blocks held."""
 
     def unpinned_bytes(self) -> int:
-        """The size of all blocks held that are not pinned."""
+        """The size of all uploads held: of what is neither pinned nor let go."""
+
+
+def nobody(cid: str) -> bool:
+    """What wants no block."""
+    del cid
+    return False
 
 
 def check_size(block: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
@@ -87,28 +88,30 @@ class _Charge:
 
 
 class Outstanding:
-    """Bytes uploaded by each owner that are neither pinned nor lapsed, kept below two limits.
+    """Bytes uploaded by each owner that the ledger does not name yet and that have not lapsed, below two limits.
 
     Where all of them together leave no room, those of whoever has most give way (:meth:`displaced`): owners who each
     keep to their own limit shut nobody out who has less. Kept in memory: a restart forgets who uploaded what, while
     :class:`Room` still bounds the sum. A charge lapses ``grace_s`` after the upload, when the store lets go of the
-    block too.
+    block too, or is taken back (:meth:`forget`). All sums are kept, none is added up: an upload costs the same
+    however many there are.
     """
 
     def __init__(
-        self,
-        per_owner_bytes: int,
-        total_bytes: int,
-        grace_s: float,
-        is_pinned: Callable[[str], bool],
-        monotonic_s: Callable[[], float],
+        self, per_owner_bytes: int, total_bytes: int, grace_s: float, monotonic_s: Callable[[], float]
     ) -> None:
         self._per_owner_bytes = per_owner_bytes
         self._total_bytes = total_bytes
         self._grace_s = grace_s
-        self._is_pinned = is_pinned
         self._monotonic_s = monotonic_s
         self._charges: dict[Hashable, dict[str, _Charge]] = {}
+        self._owners: dict[str, set[Hashable]] = {}
+        self._lapsing: OrderedDict[tuple[Hashable, str], None] = OrderedDict()  # first what lapses first
+        self._bytes: dict[Hashable, int] = {}
+        self._all_bytes = 0
+        self._number: dict[Hashable, int] = {}
+        self._next_number = 0
+        self._by_weight: list[tuple[int, int, Hashable]] = []  # bytes, minus the number; ascending
 
     @contextmanager
     def charging(self, owner: Hashable, cid: str, size_bytes: int) -> Iterator[None]:
@@ -116,29 +119,43 @@ class Outstanding:
 
         An error inside takes the charge back. Raises OverQuota, NoRoom.
         """
-        now_s = self._monotonic_s()
-        before = self._settle(owner, now_s).get(cid)
+        now_s = self._lapse()
+        is_new = cid not in self._charges.get(owner, ())
         size_bytes = max(size_bytes, MIN_CHARGE_BYTES)
-        if before is None:
-            if self._of(owner) + size_bytes > self._per_owner_bytes:
+        if is_new:
+            if self.bytes_of(owner) + size_bytes > self._per_owner_bytes:
                 raise OverQuota(self._per_owner_bytes)
-            if self._sum() + size_bytes > self._total_bytes:
-                for other in list(self._charges):
-                    self._settle(other, now_s)
-                if self._sum() + size_bytes > self._total_bytes:
-                    raise NoRoom(self._total_bytes)
-        charges = self._charges.setdefault(owner, {})
-        charges[cid] = _Charge(size_bytes, now_s + self._grace_s)
+            if self._all_bytes + size_bytes > self._total_bytes:
+                raise NoRoom(self._total_bytes)
+        self._drop(owner, cid)
+        self._charges.setdefault(owner, {})[cid] = _Charge(size_bytes, now_s + self._grace_s)
+        self._owners.setdefault(cid, set()).add(owner)
+        self._lapsing[owner, cid] = None
+        self._weigh(owner, size_bytes)
         try:
             yield
         except BaseException:
-            if before is None:
-                charges.pop(cid, None)
+            if is_new:
+                self._drop(owner, cid)
             raise
+
+    def forget(self, cid: str) -> None:
+        """Nobody is charged for ``cid`` any more: the ledger names it."""
+        for owner in list(self._owners.get(cid, ())):
+            self._drop(owner, cid)
+
+    def cids(self) -> list[str]:
+        """What somebody is charged for."""
+        return list(self._owners)
+
+    def bytes_of(self, owner: Hashable) -> int:
+        """What ``owner`` is charged for."""
+        return self._bytes.get(owner, 0)
 
     def over(self, size_bytes: int) -> int:
         """By how much so many bytes more would exceed what all may have together; not above zero where they fit."""
-        return self._sum() + max(size_bytes, MIN_CHARGE_BYTES) - self._total_bytes
+        self._lapse()
+        return self._all_bytes + max(size_bytes, MIN_CHARGE_BYTES) - self._total_bytes
 
     def displaced(self, owner: Hashable, size_bytes: int, over_bytes: int) -> list[str]:
         """What gives way to ``size_bytes`` of ``owner``'s: ``over_bytes`` of blocks, as far as there are such.
@@ -146,39 +163,61 @@ class Outstanding:
         Each is the oldest of whoever has most by then, if that is more than ``owner`` would have, and of nobody else.
         They are charged to nobody any more: the caller deletes them.
         """
-        now_s = self._monotonic_s()
-        for one in list(self._charges):
-            self._settle(one, now_s)
-        wanted = self._of(owner) + max(size_bytes, MIN_CHARGE_BYTES)
+        self._lapse()
+        wanted = self.bytes_of(owner) + max(size_bytes, MIN_CHARGE_BYTES)
         found: list[str] = []
-        while over_bytes > 0 and self._charges:
-            heaviest = max(self._charges, key=self._of)
-            mine = self._charges[heaviest]
-            alone = [cid for cid in mine if sum(cid in charges for charges in self._charges.values()) == 1]
-            if self._of(heaviest) <= wanted or not alone:
+        while over_bytes > 0 and self._by_weight:
+            most_bytes, _, heaviest = self._by_weight[-1]
+            alone = next((cid for cid in self._charges[heaviest] if len(self._owners[cid]) == 1), None)
+            if most_bytes <= wanted or alone is None:
                 break
-            over_bytes -= mine.pop(alone[0]).size_bytes
-            found.append(alone[0])
+            over_bytes -= self._drop(heaviest, alone)
+            found.append(alone)
         return found
 
-    def _of(self, owner: Hashable) -> int:
-        return sum(charge.size_bytes for charge in self._charges.get(owner, {}).values())
+    def _lapse(self) -> float:
+        """Let go of what lapsed by now. The time."""
+        now_s = self._monotonic_s()
+        while self._lapsing:
+            owner, cid = next(iter(self._lapsing))
+            if self._charges[owner][cid].until_s > now_s:
+                break
+            self._drop(owner, cid)
+        return now_s
 
-    def _settle(self, owner: Hashable, now_s: float) -> dict[str, _Charge]:
-        """The owner's charges without those that lapsed or whose block the ledger names by now."""
-        charges = self._charges.get(owner, {})
-        for cid in [c for c, charge in charges.items() if charge.until_s <= now_s or self._is_pinned(c)]:
-            del charges[cid]
-        if not charges:
-            self._charges.pop(owner, None)
-        return charges
+    def _drop(self, owner: Hashable, cid: str) -> int:
+        """Charge ``owner`` for ``cid`` no more; the bytes that it was charged for."""
+        charge = self._charges.get(owner, {}).pop(cid, None)
+        if charge is None:
+            return 0
+        del self._lapsing[owner, cid]
+        self._owners[cid].discard(owner)
+        if not self._owners[cid]:
+            del self._owners[cid]
+        self._weigh(owner, -charge.size_bytes)
+        return charge.size_bytes
 
-    def _sum(self) -> int:
-        return sum(map(self._of, self._charges))
+    def _weigh(self, owner: Hashable, more_bytes: int) -> None:
+        self._all_bytes += more_bytes
+        before_bytes = self._bytes.get(owner, 0)
+        if before_bytes:
+            del self._by_weight[bisect_left(self._by_weight, (before_bytes, -self._number[owner]), key=_weight)]
+        else:
+            self._number[owner] = self._next_number
+            self._next_number += 1
+        if before_bytes + more_bytes:
+            self._bytes[owner] = before_bytes + more_bytes
+            insort(self._by_weight, (self._bytes[owner], -self._number[owner], owner), key=_weight)
+        else:
+            del self._bytes[owner], self._number[owner], self._charges[owner]
+
+
+def _weight(entry: tuple[int, int, Hashable]) -> tuple[int, int]:
+    return entry[:2]
 
 
 class Room:
-    """Keeps what is stored unpinned, with what is being written, at or below ``limit_bytes``."""
+    """Keeps what is stored of uploads, with what is being written, at or below ``limit_bytes``."""
 
     def __init__(self, limit_bytes: int, unpinned_bytes: Callable[[], int]) -> None:
         self._limit_bytes = limit_bytes

@@ -19,7 +19,7 @@ from dta.blocks.daemon import daemon_of
 from dta.blocks.embedded import EmbeddedStore
 from dta.blocks.errors import BlockMissing, BlockTooLarge
 from dta.blocks.kubo import KuboStore
-from dta.blocks.store import MAX_BLOCK_BYTES, BlockStore
+from dta.blocks.store import MAX_BLOCK_BYTES, BlockStore, nobody
 from tests.support.memory_blocks import MemoryBlockStore
 
 HOUR_S = 3600.0
@@ -138,7 +138,7 @@ def check_a_missing_block_is_an_error_of_its_own(harness: Harness) -> None:
 
 def check_a_malformed_cid_is_refused_everywhere(harness: Harness) -> None:
     store = harness.store
-    for call in (store.get, store.has, store.pin, store.unpin, store.is_pinned):
+    for call in (store.get, store.has, store.pin, store.unpin, store.is_pinned, store.is_let_go):
         for text in NOT_CIDS:
             with pytest.raises(BadCid):
                 call(text)
@@ -210,15 +210,58 @@ def check_only_what_is_unpinned_for_long_enough_is_deleted(harness: Harness) -> 
     assert store.get(pinned) == b"pinned"
 
 
-def check_the_grace_period_starts_when_a_block_is_unpinned(harness: Harness) -> None:
+def check_what_was_let_go_is_no_upload_and_has_a_grace_period_of_its_own(harness: Harness) -> None:
     store = harness.store
-    cid = store.put(b"released")
-    store.pin(cid)
+    pinned, uploaded, other = (store.put(block) for block in (b"pinned", b"uploaded", b"other"))
+    store.pin(pinned)
     harness.now_s += 10 * HOUR_S
+    for cid in (pinned, uploaded, uploaded, cid_of(b"never held")):
+        store.unpin(cid)
+    assert [store.is_let_go(cid) for cid in (pinned, uploaded, other)] == [True, True, False]
+    assert (store.unpinned_bytes(), list(store.pins())) == (len(b"other"), [])
+    harness.now_s += 1
+    store.unpin(pinned)  # again: its grace period goes on
+    store = harness.reopen()
+    assert [store.is_let_go(cid) for cid in (pinned, uploaded, other)] == [True, True, False]
+    assert store.unpinned_bytes() == len(b"other")
+    assert store.delete_let_go(HOUR_S, harness.now_s + HOUR_S - 2, nobody) == []
+    assert store.get(uploaded) == b"uploaded"
+    assert store.delete_let_go(0, harness.now_s, [pinned, uploaded].__contains__) == []
+    assert store.delete_unpinned(0, harness.now_s) == [other]
+    assert store.delete_let_go(HOUR_S, harness.now_s + HOUR_S - 1, nobody) == sorted([pinned, uploaded])
+    assert (list(store.cids()), store.is_let_go(pinned)) == ([], False)
+    assert store.put(b"pinned") == pinned
+    assert harness.reopen().unpinned_bytes() == len(b"pinned")
+
+
+def check_what_was_let_go_is_an_upload_again_once_it_is_uploaded_and_not_when_it_is_fetched(harness: Harness) -> None:
+    store = harness.store
+    cid = store.put(b"again")
     store.unpin(cid)
-    assert store.delete_unpinned(HOUR_S, harness.now_s + HOUR_S - 1) == []
-    assert store.delete_unpinned(HOUR_S, harness.now_s + HOUR_S) == [cid]
-    assert not store.has(cid)
+    harness.now_s += HOUR_S
+    store.put(b"again", uploaded=False)
+    assert store.is_let_go(cid)
+    assert store.delete_let_go(HOUR_S, harness.now_s + HOUR_S - 1, nobody) == []
+    store.put(b"again")
+    assert not store.is_let_go(cid)
+    store = harness.reopen()
+    assert not store.is_let_go(cid)
+    assert (store.unpinned_bytes(), store.delete_let_go(0, harness.now_s, nobody)) == (len(b"again"), [])
+
+
+def check_what_is_fetched_is_no_upload_unless_it_is_one(harness: Harness) -> None:
+    store = harness.store
+    uploaded, pinned = store.put(b"uploaded"), store.put(b"pinned", uploaded=False)
+    assert store.is_let_go(pinned)
+    store.pin(pinned)
+    assert not store.is_let_go(pinned)
+    for block in (b"uploaded", b"fetched", b"pinned"):
+        store.put(block, uploaded=False)
+    store = harness.reopen()
+    assert store.unpinned_bytes() == len(b"uploaded")
+    assert list(store.pins()) == [pinned]
+    assert store.delete_let_go(0, harness.now_s, nobody) == [cid_of(b"fetched")]
+    assert store.delete_unpinned(0, harness.now_s) == [uploaded]
 
 
 def check_putting_again_restarts_the_grace_period(harness: Harness) -> None:
@@ -259,11 +302,10 @@ def check_sizes_count_what_is_held(harness: Harness) -> None:
     store = harness.reopen()
     assert (store.size_bytes(), store.unpinned_bytes()) == (130, 30)
     store.unpin(cid)
-    assert store.unpinned_bytes() == 130
+    assert (store.size_bytes(), store.unpinned_bytes()) == (130, 30)
     store.put(bytes(100))
     store.put(bytes(30))
     assert store.unpinned_bytes() == 130
-    store.unpin(cid)
     store.discard(cid_of(bytes(30)))
     assert (store.size_bytes(), store.unpinned_bytes()) == (100, 100)
     store.delete_unpinned(0, harness.now_s)

@@ -22,6 +22,7 @@ from dta.blocks import embedded, files
 from dta.blocks.embedded import EmbeddedStore
 from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreBusy, StoreFull, StoreUnreachable
 from dta.blocks.loose import Loose
+from dta.blocks.store import nobody
 
 BLOCK = b"an envelope"
 CID = cid_of(BLOCK)
@@ -279,7 +280,7 @@ def test_what_is_unpinned_is_counted_whatever_becomes_of_it(store: EmbeddedStore
         cid = random.choice(cids)
         action = random.randrange(8)
         if action < 3:
-            store.put(blocks[cid])
+            store.put(blocks[cid], uploaded=action < 2)
         elif action == 3:
             with suppress(BlockMissing):
                 store.pin(cid)
@@ -291,7 +292,7 @@ def test_what_is_unpinned_is_counted_whatever_becomes_of_it(store: EmbeddedStore
             path_of(root, cid).write_bytes(b"damaged") if action == 6 else path_of(root, cid).unlink()
             with suppress(BlockCorrupt, BlockMissing):
                 store.get(cid)
-        loose = set(store.cids()) - set(store.pins())
+        loose = {one for one in store.cids() if not store.is_pinned(one) and not store.is_let_go(one)}
         assert store.unpinned_bytes() == sum(len(blocks[one]) for one in loose)
 
 
@@ -299,7 +300,7 @@ def act(store: EmbeddedStore, root: Path, blocks: dict[str, bytes], cid: str, ra
     """Somebody uses the store."""
     action = random.randrange(6)
     if action == 0:
-        store.put(blocks[cid])
+        store.put(blocks[cid], uploaded=bool(random.randrange(2)))
     elif action == 1:
         with suppress(BlockMissing):
             store.pin(cid)
@@ -313,6 +314,13 @@ def act(store: EmbeddedStore, root: Path, blocks: dict[str, bytes], cid: str, ra
             store.get(cid)
     assert store.has(cid) is path_of(root, cid).exists()
     assert store.is_pinned(cid) is (root / "pins" / cid).exists()
+    assert not (store.is_let_go(cid) and store.is_pinned(cid))
+
+
+def known(store: EmbeddedStore) -> list[object]:
+    """All that a store says of what it has."""
+    let_go = [cid for cid in store.cids() if store.is_let_go(cid)]
+    return [sorted(store.pins()), store.cids(), let_go, store.unpinned_bytes(), store.size_bytes()]
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -340,10 +348,10 @@ def test_a_store_that_is_used_while_it_is_looked_through_knows_in_the_end_what_i
     monkeypatch.setattr(embedded, "_names", used_meanwhile)
     store.open()
     monkeypatch.undo()
-    found = [sorted(store.pins()), store.cids(), store.unpinned_bytes(), store.size_bytes()]
+    found = known(store)
     store.close()
     again = EmbeddedStore(root)
-    assert found == [sorted(again.pins()), again.cids(), again.unpinned_bytes(), again.size_bytes()]
+    assert found == known(again)
     again.close()
 
 
@@ -358,13 +366,15 @@ def test_a_store_that_was_not_looked_through_says_what_the_disk_says_and_counts_
     ]  # fmt: skip
     assert (store.get(loose), store.pin_many([loose, CID])) == (b"loose", [CID])
     store.unpin(pinned)
-    assert store.delete_unpinned(0, 1e12) == []
+    assert store.is_let_go(pinned)
+    assert (store.delete_unpinned(0, 1e12), store.delete_let_go(0, 1e12, nobody)) == ([], [])
     for count in (store.unpinned_bytes, store.size_bytes, store.pins, store.cids):
         with pytest.raises(StoreUnreachable):
             count()
     store.open()
-    assert (store.pins(), store.unpinned_bytes()) == ([loose], len(b"pinned"))
-    assert store.delete_unpinned(0, 1e12) == [pinned]
+    assert (store.pins(), store.unpinned_bytes(), store.is_let_go(pinned)) == ([loose], 0, True)
+    assert store.delete_unpinned(0, 1e12) == []
+    assert store.delete_let_go(0, 1e12, nobody) == [pinned]
     store.close()
 
 
@@ -429,6 +439,66 @@ def test_deleting_looks_at_what_is_old_alone(monkeypatch: pytest.MonkeyPatch) ->
         loose.drop(cid)
     assert loose.old(97.0, 100.0) == []
     assert loose.total_bytes == 96 * 10 + 20
+
+
+def test_an_upload_is_one_durably_though_it_was_let_go_before(
+    store: EmbeddedStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power cut would leave it minutes, and whoever uploaded it was told that it is stored."""
+    store.put(BLOCK)
+    store.unpin(CID)
+    disk = Disk(monkeypatch, root)
+    store.put(BLOCK)
+    assert Path("released") in disk.synced
+
+
+def test_what_was_let_go_and_is_wanted_by_the_time_that_it_would_go_stays(store: EmbeddedStore) -> None:
+    """State named it again, and it is not pinned yet."""
+    first, second = sorted(store.put(block) for block in (b"1", b"2"))
+    store.unpin(first)
+    store.unpin(second)
+    asked: list[str] = []
+
+    def wanted(cid: str) -> bool:
+        asked.append(cid)
+        return len(asked) == 2
+
+    assert store.delete_let_go(0, 1e12, wanted) == [first]
+    assert (asked, store.cids()) == ([first, second], [second])
+
+
+def test_names_of_what_was_let_go_that_a_crash_left_mean_nothing_where_it_is_pinned_or_gone(root: Path) -> None:
+    store = EmbeddedStore(root)
+    store.pin(store.put(BLOCK))
+    gone = cid_of(b"gone")
+    for cid in (CID, gone):
+        (root / "released" / cid).touch()
+    store.close()
+    reopened = EmbeddedStore(root)
+    try:
+        assert (reopened.is_pinned(CID), reopened.is_let_go(CID), reopened.is_let_go(gone)) == (True, False, False)
+        assert reopened.delete_let_go(0, 1e12, nobody) == []
+        assert list((root / "released").iterdir()) == []
+    finally:
+        reopened.close()
+
+
+def test_a_block_is_let_go_though_the_disk_has_no_room_to_say_so(
+    store: EmbeddedStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put(BLOCK)
+    real = os.open
+
+    def full(path: os.PathLike[str], *arguments: int) -> int:
+        if Path(path).parent.name == "released":
+            raise OSError(errno.ENOSPC, "full")
+        return real(path, *arguments)
+
+    monkeypatch.setattr(embedded.os, "open", full)
+    store.unpin(CID)
+    assert (store.is_let_go(CID), store.unpinned_bytes()) == (True, 0)
+    assert store.delete_let_go(0, 1e12, nobody) == [CID]
+    assert store.cids() == []
 
 
 CRASHES = {

@@ -15,7 +15,7 @@ import pytest
 from abci_app.cid import cid_of
 from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreUnreachable
 from dta.blocks.kubo import KuboStore
-from dta.blocks.store import MAX_BLOCK_BYTES
+from dta.blocks.store import MAX_BLOCK_BYTES, nobody
 
 BLOCK = b"an envelope"
 CID = cid_of(BLOCK)
@@ -87,6 +87,43 @@ def test_a_block_is_put_raw_hashed_by_sha_256_and_pinned() -> None:
     assert read == f"block/get?arg={CID}&offline=true"
     assert put == "block/put?cid-codec=raw&mhtype=sha2-256&pin=true"
     assert re.fullmatch(rf"pin/add\?arg={CID}&name=dta-v1(\+|%20)unpinned(\+|%20)2000(\+|%20)11&offline=true", named)
+
+
+def named(call: str) -> str:
+    """What the call names the pin."""
+    return httpx.URL(f"http://kubo.invalid/{call}").params["name"]
+
+
+def test_what_is_let_go_or_fetched_is_called_released_and_what_is_uploaded_again_is_not() -> None:
+    daemon = Daemon()
+    store = daemon.open()
+    store.unpin(CID)
+    assert named(daemon.calls[-1]) == "dta-v1 released 2000 11"
+    asked = len(daemon.calls)
+    store.unpin(CID)
+    assert len(daemon.calls) == asked
+    store.put(BLOCK, uploaded=False)
+    assert named(daemon.calls[-1]) == "dta-v1 released 2000 11"
+    assert (store.is_let_go(CID), store.unpinned_bytes()) == (True, 0)
+    store.put(BLOCK)
+    assert named(daemon.calls[-1]) == "dta-v1 unpinned 2000 11"
+    assert (store.is_let_go(CID), store.unpinned_bytes()) == (False, 11)
+    daemon.pins = ""
+    store = daemon.open()
+    store.put(BLOCK, uploaded=False)
+    assert named(daemon.calls[-1]) == "dta-v1 released 2000 11"
+
+
+def test_what_a_pin_s_name_calls_released_is_let_go_since_then() -> None:
+    daemon = Daemon()
+    daemon.pins = daemon.pins.replace("pinned 1000", "released 1000")
+    store = daemon.open()
+    assert (store.is_let_go(CID), store.unpinned_bytes(), store.pins()) == (True, 0, [])
+    assert store.delete_unpinned(0, 1e9) == []
+    assert store.delete_let_go(10, 10.9, nobody) == []
+    assert store.delete_let_go(10, 11.0, [CID].__contains__) == []
+    assert store.delete_let_go(10, 11.0, nobody) == [CID]
+    assert store.cids() == []
 
 
 def test_a_bad_copy_that_kubo_had_already_is_replaced() -> None:

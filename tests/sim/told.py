@@ -8,7 +8,7 @@ of no block, or keeps those of a few alone; and what it tells of a block comes w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from random import Random
 from types import TracebackType
@@ -75,7 +75,7 @@ class Told:
         )
         self._owed = WatchedDue(state, due, self._fiduciary)
         self._wanted = WantedPins()
-        self._pins = PinFollower(state, blocks, self._wanted, _NoKeeper(), between_s=0.0)  # type: ignore[arg-type]
+        self._pins = PinFollower(state, blocks, self._wanted, _NoKeeper(), _NoUploads(), between_s=0.0)  # type: ignore[arg-type]
 
     async def _wrong(self) -> str:
         node = self._node
@@ -136,6 +136,14 @@ class _Waits:
         return changed
 
     async def close(self) -> None:
+        pass
+
+
+class _NoUploads:
+    def named(self, cids: Iterable[str]) -> None:
+        pass
+
+    async def look_at_all(self) -> None:
         pass
 
 

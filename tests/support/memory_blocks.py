@@ -9,7 +9,7 @@ from threading import RLock
 
 from abci_app.cid import cid_of, digest_of
 from dta.blocks.errors import BlockCorrupt, BlockMissing
-from dta.blocks.store import check_size
+from dta.blocks.store import check_size, nobody
 
 
 @dataclass
@@ -17,20 +17,25 @@ class MemoryBlockStore:
     """A :class:`dta.blocks.store.BlockStore`, held to the suite of all (tests/conformance/test_blockstore.py).
 
     ``held``: blocks by CID; whatever a test puts there is hashed when it is read. ``released``: since when each block
-    that is not pinned may go.
+    that is not pinned may go. ``let_go``: which were.
     """
 
     held: dict[str, bytes] = field(default_factory=dict)
     pinned: set[str] = field(default_factory=set)
+    let_go: set[str] = field(default_factory=set)
     released: dict[str, float] = field(default_factory=dict)
     now_s: Callable[[], float] = time.time
     lock: RLock = field(default_factory=RLock)
 
-    def put(self, block: bytes) -> str:
+    def put(self, block: bytes, uploaded: bool = True) -> str:
         """See BlockStore."""
         check_size(block)
         cid = cid_of(block)
         with self.lock:
+            if uploaded:
+                self.let_go.discard(cid)
+            elif cid not in self.held:
+                self.let_go.add(cid)
             self.held[cid] = block
             if cid not in self.pinned:
                 self.released[cid] = self.now_s()
@@ -70,8 +75,9 @@ class MemoryBlockStore:
     def unpin(self, cid: str) -> None:
         """See BlockStore."""
         with self.lock:
-            if self.is_pinned(cid):
+            if self.is_pinned(cid) or (cid in self.held and cid not in self.let_go):
                 self.pinned.discard(cid)
+                self.let_go.add(cid)
                 self.released[cid] = self.now_s()
 
     def is_pinned(self, cid: str) -> bool:
@@ -87,13 +93,18 @@ class MemoryBlockStore:
         """See BlockStore."""
         return sorted(self.held)
 
+    def is_let_go(self, cid: str) -> bool:
+        """See BlockStore."""
+        digest_of(cid)
+        return cid in self.held and cid in self.let_go and cid not in self.pinned
+
     def delete_unpinned(self, older_than_s: float, now_s: float) -> list[str]:
         """See BlockStore."""
-        with self.lock:
-            gone = sorted(cid for cid in self._unpinned() if now_s - self.released.get(cid, 0.0) >= older_than_s)
-            for cid in gone:
-                del self.held[cid]
-        return gone
+        return self._delete(older_than_s, now_s, let_go=False)
+
+    def delete_let_go(self, older_than_s: float, now_s: float, wanted: Callable[[str], bool]) -> list[str]:
+        """See BlockStore."""
+        return self._delete(older_than_s, now_s, let_go=True, wanted=wanted)
 
     def discard(self, cid: str) -> None:
         """See BlockStore."""
@@ -107,7 +118,17 @@ class MemoryBlockStore:
 
     def unpinned_bytes(self) -> int:
         """See BlockStore."""
-        return sum(len(self.held[cid]) for cid in self._unpinned())
+        return sum(len(self.held[cid]) for cid in self._unpinned() if cid not in self.let_go)
+
+    def _delete(
+        self, older_than_s: float, now_s: float, *, let_go: bool, wanted: Callable[[str], bool] = nobody
+    ) -> list[str]:
+        with self.lock:
+            kind = [cid for cid in self._unpinned() if (cid in self.let_go) is let_go and not wanted(cid)]
+            gone = sorted(cid for cid in kind if now_s - self.released.get(cid, 0.0) >= older_than_s)
+            for cid in gone:
+                del self.held[cid]
+        return gone
 
     def _unpinned(self) -> list[str]:
         return [cid for cid in self.held if cid not in self.pinned]

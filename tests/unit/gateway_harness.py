@@ -61,6 +61,7 @@ PORTS = GatewayPorts(identity_keys, lambda block: block.startswith(b"document:")
 class Running:
     """A gateway that listens, a client for it, and its clock."""
 
+    gateway: Gateway
     store: EmbeddedStore
     client: httpx.AsyncClient
     address: tuple[str, int]
@@ -95,7 +96,7 @@ async def running(
     address = await gateway.start()
     try:
         async with httpx.AsyncClient(base_url=f"http://{address[0]}:{address[1]}", trust_env=False) as client:
-            yield Running(store, client, address, clock)
+            yield Running(gateway, store, client, address, clock)
     finally:
         await gateway.stop()
         store.close()

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
 
 import pytest
+from test_hooks_agent import node_config
 
 from abci_app.cid import cid_of
+from dta.blocks.embedded import EmbeddedStore
 from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreFull
+from dta.node.agent import agent as agents
+from dta.node.agent.agent import Agent
 from dta.node.agent.network import _read_all
+from dta.node.agent.pinning import PinFollower
+from dta.node.hooks.errors import NotAtHead
 from tests.support.memory_blocks import MemoryBlockStore
 
 GONE = cid_of(b"gone")
@@ -52,3 +61,40 @@ def test_a_block_that_was_not_pinned_is_not_given_where_a_pin_was_asked_for(
     monkeypatch.setattr(store, "pin_many", full)
     found = _read_all(store, [(first, True), (second, False)])
     assert [one if isinstance(one, bytes) else type(one) for one in found] == [StoreFull, b"2"]
+
+
+class Known:
+    """A follower of pins that knows what state names up to ``height``."""
+
+    height = 7
+
+    def knows(self, height: int) -> bool:
+        return self.height >= height
+
+
+def test_what_was_let_go_is_deleted_at_the_head_alone_once_all_is_known_and_only_what_nothing_names(
+    store: MemoryBlockStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that replays lets go of what later blocks name: deleted, it would be gone where no other has it."""
+    monkeypatch.setattr(agents, "KNOWN_WITHIN_S", 0.05)
+    monkeypatch.setattr(agents, "LOOK_S", 0.01)
+    agent, known = Agent(node_config(tmp_path)), Known()
+    agent._store, agent._pins = cast(EmbeddedStore, store), cast(PinFollower, known)
+    store.now_s = lambda: 0.0
+    named, closed, uploaded = (store.put(block) for block in (b"1", b"2", b"3"))
+    store.unpin(named)
+    store.unpin(closed)
+    monkeypatch.setattr(agent._wanted, "wants", lambda cid: cid == named)
+    heights: list[int | Exception] = [NotAtHead("it catches up"), 8, 7]
+
+    def read() -> int:
+        height = heights.pop(0)
+        if isinstance(height, Exception):
+            raise height
+        return height
+
+    monkeypatch.setattr(agent, "_read_height_at_head", read)
+    for left in (3, 3, 2):
+        asyncio.run(agent._delete_let_go())
+        assert len(store.held) == left
+    assert sorted(store.held) == sorted([named, uploaded])

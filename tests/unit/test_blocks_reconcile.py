@@ -234,7 +234,7 @@ def test_a_pin_that_nobody_wants_goes_in_its_turn(tmp_path: Path) -> None:
 def test_a_disk_that_fails_is_reported_by_block(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:
-    def full(block: bytes) -> str:
+    def full(block: bytes, uploaded: bool) -> str:
         raise trouble
 
     async def scenario() -> None:

@@ -28,6 +28,7 @@ from dta.blocks.errors import StoreUnreachable
 from dta.blocks.kubo import KuboStore
 from dta.blocks.peers import PeerFetcher
 from dta.blocks.reconcile import PinKeeper
+from dta.blocks.store import nobody
 from dta.blocks.threads import THREADS, in_store
 from dta.client.ledger.rpc import AsyncRpc
 from dta.node.agent.agent import Agent
@@ -57,9 +58,9 @@ class HangingStore(EmbeddedStore):
         self._wait("get")
         return super().get(cid)
 
-    def put(self, block: bytes) -> str:
+    def put(self, block: bytes, uploaded: bool = True) -> str:
         self._wait("put")
-        return super().put(block)
+        return super().put(block, uploaded)
 
     def pin_many(self, cids: Sequence[str]) -> list[str]:
         self._wait("pin")
@@ -297,6 +298,7 @@ def test_a_kubo_store_that_is_not_open_yet_asks_nobody_and_knows_nothing() -> No
         lambda: store.put(BLOCK), lambda: store.get(CID), lambda: store.has(CID), lambda: store.pin(CID),
         lambda: store.unpin(CID), lambda: store.is_pinned(CID), store.pins, store.cids, store.size_bytes,
         store.unpinned_bytes, lambda: store.delete_unpinned(0, 1e9), lambda: store.discard(CID),
+        lambda: store.is_let_go(CID), lambda: store.delete_let_go(0, 1e9, nobody),
     ]  # fmt: skip
     for use in uses:
         with pytest.raises(StoreUnreachable):

@@ -221,7 +221,7 @@ def test_an_address_that_only_guesses_is_stopped(tmp_path: Path) -> None:
     play(tmp_path, scenario, GatewayConfig(address_uploads_per_minute=2 * GUESS_COST + 1))
 
 
-def test_what_an_identity_has_outstanding_is_bounded_until_it_is_pinned_or_lapses(tmp_path: Path) -> None:
+def test_what_an_identity_has_outstanding_is_bounded_until_it_is_named_or_lapses(tmp_path: Path) -> None:
     config = GatewayConfig(identity_bytes=20_000, grace_s=100)
     blocks = [bytes([number]) * 8_000 for number in range(4)]
 
@@ -232,7 +232,7 @@ def test_what_an_identity_has_outstanding_is_bounded_until_it_is_pinned_or_lapse
         assert_refused(await gateway.put(blocks[2]), 429)
         assert not gateway.store.has(cid_of(blocks[2]))
         assert (await gateway.put(blocks[2], BOB)).status_code == 201
-        gateway.store.pin(cid_of(blocks[0]))
+        gateway.gateway.named([cid_of(blocks[0])])
         assert (await gateway.put(blocks[3])).status_code == 201
         gateway.clock[0] += 100
         assert (await gateway.put(b"5" * 8_000, expires_s=NOW_S + 160)).status_code == 201

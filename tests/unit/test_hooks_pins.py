@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
@@ -89,12 +89,29 @@ class Ledger:
         pass
 
 
-class Looked:
-    """What a keeper was told."""
+class Counted:
+    """What who counts uploads was told."""
 
     def __init__(self) -> None:
         self.all = 0
         self.cids: list[str] = []
+
+    def named(self, cids: Iterable[str]) -> None:
+        self.cids += cids
+
+    async def look_at_all(self) -> None:
+        self.all += 1
+
+
+class Looked:
+    """What a keeper was told."""
+
+    is_whole = True
+
+    def __init__(self) -> None:
+        self.all = 0
+        self.cids: list[str] = []
+        self.uploads = Counted()
 
     def look_at_all(self) -> None:
         self.all += 1
@@ -105,7 +122,8 @@ class Looked:
 
 def follower(ledger: Ledger) -> tuple[PinFollower, WantedPins, Looked]:
     wanted, looked = WantedPins(), Looked()
-    return PinFollower(ledger, ledger, wanted, cast(PinKeeper, looked), between_s=0.0), wanted, looked
+    keeper = cast(PinKeeper, looked)
+    return PinFollower(ledger, ledger, wanted, keeper, looked.uploads, between_s=0.0), wanted, looked
 
 
 def expected(view: StateView) -> set[str]:
@@ -182,9 +200,12 @@ def test_what_is_wanted_is_what_state_names_whatever_happens(
             if data.draw(st.booleans()):
                 before, was_all = set(wanted.cids()), looked.all
                 looked.cids.clear()
+                looked.uploads.cids.clear()
                 await catch_up(follow, ledger.height)
                 assert set(wanted.cids()) == expected(ledger.view)
                 assert all(wanted.wants(cid) is (cid in expected(ledger.view)) for cid in CIDS[1:])
+                assert looked.uploads.all == looked.all
+                assert looked.uploads.cids == looked.cids
                 if looked.all == was_all:
                     assert before ^ set(wanted.cids()) <= set(looked.cids)
             if data.draw(st.integers(0, 5)) == 0:
@@ -304,7 +325,7 @@ def test_a_block_of_more_than_an_answer_is_told_over_the_read_socket_and_nothing
     async def scenario() -> None:
         client, wanted, looked = StateClient(path), WantedPins(), Looked()
         watch = StateWatch(path, index_prefixes=INDEX_PREFIXES, leaf_prefixes=LEAF_PREFIXES)
-        follow = PinFollower(client, watch, wanted, cast(PinKeeper, looked), between_s=0.0)
+        follow = PinFollower(client, watch, wanted, cast(PinKeeper, looked), looked.uploads, between_s=0.0)
         with application(path, database) as served:
 
             async def block(height: int, leaves: Leaves, index: Leaves) -> None:
@@ -340,6 +361,39 @@ def test_a_block_that_two_name_is_wanted_until_neither_does() -> None:
             await follow.step()
             assert wanted.wants(cid) is is_wanted
         assert looked.cids == [cid, cid, cid]
+
+    asyncio.run(scenario())
+
+
+def test_what_opened_and_closed_between_two_answers_is_told_though_it_is_not_wanted() -> None:
+    """A release may be over before the next answer: its keys were uploaded, and nothing else would let go of them."""
+
+    async def scenario() -> None:
+        ledger = Ledger()
+        follow, wanted, looked = follower(ledger)
+        await follow.step()
+        ledger.block(*request(IDS[0], CIDS[1]))
+        ledger.block({}, {OPEN_REQUESTS.key(VAULT, IDS[0]): None})
+        await follow.step()
+        assert (wanted.count, looked.cids, looked.uploads.cids) == (0, [CIDS[1]], [CIDS[1]])
+
+    asyncio.run(scenario())
+
+
+def test_what_was_let_go_may_be_deleted_only_where_all_that_state_names_is_known_and_looked_at() -> None:
+    async def scenario() -> None:
+        ledger = Ledger()
+        follow, _, looked = follower(ledger)
+        assert not follow.knows(1)
+        await follow.step()
+        assert follow.knows(ledger.height)
+        assert not follow.knows(ledger.height + 1)
+        looked.is_whole = False
+        assert not follow.knows(ledger.height)
+        looked.is_whole = True
+        ledger.committed = CommittedChanges(ledger.height + 1, 0)
+        await follow.step()
+        assert not follow.knows(ledger.height), "what is cut off is read anew first"
 
     asyncio.run(scenario())
 

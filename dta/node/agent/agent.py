@@ -36,7 +36,7 @@ from dta.node.agent.due import WatchedDue
 from dta.node.agent.keystores import KeystoreHolder
 from dta.node.agent.ledger import AgentLedger
 from dta.node.agent.network import AgentNetwork, open_store
-from dta.node.agent.pinning import PinFollower
+from dta.node.agent.pinning import PinFollower, Uploads
 from dta.node.agent.pins import INDEX_PREFIXES, LEAF_PREFIXES, WantedPins, peer_gateways
 from dta.node.agent.runner import Runner, RunnerConfig
 from dta.node.agent.watch import StateWatch
@@ -51,6 +51,8 @@ STATUS_EVERY_S = 2.0
 GATEWAYS_EVERY_S = 10.0
 AGAIN_S = 2.0
 DELETE_EVERY_S = 600.0
+LET_GO_EVERY_S = 60.0
+KNOWN_WITHIN_S, LOOK_S = 10.0, 0.1
 KEYS_EVERY_S = 10.0
 CHECKED_EVERY_S = 10.0
 HEALTH_EVERY_S = 60.0
@@ -145,12 +147,12 @@ class Agent:
             self._fetcher = fetcher = PeerFetcher(store, lambda: self._gateways, client)
             ports = GatewayPorts(
                 self._ledger.identity_keys, self._ledger.is_identity_document, self._public_status,
-                lambda: self._gateways,
+                lambda: self._gateways, self._wanted.wants,
             )  # fmt: skip
             gateway = Gateway(store, self._ledger.gid, ports, gateway_config(self._config))
             network = AgentNetwork(rpc, self._config.chain_id, store, fetcher)
             self._runner = runner = self._make_runner(network)
-            keeper = self._keep_pins(rpc, store, fetcher)
+            keeper = self._keep_pins(rpc, store, fetcher, gateway)
             try:
                 async with asyncio.TaskGroup() as group:
                     # Beside the others: it may take minutes, and most of what is due needs no list of blocks.
@@ -162,6 +164,7 @@ class Agent:
                     group.create_task(self._every(0.0, "pinned blocks", keeper.check, AGAIN_S))
                     group.create_task(keeper.work())
                     group.create_task(self._every(DELETE_EVERY_S, "blocks", self._delete_unpinned))
+                    group.create_task(self._every(LET_GO_EVERY_S, "old blocks", self._delete_let_go))
                     group.create_task(self._every(KEYS_EVERY_S, "old keys", self._destroy_old_keys))
                     group.create_task(self._every(CHECKED_EVERY_S, "state", self._ask_how_far_the_check_is))
                     group.create_task(self._health_forever())
@@ -172,13 +175,13 @@ class Agent:
                 if isinstance(store, EmbeddedStore):
                     store.close()
 
-    def _keep_pins(self, rpc: AsyncRpc, store: BlockStore, fetcher: PeerFetcher) -> PinKeeper:
+    def _keep_pins(self, rpc: AsyncRpc, store: BlockStore, fetcher: PeerFetcher, uploads: Uploads) -> PinKeeper:
         documents = DocumentsOnChain(
             self._ledger.client, rpc, self._config.comet_home / "config/genesis.json", self._wanted.identity_of
         )
         watch = StateWatch(self._config.state_socket, index_prefixes=INDEX_PREFIXES, leaf_prefixes=LEAF_PREFIXES)
         self._keeper = PinKeeper(store, fetcher, self._wanted, find_elsewhere=documents.find)
-        self._pins = PinFollower(self._ledger.client, watch, self._wanted, self._keeper)
+        self._pins = PinFollower(self._ledger.client, watch, self._wanted, self._keeper, uploads)
         return self._keeper
 
     async def _hooks(self, runner: Runner, stop: asyncio.Event) -> None:
@@ -266,6 +269,26 @@ class Agent:
         gone = await in_store(self._store.delete_unpinned, GatewayConfig().grace_s, time.time())
         if gone:
             _log.info("%d blocks that nothing names were deleted", len(gone))
+
+    async def _delete_let_go(self) -> None:
+        """At the head of the chain only, once all is known that state names there.
+
+        A node that replays lets go of what only a later block names.
+        """
+        assert self._store is not None
+        assert self._pins is not None
+        try:
+            height = await asyncio.to_thread(self._read_height_at_head)
+            async with asyncio.timeout(KNOWN_WITHIN_S):
+                while not self._pins.knows(height):
+                    await asyncio.sleep(LOOK_S)
+        except (Retry, TimeoutError):
+            return
+        await in_store(self._store.delete_let_go, GatewayConfig().let_go_grace_s, time.time(), self._wanted.wants)
+
+    def _read_height_at_head(self) -> int:
+        with self._ledger.pin_at_head() as now:
+            return now.height
 
     async def _destroy_old_keys(self) -> None:
         """Keys of ceremonies and vaults that are over, at the head of the chain only: what goes is gone for good."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from threading import Event
-from typing import Final
+from typing import Final, Protocol
 
 from abci_app.pb.dta.v1 import statesocket_pb2 as pb
 from dta.blocks.reconcile import PinKeeper
@@ -17,20 +18,32 @@ BETWEEN_S: Final = 10.0
 """At least, between two readings of all of it."""
 
 
+class Uploads(Protocol):
+    """Who counts uploads until the ledger names them."""
+
+    def named(self, cids: Iterable[str]) -> None:
+        """The ledger names these, or did."""
+
+    async def look_at_all(self) -> None:
+        """It may name anything."""
+
+
 class PinFollower:
-    """Tells ``keeper`` what to pin and what not to, from block to block.
+    """Tells ``keeper`` what to pin and what not to, from block to block, and ``uploads`` what the ledger names.
 
     State is read whole at the start and where the application does not have the changes any more; after a break it goes
     on at the height that it had, for the state of a height is always the same.
     """
 
     def __init__(
-        self, state: Reads, watch: Waits, wanted: WantedPins, keeper: PinKeeper, *, between_s: float = BETWEEN_S
-    ) -> None:
+        self, state: Reads, watch: Waits, wanted: WantedPins, keeper: PinKeeper, uploads: Uploads,
+        *, between_s: float = BETWEEN_S,
+    ) -> None:  # fmt: skip
         self._state = state
         self._watch = watch
         self._wanted = wanted
         self._keeper = keeper
+        self._uploads = uploads
         self._height: int | None = None
         self._between_s = between_s
         self._read_again_s = 0.0
@@ -45,6 +58,7 @@ class PinFollower:
             height, found = await asyncio.to_thread(self._read)
             self._wanted.replace(found)
             self._keeper.look_at_all()
+            await self._uploads.look_at_all()
             self._height = height
         changed = await self._watch.after(self._height)
         if changed.is_cut:
@@ -52,8 +66,14 @@ class PinFollower:
             return
         if changed.index or changed.leaves:
             opened = await asyncio.to_thread(self._read_new, changed) if changed.index else {}
-            self._keeper.look_later(self._wanted.take(changed, opened))
+            touched = self._wanted.take(changed, opened)
+            self._uploads.named(touched)
+            self._keeper.look_later(touched)
         self._height = changed.height
+
+    def knows(self, height: int) -> bool:
+        """Whether all that state names at ``height`` is known, and pinned as far as it can be had."""
+        return self._height is not None and self._height >= height and self._keeper.is_whole
 
     async def close(self) -> None:
         """Let the connection go, and end a reading at its next pause."""

@@ -112,17 +112,20 @@ class WantedPins:
         self._identity = {digest: identity for identity, digest in found.documents.items()}
 
     def read_new(self, view: StateView, changed: pb.StateChanged) -> dict[bytes, bytes]:
-        """What the orders and requests name that opened, for :meth:`take`. In a thread."""
+        """What the orders and requests name that opened, closed again or not, for :meth:`take`. In a thread."""
         found: dict[bytes, bytes] = {}
-        opened = [(index, index.split(key)[1]) for index, key, is_there in _open_or_not(changed) if is_there]
+        changes = [(index, index.split(key)[1]) for index, key, _ in _open_or_not(changed)]
         for index, cids_of in _OPEN:
-            new = iter([subject for one, subject in opened if one is index and subject not in self._named.blocks])
+            new = iter([subject for one, subject in changes if one is index and subject not in self._named.blocks])
             while page := list(islice(new, READ_AT_ONCE)):
                 found.update(zip(page, map(_digest, cids_of(view, page)), strict=True))
         return found
 
     def take(self, changed: pb.StateChanged, opened: dict[bytes, bytes]) -> list[str]:
-        """What is wanted from now on, or is not any more, because of these changes."""
+        """What is wanted from now on, or is not any more, because of these changes.
+
+        Some are wanted no more than before: they were named and let go again within them.
+        """
         touched: dict[bytes, None] = {}
         for one in changed.leaves:
             (identity,) = IDENTITIES.split(one.key)
@@ -132,6 +135,8 @@ class WantedPins:
             subject = index.split(key)[1]
             digest = self._named.blocks.get(subject) or opened.get(subject, b"")
             self._name(self._named.blocks, subject, digest if is_there else b"", touched)
+            if digest and digest not in self._count:
+                touched[digest] = None
         return [cid_of_digest(digest) for digest in touched]
 
     def _name(self, named: dict[bytes, bytes], subject: bytes, digest: bytes, touched: dict[bytes, None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from dta.base.config import RPC_UNITS_PER_MINUTE
 from dta.http.places import Places
 
 
@@ -41,7 +42,7 @@ class DoorConfig:
     max_bulk_per_address: int = 4
     max_queries: int = 2
     query_s: float = 10.0
-    rpc_units_per_minute: int = 12_000
+    rpc_units_per_minute: int = RPC_UNITS_PER_MINUTE
     max_reads: int = 32
     max_reads_per_address: int = 8
     reads_per_minute: int = 240

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -22,6 +22,7 @@ from aiohttp import web
 from abci_app.cid import BadCid, cid_of, digest_of
 from abci_app.crypto.ed25519 import verify
 from abci_app.limits import MAX_IDENTITY_ENVELOPE_BYTES
+from dta.base.config import ADDRESS_UPLOADS_PER_MINUTE, IDENTITY_UPLOADS_PER_MINUTE
 from dta.blocks.auth import MAX_CLAIM_S, BadClaim, PutClaim, put_statement, read_claim
 from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreFull, StoreUnreachable
 from dta.blocks.store import MAX_BLOCK_BYTES, BlockStore
@@ -34,6 +35,8 @@ RAW_TYPE = "application/vnd.ipld.raw"
 PROBE_CID = "bafkqaaa"
 """The empty block, which is its own name: by asking for it, clients learn that this is a Trustless Gateway."""
 _TOO_MANY = "too many uploads in a short time"
+# Looked at before others have their turn on the event loop.
+_PAGE_BLOCKS = 1_000
 _log = logging.getLogger(__name__)
 
 IdentityKeys = Callable[[bytes], Awaitable[list[bytes] | None]]
@@ -49,7 +52,8 @@ class GatewayConfig:
     """Where the gateway listens and what it bears. ``port`` 0: any free one.
 
     ``socket``: it listens at this path instead, to whom ``socket_mode`` lets in; that is a door, which says in
-    ``X-Forwarded-For`` for whom it asks.
+    ``X-Forwarded-For`` for whom it asks. ``grace_s``: so long an upload is kept that the ledger does not name;
+    ``let_go_grace_s``: a block that it named and does not name any more.
     """
 
     socket: Path | None = None
@@ -63,10 +67,11 @@ class GatewayConfig:
     max_connections_per_address: int = 32
     trusted_proxies: frozenset[str] = frozenset()
     grace_s: float = 86_400.0
+    let_go_grace_s: float = 600.0
     unpinned_bytes: int = 512 << 20
     identity_bytes: int = 16 << 20
-    identity_uploads_per_minute: int = 600
-    address_uploads_per_minute: int = 1_200
+    identity_uploads_per_minute: int = IDENTITY_UPLOADS_PER_MINUTE
+    address_uploads_per_minute: int = ADDRESS_UPLOADS_PER_MINUTE
     document_bytes: int = 8 << 20
     document_bytes_per_address: int = 64 << 10
     documents_per_minute: int = 6
@@ -78,13 +83,15 @@ class GatewayPorts:
 
     ``is_identity_document`` gets a block of at most 16 KiB and says whether it is a well-formed document signed by
     the subject that it describes; it runs in a thread. ``status`` is the JSON object of ``GET /v1/status``,
-    ``gateways`` the other fiduciaries' URLs, for ``GET /v1/gateways``: a door keeps places for them.
+    ``gateways`` the other fiduciaries' URLs, for ``GET /v1/gateways``: a door keeps places for them. ``names`` says at
+    once whether the ledger names the block of this CID now.
     """
 
     identity_keys: IdentityKeys
     is_identity_document: Callable[[bytes], bool]
     status: Callable[[], Awaitable[Mapping[str, object]]]
     gateways: Callable[[], Sequence[str]] = tuple
+    names: Callable[[str], bool] = lambda _: False
 
 
 class Gateway:
@@ -106,10 +113,10 @@ class Gateway:
         self._now_s = now_s
         self._room = Room(config.unpinned_bytes, store.unpinned_bytes)
         self._identities = Outstanding(
-            config.identity_bytes, config.unpinned_bytes, config.grace_s, store.is_pinned, monotonic_s
+            config.identity_bytes, config.unpinned_bytes, config.grace_s, monotonic_s
         )
         self._documents = Outstanding(
-            config.document_bytes_per_address, config.document_bytes, config.grace_s, store.is_pinned, monotonic_s
+            config.document_bytes_per_address, config.document_bytes, config.grace_s, monotonic_s
         )
         self._address_rate = _rate(config.address_uploads_per_minute, monotonic_s)
         self._identity_rate = _rate(config.identity_uploads_per_minute, monotonic_s)
@@ -129,6 +136,19 @@ class Gateway:
         """Stop listening, give requests in progress a few seconds, then cut them."""
         if self._listening is not None:
             await self._listening.stop()
+
+    def named(self, cids: Iterable[str]) -> None:
+        """The ledger names these, or did since they were uploaded: nobody is charged for them any more."""
+        for cid in cids:
+            self._identities.forget(cid)
+            self._documents.forget(cid)
+
+    async def look_at_all(self) -> None:
+        """The ledger may name anything by now: who is charged for that is not any more."""
+        charged = [*self._identities.cids(), *self._documents.cids()]
+        for start in range(0, len(charged), _PAGE_BLOCKS):
+            self.named(filter(self._ports.names, charged[start : start + _PAGE_BLOCKS]))
+            await asyncio.sleep(0)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
@@ -263,13 +283,14 @@ class Gateway:
 
     async def _store_block(self, cid: str, block: bytes, quota: Outstanding, owner: bytes | str) -> web.Response:
         known = self._store.has(cid)
-        if not known:
+        takes_room = not known or self._store.is_let_go(cid)
+        if takes_room:
             await self._make_room(quota, owner, len(block))
         try:
             with ExitStack() as held:
-                if not known:
+                if takes_room:
                     held.enter_context(self._room.reserving(len(block)))
-                if not self._store.is_pinned(cid):
+                if not self._store.is_pinned(cid) and not self._ports.names(cid):
                     held.enter_context(quota.charging(owner, cid, len(block)))
                 await in_store(self._store.put, block)
         except OverQuota as error:

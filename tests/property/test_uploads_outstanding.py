@@ -1,0 +1,116 @@
+"""What a gateway counts of uploads: the running totals are what adding up gives, whatever happens to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from dta.http.quota import MIN_CHARGE_BYTES, NoRoom, Outstanding, OverQuota
+
+OWNERS = ["alice", "bob", "carol"]
+CIDS = [f"cid {number}" for number in range(6)]
+SIZES = [1, MIN_CHARGE_BYTES, MIN_CHARGE_BYTES + 1, 3 * MIN_CHARGE_BYTES]
+OWNER_BYTES, ALL_BYTES, GRACE_S = 4 * MIN_CHARGE_BYTES, 8 * MIN_CHARGE_BYTES, 10.0
+owners, cids, sizes = st.sampled_from(OWNERS), st.sampled_from(CIDS), st.sampled_from(SIZES)
+
+
+class StoreFailed(Exception):
+    """The store did not take the block."""
+
+
+@contextmanager
+def failing(fails: bool) -> Iterator[None]:
+    yield
+    if fails:
+        raise StoreFailed
+
+
+class Uploads(RuleBasedStateMachine):
+    """Beside it a list of all charges, oldest first, that is added up each time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now_s = 0.0
+        self.outstanding = Outstanding(OWNER_BYTES, ALL_BYTES, GRACE_S, lambda: self.now_s)
+        self.charges: list[tuple[str, str, int, float]] = []
+
+    def of(self, owner: str) -> int:
+        return sum(size for one, _, size, _ in self.charges if one == owner)
+
+    def all(self) -> int:
+        return sum(size for _, _, size, _ in self.charges)
+
+    def is_charged(self, owner: str, cid: str) -> bool:
+        return any(charge[:2] == (owner, cid) for charge in self.charges)
+
+    def lapse(self) -> None:
+        self.charges = [charge for charge in self.charges if charge[3] > self.now_s]
+
+    @rule(owner=owners, cid=cids, size=sizes, fails=st.booleans())
+    def upload(self, owner: str, cid: str, size: int, fails: bool) -> None:
+        self.lapse()
+        size_bytes, is_new = max(size, MIN_CHARGE_BYTES), not self.is_charged(owner, cid)
+        refused: type[Exception] | None = None
+        if is_new and self.of(owner) + size_bytes > OWNER_BYTES:
+            refused = OverQuota
+        elif is_new and self.all() + size_bytes > ALL_BYTES:
+            refused = NoRoom
+        if refused is not None:
+            with pytest.raises(refused), self.outstanding.charging(owner, cid, size):
+                pytest.fail("it is taken")
+            return
+        with suppress(StoreFailed), self.outstanding.charging(owner, cid, size), failing(fails):
+            pass
+        if fails and is_new:
+            return
+        self.charges = [charge for charge in self.charges if charge[:2] != (owner, cid)]
+        self.charges.append((owner, cid, size_bytes, self.now_s + GRACE_S))
+
+    @rule(cid=cids)
+    def state_names_it(self, cid: str) -> None:
+        self.outstanding.forget(cid)
+        self.charges = [charge for charge in self.charges if charge[1] != cid]
+
+    @rule(seconds=st.sampled_from([0.5, 4.0, GRACE_S]))
+    def time_passes(self, seconds: float) -> None:
+        self.now_s += seconds
+
+    @rule(owner=owners, size=sizes)
+    def others_give_way(self, owner: str, size: int) -> None:
+        self.lapse()
+        over_bytes = self.outstanding.over(size)
+        assert over_bytes == self.all() + max(size, MIN_CHARGE_BYTES) - ALL_BYTES
+        wanted = self.of(owner) + max(size, MIN_CHARGE_BYTES)
+        for cid in self.outstanding.displaced(owner, size, over_bytes):
+            assert over_bytes > 0, "no more gives way than has to"
+            (gone,) = [charge for charge in self.charges if charge[1] == cid]
+            most = max(map(self.of, OWNERS))
+            assert self.of(gone[0]) == most > wanted
+            mine = [charge for charge in self.charges if charge[0] == gone[0]]
+            alone = [one for one in mine if sum(charge[1] == one[1] for charge in self.charges) == 1]
+            assert gone == alone[0], "the oldest of those that nobody else uploaded"
+            self.charges.remove(gone)
+            over_bytes -= gone[2]
+        if over_bytes > 0:
+            most = max(map(self.of, OWNERS))
+            heaviest = [owner for owner in OWNERS if self.of(owner) == most]
+            assert most <= wanted or any(
+                all(sum(other[1] == one[1] for other in self.charges) > 1 for one in self.charges if one[0] == owner)
+                for owner in heaviest
+            )
+
+    @invariant()
+    def totals_are_what_adding_up_gives(self) -> None:
+        self.lapse()
+        assert self.outstanding.over(MIN_CHARGE_BYTES) == self.all() + MIN_CHARGE_BYTES - ALL_BYTES
+        assert [self.outstanding.bytes_of(owner) for owner in OWNERS] == [self.of(owner) for owner in OWNERS]
+        assert sorted(self.outstanding.cids()) == sorted({charge[1] for charge in self.charges})
+
+
+def test_the_totals_are_what_adding_up_gives_and_whoever_has_most_gives_way() -> None:
+    run_state_machine_as_test(Uploads, settings=settings(deadline=None, max_examples=100, stateful_step_count=40))
