@@ -88,14 +88,31 @@ def test_who_receives_is_authorised_for_the_keys_that_were_prepared_and_for_nobo
         assert said(await for_bob.post("/v1/order/secret", json=forged), 409)["code"]
         pending = said(await for_bob.post("/v1/order/secret", json=asked, headers=NOT_WAITING), 202)
         assert pending["request"] == made["request"]
-        too_early = said(await for_bob.post(f"/v1/order/secret/{made['request']}/done"), 409)
-        assert (too_early["kind"], too_early["data"]["request"]) == ("not-received", made["request"])
         content = await seen(served, for_alice, made["request"])
         if content["status"] == "pending":
             decision = {"contentDigest": content["contentDigest"]}
             said(await for_alice.post(f"/v1/request/{made['request']}/approve", json=decision))
         received = said(await for_bob.post(f"/v1/order/secret/{made['request']}/receive"))
         assert received["extension"] == {"plainText": "x"}
+
+    asyncio.run(main())
+
+
+def test_done_before_there_is_a_secret_erases_nothing(
+    served: Served, clients: tuple[httpx.AsyncClient, httpx.AsyncClient]
+) -> None:
+    for_alice, for_bob = clients
+
+    async def main() -> None:
+        shown = await pending(served, for_alice, for_bob, policy="all:alice,bob")
+        where = f"/v1/order/secret/{shown['request']}"
+        for _ in range(2):
+            too_early = said(await for_bob.post(f"{where}/done"), 409)
+            assert (too_early["kind"], too_early["data"]["request"]) == ("not-received", shown["request"])
+        decision = {"contentDigest": shown["contentDigest"]}
+        said(await for_alice.post(f"/v1/request/{shown['request']}/approve", json=decision))
+        assert said(await for_bob.post(f"{where}/receive"))["secret"]
+        assert said(await for_bob.post(f"{where}/done"))["keysKept"] == []
 
     asyncio.run(main())
 
