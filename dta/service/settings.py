@@ -87,6 +87,9 @@ class Webhook(Table):
     allow: list[IpAddress] = _setting(
         "a list of addresses", "what it may resolve to although it is private, or without TLS", []
     )
+    ca_file: Named | None = _setting(
+        "a path, or nothing", "a PEM file: the authority of its certificate, in place of the system's", None
+    )
 
 
 class NewIdentities(Table):

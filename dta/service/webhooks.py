@@ -26,6 +26,7 @@ from dta.base.errors import UsageError
 from dta.base.home import make_directory, read_file, write_file
 from dta.base.jsonfile import JsonFile
 from dta.base.secret import SecretBytes
+from dta.http.tls import vouched_by
 from dta.service.news import News, Place, Told
 from dta.service.problems import kind_of
 from dta.service.settings import Webhook
@@ -159,7 +160,8 @@ class Sender:
         resolve: Resolve = resolve,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """Raises UsageError for a URL without TLS where no address is listed for it, or secrets that are none."""
+        """Raises UsageError for a URL without TLS where no address is listed for it, for secrets or an authority's file
+        that are none."""
         self._hook = hook
         self._look = look
         self._now_s = now_s
@@ -172,6 +174,7 @@ class Sender:
             raise UsageError(f"the webhook {hook.name} has no TLS", hint="https://, or list its address under allow")
         if os.sep in hook.name or hook.name.startswith("."):
             raise UsageError(f"a webhook's name is a file's name, not {hook.name!r}")
+        self._verify = vouched_by(home / hook.ca_file if hook.ca_file else None)
         self._secrets = [load_secret(home / one) for one in hook.secret_files]
         self._delivered = Delivered.load(self._path)
 
@@ -237,7 +240,7 @@ class Sender:
 
     async def _post(self, url: httpx.URL, name: str, headers: dict[str, str], body: bytes) -> bool:
         client = httpx.AsyncClient(
-            transport=self._transport, trust_env=False, follow_redirects=False, timeout=ATTEMPT_S
+            transport=self._transport, verify=self._verify, trust_env=False, follow_redirects=False, timeout=ATTEMPT_S
         )
         # The connection goes to the address that was checked; TLS is for the name.
         async with client, client.stream(

@@ -22,25 +22,35 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name(called)
         self.file = directory / f"{called}.pem"
-        self.file.write_bytes(self._made(self._name, self._key, True).public_bytes(serialization.Encoding.PEM))
+        made = self._made(self._name, self._key, addresses, is_authority=True)
+        self.file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
 
-    def _made(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, is_authority: bool) -> x509.Certificate:
+    def _made(
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, names: Sequence[str], *, is_authority: bool
+    ) -> x509.Certificate:
         now = datetime.now(UTC)
         builder = x509.CertificateBuilder(self._name, subject, key.public_key(), x509.random_serial_number())
         builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
         builder = builder.add_extension(x509.BasicConstraints(is_authority, None), critical=True)
-        names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(one)) for one in self._addresses])
-        return builder.add_extension(names, critical=False).sign(self._key, hashes.SHA256())
+        alternatives = x509.SubjectAlternativeName([_general(one) for one in names])
+        return builder.add_extension(alternatives, critical=False).sign(self._key, hashes.SHA256())
 
-    def write(self, certificate: Path, key_file: Path) -> None:
-        """A new certificate and its key."""
+    def write(self, certificate: Path, key_file: Path, names: Sequence[str] = ()) -> None:
+        """A new certificate and its key. ``names``: of hosts or addresses, in place of the authority's addresses."""
         key = ec.generate_private_key(ec.SECP256R1())
         key_file.write_bytes(key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         ))  # fmt: skip
-        made = self._made(_name("a door"), key, False)
+        made = self._made(_name("a door"), key, names or self._addresses, is_authority=False)
         certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
 
 
 def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _general(text: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(text))
+    except ValueError:
+        return x509.DNSName(text)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+import ssl
 from base64 import b64decode, b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,6 +31,7 @@ from dta.service.webhooks import (
     load_secret,
     signature,
 )
+from tests.support.certificates import Authority
 
 SECRETS = [b"a" * 24, b"b" * 32]
 NOW_S = 1_800_000_000
@@ -49,6 +52,7 @@ class Receiver:
         self.slept_s = 0.0
         self.port = 443
         self.addresses = ["93.184.216.34"]
+        self.transport: httpx.AsyncBaseTransport | None = httpx.MockTransport(self.take)
         for number, secret in enumerate(SECRETS):
             path = home / f"secret-{number}"
             path.write_text("whsec_" + b64encode(secret).decode())
@@ -61,7 +65,7 @@ class Receiver:
         })  # fmt: skip
         return Sender(
             hook, self.home, self.look, now_s=lambda: NOW_S + self.slept_s, sleep=self.sleep, resolve=self.resolve,
-            transport=httpx.MockTransport(self.take),
+            transport=self.transport,
         )  # fmt: skip
 
     async def look(self, place: Place | None) -> Told:
@@ -220,6 +224,96 @@ def test_a_name_that_is_not_resolved_in_time_is_tried_again(
 
     asyncio.run(main())
     assert [request.headers["DTA-Repeat"] for request in receiver.got] == ["true"]
+
+
+# --- over real connections --------------------------------------------------------------------------------------
+DRIPS = {"in the head": b"HTTP/1.1 200 OK\r\nX: ", "in the body": b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n"}
+
+
+class Listening:
+    """A receiver on loopback with a certificate of these names, that hangs somewhere when it is first called.
+
+    ``heads``: what came to it through TLS.
+    """
+
+    def __init__(self, receiver: Receiver, names: Sequence[str], hangs: str = "nowhere") -> None:
+        directory = receiver.home / "tls"
+        self.ours = Authority(directory, "ours")
+        self.ours.write(directory / "certificate", directory / "key", names)
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._tls.load_cert_chain(directory / "certificate", directory / "key")
+        self._receiver = receiver
+        self._hangs = hangs
+        self.called = 0
+        self.heads: list[bytes] = []
+
+    async def once(self, authority: Path) -> None:
+        """The sender's round, which takes this authority's certificates."""
+        server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
+        receiver = self._receiver
+        receiver.port = server.sockets[0].getsockname()[1]
+        receiver.addresses, receiver.transport = ["127.0.0.1"], None
+        url = f"https://hooks.example:{receiver.port}/in"
+        async with server, asyncio.timeout(20):
+            await receiver.sender(url=url, allow=["127.0.0.1"], ca_file=str(authority)).once()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.called += 1
+        hangs = self._hangs if self.called == 1 else "nowhere"
+        with suppress(OSError):
+            if hangs == "in the handshake":
+                await asyncio.Event().wait()
+            await writer.start_tls(self._tls)
+            self.heads.append(await reader.readuntil(b"\r\n\r\n"))
+            if hangs == "before its answer":
+                await asyncio.Event().wait()
+            writer.write(DRIPS.get(hangs, b"HTTP/1.1 204 No Content\r\n\r\n"))
+            while hangs in DRIPS:
+                await writer.drain()
+                await asyncio.sleep(0.01)
+                writer.write(b"x")
+            await writer.drain()
+        writer.close()
+
+
+@pytest.mark.parametrize("hangs", ["in the handshake", "before its answer", *DRIPS])
+def test_a_receiver_that_hangs_is_left_after_its_time_and_told_again(
+    receiver: Receiver, hangs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "ATTEMPT_S", 0.5)
+    receiver.total = 1
+    listening = Listening(receiver, ["hooks.example"], hangs)
+    asyncio.run(listening.once(listening.ours.file))
+    assert listening.called > 1
+    assert b"\r\nDTA-Repeat: true\r\n" in listening.heads[-1]
+    assert Delivered.load(receiver.home / "serve" / "webhooks" / "ci.json") == Delivered(Place(1))
+
+
+@pytest.mark.parametrize(
+    ("names", "vouched", "is_taken"),
+    [
+        (["hooks.example"], "ours", True),
+        (["127.0.0.1", "another.example"], "ours", False),
+        (["hooks.example", "127.0.0.1"], "others", False),
+    ],
+)
+def test_a_certificate_is_for_the_name_that_was_meant_and_not_for_the_address_it_leads_to(
+    receiver: Receiver, names: list[str], vouched: str, is_taken: bool
+) -> None:
+    receiver.total = 1
+    listening = Listening(receiver, names)
+    others = Authority(receiver.home / "tls", "others")
+    asyncio.run(listening.once(others.file if vouched == "others" else listening.ours.file))
+    assert listening.called > 0
+    assert len(listening.heads) == is_taken
+    assert (receiver.slept_s < GIVE_UP_S) == is_taken
+
+
+def test_an_authority_s_file_that_is_none_is_said_at_the_start(receiver: Receiver) -> None:
+    (receiver.home / "none").write_text("none")
+    for named in ("none", "nowhere"):
+        with pytest.raises(UsageError, match=named):
+            receiver.sender(ca_file=named)
 
 
 class Enough(BaseException):
