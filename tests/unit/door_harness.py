@@ -49,7 +49,8 @@ class Comet:
     catching_up: bool = False
     earliest: int = 1
     held: asyncio.Event | None = None
-    """Where it is set, queries wait for it."""
+    """Where it is set, the calls that ``holds`` names wait for it."""
+    holds: Callable[[dict[str, Any]], bool] = lambda asked: asked["method"] == "abci_query"
     inside: int = 0
     most_inside: int = 0
 
@@ -58,7 +59,7 @@ class Comet:
         method, params = asked["method"], asked["params"]
         if method not in ("status", "block_results") or asked["id"] != 0:
             self.calls.append(asked)
-        if method == "abci_query" and self.held is not None:
+        if self.held is not None and self.holds(asked):
             self.inside += 1
             self.most_inside = max(self.inside, self.most_inside)
             await self.held.wait()

@@ -13,6 +13,7 @@ from gateway_harness import ALICE, BLOCK, CID, DOCUMENT, GID, NOW_S, RAW
 from abci_app.cid import cid_of
 from dta.blocks.auth import put_headers
 from dta.blocks.store import MAX_BLOCK_BYTES
+from dta.node.door.blocks import MAX_CID_CHARS
 from dta.node.gateway.server import PROBE_CID
 
 
@@ -91,6 +92,17 @@ def test_a_body_that_trickles_or_is_too_long_never_reaches_the_agent(tmp_path: P
         other.close()
 
     play(tmp_path, scenario, upload_s=0.2)
+
+
+@pytest.mark.parametrize(("over", "status_code"), [(0, 503), (1, 400)])
+def test_a_name_that_is_longer_than_any_cid_is_asked_for_nowhere(tmp_path: Path, over: int, status_code: int) -> None:
+    """The agent is down: 503 says that it was asked."""
+
+    async def scenario(door: Open) -> None:
+        answer = await door.client.get(f"/ipfs/{'b' * (MAX_CID_CHARS + over)}?format=raw")
+        assert answer.status_code == status_code, answer.text
+
+    play(tmp_path, scenario, blocks_socket=tmp_path / "nobody.sock")
 
 
 def test_where_the_agent_is_down_that_is_said(tmp_path: Path) -> None:

@@ -291,7 +291,7 @@ def test_who_goes_on_from_before_what_is_kept_is_told_to_begin_anew(tmp_path: Pa
     play(tmp_path, scenario, Comet(blocks=[BLOCKS[0], BLOCKS[0], BLOCKS[2]]), most_events=2)
 
 
-def test_an_address_has_so_many_streams_and_all_together_so_many(tmp_path: Path) -> None:
+def test_an_address_has_so_many_streams_and_they_are_given_back(tmp_path: Path) -> None:
     async def scenario(door: Open) -> None:
         async with door.client.stream("GET", "/v1/events") as one, door.client.stream("GET", "/v1/events") as two:
             assert (one.status_code, two.status_code) == (200, 200)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -136,6 +137,34 @@ def test_a_name_has_one_lookup_at_a_time(monkeypatch: pytest.MonkeyPatch, answer
         names.close()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_an_answer_of_the_agent_s_that_is_longer_than_any_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, over: int
+) -> None:
+    """Whatever runs in the agent's place, the door's memory is its own."""
+    around = len(json.dumps({"gateways": [""]}))
+    url = "https://127.0.9.9:8443/"
+    padded = url.ljust(follow._MOST_AGENT_BYTES + over - around, "x")
+    given: list[None] = []
+
+    def gateways() -> list[str]:
+        given.append(None)
+        return [padded]
+
+    monkeypatch.setattr(follow, "AGENT_EVERY_S", 0.05)
+    monkeypatch.setattr(door_harness, "PORTS", replace(door_harness.PORTS, gateways=gateways))
+
+    async def scenario(door: Open) -> None:
+        known = door.door.follower.known
+        if over:
+            await door.until(lambda: len(given) >= 3, "the agent's answers")
+            assert known.fiduciaries == frozenset()
+        else:
+            await door.until(lambda: known.fiduciaries == {"127.0.9.9"}, "the fiduciary")
+
+    play(tmp_path, scenario)
 
 
 def test_fiduciaries_named_in_the_configuration_are_known_at_once_and_names_are_not_looked_up_each_time(
