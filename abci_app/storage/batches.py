@@ -21,6 +21,7 @@ _LINK, _ROOT, _ENTRY_BYTES = 8, 40, 72
 _ROW_BYTES = 9 + _ENTRY_BYTES
 # So many of the store's buffers must be written after a batch before its entry leaves. Two are in logs, and four more
 # may be in tables that no merge has taken yet: what a merge took is missing by name when the store opens.
+# Not bounded by count: a log holds 400,000 batches of blocks with nothing in them, and any of them may be its first.
 KEPT_BUFFERS = 8
 # A batch adds one entry. When large ones follow many small ones, several leave at once.
 _MAX_LEAVING = 4
