@@ -89,13 +89,18 @@ class DatedActor(Actor):
 
 
 def snapshot(chain: Chain) -> tuple[dict[bytes, bytes], dict[bytes, bytes]]:
-    """All leaves and all index entries."""
-    return dict(chain.view.leaves), dict(chain.view.index)
+    """All leaves and all index entries, but for where queues begin."""
+    return dict(chain.view.leaves), {key: value for key, value in chain.view.index.items() if not is_note(key)}
 
 
 def is_note(key: bytes) -> bool:
     """Whether it says where a queue begins."""
     return any(queue.first.holds(key) for queue in QUEUES)
+
+
+def without_notes(changes: Changes) -> Changes:
+    """What a block changed, but for where queues begin, which every block notes."""
+    return Changes(changes.leaves, tuple(pair for pair in changes.index if not is_note(pair[0])))
 
 
 def only_consumed(changes: Changes, expires_at_height: int) -> bool:

@@ -117,10 +117,10 @@ def test_news_are_entries_and_what_began_to_wait_each_told_once(served: Served) 
         said(
             await for_bob.post("/v1/order/secret", json={"orderReference": order}, headers={"Prefer": "wait=0"}), 202
         )
-        for _ in range(4):  # until the ledger has it, provably
+        while not (news := told(agent, "alice", first.place).news):  # until the ledger has it, provably
             with served.lock:
                 served.chain.make_block()
-        [new] = told(agent, "alice", first.place).news
+        [new] = news
         assert (new.type, new.data.parent) == ("waits.request", order)
         assert list(told(agent, "alice", new.place).news) == []
         [again] = told(agent, "alice", Place(new.place.number)).news
