@@ -20,6 +20,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dta.service import problems
 from dta.service.errors import BadCall, Forbidden
 
+MAX_HEAD_BYTES: Final = 65_536
+"""Of a call's line and headers. What has come of a head that is not whole a server cuts at as much."""
+
 MAX_BODY_BYTES: Final = 1_572_864
 BODY_S: Final = 30.0
 LOOPBACK: Final = ("127.0.0.1", "[::1]", "localhost")
@@ -69,6 +72,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        length = head_bytes(scope)
         scope = {**scope, "headers": _with_one_prefer(scope["headers"])}
         call_id = secrets.token_hex(8)
 
@@ -90,6 +94,7 @@ class Guard:
         given = Headers(scope=scope)
         origin = given.get("origin", "")
         try:
+            _check_length(length)
             self._check(given)
             body = await _body(receive)
         except (BadCall, Forbidden) as error:
@@ -129,6 +134,19 @@ class Guard:
             raise BadCall(400, "this is no length")
         if int(length) > MAX_BODY_BYTES:
             raise _too_large()
+
+
+def head_bytes(scope: Scope) -> int:
+    """So many bytes a call's line and headers are, as HTTP/1.1 writes them."""
+    query = scope.get("query_string", b"")
+    target = len(scope.get("raw_path") or scope["path"].encode()) + len(query) + bool(query)
+    line = len(f"{scope['method']}  HTTP/1.1\r\n") + target
+    return line + sum(len(name) + len(value) + len(": \r\n") for name, value in scope["headers"]) + len("\r\n")
+
+
+def _check_length(length: int) -> None:
+    if length > MAX_HEAD_BYTES:
+        raise BadCall(431, f"a call's line and headers have at most {MAX_HEAD_BYTES} bytes")
 
 
 def _end(scope: Scope) -> None:

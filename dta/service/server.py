@@ -20,6 +20,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from dta.base.errors import UsageError
 from dta.base.home import DIRECTORY_MODE, make_directory
+from dta.service.guard import MAX_HEAD_BYTES
 
 MAX_CONNECTIONS: Final = 256
 """So many at once, from the moment they are accepted: those that have not finished a TLS handshake count too."""
@@ -32,7 +33,6 @@ WRITE_S: Final = 10.0
 WRITE_BYTES: Final = 65_536
 """Of an answer that is waiting to be sent a peer reads as much, or all, in each ``WRITE_S``: else it is cut."""
 
-MAX_HEAD_BYTES: Final = 65_536
 IDLE_S: Final = 30
 STOP_S: Final = 10
 _CREDENTIALS: Final = struct.Struct("3i")

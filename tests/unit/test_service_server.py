@@ -8,6 +8,7 @@ import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from dta.base.errors import UsageError
-from dta.service import server
+from dta.service import guard, server
 from dta.service.app import application
 from dta.service.guard import Listener
 from tests.support import smuggling
@@ -149,6 +150,85 @@ def test_a_head_that_does_not_come_is_not_waited_for_and_one_that_does_is_answer
     assert (silent, slow) == (b"", b"")
     assert second.startswith(b"HTTP/1.1 200")
     assert second.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize("query", ["", "?a=b"])
+@pytest.mark.parametrize(("over", "status"), [(0, b"200"), (1, b"431"), (150_000, b"431")])
+def test_a_head_has_its_bound_to_the_byte_however_it_comes(path: Path, query: str, over: int, status: bytes) -> None:
+    """(!) h11 takes a longer one that comes at once: its bound is of what is not whole."""
+    before = f"GET /{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX: ".encode()
+    head = before + b"a" * (guard.MAX_HEAD_BYTES + over - len(before) - 4) + b"\r\n\r\n"
+
+    async def ask() -> bytes:
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(head)
+        answered = await reader.readuntil(b"\r\n")
+        writer.transport.abort()
+        return answered.split()[1]
+
+    assert serving(path, ask, guard.Guard(answers, guard.Listener())) == status
+
+
+def test_a_head_without_an_end_is_cut_where_it_is_too_long(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "HEAD_S", 600.0)
+    called: list[Scope] = []
+
+    async def notes(scope: Scope, receive: Receive, send: Send) -> None:
+        called.append(scope)
+        await answers(scope, receive, send)
+
+    async def ask() -> None:
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX: ")
+        with suppress(ConnectionError):
+            for _ in range(32):
+                writer.write(b"a" * (guard.MAX_HEAD_BYTES // 4))
+                await writer.drain()
+            async with asyncio.timeout(30):
+                await reader.read()
+        writer.transport.abort()
+
+    serving(path, ask, notes)
+    assert called == []
+
+
+def test_who_asks_nothing_more_is_let_go_after_a_while(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "IDLE_S", 0.2)
+
+    async def ask() -> bytes:
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(REQUEST)
+        try:
+            async with asyncio.timeout(30):
+                return await reader.read()  # to the end, which only the server makes
+        finally:
+            writer.close()
+
+    assert serving(path, ask).endswith(b"ok")
+
+
+def test_who_is_being_answered_when_the_server_stops_has_a_while_and_no_longer(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "STOP_S", 0.2)
+    begun, ended = asyncio.Event(), []
+
+    async def for_ever(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ended.append(scope["path"])
+            raise
+
+    async def ask() -> None:
+        _, writer = await asyncio.open_unix_connection(path)
+        writer.write(REQUEST)
+        await begun.wait()
+
+    serving(path, ask, for_ever)  # ends, which it would not
+    assert ended == ["/"]
+    assert server.config(answers, None).timeout_graceful_shutdown == server.STOP_S
 
 
 async def until(happens: Callable[[], bool], what: str) -> None:
