@@ -73,8 +73,12 @@ class TokenStore:
             "format": _FORMAT, "name": name, "scopes": sorted(scopes), "identities": list(identities),
             "created_at_s": now_s, "expires_at_s": expires_at_s,
         }  # fmt: skip
+        encoded = json.dumps(content, indent=1).encode()
+        # One that can't be read again would be in the way of every list, and of who revokes another.
+        if len(encoded) > _MAX_BYTES or _parsed(encoded, "a token", token.digest) != token:
+            raise UsageError("a token says less of whom it is for", hint=f"{_MAX_BYTES} bytes in all")
         make_directory(self._directory)
-        write_file(self._path(token.digest), json.dumps(content, indent=1).encode())
+        write_file(self._path(token.digest), encoded)
         return token, shown
 
     def find(self, shown: str, now_s: int) -> Token | None:
@@ -105,10 +109,15 @@ class TokenStore:
 
 
 def _read(path: Path) -> Token:
-    file = JsonFile.parse(read_file(path, "a token's record", _MAX_BYTES), str(path), _FORMAT)
+    return _parsed(read_file(path, "a token's record", _MAX_BYTES), str(path), bytes.fromhex(path.stem))
+
+
+def _parsed(content: bytes, what: str, digest: bytes) -> Token:
+    """Raises UsageError, which calls it ``what``."""
+    file = JsonFile.parse(content, what, _FORMAT)
     file.only("name", "scopes", "identities", "created_at_s", "expires_at_s")
     return Token(
-        bytes.fromhex(path.stem), file.text("name"), frozenset(file.texts("scopes", len(SCOPES))),
+        digest, file.text("name"), frozenset(file.texts("scopes", len(SCOPES))),
         file.texts("identities", _MAX_IDENTITIES),
         file.number("created_at_s", 0, 1 << 53), file.number("expires_at_s", 0, 1 << 53),
     )  # fmt: skip

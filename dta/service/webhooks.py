@@ -139,9 +139,10 @@ class Delivered:
         return Delivered(Place(file.number("after", 0, 1 << 40), frozenset(waits)), file.number("since_s", 0, 1 << 53))
 
     def save(self, path: Path) -> None:
-        """Durably."""
+        """Durably. Of more items than a file has room for, what is left out comes again after a restart."""
         content = {
-            "format": FORMAT, "after": self.place.number, "waits": sorted(self.place.waits), "since_s": self.since_s,
+            "format": FORMAT, "after": self.place.number, "waits": sorted(self.place.waits)[:_MAX_WAITS],
+            "since_s": self.since_s,
         }  # fmt: skip
         write_file(make_directory(path.parent) / path.name, json.dumps(content).encode())
 

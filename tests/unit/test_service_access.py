@@ -18,11 +18,12 @@ from joserfc.jwk import ECKey, KeySet, OctKey
 from dta.base.errors import NotFound, UsageError
 from dta.service import oidc
 from dta.service.access import Caller, Credential, Doorkeeper, chosen
-from dta.service.certificates import ProxiedCertificates
+from dta.service.certificates import MAX_CHARS, ProxiedCertificates
 from dta.service.errors import Forbidden, Unauthenticated
-from dta.service.oidc import MAX_LIFETIME_S, REFETCH_S, Issuers
+from dta.service.oidc import LEEWAY_S, MAX_LIFETIME_S, MAX_TOKEN_CHARS, REFETCH_S, Issuers
 from dta.service.settings import Certificate, Issuer
-from dta.service.tokens import Token, TokenStore
+from dta.service.tokens import _MAX_BYTES, _MAX_IDENTITIES, Token, TokenStore
+from tests.support.dripping import dripping, http_answer
 
 NOW_S = 1_800_000_000
 HOME = {"alice": bytes(32), "bob": bytes([1]) * 32}
@@ -85,6 +86,27 @@ def test_a_token_is_over_at_its_second_and_a_revoked_one_at_once(store: TokenSto
 def test_a_token_that_allows_nothing_is_not_made(store: TokenStore, changes: Any) -> None:
     with pytest.raises(UsageError):
         make(store, **changes)
+
+
+@pytest.mark.parametrize(
+    ("most", "beyond"),
+    [
+        ({"name": "a" * 200}, {"name": "a" * 201}),
+        ({"identities": tuple(map(str, range(_MAX_IDENTITIES)))}, {"identities": tuple(map(str, range(65)))}),
+        ({"identities": ("a" * 200,)}, {"identities": ("a" * 201,)}),
+        ({"identities": ("é" * 50,) * 52}, {"identities": ("é" * 50,) * 54}),  # six bytes each
+        ({"expires_at_s": 1 << 53}, {"expires_at_s": (1 << 53) + 1}),
+    ],
+    ids=["name", "identities", "an identity", "bytes", "time"],
+)
+def test_a_token_that_could_not_be_read_again_is_not_made(store: TokenStore, most: Any, beyond: Any) -> None:
+    """(!) Its file would end every list of tokens, and who revokes another begins with one."""
+    token, shown = make(store, **most)
+    with pytest.raises(UsageError):
+        make(store, **beyond)
+    assert store.all() == [token]
+    assert store.find(shown, NOW_S) == token
+    assert all(path.stat().st_size <= _MAX_BYTES for path in store._directory.iterdir())
 
 
 # --- as whom --------------------------------------------------------------------------------------------------
@@ -180,10 +202,10 @@ def by_public_key_as_a_secret() -> str:
         signed(aud=None),
         signed(sub="another"),
         signed(sub=None),
-        signed(exp=NOW_S - 31),
+        signed(exp=NOW_S - LEEWAY_S),
         signed(exp=None),
         signed(exp=NOW_S + MAX_LIFETIME_S + 1),
-        signed(nbf=NOW_S + 31),
+        signed(nbf=NOW_S + LEEWAY_S + 1),
         signed()[:-3] + "AAA",
         "a.b.c",
         "..",
@@ -193,6 +215,42 @@ def by_public_key_as_a_secret() -> str:
 )
 def test_a_token_that_an_issuer_would_not_have_given_for_us_is_nobodys(token: str) -> None:
     assert shown(Keys(KEY).issuers(), token) is None
+
+
+def test_a_token_is_good_with_all_the_leeway_and_life_that_it_may_have() -> None:
+    most: list[dict[str, Any]] = [
+        {"exp": NOW_S - LEEWAY_S + 1}, {"nbf": NOW_S + LEEWAY_S}, {"exp": NOW_S + MAX_LIFETIME_S}
+    ]  # fmt: skip
+    for claims in most:
+        assert shown(Keys(KEY).issuers(), signed(**claims)), claims
+
+
+def test_a_token_is_read_up_to_its_length_and_a_longer_one_is_nobody_s() -> None:
+    issuers, found = Keys(KEY).issuers(), {}
+    for pad in range(MAX_TOKEN_CHARS * 3 // 4 - 400, MAX_TOKEN_CHARS * 3 // 4):
+        token = signed(pad="x" * pad)
+        found[len(token)] = shown(issuers, token) is not None
+    assert {length for length, is_good in found.items() if is_good} == {one for one in found if one <= MAX_TOKEN_CHARS}
+    assert {True, False} == set(found.values())
+    assert MAX_TOKEN_CHARS in found or MAX_TOKEN_CHARS - 1 in found, "at the bound"
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_an_issuer_s_keys_are_read_up_to_their_length(over: int) -> None:
+    answer, _ = http_answer(b" " * (oidc.MAX_KEYS_BYTES + over))
+    with dripping(answer, len(answer)) as url:
+        if over:
+            with pytest.raises(httpx.DecodingError, match="too large"):
+                oidc.fetch(url)
+        else:
+            assert len(oidc.fetch(url)) == oidc.MAX_KEYS_BYTES
+
+
+def test_an_issuer_that_drips_its_keys_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(oidc, "FETCH_S", 0.3)
+    answer, head_bytes = http_answer(b" " * 300)
+    with dripping(answer, head_bytes) as url, pytest.raises(httpx.TimeoutException):
+        oidc.fetch(url)
 
 
 def test_keys_are_fetched_for_a_name_that_is_not_known_and_once_a_minute_at_most() -> None:
@@ -286,6 +344,18 @@ def test_a_certificate_counts_where_a_named_proxy_passes_it_on() -> None:
     assert certificates().credential(passed_on(b"another"), "127.0.0.1") is None
     for text in ("", ":", "::", b64encode(DER).decode(), ":not base64:"):
         assert certificates().credential({"Client-Cert": text}, "127.0.0.1") is None
+
+
+def test_a_certificate_is_read_up_to_its_length() -> None:
+    whole = MAX_CHARS // 4 * 3 - 3  # between its colons
+    for size, is_read in ((whole, True), (whole + 3, False)):
+        content = bytes(size)
+        known = Certificate.model_validate(
+            {"sha256": sha256(content).hexdigest(), "identities": ["alice"], "scopes": ["read"]}
+        )
+        found = ProxiedCertificates([known], frozenset({"127.0.0.1"})).credential(passed_on(content), "127.0.0.1")
+        assert (found is not None) == is_read
+        assert (len(passed_on(content)["Client-Cert"]) <= MAX_CHARS) == is_read
 
 
 def test_a_credential_that_is_shown_is_the_one_that_counts(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import hmac
 import json
 import ssl
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +23,14 @@ from dta.service.models import inbox as models
 from dta.service.news import News, Place, Told
 from dta.service.settings import ServeFile, Webhook
 from dta.service.webhooks import (
+    _MAX_FILE_BYTES,
+    _MAX_WAITS,
+    FIRST_RETRY_S,
     GIVE_UP_S,
+    LAST_RETRY_S,
+    MAX_ANSWER_BYTES,
+    MAX_SECRET_BYTES,
+    MIN_SECRET_BYTES,
     AddressRefused,
     Delivered,
     Sender,
@@ -226,6 +233,53 @@ def test_a_name_that_is_not_resolved_in_time_is_tried_again(
     assert [request.headers["DTA-Repeat"] for request in receiver.got] == ["true"]
 
 
+def test_of_a_receiver_s_answer_no_more_is_read_than_it_may_be(receiver: Receiver) -> None:
+    """It is no answer's length that decides whether an event was taken, and one without an end ends."""
+    read: list[int] = []
+
+    class Endless(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            while True:
+                read.append(1_024)
+                yield bytes(1_024)
+
+    receiver.total = 1
+    receiver.answer = lambda _: httpx.Response(200, stream=Endless())
+    asyncio.run(receiver.sender().once())
+    assert len(receiver.got) == 1
+    assert sum(read) == MAX_ANSWER_BYTES + 1_024
+
+
+def test_a_receiver_is_asked_again_after_twice_as_long_each_time_up_to_an_hour(receiver: Receiver) -> None:
+    receiver.total, pauses = 1, []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        receiver.slept_s += seconds
+
+    receiver.sleep, receiver.answer = sleep, lambda _: answered(500)  # type: ignore[method-assign]
+    asyncio.run(receiver.sender().once())
+    assert pauses == [min(FIRST_RETRY_S * 2**number, LAST_RETRY_S) for number in range(len(pauses))]
+    assert pauses.count(LAST_RETRY_S) > 20
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_what_waits_is_kept_as_far_as_a_file_has_room_and_an_agent_starts_with_it(
+    receiver: Receiver, over: int
+) -> None:
+    """(!) Whoever has one among its contacts places orders for it; the file that they filled kept its agent down."""
+    waits = frozenset(f"{number:016x}" for number in range(_MAX_WAITS + over))
+    path = receiver.home / "serve" / "webhooks" / "ci.json"
+    Delivered(Place(7, waits), NOW_S).save(path)
+    receiver.sender()
+    kept = Delivered.load(path)
+    assert kept is not None
+    assert (kept.place.number, kept.since_s) == (7, NOW_S)
+    assert len(kept.place.waits) == _MAX_WAITS
+    assert kept.place.waits <= waits
+    assert path.stat().st_size < _MAX_FILE_BYTES
+
+
 # --- over real connections --------------------------------------------------------------------------------------
 DRIPS = {"in the head": b"HTTP/1.1 200 OK\r\nX: ", "in the body": b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n"}
 
@@ -395,10 +449,17 @@ def test_a_url_without_tls_and_a_secret_that_is_none_are_refused(receiver: Recei
         with pytest.raises(UsageError) as refused:
             load_secret(path)
         assert content.decode() not in refused.value.message
-    path.write_bytes(b"whsec_" + b64encode(b"a" * 24))
-    assert load_secret(path) == SecretBytes(b"a" * 24)
+    for length, is_one in (
+        (MIN_SECRET_BYTES - 1, False), (MIN_SECRET_BYTES, True), (MAX_SECRET_BYTES, True), (MAX_SECRET_BYTES + 1, False)
+    ):  # fmt: skip
+        path.write_bytes(b"whsec_" + b64encode(b"a" * length))
+        if is_one:
+            assert load_secret(path) == SecretBytes(b"a" * length)
+        else:
+            with pytest.raises(UsageError):
+                load_secret(path)
     path.chmod(0o640)
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="open to others"):
         load_secret(path)
 
 
