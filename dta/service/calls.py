@@ -21,6 +21,7 @@ from dta.client.identity.profile import load_document_block
 from dta.client.names import NameBook
 from dta.node.founding import publish
 from dta.service.errors import BadCall
+from dta.service.idempotency import MAX_KEY_CHARS
 from dta.service.models.base import MAX_LIMIT, MAX_POLL_S, MAX_WAIT_S
 from dta.service.workplace import Workplace
 
@@ -33,7 +34,9 @@ Prefer: TypeAlias = Annotated[
 ]
 IdempotencyKey: TypeAlias = Annotated[
     str | None,
-    Header(alias="Idempotency-Key", max_length=255, description="the same call again is never a second thing"),
+    Header(
+        alias="Idempotency-Key", max_length=MAX_KEY_CHARS, description="the same call again is never a second thing"
+    ),
 ]
 IdPath: TypeAlias = Annotated[str, Path(pattern="^[0-9a-f]{4,64}$", description="an id, or its first digits")]
 WholeId: TypeAlias = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="an id")]

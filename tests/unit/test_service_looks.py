@@ -16,7 +16,16 @@ from dta.service import access, looks
 from dta.service import agent as agents
 from dta.service.access import Caller, Credential
 from dta.service.errors import RateLimited
-from dta.service.looks import FOLLOWING_AT_ONCE, KEPT_FREE, MAX_WAITING, OF_ONE, OF_ONE_OF_FEW, Looks
+from dta.service.looks import (
+    FOLLOWING_AT_ONCE,
+    HERE_AT_ONCE,
+    KEPT_FREE,
+    KEPT_FREE_OF_FEW,
+    MAX_WAITING,
+    OF_ONE,
+    OF_ONE_OF_FEW,
+    Looks,
+)
 from dta.service.server import MAX_CONNECTIONS
 from tests.support.light_chain import ClockedRpc
 from tests.support.served import Served, said
@@ -111,6 +120,25 @@ def test_what_one_credential_asks_of_the_home_alone_leaves_threads_to_others() -
             await here("a")
         slow.going_on.set()
         await asyncio.gather(*mine)
+
+    during(main)
+
+
+def test_what_asks_no_node_has_so_many_threads_of_which_the_last_is_for_who_has_none() -> None:
+    async def main(made: Looks, slow: Slow) -> None:
+        async def here(who: str) -> None:
+            access._calling.set(Caller(Credential(who, frozenset(), ()), ""))
+            await made.here(slow.look)
+
+        asked = [asyncio.ensure_future(here(who)) for who in "a" * OF_ONE_OF_FEW + "b" * OF_ONE_OF_FEW]
+        await begun(slow, HERE_AT_ONCE - KEPT_FREE_OF_FEW)
+        asked += [asyncio.ensure_future(here("c"))]
+        await begun(slow, HERE_AT_ONCE)
+        asked += [asyncio.ensure_future(here("d"))]
+        await begun(slow, HERE_AT_ONCE)
+        slow.going_on.set()
+        await asyncio.gather(*asked)
+        assert slow.begun == len(asked)
 
     during(main)
 

@@ -20,8 +20,11 @@ from dta.base.home import Home
 from dta.client.custody import records
 from dta.client.ledger import fiduciaries
 from dta.client.ledger.flow import Request as RpcRequest
+from dta.client.ledger.flow import Sleep
 from dta.client.ledger.ledger import Ledger
 from dta.service.idempotency import ANSWERS_FOR_S
+from dta.service.models.base import MAX_WAIT_S
+from dta.service.placing import ALL_KEYS_S, ENOUGH_KEYS_S
 from tests.support.order_flow import LiveChain
 from tests.support.refusals import refused
 from tests.support.served import Served, refusal_of, said
@@ -177,11 +180,13 @@ def test_a_first_order_waits_shortly_for_keys_and_goes_on_with_so_many_as_an_ord
     client = served.client_of(alice)
     for agent in served.chain.agents[:silent]:
         agent.silent.add(DueKind.PUBLISH_VAULT_KEY)
+    slept: list[float] = []
+    served.before = lambda effect: slept.append(effect.seconds) if isinstance(effect, Sleep) else None
 
     async def main() -> None:
-        began = served.chain.height
         answer = await client.post("/v1/order", json={})
-        assert served.chain.height - began < 125  # a fifth of a second of a client's waiting makes one
+        least = ALL_KEYS_S if silent == 1 else ALL_KEYS_S + ENOUGH_KEYS_S
+        assert least <= sum(slept) < least + ENOUGH_KEYS_S <= MAX_WAIT_S
         [vault] = said(await client.get("/v1/vault"))["vaults"]
         if silent == 1:
             shown = said(await client.get(f"/v1/order/{said(answer)['orderReference']}"))
