@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from door_harness import Comet, pretended_comet
+from door_harness import CHAIN_ID, Comet, pretended_comet
 from gateway_harness import BLOCK, CID
 from test_door_process import configured, live
 
@@ -81,7 +81,9 @@ def node_home(place: Path, rpc_url: str) -> NodeConfig:
     os.chown(shared, AGENT.id, SHARED)
     shared.chmod(0o2750)
     home = make_directory(place / "node")
-    config = replace(configured(home, socket=shared / "gateway.sock", start_door=False), rpc_url=rpc_url)
+    config = replace(
+        configured(home, socket=shared / "gateway.sock", start_door=False), rpc_url=rpc_url, chain_id=CHAIN_ID
+    )  # fmt: skip
     write_node_config(config)
     keys, pin = (home / name for name in SECRETS)
     software_keystore(keys, Actor("alpha")).close()
@@ -118,7 +120,7 @@ def test_a_door_of_another_user_serves_the_node_s_blocks_and_can_read_nothing_of
         door = users.begin(DOOR, ["-m", "dta.node.door.main", "--home", str(config.home)])
         assert await asyncio.to_thread(live, config, door)
         url = "http://{}:{}".format(*config.gateway_bind)
-        async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60) as client:
             assert (await client.get(f"/ipfs/{CID}?format=raw")).content == BLOCK
             call = {"jsonrpc": "2.0", "id": 1, "method": "block", "params": {}}
             assert (await client.post("/rpc", json=call)).json()["result"] == {"said": "block"}
