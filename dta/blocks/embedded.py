@@ -66,7 +66,7 @@ class EmbeddedStore:
             with self._mutex:
                 if cid not in self._unpinned:
                     self._pinned.add(cid)
-                    self._is_kept(cid)
+                    self._uncount(cid)
         for shard in _shards(self._blocks):
             if self._is_closed:
                 return
@@ -151,7 +151,7 @@ class EmbeddedStore:
                 raise
             self._pinned |= new
             for cid in new:
-                self._is_kept(cid)
+                self._uncount(cid)
                 self._unpinned.discard(cid)
         return missing
 
@@ -330,15 +330,15 @@ class EmbeddedStore:
             (self._let_go_names / cid).unlink(missing_ok=True)
             self._marked.discard(cid)
 
-    def _is_kept(self, cid: str) -> None:
-        """It is pinned: neither an upload nor let go."""
+    def _uncount(self, cid: str) -> None:
+        """It is neither an upload nor let go any more: pinned, or gone."""
         self._loose.drop(cid)
         self._let_go.drop(cid)
         self._unmark(cid)
 
     def _forget(self, cid: str) -> None:
         self._sizes.pop(cid, None)
-        self._is_kept(cid)
+        self._uncount(cid)
         if self._gone is not None:
             self._gone.add(cid)
 
