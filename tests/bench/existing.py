@@ -5,6 +5,9 @@ signs and the benchmark alone sends: it stands for one whole life of an order. T
 executed for it, in order, each as if its party had sent it: so records, indexes, counters and events are those of real
 orders, and every node comes to the same state. It is a door without a lock, and only in this module.
 
+Another transaction of its own says what voting power CometBFT gives the validators: so that one node can grow alone,
+and the others be given what it has. Of that the state knows nothing.
+
 A life is what its number says. Of ten orders seven are ACTIVE, one of which was released; three are closed, one of
 them after a release. Every fourth expires in ten years. Each has an envelope of its own, a small block that opens to
 nothing: these orders are kept, listed, pinned and counted, never released again.
@@ -20,7 +23,7 @@ from dataclasses import dataclass, field
 from google.protobuf.message import Message
 
 from abci_app import transition
-from abci_app.block import Block, BlockResult, Changes, Event, Genesis, Time, TxResult
+from abci_app.block import Block, BlockResult, Changes, Event, Genesis, Time, TxResult, ValidatorUpdate
 from abci_app.cid import cid_of
 from abci_app.codes import Code
 from abci_app.crypto import hpke
@@ -35,6 +38,8 @@ from abci_app.state.view import StateView
 from tests.support.custody import single
 
 MARK = b"dta-bench existing order "
+POWERS = b"dta-bench voting powers "
+_KEY_BYTES, _POWER_BYTES = 32, 8
 KEPT, RELEASED, CLOSED, CLOSED_AFTER_RELEASE = range(4)
 _SPEC_OF = {spec.message: spec for spec in SPECS.values()}
 _LIVES = (KEPT,) * 6 + (RELEASED,) + (CLOSED,) * 2 + (CLOSED_AFTER_RELEASE,)
@@ -46,6 +51,20 @@ SHARE_BYTES = 32
 def marker(vault: bytes, number: int) -> bytes:
     """The transaction that stands for the life of the ``number``-th order, of ``vault``'s principal."""
     return MARK + vault + number.to_bytes(8, "big")
+
+
+def powers(updates: Sequence[ValidatorUpdate], nonce: int) -> bytes:
+    """The transaction after which CometBFT counts these votes so: from the second block after its own on."""
+    pairs = (update.public_key + update.power.to_bytes(_POWER_BYTES, "big") for update in updates)
+    return POWERS + nonce.to_bytes(8, "big") + b"".join(pairs)
+
+
+def _updates(tx: bytes) -> tuple[ValidatorUpdate, ...]:
+    pairs, size = tx[len(POWERS) + 8 :], _KEY_BYTES + _POWER_BYTES
+    return tuple(
+        ValidatorUpdate(pairs[at : at + _KEY_BYTES], int.from_bytes(pairs[at + _KEY_BYTES : at + size], "big"))
+        for at in range(0, len(pairs), size)
+    )
 
 
 def is_open(number: int) -> bool:
@@ -134,35 +153,43 @@ class GrowingMachine:
         return transition.init_chain(genesis)
 
     def check_tx(self, view: StateView, tx: bytes, mempool: Mempool, *, recheck: bool) -> TxResult:
-        if tx.startswith(MARK):
+        if _is_ours(tx):
             return TxResult(code=Code.OK)
         return transition.check_tx(view, tx, mempool, recheck=recheck)
 
     def prepare_proposal(
         self, view: StateView, txs: Sequence[bytes], *, max_tx_bytes: int, height: int, time: Time
     ) -> list[bytes]:
-        markers = [tx for tx in txs if tx.startswith(MARK)]
+        markers = [tx for tx in txs if _is_ours(tx)]
         if markers:  # nothing else is sent while orders are made; what is waits for a block without them
             return markers
         return transition.prepare_proposal(view, txs, max_tx_bytes=max_tx_bytes, height=height, time=time)
 
     def process_proposal(self, view: StateView, txs: Sequence[bytes], *, height: int, time: Time) -> bool:
-        others = [tx for tx in txs if not tx.startswith(MARK)]
+        others = [tx for tx in txs if not _is_ours(tx)]
         return transition.process_proposal(view, others, height=height, time=time)
 
     def apply_block(self, view: StateView, block: Block, breathe: Callable[[], None] = lambda: None) -> BlockResult:
-        if not any(tx.startswith(MARK) for tx in block.txs):
+        if not any(map(_is_ours, block.txs)):
             return transition.apply_block(view, block, breathe)
         empty = Block(block.height, block.time, (), block.proposer_address, block.misbehaviour)
         result = transition.apply_block(view, empty, breathe)
         overlay = Overlay(view)
         overlay.apply(result.changes)
         lives = _Lives(overlay, records.chain(view).gid, records.params(view), block)
-        results = []
+        results, updates = [], result.validator_updates
         for tx in block.txs:
-            results.append(lives.live(tx))
+            if tx.startswith(POWERS):
+                updates = _updates(tx)
+                results.append(TxResult(code=Code.OK))
+            else:
+                results.append(lives.live(tx))
             breathe()
-        return BlockResult(overlay.changes(), tuple(results), result.events, result.validator_updates)
+        return BlockResult(overlay.changes(), tuple(results), result.events, updates)
+
+
+def _is_ours(tx: bytes) -> bool:
+    return tx.startswith((MARK, POWERS))
 
 
 if __name__ == "__main__":

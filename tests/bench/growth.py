@@ -1,8 +1,10 @@
 """Part ``growth``: the job, and what a node costs by itself, with a thousand and with a hundred thousand orders there.
 
-The orders that exist are made by the applications themselves (:mod:`tests.bench.existing`), out of one small
-transaction each, which goes through consensus as any other. Their envelopes are laid into the nodes' block stores
-beforehand; while that is done the agents wait, because the store's lock is held here.
+The orders that exist are made by the application itself (:mod:`tests.bench.existing`), out of one small transaction
+each, which goes through CometBFT as any other. One node does it: for that time its vote is enough, the others are
+stopped, and then they are given what it has, each with its own keys. So a million takes an hour on two cores, and not
+four. The envelopes are laid into the nodes' block stores beforehand; while that is done the agents wait, because the
+store's lock is held here.
 """
 
 from __future__ import annotations
@@ -13,10 +15,12 @@ import fcntl
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from base64 import b64decode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,8 +29,12 @@ from typing import Any
 
 import httpx
 
+from abci_app.block import ValidatorUpdate
 from abci_app.cid import cid_of, digest_of
 from dta.base.config import NodeConfig, load_node_config
+from dta.client.ledger import requests
+from dta.client.ledger.rpc import Rpc
+from dta.light.types import Validator
 from dta.localnet.network import Network
 from dta.node import supervisor
 from dta.node.running import is_running
@@ -34,12 +42,14 @@ from tests.bench import existing, job
 from tests.bench.figures import ROOT
 from tests.bench.job import Job
 from tests.bench.live import Processes, acting, localnet, rpc_urls
-from tests.bench.load import Client, encode_batches
+from tests.bench.load import Client, commit_all, encode_batches
 from tests.bench.principals import Principals
 
 BATCH = 100
 MARKERS_UNDER_WAY = 1_000
 CONNECTIONS = 4
+ENOUGH_ALONE = 1_000_000
+"""A voting power beside which that of the others is nothing."""
 SETTLE_S = 600.0
 # A file has so many names at most (ext4 allows 65,000).
 NAMES_OF_A_FILE = 60_000
@@ -57,7 +67,7 @@ class Plan:
     job: job.Plan = job.Plan()  # noqa: RUF009  frozen
 
 
-QUICK = Plan(sizes=(20, 60), level=2, idle_s=0.3, job=replace(job.QUICK, first_burst=2))
+QUICK = Plan(sizes=(20, 60), level=2, idle_s=0.3, job=replace(job.QUICK, first_burst=2, validators=2))
 
 
 class GrowingNetwork(Network):
@@ -108,7 +118,7 @@ class _Growing:
         figures: Json = {
             "grown_s": grown_s,
             "idle_share": {"agent": idle.agents / nodes, "application": idle.applications / nodes,
-                           "cometbft": idle.cometbfts / nodes},
+                           "cometbft": idle.cometbfts / nodes, "door": idle.doors / nodes},
             "job": self.job.level(self._plan.level),
             "rss_mb": processes.rss_mb(),
             "disk_mb": self._disk_mb(),
@@ -131,6 +141,7 @@ class _Growing:
         markers = [existing.marker(vaults[number % len(vaults)], number) for number in numbers]
         with _agents_waiting(self._network):
             self._lay_envelopes(numbers)
+        with _growing_alone(self._network):
             asyncio.run(self._send(markers))
         for node in self._network.nodes():
             self._wait_for_agent(node)
@@ -161,7 +172,7 @@ class _Growing:
 
     async def _send(self, markers: Sequence[bytes]) -> None:
         bodies = encode_batches(markers, BATCH)
-        client = Client(rpc_urls(self._network), bodies, BATCH, len(markers), lambda: (0.0, 0.0))
+        client = Client(rpc_urls(self._network)[:1], bodies, BATCH, len(markers), lambda: (0.0, 0.0))
         await client.saturate(max(BATCH, MARKERS_UNDER_WAY), 0.0, float("inf"), CONNECTIONS, SETTLE_S)
 
     # --- measuring ----------------------------------------------------------------------------------------------
@@ -192,7 +203,7 @@ class _Growing:
         home = self._network.home(0)
         return {
             "application": _disk_mb(home / "state"), "cometbft": _disk_mb(home / "cometbft" / "data"),
-            "outbox": _disk_mb(home / "outbox"),
+            "outbox": _disk_mb(home / "outbox"), "door": _disk_mb(home / "door"),
         }  # fmt: skip
 
     def _wait_for_agent(self, node: int) -> None:
@@ -209,18 +220,62 @@ class _Growing:
 
 
 @contextmanager
-def _agents_waiting(network: Network) -> Iterator[None]:
-    """While this lasts every agent waits for its block store; it opens it anew afterwards."""
-    held = []
+def _growing_alone(network: Network) -> Iterator[None]:
+    """While this lasts only the first node runs, without an agent; then all do, and have what it has."""
+    first, *others = network.nodes()
+    validators = [ValidatorUpdate(one.public_key, one.power) for one in _validators(network)]
+    own = _config(network, first).comet_home / "config" / "priv_validator_key.json"
+    key = b64decode(json.loads(own.read_text())["pub_key"]["value"])
+    if others:
+        _vote(network, [replace(one, power=ENOUGH_ALONE) for one in validators if one.public_key == key], others)
+        for node in others:
+            network.stop(node)
+    with _agents_waiting(network, [first]):
+        yield
+    if others:
+        _vote(network, validators, [])
+        network.stop(first)
+        for node in others:
+            _give(_config(network, first), _config(network, node))
+        network.up()
+
+
+def _validators(network: Network) -> Sequence[Validator]:
+    with Rpc(network.rpc_url(0)) as rpc:
+        return rpc.run(requests.validators(network.height(0))).validators
+
+
+def _vote(network: Network, updates: Sequence[ValidatorUpdate], others: Sequence[int]) -> None:
+    """Give the validators these powers. With ``others`` until these have the first block that is signed so; without,
+    until the last that is not."""
+    height = commit_all(network.rpc_url(0), [existing.powers(updates, time.time_ns())], SETTLE_S)
+    network.wait_for_height(height + (2 if others else 1), [0, *others], SETTLE_S)
+
+
+def _give(first: NodeConfig, other: NodeConfig) -> None:
+    """To a node that is stopped the first one's state, chain and index. What it voted for stays its own."""
+    pairs = [(first.home / "state", other.home / "state"), (first.door_dir, other.door_dir)]
+    data, others_data = first.comet_home / "data", other.comet_home / "data"
+    pairs += [(found, others_data / found.name) for found in data.glob("*.db")]
+    for source, target in pairs:
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(source, target)
+    shutil.rmtree(others_data / "cs.wal", ignore_errors=True)
+
+
+@contextmanager
+def _agents_waiting(network: Network, nodes: Sequence[int] | None = None) -> Iterator[None]:
+    """While this lasts every agent (of ``nodes``) waits for its block store; it opens it anew afterwards."""
+    nodes, held = list(network.nodes() if nodes is None else nodes), []
     try:
-        for node in network.nodes():
+        for node in nodes:
             _end_agent(network, node)
             held.append(_take_lock(_config(network, node).blocks_dir / "lock"))
         yield
     finally:
         for descriptor in held:
             os.close(descriptor)
-    for node in network.nodes():
+    for node in nodes:
         _end_agent(network, node)  # what waits does so with a growing pause
 
 

@@ -71,6 +71,7 @@ class Spent:
     agents: float
     cometbfts: float
     applications: float
+    doors: float
     supervisors: float
     client: float
 
@@ -83,19 +84,19 @@ class Processes:
 
     def __init__(self, network: Network) -> None:
         nodes = list(network.nodes())
-        self.agents, self.cometbfts, self.applications = (
+        self.agents, self.cometbfts, self.applications, self.doors = (
             [_pid(network.child_pid(node, name), name) for node in nodes]
-            for name in ("agent", "cometbft", "application")
+            for name in ("agent", "cometbft", "application", "door")
         )
         self._supervisors = [_pid(network.pid(node), "node") for node in nodes]
 
     def spent(self) -> Spent:
         """Until now."""
-        agents, cometbfts, applications, supervisors = (
+        agents, cometbfts, applications, doors, supervisors = (
             sum(map(process_seconds, pids))
-            for pids in (self.agents, self.cometbfts, self.applications, self._supervisors)
+            for pids in (self.agents, self.cometbfts, self.applications, self.doors, self._supervisors)
         )
-        return Spent(agents, cometbfts, applications, supervisors, time.process_time())
+        return Spent(agents, cometbfts, applications, doors, supervisors, time.process_time())
 
     def idle(self, seconds: float) -> Spent:
         """Processor seconds a second while this client asks for nothing."""
@@ -105,7 +106,9 @@ class Processes:
 
     def rss_mb(self) -> dict[str, float]:
         """The greatest resident memory of each kind."""
-        kinds = {"agent": self.agents, "cometbft": self.cometbfts, "application": self.applications}
+        kinds = {
+            "agent": self.agents, "cometbft": self.cometbfts, "application": self.applications, "door": self.doors,
+        }  # fmt: skip
         return {kind: max(map(process_rss_mb, pids)) for kind, pids in kinds.items()}
 
 
@@ -117,5 +120,5 @@ def _pid(found: int | None, name: str) -> int:
 
 def shares(spent: Spent, items: float) -> dict[str, float]:
     """Milliseconds an item by kind of process."""
-    names = ("agents", "cometbfts", "applications", "supervisors", "client")
+    names = ("agents", "cometbfts", "applications", "doors", "supervisors", "client")
     return {name: value / items * 1e3 for name, value in zip(names, astuple(spent), strict=True)}

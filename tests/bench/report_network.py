@@ -8,7 +8,7 @@ from typing import Any
 from tests.bench.table import table
 
 Json = dict[str, Any]
-KINDS = ("agents", "cometbfts", "applications", "client")
+KINDS = ("agents", "cometbfts", "applications", "doors", "client")
 PHASES = (("entrust", "ACTIVE", "placed"), ("release", "COMPLETED", "granted"))
 
 
@@ -22,7 +22,7 @@ def job_tables(parts: Json) -> Iterator[str]:
     yield ""
     yield _bare(one["bare"]["operations_ms"], "An order's bare cryptography, of one node, in microseconds")
     yield ""
-    idle = ", ".join(f"{kind} {one['idle'][kind] * 100:.1f}%" for kind in KINDS[:3])
+    idle = ", ".join(f"{kind} {one['idle'][kind] * 100:.1f}%" for kind in KINDS[:4])
     yield f"With nothing to do, all nodes together, of a core: {idle}."
 
 
@@ -91,18 +91,18 @@ def growth_tables(parts: Json) -> Iterator[str]:
         return [text(column) for column in columns]
 
     def each_kind(text: Callable[[Json, str], str]) -> list[str]:
-        return each(lambda of: " / ".join(text(of, kind) for kind in ("agent", "application", "cometbft")))
+        return each(lambda of: " / ".join(text(of, kind) for kind in ("agent", "application", "cometbft", "door")))
 
     rows = [
         *(row for phase in PHASES for row in _job_rows([column["job"] for column in columns], *phase)),
-        ["an idle node, of a core: agent / application / CometBFT", *each_kind(
+        ["an idle node, of a core: agent / application / CometBFT / door", *each_kind(
             lambda of, kind: f"{of['idle_share'][kind] * 100:.1f}%"
         )],
-        ["resident memory, MB: agent / application / CometBFT", *each_kind(
+        ["resident memory, MB: agent / application / CometBFT / door", *each_kind(
             lambda of, kind: f"{of['rss_mb'][kind]:.0f}"
         )],
-        ["disk of a node, MB: application / CometBFT", *each(
-            lambda of: f"{of['disk_mb']['application']:.0f} / {of['disk_mb']['cometbft']:.0f}"
+        ["disk of a node, MB: application / CometBFT / door", *each(
+            lambda of: " / ".join(f"{of['disk_mb'][kind]:.0f}" for kind in ("application", "cometbft", "door"))
         )],
         ["`dta order list --all`: orders, s (processor s)", *each(
             lambda of: "{orders:,}: {seconds:.1f} ({processor_s:.1f})".format(**of["order_list"])
@@ -121,3 +121,4 @@ def _job_rows(levels: Sequence[Json], phase: str, end: str, begin: str) -> Itera
     yield [f"{begin} to {end}, s, p50 / p95 / p99", *(_percentiles(one["begun_to_done_s"], 2) for one in of)]
     yield ["seconds a block", *(f"{one['block_s']:.2f}" for one in of)]
     yield ["processor time each, ms (multiple of bare)", *(f"{one['order_ms']:.0f} ({one['ratio']:.1f})" for one in of)]
+    yield [f"of it {', '.join(KINDS)}", *(_processor(one["processor_ms"]) for one in of)]

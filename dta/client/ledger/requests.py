@@ -242,13 +242,14 @@ def _broadcast(value: Any) -> Broadcast:
 
 
 def _events(value: Any, where: str) -> tuple[Event, ...]:
+    at_type, at_key, at_value = f"{where}.type", f"{where}.key", f"{where}.value"
     return tuple(
         Event(
-            decode.text(member(event, "type"), f"{where}.type", MAX_TEXT_CHARS),
+            decode.text(member(event, "type"), at_type, MAX_TEXT_CHARS),
             tuple(
                 (
-                    decode.text(member(attribute, "key"), f"{where}.key", MAX_TEXT_CHARS),
-                    decode.text(member(attribute, "value"), f"{where}.value", MAX_TEXT_CHARS),
+                    decode.text(member(attribute, "key"), at_key, MAX_TEXT_CHARS),
+                    decode.text(member(attribute, "value"), at_value, MAX_TEXT_CHARS),
                 )
                 for attribute in decode.items(member(event, "attributes"), where, MAX_EVENTS)
             ),

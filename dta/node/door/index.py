@@ -1,7 +1,8 @@
 """The door's own small index of events: which blocks' events name an id (docs/spec/door.md, Search).
 
 Hints, for who then asks for the proof: nothing is right here because it is here. It is made again from CometBFT's block
-results where it is lost, and holds the newest events only.
+results where it is lost, and holds the newest events only. What a block costs here is paid at every node for every
+order: so the events of a block that name one id, in one role and of one kind, are one row.
 """
 
 from __future__ import annotations
@@ -10,9 +11,13 @@ import json
 import logging
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+import struct
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from heapq import merge
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import Final, TypeVar
@@ -24,9 +29,10 @@ T = TypeVar("T")
 MOST_EVENTS: Final = 2_000_000
 """About 1.3 GB. Those of the oldest blocks go where there are more."""
 PAGE_EVENTS: Final = 100
+_ID_CHARS = 64
 _ID = re.compile(r"[0-9a-f]{64}")
 _log = logging.getLogger(__name__)
-_FORMAT = 2
+_FORMAT = 3
 """Of the file: one of another is read again from the blocks."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -34,13 +40,17 @@ CREATE TABLE IF NOT EXISTS events (
     height INTEGER NOT NULL, number INTEGER NOT NULL, kind TEXT NOT NULL, attributes TEXT NOT NULL,
     PRIMARY KEY (height, number)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS events_kind ON events (kind, height, number);
 CREATE TABLE IF NOT EXISTS names (
-    role TEXT NOT NULL, id BLOB NOT NULL, height INTEGER NOT NULL, number INTEGER NOT NULL, kind TEXT NOT NULL,
-    PRIMARY KEY (role, id, height, number)
+    role TEXT NOT NULL, id BLOB NOT NULL, kind TEXT NOT NULL, height INTEGER NOT NULL, numbers BLOB NOT NULL,
+    PRIMARY KEY (role, id, kind, height)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS names_kind ON names (role, id, kind, height, number);
 """
+_ALL = "SELECT height, number, kind, attributes FROM events WHERE (height, number) > (?, ?) ORDER BY height, number"
+_ONE = "SELECT height, number, kind, attributes FROM events WHERE height = ? AND number = ?"
+_LISTS = "SELECT height, numbers FROM names WHERE role = ? AND id = ? AND kind = ? AND height >= ? ORDER BY height"
+_NEXT_KIND = "SELECT kind FROM names WHERE role = ? AND id = ? AND kind > ? ORDER BY kind LIMIT 1"
+_Named = tuple[str, bytes, str]
+"""Role, id and kind of events. Role and id empty: all of the kind."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -188,26 +198,22 @@ class Index:
     def _add(self, height: int, events: Sequence[Event]) -> None:
         if height != self._height + 1:
             raise ValueError(f"the next block is {self._height + 1}, not {height}")
-        named = {
-            (role, id_, height, number, event.kind)
-            for number, event in enumerate(events)
-            for role, id_ in _names(event.attributes)
-        }
+        named = _named((number, event.kind, event.attributes) for number, event in enumerate(events))
         rows = [(height, number, event.kind, json.dumps(event.attributes)) for number, event in enumerate(events)]
+        lists = [(*name, height, struct.pack(f"<{len(at)}I", *at)) for name, at in sorted(named.items())]
         with self._database:
             self._database.execute("BEGIN")
             self._database.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", rows)
-            self._database.executemany("INSERT INTO names VALUES (?, ?, ?, ?, ?)", sorted(named))
+            self._database.executemany("INSERT INTO names VALUES (?, ?, ?, ?, ?)", lists)
             from_height, count = self._drop_oldest(height, self._count + len(rows))
             self._set(from_height=from_height, height=height)
         self._from_height, self._height, self._count = from_height, height, count
 
     def search(self, wanted: Wanted, after: Cursor, limit: int) -> Page:
         """At most ``limit`` events that are wanted, after that place."""
-        query, given = _query(wanted)
 
         def found() -> Page:
-            rows = self._database.execute(query, [*given, after.height, after.number, limit + 1]).fetchall()
+            rows = list(islice(self._wanted(wanted, after), limit + 1))
             events = tuple(
                 Found(Cursor(height, number), kind, tuple((name, value) for name, value in json.loads(attributes)))
                 for height, number, kind, attributes in rows[:limit]
@@ -215,6 +221,34 @@ class Index:
             return Page(events, len(rows) > limit, self._from_height, self._height)
 
         return self._lasting(found)
+
+    def _wanted(self, wanted: Wanted, after: Cursor) -> Iterator[tuple[int, int, str, str]]:
+        """Rows of the events that are wanted after that place, in order: no more is read than is taken.
+
+        What a stranger asks for costs by what is found, and not by how much there is of something else.
+        """
+        if not wanted.id and not wanted.kind:
+            yield from self._database.execute(_ALL, [after.height, after.number])
+            return
+        name = (wanted.role or "id", bytes.fromhex(wanted.id)) if wanted.id else ("", b"")
+        kinds = [wanted.kind] if wanted.kind else self._kinds(*name)
+        for height, number in merge(*(self._places((*name, kind), after) for kind in kinds)):
+            yield from self._database.execute(_ONE, [height, number])
+
+    def _kinds(self, role: str, id_: bytes) -> list[str]:
+        """The kinds of the events that name an id in a role: one step each, however many events they are."""
+        kinds: list[str] = []
+        while row := self._database.execute(_NEXT_KIND, [role, id_, kinds[-1] if kinds else ""]).fetchone():
+            kinds.append(row[0])
+        return kinds
+
+    def _places(self, name: _Named, after: Cursor) -> Iterator[tuple[int, int]]:
+        """Height and number of the events with that name after a place, in order."""
+        for height, packed in self._database.execute(_LISTS, [*name, after.height]):
+            numbers = struct.unpack(f"<{len(packed) // 4}I", packed)
+            first = bisect_right(numbers, after.number) if height == after.height else 0
+            for number in islice(numbers, first, None):
+                yield height, number
 
     def close(self) -> None:
         """Close the file."""
@@ -226,14 +260,11 @@ class Index:
         many events are."""
         from_height = self._from_height
         while count > self._most_events and from_height < height:
-            gone = self._database.execute("SELECT number, attributes FROM events WHERE height = ?", [from_height])
-            named = [
-                (role, id_, from_height, number)
-                for number, attributes in gone
-                for role, id_ in _names(json.loads(attributes))
-            ]
+            gone = self._database.execute("SELECT number, kind, attributes FROM events WHERE height = ?", [from_height])
+            named = _named((number, kind, json.loads(attributes)) for number, kind, attributes in gone)
             self._database.executemany(
-                "DELETE FROM names WHERE role = ? AND id = ? AND height = ? AND number = ?", named
+                "DELETE FROM names WHERE role = ? AND id = ? AND kind = ? AND height = ?",
+                [(*name, from_height) for name in sorted(named)],
             )
             count -= self._database.execute("DELETE FROM events WHERE height = ?", [from_height]).rowcount
             from_height += 1
@@ -247,35 +278,20 @@ class Index:
         self._database.executemany("UPDATE facts SET value = ? WHERE name = ?", values)
 
 
-def _names(attributes: Iterable[tuple[str, str]]) -> list[tuple[str, bytes]]:
-    """Which ids (32 bytes) an event names, and as what."""
-    return [(role, bytes.fromhex(value)) for role, value in attributes if _ID.fullmatch(value)]
+def _named(events: Iterable[tuple[int, str, Iterable[tuple[str, str]]]]) -> dict[_Named, list[int]]:
+    """The numbers of a block's events by what they name, ids of 32 bytes, and by their kind; in ascending order."""
+    named: dict[_Named, list[int]] = {}
+    for number, kind, attributes in events:
+        named.setdefault(("", b"", kind), []).append(number)
+        for role, value in attributes:
+            if len(value) == _ID_CHARS and _ID.fullmatch(value):
+                numbers = named.setdefault((role, bytes.fromhex(value), kind), [])
+                if not numbers or numbers[-1] != number:
+                    numbers.append(number)
+    return named
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
     """Whether it says that the file is no database, or is malformed. The last byte is the code, the others details."""
     code: int | None = getattr(error, "sqlite_errorcode", None)  # those of the module's own have none
     return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-
-def _query(wanted: Wanted) -> tuple[str, list[str | bytes]]:
-    """The SQL, with places for height, number and limit left, and what fills those before.
-
-    Each walks one index from the place on, and stops at the limit: what a stranger asks for costs by what is found, and
-    not by how much there is of something else.
-    """
-    if not wanted.id:
-        of_kind = "kind = ? AND " if wanted.kind else ""
-        return (
-            f"SELECT height, number, kind, attributes FROM events WHERE {of_kind}"  # noqa: S608 - no input in it
-            "(height, number) > (?, ?) ORDER BY height, number LIMIT ?",
-            [wanted.kind] if wanted.kind else [],
-        )
-    of_kind = "AND names.kind = ? " if wanted.kind else ""
-    return (
-        "SELECT events.height, events.number, events.kind, attributes "  # noqa: S608 - no input in it
-        "FROM names CROSS JOIN events ON events.height = names.height AND events.number = names.number "
-        f"WHERE names.role = ? AND names.id = ? {of_kind}AND (names.height, names.number) > (?, ?) "
-        "ORDER BY names.height, names.number LIMIT ?",
-        [wanted.role or "id", bytes.fromhex(wanted.id), *([wanted.kind] if wanted.kind else [])],
-    )
