@@ -224,7 +224,9 @@ class Attempts:
                 state.is_alone = True
                 self._outbox.remove(state.job)
             raise Retry(f"the ledger refused the result: {row.name}: {log or row.meaning}")
-        state.sent, state.attempts, state.error = True, 0, ""
+        # Only a mempool that took the bytes may have given them on: else proved state is asked before they are sent.
+        state.sent = state.sent or code == Code.OK
+        state.attempts, state.error = 0, ""
 
     def _is_due(self, job: Job) -> bool:
         tools = self._tools()
