@@ -83,15 +83,6 @@ def _once(share_of: ShareOf) -> ShareOf:
     return found
 
 
-def require_owed(job: Job, tools: Tools) -> None:
-    """Raise :class:`NotDue` unless proved state wants the answer now: for one that was made before and not sent.
-
-    A share that was sealed and stays here is not out. Raises what :func:`perform` raises, but for the keystore's.
-    """
-    with tools.pin_proven() as now:
-        _REQUIRE.get(job.kind, require_due)(job, tools, now)
-
-
 def tried(call: Callable[[], T]) -> T | Exception:
     """What ``call`` returns, or what it raises: of one among several that are done at once.
 
@@ -111,7 +102,11 @@ def _raised(call: Callable[[], object]) -> Exception | None:
 
 
 def owed_of(jobs: Sequence[Job], tools: Tools, now: Pinned) -> list[Exception | None]:
-    """As :func:`require_owed`, of several by one state: for each what it would raise, or None."""
+    """For each of several whose answers were made before: None where proved state wants it now, else what forbids it.
+
+    A share that was sealed and stays here is not out. Of each it is what :func:`perform` raises (NotDue, mostly), but
+    for the keystore's.
+    """
     read_ahead(now.view, index=[due.key_of(tools.identity, job.kind, job.subject) for job in jobs])
     _prove_releases(jobs, now)
     proven = replace(now, view=now.proven)
