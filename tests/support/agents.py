@@ -44,6 +44,7 @@ from dta.node.ceremonies.shares import ShareUnusable, share_of
 from dta.node.hooks.bundle import parts_of
 from dta.node.hooks.errors import Retry
 from dta.node.hooks.head import Head
+from dta.node.hooks.hung import HungJobs
 from dta.node.hooks.outbox import Outbox
 from dta.node.hooks.tools import Pinned, Tools
 from tests.support.actors import Actor
@@ -119,8 +120,9 @@ class Agent:
         network = _Network(self, AgentNetwork(rpc, chain.chain_id, blocks, fetcher))
         owed = WatchedDue(_Reads(self._pin), _Told(self), identity)
         return Runner(
-            tools, network, self._head, outbox, chain.chain_id, self.config, self._now_s, lambda: 1.0, owed
-        )
+            tools, network, self._head, outbox, HungJobs(self.directory / "hung-jobs.json"), chain.chain_id,
+            self.config, self._now_s, lambda: 1.0, owed,
+        )  # fmt: skip
 
     def _now_s(self) -> float:
         return BLOCK_S * self.chain.height

@@ -24,6 +24,7 @@ from dta.hsm.keystore import Keystore
 from dta.node.agent.runner import Runner, RunnerConfig
 from dta.node.hooks.errors import NotAtHead, Retry
 from dta.node.hooks.head import Head
+from dta.node.hooks.hung import HungJobs
 from dta.node.hooks.outbox import Outbox
 from tests.support.actors import Actor
 from tests.support.chain import CHAIN_ID
@@ -62,11 +63,12 @@ class Node:
         self.runner = self.start()
 
     def start(self) -> Runner:
-        """A new life: nothing is left of the last one but the outbox."""
+        """A new life: nothing is left of the last one but its files."""
         head = Head(60, lambda: self.world.chain.time_s + 1, self.clock)
         outbox = Outbox(self.directory, self.founder.identity, CHAIN_ID, self.world.chain.gid)
+        hung = HungJobs(self.directory.with_suffix(".hung"))
         self.runner = Runner(
-            self.tools, self, head, outbox, CHAIN_ID, self.config, monotonic_s=self.clock, jitter=lambda: 1.0
+            self.tools, self, head, outbox, hung, CHAIN_ID, self.config, monotonic_s=self.clock, jitter=lambda: 1.0
         )
         return self.runner
 
