@@ -5,9 +5,8 @@ Everything here runs in a thread and blocks. What goes over the network (the blo
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache, partial
 from typing import TypeVar
@@ -24,6 +23,7 @@ from abci_app.state.indexes import VAULT_ORDERS
 from abci_app.state.records import IDENTITIES, ORDERS, REQUESTS, VAULTS, params
 from abci_app.state.view import StateView
 from dta.base.errors import Unreachable
+from dta.base.traces import forget_locals
 from dta.crypto.scalar import SecretScalar
 from dta.custodians.accepting import accept_all
 from dta.custodians.plugin import Custodian, CustodyContext, Entrusted, OrderRejected
@@ -52,9 +52,13 @@ def wanted_blocks(job: Job, now: Pinned) -> list[str]:
 def perform(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Message:
     """The result to send. ``blocks``: those of :func:`wanted_blocks`, by CID.
 
-    Raises NotDue, CannotAnswer, Retry, KeystoreError, CustodianMissing.
+    Raises NotDue, CannotAnswer, Retry, KeystoreError, CustodianMissing; none of them remembers a key or a share.
     """
-    return _PERFORM[job.kind](job, tools, blocks)
+    try:
+        return _PERFORM[job.kind](job, tools, blocks)
+    except Exception as error:
+        forget_locals(error)
+        raise
 
 
 def perform_partials(jobs: Sequence[Job], tools: Tools) -> list[Message | Exception]:
@@ -63,16 +67,14 @@ def perform_partials(jobs: Sequence[Job], tools: Tools) -> list[Message | Except
     A share that several of them are made with is opened once, and is in memory no longer than this call. State is
     pinned and proved for each of them as for one alone.
     """
-    opened = replace(tools, share_of=_once(tools.share_of))
-    made = [tried(partial(perform, job, opened, {})) for job in jobs]
-    for answer in made:
-        if isinstance(answer, Exception):  # what it remembers of the call must not keep the share
-            traceback.clear_frames(answer.__traceback__)
-    return made
+    with _once(tools.share_of) as share_of:
+        opened = replace(tools, share_of=share_of)
+        return [tried(partial(perform, job, opened, {})) for job in jobs]
 
 
-def _once(share_of: ShareOf) -> ShareOf:
-    """``share_of``, asked once for each epoch. What it raises is not remembered."""
+@contextmanager
+def _once(share_of: ShareOf) -> Iterator[ShareOf]:
+    """``share_of``, asked once for each epoch within. What it raises is not remembered."""
     opened: dict[tuple[bytes, int], SecretScalar] = {}
 
     def found(view: StateView, authority: bytes, epoch: int) -> SecretScalar:
@@ -80,7 +82,10 @@ def _once(share_of: ShareOf) -> ShareOf:
             opened[authority, epoch] = share_of(view, authority, epoch)
         return opened[authority, epoch]
 
-    return found
+    try:
+        yield found
+    finally:  # an answer that is an error keeps what it was made with, ``found`` too
+        opened.clear()
 
 
 def tried(call: Callable[[], T]) -> T | Exception:
