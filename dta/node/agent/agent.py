@@ -200,7 +200,7 @@ class Agent:
         limits = RunnerConfig(hsm_threads=config.hook_concurrency)
         owed = WatchedDue.at(self._ledger.client, config.state_socket, config.identity)
         hung = HungJobs(config.hung_jobs_file)
-        return Runner(tools, network, self._ledger.head, outbox, hung, config.chain_id, limits, owed=owed)
+        return Runner(tools, network, self._ledger.head, outbox, hung, owed, config.chain_id, limits)
 
     def _share_of(self, view: StateView, authority: bytes, epoch: int) -> SecretScalar:
         """This node's share of an authority key, opened from the ledger each time it is needed. Raises Retry."""

@@ -23,7 +23,6 @@ from dta.base.errors import BadAnswer, DtaError, JsonValue, Unreachable
 from dta.blocks.errors import BlockError
 from dta.hsm.errors import KeystoreError
 from dta.node.agent.attempts import Attempts, JobState, Network
-from dta.node.agent.due import ScannedOwed
 from dta.node.agent.ranks import rank_of
 from dta.node.agent.submission import Submission
 from dta.node.hooks.errors import CannotAnswer, NotAtHead, NotDue, Retry
@@ -87,7 +86,7 @@ class _Seen:
 class Runner:
     """Runs this fiduciary's jobs until told to stop. One event loop, one instance.
 
-    ``owed`` says what is due; without one, state is scanned. ``hung`` says with which jobs an earlier process hung.
+    ``owed`` says what is due, ``hung`` with which jobs an earlier process hung.
     """
 
     def __init__(
@@ -97,31 +96,30 @@ class Runner:
         head: Head,
         outbox: Outbox,
         hung: HungJobs,
+        owed: Owed,
         chain_id: str,
         config: RunnerConfig | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = lambda: secrets.SystemRandom().uniform(0.5, 1.5),
-        owed: Owed | None = None,
     ) -> None:
         self._tools = tools
         self._network = network
         self._head = head
         self._outbox = outbox
         self._hung = hung
+        self._owed = owed
         self._config = config or RunnerConfig()
         self._monotonic_s = monotonic_s
         self._jitter = jitter
         self._states: dict[Job, JobState] = {}
         self._seen = _Seen()
         self._planned: Planned | None = None
-        self._head_asked_s = float("-inf")
         self._woken = asyncio.Event()
         self._look_s = 0.0
         self._head_trouble = False
         # Reading state never waits behind an HSM that hangs.
         self._threads = ThreadPoolExecutor(self._config.hsm_threads, thread_name_prefix="hsm")
         self._reading = ThreadPoolExecutor(READING_THREADS, thread_name_prefix="state")
-        self._owed = owed or ScannedOwed(lambda: self._tools, self._reading)
         self._submission = Submission(
             tools, outbox, self._threads, lambda tx: self._network.broadcast(tx), chain_id,
             expiry_blocks=self._config.expiry_blocks, gather_s=self._config.gather_s,
@@ -163,17 +161,6 @@ class Runner:
             await self._attempts.close()
             self._threads.shutdown(wait=False, cancel_futures=True)
             self._reading.shutdown(wait=False, cancel_futures=True)
-
-    async def tick(self) -> None:
-        """Look at state once, if this node is at the head, and start what is ready.
-
-        Raises Retry (not at the head), DtaError.
-        """
-        now_s = self._monotonic_s()
-        if now_s - self._head_asked_s >= self._config.head_poll_s:
-            self._head_asked_s = now_s
-            await self._ask_head()
-        await self._act(await self._owed.now())
 
     # --- what it is told ----------------------------------------------------------------------------------------
     async def _follow_state(self) -> None:
