@@ -119,6 +119,11 @@ class NodeConfig:
     def outbox_dir(self) -> Path:
         return self.home / "outbox"
 
+    @property
+    def hung_jobs_file(self) -> Path:
+        """With which jobs the HSM hung, for the agent's next process. Disposable."""
+        return self.home / "hung-jobs.json"
+
 
 def debugging() -> bool:
     """``DTA_DEBUG=1``: faults of this program are shown with their traceback, and the agent logs at debug level."""

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from threading import RLock
 
@@ -155,11 +156,11 @@ class EmbeddedStore:
                 self._unpinned.discard(cid)
         return missing
 
-    def unpin(self, cid: str) -> None:
+    def unpin(self, cid: str, done_s: float = inf) -> None:
         digest_of(cid)
         with self._mutex:
             is_pinned, is_here = self.is_pinned(cid), self.has(cid)
-            if not is_pinned and (cid in self._marked or not is_here):
+            if not is_pinned and (cid in self._marked or not is_here or self._path(cid).lstat().st_mtime > done_s):
                 return
             since_s = self._now_s()
             if is_here:  # before the pin goes: a crash between them only keeps the block longer

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from math import inf
 from threading import RLock
 from typing import Literal, cast
 
@@ -148,12 +149,14 @@ class KuboStore:
                 missing.append(cid)
         return missing
 
-    def unpin(self, cid: str) -> None:
+    def unpin(self, cid: str, done_s: float = inf) -> None:
         digest_of(cid)
         with self._mutex:
             self._lost_pins.discard(cid)
             entry = self._held.get(cid)
-            if entry is not None and entry.kind != "released":
+            if entry is None or (entry.kind == "unpinned" and entry.since_ms > 1000 * done_s):
+                return
+            if entry.kind != "released":
                 self._name(cid, replace(entry, kind="released", since_ms=self._now_ms()))
 
     def is_pinned(self, cid: str) -> bool:

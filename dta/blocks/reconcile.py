@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from itertools import islice
 from typing import Protocol
@@ -64,6 +65,7 @@ class PinKeeper:
         wait_s: float = _WAIT_S,
         every_s: float = _EVERY_S,
         later_s: float = _LATER_S,
+        now_s: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._fetcher = fetcher
@@ -72,12 +74,15 @@ class PinKeeper:
         self._wait_s = wait_s
         self._every_s = every_s
         self._later_s = later_s
+        self._now_s = now_s
         self._later: set[asyncio.Task[None]] = set()
         self._queue: asyncio.Queue[str] = asyncio.Queue()
-        self._looking: set[str] = set()
-        self._failed: dict[str, None] = {}
+        # Each with the time by which state was done with it, if it was: what is uploaded after that is an upload.
+        self._looking: dict[str, float] = {}
+        self._failed: dict[str, float] = {}
         self._reasons: dict[str, str] = {}
         self._round: list[str] = []
+        self._round_s = 0.0
         self._all = asyncio.Event()
         self._is_whole = False
 
@@ -100,16 +105,17 @@ class PinKeeper:
         """(cid, why) of some that are not as they should be: at most 20."""
         return sorted(self._reasons.items())
 
-    def look(self, cids: Iterable[str]) -> None:
-        """These may have to be pinned or unpinned."""
+    def look(self, cids: Iterable[str], done_s: float | None = None) -> None:
+        """These may have to be pinned or unpinned, by what state said at ``done_s`` (now)."""
+        done_s = self._now_s() if done_s is None else done_s
         for cid in cids:
             if cid not in self._looking:
-                self._looking.add(cid)
                 self._queue.put_nowait(cid)
+            self._looking[cid] = max(done_s, self._looking.get(cid, done_s))
 
     def look_later(self, cids: Iterable[str]) -> None:
         """As :meth:`look`, two seconds from now, at those that are not right by then: a hook mostly was faster."""
-        waiting = asyncio.create_task(self._look_later(list(cids)))
+        waiting = asyncio.create_task(self._look_later(list(cids), self._now_s()))
         self._later.add(waiting)
         waiting.add_done_callback(self._later.discard)
 
@@ -127,7 +133,8 @@ class PinKeeper:
             async with asyncio.timeout(self._every_s):
                 await self._all.wait()
         except TimeoutError:
-            self.look(list(islice(self._failed, _PAGE_BLOCKS)))
+            for cid, done_s in list(islice(self._failed.items(), _PAGE_BLOCKS)):
+                self.look([cid], done_s)
             if not self._round:
                 self._round = await self._everything()
             await self._check_page()
@@ -154,16 +161,17 @@ class PinKeeper:
 
     async def _everything(self) -> list[str]:
         """What is wanted, and what is pinned though it is not."""
+        self._round_s = self._now_s()
         return await in_store(
             lambda: [*self._wanted.cids(), *(cid for cid in self._store.pins() if not self._wanted.wants(cid))]
         )
 
-    async def _look_later(self, cids: list[str]) -> None:
+    async def _look_later(self, cids: list[str], done_s: float) -> None:
         await asyncio.sleep(self._later_s)
         try:
-            self.look(await self._wrong_of(cids))
+            self.look(await self._wrong_of(cids), done_s)
         except Exception:  # the store's trouble, mostly: each is looked at by itself, and says it
-            self.look(cids)
+            self.look(cids, done_s)
 
     async def _wrong_of(self, cids: list[str]) -> list[str]:
         return await in_store(lambda: [cid for cid in cids if not self._is_right(cid)])
@@ -174,7 +182,7 @@ class PinKeeper:
         del self._round[-_PAGE_BLOCKS:]
         while self._queue.qsize() > _PAGE_BLOCKS:  # what changes meanwhile does not wait behind all of it
             await asyncio.sleep(0.05)
-        self.look(found)
+        self.look(found, self._round_s)
 
     def _is_right(self, cid: str) -> bool:
         if not self._wanted.wants(cid):
@@ -189,24 +197,24 @@ class PinKeeper:
     async def _settle(self, cid: str) -> None:
         """Until it is as it should be, which may change meanwhile, or until that fails."""
         while True:
-            is_wanted = self._wanted.wants(cid)
-            error = await self._make(cid, is_wanted)
-            if self._wanted.wants(cid) == is_wanted:
+            is_wanted, done_s = self._wanted.wants(cid), self._looking[cid]
+            error = await self._make(cid, is_wanted, done_s)
+            if (self._wanted.wants(cid), self._looking[cid]) == (is_wanted, done_s):
                 break
-        self._looking.discard(cid)
+        del self._looking[cid]
         self._failed.pop(cid, None)
         if error is None:
             self._reasons.pop(cid, None)
             return
-        self._failed[cid] = None  # behind the others
+        self._failed[cid] = done_s  # behind the others
         if cid in self._reasons or len(self._reasons) < _MAX_SHOWN:
             self._reasons[cid] = error
 
-    async def _make(self, cid: str, is_wanted: bool) -> str | None:
+    async def _make(self, cid: str, is_wanted: bool, done_s: float) -> str | None:
         """None, or why not."""
         try:
             if not is_wanted:
-                await in_store(self._store.unpin, cid)
+                await in_store(self._store.unpin, cid, done_s)
             elif not await in_store(self._is_right, cid):
                 await self._obtain(cid)
         except TimeoutError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from math import inf
 from typing import Protocol
 
 from abci_app.limits import MAX_ENVELOPE_BYTES
@@ -46,10 +47,11 @@ class BlockStore(Protocol):
         given. Where it raises (a malformed CID excepted: then none is) some may have been pinned.
         """
 
-    def unpin(self, cid: str) -> None:
+    def unpin(self, cid: str, done_s: float = inf) -> None:
         """Let the block go, pinned or an upload: its grace period starts now. What is let go, or absent, stays so.
 
-        That it was let go need not survive a power cut: then it is an upload.
+        An upload that was last put after ``done_s``, when state was done with the block, stays one. That it
+        was let go need not survive a power cut: then it is an upload.
         """
 
     def is_pinned(self, cid: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from dta.base.traces import forget_locals
 from dta.custodians.plugin import AcceptsMany, Custodian, CustodyContext, Entrusted
 
 _log = logging.getLogger(__name__)
@@ -14,9 +15,17 @@ def accept_all(custodian: Custodian, context: CustodyContext, entrusted: Sequenc
     """For each order, in their sequence, what ``custodian.accept`` raises for it, or None where it is accepted.
 
     That is OrderRejected, KeystoreError, or whatever a plugin's fault is. By its ``accept_many`` where it has one and
-    there are several; where that fails as a whole, one by one: what is wrong with one order spoils no other. Raises
-    nothing.
+    there are several; where that fails as a whole, one by one: what is wrong with one order spoils no other. What is
+    returned remembers no key and no share of the calls that it came through. Raises nothing.
     """
+    outcomes = _outcomes(custodian, context, entrusted)
+    for outcome in outcomes:
+        if outcome is not None:
+            forget_locals(outcome)
+    return outcomes
+
+
+def _outcomes(custodian: Custodian, context: CustodyContext, entrusted: Sequence[Entrusted]) -> list[Exception | None]:
     if len(entrusted) > 1 and isinstance(custodian, AcceptsMany):
         try:
             outcomes = list(custodian.accept_many(context, entrusted))

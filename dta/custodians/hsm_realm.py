@@ -89,7 +89,10 @@ class HsmRealm:
     def accept_many(self, context: CustodyContext, entrusted: Sequence[Entrusted]) -> list[Exception | None]:
         received = receive_many([_incoming(one) for one in entrusted], context.gid)
         keys = _VaultKeys()
-        return [_outcome(context, one, decoded, keys) for one, decoded in zip(entrusted, received, strict=True)]
+        try:
+            return [_outcome(context, one, decoded, keys) for one, decoded in zip(entrusted, received, strict=True)]
+        finally:
+            keys.forget()
 
     def release(
         self,
@@ -182,14 +185,21 @@ class _VaultKeys:
     def __call__(self, context: CustodyContext, vault: bytes) -> HpkePrivateKey:
         found = self._found.get(vault)
         if found is None:
-            try:
-                found = _private_key(context, vault)
-            except KeystoreError as error:
-                found = error
-            self._found[vault] = found
+            found = self._found[vault] = _key_or_error(context, vault)
         if isinstance(found, KeystoreError):
-            raise found
+            raise found.with_traceback(None)
         return found
+
+    def forget(self) -> None:
+        """The call is over: an answer that is an error would keep the keys, by the calls that it came through."""
+        self._found.clear()
+
+
+def _key_or_error(context: CustodyContext, vault: bytes) -> HpkePrivateKey | KeystoreError:
+    try:
+        return _private_key(context, vault)
+    except KeystoreError as error:
+        return error
 
 
 def _check_belongs(entrusted: Entrusted) -> None:

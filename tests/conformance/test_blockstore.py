@@ -249,6 +249,25 @@ def check_what_was_let_go_is_an_upload_again_once_it_is_uploaded_and_not_when_it
     assert (store.unpinned_bytes(), store.delete_let_go(0, harness.now_s, nobody)) == (len(b"again"), [])
 
 
+def check_an_upload_that_was_put_after_state_was_done_with_it_stays_one(harness: Harness) -> None:
+    store = harness.store
+    done_s = harness.now_s
+    cids = {when: store.put(when) for when in (b"before", b"pinned", b"let go")}
+    store.unpin(cids[b"let go"])
+    harness.now_s += 1
+    cids[b"after"] = store.put(b"after")
+    store.put(b"pinned")
+    store.pin(cids[b"pinned"])
+    for cid in cids.values():
+        store.unpin(cid, done_s)
+    assert [when for when, cid in cids.items() if not store.is_let_go(cid)] == [b"after"]
+    store = harness.reopen()
+    store.unpin(cids[b"after"], done_s)
+    assert (store.is_let_go(cids[b"after"]), store.unpinned_bytes()) == (False, len(b"after"))
+    store.unpin(cids[b"after"], harness.now_s)
+    assert (store.is_let_go(cids[b"after"]), store.unpinned_bytes()) == (True, 0)
+
+
 def check_what_is_fetched_is_no_upload_unless_it_is_one(harness: Harness) -> None:
     store = harness.store
     uploaded, pinned = store.put(b"uploaded"), store.put(b"pinned", uploaded=False)

@@ -108,6 +108,11 @@ def test_what_is_let_go_or_fetched_is_called_released_and_what_is_uploaded_again
     store.put(BLOCK)
     assert named(daemon.calls[-1]) == "dta-v1 unpinned 2000 11"
     assert (store.is_let_go(CID), store.unpinned_bytes()) == (False, 11)
+    asked = len(daemon.calls)
+    store.unpin(CID, 1.999)  # it was uploaded after state was done with it
+    assert (len(daemon.calls), store.is_let_go(CID)) == (asked, False)
+    store.unpin(CID, 2.0)
+    assert named(daemon.calls[-1]) == "dta-v1 released 2000 11"
     daemon.pins = ""
     store = daemon.open()
     store.put(BLOCK, uploaded=False)

@@ -38,17 +38,19 @@ from dta.node.agent.due import WatchedDue
 from dta.node.agent.network import AgentNetwork
 from dta.node.agent.pins import peer_gateways
 from dta.node.agent.proving import ProvenView
-from dta.node.agent.runner import Runner, RunnerConfig
+from dta.node.agent.runner import RunnerConfig
 from dta.node.agent.state import StateUnavailable
 from dta.node.ceremonies.shares import ShareUnusable, share_of
 from dta.node.hooks.bundle import parts_of
 from dta.node.hooks.errors import Retry
 from dta.node.hooks.head import Head
+from dta.node.hooks.hung import HungJobs
 from dta.node.hooks.outbox import Outbox
 from dta.node.hooks.tools import Pinned, Tools
 from tests.support.actors import Actor
 from tests.support.committed import told_after
 from tests.support.keystore import software_keystore
+from tests.support.ticking import TickedRunner
 
 if TYPE_CHECKING:
     from tests.support.order_flow import LiveChain
@@ -77,7 +79,7 @@ class Agent:
     config: RunnerConfig = CONFIG
 
     def __post_init__(self) -> None:
-        self._runner: Runner | None = None
+        self._runner: TickedRunner | None = None
 
     def restart(self) -> None:
         """It forgets all that is not on its disk, in its token or on the ledger."""
@@ -101,7 +103,7 @@ class Agent:
         while self._runner.status()["running"]:
             await asyncio.sleep(0.001)
 
-    def _made(self) -> Runner:
+    def _made(self) -> TickedRunner:
         chain, identity = self.chain, self.founder.identity
         self._keystore = software_keystore(self.directory / "keys", self.founder)
         self._head = Head(3_600, now_s=lambda: chain.replica.time_s, monotonic_s=self._now_s)
@@ -118,8 +120,9 @@ class Agent:
         outbox = Outbox(self.directory / "outbox", identity, chain.chain_id, chain.replica.gid)
         network = _Network(self, AgentNetwork(rpc, chain.chain_id, blocks, fetcher))
         owed = WatchedDue(_Reads(self._pin), _Told(self), identity)
-        return Runner(
-            tools, network, self._head, outbox, chain.chain_id, self.config, self._now_s, lambda: 1.0, owed
+        hung = HungJobs(self.directory / "hung-jobs.json")
+        return TickedRunner(
+            tools, network, self._head, outbox, hung, owed, chain.chain_id, self.config, self._now_s, lambda: 1.0
         )
 
     def _now_s(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from threading import RLock
 
 from abci_app.cid import cid_of, digest_of
@@ -72,10 +73,11 @@ class MemoryBlockStore:
             self.pinned |= set(cids) - set(missing)
         return missing
 
-    def unpin(self, cid: str) -> None:
+    def unpin(self, cid: str, done_s: float = inf) -> None:
         """See BlockStore."""
         with self.lock:
-            if self.is_pinned(cid) or (cid in self.held and cid not in self.let_go):
+            is_upload = cid in self.held and cid not in self.let_go and not self.released.get(cid, 0.0) > done_s
+            if self.is_pinned(cid) or is_upload:
                 self.pinned.discard(cid)
                 self.let_go.add(cid)
                 self.released[cid] = self.now_s()

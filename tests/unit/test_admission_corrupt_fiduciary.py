@@ -23,12 +23,15 @@ from tests.support.actors import Actor, body_bytes, signed_tx
 from tests.support.chain import CHAIN_ID
 from tests.support.custody import SEALED, Custody
 from tests.support.refusals import TAKEN, Because, because
-from tests.support.world import fresh_custody, nonce
+from tests.support.world import fresh_custody, nonce, set_params
 
 ORDERS_A_BLOCK = 20
 BLOCKS = 5
-# What one block holds is less than what the corrupt one has waiting: the others' come first all the same.
-BLOCK_BYTES = 64 << 10
+BOUNDS = {"bytes": (64 << 10, 0), "cost": (4 << 20, 48_000)}
+"""A block's bytes, and the cost of its transactions where that is another than the usual one: which of them binds.
+
+What one block holds is less than what the corrupt one has waiting: the others' come first all the same.
+"""
 _NUMBERS = count()
 RUBBISH = 12
 """Results in one bundle: nearly as many as its bytes allow."""
@@ -37,8 +40,9 @@ RUBBISH = 12
 class Pool:
     """CometBFT's mempool and the chain under it."""
 
-    def __init__(self, custody: Custody) -> None:
+    def __init__(self, custody: Custody, block_bytes: int) -> None:
         self.chain = custody.chain
+        self.block_bytes = block_bytes
         self.chain.mempool = Mempool()
         self.held: dict[bytes, None] = {}
 
@@ -48,15 +52,17 @@ class Pool:
             self.held[tx] = None
         return answer
 
-    def block(self) -> None:
+    def block(self) -> list[bytes]:
         chain = self.chain
         txs = transition.prepare_proposal(
-            chain.view, list(self.held), max_tx_bytes=BLOCK_BYTES, height=chain.height + 1, time=Time(chain.time_s + 1)
-        )
+            chain.view, list(self.held), max_tx_bytes=self.block_bytes, height=chain.height + 1,
+            time=Time(chain.time_s + 1),
+        )  # fmt: skip
         chain.block(*txs)
         for tx in txs:
             del self.held[tx]
         self.recheck()
+        return txs
 
     def recheck(self) -> None:
         self.held = {tx: None for tx in self.held if because(self.chain.check(tx, recheck=True)) == TAKEN}
@@ -136,12 +142,16 @@ def answers_to(flood: Flood, custody: Custody, orders: list[bytes], pool: Pool) 
     return answers
 
 
+@pytest.mark.parametrize("bound", BOUNDS)
 @pytest.mark.parametrize("flood", MOST_SENT, ids=lambda flood: flood.__name__)
-def test_whatever_a_corrupt_fiduciary_sends_the_others_results_are_in_the_next_block(flood: Flood) -> None:
+def test_whatever_a_corrupt_fiduciary_sends_the_others_results_are_in_the_next_block(flood: Flood, bound: str) -> None:
     custody = fresh_custody()
     chain = custody.chain
-    _corrupt, *honest = chain.founders
-    pool = Pool(custody)
+    corrupt, *honest = chain.founders
+    block_bytes, max_cost = BOUNDS[bound]
+    if max_cost:
+        set_params(chain, max_block_cost=max_cost)
+    pool = Pool(custody, block_bytes)
     for block in range(BLOCKS):
         # Placed by blocks of their own: users' places are full in the pool that this is about.
         orders = [custody.place(nonce((block, number)), fulfil=False) for number in range(ORDERS_A_BLOCK)]
@@ -154,7 +164,11 @@ def test_whatever_a_corrupt_fiduciary_sends_the_others_results_are_in_the_next_b
         for founder in honest:
             for message in bundles([tx_pb2.FulfilOrder(order=order) for order in orders], params(chain.view)):
                 assert pool.send(by_node(custody, founder, message, chain.height)) == TAKEN
-        pool.block()
+        txs = pool.block()
+        if not block and flood in (one_due_among_rubbish, the_same_again):
+            its = sum(1 for tx in txs if tx_pb2.SignedTx.FromString(tx).signer == corrupt.identity)
+            assert its < first.count(TAKEN), "the block has no room for more"
+            assert (sum(map(len, txs)) > block_bytes // 2) == (bound == "bytes")
         for order in orders:
             assert all(FULFILMENTS.exists(chain.view, order, founder.identity) for founder in honest)
     assert sum(map(len, pool.held)) <= MAX_TXS_BYTES // 2

@@ -124,10 +124,10 @@ def test_what_a_hook_did_meanwhile_is_not_done_again_and_the_rest_is(
             keeper = PinKeeper(store, fetch, Names(done, left), later_s=0.05)
             look = keeper.look
 
-            def seen(cids: Iterable[str]) -> None:
+            def seen(cids: Iterable[str], done_s: float) -> None:
                 found = list(cids)
                 looked.extend(found)
-                look(found)
+                look(found, done_s)
 
             monkeypatch.setattr(keeper, "look", seen)
             async with working(keeper):
@@ -157,10 +157,10 @@ def test_what_changes_while_it_is_looked_at_is_as_it_is_in_the_end(
             name = "pin" if at_first else "unpin"
             done = getattr(store, name)
 
-            def changes_meanwhile(cid: str) -> None:
+            def changes_meanwhile(cid: str, *done_s: float) -> None:
                 wanted.now ^= {cid}
                 keeper.look([cid])
-                done(cid)
+                done(cid, *done_s)
                 monkeypatch.setattr(store, name, done)
 
             monkeypatch.setattr(store, name, changes_meanwhile)
@@ -168,6 +168,75 @@ def test_what_changes_while_it_is_looked_at_is_as_it_is_in_the_end(
                 keeper.look([cid])
                 await settled(keeper)
                 assert store.is_pinned(cid) is not at_first
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("how", ["at the change", "before its look", "before it is looked at", "once that failed"])
+def test_what_is_uploaded_again_after_state_was_done_with_it_is_an_upload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Its uploader was told that it is kept for a day, and is charged for that."""
+
+    async def scenario() -> None:
+        async with fetcher(tmp_path / "own", []) as (store, fetch):
+            cid, other = store.put(BLOCK), store.put(b"other")
+            keeper = PinKeeper(store, fetch, Names(), every_s=0.01, later_s=0.05)
+            if how == "once that failed":
+                with monkeypatch.context() as failing:
+                    failing.setattr(store, "unpin", _fails)
+                    keeper.look([cid, other])
+                    async with working(keeper):
+                        await settled(keeper)
+                assert keeper.missing_count == 2
+                store.put(BLOCK)
+                await keeper.check()
+            elif how == "before it is looked at":
+                keeper.look([cid, other])
+                store.put(BLOCK)
+            else:
+                keeper.look_later([cid, other])
+                if how == "before its look":
+                    store.put(BLOCK)
+                else:
+                    await asyncio.sleep(0)
+                while keeper._later:
+                    await asyncio.sleep(0.01)
+            async with working(keeper):
+                await settled(keeper)
+            assert store.is_let_go(other)
+            assert store.is_let_go(cid) is (how == "at the change")
+            assert store.unpinned_bytes() == (0 if how == "at the change" else len(BLOCK))
+
+    run(scenario)
+
+
+def _fails(cid: str, done_s: float) -> None:
+    raise StoreFull("here", 1)
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_what_is_done_with_once_more_while_it_is_looked_at_is_let_go_by_the_later_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: bool
+) -> None:
+    async def scenario() -> None:
+        async with fetcher(tmp_path / "own", []) as (store, fetch):
+            cid = store.put(BLOCK)
+            keeper = PinKeeper(store, fetch, Names())
+            unpin = store.unpin
+
+            def meanwhile(cid: str, done_s: float) -> None:
+                monkeypatch.setattr(store, "unpin", unpin)
+                store.put(BLOCK)
+                if changed:
+                    keeper.look([cid])
+                unpin(cid, done_s)
+
+            monkeypatch.setattr(store, "unpin", meanwhile)
+            keeper.look([cid])
+            async with working(keeper):
+                await settled(keeper)
+            assert store.is_let_go(cid) is changed
 
     run(scenario)
 

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any, cast
 
@@ -66,9 +67,9 @@ class HangingStore(EmbeddedStore):
         self._wait("pin")
         return super().pin_many(cids)
 
-    def unpin(self, cid: str) -> None:
+    def unpin(self, cid: str, done_s: float = inf) -> None:
         self._wait("unpin")
-        super().unpin(cid)
+        super().unpin(cid, done_s)
 
     def pins(self) -> list[str]:
         self._wait("pins")

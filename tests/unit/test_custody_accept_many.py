@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -247,6 +249,47 @@ def test_a_token_that_is_away_is_each_ones_keystore_error_but_for_those_that_are
 
 
 # --- plugins ----------------------------------------------------------------------------------------------------------
+class SeenKey(HpkePrivateKey):
+    """A vault's key of which is known whether anything has it still."""
+
+    __slots__ = ("__weakref__",)
+
+
+@pytest.mark.parametrize("asked", ["accept_many", "accept_all", "one"])
+def test_a_vaults_key_is_gone_when_the_call_is_whatever_went_wrong(
+    given: Given, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    """The answers that are errors do not keep it, nor do cycles through them."""
+    keys: list[weakref.ref[HpkePrivateKey]] = []
+
+    def from_seed(seed: SecretBytes) -> HpkePrivateKey:
+        keys.append(weakref.ref(found := SeenKey(seed)))
+        return found
+
+    good, no_key, sealed_wrongly, committed_wrongly = copies(given)[:4]
+    another_vaults_key(no_key)
+    changed_seal(sealed_wrongly)
+    another_share(committed_wrongly)
+    many = [one.entrusted() for one in (good, no_key, sealed_wrongly, committed_wrongly)]
+    if asked == "accept_many":  # what an order's own error came through is cleared by whoever asks
+        many = many[:2]
+    monkeypatch.setattr(HpkePrivateKey, "from_seed", from_seed)
+    gc.disable()
+    try:
+        if asked == "one":
+            kept = [error for one in many for error in accept_all(given.world.custodian, given.context, [one])]
+        elif asked == "accept_all":
+            kept = accept_all(given.world.custodian, given.context, many)
+        else:
+            assert isinstance(given.world.custodian, AcceptsMany)
+            kept = given.world.custodian.accept_many(given.context, many)
+        assert [type(one) for one in kept] == [type(None), KeyMissing, OrderRejected, OrderRejected][: len(many)]
+        assert keys
+        assert [one() for one in keys] == [None] * len(keys)
+    finally:
+        gc.enable()
+
+
 class Plain:
     """Accepts what has an even salt; has no way to accept many."""
 

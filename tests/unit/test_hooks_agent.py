@@ -8,19 +8,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 from hooks_harness import make_world
 from pkcs11.exceptions import FunctionFailed
-from test_hooks_state_socket import application
+from test_hooks_state_socket import Application, application
 
 from abci_app import transition
 from abci_app.block import Changes, Time
 from abci_app.cid import cid_of
+from abci_app.pb.dta.v1 import statesocket_pb2 as pb
 from abci_app.server.application import TIME_META
 from abci_app.server.convert import encode_time
 from abci_app.state.memory_view import MemoryView
@@ -32,8 +34,11 @@ from dta.blocks.auth import put_headers
 from dta.hsm.sealed_file import MIN_LOG2_N
 from dta.hsm.software import SoftwareKeystore
 from dta.node.agent.agent import Agent, PartEnded
+from dta.node.agent.due import WatchedDue
+from dta.node.agent.network import AgentNetwork
 from dta.node.agent.pins import peer_gateways
 from dta.node.agent.runner import Runner
+from dta.node.agent.state import SocketView
 from tests.support.actors import Actor
 from tests.support.chain import CHAIN_ID, Chain, make_genesis
 from tests.support.keystore import PASSPHRASE
@@ -215,6 +220,56 @@ def test_the_agent_ends_when_its_hooks_do(home: Path, monkeypatch: pytest.Monkey
     with application(agent._config.state_socket, served_state(world.chain)), pytest.raises(ExceptionGroup) as caught:
         asyncio.run(asyncio.wait_for(agent.run(asyncio.Event()), 20))
     assert caught.value.subgroup(FunctionFailed if failed else PartEnded)
+
+
+class _AtHead:
+    """A CometBFT that is at the head, and takes nothing."""
+
+    async def catching_up(self) -> bool:
+        return False
+
+
+def test_the_agent_s_own_runner_is_told_and_asks_nothing_of_state_where_nothing_happens(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = make_world(home.parent, fiduciaries=2).chain
+    config = node_config(home, chain.founders[0].identity)
+    database = served_state(chain)
+    questions: list[int] = []
+    ask = SocketView._ask_all
+
+    def counted(self: SocketView, requests: Sequence[pb.StateRequest]) -> list[pb.StateResponse]:
+        questions.append(len(requests))
+        return ask(self, requests)
+
+    monkeypatch.setattr(SocketView, "_ask_all", counted)
+
+    async def seen(runner: Runner, height: int) -> None:
+        async with asyncio.timeout(30):
+            while runner.status()["height"] != height:
+                await asyncio.sleep(0.01)
+
+    async def scenario(served: Application) -> None:
+        agent, stop = Agent(config), asyncio.Event()
+        await agent._ledger.wait()
+        runner = agent._make_runner(cast(AgentNetwork, _AtHead()))
+        assert isinstance(runner._owed, WatchedDue)
+        now = Time(int(time.time()))
+        await asyncio.to_thread(served.commit, 2, now, Changes(leaves=(), index=()))
+        running = asyncio.create_task(runner.run(stop))
+        await seen(runner, 2)
+        asked = len(questions)
+        await asyncio.sleep(0.5)  # ten looks of one that polls
+        assert len(questions) == asked
+        await asyncio.to_thread(served.commit, 3, now, Changes(leaves=(), index=()))
+        await seen(runner, 3)
+        assert runner.status()["trouble"] == ""
+        stop.set()
+        await asyncio.wait_for(running, 20)
+        agent._ledger.client.close()
+
+    with application(config.state_socket, database) as served:
+        asyncio.run(scenario(served))
 
 
 def test_the_peers_are_all_fiduciaries_but_oneself_as_their_documents_say() -> None:

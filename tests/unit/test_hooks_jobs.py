@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
@@ -344,6 +346,52 @@ def test_a_share_is_opened_once_for_the_partials_of_one_call_and_an_error_is_no_
     assert asked == [(b"a", 1), (b"a", 1), (b"b", 1)]
     jobs.perform_partials(wanted[:1], tools)
     assert asked[3:] == [(b"a", 1)], "the next call opens it again"
+
+
+class _Seen(SecretScalar):
+    """A share of which is known whether anything has it still."""
+
+    __slots__ = ("__weakref__",)
+
+
+@pytest.mark.parametrize("kind", [Retry, StateUnavailable])
+@pytest.mark.parametrize("where", ["one by one", "together"])
+def test_an_error_keeps_no_share_that_was_opened_before_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, kind: type[Exception], where: str
+) -> None:
+    """Not even until the cycles are collected that it is mostly part of."""
+    shares: list[weakref.ref[SecretScalar]] = []
+    trouble = kind("no answer in time")
+
+    def share_of(view: StateView, authority: bytes, epoch: int) -> SecretScalar:
+        share = _Seen(7)
+        shares.append(weakref.ref(share))
+        return share
+
+    def answer(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Message:
+        share = tools.share_of(world.chain.view, b"a", 1)
+        try:
+            raise KeyError(share.reveal())
+        except KeyError:
+            if job.subject == b"good":
+                return tx_pb2.FulfilOrder(order=job.subject)
+            raise trouble from None
+
+    monkeypatch.setitem(jobs._PERFORM, DueKind.SUBMIT_PARTIALS, answer)
+    tools = replace(world.tools[world.chain.founders[0].identity], share_of=share_of)
+    good, bad = Job(DueKind.SUBMIT_PARTIALS, b"good"), Job(DueKind.SUBMIT_PARTIALS, b"bad")
+    kept: list[object] = []
+    gc.disable()
+    try:
+        try:
+            kept += [perform(bad, tools, {})] if where == "one by one" else jobs.perform_partials([good, bad], tools)
+        except Exception as error:
+            kept.append(error)
+        assert kept[-1] is trouble
+        assert shares
+        assert [one() for one in shares] == [None] * len(shares)
+    finally:
+        gc.enable()
 
 
 def test_state_that_can_not_be_read_is_everybody_s_trouble_and_is_asked_for_once(world: World) -> None:

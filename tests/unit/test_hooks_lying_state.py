@@ -14,6 +14,8 @@ from hooks_harness import SECRET, World, make_world
 from test_hooks_runner import Node
 
 from abci_app.authority.ceremonies import DUE_OF
+from abci_app.block import TxResult
+from abci_app.codes import Code
 from abci_app.hashing import u64
 from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, extraction_pb2, tx_pb2
 from abci_app.state import due
@@ -232,7 +234,18 @@ def test_a_share_is_sealed_to_the_keys_that_the_proved_request_names(tmp_path: P
 
 
 # --- what waits in the outbox ---------------------------------------------------------------------------------------
-def test_what_was_made_and_never_sent_stays_here_once_proved_state_does_not_want_it(tmp_path: Path) -> None:
+def _unreachable(tx: bytes) -> None:
+    raise Unreachable("no answer")
+
+
+@pytest.mark.parametrize(
+    "refuse", [_unreachable, lambda _: TxResult(Code.NOT_DUE), lambda _: TxResult(Code.ALREADY_DONE)],
+    ids=["unreachable", "not-due", "already-done"],
+)  # fmt: skip
+@pytest.mark.parametrize("restarted", [True, False])
+def test_what_was_made_and_taken_by_nobody_stays_here_once_proved_state_does_not_want_it(
+    tmp_path: Path, refuse: Callable[[bytes], TxResult | None], restarted: bool
+) -> None:
     async def scenario() -> None:
         world = make_world(tmp_path, fiduciaries=1)
         world.open_vault()
@@ -240,26 +253,26 @@ def test_what_was_made_and_never_sent_stays_here_once_proved_state_does_not_want
         world.settle()
         request = world.request(order)
         node = Node(world, 0, tmp_path / "outbox")
-        node.refuse = _unreachable
+        node.refuse = refuse
         await node.tick()
         (waiting,) = node.sent  # made, kept, and taken by nobody
         node.refuse = lambda _: None
         veto = vetoed(world.chain.view, request)
+        honest = world.tools[node.founder.identity]
+
+        async def look(tools: Tools) -> None:
+            node.tools = node.runner._tools = tools
+            if restarted:
+                node.start()
+            await node.tick(60.0)
+
         for unsure in (lambda now: replace(now, proven=veto), of_application(a_wrong_leaf(world.chain.view, request))):
-            node.tools = reading(world.tools[node.founder.identity], unsure)
-            node.start()
-            await node.tick()
+            await look(reading(honest, unsure))
             assert node.sent == [waiting]
-        node.tools = world.tools[node.founder.identity]
-        node.start()
-        await node.tick()
+        await look(honest)
         assert node.sent == [waiting, waiting]
 
     asyncio.run(scenario())
-
-
-def _unreachable(tx: bytes) -> None:
-    raise Unreachable("no answer")
 
 
 # --- an index is in no tree -----------------------------------------------------------------------------------------

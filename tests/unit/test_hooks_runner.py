@@ -21,13 +21,15 @@ from dta.base.errors import Unreachable
 from dta.blocks.errors import BlockUnavailable
 from dta.hsm.errors import TokenFailure
 from dta.hsm.keystore import Keystore
-from dta.node.agent.runner import Runner, RunnerConfig
+from dta.node.agent.runner import RunnerConfig
 from dta.node.hooks.errors import NotAtHead, Retry
 from dta.node.hooks.head import Head
+from dta.node.hooks.hung import HungJobs
 from dta.node.hooks.outbox import Outbox
 from tests.support.actors import Actor
 from tests.support.chain import CHAIN_ID
 from tests.support.refusals import TAKEN, Because, because
+from tests.support.ticking import ScannedOwed, TickedRunner
 
 
 class Clock:
@@ -61,12 +63,14 @@ class Node:
         self.config = config or patient()
         self.runner = self.start()
 
-    def start(self) -> Runner:
-        """A new life: nothing is left of the last one but the outbox."""
+    def start(self) -> TickedRunner:
+        """A new life: nothing is left of the last one but its files."""
         head = Head(60, lambda: self.world.chain.time_s + 1, self.clock)
         outbox = Outbox(self.directory, self.founder.identity, CHAIN_ID, self.world.chain.gid)
-        self.runner = Runner(
-            self.tools, self, head, outbox, CHAIN_ID, self.config, monotonic_s=self.clock, jitter=lambda: 1.0
+        hung = HungJobs(self.directory.with_suffix(".hung"))
+        owed = ScannedOwed(lambda: self.runner._tools)
+        self.runner = TickedRunner(
+            self.tools, self, head, outbox, hung, owed, CHAIN_ID, self.config, self.clock, jitter=lambda: 1.0
         )
         return self.runner
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from dta.hsm.software import SoftwareKeystore
 from dta.node.agent.runner import RunnerConfig
 from dta.node.hooks.bundle import parts_of
 from dta.node.hooks.outbox import Outbox
+from dta.node.hooks.owed import Owed, Planned
 from dta.node.hooks.plan import Job
 from tests.support.chain import CHAIN_ID
 from tests.support.custody import single
@@ -214,6 +216,62 @@ def test_a_share_that_was_vetoed_after_it_was_sealed_stays_here_and_the_others_g
         assert [answered(world, one) for one in sealed] == [True, False, True]
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("restarted", [True, False])
+@pytest.mark.parametrize("taken_first", [True, False])
+def test_a_share_that_was_vetoed_before_its_bundle_left_stays_here_and_the_others_go(
+    world: World, tmp_path: Path, taken_first: bool, restarted: bool
+) -> None:
+    """A bundle's bytes hold every share in it: those of one that is owed still would let the vetoed one out."""
+
+    async def scenario() -> None:
+        node = Node(world, 0, tmp_path / "outbox", patient(renew_blocks=2))
+        world.open_vault()
+        first, *others = released(world, 3)
+        if taken_first:  # the first one's bytes leave, are in no block, and are signed anew with the others
+            withheld = [Job(DueKind.FULFIL_SECRET, request) for request in others]
+            owed = node.runner._owed
+            node.runner._owed = _Without(owed, withheld)
+            await node.tick()
+            assert [[one.request for one in said(tx)] for tx in node.sent] == [[first]]  # type: ignore[attr-defined]
+            node.mempool.clear()
+            node.runner._owed = owed
+            for _ in range(3):
+                world.chain.block()
+        node.refuse = lambda _: TxResult(Code.NOT_DUE)
+        await asyncio.gather(node.tick(6.0), _together(node, 3))
+        refused = node.sent[-1]
+        assert sorted(one.request for one in said(refused)) == sorted([first, *others])  # type: ignore[attr-defined]
+        node.refuse = lambda _: None
+        veto(world, others[0])
+        if restarted:
+            node.start()
+        await node.tick(6.0)
+        assert refused not in node.mempool
+        gone = [one.request for tx in node.mempool for one in said(tx)]  # type: ignore[attr-defined]
+        assert sorted(gone) == sorted([first, others[1]])
+
+    asyncio.run(scenario())
+
+
+async def _together(node: Node, count: int) -> None:
+    """Results wait until there are ``count`` of them."""
+    submission = node.runner._submission
+    with submission.making():
+        while len(submission._waiting) < count:
+            await asyncio.sleep(0.001)
+
+
+class _Without:
+    """What is due but for some jobs."""
+
+    def __init__(self, owed: Owed, jobs: list[Job]) -> None:
+        self._owed, self._jobs = owed, jobs
+
+    async def now(self) -> Planned:
+        planned = await self._owed.now()
+        return replace(planned, jobs=planned.jobs - {*self._jobs})
 
 
 def test_what_is_refused_together_goes_alone(world: World, tmp_path: Path) -> None:

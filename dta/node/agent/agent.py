@@ -44,6 +44,7 @@ from dta.node.ceremonies.reaper import Reaper
 from dta.node.ceremonies.shares import ShareUnusable, share_of
 from dta.node.gateway.server import Gateway, GatewayConfig, GatewayPorts
 from dta.node.hooks.errors import Retry
+from dta.node.hooks.hung import HungJobs
 from dta.node.hooks.outbox import Outbox
 from dta.node.hooks.tools import Tools
 
@@ -198,7 +199,8 @@ class Agent:
         outbox = Outbox(config.outbox_dir, config.identity, config.chain_id, self._ledger.gid)
         limits = RunnerConfig(hsm_threads=config.hook_concurrency)
         owed = WatchedDue.at(self._ledger.client, config.state_socket, config.identity)
-        return Runner(tools, network, self._ledger.head, outbox, config.chain_id, limits, owed=owed)
+        hung = HungJobs(config.hung_jobs_file)
+        return Runner(tools, network, self._ledger.head, outbox, hung, owed, config.chain_id, limits)
 
     def _share_of(self, view: StateView, authority: bytes, epoch: int) -> SecretScalar:
         """This node's share of an authority key, opened from the ledger each time it is needed. Raises Retry."""

@@ -18,12 +18,12 @@ from abci_app.state.due import DueKind
 from abci_app.state.records import IDENTITIES
 from dta.blocks.errors import BlockUnavailable
 from dta.client.ledger.tx import SignedBytes
-from dta.node.agent.jobs import perform, perform_orders, perform_partials, reject_unavailable, require_owed
+from dta.node.agent.jobs import owed_of, perform, perform_orders, perform_partials, reject_unavailable
 from dta.node.agent.lookup import PARTIALS, Wanted, wanted_together
 from dta.node.agent.ranks import Rank, rank_of
 from dta.node.agent.submission import Submission
 from dta.node.agent.together import Together
-from dta.node.hooks.bundle import result_for
+from dta.node.hooks.bundle import jobs_of, result_for
 from dta.node.hooks.errors import NotDue, Retry
 from dta.node.hooks.outbox import Outbox
 from dta.node.hooks.plan import Job
@@ -64,6 +64,7 @@ class JobState:
     unavailable: int = 0
     error: str = ""
     sent: bool = False
+    """A mempool took the bytes that wait."""
     given_up: bool = False
     is_alone: bool = False
     """Its result goes by itself: one that it was together with may be why it was refused."""
@@ -129,36 +130,43 @@ class Attempts:
     async def make(self, state: JobState, height: int) -> None:
         """One attempt; at the end the result was sent. ``height``: of the plan. Raises what ends it otherwise."""
         job = state.job
-        tx = await self._kept(state, height)
-        if tx is not None and height <= tx.made_at_height + self._renew_blocks:
-            await self._send(state, tx)
-            return
-        message = None if tx is None else result_for(tx.message(), job)
-        if message is None:
+        kept = await self._kept(state, height)
+        if not isinstance(kept, SignedBytes):
             state.sent = False
-            message = await self._message(state)
-        await self._send(state, await self._submission.sign(job, message, state.hold, is_alone=state.is_alone))
+            message = await self._message(state) if kept is None else kept
+            kept = await self._submission.sign(job, message, state.hold, is_alone=state.is_alone)
+        await self._send(state, kept)
 
-    async def _kept(self, state: JobState, height: int) -> SignedBytes | None:
-        """What waits in the outbox. What this process did not send may never have left: state is asked once more."""
+    async def _kept(self, state: JobState, height: int) -> SignedBytes | Message | None:
+        """What waits in the outbox: the bytes; or the result in them, which is to be signed anew.
+
+        What this process did not send may never have left: state is asked once more.
+        """
         tx = self._outbox.load(state.job, height)
-        return None if tx is None else await self._read(self._still_ours, state.job, tx, not state.sent)
+        if tx is None:
+            return None
+        kept = await self._read(self._still_ours, state.job, tx, not state.sent)
+        is_old = height > tx.made_at_height + self._renew_blocks
+        return result_for(tx.message(), state.job) if is_old and kept is not None else kept
 
-    def _still_ours(self, job: Job, tx: SignedBytes, must_be_owed: bool) -> SignedBytes | None:
-        """``tx``, where it is this node's word, and still wanted if it must be. Raises NotDue.
+    def _still_ours(self, job: Job, tx: SignedBytes, must_be_owed: bool) -> SignedBytes | Message | None:
+        """``tx``, where it is this node's word, and all in it still wanted if it must be. Raises NotDue.
 
         What another node key signed was made with the keys of another keystore: signed anew, it would give them for
-        this one's. It is made anew.
+        this one's. It is made anew. Where anything that went together is not wanted any more, ``job``'s result is left.
         """
         tools = self._tools()
         with tools.pin() as now:
-            node_key = IDENTITIES.get(now.view, tools.identity).node_key
-        if not tx.is_signed_by(node_key, tools.gid):
-            self._outbox.remove(job)
-            return None
-        if must_be_owed:
-            require_owed(job, tools)
-        return tx
+            if not tx.is_signed_by(IDENTITIES.get(now.view, tools.identity).node_key, tools.gid):
+                self._outbox.remove(job)
+                return None
+            if not must_be_owed:
+                return tx
+            jobs = jobs_of(tx.message())
+            wrong = dict(zip(jobs, owed_of(jobs, tools, now), strict=True))
+        if (error := wrong[job]) is not None:
+            raise error
+        return tx if not any(wrong.values()) else result_for(tx.message(), job)
 
     async def _message(self, state: JobState) -> Message:
         """The result, not signed yet."""
@@ -224,7 +232,9 @@ class Attempts:
                 state.is_alone = True
                 self._outbox.remove(state.job)
             raise Retry(f"the ledger refused the result: {row.name}: {log or row.meaning}")
-        state.sent, state.attempts, state.error = True, 0, ""
+        # Only a mempool that took the bytes may have given them on: else proved state is asked before they are sent.
+        state.sent = state.sent or code == Code.OK
+        state.attempts, state.error = 0, ""
 
     def _is_due(self, job: Job) -> bool:
         tools = self._tools()

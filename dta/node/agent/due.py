@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from heapq import heapify, heappop, heappush
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 from abci_app.pb.dta.v1 import statesocket_pb2 as pb
 from abci_app.state import due
@@ -17,10 +15,9 @@ from abci_app.state.indexes import DUE
 from dta.node.agent.state import StateClient
 from dta.node.agent.watch import StateWatch
 from dta.node.hooks.owed import Planned
-from dta.node.hooks.plan import Job, plan
-from dta.node.hooks.tools import Pinned, Tools
+from dta.node.hooks.plan import Job
+from dta.node.hooks.tools import Pinned
 
-LOOK_AGAIN_S: Final = 0.05
 # A heap may have so many entries more than twice of what there is: what went, or was moved to another time.
 _SPARE_ENTRIES = 64
 
@@ -43,7 +40,7 @@ class Waits(Protocol):
 
 
 class DueEntries:
-    """The entries of one fiduciary's index, and which of them are due: the same as :func:`plan` finds.
+    """The entries of one fiduciary's index, and which are due: the same as :func:`dta.node.hooks.plan.plan` finds.
 
     What is not due yet waits for its time, then for its height. Time and height only go on. An entry costs a step of a
     heap when it comes and when its time comes, and nothing in between.
@@ -211,37 +208,6 @@ class WatchedDue:
     def _newest_height(self) -> int:
         with self._state.pin() as now:
             return now.height
-
-
-class ScannedOwed:
-    """Scans state for what is due, at each height once. Nobody tells it of a new one: it looks again and again."""
-
-    def __init__(self, tools: Callable[[], Tools], threads: Executor) -> None:
-        self._tools = tools
-        self._threads = threads
-        self._last = Planned(0, 0, frozenset())
-
-    async def now(self) -> Planned:
-        """See :class:`dta.node.hooks.owed.Owed`. Raises NotAtHead too, as the pin does."""
-        self._last = await asyncio.get_running_loop().run_in_executor(self._threads, self._scan)
-        return self._last
-
-    async def newer(self, height: int) -> Planned:
-        """See :class:`dta.node.hooks.owed.Owed`."""
-        while (planned := await self.now()).height <= height:
-            await asyncio.sleep(LOOK_AGAIN_S)
-        return planned
-
-    async def close(self) -> None:
-        """See :class:`dta.node.hooks.owed.Owed`."""
-
-    def _scan(self) -> Planned:
-        tools = self._tools()
-        with tools.pin() as now:
-            if now.height == self._last.height:
-                return self._last
-            jobs = plan(now.view, tools.identity, now.time_s, now.height + 1)
-            return Planned(now.height, now.time_s, frozenset(jobs))
 
 
 def _put(entries: DueEntries, key: bytes, value: bytes) -> None:

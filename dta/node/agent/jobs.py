@@ -5,9 +5,8 @@ Everything here runs in a thread and blocks. What goes over the network (the blo
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache, partial
 from typing import TypeVar
@@ -24,6 +23,7 @@ from abci_app.state.indexes import VAULT_ORDERS
 from abci_app.state.records import IDENTITIES, ORDERS, REQUESTS, VAULTS, params
 from abci_app.state.view import StateView
 from dta.base.errors import Unreachable
+from dta.base.traces import forget_locals
 from dta.crypto.scalar import SecretScalar
 from dta.custodians.accepting import accept_all
 from dta.custodians.plugin import Custodian, CustodyContext, Entrusted, OrderRejected
@@ -52,9 +52,13 @@ def wanted_blocks(job: Job, now: Pinned) -> list[str]:
 def perform(job: Job, tools: Tools, blocks: Mapping[str, bytes]) -> Message:
     """The result to send. ``blocks``: those of :func:`wanted_blocks`, by CID.
 
-    Raises NotDue, CannotAnswer, Retry, KeystoreError, CustodianMissing.
+    Raises NotDue, CannotAnswer, Retry, KeystoreError, CustodianMissing; none of them remembers a key or a share.
     """
-    return _PERFORM[job.kind](job, tools, blocks)
+    try:
+        return _PERFORM[job.kind](job, tools, blocks)
+    except Exception as error:
+        forget_locals(error)
+        raise
 
 
 def perform_partials(jobs: Sequence[Job], tools: Tools) -> list[Message | Exception]:
@@ -63,16 +67,14 @@ def perform_partials(jobs: Sequence[Job], tools: Tools) -> list[Message | Except
     A share that several of them are made with is opened once, and is in memory no longer than this call. State is
     pinned and proved for each of them as for one alone.
     """
-    opened = replace(tools, share_of=_once(tools.share_of))
-    made = [tried(partial(perform, job, opened, {})) for job in jobs]
-    for answer in made:
-        if isinstance(answer, Exception):  # what it remembers of the call must not keep the share
-            traceback.clear_frames(answer.__traceback__)
-    return made
+    with _once(tools.share_of) as share_of:
+        opened = replace(tools, share_of=share_of)
+        return [tried(partial(perform, job, opened, {})) for job in jobs]
 
 
-def _once(share_of: ShareOf) -> ShareOf:
-    """``share_of``, asked once for each epoch. What it raises is not remembered."""
+@contextmanager
+def _once(share_of: ShareOf) -> Iterator[ShareOf]:
+    """``share_of``, asked once for each epoch within. What it raises is not remembered."""
     opened: dict[tuple[bytes, int], SecretScalar] = {}
 
     def found(view: StateView, authority: bytes, epoch: int) -> SecretScalar:
@@ -80,16 +82,10 @@ def _once(share_of: ShareOf) -> ShareOf:
             opened[authority, epoch] = share_of(view, authority, epoch)
         return opened[authority, epoch]
 
-    return found
-
-
-def require_owed(job: Job, tools: Tools) -> None:
-    """Raise :class:`NotDue` unless proved state wants the answer now: for one that was made before and not sent.
-
-    A share that was sealed and stays here is not out. Raises what :func:`perform` raises, but for the keystore's.
-    """
-    with tools.pin_proven() as now:
-        _REQUIRE.get(job.kind, require_due)(job, tools, now)
+    try:
+        yield found
+    finally:  # an answer that is an error keeps what it was made with, ``found`` too
+        opened.clear()
 
 
 def tried(call: Callable[[], T]) -> T | Exception:
@@ -111,7 +107,11 @@ def _raised(call: Callable[[], object]) -> Exception | None:
 
 
 def owed_of(jobs: Sequence[Job], tools: Tools, now: Pinned) -> list[Exception | None]:
-    """As :func:`require_owed`, of several by one state: for each what it would raise, or None."""
+    """For each of several whose answers were made before: None where proved state wants it now, else what forbids it.
+
+    A share that was sealed and stays here is not out. Of each it is what :func:`perform` raises (NotDue, mostly), but
+    for the keystore's.
+    """
     read_ahead(now.view, index=[due.key_of(tools.identity, job.kind, job.subject) for job in jobs])
     _prove_releases(jobs, now)
     proven = replace(now, view=now.proven)

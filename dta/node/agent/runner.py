@@ -23,11 +23,11 @@ from dta.base.errors import BadAnswer, DtaError, JsonValue, Unreachable
 from dta.blocks.errors import BlockError
 from dta.hsm.errors import KeystoreError
 from dta.node.agent.attempts import Attempts, JobState, Network
-from dta.node.agent.due import ScannedOwed
 from dta.node.agent.ranks import rank_of
 from dta.node.agent.submission import Submission
 from dta.node.hooks.errors import CannotAnswer, NotAtHead, NotDue, Retry
 from dta.node.hooks.head import Head
+from dta.node.hooks.hung import HungJobs
 from dta.node.hooks.outbox import Outbox
 from dta.node.hooks.owed import Owed, Planned
 from dta.node.hooks.plan import Job
@@ -86,7 +86,7 @@ class _Seen:
 class Runner:
     """Runs this fiduciary's jobs until told to stop. One event loop, one instance.
 
-    ``owed`` says what is due; without one, state is scanned.
+    ``owed`` says what is due, ``hung`` with which jobs an earlier process hung.
     """
 
     def __init__(
@@ -95,30 +95,31 @@ class Runner:
         network: Network,
         head: Head,
         outbox: Outbox,
+        hung: HungJobs,
+        owed: Owed,
         chain_id: str,
         config: RunnerConfig | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = lambda: secrets.SystemRandom().uniform(0.5, 1.5),
-        owed: Owed | None = None,
     ) -> None:
         self._tools = tools
         self._network = network
         self._head = head
         self._outbox = outbox
+        self._hung = hung
+        self._owed = owed
         self._config = config or RunnerConfig()
         self._monotonic_s = monotonic_s
         self._jitter = jitter
         self._states: dict[Job, JobState] = {}
         self._seen = _Seen()
         self._planned: Planned | None = None
-        self._head_asked_s = float("-inf")
         self._woken = asyncio.Event()
         self._look_s = 0.0
         self._head_trouble = False
         # Reading state never waits behind an HSM that hangs.
         self._threads = ThreadPoolExecutor(self._config.hsm_threads, thread_name_prefix="hsm")
         self._reading = ThreadPoolExecutor(READING_THREADS, thread_name_prefix="state")
-        self._owed = owed or ScannedOwed(lambda: self._tools, self._reading)
         self._submission = Submission(
             tools, outbox, self._threads, lambda tx: self._network.broadcast(tx), chain_id,
             expiry_blocks=self._config.expiry_blocks, gather_s=self._config.gather_s,
@@ -160,17 +161,6 @@ class Runner:
             await self._attempts.close()
             self._threads.shutdown(wait=False, cancel_futures=True)
             self._reading.shutdown(wait=False, cancel_futures=True)
-
-    async def tick(self) -> None:
-        """Look at state once, if this node is at the head, and start what is ready.
-
-        Raises Retry (not at the head), DtaError.
-        """
-        now_s = self._monotonic_s()
-        if now_s - self._head_asked_s >= self._config.head_poll_s:
-            self._head_asked_s = now_s
-            await self._ask_head()
-        await self._act(await self._owed.now())
 
     # --- what it is told ----------------------------------------------------------------------------------------
     async def _follow_state(self) -> None:
@@ -236,7 +226,7 @@ class Runner:
         if planned.height != self._seen.height:
             self._seen = _Seen(planned.height, planned.time_s, "", planned.jobs)
             self._take(planned.jobs, now_s)
-            await asyncio.wrap_future(self._reading.submit(self._outbox.keep_only, planned.jobs))
+            await asyncio.wrap_future(self._reading.submit(self._forget_but, planned.jobs))
         if not self._head_trouble:
             self._seen.trouble = ""
         began_s = time.monotonic()
@@ -287,7 +277,15 @@ class Runner:
             if job not in jobs and not state.is_running and not state.has_thread:
                 del self._states[job]
         for job in sorted(jobs - self._states.keys()):
-            self._states[job] = JobState(job, since_s=now_s, ready_s=now_s)
+            hung = self._hung.times(job)
+            ready_s = now_s + (self._pause_after_s(hung) if hung else 0.0)
+            # One that a thread hung with in an earlier process, perhaps because of another: by itself, and behind those
+            # that hung less often.
+            self._states[job] = JobState(job, since_s=now_s, ready_s=ready_s, attempts=hung, by_itself=hung > 0)
+
+    def _forget_but(self, jobs: frozenset[Job]) -> None:
+        self._outbox.keep_only(jobs)
+        self._hung.keep_only(jobs)
 
     def _start_ready(self, now_s: float) -> None:
         """Start what may start: releases first, and of one rank what never failed first.
@@ -329,6 +327,8 @@ class Runner:
         except TimeoutError:
             state.stuck_since_s = self._monotonic_s()
             self._failed(state, f"took longer than {self._config.job_timeout_s:.0f} s")
+            if state.thread is not None and state.thread.running():
+                await asyncio.wrap_future(self._reading.submit(self._hung.note, state.job))
         except (NotAtHead, Unreachable) as error:  # no fault of the job's
             self._failed(state, str(error), by_itself=state.by_itself)
         except (Retry, DtaError, KeystoreError, BlockError, OSError) as error:  # OSError: the disk under the store
@@ -345,11 +345,14 @@ class Runner:
     def _failed(self, state: JobState, reason: str, *, by_itself: bool = True) -> None:
         state.attempts += 1
         state.by_itself = by_itself
-        pause_s = min(self._config.first_pause_s * 2 ** min(state.attempts - 1, 16), self._config.longest_pause_s)
-        state.ready_s = self._monotonic_s() + pause_s * self._jitter()
+        state.ready_s = self._monotonic_s() + self._pause_after_s(state.attempts)
         if reason != state.error:
             _log_of(state.job).warning("%s: %s", state.job, reason)
         state.error = reason
+
+    def _pause_after_s(self, attempts: int) -> float:
+        pause_s: float = min(self._config.first_pause_s * 2 ** min(attempts - 1, 16), self._config.longest_pause_s)
+        return pause_s * self._jitter()
 
 
 def _log_of(job: Job) -> logging.Logger:

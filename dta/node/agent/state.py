@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 
 from abci_app.pb.dta.v1 import statesocket_pb2 as pb
 from dta.base.errors import Unreachable
+from dta.light.wire import uvarint
 from dta.node.agent.proving import ProvenView
 from dta.node.agent.reads import Reads, SharedView
 from dta.node.hooks.tools import Pinned
@@ -146,7 +147,7 @@ class SocketView:
         answers: list[pb.StateResponse] = []
         try:
             self._connection.settimeout(self._timeout_s)
-            self._connection.sendall(b"".join(varint(len(message)) + message for message in messages))
+            self._connection.sendall(b"".join(map(framed, messages)))
             answers += [pb.StateResponse.FromString(self._read_frame()) for _ in messages]
         except TimeoutError:
             raise StateUnavailable("no answer in time") from None
@@ -160,15 +161,10 @@ class SocketView:
         return answers
 
     def _read_frame(self) -> bytes:
-        length_bytes, shift = 0, 0
-        while True:
-            byte = self._take(1)[0]
-            length_bytes |= (byte & 0x7F) << shift
-            shift += 7
-            if length_bytes > MAX_ANSWER_BYTES or shift > 35:
-                raise StateUnavailable("an answer is too large")
-            if byte < 0x80:
-                return self._take(length_bytes)
+        length = AnswerLength(MAX_ANSWER_BYTES)
+        while not length.is_known:
+            length.take(self._take(1))
+        return self._take(length.size_bytes)
 
     def _take(self, count: int) -> bytes:
         while len(self._buffer) < count:
@@ -303,11 +299,24 @@ def unexpected(answer: pb.StateResponse) -> StateUnavailable:
     return StateUnavailable("it answered another question")
 
 
-def varint(value: int) -> bytes:
-    """The length before a message."""
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+def framed(message: bytes) -> bytes:
+    """A message with its length before it."""
+    return uvarint(len(message)) + message
+
+
+class AnswerLength:
+    """The length before an answer, which comes byte by byte; ``size_bytes`` once it ``is_known``."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self.size_bytes = 0
+        self.is_known = False
+        self._most_bytes = most_bytes
+        self._shift = 0
+
+    def take(self, byte: bytes) -> None:
+        """The next one. Raises StateUnavailable for an answer that is longer than it may be."""
+        self.size_bytes |= (byte[0] & 0x7F) << self._shift
+        self._shift += 7
+        if self.size_bytes > self._most_bytes or self._shift > 35:
+            raise StateUnavailable("an answer is too large")
+        self.is_known = byte[0] < 0x80

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from abci_app.pb.dta.v1 import statesocket_pb2 as pb
 from dta.node.agent.seen import seen
-from dta.node.agent.state import StateUnavailable, unexpected, varint
+from dta.node.agent.state import AnswerLength, StateUnavailable, framed, unexpected
 
 ANSWERED_WITHIN_S = 30.0
 """The application answers after about 15 s, whether or not there is a block."""
@@ -134,7 +134,7 @@ class StateWatch:
         if self._streams is None:
             self._streams = await asyncio.open_unix_connection(str(self._path))
         reader, writer = self._streams
-        writer.write(varint(len(message)) + message)
+        writer.write(framed(message))
         await writer.drain()
         return pb.StateResponse.FromString(await _read_frame(reader))
 
@@ -144,14 +144,8 @@ class StateWatch:
             self._streams = None
 
 
-
 async def _read_frame(reader: asyncio.StreamReader) -> bytes:
-    length_bytes, shift = 0, 0
-    while True:
-        byte = (await reader.readexactly(1))[0]
-        length_bytes |= (byte & 0x7F) << shift
-        shift += 7
-        if length_bytes > MAX_ANSWER_BYTES or shift > 35:
-            raise StateUnavailable("an answer is too large")
-        if byte < 0x80:
-            return await reader.readexactly(length_bytes)
+    length = AnswerLength(MAX_ANSWER_BYTES)
+    while not length.is_known:
+        length.take(await reader.readexactly(1))
+    return await reader.readexactly(length.size_bytes)
