@@ -39,14 +39,14 @@ class Plan:
     ``opened``: secrets asked for and opened one by one, before. Time permits are for all clients of these: 10,000.
     """
 
-    singles: int = 493
-    singles_under_way: int = 64
-    batches: int = 95
+    singles: int = 1_493
+    singles_under_way: int = 128
+    batches: int = 85
     batch: int = 100
     batches_under_way: int = 8
     opened: int = 7
     warm_up_s: float = 3.0
-    bare_rounds: int = 100
+    bare_rounds: int = 300
 
 
 SUITE = mfa_pb2.MFA_SUITE_RFC9380
