@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from dta.http.quota import MIN_CHARGE_BYTES, NoRoom, Outstanding, OverQuota
+from dta.http.quota import MIN_CHARGE_BYTES, GaveWay, NoRoom, Outstanding, OverQuota
 
 OWNERS = ["alice", "bob", "carol"]
 CIDS = [f"cid {number}" for number in range(6)]
@@ -82,27 +82,40 @@ class Uploads(RuleBasedStateMachine):
 
     @rule(owner=owners, size=sizes)
     def others_give_way(self, owner: str, size: int) -> None:
+        """Until there is room, or nobody has more than whoever wants it would have."""
         self.lapse()
-        over_bytes = self.outstanding.over(size)
-        assert over_bytes == self.all() + max(size, MIN_CHARGE_BYTES) - ALL_BYTES
-        wanted = self.of(owner) + max(size, MIN_CHARGE_BYTES)
-        for cid in self.outstanding.displaced(owner, size, over_bytes):
-            assert over_bytes > 0, "no more gives way than has to"
-            (gone,) = [charge for charge in self.charges if charge[1] == cid]
-            most = max(map(self.of, OWNERS))
-            assert self.of(gone[0]) == most > wanted
-            mine = [charge for charge in self.charges if charge[0] == gone[0]]
-            alone = [one for one in mine if sum(charge[1] == one[1] for charge in self.charges) == 1]
-            assert gone == alone[0], "the oldest of those that nobody else uploaded"
-            self.charges.remove(gone)
-            over_bytes -= gone[2]
-        if over_bytes > 0:
-            most = max(map(self.of, OWNERS))
-            heaviest = [owner for owner in OWNERS if self.of(owner) == most]
-            assert most <= wanted or any(
-                all(sum(other[1] == one[1] for other in self.charges) > 1 for one in self.charges if one[0] == owner)
-                for owner in heaviest
-            )
+        size_bytes = max(size, MIN_CHARGE_BYTES)
+        while self.outstanding.over(size) > 0:
+            before = {one: self.of(one) for one in OWNERS}
+            gone = self.outstanding.displaced(owner, size)
+            if gone is None:
+                assert max(before.values()) <= self.of(owner) + size_bytes
+                return
+            (heaviest,) = [one for one in OWNERS if self.outstanding.bytes_of(one) != before[one]]
+            assert before[heaviest] == max(before.values()) > before[owner] + size_bytes
+            oldest = next(charge for charge in self.charges if charge[0] == heaviest)
+            self.charges.remove(oldest)
+            assert self.outstanding.bytes_of(heaviest) == self.of(heaviest), "its oldest, and no other"
+            is_left = any(charge[1] == oldest[1] for charge in self.charges)
+            assert gone == ([] if is_left else [oldest[1]]), "it goes with the last who is charged for it"
+        assert self.all() + size_bytes <= ALL_BYTES
+
+    @rule(owner=owners, cid=cids, size=sizes, other=owners)
+    def others_give_way_while_it_is_stored(self, owner: str, cid: str, size: int, other: str) -> None:
+        self.lapse()
+        size_bytes = max(size, MIN_CHARGE_BYTES)
+        if self.is_charged(owner, cid) or self.of(owner) + size_bytes > OWNER_BYTES:
+            return
+        if self.all() + size_bytes > ALL_BYTES:
+            return
+        try:
+            with self.outstanding.charging(owner, cid, size):
+                self.charges.append((owner, cid, size_bytes, self.now_s + GRACE_S))
+                self.others_give_way(other, 3 * MIN_CHARGE_BYTES)
+        except GaveWay:
+            assert not self.is_charged(owner, cid)
+        else:
+            assert self.is_charged(owner, cid)
 
     @invariant()
     def totals_are_what_adding_up_gives(self) -> None:
@@ -110,6 +123,10 @@ class Uploads(RuleBasedStateMachine):
         assert self.outstanding.over(MIN_CHARGE_BYTES) == self.all() + MIN_CHARGE_BYTES - ALL_BYTES
         assert [self.outstanding.bytes_of(owner) for owner in OWNERS] == [self.of(owner) for owner in OWNERS]
         assert sorted(self.outstanding.cids()) == sorted({charge[1] for charge in self.charges})
+        for cid in CIDS:
+            charged = [owner for owner in OWNERS if self.is_charged(owner, cid)]
+            assert [owner for owner in OWNERS if self.outstanding.is_charged(cid, owner)] == charged
+            assert self.outstanding.is_charged(cid) == bool(charged)
 
 
 def test_the_totals_are_what_adding_up_gives_and_whoever_has_most_gives_way() -> None:

@@ -29,7 +29,7 @@ from dta.blocks.store import MAX_BLOCK_BYTES, BlockStore
 from dta.blocks.threads import in_store
 from dta.http.answers import Refused, allow, read_body, refusal, take
 from dta.http.guard import Listening, client_address, listen, listen_at
-from dta.http.quota import NoRoom, Outstanding, OverQuota, RateLimit, Room
+from dta.http.quota import GaveWay, NoRoom, Outstanding, OverQuota, RateLimit, Room
 
 RAW_TYPE = "application/vnd.ipld.raw"
 PROBE_CID = "bafkqaaa"
@@ -79,12 +79,12 @@ class GatewayConfig:
 
 @dataclass(frozen=True, slots=True)
 class GatewayPorts:
-    """What the gateway asks of the agent. All of it is called once a request at most.
+    """What the gateway asks of the agent. All of it but ``names`` is called once a request at most.
 
     ``is_identity_document`` gets a block of at most 16 KiB and says whether it is a well-formed document signed by
     the subject that it describes; it runs in a thread. ``status`` is the JSON object of ``GET /v1/status``,
     ``gateways`` the other fiduciaries' URLs, for ``GET /v1/gateways``: a door keeps places for them. ``names`` says at
-    once whether the ledger names the block of this CID now.
+    once, in any thread, whether the ledger names the block of this CID now.
     """
 
     identity_keys: IdentityKeys
@@ -283,14 +283,12 @@ class Gateway:
 
     async def _store_block(self, cid: str, block: bytes, quota: Outstanding, owner: bytes | str) -> web.Response:
         known = self._store.has(cid)
-        takes_room = not known or self._store.is_let_go(cid)
-        if takes_room:
-            await self._make_room(quota, owner, len(block))
         try:
+            await self._make_room(quota, owner, cid, len(block))
             with ExitStack() as held:
-                if takes_room:
+                if self._takes_room(cid):
                     held.enter_context(self._room.reserving(len(block)))
-                if not self._store.is_pinned(cid) and not self._ports.names(cid):
+                if self._is_charged_for(cid):
                     held.enter_context(quota.charging(owner, cid, len(block)))
                 await in_store(self._store.put, block)
         except OverQuota as error:
@@ -301,20 +299,46 @@ class Gateway:
                 self._config.grace_s,
             ) from None
         except (NoRoom, StoreFull) as error:
+            if isinstance(error, GaveWay):
+                await in_store(self._store.discard, cid, self._is_needed)
             _log.warning("an upload found no room: %r", error)
             raise Refused(
                 HTTPStatus.INSUFFICIENT_STORAGE, "this fiduciary has no room for the block", "its operator must act"
             ) from None
-        return web.json_response({"cid": cid}, status=HTTPStatus.OK if known else HTTPStatus.CREATED)
+        return _stored(cid, HTTPStatus.OK if known else HTTPStatus.CREATED)
 
-    async def _make_room(self, quota: Outstanding, owner: bytes | str, size_bytes: int) -> None:
+    async def _make_room(self, quota: Outstanding, owner: bytes | str, cid: str, size_bytes: int) -> None:
         """Let go of blocks that the ledger does not name, of whoever has most, as far as this one needs their room."""
-        while (over_bytes := max(quota.over(size_bytes), self._room.over(size_bytes))) > 0:
-            displaced = quota.displaced(owner, size_bytes, over_bytes)
-            if not displaced:
+        while self._over(quota, owner, cid, size_bytes) > 0:
+            displaced = quota.displaced(owner, size_bytes)
+            if displaced is None:
                 return
-            for cid in displaced:
-                await in_store(self._store.discard, cid)
+            for gone in displaced:
+                await in_store(self._store.discard, gone, self._is_needed)
+
+    def _over(self, quota: Outstanding, owner: bytes | str, cid: str, size_bytes: int) -> int:
+        """By how many bytes it would exceed what all may have together; not above zero where it fits."""
+        is_charged_anew = self._is_charged_for(cid) and not quota.is_charged(cid, owner)
+        return max(
+            quota.over(size_bytes) if is_charged_anew else 0,
+            self._room.over(size_bytes) if self._takes_room(cid) else 0,
+        )
+
+    def _takes_room(self, cid: str) -> bool:
+        """Whether it is no upload that is held already."""
+        return not self._store.has(cid) or self._store.is_let_go(cid)
+
+    def _is_charged_for(self, cid: str) -> bool:
+        """Whether who uploads it is charged for it: nothing names it."""
+        return not self._store.is_pinned(cid) and not self._ports.names(cid)
+
+    def _is_needed(self, cid: str) -> bool:
+        """Whether the ledger names what gave way a moment ago, or somebody uploads it again. In the store's thread."""
+        return self._ports.names(cid) or self._identities.is_charged(cid) or self._documents.is_charged(cid)
+
+
+def _stored(cid: str, status: HTTPStatus) -> web.Response:
+    return web.json_response({"cid": cid}, status=status)
 
 
 def _require_raw(request: web.BaseRequest) -> None:
