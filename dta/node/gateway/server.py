@@ -30,6 +30,7 @@ from dta.blocks.threads import in_store
 from dta.http.answers import Refused, allow, read_body, refusal, take
 from dta.http.guard import Listening, client_address, listen, listen_at
 from dta.http.quota import GaveWay, NoRoom, Outstanding, OverQuota, RateLimit, Room
+from dta.node.gateway.claims import Claims
 
 RAW_TYPE = "application/vnd.ipld.raw"
 PROBE_CID = "bafkqaaa"
@@ -44,7 +45,8 @@ IdentityKeys = Callable[[bytes], Awaitable[list[bytes] | None]]
 
 
 GUESS_COST: Final = 10
-"""Uploads of an address's rate that one costs whose signature is nobody's: each has state asked for."""
+"""Uploads of an address's rate that one costs whose signature is nobody's, or was counted before and stores nothing:
+each has state asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ class Gateway:
         self._address_rate = _rate(config.address_uploads_per_minute, monotonic_s)
         self._identity_rate = _rate(config.identity_uploads_per_minute, monotonic_s)
         self._document_rate = _rate(config.documents_per_minute, monotonic_s)
+        self._claims = Claims(monotonic_s)
         self._listening: Listening | None = None
 
     async def start(self) -> tuple[str, int]:
@@ -213,16 +216,46 @@ class Gateway:
             raise Refused(HTTPStatus.BAD_REQUEST, str(error), "docs/spec/blocks.md, Uploading") from None
         if claim is None:
             return await self._put_document(request, cid, address)
+        return await self._put_claimed(request, claim, cid, address)
+
+    async def _put_claimed(self, request: web.BaseRequest, claim: PutClaim, cid: str, address: str) -> web.Response:
+        """An upload, counted once for each claim: what a fiduciary got signed it can send to all others, and again.
+
+        A repeat may be its owner's all the same, whose first try failed, or comes after another's of the same claim. So
+        it is an upload like any until one has stored the block, but that its address pays for it where it does not.
+        """
+        claimed = (claim.identity, cid, claim.expires_s)
         try:
-            await self._check_claim(claim, cid)
+            self._check_time(claim)
+            if self._claims.is_done(claimed, claim.signature) and await in_store(self._is_whole, cid):
+                # Nobody is charged, and it is kept no longer: its owner may have been done with it since.
+                await self._read_block(request, cid, MAX_BLOCK_BYTES)
+                return _stored(cid, HTTPStatus.OK)
+            await self._check_signature(claim, cid)
         except Refused as refused:
             if refused.status == HTTPStatus.FORBIDDEN:
                 self._address_rate.charge(address, GUESS_COST - 1)
             raise
-        # Only now: counted before the signature was checked, anybody could use up anybody's rate.
-        take(self._identity_rate, claim.identity, _TOO_MANY)
+        is_repeat = self._claims.is_counted(claimed)
+        if is_repeat:
+            self._address_rate.charge(address, GUESS_COST - 1)
+        else:
+            # Only now: counted before the signature was checked, anybody could use up anybody's rate.
+            take(self._identity_rate, claim.identity, _TOO_MANY)
+            self._claims.count(claimed, claim.signature)
         block = await self._read_block(request, cid, MAX_BLOCK_BYTES)
-        return await self._store_block(cid, block, self._identities, claim.identity)
+        answer = await self._store_block(cid, block, self._identities, claim.identity)
+        self._claims.done(claimed)
+        if is_repeat:
+            self._address_rate.charge(address, 1 - GUESS_COST)  # given back
+        return answer
+
+    def _is_whole(self, cid: str) -> bool:
+        try:
+            self._store.get(cid)
+        except (BlockMissing, BlockCorrupt):
+            return False
+        return True
 
     async def _put_document(self, request: web.BaseRequest, cid: str, address: str) -> web.Response:
         take(self._document_rate, address, _TOO_MANY)
@@ -235,7 +268,7 @@ class Gateway:
             )
         return await self._store_block(cid, block, self._documents, address)
 
-    async def _check_claim(self, claim: PutClaim, cid: str) -> None:
+    def _check_time(self, claim: PutClaim) -> None:
         left_s = claim.expires_s - self._now_s()
         if left_s <= 0 or left_s > MAX_CLAIM_S:
             raise Refused(
@@ -243,6 +276,8 @@ class Gateway:
                 "the upload's signature has expired" if left_s <= 0 else "the upload's signature is good for too long",
                 f"sign for at most {MAX_CLAIM_S} seconds from now, and check this machine's clock",
             )
+
+    async def _check_signature(self, claim: PutClaim, cid: str) -> None:
         try:
             async with asyncio.timeout(self._config.lookup_s):
                 keys = await self._ports.identity_keys(claim.identity)
