@@ -52,8 +52,8 @@ class PutClaim:
 def put_statement(gid: bytes, cid: str, identity: bytes, expires_s: int) -> bytes:
     """What the signature of a PUT of ``cid`` covers.
 
-    It names no gateway: one signature uploads one block to every fiduciary of an order. Sent twice it stores the
-    same block twice, which changes nothing.
+    It names no gateway: one signature uploads one block to every fiduciary of an order, and to any other that somebody
+    sends it to, once: a gateway counts it once, and does nothing more for it once it has stored the block.
     """
     return tagged(PUT_TAG, gid, cid.encode("ascii"), identity, u64(expires_s))
 

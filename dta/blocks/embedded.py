@@ -18,7 +18,7 @@ from dta.base.home import sync_directory
 from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreBusy, StoreUnreachable
 from dta.blocks.files import DIRECTORY_MODE, FILE_MODE, make_directory, raise_if_full, write_temporary
 from dta.blocks.loose import Loose
-from dta.blocks.store import MAX_BLOCK_BYTES, check_size, nobody
+from dta.blocks.store import MAX_BLOCK_BYTES, check_size
 
 _NOT_ASKED = -1
 _log = logging.getLogger(__name__)
@@ -196,16 +196,17 @@ class EmbeddedStore:
             return cid in self._let_go
         return cid in self._marked and self.has(cid) and not self.is_pinned(cid)
 
-    def delete_unpinned(self, older_than_s: float, now_s: float) -> list[str]:
-        return self._delete(self._loose, older_than_s, now_s)
+    def delete_unpinned(self, older_than_s: float, now_s: float, wanted: Callable[[str], bool]) -> list[str]:
+        return self._delete(self._loose, older_than_s, now_s, wanted)
 
     def delete_let_go(self, older_than_s: float, now_s: float, wanted: Callable[[str], bool]) -> list[str]:
         return self._delete(self._let_go, older_than_s, now_s, wanted)
 
-    def discard(self, cid: str) -> None:
+    def discard(self, cid: str, wanted: Callable[[str], bool]) -> None:
         path = self._path(cid)
         with self._mutex:
-            if cid in self._loose or cid in self._let_go or (self._may_be_there(cid) and not self.is_pinned(cid)):
+            is_loose = cid in self._loose or cid in self._let_go
+            if (is_loose or (self._may_be_there(cid) and not self.is_pinned(cid))) and not wanted(cid):
                 path.unlink(missing_ok=True)
                 self._forget(cid)
 
@@ -218,7 +219,7 @@ class EmbeddedStore:
         return self._loose.total_bytes  # no lock: an event loop asks, and a pin holds the lock while the disk syncs
 
     def _delete(
-        self, kind: Loose, older_than_s: float, now_s: float, wanted: Callable[[str], bool] = nobody
+        self, kind: Loose, older_than_s: float, now_s: float, wanted: Callable[[str], bool]
     ) -> list[str]:
         """Those of ``kind`` whose grace period started so long ago. Others have the lock in between."""
         deleted: list[str] = []

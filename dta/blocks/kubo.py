@@ -25,7 +25,7 @@ import httpx
 from abci_app.cid import cid_of, digest_of, is_cid
 from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreUnreachable
 from dta.blocks.loose import Loose
-from dta.blocks.store import MAX_BLOCK_BYTES, check_size, nobody
+from dta.blocks.store import MAX_BLOCK_BYTES, check_size
 
 _NAME = re.compile(r"dta-v1 (pinned|unpinned|released) ([0-9]{1,16}) ([0-9]{1,7})")
 _MAX_REPLY_BYTES = 65_536
@@ -178,17 +178,17 @@ class KuboStore:
         entry = self._held.get(cid)
         return entry is not None and entry.kind == "released"
 
-    def delete_unpinned(self, older_than_s: float, now_s: float) -> list[str]:
-        return self._delete(self._loose, older_than_s, now_s)
+    def delete_unpinned(self, older_than_s: float, now_s: float, wanted: Callable[[str], bool]) -> list[str]:
+        return self._delete(self._loose, older_than_s, now_s, wanted)
 
     def delete_let_go(self, older_than_s: float, now_s: float, wanted: Callable[[str], bool]) -> list[str]:
         return self._delete(self._let_go, older_than_s, now_s, wanted)
 
-    def discard(self, cid: str) -> None:
+    def discard(self, cid: str, wanted: Callable[[str], bool]) -> None:
         digest_of(cid)
         with self._mutex:
             entry = self._held.get(cid)
-            if entry is not None and not entry.pinned:
+            if entry is not None and not entry.pinned and not wanted(cid):
                 self._remove(cid)
                 self._drop(cid)
 
@@ -201,7 +201,7 @@ class KuboStore:
         return self._loose.total_bytes
 
     def _delete(
-        self, kind: Loose, older_than_s: float, now_s: float, wanted: Callable[[str], bool] = nobody
+        self, kind: Loose, older_than_s: float, now_s: float, wanted: Callable[[str], bool]
     ) -> list[str]:
         """Those of ``kind`` whose grace period started so long ago. Others have the lock in between."""
         with self._mutex:

@@ -29,6 +29,7 @@ CLAIM_S = 300
 _BROKEN = (httpx.HTTPError, UnicodeError)
 _MAX_REPLY_BYTES = 4096
 _MAX_REPLY_CHARS = 300
+_MAX_RETRY_DIGITS = 9
 
 
 class _Failed(Exception):
@@ -201,7 +202,8 @@ class PeerFetcher:
 class UploadResult:
     """What one gateway said to an upload. ``status``: the HTTP status, None where there was no answer.
 
-    ``error`` is for people and empty where ``ok``; ``hint`` is the gateway's own, where it gave one.
+    ``error`` is for people and empty where ``ok``; ``hint`` is the gateway's own, where it gave one. ``retry_after_s``:
+    in how long it says that another try is worth it, where it does.
     """
 
     gateway: str
@@ -209,6 +211,7 @@ class UploadResult:
     status: int | None = None
     error: str = ""
     hint: str = ""
+    retry_after_s: float | None = None
 
 
 class Uploader:
@@ -256,7 +259,10 @@ class Uploader:
         if response.status_code in (HTTPStatus.OK, HTTPStatus.CREATED):
             return UploadResult(gateway, True, response.status_code)
         error_text, hint = _explain(reply)
-        return UploadResult(gateway, False, response.status_code, error_text or f"HTTP {response.status_code}", hint)
+        return UploadResult(
+            gateway, False, response.status_code, error_text or f"HTTP {response.status_code}", hint,
+            _retry_after_s(response.headers.get("Retry-After", "")),
+        )  # fmt: skip
 
 
 async def _download(client: httpx.AsyncClient, gateway: str, cid: str) -> bytes:
@@ -316,6 +322,13 @@ def _explain(reply: bytes) -> tuple[str, str]:
         for value in (fields.get("error"), fields.get("hint"))
     )
     return error, hint
+
+
+def _retry_after_s(text: str) -> float | None:
+    """Seconds; None for what is no such number (a date), and for one that is out of all reason."""
+    if text.isascii() and text.isdigit() and len(text) <= _MAX_RETRY_DIGITS:
+        return float(text)
+    return None
 
 
 def _name(error: Exception) -> str:

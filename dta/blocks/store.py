@@ -66,26 +66,23 @@ class BlockStore(Protocol):
     def is_let_go(self, cid: str) -> bool:
         """Whether the block is held and was let go."""
 
-    def delete_unpinned(self, older_than_s: float, now_s: float) -> list[str]:
-        """Delete the uploads last put at least ``older_than_s`` before ``now_s``; return the CIDs, ascending."""
+    def delete_unpinned(self, older_than_s: float, now_s: float, wanted: Callable[[str], bool]) -> list[str]:
+        """Delete the uploads last put at least ``older_than_s`` before ``now_s``; return the CIDs, ascending.
+
+        None goes that is ``wanted`` at that moment.
+        """
 
     def delete_let_go(self, older_than_s: float, now_s: float, wanted: Callable[[str], bool]) -> list[str]:
-        """As :meth:`delete_unpinned`, of what was let go and is not ``wanted`` at that moment."""
+        """As :meth:`delete_unpinned`, of what was let go."""
 
-    def discard(self, cid: str) -> None:
-        """Delete the block now, grace period or not, unless it is pinned or not held."""
+    def discard(self, cid: str, wanted: Callable[[str], bool]) -> None:
+        """Delete the block now, grace period or not, unless it is pinned, not held, or ``wanted`` at that moment."""
 
     def size_bytes(self) -> int:
         """The size of all blocks held."""
 
     def unpinned_bytes(self) -> int:
         """The size of all uploads held: of what is neither pinned nor let go."""
-
-
-def nobody(cid: str) -> bool:
-    """What wants no block."""
-    del cid
-    return False
 
 
 def check_size(block: bytes) -> None:

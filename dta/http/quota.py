@@ -81,20 +81,25 @@ class RateLimit:
             self._buckets.popitem(last=False)
 
 
+class GaveWay(NoRoom):
+    """Others took the room of an upload while it was stored: whoever stored it deletes it."""
+
+
 @dataclass(slots=True)
 class _Charge:
     size_bytes: int
     until_s: float
+    gave_way: bool = False
 
 
 class Outstanding:
     """Bytes uploaded by each owner that the ledger does not name yet and that have not lapsed, below two limits.
 
-    Where all of them together leave no room, those of whoever has most give way (:meth:`displaced`): owners who each
-    keep to their own limit shut nobody out who has less. Kept in memory: a restart forgets who uploaded what, while
-    :class:`Room` still bounds the sum. A charge lapses ``grace_s`` after the upload, when the store lets go of the
-    block too, or is taken back (:meth:`forget`). All sums are kept, none is added up: an upload costs the same
-    however many there are.
+    Where all of them together leave no room, those of whoever has most give way (:meth:`displaced`), whether others
+    uploaded the same or not: owners who each keep to their own limit shut nobody out who has less. Kept in memory: a
+    restart forgets who uploaded what, while :class:`Room` still bounds the sum. A charge lapses ``grace_s`` after the
+    upload, when the store lets go of the block too, or is taken back (:meth:`forget`). All sums are kept, none is added
+    up: an upload costs the same however many there are.
     """
 
     def __init__(
@@ -117,7 +122,7 @@ class Outstanding:
     def charging(self, owner: Hashable, cid: str, size_bytes: int) -> Iterator[None]:
         """Charge ``owner`` for ``cid`` while it is stored, and on while it is outstanding.
 
-        An error inside takes the charge back. Raises OverQuota, NoRoom.
+        An error inside takes the charge back. Raises OverQuota, NoRoom; at its end GaveWay.
         """
         now_s = self._lapse()
         is_new = cid not in self._charges.get(owner, ())
@@ -128,7 +133,8 @@ class Outstanding:
             if self._all_bytes + size_bytes > self._total_bytes:
                 raise NoRoom(self._total_bytes)
         self._drop(owner, cid)
-        self._charges.setdefault(owner, {})[cid] = _Charge(size_bytes, now_s + self._grace_s)
+        charge = _Charge(size_bytes, now_s + self._grace_s)
+        self._charges.setdefault(owner, {})[cid] = charge
         self._owners.setdefault(cid, set()).add(owner)
         self._lapsing[owner, cid] = None
         self._weigh(owner, size_bytes)
@@ -138,6 +144,8 @@ class Outstanding:
             if is_new:
                 self._drop(owner, cid)
             raise
+        if charge.gave_way:
+            raise GaveWay(self._total_bytes)
 
     def forget(self, cid: str) -> None:
         """Nobody is charged for ``cid`` any more: the ledger names it."""
@@ -148,6 +156,11 @@ class Outstanding:
         """What somebody is charged for."""
         return list(self._owners)
 
+    def is_charged(self, cid: str, owner: Hashable | None = None) -> bool:
+        """Whether somebody is charged for ``cid``, or ``owner`` is. At once, in any thread."""
+        owners = self._owners.get(cid, ())
+        return bool(owners) if owner is None else owner in owners
+
     def bytes_of(self, owner: Hashable) -> int:
         """What ``owner`` is charged for."""
         return self._bytes.get(owner, 0)
@@ -157,23 +170,22 @@ class Outstanding:
         self._lapse()
         return self._all_bytes + max(size_bytes, MIN_CHARGE_BYTES) - self._total_bytes
 
-    def displaced(self, owner: Hashable, size_bytes: int, over_bytes: int) -> list[str]:
-        """What gives way to ``size_bytes`` of ``owner``'s: ``over_bytes`` of blocks, as far as there are such.
+    def displaced(self, owner: Hashable, size_bytes: int) -> list[str] | None:
+        """Let one charge give way to ``size_bytes`` of ``owner``'s: the oldest of whoever has most.
 
-        Each is the oldest of whoever has most by then, if that is more than ``owner`` would have, and of nobody else.
-        They are charged to nobody any more: the caller deletes them.
+        None where nobody has more than ``owner`` would have. Else what the caller deletes, for nobody is charged for it
+        any more: a block, or none where others still are, for whom it stays until theirs gave way too.
         """
         self._lapse()
-        wanted = self.bytes_of(owner) + max(size_bytes, MIN_CHARGE_BYTES)
-        found: list[str] = []
-        while over_bytes > 0 and self._by_weight:
-            most_bytes, _, heaviest = self._by_weight[-1]
-            alone = next((cid for cid in self._charges[heaviest] if len(self._owners[cid]) == 1), None)
-            if most_bytes <= wanted or alone is None:
-                break
-            over_bytes -= self._drop(heaviest, alone)
-            found.append(alone)
-        return found
+        if not self._by_weight:
+            return None
+        most_bytes, _, heaviest = self._by_weight[-1]
+        if most_bytes <= self.bytes_of(owner) + max(size_bytes, MIN_CHARGE_BYTES):
+            return None
+        cid, charge = next(iter(self._charges[heaviest].items()))
+        charge.gave_way = True
+        self._drop(heaviest, cid)
+        return [] if cid in self._owners else [cid]
 
     def _lapse(self) -> float:
         """Let go of what lapsed by now. The time."""
@@ -185,17 +197,16 @@ class Outstanding:
             self._drop(owner, cid)
         return now_s
 
-    def _drop(self, owner: Hashable, cid: str) -> int:
-        """Charge ``owner`` for ``cid`` no more; the bytes that it was charged for."""
+    def _drop(self, owner: Hashable, cid: str) -> None:
+        """Charge ``owner`` for ``cid`` no more."""
         charge = self._charges.get(owner, {}).pop(cid, None)
         if charge is None:
-            return 0
+            return
         del self._lapsing[owner, cid]
         self._owners[cid].discard(owner)
         if not self._owners[cid]:
             del self._owners[cid]
         self._weigh(owner, -charge.size_bytes)
-        return charge.size_bytes
 
     def _weigh(self, owner: Hashable, more_bytes: int) -> None:
         self._all_bytes += more_bytes

@@ -19,8 +19,8 @@ from dta.blocks.daemon import daemon_of
 from dta.blocks.embedded import EmbeddedStore
 from dta.blocks.errors import BlockMissing, BlockTooLarge
 from dta.blocks.kubo import KuboStore
-from dta.blocks.store import MAX_BLOCK_BYTES, BlockStore, nobody
-from tests.support.memory_blocks import MemoryBlockStore
+from dta.blocks.store import MAX_BLOCK_BYTES, BlockStore
+from tests.support.memory_blocks import MemoryBlockStore, nobody
 
 HOUR_S = 3600.0
 START_S = 1_800_000_000.0
@@ -109,7 +109,7 @@ def kubo(request: pytest.FixtureRequest, tmp_path: Path) -> Harness:
     store = harness.store
     for cid in store.pins():
         store.unpin(cid)
-    store.delete_unpinned(0, float(1 << 50))
+    store.delete_unpinned(0, float(1 << 50), nobody)
     return harness
 
 
@@ -189,7 +189,7 @@ def check_many_pins_at_once_survive_reopening_and_those_without_a_block_are_told
     assert store.pin_many([]) == []
     assert store.pin_many([second]) == []
     assert store.unpinned_bytes() == len(b"third")
-    assert store.delete_unpinned(0, harness.now_s) == [third]
+    assert store.delete_unpinned(0, harness.now_s, nobody) == [third]
     store = harness.reopen()
     assert sorted(store.pins()) == sorted([first, second])
     assert not store.is_pinned(absent)
@@ -203,7 +203,7 @@ def check_only_what_is_unpinned_for_long_enough_is_deleted(harness: Harness) -> 
     harness.now_s += HOUR_S
     young = store.put(b"young")
     store = harness.reopen()
-    assert store.delete_unpinned(HOUR_S, harness.now_s) == [old]
+    assert store.delete_unpinned(HOUR_S, harness.now_s, nobody) == [old]
     assert list(store.cids()) == sorted([pinned, young])
     with pytest.raises(BlockMissing):
         store.get(old)
@@ -227,7 +227,7 @@ def check_what_was_let_go_is_no_upload_and_has_a_grace_period_of_its_own(harness
     assert store.delete_let_go(HOUR_S, harness.now_s + HOUR_S - 2, nobody) == []
     assert store.get(uploaded) == b"uploaded"
     assert store.delete_let_go(0, harness.now_s, [pinned, uploaded].__contains__) == []
-    assert store.delete_unpinned(0, harness.now_s) == [other]
+    assert store.delete_unpinned(0, harness.now_s, nobody) == [other]
     assert store.delete_let_go(HOUR_S, harness.now_s + HOUR_S - 1, nobody) == sorted([pinned, uploaded])
     assert (list(store.cids()), store.is_let_go(pinned)) == ([], False)
     assert store.put(b"pinned") == pinned
@@ -280,15 +280,15 @@ def check_what_is_fetched_is_no_upload_unless_it_is_one(harness: Harness) -> Non
     assert store.unpinned_bytes() == len(b"uploaded")
     assert list(store.pins()) == [pinned]
     assert store.delete_let_go(0, harness.now_s, nobody) == [cid_of(b"fetched")]
-    assert store.delete_unpinned(0, harness.now_s) == [uploaded]
+    assert store.delete_unpinned(0, harness.now_s, nobody) == [uploaded]
 
 
 def check_putting_again_restarts_the_grace_period(harness: Harness) -> None:
     cid = harness.store.put(b"retried")
     harness.now_s += HOUR_S
     harness.store.put(b"retried")
-    assert harness.store.delete_unpinned(HOUR_S, harness.now_s + HOUR_S - 1) == []
-    assert harness.store.delete_unpinned(HOUR_S, harness.now_s + HOUR_S) == [cid]
+    assert harness.store.delete_unpinned(HOUR_S, harness.now_s + HOUR_S - 1, nobody) == []
+    assert harness.store.delete_unpinned(HOUR_S, harness.now_s + HOUR_S, nobody) == [cid]
 
 
 def check_putting_a_pinned_block_again_leaves_it_pinned(harness: Harness) -> None:
@@ -303,13 +303,28 @@ def check_what_is_discarded_is_gone_at_once_unless_it_is_pinned(harness: Harness
     kept, gone = store.put(b"kept"), store.put(b"gone")
     store.pin(kept)
     for cid in (kept, gone, gone, cid_of(b"never held")):
-        store.discard(cid)
+        store.discard(cid, nobody)
     assert store.get(kept) == b"kept"
     with pytest.raises(BlockMissing):
         store.get(gone)
     assert list(harness.reopen().cids()) == [kept]
     with pytest.raises(BadCid):
-        store.discard("no CID")
+        store.discard("no CID", nobody)
+
+
+def check_what_is_wanted_by_the_time_that_it_would_go_stays(harness: Harness) -> None:
+    """State named it a moment ago, and it is not pinned yet."""
+    store = harness.store
+    uploaded, let_go, other = (store.put(block) for block in (b"uploaded", b"let go", b"other"))
+    store.unpin(let_go)
+    wanted = [uploaded, let_go].__contains__
+    assert store.delete_unpinned(0, harness.now_s, wanted) == [other]
+    assert store.delete_let_go(0, harness.now_s, wanted) == []
+    for cid in (uploaded, let_go):
+        store.discard(cid, wanted)
+        assert store.has(cid)
+    assert store.unpinned_bytes() == len(b"uploaded")
+    assert list(harness.reopen().cids()) == sorted([uploaded, let_go])
 
 
 def check_sizes_count_what_is_held(harness: Harness) -> None:
@@ -325,11 +340,11 @@ def check_sizes_count_what_is_held(harness: Harness) -> None:
     store.put(bytes(100))
     store.put(bytes(30))
     assert store.unpinned_bytes() == 130
-    store.discard(cid_of(bytes(30)))
+    store.discard(cid_of(bytes(30)), nobody)
     assert (store.size_bytes(), store.unpinned_bytes()) == (100, 100)
-    store.delete_unpinned(0, harness.now_s)
+    store.delete_unpinned(0, harness.now_s, nobody)
     assert (store.size_bytes(), store.unpinned_bytes()) == (0, 0)
-    store.discard(cid)
+    store.discard(cid, nobody)
     assert store.unpinned_bytes() == 0
 
 

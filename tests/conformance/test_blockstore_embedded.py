@@ -21,7 +21,7 @@ from abci_app.cid import cid_of, digest_of
 from dta.blocks import embedded, files
 from dta.blocks.embedded import EmbeddedStore
 from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreBusy, StoreFull
-from dta.blocks.store import nobody
+from tests.support.memory_blocks import nobody
 
 BLOCK = b"an envelope"
 CID = cid_of(BLOCK)
@@ -73,7 +73,7 @@ def test_a_corrupted_pinned_block_stays_wanted(store: EmbeddedStore, root: Path)
         store.get(CID)
     assert (store.pins(), store.has(CID), store.size_bytes()) == ([CID], False, 0)
     store.put(BLOCK)
-    assert store.delete_unpinned(0, 1e12) == []
+    assert store.delete_unpinned(0, 1e12, nobody) == []
 
 
 def test_a_block_deleted_behind_the_store_is_missing(store: EmbeddedStore, root: Path) -> None:
@@ -246,7 +246,7 @@ def test_a_block_that_is_repaired_or_put_again_is_not_deleted_meanwhile(
     real = embedded.sync_directory
 
     def noted(directory: Path) -> None:
-        deleted.extend(store.delete_unpinned(3600, now_s + seconds - 1))
+        deleted.extend(store.delete_unpinned(3600, now_s + seconds - 1, nobody))
         real(directory)
 
     monkeypatch.setattr(embedded, "sync_directory", noted)
@@ -286,7 +286,7 @@ def test_what_is_unpinned_is_counted_whatever_becomes_of_it(store: EmbeddedStore
         elif action == 4:
             store.unpin(cid)
         elif action == 5:
-            store.discard(cid)
+            store.discard(cid, nobody)
         elif path_of(root, cid).exists():
             path_of(root, cid).write_bytes(b"damaged") if action == 6 else path_of(root, cid).unlink()
             with suppress(BlockCorrupt, BlockMissing):
@@ -398,7 +398,7 @@ def test_foreign_files_in_the_directory_are_left_alone(root: Path) -> None:
     reopened = EmbeddedStore(root)
     try:
         assert reopened.cids() == []
-        assert reopened.delete_unpinned(0, 1e12) == []
+        assert reopened.delete_unpinned(0, 1e12, nobody) == []
     finally:
         reopened.close()
     assert sorted(os.listdir(strange.parent)) == sorted([CID, "notes.txt"])

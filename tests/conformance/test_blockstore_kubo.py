@@ -15,7 +15,8 @@ import pytest
 from abci_app.cid import cid_of
 from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreUnreachable
 from dta.blocks.kubo import KuboStore
-from dta.blocks.store import MAX_BLOCK_BYTES, nobody
+from dta.blocks.store import MAX_BLOCK_BYTES
+from tests.support.memory_blocks import nobody
 
 BLOCK = b"an envelope"
 CID = cid_of(BLOCK)
@@ -124,10 +125,22 @@ def test_what_a_pin_s_name_calls_released_is_let_go_since_then() -> None:
     daemon.pins = daemon.pins.replace("pinned 1000", "released 1000")
     store = daemon.open()
     assert (store.is_let_go(CID), store.unpinned_bytes(), store.pins()) == (True, 0, [])
-    assert store.delete_unpinned(0, 1e9) == []
+    assert store.delete_unpinned(0, 1e9, nobody) == []
     assert store.delete_let_go(10, 10.9, nobody) == []
     assert store.delete_let_go(10, 11.0, [CID].__contains__) == []
     assert store.delete_let_go(10, 11.0, nobody) == [CID]
+    assert store.cids() == []
+
+
+def test_an_upload_that_is_wanted_by_the_time_that_it_would_go_stays() -> None:
+    daemon = Daemon()
+    daemon.pins = daemon.pins.replace("pinned 1000", "unpinned 1000")
+    store = daemon.open()
+    wanted = [CID].__contains__
+    assert store.delete_unpinned(0, 1e9, wanted) == []
+    store.discard(CID, wanted)
+    assert store.cids() == [CID]
+    store.discard(CID, nobody)
     assert store.cids() == []
 
 
@@ -150,7 +163,7 @@ def test_pins_of_others_in_the_same_kubo_are_not_ours() -> None:
     lines.append({"Cid": "QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn", "Name": "dta-v1 pinned 1 2"})
     daemon.pins = "".join(json.dumps(line) + "\n" for line in lines)
     store = daemon.open()
-    assert (store.cids(), store.pins(), store.delete_unpinned(0, 1e12)) == ([], [], [])
+    assert (store.cids(), store.pins(), store.delete_unpinned(0, 1e12, nobody)) == ([], [], [])
     assert len(daemon.calls) == 1
 
 
@@ -239,7 +252,7 @@ def test_a_block_whose_pin_failed_after_the_put_is_named_when_it_is_next_wanted(
     del daemon.answers["pin/add"]
     actions: dict[str, Callable[[], object]] = {
         "get": lambda: store.get(CID), "pin": lambda: store.pin(CID), "put": lambda: store.put(BLOCK),
-        "delete_unpinned": lambda: store.delete_unpinned(1_000, 2.0),
+        "delete_unpinned": lambda: store.delete_unpinned(1_000, 2.0, nobody),
     }  # fmt: skip
     actions[then]()
     assert (store.has(CID), store.get(CID), store.is_pinned(CID)) == (True, BLOCK, then == "pin")
@@ -254,10 +267,10 @@ def test_what_kubo_did_not_remove_is_still_held(command: str) -> None:
     store = daemon.open()
     daemon.answers[command] = lambda _: FAILURE
     with pytest.raises(StoreUnreachable):
-        store.delete_unpinned(0, 1e9)
+        store.delete_unpinned(0, 1e9, nobody)
     assert store.cids() == [CID]
     daemon.answers[command] = lambda _: httpx.Response(200, json={})
-    assert store.delete_unpinned(0, 1e9) == [CID]
+    assert store.delete_unpinned(0, 1e9, nobody) == [CID]
 
 
 def test_a_pin_that_is_gone_already_holds_up_no_removal() -> None:
@@ -265,5 +278,5 @@ def test_a_pin_that_is_gone_already_holds_up_no_removal() -> None:
     daemon.pins = daemon.pins.replace("pinned 1000", "unpinned 1000")
     store = daemon.open()
     daemon.answers["pin/rm"] = lambda _: failure("not pinned or pinned indirectly")
-    assert store.delete_unpinned(0, 1e9) == [CID]
+    assert store.delete_unpinned(0, 1e9, nobody) == [CID]
     assert daemon.calls[-1].startswith("block/rm")

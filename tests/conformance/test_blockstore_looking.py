@@ -15,7 +15,7 @@ from dta.blocks import embedded
 from dta.blocks.embedded import EmbeddedStore
 from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreUnreachable
 from dta.blocks.loose import Loose
-from dta.blocks.store import nobody
+from tests.support.memory_blocks import nobody
 
 CID = cid_of(b"an envelope")
 
@@ -41,7 +41,7 @@ def act(store: EmbeddedStore, root: Path, blocks: dict[str, bytes], cid: str, ra
     elif action == 2:
         store.unpin(cid)
     elif action == 3:
-        store.discard(cid)
+        store.discard(cid, nobody)
     elif action == 4 and path_of(root, cid).exists():
         path_of(root, cid).write_bytes(b"damaged") if random.randrange(2) else path_of(root, cid).unlink()
         with suppress(BlockCorrupt, BlockMissing):
@@ -101,13 +101,13 @@ def test_a_store_that_was_not_looked_through_says_what_the_disk_says_and_counts_
     assert (store.get(loose), store.pin_many([loose, CID])) == (b"loose", [CID])
     store.unpin(pinned)
     assert store.is_let_go(pinned)
-    assert (store.delete_unpinned(0, 1e12), store.delete_let_go(0, 1e12, nobody)) == ([], [])
+    assert (store.delete_unpinned(0, 1e12, nobody), store.delete_let_go(0, 1e12, nobody)) == ([], [])
     for count in (store.unpinned_bytes, store.size_bytes, store.pins, store.cids):
         with pytest.raises(StoreUnreachable):
             count()
     store.open()
     assert (store.pins(), store.unpinned_bytes(), store.is_let_go(pinned)) == ([loose], 0, True)
-    assert store.delete_unpinned(0, 1e12) == []
+    assert store.delete_unpinned(0, 1e12, nobody) == []
     assert store.delete_let_go(0, 1e12, nobody) == [pinned]
     store.close()
 

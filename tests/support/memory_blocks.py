@@ -10,7 +10,13 @@ from threading import RLock
 
 from abci_app.cid import cid_of, digest_of
 from dta.blocks.errors import BlockCorrupt, BlockMissing
-from dta.blocks.store import check_size, nobody
+from dta.blocks.store import check_size
+
+
+def nobody(cid: str) -> bool:
+    """What wants no block."""
+    del cid
+    return False
 
 
 @dataclass
@@ -100,18 +106,18 @@ class MemoryBlockStore:
         digest_of(cid)
         return cid in self.held and cid in self.let_go and cid not in self.pinned
 
-    def delete_unpinned(self, older_than_s: float, now_s: float) -> list[str]:
+    def delete_unpinned(self, older_than_s: float, now_s: float, wanted: Callable[[str], bool]) -> list[str]:
         """See BlockStore."""
-        return self._delete(older_than_s, now_s, let_go=False)
+        return self._delete(older_than_s, now_s, let_go=False, wanted=wanted)
 
     def delete_let_go(self, older_than_s: float, now_s: float, wanted: Callable[[str], bool]) -> list[str]:
         """See BlockStore."""
         return self._delete(older_than_s, now_s, let_go=True, wanted=wanted)
 
-    def discard(self, cid: str) -> None:
+    def discard(self, cid: str, wanted: Callable[[str], bool]) -> None:
         """See BlockStore."""
         with self.lock:
-            if not self.is_pinned(cid):
+            if not self.is_pinned(cid) and not wanted(cid):
                 self.held.pop(cid, None)
 
     def size_bytes(self) -> int:
@@ -123,7 +129,7 @@ class MemoryBlockStore:
         return sum(len(self.held[cid]) for cid in self._unpinned() if cid not in self.let_go)
 
     def _delete(
-        self, older_than_s: float, now_s: float, *, let_go: bool, wanted: Callable[[str], bool] = nobody
+        self, older_than_s: float, now_s: float, *, let_go: bool, wanted: Callable[[str], bool]
     ) -> list[str]:
         with self.lock:
             kind = [cid for cid in self._unpinned() if (cid in self.let_go) is let_go and not wanted(cid)]

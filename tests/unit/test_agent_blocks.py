@@ -72,19 +72,14 @@ class Known:
         return self.height >= height
 
 
-def test_what_was_let_go_is_deleted_at_the_head_alone_once_all_is_known_and_only_what_nothing_names(
-    store: MemoryBlockStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A node that replays lets go of what later blocks name: deleted, it would be gone where no other has it."""
+@pytest.fixture
+def agent(store: MemoryBlockStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Agent:
+    """Its ledger is not at the head, then knows less than the head's block, then all."""
     monkeypatch.setattr(agents, "KNOWN_WITHIN_S", 0.05)
     monkeypatch.setattr(agents, "LOOK_S", 0.01)
     agent, known = Agent(node_config(tmp_path)), Known()
     agent._store, agent._pins = cast(EmbeddedStore, store), cast(PinFollower, known)
     store.now_s = lambda: 0.0
-    named, closed, uploaded = (store.put(block) for block in (b"1", b"2", b"3"))
-    store.unpin(named)
-    store.unpin(closed)
-    monkeypatch.setattr(agent._wanted, "wants", lambda cid: cid == named)
     heights: list[int | Exception] = [NotAtHead("it catches up"), 8, 7]
 
     def read() -> int:
@@ -94,7 +89,31 @@ def test_what_was_let_go_is_deleted_at_the_head_alone_once_all_is_known_and_only
         return height
 
     monkeypatch.setattr(agent, "_read_height_at_head", read)
+    return agent
+
+
+def test_what_was_let_go_is_deleted_at_the_head_alone_once_all_is_known_and_only_what_nothing_names(
+    store: MemoryBlockStore, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that replays lets go of what later blocks name: deleted, it would be gone where no other has it."""
+    named, closed, uploaded = (store.put(block) for block in (b"1", b"2", b"3"))
+    store.unpin(named)
+    store.unpin(closed)
+    monkeypatch.setattr(agent._wanted, "wants", lambda cid: cid == named)
     for left in (3, 3, 2):
         asyncio.run(agent._delete_let_go())
         assert len(store.held) == left
     assert sorted(store.held) == sorted([named, uploaded])
+
+
+def test_uploads_are_deleted_at_the_head_alone_once_all_is_known_and_only_what_nothing_names(
+    store: MemoryBlockStore, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that was down for a day deleted, as it began to replay, all uploads that later blocks name."""
+    named, let_go, _ = (store.put(block) for block in (b"1", b"2", b"3"))
+    store.unpin(let_go)
+    monkeypatch.setattr(agent._wanted, "wants", lambda cid: cid == named)
+    for left in (3, 3, 2):
+        asyncio.run(agent._delete_unpinned())
+        assert len(store.held) == left
+    assert sorted(store.held) == sorted([named, let_go])

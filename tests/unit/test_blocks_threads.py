@@ -29,7 +29,6 @@ from dta.blocks.errors import StoreUnreachable
 from dta.blocks.kubo import KuboStore
 from dta.blocks.peers import PeerFetcher
 from dta.blocks.reconcile import PinKeeper
-from dta.blocks.store import nobody
 from dta.blocks.threads import THREADS, in_store
 from dta.client.ledger.rpc import AsyncRpc
 from dta.node.agent.agent import Agent
@@ -37,6 +36,7 @@ from dta.node.agent.network import AgentNetwork
 from dta.node.gateway.server import Gateway, GatewayConfig
 from tests.support.actors import Actor
 from tests.support.chain import CHAIN_ID, Chain, make_genesis
+from tests.support.memory_blocks import nobody
 
 PATIENCE_S = 120.0
 
@@ -79,9 +79,9 @@ class HangingStore(EmbeddedStore):
         self._wait("has")
         return super().has(cid)
 
-    def discard(self, cid: str) -> None:
+    def discard(self, cid: str, wanted: Callable[[str], bool]) -> None:
         self._wait("discard")
-        super().discard(cid)
+        super().discard(cid, wanted)
 
 
 class World:
@@ -298,7 +298,7 @@ def test_a_kubo_store_that_is_not_open_yet_asks_nobody_and_knows_nothing() -> No
     uses: list[Callable[[], Any]] = [
         lambda: store.put(BLOCK), lambda: store.get(CID), lambda: store.has(CID), lambda: store.pin(CID),
         lambda: store.unpin(CID), lambda: store.is_pinned(CID), store.pins, store.cids, store.size_bytes,
-        store.unpinned_bytes, lambda: store.delete_unpinned(0, 1e9), lambda: store.discard(CID),
+        store.unpinned_bytes, lambda: store.delete_unpinned(0, 1e9, nobody), lambda: store.discard(CID, nobody),
         lambda: store.is_let_go(CID), lambda: store.delete_let_go(0, 1e9, nobody),
     ]  # fmt: skip
     for use in uses:

@@ -18,11 +18,11 @@ from abci_app.server.changes import CommittedChanges
 from abci_app.state.indexes import OPEN_REQUESTS, VAULT_ORDERS
 from dta.blocks.peers import PeerFetcher
 from dta.blocks.reconcile import PinKeeper
-from dta.blocks.store import nobody
 from dta.http.quota import MIN_CHARGE_BYTES
 from dta.node.agent.pinning import PinFollower
 from dta.node.agent.pins import WantedPins
 from dta.node.gateway.server import GatewayConfig
+from tests.support.memory_blocks import nobody
 
 ROOM = 8
 SMALL = GatewayConfig(
@@ -187,11 +187,12 @@ def test_what_was_let_go_and_is_uploaded_again_takes_room_and_is_charged(tmp_pat
                 await one.release(number)
             full = one.gateway.store.put(b"f" * ROOM * MIN_CHARGE_BYTES)
             assert_refused(await one.gateway.put(keys(4), BOB), 507)
-            one.gateway.store.discard(full)
+            one.gateway.store.discard(full, nobody)
+            one.gateway.clock[0] += 1  # what was signed before is a repeat
             for number in range(4):
                 assert not one.gateway.store.is_let_go(await one.upload(number))
             assert one.gateway.store.unpinned_bytes() == 4 * MIN_CHARGE_BYTES
-            assert_refused(await one.gateway.put(keys(4)), 429)
+            assert_refused(await one.gateway.put(keys(4), expires_s=NOW_S + 61), 429)
 
     run(scenario)
 

@@ -195,10 +195,11 @@ def test_a_trusted_proxy_s_clients_have_quotas_of_their_own(tmp_path: Path) -> N
 
 def test_an_identity_s_uploads_are_rate_limited_and_another_s_are_not(tmp_path: Path) -> None:
     async def scenario(gateway: Running) -> None:
-        assert [(await gateway.put(BLOCK)).status_code for _ in range(3)] == [201, 200, 429]
+        codes = [(await gateway.put(BLOCK, expires_s=NOW_S + 60 + number)).status_code for number in range(3)]
+        assert codes == [201, 200, 429]
         assert (await gateway.put(BLOCK, BOB)).status_code == 200
         gateway.clock[0] += 31
-        assert (await gateway.put(BLOCK)).status_code == 200
+        assert (await gateway.put(BLOCK, expires_s=NOW_S + 70)).status_code == 200
 
     play(tmp_path, scenario, GatewayConfig(identity_uploads_per_minute=2))
 
@@ -276,13 +277,32 @@ def test_identities_that_fill_all_that_may_be_unpinned_shut_nobody_out(tmp_path:
     play(tmp_path, scenario, GatewayConfig(unpinned_bytes=32_000, identity_bytes=16_000))
 
 
-def test_a_block_that_two_uploaded_gives_way_to_nobody(tmp_path: Path) -> None:
+def test_identities_that_upload_the_same_shut_nobody_out(tmp_path: Path) -> None:
+    """What two had uploaded gave way to nobody: a few, each with all of another's blocks, had the room for a day."""
+
     async def scenario(gateway: Running) -> None:
-        for number in range(2):
-            block = bytes([number]) * 8_000
+        shared = [bytes([number]) * 8_000 for number in range(2)]
+        for block in shared:
             assert (await gateway.put(block, ALICE)).status_code == 201
             assert (await gateway.put(block, BOB)).status_code == 200
-        assert_refused(await gateway.put(b"c" * 8_000, CAROL), 507)
+        for number, held in enumerate(([True, True], [False, True])):
+            assert (await gateway.put(bytes([9 - number]) * MIN_CHARGE_BYTES, CAROL)).status_code == 201
+            # First a charge gives way, and with the other's the block.
+            assert [gateway.store.has(cid_of(block)) for block in shared] == held
+
+    play(tmp_path, scenario, GatewayConfig(unpinned_bytes=32_000, identity_bytes=16_000))
+
+
+def test_a_block_that_others_filled_the_room_with_is_taken_of_who_has_less(tmp_path: Path) -> None:
+    """It takes no room in the store, but has to be charged to Carol too: 507, though whoever had most had more."""
+
+    async def scenario(gateway: Running) -> None:
+        floods = [bytes([number]) * 8_000 for number in range(4)]
+        for number, block in enumerate(floods):
+            assert (await gateway.put(block, (ALICE, BOB)[number % 2])).status_code == 201
+        assert (await gateway.put(floods[3], CAROL)).status_code == 200
+        assert [gateway.store.has(cid_of(block)) for block in floods] == [False, True, True, True]
+        assert gateway.gateway._identities.bytes_of(CAROL.identity) == 8_000
 
     play(tmp_path, scenario, GatewayConfig(unpinned_bytes=32_000, identity_bytes=16_000))
 

@@ -11,6 +11,7 @@ import contextlib
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,8 +26,8 @@ from dta.blocks.errors import BlockUnavailable
 from dta.blocks.peers import PeerFetcher, Uploader, UploadResult
 from dta.client.custody.errors import BlockNotFound, UploadIncomplete
 
-# A fiduciary whose ledger is just starting again says 503: that passes in seconds.
-BUSY_STATUS = 503
+# A fiduciary whose ledger is just starting again says 503: that passes in seconds. So does a rate (429), mostly: it
+# says itself when.
 BUSY_PATIENCE_S = 30.0
 BUSY_PAUSE_S = 1.0
 
@@ -91,14 +92,9 @@ class Blocks:
     async def _upload(self, block: bytes, urls: Sequence[str], signer: PutSigner) -> list[UploadResult]:
         async with self._http() as client:
             uploader = Uploader(client, self._gid)
-            results = {result.gateway: result for result in await uploader.upload(block, urls, signer)}
+            results = await uploader.upload(block, urls, signer)
             give_up_s = time.monotonic() + BUSY_PATIENCE_S
-            while busy := [url for url in urls if results[url].status == BUSY_STATUS]:
-                if time.monotonic() > give_up_s:
-                    break
-                await asyncio.sleep(BUSY_PAUSE_S)
-                results |= {result.gateway: result for result in await uploader.upload(block, busy, signer)}
-            return list(results.values())
+            return await asyncio.gather(*(_while_busy(uploader, block, one, signer, give_up_s) for one in results))
 
     def fetch(self, cid: str, gateways: Sequence[str]) -> bytes:
         """The block of ``cid`` from the home or the first gateway that has it. Raises BlockNotFound."""
@@ -121,3 +117,22 @@ class Blocks:
                     return await PeerFetcher(store, lambda: gateways, client).fetch(cid)
             finally:
                 store.close()
+
+
+async def _while_busy(
+    uploader: Uploader, block: bytes, result: UploadResult, signer: PutSigner, give_up_s: float
+) -> UploadResult:
+    """Its answer, or the last one where it is asked again: as long as that is worth it before ``give_up_s``."""
+    while (pause_s := _pause_s(result)) is not None and time.monotonic() + pause_s <= give_up_s:
+        await asyncio.sleep(pause_s)
+        [result] = await uploader.upload(block, [result.gateway], signer)
+    return result
+
+
+def _pause_s(result: UploadResult) -> float | None:
+    """In how long to ask again; None where that would be the same."""
+    if result.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return BUSY_PAUSE_S
+    if result.status == HTTPStatus.TOO_MANY_REQUESTS and result.retry_after_s is not None:
+        return max(result.retry_after_s, BUSY_PAUSE_S)
+    return None

@@ -268,16 +268,24 @@ class Agent:
 
     async def _delete_unpinned(self) -> None:
         assert self._store is not None
-        gone = await in_store(self._store.delete_unpinned, GatewayConfig().grace_s, time.time())
+        if not await self._knows_what_is_named():
+            return
+        gone = await in_store(
+            self._store.delete_unpinned, GatewayConfig().grace_s, time.time(), self._wanted.wants
+        )
         if gone:
             _log.info("%d blocks that nothing names were deleted", len(gone))
 
     async def _delete_let_go(self) -> None:
-        """At the head of the chain only, once all is known that state names there.
-
-        A node that replays lets go of what only a later block names.
-        """
         assert self._store is not None
+        if await self._knows_what_is_named():
+            await in_store(self._store.delete_let_go, GatewayConfig().let_go_grace_s, time.time(), self._wanted.wants)
+
+    async def _knows_what_is_named(self) -> bool:
+        """Whether it is at the head of the chain and all is known that state names there: else no block is deleted.
+
+        A node that replays lets go of what only a later block names, and its uploads grew old while it was down.
+        """
         assert self._pins is not None
         try:
             height = await asyncio.to_thread(self._read_height_at_head)
@@ -285,8 +293,8 @@ class Agent:
                 while not self._pins.knows(height):
                     await asyncio.sleep(LOOK_S)
         except (Retry, TimeoutError):
-            return
-        await in_store(self._store.delete_let_go, GatewayConfig().let_go_grace_s, time.time(), self._wanted.wants)
+            return False
+        return True
 
     def _read_height_at_head(self) -> int:
         with self._ledger.pin_at_head() as now:

@@ -29,7 +29,8 @@ from dta.blocks.store import MAX_BLOCK_BYTES, BlockStore
 from dta.blocks.threads import in_store
 from dta.http.answers import Refused, allow, read_body, refusal, take
 from dta.http.guard import Listening, client_address, listen, listen_at
-from dta.http.quota import NoRoom, Outstanding, OverQuota, RateLimit, Room
+from dta.http.quota import GaveWay, NoRoom, Outstanding, OverQuota, RateLimit, Room
+from dta.node.gateway.claims import Claims
 
 RAW_TYPE = "application/vnd.ipld.raw"
 PROBE_CID = "bafkqaaa"
@@ -44,7 +45,8 @@ IdentityKeys = Callable[[bytes], Awaitable[list[bytes] | None]]
 
 
 GUESS_COST: Final = 10
-"""Uploads of an address's rate that one costs whose signature is nobody's: each has state asked for."""
+"""Uploads of an address's rate that one costs whose signature is nobody's, or was counted before and stores nothing:
+each has state asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +81,12 @@ class GatewayConfig:
 
 @dataclass(frozen=True, slots=True)
 class GatewayPorts:
-    """What the gateway asks of the agent. All of it is called once a request at most.
+    """What the gateway asks of the agent. All of it but ``names`` is called once a request at most.
 
     ``is_identity_document`` gets a block of at most 16 KiB and says whether it is a well-formed document signed by
     the subject that it describes; it runs in a thread. ``status`` is the JSON object of ``GET /v1/status``,
     ``gateways`` the other fiduciaries' URLs, for ``GET /v1/gateways``: a door keeps places for them. ``names`` says at
-    once whether the ledger names the block of this CID now.
+    once, in any thread, whether the ledger names the block of this CID now.
     """
 
     identity_keys: IdentityKeys
@@ -121,6 +123,7 @@ class Gateway:
         self._address_rate = _rate(config.address_uploads_per_minute, monotonic_s)
         self._identity_rate = _rate(config.identity_uploads_per_minute, monotonic_s)
         self._document_rate = _rate(config.documents_per_minute, monotonic_s)
+        self._claims = Claims(monotonic_s)
         self._listening: Listening | None = None
 
     async def start(self) -> tuple[str, int]:
@@ -213,16 +216,46 @@ class Gateway:
             raise Refused(HTTPStatus.BAD_REQUEST, str(error), "docs/spec/blocks.md, Uploading") from None
         if claim is None:
             return await self._put_document(request, cid, address)
+        return await self._put_claimed(request, claim, cid, address)
+
+    async def _put_claimed(self, request: web.BaseRequest, claim: PutClaim, cid: str, address: str) -> web.Response:
+        """An upload, counted once for each claim: what a fiduciary got signed it can send to all others, and again.
+
+        A repeat may be its owner's all the same, whose first try failed, or comes after another's of the same claim. So
+        it is an upload like any until one has stored the block, but that its address pays for it where it does not.
+        """
+        claimed = (claim.identity, cid, claim.expires_s)
         try:
-            await self._check_claim(claim, cid)
+            self._check_time(claim)
+            if self._claims.is_done(claimed, claim.signature) and await in_store(self._is_whole, cid):
+                # Nobody is charged, and it is kept no longer: its owner may have been done with it since.
+                await self._read_block(request, cid, MAX_BLOCK_BYTES)
+                return _stored(cid, HTTPStatus.OK)
+            await self._check_signature(claim, cid)
         except Refused as refused:
             if refused.status == HTTPStatus.FORBIDDEN:
                 self._address_rate.charge(address, GUESS_COST - 1)
             raise
-        # Only now: counted before the signature was checked, anybody could use up anybody's rate.
-        take(self._identity_rate, claim.identity, _TOO_MANY)
+        is_repeat = self._claims.is_counted(claimed)
+        if is_repeat:
+            self._address_rate.charge(address, GUESS_COST - 1)
+        else:
+            # Only now: counted before the signature was checked, anybody could use up anybody's rate.
+            take(self._identity_rate, claim.identity, _TOO_MANY)
+            self._claims.count(claimed, claim.signature)
         block = await self._read_block(request, cid, MAX_BLOCK_BYTES)
-        return await self._store_block(cid, block, self._identities, claim.identity)
+        answer = await self._store_block(cid, block, self._identities, claim.identity)
+        self._claims.done(claimed)
+        if is_repeat:
+            self._address_rate.charge(address, 1 - GUESS_COST)  # given back
+        return answer
+
+    def _is_whole(self, cid: str) -> bool:
+        try:
+            self._store.get(cid)
+        except (BlockMissing, BlockCorrupt):
+            return False
+        return True
 
     async def _put_document(self, request: web.BaseRequest, cid: str, address: str) -> web.Response:
         take(self._document_rate, address, _TOO_MANY)
@@ -235,7 +268,7 @@ class Gateway:
             )
         return await self._store_block(cid, block, self._documents, address)
 
-    async def _check_claim(self, claim: PutClaim, cid: str) -> None:
+    def _check_time(self, claim: PutClaim) -> None:
         left_s = claim.expires_s - self._now_s()
         if left_s <= 0 or left_s > MAX_CLAIM_S:
             raise Refused(
@@ -243,6 +276,8 @@ class Gateway:
                 "the upload's signature has expired" if left_s <= 0 else "the upload's signature is good for too long",
                 f"sign for at most {MAX_CLAIM_S} seconds from now, and check this machine's clock",
             )
+
+    async def _check_signature(self, claim: PutClaim, cid: str) -> None:
         try:
             async with asyncio.timeout(self._config.lookup_s):
                 keys = await self._ports.identity_keys(claim.identity)
@@ -283,14 +318,12 @@ class Gateway:
 
     async def _store_block(self, cid: str, block: bytes, quota: Outstanding, owner: bytes | str) -> web.Response:
         known = self._store.has(cid)
-        takes_room = not known or self._store.is_let_go(cid)
-        if takes_room:
-            await self._make_room(quota, owner, len(block))
         try:
+            await self._make_room(quota, owner, cid, len(block))
             with ExitStack() as held:
-                if takes_room:
+                if self._takes_room(cid):
                     held.enter_context(self._room.reserving(len(block)))
-                if not self._store.is_pinned(cid) and not self._ports.names(cid):
+                if self._is_charged_for(cid):
                     held.enter_context(quota.charging(owner, cid, len(block)))
                 await in_store(self._store.put, block)
         except OverQuota as error:
@@ -301,20 +334,46 @@ class Gateway:
                 self._config.grace_s,
             ) from None
         except (NoRoom, StoreFull) as error:
+            if isinstance(error, GaveWay):
+                await in_store(self._store.discard, cid, self._is_needed)
             _log.warning("an upload found no room: %r", error)
             raise Refused(
                 HTTPStatus.INSUFFICIENT_STORAGE, "this fiduciary has no room for the block", "its operator must act"
             ) from None
-        return web.json_response({"cid": cid}, status=HTTPStatus.OK if known else HTTPStatus.CREATED)
+        return _stored(cid, HTTPStatus.OK if known else HTTPStatus.CREATED)
 
-    async def _make_room(self, quota: Outstanding, owner: bytes | str, size_bytes: int) -> None:
+    async def _make_room(self, quota: Outstanding, owner: bytes | str, cid: str, size_bytes: int) -> None:
         """Let go of blocks that the ledger does not name, of whoever has most, as far as this one needs their room."""
-        while (over_bytes := max(quota.over(size_bytes), self._room.over(size_bytes))) > 0:
-            displaced = quota.displaced(owner, size_bytes, over_bytes)
-            if not displaced:
+        while self._over(quota, owner, cid, size_bytes) > 0:
+            displaced = quota.displaced(owner, size_bytes)
+            if displaced is None:
                 return
-            for cid in displaced:
-                await in_store(self._store.discard, cid)
+            for gone in displaced:
+                await in_store(self._store.discard, gone, self._is_needed)
+
+    def _over(self, quota: Outstanding, owner: bytes | str, cid: str, size_bytes: int) -> int:
+        """By how many bytes it would exceed what all may have together; not above zero where it fits."""
+        is_charged_anew = self._is_charged_for(cid) and not quota.is_charged(cid, owner)
+        return max(
+            quota.over(size_bytes) if is_charged_anew else 0,
+            self._room.over(size_bytes) if self._takes_room(cid) else 0,
+        )
+
+    def _takes_room(self, cid: str) -> bool:
+        """Whether it is no upload that is held already."""
+        return not self._store.has(cid) or self._store.is_let_go(cid)
+
+    def _is_charged_for(self, cid: str) -> bool:
+        """Whether who uploads it is charged for it: nothing names it."""
+        return not self._store.is_pinned(cid) and not self._ports.names(cid)
+
+    def _is_needed(self, cid: str) -> bool:
+        """Whether the ledger names what gave way a moment ago, or somebody uploads it again. In the store's thread."""
+        return self._ports.names(cid) or self._identities.is_charged(cid) or self._documents.is_charged(cid)
+
+
+def _stored(cid: str, status: HTTPStatus) -> web.Response:
+    return web.json_response({"cid": cid}, status=status)
 
 
 def _require_raw(request: web.BaseRequest) -> None:
