@@ -404,7 +404,8 @@ def test_so_many_are_prepared_of_an_order_then_the_newest_is_given_again(
         where = f"/v1/request/{requests[2]}/authorise"
         signed = said(await for_alice.post(where, json=asked))
         sent = {"prepared": made[-1]["prepared"], "authorisation": signed["authorisation"]}
-        assert said(await for_bob.post("/v1/order/secret", json=sent, headers=NOT_WAITING), 202)["request"] == requests[2]
+        pending = said(await for_bob.post("/v1/order/secret", json=sent, headers=NOT_WAITING), 202)
+        assert pending["request"] == requests[2]
         await seen(served, for_alice, requests[2])
         assert said(await for_bob.post("/v1/order/secret", json=first), 201)["request"] not in requests
 
