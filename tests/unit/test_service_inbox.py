@@ -232,8 +232,9 @@ def test_what_waits_comes_in_pages_and_what_all_of_it_is_is_worked_out_once_for_
     assert news.reached(Place(0), told) == place
 
 
-def test_who_goes_on_after_any_event_of_a_page_is_left_out_of_none() -> None:
-    every = many(250)
+@pytest.mark.parametrize("waits", [50, 250])
+def test_who_goes_on_after_any_event_of_a_page_is_left_out_of_none(waits: int) -> None:
+    every = many(waits)
     who = Followed(every, 3)
     first = who.since(Place(0))
     for count, one in enumerate(first.news, start=1):
@@ -244,7 +245,9 @@ def test_who_goes_on_after_any_event_of_a_page_is_left_out_of_none() -> None:
             if page.is_all:
                 break
         assert {one.key for one in rest} == {"1", "2", "3"} | news.waiting(every), one.key
-    last = who.since(who.since(first.place).place)
+    last = first
+    while not last.is_all:
+        last = who.since(last.place)
     assert who.since(who.after(last.news[-1].id)).news == []
 
 
