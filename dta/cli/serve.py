@@ -14,7 +14,7 @@ from dta.base import address
 from dta.base.errors import UsageError
 from dta.cli.custody import moment, table
 from dta.cli.session import Session, session_of
-from dta.service.tokens import SCOPES, Token, TokenStore
+from dta.service.tokens import SCOPES, Token, TokenStore, Unreadable
 
 if TYPE_CHECKING:
     from socket import socket
@@ -136,21 +136,35 @@ def _token_json(token: Token) -> dict[str, object]:
 
 
 def list_tokens(context: typer.Context) -> None:
-    """List the tokens: what each may do, and as whom; never the token itself."""
+    """List the tokens: what each may do, and as whom; never the token itself.
+
+    A file that can't be read lets nobody in, and is revoked as any other.
+    """
     session = session_of(context)
     found = _tokens(session).all()
-    rows: list[dict[str, object]] = [
-        {
-            "id": token.id, "name": token.name or "-", "as": ", ".join(token.identities),
-            "may": ", ".join(sorted(token.scopes)), "until": moment(token.expires_at_s) if token.expires_at_s else "-",
-        }
-        for token in found
-    ]  # fmt: skip
-    session.show({"tokens": [_token_json(token) for token in found]}, table(rows) or ["no tokens"])
+    shown = {
+        "tokens": [_token_json(one) for one in found if isinstance(one, Token)],
+        "unreadable": [_unreadable_json(one) for one in found if isinstance(one, Unreadable)],
+    }  # fmt: skip
+    session.show(shown, table([_token_row(one) for one in found]) or ["no tokens"])
+
+
+def _token_row(one: Token | Unreadable) -> dict[str, object]:
+    if isinstance(one, Unreadable):
+        return {"id": one.id, "name": "-", "as": "-", "may": f"nothing: {one.why}", "until": "-"}
+    return {
+        "id": one.id, "name": one.name or "-", "as": ", ".join(one.identities), "may": ", ".join(sorted(one.scopes)),
+        "until": moment(one.expires_at_s) if one.expires_at_s else "-",
+    }  # fmt: skip
+
+
+def _unreadable_json(one: Unreadable) -> dict[str, object]:
+    return {"id": one.id, "why": one.why}
 
 
 def revoke_token(context: typer.Context, token: Annotated[str, typer.Argument(help="The token's id.")]) -> None:
     """Revoke a token, from its application's next call on."""
     session = session_of(context)
     gone = _tokens(session).revoke(token)
-    session.show({**_token_json(gone), "revoked": True}, [f"revoked  {gone.id}"])
+    facts = _token_json(gone) if isinstance(gone, Token) else _unreadable_json(gone)
+    session.show({**facts, "revoked": True}, [f"revoked  {gone.id}"])

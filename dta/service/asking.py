@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from itertools import islice
+from typing import Final
 
 from abci_app.crypto import statements
 from abci_app.pb.dta.v1 import custody_pb2 as pb
@@ -23,6 +25,9 @@ from dta.service.calls import People
 from dta.service.errors import BadCall, Forbidden, NotReceived
 from dta.service.models import custody as models
 from dta.service.placing import RETRY_AFTER, commitment_of
+
+MAX_UNSENT: Final = 16
+"""So many requests of one identity for one order are prepared and not sent."""
 
 _LIVING = (pb.REQUEST_STATUS_PENDING, pb.REQUEST_STATUS_GRANTED, pb.REQUEST_STATUS_COMPLETED)
 
@@ -81,10 +86,25 @@ def _opened(work: Work, session: Session, asked: models.SecretAsked) -> OpenRequ
     if not asked.order_reference:
         raise BadCall(422, "orderReference is missing")
     order = find_order(session, asked.order_reference)
-    if asked.prepare:
-        return asking.prepare(session, order)
     with work.alone(b"ask", order):  # until its keys are a file, by which whoever asks next finds it
+        if asked.prepare:
+            return _newest_unsent(session, order) or asking.prepare(session, order)
         return _living(session, order) or asking.prepare(session, order)
+
+
+def _newest_unsent(session: Session, order: bytes) -> OpenRequest | None:
+    """The newest of that order which can still be sent, where as many as there may be were not; None where fewer were.
+
+    Nothing that is kept is given up for another: its principal may be about to authorise it.
+    """
+    kept = keyfile.newest(session.directory, session.party.identity, order)
+    unsent = list(islice((one for one in kept if session.ledger.find(leaves.of(REQUESTS, one)) is None), MAX_UNSENT))
+    if len(unsent) < MAX_UNSENT:
+        return None
+    asking.check_may_ask(session, session.ledger.order(order))
+    root = session.party.need_root()
+    opened = (keyfile.load(session.directory, root, session.gid, request) for request in unsent)
+    return next((one for one in opened if _can_be_sent(session, one)), None)
 
 
 def _prepared(session: Session, draft: Draft) -> OpenRequest:

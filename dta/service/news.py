@@ -14,9 +14,8 @@ from typing import Final
 
 from abci_app.pb.dta.v1 import concern_pb2
 from dta.client.custody.session import Session
-from dta.client.inbox.home import HomeInbox
+from dta.client.inbox.home import HomeInbox, Memory
 from dta.client.inbox.items import Action, Inbox, Item, ItemKind
-from dta.client.inbox.reading import Reading
 from dta.client.ledger.concerns import Concern
 from dta.client.names import NameBook
 from dta.service.models import base
@@ -99,20 +98,23 @@ class Place:
     number: int
     waits: frozenset[str] = frozenset()
 
-    @property
-    def text(self) -> str:
-        """What an event's id is made of."""
-        return f"{self.number}.{state_of(self.waits)}"
-
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """One thing that is new. ``place``: where who follows stands once it was told."""
+    """One thing that is new. ``id``: of its event. Who goes on after that is told of all that waits again, unless just
+    what it had been told of before the event, or by the last of them, is what waits then."""
 
     type: str
     key: str
     data: models.Concern | models.Waits
-    place: Place
+    id: str
+
+
+def reached(place: Place, told: Sequence[News]) -> Place:
+    """The place of who stood at ``place``, once these were told as well."""
+    numbers = [one.data.number for one in told if isinstance(one.data, models.Concern)]
+    items = [one.key for one in told if isinstance(one.data, models.Waits)]
+    return Place(max(numbers, default=place.number), place.waits.union(items))
 
 
 class Waiting:
@@ -133,21 +135,24 @@ class Waiting:
             now_s = self._monotonic_s()
             if kept.inbox is None or now_s - kept.at_s >= FRESH_S:
                 ledger, directory = session.ledger, session.directory
-                box = HomeInbox(ledger, identity, directory, lambda: self._names().known(), kept.last)
-                kept.inbox, kept.last, kept.at_s = box.read(), box.last, now_s
+                box = HomeInbox(ledger, identity, directory, lambda: self._names().known(), kept.memory)
+                try:
+                    kept.inbox, kept.at_s = box.read(), now_s
+                finally:  # who looks next goes on from where a look was cut
+                    kept.memory = box.memory
             return kept.inbox
 
     def forget(self) -> None:
         """What was read before a call that changed something is not shown after it, and gone on from all the same."""
         with self._lock:
-            self._kept = {identity: _Kept(last=kept.last) for identity, kept in self._kept.items()}
+            self._kept = {identity: _Kept(memory=kept.memory) for identity, kept in self._kept.items()}
 
 
 @dataclass
 class _Kept:
     lock: threading.Lock = field(default_factory=threading.Lock)
     inbox: Inbox | None = None
-    last: Reading | None = None
+    memory: Memory = field(default_factory=Memory)
     at_s: float = 0.0
 
 
@@ -166,28 +171,32 @@ def now(session: Session, waiting_for: Waiting) -> Place:
 
 
 def since(session: Session, waiting_for: Waiting, place: Place) -> Told:
-    """What is new: entries first, as many as a page has; once there are no more of them, what began to wait."""
+    """What is new: entries first, as many as a page has; once there are no more of them, what began to wait, as many.
+
+    Of these too there may be thousands, and what all of them are is worked out once for a page.
+    """
     page = session.ledger.concerns_page(session.party.identity, place.number, base.MAX_LIMIT)
+    state = state_of(place.waits)
     news = []
     for entry in page.entries:
-        place = Place(entry.number, place.waits)
         shown = concern_shown(entry)
-        news.append(News(f"concern.{shown.kind}", str(entry.number), shown, place))
+        news.append(News(f"concern.{shown.kind}", str(entry.number), shown, f"{entry.number}.{state}"))
     if not page.is_whole:
-        return Told(news, place, False)
-    found = waiting_for.read(session)
-    place = Place(place.number, place.waits & waiting(found))
-    for item, is_outside in _every(found):
-        id_ = item_id(item)
-        if id_ in place.waits:
-            continue
-        place = Place(place.number, place.waits | {id_})
+        return Told(news, Place(page.last, place.waits), False)
+    every = {item_id(item): (item, is_outside) for item, is_outside in _every(waiting_for.read(session))}
+    before = place.waits.intersection(every)
+    new = [id_ for id_ in every if id_ not in before]
+    told = new[: base.MAX_LIMIT]
+    place = Place(page.last, before.union(told))
+    state, last = state_of(before), state_of(place.waits)
+    for id_ in told:
+        item, is_outside = every[id_]
         data = models.Waits(
             kind=item.kind.value, subject=item.subject.hex(), parent=item.parent.hex(), status=item.status,
             content_digest=item.content_digest.hex(), is_outside=is_outside,
         )  # fmt: skip
-        news.append(News(f"waits.{item.kind.value}", id_, data, place))
-    return Told(news, place, True)
+        news.append(News(f"waits.{item.kind.value}", id_, data, f"{page.last}.{last if id_ == told[-1] else state}"))
+    return Told(news, place, len(told) == len(new))
 
 
 def _every(found: Inbox) -> Iterator[tuple[Item, bool]]:

@@ -17,6 +17,7 @@ from typing import Final, Literal, TypeAlias, get_args
 from dta.base.errors import NotFound, UsageError
 from dta.base.home import make_directory, read_file, write_file
 from dta.base.jsonfile import JsonFile
+from dta.base.place import PlaceFailure, failure
 
 Scope: TypeAlias = Literal[
     "read", "order:write", "order:decide", "secret:read", "identity:write", "realm:write", "admin"
@@ -47,6 +48,14 @@ class Token:
     def id(self) -> str:
         """How it is called in lists and in the audit file: not a secret."""
         return self.digest.hex()[:_ID_DIGITS]
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A token's file that can't be read: it lets nobody in. ``why``: what is wrong with it."""
+
+    id: str
+    why: str
 
 
 class TokenStore:
@@ -88,28 +97,58 @@ class TokenStore:
         path = self._path(sha256(shown.encode()).digest())
         if not path.exists():
             return None
-        token = _read(path)
+        try:
+            token = _read(path)
+        except PlaceFailure:
+            raise
+        except UsageError:  # damaged, or revoked just now
+            return None
         return None if token.expires_at_s and token.expires_at_s <= now_s else token
 
-    def all(self) -> list[Token]:
-        """Those that are not revoked, oldest first."""
-        found = [_read(path) for path in self._directory.glob("*.json")]
-        return sorted(found, key=lambda token: (token.created_at_s, token.digest))
+    def all(self) -> list[Token | Unreadable]:
+        """Those that are not revoked, oldest first; then files that can't be read: none hides another token."""
+        found, unreadable = [], []
+        for path in self._directory.glob("*.json"):
+            try:
+                found.append(_read(path))
+            except UsageError as error:
+                unreadable.append(Unreadable(_id_of(path), error.message))
+        found.sort(key=lambda token: (token.created_at_s, token.digest))
+        return [*found, *sorted(unreadable, key=lambda one: one.id)]
 
-    def revoke(self, id_: str) -> Token:
-        """Revokes the token with this id, for ever. Raises NotFound."""
-        for token in self.all():
-            if token.id == id_:
-                self._path(token.digest).unlink(missing_ok=True)
-                return token
-        raise NotFound(f"there is no token {id_}", hint="`dta serve token list` shows those there are")
+    def revoke(self, id_: str) -> Token | Unreadable:
+        """Revokes the token with this id, for ever: by its file's name, whatever is in that or in another. Raises
+        NotFound, UsageError (it can't be taken away)."""
+        gone: Token | Unreadable | None = None
+        for path in self._directory.glob("*.json"):
+            if _id_of(path) != id_:
+                continue
+            try:
+                gone = _read(path)
+            except UsageError as error:
+                gone = Unreadable(id_, error.message)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise failure(error, f"can't remove {path}") from error
+        if gone is None:
+            raise NotFound(f"there is no token {id_}", hint="`dta serve token list` shows those there are")
+        return gone
 
     def _path(self, digest: bytes) -> Path:
         return self._directory / f"{digest.hex()}.json"
 
 
+def _id_of(path: Path) -> str:
+    return path.stem[:_ID_DIGITS]
+
+
 def _read(path: Path) -> Token:
-    return _parsed(read_file(path, "a token's record", _MAX_BYTES), str(path), bytes.fromhex(path.stem))
+    try:
+        digest = bytes.fromhex(path.stem)
+    except ValueError:
+        raise UsageError(f"{path} has no token's name") from None
+    return _parsed(read_file(path, "a token's record", _MAX_BYTES), str(path), digest)
 
 
 def _parsed(content: bytes, what: str, digest: bytes) -> Token:

@@ -1,7 +1,8 @@
 """Webhooks by Standard Webhooks: thin bodies, signed, to addresses that were resolved once and checked.
 
-Nothing waits for a receiver. Its place (:class:`dta.service.news.Place`) is kept in ``serve/webhooks/NAME.json``: after
-a crash an event may come again (with the same ``webhook-id``), none is left out that was tried for less than a day.
+Nothing waits for a receiver. Its place (:class:`dta.service.news.Place`) is kept in ``serve/webhooks/NAME.json``, once
+for each page of events, where one was not taken, and where the agent stops: after a crash those of a page may come
+again (with the same ``webhook-id``), none is left out that was tried for less than a day.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import socket
 import stat
 from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,7 +29,7 @@ from dta.base.home import make_directory, read_file, write_file
 from dta.base.jsonfile import JsonFile
 from dta.base.secret import SecretBytes
 from dta.http.tls import vouched_by
-from dta.service.news import News, Place, Told
+from dta.service.news import News, Place, Told, reached
 from dta.service.problems import kind_of
 from dta.service.settings import Webhook
 
@@ -192,29 +194,50 @@ class Sender:
         """Sends everything that is new, each until it is taken or was tried for a day."""
         if self._delivered is None:
             self._delivered = Delivered((await self._look(None)).place)
-            self._delivered.save(self._path)
+            await self._keep(self._delivered)
         while True:
             told = await self._look(self._delivered.place)
-            for news in told.news:
-                await self._deliver(news, self._delivered)
-            if self._delivered.place != told.place:  # what was told of, and does not wait any more
+            await self._deliver_all(told.news, self._delivered)
+            if self._delivered.place != told.place:  # what was told of, and of that what does not wait any more
                 self._delivered.place = told.place
-                self._delivered.save(self._path)
+                await self._keep(self._delivered)
             if told.is_all:
                 return
 
-    async def _deliver(self, news: News, delivered: Delivered) -> None:
-        retry_s, is_repeat = FIRST_RETRY_S, delivered.since_s > 0
+    async def _deliver_all(self, told: Sequence[News], delivered: Delivered) -> None:
+        """One after the other. Where it is kept from the rest, who goes on begins with what was not taken."""
+        begun, count = delivered.place, 0
+        try:
+            for count, news in enumerate(told):
+                if not await self._deliver_once(news, delivered):
+                    delivered.place = reached(begun, told[:count])
+                    await self._keep(delivered)
+                    await self._deliver_late(news, delivered)
+                delivered.since_s = 0
+        except BaseException:
+            delivered.place = reached(begun, told[:count])
+            with suppress(UsageError):  # what can't be kept is told again after a restart
+                delivered.save(self._path)
+            raise
+
+    async def _deliver_once(self, news: News, delivered: Delivered) -> bool:
+        is_repeat = delivered.since_s > 0
         delivered.since_s = delivered.since_s or int(self._now_s())
-        delivered.save(self._path)
-        while not await self._attempt(news, is_repeat=is_repeat):
-            if self._now_s() - delivered.since_s >= GIVE_UP_S:
-                _log.warning("the webhook %s never took event %s", self._hook.name, news.key)
-                break
+        return await self._attempt(news, is_repeat=is_repeat)
+
+    async def _deliver_late(self, news: News, delivered: Delivered) -> None:
+        """What was not taken at once, until it is, or a day is over."""
+        retry_s = FIRST_RETRY_S
+        while self._now_s() - delivered.since_s < GIVE_UP_S:
             await self._sleep(retry_s)
-            retry_s, is_repeat = min(retry_s * 2, LAST_RETRY_S), True
-        delivered.place, delivered.since_s = news.place, 0
-        delivered.save(self._path)
+            if await self._attempt(news, is_repeat=True):
+                return
+            retry_s = min(retry_s * 2, LAST_RETRY_S)
+        _log.warning("the webhook %s never took event %s", self._hook.name, news.key)
+
+    async def _keep(self, delivered: Delivered) -> None:
+        """Durably, in a thread: a slow disk holds nobody up."""
+        await asyncio.to_thread(delivered.save, self._path)
 
     async def _attempt(self, news: News, *, is_repeat: bool) -> bool:
         """Whether the receiver took it: any answer of 200 to 299. A redirect is none."""

@@ -65,7 +65,7 @@ def read(
 ) -> Reading:  # fmt: skip
     """What they read of the ledger; ``node``: another than the honest one."""
     ledger = world.session(actor, node).ledger  # type: ignore[arg-type]
-    return ledger.rpc.run(reading.read(ledger.flows, Reader(actor.identity, contacts, held), followed))
+    return ledger.rpc.run(reading.read(ledger.flows, Reader(actor.identity, contacts, dict.fromkeys(held)), followed))
 
 
 def inbox(world: World, actor: Actor, **given: Any) -> Inbox:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import threading
 from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,14 +17,16 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey
 
+from dta.base import place
 from dta.base.errors import NotFound, UsageError
-from dta.service import oidc
+from dta.base.place import PlaceFailure
+from dta.service import oidc, tokens
 from dta.service.access import Caller, Credential, Doorkeeper, chosen
 from dta.service.certificates import MAX_CHARS, ProxiedCertificates
 from dta.service.errors import Forbidden, Unauthenticated
 from dta.service.oidc import LEEWAY_S, MAX_LIFETIME_S, MAX_TOKEN_CHARS, REFETCH_S, Issuers
 from dta.service.settings import Certificate, Issuer
-from dta.service.tokens import _MAX_BYTES, _MAX_IDENTITIES, Token, TokenStore
+from dta.service.tokens import _MAX_BYTES, _MAX_IDENTITIES, Token, TokenStore, Unreadable
 from tests.support.dripping import dripping, http_answer
 
 NOW_S = 1_800_000_000
@@ -107,6 +111,49 @@ def test_a_token_that_could_not_be_read_again_is_not_made(store: TokenStore, mos
     assert store.all() == [token]
     assert store.find(shown, NOW_S) == token
     assert all(path.stat().st_size <= _MAX_BYTES for path in store._directory.iterdir())
+
+
+DAMAGED: dict[str, Callable[[bytes], bytes]] = {
+    "cut": lambda content: content[: len(content) // 2],
+    "of an older program": lambda content: content.replace(b'"app"', b'"' + b"n" * 201 + b'"'),
+    "of a newer program": lambda content: content.replace(b'"dta-serve-token-1"', b'"dta-serve-token-2"'),
+    "too long": lambda content: content + b" " * _MAX_BYTES,
+    "no text": lambda _: bytes(range(128, 256)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_token_s_file_that_can_not_be_read_is_nobody_s_and_keeps_no_other_from_being_listed_or_revoked(
+    store: TokenStore, damage: str
+) -> None:
+    """(!) One of them ended every list, and every revocation: also of a token that was stolen."""
+    broken, shown = make(store)
+    other, stolen = make(store)
+    path = store._path(broken.digest)
+    path.write_bytes(DAMAGED[damage](path.read_bytes()))
+    (path.parent / "no-token.json").write_text("{}")
+    assert store.find(shown, NOW_S) is None
+    assert store.find(stolen, NOW_S) == other
+    assert [(type(one), one.id) for one in store.all()] == [
+        (Token, other.id), *sorted([(Unreadable, broken.id), (Unreadable, "no-token")], key=lambda one: one[1])
+    ]  # fmt: skip
+    assert store.revoke(other.id) == other
+    assert store.find(stolen, NOW_S) is None
+    for id_ in (broken.id, "no-token"):
+        assert isinstance(store.revoke(id_), Unreadable)
+    assert store.all() == []
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_disk_that_fails_makes_nobody_of_no_one(store: TokenStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, shown = make(store)
+
+    def fails(*_: object) -> bytes:
+        raise place.failure(OSError(errno.EIO, "input/output error"))
+
+    monkeypatch.setattr(tokens, "read_file", fails)
+    with pytest.raises(PlaceFailure):
+        store.find(shown, NOW_S)
 
 
 # --- as whom --------------------------------------------------------------------------------------------------

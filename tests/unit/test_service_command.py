@@ -38,8 +38,28 @@ def test_a_token_is_made_shown_once_listed_and_revoked(capsys: pytest.CaptureFix
     assert [one["id"] for one in listed["tokens"]] == [made["id"]]
     assert made["token"] not in json.dumps(listed)
     assert run(capsys, home, "serve", "token", "revoke", made["id"])[0] == 0
-    assert run(capsys, home, "serve", "token", "list")[1] == {"tokens": []}
+    assert run(capsys, home, "serve", "token", "list")[1] == {"tokens": [], "unreadable": []}
     assert run(capsys, home, "serve", "token", "revoke", made["id"])[0] == 7
+
+
+def test_a_token_s_file_that_can_not_be_read_is_listed_as_such_and_revoked_as_any_other(
+    capsys: pytest.CaptureFixture[str], home: Path
+) -> None:
+    words = ("serve", "token", "create", "--scope", "read", "--all-identities")
+    broken, other = (run(capsys, home, *words)[1]["id"] for _ in range(2))
+    [path] = (home / "serve" / "tokens").glob(f"{broken}*")
+    path.write_text("{")
+    code, listed = run(capsys, home, "serve", "token", "list")
+    assert (code, [one["id"] for one in listed["tokens"]]) == (0, [other])
+    assert [(one["id"], "is not JSON" in one["why"]) for one in listed["unreadable"]] == [(broken, True)]
+    assert main.run(["--home", str(home), "serve", "token", "list"]) == 0
+    shown = capsys.readouterr().out
+    assert broken in shown
+    assert "is not JSON" in shown
+    for id_ in (other, broken):
+        code, gone = run(capsys, home, "serve", "token", "revoke", id_)
+        assert (code, gone["id"], gone["revoked"]) == (0, id_, True)
+    assert run(capsys, home, "serve", "token", "list")[1] == {"tokens": [], "unreadable": []}
 
 
 @pytest.mark.parametrize("words", [("--expires", "soon"), ("--expires", "0d"), ("--scope", "root")])
@@ -48,7 +68,7 @@ def test_a_token_of_no_known_scope_or_time_is_refused(
 ) -> None:
     create = ("serve", "token", "create", "--scope", "read", "--all-identities", *words)
     assert run(capsys, home, *create)[0] == 2
-    assert run(capsys, home, "serve", "token", "list")[1] == {"tokens": []}
+    assert run(capsys, home, "serve", "token", "list")[1] == {"tokens": [], "unreadable": []}
 
 
 def test_the_word_by_itself_serves_and_says_why_it_can_not(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

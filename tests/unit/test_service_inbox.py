@@ -6,15 +6,21 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
-from dta.base.errors import Unreachable
+from abci_app.state.as_of import Moment
+from dta.base.errors import TimedOut, Unreachable
+from dta.client.inbox.items import Action, Deadline, Inbox, Item, ItemKind
+from dta.client.ledger.concerns import Concern, Concerns
 from dta.service import news
 from dta.service.agent import Agent
-from dta.service.news import Place
+from dta.service.models.base import MAX_LIMIT
+from dta.service.models.inbox import Waits
+from dta.service.news import Place, Told
 from dta.service.routes import inbox as inbox_routes
 from tests.support.served import Served, said
 
@@ -97,6 +103,40 @@ def test_a_node_that_leaves_something_out_is_refused(served: Served) -> None:
     asyncio.run(main())
 
 
+def test_a_look_that_is_cut_says_so_and_the_next_ones_get_to_the_end(served: Served) -> None:
+    """(!) A stranger's flood was read from its beginning in each look: none got to its end, for ever."""
+    alice, bob = served.home("alice"), served.home("bob")
+    served.introduce()
+    (bob.path / "contacts.toml").unlink()
+    for_alice, for_bob = served.client_of(alice), served.client_of(bob)
+    left = 0
+
+    def within(effect: Any) -> None:
+        nonlocal left
+        if getattr(effect, "method", "") != "abci_query":
+            return
+        if left <= 0:
+            raise TimedOut("the nodes took too long in all")
+        left -= 1
+
+    async def main() -> None:
+        nonlocal left
+        flood = [await order_for_bob(for_alice) for _ in range(6)]
+        served.before, cuts = within, 0
+        for _ in range(20):
+            left = 8
+            answer = await for_bob.get("/v1/inbox")
+            if answer.status_code == 200:
+                break
+            assert said(answer, 504)["type"] == "urn:dta:problem:timeout"
+            cuts += 1
+        found = said(answer)
+        assert cuts > 0
+        assert ([one["subject"] for one in found["outside"]], found["entries"]) == (flood, 6)
+
+    asyncio.run(main())
+
+
 # --- news -----------------------------------------------------------------------------------------------------
 def told(agent: Agent, name: str, place: Place | None) -> Any:
     with agent.workplace.at_work(name) as session:
@@ -117,16 +157,98 @@ def test_news_are_entries_and_what_began_to_wait_each_told_once(served: Served) 
         said(
             await for_bob.post("/v1/order/secret", json={"orderReference": order}, headers={"Prefer": "wait=0"}), 202
         )
-        while not (news := told(agent, "alice", first.place).news):  # until the ledger has it, provably
+        while not (found := told(agent, "alice", first.place).news):  # until the ledger has it, provably
             with served.lock:
                 served.chain.make_block()
-        [new] = news
+        [new] = found
         assert (new.type, new.data.parent) == ("waits.request", order)
-        assert list(told(agent, "alice", new.place).news) == []
-        [again] = told(agent, "alice", Place(new.place.number)).news
+        after = news.reached(first.place, [new])
+        assert list(told(agent, "alice", after).news) == []
+        [again] = told(agent, "alice", Place(after.number)).news
         assert again.key == new.key
 
     asyncio.run(main())
+
+
+def many(count: int, *, outside: int = 0) -> Inbox:
+    """An inbox with so many items."""
+    items = [
+        Item(ItemKind.ORDER, number.to_bytes(32, "big"), "active", (Action.REQUEST,), Deadline(), number)
+        for number in range(count)
+    ]  # fmt: skip
+    return Inbox(bytes(32), items[outside:], items[:outside], 0, count, 9, Moment(9, 9))
+
+
+class Followed:
+    """Somebody who follows an identity with so many entries, for whom that inbox waits."""
+
+    def __init__(self, inbox: Inbox, entries: int = 0) -> None:
+        self.inbox = inbox
+        concerns = [Concern(number, 1, bytes(32), (1,), 7) for number in range(1, entries + 1)]  # type: ignore[arg-type]
+
+        def page(identity: bytes, after: int, limit: int) -> Concerns:
+            return Concerns(identity, after, tuple(concerns[after : after + limit]), entries, 9)
+
+        ledger = SimpleNamespace(concerns_page=page)
+        self.session: Any = SimpleNamespace(ledger=ledger, party=SimpleNamespace(identity=bytes(32)))
+        self.waiting: Any = SimpleNamespace(read=lambda _: self.inbox)
+
+    def since(self, place: Place) -> Told:
+        return news.since(self.session, self.waiting, place)
+
+    def after(self, id_: str) -> Place:
+        """Where a stream goes on after the event with this id."""
+        agent: Any = SimpleNamespace(waiting=self.waiting)
+        return inbox_routes._beginning(self.session, agent, id_)
+
+
+@pytest.mark.parametrize("entries", [0, 250])
+def test_what_waits_comes_in_pages_and_what_all_of_it_is_is_worked_out_once_for_each(
+    monkeypatch: pytest.MonkeyPatch, entries: int
+) -> None:
+    """(!) Of 8,000 items that waited each event kept a set of all before it: 1.5 GB, and all were sorted for each."""
+    worked_out: list[int] = []
+    state_of = news.state_of
+
+    def counted(waits: frozenset[str]) -> str:
+        worked_out.append(len(waits))
+        return state_of(waits)
+
+    monkeypatch.setattr(news, "state_of", counted)
+    who, place, pages = Followed(many(250, outside=30), entries), Place(0), list[Told]()
+    while not pages or not pages[-1].is_all:
+        pages.append(who.since(place))
+        place = pages[-1].place
+    told = [one for page in pages for one in page.news]
+    sizes = [sum(one.type.startswith("waits.") for one in page.news) for page in pages]
+    assert [size for size in sizes if size] == [MAX_LIMIT, MAX_LIMIT, 50]
+    assert max(len(page.news) for page in pages) <= 2 * MAX_LIMIT
+    assert len({one.key for one in told}) == len(told) == entries + 250
+    assert [one.key for one in told[:entries]] == [str(number) for number in range(1, entries + 1)]
+    assert sum(isinstance(one.data, Waits) and one.data.is_outside for one in told[entries:]) == 30
+    assert place == Place(entries, news.waiting(who.inbox))
+    assert len(worked_out) <= 3 * len(pages)
+    assert who.since(place) == Told([], place, True)
+    assert news.reached(Place(0), told) == place
+
+
+@pytest.mark.parametrize("waits", [50, 250])
+def test_who_goes_on_after_any_event_of_a_page_is_left_out_of_none(waits: int) -> None:
+    every = many(waits)
+    who = Followed(every, 3)
+    first = who.since(Place(0))
+    for count, one in enumerate(first.news, start=1):
+        rest, place = list(first.news[:count]), who.after(one.id)
+        while True:
+            page = who.since(place)
+            rest, place = [*rest, *page.news], page.place
+            if page.is_all:
+                break
+        assert {one.key for one in rest} == {"1", "2", "3"} | news.waiting(every), one.key
+    last = first
+    while not last.is_all:
+        last = who.since(last.place)
+    assert who.since(who.after(last.news[-1].id)).news == []
 
 
 async def events_of(client: httpx.AsyncClient, **params: str) -> AsyncIterator[tuple[str, str, Any]]:

@@ -19,6 +19,7 @@ from dta.client.custody import asking as sdk
 from dta.client.custody import keyfile
 from dta.client.custody.session import Session
 from dta.client.ledger.flow import Request as RpcRequest
+from dta.service import asking
 from tests.support.order_flow import LiveChain
 from tests.support.refusals import refused
 from tests.support.served import Served, refusal_of, said
@@ -373,6 +374,40 @@ def test_what_is_to_be_authorised_is_sent_by_what_was_prepared_alone(
         reference = {"orderReference": said(await for_alice.post("/v1/order", json=body))["orderReference"]}
         said(await for_bob.post("/v1/order/secret", json={**reference, "prepare": True}), 201)
         assert "prepare" in said(await for_bob.post("/v1/order/secret", json=reference), 400)["hint"]
+
+    asyncio.run(main())
+
+
+def test_so_many_are_prepared_of_an_order_then_the_newest_is_given_again(
+    served: Served, clients: tuple[httpx.AsyncClient, httpx.AsyncClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """(!) Who may ask filled a disk with them, and each was one more proof for every reading of the inbox."""
+    monkeypatch.setattr(asking, "MAX_UNSENT", 3)
+    for_alice, for_bob = clients
+    bob = served.homes["bob"].path
+
+    async def main() -> None:
+        body = {"policy": "single:alice", "extension": {"plainText": "x"}}
+        first, other = [
+            {"orderReference": said(await for_alice.post("/v1/order", json=body))["orderReference"], "prepare": True}
+            for _ in range(2)
+        ]
+        made = [said(await for_bob.post("/v1/order/secret", json=first), 201) for _ in range(6)]
+        requests = [one["request"] for one in made]
+        assert len(set(requests)) == asking.MAX_UNSENT
+        assert requests[3:] == [requests[2]] * 3
+        assert made[-1] == made[2]
+        assert said(await for_bob.post("/v1/order/secret", json=other), 201)["request"] not in requests
+        assert len(keyfile.pending(bob)) == asking.MAX_UNSENT + 1
+        # What is given again can be authorised and sent, and there is room for another then.
+        asked = {"prepared": made[-1]["prepared"], "beneficiary": "bob"}
+        where = f"/v1/request/{requests[2]}/authorise"
+        signed = said(await for_alice.post(where, json=asked))
+        sent = {"prepared": made[-1]["prepared"], "authorisation": signed["authorisation"]}
+        pending = said(await for_bob.post("/v1/order/secret", json=sent, headers=NOT_WAITING), 202)
+        assert pending["request"] == requests[2]
+        await seen(served, for_alice, requests[2])
+        assert said(await for_bob.post("/v1/order/secret", json=first), 201)["request"] not in requests
 
     asyncio.run(main())
 

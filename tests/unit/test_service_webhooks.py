@@ -19,9 +19,8 @@ import pytest
 from dta.base.errors import Unreachable, UsageError
 from dta.base.secret import SecretBytes
 from dta.service import build, webhooks
-from dta.service.models import inbox as models
-from dta.service.news import News, Place, Told
-from dta.service.settings import ServeFile, Webhook
+from dta.service.news import Place, Told
+from dta.service.settings import ServeFile
 from dta.service.webhooks import (
     _MAX_FILE_BYTES,
     _MAX_WAITS,
@@ -33,74 +32,12 @@ from dta.service.webhooks import (
     MIN_SECRET_BYTES,
     AddressRefused,
     Delivered,
-    Sender,
     checked_address,
     load_secret,
     signature,
 )
 from tests.support.certificates import Authority
-
-SECRETS = [b"a" * 24, b"b" * 32]
-NOW_S = 1_800_000_000
-
-
-def concern(number: int) -> models.Concern:
-    return models.Concern(number=number, kind="order", subject="ab" * 32, roles=["beneficiary"], height=7)
-
-
-class Receiver:
-    """What somebody's server got, and what it answers."""
-
-    def __init__(self, home: Path, answer: Callable[[httpx.Request], httpx.Response]) -> None:
-        self.home = home
-        self.answer = answer
-        self.got: list[httpx.Request] = []
-        self.total = 0
-        self.slept_s = 0.0
-        self.port = 443
-        self.addresses = ["93.184.216.34"]
-        self.transport: httpx.AsyncBaseTransport | None = httpx.MockTransport(self.take)
-        for number, secret in enumerate(SECRETS):
-            path = home / f"secret-{number}"
-            path.write_text("whsec_" + b64encode(secret).decode())
-            path.chmod(0o600)
-
-    def sender(self, **changes: Any) -> Sender:
-        hook = Webhook.model_validate({
-            "name": "ci", "url": "https://hooks.example/in?x=1", "identity": "alice",
-            "secret_files": ["secret-0", "secret-1"], **changes,
-        })  # fmt: skip
-        return Sender(
-            hook, self.home, self.look, now_s=lambda: NOW_S + self.slept_s, sleep=self.sleep, resolve=self.resolve,
-            transport=self.transport,
-        )  # fmt: skip
-
-    async def look(self, place: Place | None) -> Told:
-        if place is None:
-            return Told((), Place(self.total), True)
-        numbers = range(place.number + 1, self.total + 1)[:2]
-        found = [News("concern.order", str(number), concern(number), Place(number)) for number in numbers]
-        now = found[-1].place if found else place
-        return Told(found, now, now.number == self.total)
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept_s += seconds
-
-    async def resolve(self, host: str, port: int) -> list[str]:
-        assert (host, port) == ("hooks.example", self.port)
-        return self.addresses
-
-    def take(self, request: httpx.Request) -> httpx.Response:
-        self.got.append(request)
-        return self.answer(request)
-
-
-def answered(status: int, **headers: str) -> httpx.Response:
-    return httpx.Response(status, headers=headers, stream=httpx.ByteStream(b""))
-
-
-def taken(_: httpx.Request) -> httpx.Response:
-    return answered(204)
+from tests.unit.webhook_harness import NOW_S, SECRETS, Enough, Receiver, answered, concern, taken
 
 
 @pytest.fixture
@@ -368,10 +305,6 @@ def test_an_authority_s_file_that_is_none_is_said_at_the_start(receiver: Receive
     for named in ("none", "nowhere"):
         with pytest.raises(UsageError, match=named):
             receiver.sender(ca_file=named)
-
-
-class Enough(BaseException):
-    """Ends a loop that has no end."""
 
 
 @pytest.mark.parametrize("error", [OSError(28, "full"), ValueError("a secret"), Unreachable("down")], ids=repr)

@@ -82,7 +82,7 @@ def prepare(session: Session, order_id: bytes) -> OpenRequest:
     Nothing is sent. Raises WouldBeRefused (the order is not active, or is for somebody else).
     """
     order = session.ledger.order(order_id)
-    _check_may_ask(session, order)
+    check_may_ask(session, order)
     nonce = secrets.token_bytes(limits.NONCE_BYTES)
     me = session.party.identity
     request = statements.request_id(session.gid, order_id, me, nonce)
@@ -115,7 +115,8 @@ def _prepare_transport(session: Session, order: bytes, request: bytes, nonce: by
     return opened
 
 
-def _check_may_ask(session: Session, order: pb.OrderRecord) -> None:
+def check_may_ask(session: Session, order: pb.OrderRecord) -> None:
+    """Raises WouldBeRefused where this identity may not ask of the order, or not now."""
     if order.rule.identity and order.rule.identity != session.party.identity:
         raise WouldBeRefused(
             Code.NOT_BENEFICIARY, f"its beneficiary is {order.rule.identity.hex()}", reason="client-rule"
@@ -161,7 +162,7 @@ def submit(session: Session, opened: OpenRequest, *, allow_missing: int | None =
     Raises WouldBeRefused (AUTHORISATION_INVALID), UploadIncomplete, RefusedByLedger.
     """
     order = session.ledger.order(opened.message.order)
-    _check_may_ask(session, order)
+    check_may_ask(session, order)
     if needs_authorisation(session, order):
         principal = session.ledger.identity(order.principal)
         statement = _authorisation(session.gid, opened.message)

@@ -135,11 +135,13 @@ class Kept:
     """Of whose request this home has keys, and of which order. ``is_whole``: it has every key, to receive by.
 
     After receipt only the keys of bad answers are left, for their reports: the length of what is sealed says how many.
+    ``written_ns``: when the file was.
     """
 
     beneficiary: bytes
     order: bytes
     is_whole: bool
+    written_ns: int
 
 
 def kept(directory: Path, request: bytes) -> Kept | None:
@@ -156,11 +158,11 @@ def kept(directory: Path, request: bytes) -> Kept | None:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _kept(path: Path, *_seen: int) -> Kept:
+def _kept(path: Path, _inode: int, written_ns: int, _size: int) -> Kept:
     content, sealed = _read(path)
     message = tx_pb2.RequestSecret.FromString(content)
     whole = len(message.key_digests) * (ID_BYTES + SEED_BYTES) or SCALAR_BYTES
-    return Kept(message.beneficiary, message.order, len(sealed) == _NONCE_BYTES + whole + _TAG_BYTES)
+    return Kept(message.beneficiary, message.order, len(sealed) == _NONCE_BYTES + whole + _TAG_BYTES, written_ns)
 
 
 def is_of(directory: Path, beneficiary: bytes, request: bytes) -> bool:
@@ -181,6 +183,23 @@ def to_receive(directory: Path, beneficiary: bytes, order: bytes | None = None) 
     """The requests of one identity (of that order) that this home can still receive by. Sorted; opens no keystore."""
     every = _of(directory, beneficiary, "")
     return [request for request, one in every if one.is_whole and order in (None, one.order)]
+
+
+def held(directory: Path, beneficiary: bytes) -> dict[bytes, bytes]:
+    """The requests of one identity that this home can still receive by: request id -> order id. Opens no keystore."""
+    return {request: one.order for request, one in _of(directory, beneficiary, "") if one.is_whole}
+
+
+def newest(directory: Path, beneficiary: bytes, order: bytes) -> list[bytes]:
+    """The requests of one identity of that order that this home can still receive by, the newest first."""
+    every = [one for one in _of(directory, beneficiary, "") if one[1].is_whole and one[1].order == order]
+    return [request for request, _ in sorted(every, key=lambda one: (-one[1].written_ns, one[0]))]
+
+
+def erase(directory: Path, beneficiary: bytes, request: bytes) -> None:
+    """Erases all keys of one identity's request, which no answer is for."""
+    if is_of(directory, beneficiary, request):
+        _path(directory, request).unlink(missing_ok=True)
 
 
 def _of(directory: Path, beneficiary: bytes, begins: str) -> Iterator[tuple[bytes, Kept]]:

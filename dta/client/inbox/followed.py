@@ -1,8 +1,8 @@
 """How far an identity's list was read, and what of it may still wait: so that each entry is read once.
 
 Entries never change (docs/spec/concerns.md), and what is over stays over. So a reader keeps the number of the last
-entry, the height at which it stood, and the entries whose records are not over. It is worth no more than that: whoever
-loses it reads the list again.
+entry, the height at which it stood, and the entries whose records are not over; also of a reading that was cut. It is
+worth no more than that: whoever loses it reads the list again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from base64 import b64encode
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from abci_app import canonical
 from abci_app.limits import ID_BYTES, MAX_HEIGHT
@@ -54,6 +54,25 @@ class Followed:
     last: int = 0
     height: int = 0
     open: tuple[OpenEntry, ...] = ()
+
+    def is_further_than(self, other: Followed) -> bool:
+        """Whether who goes on from it has less to read."""
+        return self._read() > other._read()
+
+    def _read(self) -> tuple[int, int, int]:
+        return self.last, sum(bool(one.origin) for one in self.open) - len(self.open), self.height
+
+
+State: TypeAlias = tuple[int, ...]
+
+
+def state_of(directory: Path, identity: bytes) -> State:
+    """Another one where the file was written anew; empty where there is none."""
+    try:
+        seen = path_of(directory, identity).stat()
+    except OSError:
+        return ()
+    return seen.st_ino, seen.st_mtime_ns, seen.st_size
 
 
 def path_of(directory: Path, identity: bytes) -> Path:

@@ -52,13 +52,14 @@ _DECIDES: Final = frozenset({pb.CONCERN_ROLE_PARTY, pb.CONCERN_ROLE_VETOER})
 class Look:
     """What of one record waits. ``is_over``: nothing of it ever will again. ``origin``: as of :class:`Item`.
 
-    ``left``: so many open requests of a stranger's order were not looked at.
+    ``left``: so many open requests of a stranger's order were not looked at. ``numbers``: so many of its requests were.
     """
 
     items: tuple[Item, ...] = ()
     is_over: bool = False
     origin: bytes = b""
     left: int = 0
+    numbers: int = 0
 
 
 OVER: Final = Look(is_over=True)
@@ -66,12 +67,16 @@ OVER: Final = Look(is_over=True)
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """The state that is looked at, and for whom. ``known``: whose orders are looked at without a bound."""
+    """The state that is looked at, and for whom. ``known``: whose orders are looked at without a bound.
+
+    ``numbers``: so many requests may still be looked at of others'.
+    """
 
     flows: LedgerFlows
     head: Head
     identity: bytes
     known: frozenset[bytes]
+    numbers: int = MAX_STRANGERS_NUMBERS
 
     @property
     def at(self) -> Moment:
@@ -132,11 +137,11 @@ def _order(sight: Sight, entry: Concern) -> Flow[Look]:
     if pb.CONCERN_ROLE_BENEFICIARY in entry.roles:
         return _to_ask(sight, entry, order)
     items: list[Item] = []
-    living, left = yield from _open_requests(sight, order)
+    living, left, numbers = yield from _open_requests(sight, order)
     for request in living:
         found = yield from _request(sight, entry, order, request)
         items += [found] if found is not None else []
-    return Look(tuple(items), False, order.principal, left)
+    return Look(tuple(items), False, order.principal, left, numbers)
 
 
 def _to_ask(sight: Sight, entry: Concern, order: custody_pb2.OrderRecord) -> Look:
@@ -157,17 +162,21 @@ def _to_ask(sight: Sight, entry: Concern, order: custody_pb2.OrderRecord) -> Loo
     return Look((item,), False, order.principal)
 
 
-def _open_requests(sight: Sight, order: custody_pb2.OrderRecord) -> Flow[tuple[list[custody_pb2.RequestRecord], int]]:
+def _open_requests(
+    sight: Sight, order: custody_pb2.OrderRecord
+) -> Flow[tuple[list[custody_pb2.RequestRecord], int, int]]:
     """The order's requests that are PENDING or GRANTED, the oldest first: as many as its record says, or refused.
 
     The newest are read first, since those are mostly what is open; once all that are counted are found, no more. Of a
-    stranger's order so many numbers at most: then also how many open ones were not found.
+    stranger's order so many numbers at most: then also how many open ones were not found, and how many were read.
     """
     ended = order.completed_requests + order.vetoed_requests + order.expired_requests + order.cancelled_requests
     counted = order.requests - ended
     found: list[custody_pb2.RequestRecord] = []
     numbers = range(order.requests, 0, -1)
-    looked_at = numbers if order.principal in sight.known else numbers[:MAX_STRANGERS_NUMBERS]
+    is_known = order.principal in sight.known
+    looked_at = numbers if is_known else numbers[: min(MAX_STRANGERS_NUMBERS, sight.numbers)]
+    read = 0
     for number in looked_at:
         if len(found) == counted:
             break
@@ -175,6 +184,7 @@ def _open_requests(sight: Sight, order: custody_pb2.OrderRecord) -> Flow[tuple[l
         id_ = (yield from sight.flows.reader.get_at(sight.head, key)).value
         if id_ is None:
             raise sight.lacks(f"request number {number} of order {order.id.hex()}", key)
+        read += 1
         request = yield from sight.recorded(leaves.of(REQUESTS, id_))
         if request.status in as_of.OPEN_REQUEST:
             found.append(request)
@@ -182,7 +192,8 @@ def _open_requests(sight: Sight, order: custody_pb2.OrderRecord) -> Flow[tuple[l
     if left and len(looked_at) == len(numbers):
         raise sight.lacks(f"open request number {len(found) + 1} of order {order.id.hex()}", ORDERS.key(order.id))
     living = [as_of.seen_request(request, order, sight.at) for request in reversed(found)]
-    return [request for request in living if request.status in as_of.OPEN_REQUEST], left
+    still = [request for request in living if request.status in as_of.OPEN_REQUEST]
+    return still, left, 0 if is_known else read
 
 
 def _request(
@@ -231,17 +242,28 @@ def _earlier(deadline: Deadline, order: custody_pb2.OrderRecord) -> Deadline:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What of a request whose keys are in this home waits. ``is_ended``: it stays as it is, whatever happens."""
+    """What of a request whose keys are in this home waits. ``is_ended``: it stays as it is, whatever happens.
+
+    ``is_unsent``: the ledger has it not; ``is_over``: nor ever will.
+    """
 
     item: Item | None = None
     is_ended: bool = False
+    is_unsent: bool = False
+    is_over: bool = False
 
 
-def receipt(sight: Sight, request_id: bytes) -> Flow[Receipt]:
-    """A request of this identity whose answers are there: the keys that open them are in this home."""
+def receipt(sight: Sight, request_id: bytes, of: bytes | None = None) -> Flow[Receipt]:
+    """A request of this identity whose answers are there: the keys that open them are in this home.
+
+    ``of``: its order, where that is known.
+    """
     request = yield from sight.find(leaves.of(REQUESTS, request_id))
-    if request is None or request.beneficiary != sight.identity:
-        return Receipt()  # prepared and never sent, or somebody else's
+    if request is None:  # prepared and not sent: of an order that has ended, in this very state, no other will have it
+        asked = None if of is None else (yield from sight.find(leaves.of(ORDERS, of)))
+        return Receipt(is_unsent=True, is_over=asked is not None and asked.status not in as_of.OPEN_ORDER)
+    if request.beneficiary != sight.identity:
+        return Receipt()
     if request.status != custody_pb2.REQUEST_STATUS_COMPLETED:
         return Receipt(None, request.status not in as_of.OPEN_REQUEST)
     order = yield from sight.get(leaves.of(ORDERS, request.order))

@@ -7,8 +7,9 @@ that were read at different heights are one list, whole at the height of the las
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from abci_app.pb.dta.v1 import concern_pb2
 from abci_app.state.records import CONCERNS, COUNTERS
@@ -61,8 +62,19 @@ class Concerns:
         return self.last == self.total
 
 
-def page(reader: VerifiedReader, identity: bytes, after: int, limit: int, at_least: int) -> Flow[Concerns]:
+Each: TypeAlias = Callable[[Concern, int], None]
+
+
+def _unseen(entry: Concern, height: int) -> None:
+    pass
+
+
+def page(
+    reader: VerifiedReader, identity: bytes, after: int, limit: int, at_least: int, each: Each = _unseen
+) -> Flow[Concerns]:
     """At most ``limit`` entries after number ``after``, at the newest provable height (not below ``at_least``).
+
+    ``each``: is shown every entry once it is read, with the height of the state that it was read of.
 
     Raises NotVerified (its step is ``whole`` where the state itself has not what it counts), UsageError for an
     ``after`` that there never was, and what any read raises.
@@ -79,24 +91,29 @@ def page(reader: VerifiedReader, identity: bytes, after: int, limit: int, at_lea
         )
     entries: list[Concern] = []
     for number in range(after + 1, min(total, after + limit) + 1):
-        entries.append((yield from _entry(reader, head, identity, number)))
+        entry = yield from _entry(reader, head, identity, number)
+        each(entry, head.height)
+        entries.append(entry)
     return Concerns(identity, after, tuple(entries), total, head.height)
 
 
-def whole(reader: VerifiedReader, identity: bytes, after: int, at_least: int) -> Flow[Concerns]:
+def whole(
+    reader: VerifiedReader, identity: bytes, after: int, at_least: int, each: Each = _unseen
+) -> Flow[Concerns]:
     """Every entry after number ``after``, page by page: whole at the height of the last. Raises what :func:`page` does.
 
-    Two entries for one record are refused as well: the ledger makes one a record, so that a count says something.
+    ``each``: as there. Two entries for one record are refused as well: the ledger makes one a record, so that a count
+    says something.
     """
     entries: list[Concern] = []
     height = at_least
     while True:
-        found = yield from page(reader, identity, after + len(entries), PAGE_ENTRIES, height)
+        found = yield from page(reader, identity, after + len(entries), PAGE_ENTRIES, height, each)
         entries += found.entries
         height = found.height
         if found.is_whole:
             break
-    _check_distinct(identity, entries)
+    check_distinct(identity, entries)
     return Concerns(identity, after, tuple(entries), found.total, height)
 
 
@@ -112,7 +129,8 @@ def _entry(reader: VerifiedReader, head: Head, identity: bytes, number: int) -> 
     return Concern.of(number, record)
 
 
-def _check_distinct(identity: bytes, entries: Sequence[Concern]) -> None:
+def check_distinct(identity: bytes, entries: Sequence[Concern]) -> None:
+    """Raises NotVerified (``whole``) where two entries are for one record."""
     seen: dict[tuple[int, bytes], int] = {}
     for entry in entries:
         first = seen.setdefault((entry.kind, entry.subject), entry.number)

@@ -111,7 +111,7 @@ async def _stream(agent: Agent, caller: Caller, place: Place) -> AsyncIterator[s
                 yield _event("trouble", "", problems.problem_of(problems.as_ours(error)).model_dump(exclude_none=True))
                 told = Told((), place, True)
             for one in told.news:
-                yield _event(one.type, one.place.text, one.data.model_dump(by_alias=True))
+                yield _event(one.type, one.id, one.data.model_dump(by_alias=True))
             place = told.place
             if not told.is_all:
                 continue
