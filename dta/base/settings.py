@@ -131,8 +131,9 @@ class Keystore(Table):
         "a path", "the file, mode 0600, that holds the PIN or passphrase; a node's keystore needs one", None
     )
     sessions: int = _number(
-        1, MAX_CONCURRENCY, "how many sessions a process has with a PKCS#11 token at most, each used by one thread at a "
-        "time", DEFAULT_SESSIONS,
+        1, MAX_CONCURRENCY,
+        "how many sessions a process has with a PKCS#11 token at most, each used by one thread at a time",
+        DEFAULT_SESSIONS,
     )  # fmt: skip
 
 

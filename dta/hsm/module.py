@@ -39,8 +39,11 @@ _registry: dict[Path, Module] = {}
 
 @dataclass
 class Module:
-    """A loaded module. ``lock`` is held while it is initialised or finalised and while tokens are looked for, and during
-    every call into it unless it ``bears_threads``."""
+    """A loaded module.
+
+    ``lock`` is held while it is initialised or finalised and while tokens are looked for, and during every call into it
+    unless it ``bears_threads``.
+    """
 
     path: Path
     lock: threading.RLock = field(default_factory=threading.RLock)

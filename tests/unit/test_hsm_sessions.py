@@ -1,5 +1,5 @@
-"""A token's sessions in several threads, over SoftHSM2: uses side by side, changes alone, and what becomes of the others
-where one fails (tests/support/faulty_pkcs11.c counts who is inside)."""
+"""A token's sessions in several threads, over SoftHSM2: uses side by side, changes alone, and what becomes of the
+others where one fails (tests/support/faulty_pkcs11.c counts who is inside)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nacl.signing import VerifyKey
@@ -96,7 +97,12 @@ def have_many_sessions(store: Pkcs11Keystore, token: FaultyModule, label: str = 
 def logins(monkeypatch: pytest.MonkeyPatch) -> list[None]:
     seen: list[None] = []
     login = sessions.login
-    monkeypatch.setattr(sessions, "login", lambda *arguments: (seen.append(None), login(*arguments))[1])
+
+    def counted(token: Any, pin: SecretBytes, module: Path) -> Any:
+        seen.append(None)
+        return login(token, pin, module)
+
+    monkeypatch.setattr(sessions, "login", counted)
     return seen
 
 
@@ -126,6 +132,17 @@ def test_a_module_that_bears_no_threads_takes_one_call_at_a_time(config: Keystor
     store.close()
     steps = {step.name: step for step in diagnose(config)}
     assert steps["sessions"].detail == "one: the module takes one call at a time"
+
+
+def test_two_tokens_of_a_module_without_threads_take_turns(config: KeystoreConfig, token: FaultyModule) -> None:
+    init_token(token.path, "next", SecretBytes(b"officers pin 1"), PIN)
+    token.fail("can't-lock", "slow 5000")
+    stores = [opened(config), opened(replace(config, token_label="next"))]
+    token.forget()
+    at_once(lambda number: [stores[number % 2].sign("node-key", bytes([number])) for _ in range(10)])
+    assert token.seen("signing at once") == 1
+    for store in stores:
+        store.close()
 
 
 def test_a_module_that_can_not_be_finalised_is_used_as_it_is(config: KeystoreConfig, token: FaultyModule) -> None:
