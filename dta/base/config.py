@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dta.base import address, place
 from dta.base.errors import UsageError
-from dta.base.keystore_config import KeystoreConfig
+from dta.base.keystore_config import DEFAULT_SESSIONS, KeystoreConfig
 
 if TYPE_CHECKING:
     from dta.base.settings import Gateway, Keystore
@@ -157,7 +157,7 @@ def keystore_from(table: Keystore, base: Path) -> KeystoreConfig:
 
     return KeystoreConfig(
         kind=table.kind, path=path(table.path), module=path(table.module), token_label=table.token_label,
-        pin_file=path(table.pin_file),
+        pin_file=path(table.pin_file), sessions=table.sessions,
     )  # fmt: skip
 
 
@@ -173,6 +173,8 @@ def keystore_to_toml(config: KeystoreConfig, base: Path, home: Path) -> str:
             value = os.path.relpath(value, base)
         if value is not None:
             lines.append(f'{name} = "{_toml_text(str(value))}"')
+    if config.sessions != DEFAULT_SESSIONS:
+        lines.append(f"sessions = {config.sessions}")
     return "\n".join(lines) + "\n"
 
 

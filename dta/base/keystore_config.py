@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+DEFAULT_SESSIONS: Final = 8
 
 
 @dataclass(frozen=True)
@@ -11,6 +14,7 @@ class KeystoreConfig:
     """``kind`` names the entry point (``pkcs11``, ``software``).
 
     ``path`` is the software keystore's file; ``module`` the PKCS#11 module and ``token_label`` the token in it.
+    ``sessions`` is how many a process has with the token at most, each used by one thread at a time.
     ``pin_file`` names a file that holds the PIN or passphrase, ``pin_fd`` an open descriptor it is read from, once.
     """
 
@@ -20,3 +24,4 @@ class KeystoreConfig:
     token_label: str | None = None
     pin_file: Path | None = None
     pin_fd: int | None = None
+    sessions: int = DEFAULT_SESSIONS

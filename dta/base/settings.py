@@ -21,6 +21,7 @@ from abci_app import limits, text
 from dta.base import address
 from dta.base.config import ADDRESS_UPLOADS_PER_MINUTE, IDENTITY_UPLOADS_PER_MINUTE, RPC_UNITS_PER_MINUTE
 from dta.base.errors import JsonValue, UsageError
+from dta.base.keystore_config import DEFAULT_SESSIONS
 
 MAX_TEXT_CHARS = 4_096
 MAX_STATE_AGE_S = 86_400
@@ -129,6 +130,11 @@ class Keystore(Table):
     pin_file: Named | None = _setting(
         "a path", "the file, mode 0600, that holds the PIN or passphrase; a node's keystore needs one", None
     )
+    sessions: int = _number(
+        1, MAX_CONCURRENCY,
+        "how many sessions a process has with a PKCS#11 token at most, each used by one thread at a time",
+        DEFAULT_SESSIONS,
+    )  # fmt: skip
 
 
 MAX_PROXIES = 64

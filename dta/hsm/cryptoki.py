@@ -1,8 +1,8 @@
-"""What python-pkcs11 does not offer of PKCS#11 (v2.40), by ctypes: C_InitToken, a token's figures, and ending what
-it has given up, a session whose logout failed or an initialisation that it takes for ended.
+"""What python-pkcs11 does not offer of PKCS#11 (v2.40), by ctypes: initialising a module for several threads,
+C_InitToken, a token's figures, logging out apart from closing, and ending what it has given up.
 
 Called through the module's own function list, so nothing is passed to another program and no PIN is ever an argument
-of a process. The module must be loaded and initialised by :mod:`dta.hsm.module`, whose lock the caller holds.
+of a process. The module must be loaded by :mod:`dta.hsm.module`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,20 @@ _INFO_BYTES = 256  # CK_INFO has 88
 _ULONG = ctypes.c_ulong
 _UNAVAILABLE = ctypes.c_ulong(-1).value
 
+_MAX_MODULES = 64
+
 # Positions in CK_FUNCTION_LIST, counted after the version.
+_C_INITIALIZE = 0
 _C_FINALIZE = 1
 _C_GET_INFO = 2
 _C_GET_TOKEN_INFO = 6
 _C_INIT_TOKEN = 9
 _C_CLOSE_SESSION = 13
+_C_LOGOUT = 19
 
 CKR_OK = 0
 CKR_GENERAL_ERROR = 5
+CKR_CRYPTOKI_NOT_INITIALIZED = 0x190
 PIN_REFUSALS = (0xA0, 0xA1, 0xA2)
 """CKR_PIN_INCORRECT, CKR_PIN_INVALID, CKR_PIN_LEN_RANGE."""
 
@@ -58,7 +64,16 @@ class _TokenInfo(ctypes.Structure):
 class _FunctionList(ctypes.Structure):
     """The head of CK_FUNCTION_LIST: enough for the functions above."""
 
-    _fields_ = (("version", ctypes.c_ubyte * 2), ("functions", ctypes.c_void_p * (_C_CLOSE_SESSION + 1)))
+    _fields_ = (("version", ctypes.c_ubyte * 2), ("functions", ctypes.c_void_p * (_C_LOGOUT + 1)))
+
+
+class _InitializeArgs(ctypes.Structure):
+    """CK_C_INITIALIZE_ARGS: no mutexes of ours, the flags, and what is reserved."""
+
+    _fields_ = (("mutexes", ctypes.c_void_p * 4), ("flags", _ULONG), ("reserved", ctypes.c_void_p))
+
+
+_CKF_OS_LOCKING_OK = 2
 
 
 @dataclass(frozen=True)
@@ -98,9 +113,21 @@ def is_initialised(module: Path) -> bool:
     return _answer(module, _C_GET_INFO, prototype, ctypes.create_string_buffer(_INFO_BYTES)) == CKR_OK
 
 
+def initialise(module: Path, *, threads: bool) -> int:
+    """C_Initialize; with ``threads`` the module has to bear calls from several at once, by the system's own locks.
+    The CK_RV: one that bears none answers CKR_CANT_LOCK, or another."""
+    arguments = ctypes.byref(_InitializeArgs(flags=_CKF_OS_LOCKING_OK)) if threads else None
+    return _answer(module, _C_INITIALIZE, ctypes.CFUNCTYPE(_ULONG, ctypes.c_void_p), arguments)
+
+
 def finalise(module: Path) -> int:
     """C_Finalize. The CK_RV."""
     return _answer(module, _C_FINALIZE, ctypes.CFUNCTYPE(_ULONG, ctypes.c_void_p), None)
+
+
+def logout(module: Path, session: int) -> int:
+    """C_Logout, of all sessions that this process has with the token. The CK_RV."""
+    return _answer(module, _C_LOGOUT, ctypes.CFUNCTYPE(_ULONG, _ULONG), session)
 
 
 def close_session(module: Path, session: int) -> int:
@@ -113,7 +140,7 @@ def _said(value: int) -> int | None:
 
 
 def _answer(module: Path, position: int, prototype: Callable[[int], Any], *arguments: object) -> int:
-    """The CK_RV; CKR_GENERAL_ERROR where the module's file is gone, though it is still loaded."""
+    """The CK_RV; CKR_GENERAL_ERROR where the module gives no functions."""
     try:
         return int(prototype(_function(module, position))(*arguments))
     except OSError:
@@ -122,8 +149,14 @@ def _answer(module: Path, position: int, prototype: Callable[[int], Any], *argum
 
 def _function(module: Path, position: int) -> int:
     """Its address. Raises OSError where the module gives no list."""
+    return int(_functions(module)[position])
+
+
+@lru_cache(_MAX_MODULES)
+def _functions(module: Path) -> Any:
+    """The functions' addresses. Kept: a file that is removed or replaced while it is loaded stays the module it was."""
     entry = getattr(ctypes.CDLL(str(module)), "C_GetFunctionList", None)
     functions = ctypes.POINTER(_FunctionList)()
     if entry is None or entry(ctypes.byref(functions)) != CKR_OK:
         raise OSError(f"C_GetFunctionList of {module} failed")
-    return int(functions.contents.functions[position])
+    return functions.contents.functions

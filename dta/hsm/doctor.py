@@ -16,6 +16,7 @@ from dta.hsm.pace import check_pace
 from dta.hsm.pin import read_pin, source_name
 from dta.hsm.pkcs11 import Pkcs11Keystore
 from dta.hsm.selftest import failed
+from dta.hsm.session import TokenSession, check_pin_flags, close_session, open_session
 from dta.hsm.software import SoftwareKeystore
 
 NOT_REACHED = "later steps"
@@ -58,7 +59,7 @@ def _walk_pkcs11(config: KeystoreConfig, prompt: Prompt | None, final_try: bool,
             token = loaded.find_token(config.token_label)
         yield CheckStep("token", "ok", f"{token.label!r}, model {token.model}, in slot {token.slot.slot_id}")
         with loaded.alone():
-            warning = module.check_pin_flags(token, final_try=final_try)
+            warning = check_pin_flags(token, final_try=final_try)
         pin = read_pin(config, prompt=prompt)
         yield CheckStep("PIN source", "ok", source_name(config))
         yield from _login_and_check(loaded, config, pin, warning, final_try, measured)
@@ -74,7 +75,7 @@ def _login_and_check(
     final_try: bool,
     measured: bool,
 ) -> Iterator[CheckStep]:
-    session = module.open_session(loaded, config.token_label, pin, final_try=final_try)
+    session = open_session(loaded, config.token_label, pin, most=config.sessions, final_try=final_try)
     try:
         yield CheckStep(
             "login",
@@ -82,9 +83,16 @@ def _login_and_check(
             f"logged in, though {warning}" if warning else "the token took the PIN",
             "find out who tried a wrong PIN" if warning else "",
         )
+        yield CheckStep("sessions", "ok", _how_many(session, config))
         yield from _whole_walk(Pkcs11Keystore(session), measured)
     finally:
-        module.close_session(session)
+        close_session(session)
+
+
+def _how_many(session: TokenSession, config: KeystoreConfig) -> str:
+    if not session.module.bears_threads:
+        return "one: the module takes one call at a time"
+    return f"{session.most} at once at most (keystore.sessions)" if config.sessions > 1 else "one (keystore.sessions)"
 
 
 def _walk_software(

@@ -12,7 +12,7 @@ from dta.hsm import labels, selftest
 from dta.hsm.errors import KeystoreError
 from dta.hsm.keystore import CheckStep, Keystore
 
-THREADS: Final = (1, 2, 4)
+THREADS: Final = (1, 2, 4, 8)
 SPAN_S: Final = 0.25
 GAIN: Final = 1.2
 """Threads gain where they do at least so many times as much: less is this machine's weather."""
@@ -22,7 +22,7 @@ NAME: Final = "pace"
 
 
 def check_pace(store: Keystore) -> list[CheckStep]:
-    """A step with what the node's own two keys do a second in 1, 2 and 4 threads; none where they are not there.
+    """A step with what the node's own two keys do a second in 1, 2, 4 and 8 threads; none where they are not there.
 
     One is a signature and a derivation: about what an order costs a node. What is signed is under a tag that no
     verifier takes.

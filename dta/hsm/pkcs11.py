@@ -2,11 +2,16 @@
 
 Private and secret keys are made in the token, sensitive and not extractable. A key is found by its label. The handle
 of a key in use is remembered until anything goes wrong; "none" never is, as another process may have made one.
+
+Keys are used and looked for in several sessions at once. Making and destroying them, in the token or for the session,
+happens alone: tokens that bear threads were seen to lose objects there (SoftHSM 2.6.1), and a handle that a session
+remembers must not come to stand for another key.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from dta.base.keystore_config import KeystoreConfig
 from dta.base.secret import SecretBytes
@@ -21,6 +26,9 @@ from dta.hsm.errors import (
 )
 from dta.hsm.keystore import CheckStep, Notice, checked_label
 from dta.hsm.pin import Prompt, read_pin
+from dta.hsm.session import Keys, TokenSession, check_pin_flags, close_session, open_session
+
+T = TypeVar("T")
 
 
 class Pkcs11Keystore:
@@ -28,8 +36,8 @@ class Pkcs11Keystore:
 
     kind = "pkcs11"
 
-    def __init__(self, session: module.TokenSession) -> None:
-        self._session: module.TokenSession | None = session
+    def __init__(self, session: TokenSession) -> None:
+        self._session: TokenSession | None = session
         self._relied_on = ""
         is_softhsm = session.token.manufacturer_id.startswith(softhsm.MANUFACTURER)
         self._files = softhsm.TokenFiles(softhsm.token_directory() if is_softhsm else None)
@@ -45,10 +53,11 @@ class Pkcs11Keystore:
         try:
             with loaded.alone():
                 token = loaded.find_token(config.token_label)
-                warning = module.check_pin_flags(token)
+                warning = check_pin_flags(token)
             if warning and notice is not None:
                 notice(f"token {token.label!r}: {warning}")
-            return cls(module.open_session(loaded, config.token_label, read_pin(config, prompt=prompt)))
+            pin = read_pin(config, prompt=prompt)
+            return cls(open_session(loaded, config.token_label, pin, most=config.sessions))
         except BaseException:
             loaded.release()
             raise
@@ -59,7 +68,7 @@ class Pkcs11Keystore:
     def close(self) -> None:
         session, self._session = self._session, None
         if session is not None:
-            module.close_session(session)
+            close_session(session)
             session.module.release()
 
     def ensure_signing_key(self, label: str) -> bytes:
@@ -89,34 +98,34 @@ class Pkcs11Keystore:
 
         def operation(handle: Any) -> None:
             nonlocal was_there
-            session.cache.pop(label, None)
+            session.forget(label)
             was_there = objects.destroy(handle, label) or was_there
             if objects.search(handle, label, self._relied_on) is not None:
                 raise TokenFailure(f"the token still shows the key {label!r} after destroying it", label=label)
 
         with session.module.alone():
-            session.run(operation)
+            session.run(operation, alone=True)
         # Where nothing was there too: a call before this one may have destroyed it, and failed after that.
         self._files.flush()
         return was_there
 
     def labels(self) -> list[str]:
-        return self._opened().run(lambda handle: objects.labels(handle, self._relied_on))
+        return self._read(lambda handle: objects.labels(handle, self._relied_on))
 
     def check(self) -> list[CheckStep]:
         session = self._opened()
         return [
             _check_mechanisms(session),
             selftest.check_keys(self),
-            self._check_extractable(session),
+            self._check_extractable(),
             _check_capacity(session),
             selftest.check_limits(self),
             *selftest.check_answers(self),
         ]
 
-    def _check_extractable(self, session: module.TokenSession) -> CheckStep:
+    def _check_extractable(self) -> CheckStep:
         try:
-            open_keys = session.run(lambda handle: objects.extractable(handle, self._relied_on))
+            open_keys = self._read(lambda handle: objects.extractable(handle, self._relied_on))
         except KeystoreError as error:
             return selftest.failed("key attributes", error)
         if open_keys:
@@ -128,29 +137,35 @@ class Pkcs11Keystore:
             )
         return CheckStep("key attributes", "ok", "all keys are sensitive and not extractable")
 
-    def _opened(self) -> module.TokenSession:
+    def _opened(self) -> TokenSession:
         if self._session is None:
             raise KeystoreClosed("the keystore was closed")
         return self._session
 
     def _search(self, label: str) -> objects.Found | None:
         checked_label(label)
-        return self._opened().run(lambda handle: objects.search(handle, label, self._relied_on))
+        return self._read(lambda handle: objects.search(handle, label, self._relied_on))
+
+    def _read(self, operation: Callable[[Any], T]) -> T:
+        """What says that something is absent. Without a key to rely on that makes one, for the session."""
+        return self._opened().run(operation, alone=not self._relied_on)
 
     def _use(self, label: str, kind: objects.Kind, data: bytes) -> bytes:
         checked_label(label)
         session = self._opened()
 
-        def operation(handle: Any) -> bytes:
-            remembered = session.cache.get(label)
-            if remembered is not None and remembered.kind == kind:
-                return objects.answer(remembered, data)
+        def remembered(_handle: Any, keys: Keys) -> bytes | None:
+            found = keys.get(label)
+            return objects.answer(found, data) if found is not None and found.kind == kind else None
+
+        def sought(handle: Any, keys: Keys) -> bytes:
             found = objects.required(objects.search(handle, label, self._relied_on), label, kind)
             output = objects.answer(found, data)
-            session.cache[label] = found
+            keys[label] = found
             return output
 
-        return session.run(operation)
+        output = session.run_remembering(remembered)
+        return output if output is not None else session.run_remembering(sought, alone=not self._relied_on)
 
     def _ensure(self, label: str, kind: objects.Kind) -> tuple[objects.Found, bool]:
         """The key, and whether it was made now.
@@ -176,13 +191,13 @@ class Pkcs11Keystore:
                 raise
 
         with session.module.alone():
-            found = session.run(operation)
+            found = session.run(operation, alone=True)
         if made_now:
             self._files.flush()
         return found, made_now
 
 
-def _check_mechanisms(session: module.TokenSession) -> CheckStep:
+def _check_mechanisms(session: TokenSession) -> CheckStep:
     try:
         offered = session.run(lambda handle: handle.token.slot.get_mechanisms())
     except KeystoreError as error:
@@ -198,7 +213,7 @@ def _check_mechanisms(session: module.TokenSession) -> CheckStep:
     return CheckStep("mechanisms", "ok", "Ed25519 and HMAC-SHA256, making keys and using them")
 
 
-def _check_capacity(session: module.TokenSession) -> CheckStep:
+def _check_capacity(session: TokenSession) -> CheckStep:
     try:
         figures = session.run(lambda _: cryptoki.token_figures(session.module.path, session.slot_id))
     except KeystoreError as error:

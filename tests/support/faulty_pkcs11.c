@@ -13,6 +13,13 @@
      no-eddsa            CKM_EDDSA is not offered
      max-label 40        no key with a longer label is made
      max-message 2047    nothing longer is signed
+     max-sessions 2      no more are opened
+     can't-lock          C_Initialize refuses to bear several threads
+     together 4          C_Sign waits until it has been called by so many at once, for half a minute; then it fails
+     slow 8000           C_Sign takes so many microseconds longer
+
+   What it saw, faulty_seen() tells: how many were in C_Sign at once, how often keys, sessions or the login were changed
+   while another call was under way, and how many sessions are open.
 
    Where there is a file `parameters` beside it, the other module is initialised with that string, as NSS's wants it.
 
@@ -26,6 +33,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 typedef unsigned long ulong_t;
@@ -40,8 +48,8 @@ enum {
   FUNCTIONS = 68
 };
 enum {
-  OK = 0, GENERAL_ERROR = 5, FUNCTION_FAILED = 6, ATTRIBUTE_VALUE_INVALID = 0x13, DATA_LEN_RANGE = 0x21,
-  OPERATION_ACTIVE = 0x90, USER_NOT_LOGGED_IN = 0x101
+  OK = 0, GENERAL_ERROR = 5, FUNCTION_FAILED = 6, CANT_LOCK = 0x0A, ATTRIBUTE_VALUE_INVALID = 0x13, DATA_LEN_RANGE = 0x21,
+  OPERATION_ACTIVE = 0x90, SESSION_COUNT = 0xB1, USER_NOT_LOGGED_IN = 0x101
 };
 enum { CLASS = 0, LABEL = 3, PUBLIC_KEY = 2, EDDSA = 0x1057 };
 
@@ -51,7 +59,57 @@ static list_t *real, ours;
 static char directory[PATH_MAX], faults[4096];
 static int is_stuck, was_stuck, is_logged_in_again;
 static struct { const char *name; int answered; } counts[FUNCTIONS];
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER, watch = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t arrived = PTHREAD_COND_INITIALIZER;
+static int uses, changes, signing, met;
+static int seen[3];
+enum { AT_ONCE, OVERLAPS, OPEN };
+
+/* Which calls are under way: those that use something, and those that have to be alone. */
+static void enter(int is_change) {
+  pthread_mutex_lock(&watch);
+  if (changes || (is_change && uses)) seen[OVERLAPS]++;
+  if (is_change) changes++; else uses++;
+  pthread_mutex_unlock(&watch);
+}
+
+static rv_t leave(int is_change, rv_t code) {
+  pthread_mutex_lock(&watch);
+  if (is_change) changes--; else uses--;
+  pthread_mutex_unlock(&watch);
+  return code;
+}
+
+/* 0: the most that were in C_Sign at once, 1: changes beside something else, 2: sessions open; -1 forgets the first two. */
+int faulty_seen(int which) {
+  pthread_mutex_lock(&watch);
+  int answer = which < 0 ? 0 : seen[which];
+  if (which < 0) seen[AT_ONCE] = seen[OVERLAPS] = met = 0;
+  pthread_mutex_unlock(&watch);
+  return answer;
+}
+
+/* Counts this thread among those that sign. 0 where `together` did not come together. */
+static int begin_signing(ulong_t together, ulong_t slow) {
+  struct timespec until;
+  int late = 0;
+  clock_gettime(CLOCK_REALTIME, &until);
+  until.tv_sec += 30;
+  pthread_mutex_lock(&watch);
+  if (++signing > seen[AT_ONCE]) seen[AT_ONCE] = signing;
+  if ((ulong_t)signing >= together) met = 1;
+  pthread_cond_broadcast(&arrived);
+  while (together && !met && !late) late = pthread_cond_timedwait(&arrived, &watch, &until);
+  pthread_mutex_unlock(&watch);
+  if (slow) usleep((unsigned)slow);
+  return !late;
+}
+
+static void end_signing(void) {
+  pthread_mutex_lock(&watch);
+  signing--;
+  pthread_mutex_unlock(&watch);
+}
 
 #define REAL(number, ...) ((rv_t (*)(__VA_ARGS__))real->functions[number])
 
@@ -116,6 +174,12 @@ static ulong_t at_most(const char *name) {
   return most;
 }
 
+/* The number behind `name`; 0 where it is not there. */
+static ulong_t number(const char *name) {
+  ulong_t found = at_most(name);
+  return found == ULONG_MAX ? 0 : found;
+}
+
 static int is_logged_out(void) { return has("logged-out") && !is_logged_in_again; }
 
 #define ANSWER(name) do { rv_t code_ = code_for(name); if (code_) return code_; } while (0)
@@ -127,6 +191,8 @@ static rv_t initialize(void *arguments) {
   static char parameters[PATH_MAX + 256];
   char path[PATH_MAX + 16];
   ANSWER("C_Initialize");
+  ulong_t flags = arguments ? *(ulong_t *)((void **)arguments + 4) : 0;
+  if ((flags & 2) && has("can't-lock")) return CANT_LOCK;
   snprintf(path, sizeof path, "%s/parameters", directory);
   int file = open(path, O_RDONLY | O_CLOEXEC);
   if (file >= 0) {
@@ -142,7 +208,7 @@ static rv_t initialize(void *arguments) {
 
 static rv_t finalize(void *reserved) {
   ANSWER("C_Finalize");
-  is_stuck = 0;
+  is_stuck = seen[OPEN] = 0;
   return REAL(FINALIZE, void *)(reserved);
 }
 
@@ -172,32 +238,45 @@ static rv_t get_mechanism_list(ulong_t slot, ulong_t *list, ulong_t *count) {
 
 static rv_t open_session(ulong_t slot, ulong_t flags, void *application, void *notify, ulong_t *session) {
   ANSWER("C_OpenSession");
-  return REAL(OPEN_SESSION, ulong_t, ulong_t, void *, void *, ulong_t *)(slot, flags, application, notify, session);
+  if ((ulong_t)faulty_seen(OPEN) >= at_most("max-sessions")) return SESSION_COUNT;
+  rv_t code = REAL(OPEN_SESSION, ulong_t, ulong_t, void *, void *, ulong_t *)(slot, flags, application, notify, session);
+  pthread_mutex_lock(&watch);
+  if (!code) seen[OPEN]++;
+  pthread_mutex_unlock(&watch);
+  return code;
 }
 
 static rv_t close_session(ulong_t session) {
   ANSWER("C_CloseSession");
   is_stuck = 0;
-  return REAL(CLOSE_SESSION, ulong_t)(session);
+  enter(1);
+  rv_t code = leave(1, REAL(CLOSE_SESSION, ulong_t)(session));
+  pthread_mutex_lock(&watch);
+  if (!code) seen[OPEN]--;
+  pthread_mutex_unlock(&watch);
+  return code;
 }
 
 static rv_t login(ulong_t session, ulong_t user, byte_t *pin, ulong_t length) {
   ANSWER("C_Login");
   if (is_logged_out()) is_logged_in_again = 1;
-  return REAL(LOGIN, ulong_t, ulong_t, byte_t *, ulong_t)(session, user, pin, length);
+  enter(1);
+  return leave(1, REAL(LOGIN, ulong_t, ulong_t, byte_t *, ulong_t)(session, user, pin, length));
 }
 
 static rv_t logout(ulong_t session) {
   ANSWER("C_Logout");
   int was_out = is_logged_out();
-  rv_t code = REAL(LOGOUT, ulong_t)(session);
+  enter(1);
+  rv_t code = leave(1, REAL(LOGOUT, ulong_t)(session));
   return was_out ? USER_NOT_LOGGED_IN : code;
 }
 
 static rv_t destroy_object(ulong_t session, ulong_t object) {
   ANSWER("C_DestroyObject");
   if (is_logged_out()) return USER_NOT_LOGGED_IN;
-  return REAL(DESTROY_OBJECT, ulong_t, ulong_t)(session, object);
+  enter(1);
+  return leave(1, REAL(DESTROY_OBJECT, ulong_t, ulong_t)(session, object));
 }
 
 static rv_t get_attribute_value(ulong_t session, ulong_t object, void *template, ulong_t count) {
@@ -207,7 +286,8 @@ static rv_t get_attribute_value(ulong_t session, ulong_t object, void *template,
 
 static rv_t find_objects_init(ulong_t session, void *template, ulong_t count) {
   ANSWER("C_FindObjectsInit");
-  return REAL(FIND_OBJECTS_INIT, ulong_t, void *, ulong_t)(session, template, count);
+  enter(0);
+  return leave(0, REAL(FIND_OBJECTS_INIT, ulong_t, void *, ulong_t)(session, template, count));
 }
 
 static int is_public(ulong_t session, ulong_t object) {
@@ -256,7 +336,12 @@ static rv_t sign(ulong_t session, byte_t *data, ulong_t length, byte_t *output, 
     return sign_badly(session, FUNCTION_FAILED);
   }
   if (length > at_most("max-message")) return sign_badly(session, DATA_LEN_RANGE);
-  return REAL(SIGN, ulong_t, byte_t *, ulong_t, byte_t *, ulong_t *)(session, data, length, output, room);
+  if (!output) return REAL(SIGN, ulong_t, byte_t *, ulong_t, byte_t *, ulong_t *)(session, data, length, output, room);
+  enter(0);
+  int is_together = begin_signing(number("together"), number("slow"));
+  code = REAL(SIGN, ulong_t, byte_t *, ulong_t, byte_t *, ulong_t *)(session, data, length, output, room);
+  end_signing();
+  return leave(0, is_together ? code : GENERAL_ERROR);
 }
 
 static int is_too_long(const attribute_t *template, ulong_t count) {
@@ -269,7 +354,8 @@ static rv_t generate_key(ulong_t session, void *mechanism, attribute_t *template
   ANSWER("C_GenerateKey");
   if (is_logged_out()) return USER_NOT_LOGGED_IN;
   if (is_too_long(template, count)) return ATTRIBUTE_VALUE_INVALID;
-  return REAL(GENERATE_KEY, ulong_t, void *, void *, ulong_t, ulong_t *)(session, mechanism, template, count, key);
+  enter(1);
+  return leave(1, REAL(GENERATE_KEY, ulong_t, void *, void *, ulong_t, ulong_t *)(session, mechanism, template, count, key));
 }
 
 static rv_t generate_key_pair(ulong_t session, void *mechanism, attribute_t *public, ulong_t publics,
@@ -277,8 +363,9 @@ static rv_t generate_key_pair(ulong_t session, void *mechanism, attribute_t *pub
   ANSWER("C_GenerateKeyPair");
   if (is_logged_out()) return USER_NOT_LOGGED_IN;
   if (is_too_long(public, publics) || is_too_long(private, privates)) return ATTRIBUTE_VALUE_INVALID;
-  return REAL(GENERATE_KEY_PAIR, ulong_t, void *, void *, ulong_t, void *, ulong_t, ulong_t *, ulong_t *)(
-      session, mechanism, public, publics, private, privates, public_key, private_key);
+  enter(1);
+  return leave(1, REAL(GENERATE_KEY_PAIR, ulong_t, void *, void *, ulong_t, void *, ulong_t, ulong_t *, ulong_t *)(
+      session, mechanism, public, publics, private, privates, public_key, private_key));
 }
 
 static rv_t get_function_list(list_t **list) {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 SOURCE = Path(__file__).with_name("faulty_pkcs11.c")
 
@@ -22,6 +24,15 @@ class FaultyModule:
         fresh = self.path.with_name("faults.new")
         fresh.write_text("".join(f"{fault}\n" for fault in faults))
         fresh.replace(self.path.with_name("faults"))
+
+    def seen(self, what: Literal["signing at once", "changes beside a use", "open sessions"]) -> int:
+        """What the module counted in this process, since :meth:`forget`."""
+        places = ("signing at once", "changes beside a use", "open sessions")
+        return int(ctypes.CDLL(str(self.path)).faulty_seen(places.index(what)))
+
+    def forget(self) -> None:
+        """Counts anew."""
+        ctypes.CDLL(str(self.path)).faulty_seen(-1)
 
     def heal(self) -> None:
         """No faults any more."""

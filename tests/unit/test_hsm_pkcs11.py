@@ -14,8 +14,8 @@ from pkcs11.exceptions import AttributeSensitive
 from pkcs11.mechanisms import KeyType, Mechanism
 
 from dta.base.secret import SecretBytes
-from dta.hsm import module as modules
 from dta.hsm import objects, softhsm
+from dta.hsm import session as sessions
 from dta.hsm.errors import (
     AbsenceUnproved,
     BackendMissing,
@@ -67,6 +67,13 @@ def store(config: KeystoreConfig) -> Iterator[Pkcs11Keystore]:
 def run(store: Pkcs11Keystore, operation: Callable[[Any], Any]) -> Any:
     assert store._session is not None
     return store._session.run(operation)
+
+
+def lose_session(store: Pkcs11Keystore) -> None:
+    """The session is closed behind the keystore's back, and the login with it."""
+    assert store._session is not None
+    for session in store._session.open_sessions:
+        session.close()
 
 
 def test_no_key_can_be_taken_out(store: Pkcs11Keystore) -> None:
@@ -201,8 +208,7 @@ lost_session = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExcept
 @lost_session
 def test_a_lost_session_is_opened_again(store: Pkcs11Keystore) -> None:
     public_key = store.ensure_signing_key("node-key")
-    assert store._session is not None
-    store._session._session.close()
+    lose_session(store)
     VerifyKey(public_key).verify(b"m", store.sign("node-key", b"m"))
 
 
@@ -210,10 +216,9 @@ def test_a_lost_session_is_opened_again(store: Pkcs11Keystore) -> None:
 def test_a_pin_that_no_longer_holds_is_tried_once_only(store: Pkcs11Keystore, monkeypatch: pytest.MonkeyPatch) -> None:
     run(store, lambda session: session.set_pin(PIN.reveal().decode(), "changed meanwhile"))
     tries: list[None] = []
-    login = modules.login
-    monkeypatch.setattr(modules, "login", lambda *arguments: (tries.append(None), login(*arguments))[1])
-    assert store._session is not None
-    store._session._session.close()
+    login = sessions.login
+    monkeypatch.setattr(sessions, "login", lambda *arguments: (tries.append(None), login(*arguments))[1])
+    lose_session(store)
     for _ in range(5):
         with pytest.raises(PinWrong):
             store.labels()
@@ -233,13 +238,13 @@ class _Token:
 
 
 def test_a_token_about_to_lock_is_not_tried_unless_asked() -> None:
-    assert modules.check_pin_flags(_Token(TokenFlag(0))) is None
-    assert modules.check_pin_flags(_Token(TokenFlag.USER_PIN_COUNT_LOW))
+    assert sessions.check_pin_flags(_Token(TokenFlag(0))) is None
+    assert sessions.check_pin_flags(_Token(TokenFlag.USER_PIN_COUNT_LOW))
     with pytest.raises(PinFinalTry):
-        modules.check_pin_flags(_Token(TokenFlag.USER_PIN_FINAL_TRY))
-    assert modules.check_pin_flags(_Token(TokenFlag.USER_PIN_FINAL_TRY), final_try=True)
+        sessions.check_pin_flags(_Token(TokenFlag.USER_PIN_FINAL_TRY))
+    assert sessions.check_pin_flags(_Token(TokenFlag.USER_PIN_FINAL_TRY), final_try=True)
     with pytest.raises(PinLocked):
-        modules.check_pin_flags(_Token(TokenFlag.USER_PIN_LOCKED | TokenFlag.USER_PIN_FINAL_TRY), final_try=True)
+        sessions.check_pin_flags(_Token(TokenFlag.USER_PIN_LOCKED | TokenFlag.USER_PIN_FINAL_TRY), final_try=True)
 
 
 def test_a_mistyped_pin_is_reported_at_the_next_opening(tmp_path: Path, config: KeystoreConfig) -> None:
