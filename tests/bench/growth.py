@@ -46,7 +46,7 @@ from tests.bench.load import Client, commit_all, encode_batches
 from tests.bench.principals import Principals
 
 BATCH = 100
-MARKERS_UNDER_WAY = 1_000
+MARKERS_UNDER_WAY = 2_000
 CONNECTIONS = 4
 ENOUGH_ALONE = 1_000_000
 """A voting power beside which that of the others is nothing."""
