@@ -259,12 +259,12 @@ class Network:
     # --- commands -----------------------------------------------------------------------------------------------
     def dta(
         self, arguments: Sequence[str], *, home: Path | None = None, input_bytes: bytes | None = None,
-        accept: Sequence[int] = (0,),
+        accept: Sequence[int] = (0,), timeout_s: float = 600.0,
     ) -> subprocess.CompletedProcess[bytes]:  # fmt: skip
         """Run ``dta`` as a user would. Raises :class:`CommandFailed` for an exit code that is not in ``accept``."""
         done = subprocess.run(
             self.command(arguments, home), input=input_bytes, capture_output=True, env=self.environment(),
-            timeout=600, check=False,
+            timeout=timeout_s, check=False,
         )  # fmt: skip
         if done.returncode not in accept:
             said = _reason_of(done)
@@ -278,9 +278,11 @@ class Network:
         """What runs ``dta`` in a home."""
         return [sys.executable, "-m", "dta", *(["--home", str(home)] if home else []), *arguments]
 
-    def dta_json(self, arguments: Sequence[str], *, home: Path, input_bytes: bytes | None = None) -> Any:
+    def dta_json(
+        self, arguments: Sequence[str], *, home: Path, input_bytes: bytes | None = None, timeout_s: float = 600.0
+    ) -> Any:
         """Run ``dta --json`` and parse what it printed."""
-        done = self.dta(["--json", *arguments], home=home, input_bytes=input_bytes)
+        done = self.dta(["--json", *arguments], home=home, input_bytes=input_bytes, timeout_s=timeout_s)
         return json.loads(done.stdout)
 
     # --- processes ----------------------------------------------------------------------------------------------
