@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Mapping
-from typing import Final
+from pathlib import Path
+from typing import Final, TypeAlias
 
 from dta.base.errors import EXIT_PLACE, UsageError
 
+Stamp: TypeAlias = tuple[int, int, int]
 _OTHER_USER = "is it yours? run this as its owner, or give another --home"
 _DISK = "look at the disk and at the kernel's messages (dmesg)"
 _HINTS: Final[Mapping[int, str]] = {
@@ -45,6 +47,15 @@ class PlaceFailure(UsageError):
 
     kind = "place"
     exit_code = EXIT_PLACE
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """What tells a file that was replaced or written anew, its link's target too; None where it can't be looked at."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def failure(error: OSError, doing: str = "") -> UsageError:

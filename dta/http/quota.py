@@ -85,6 +85,48 @@ class GaveWay(NoRoom):
     """Others took the room of an upload while it was stored: whoever stored it deletes it."""
 
 
+class Weights:
+    """How much each owner has, in whole numbers, and who has most: of several the one who came first."""
+
+    def __init__(self) -> None:
+        self._of: dict[Hashable, int] = {}
+        self._number: dict[Hashable, int] = {}
+        self._next_number = 0
+        self._by_weight: list[tuple[int, int, Hashable]] = []  # weight, minus the number; ascending
+
+    def __len__(self) -> int:
+        return len(self._of)
+
+    def of(self, owner: Hashable) -> int:
+        """What ``owner`` has; 0 for who has nothing, and is not remembered."""
+        return self._of.get(owner, 0)
+
+    def heaviest(self) -> tuple[int, Hashable] | None:
+        """What whoever has most has, and who that is; None where nobody has anything."""
+        if not self._by_weight:
+            return None
+        weight, _, owner = self._by_weight[-1]
+        return weight, owner
+
+    def add(self, owner: Hashable, more: int) -> None:
+        """``owner`` has so much more, or less where it is negative."""
+        before = self.of(owner)
+        if before:
+            del self._by_weight[bisect_left(self._by_weight, (before, -self._number[owner]), key=_weight)]
+        else:
+            self._number[owner] = self._next_number
+            self._next_number += 1
+        if before + more:
+            self._of[owner] = before + more
+            insort(self._by_weight, (self._of[owner], -self._number[owner], owner), key=_weight)
+        else:
+            del self._of[owner], self._number[owner]
+
+
+def _weight(entry: tuple[int, int, Hashable]) -> tuple[int, int]:
+    return entry[:2]
+
+
 @dataclass(slots=True)
 class _Charge:
     size_bytes: int
@@ -112,11 +154,8 @@ class Outstanding:
         self._charges: dict[Hashable, dict[str, _Charge]] = {}
         self._owners: dict[str, set[Hashable]] = {}
         self._lapsing: OrderedDict[tuple[Hashable, str], None] = OrderedDict()  # first what lapses first
-        self._bytes: dict[Hashable, int] = {}
+        self._bytes = Weights()
         self._all_bytes = 0
-        self._number: dict[Hashable, int] = {}
-        self._next_number = 0
-        self._by_weight: list[tuple[int, int, Hashable]] = []  # bytes, minus the number; ascending
 
     @contextmanager
     def charging(self, owner: Hashable, cid: str, size_bytes: int) -> Iterator[None]:
@@ -163,7 +202,7 @@ class Outstanding:
 
     def bytes_of(self, owner: Hashable) -> int:
         """What ``owner`` is charged for."""
-        return self._bytes.get(owner, 0)
+        return self._bytes.of(owner)
 
     def over(self, size_bytes: int) -> int:
         """By how much so many bytes more would exceed what all may have together; not above zero where they fit."""
@@ -177,9 +216,10 @@ class Outstanding:
         any more: a block, or none where others still are, for whom it stays until theirs gave way too.
         """
         self._lapse()
-        if not self._by_weight:
+        most = self._bytes.heaviest()
+        if most is None:
             return None
-        most_bytes, _, heaviest = self._by_weight[-1]
+        most_bytes, heaviest = most
         if most_bytes <= self.bytes_of(owner) + max(size_bytes, MIN_CHARGE_BYTES):
             return None
         cid, charge = next(iter(self._charges[heaviest].items()))
@@ -210,21 +250,9 @@ class Outstanding:
 
     def _weigh(self, owner: Hashable, more_bytes: int) -> None:
         self._all_bytes += more_bytes
-        before_bytes = self._bytes.get(owner, 0)
-        if before_bytes:
-            del self._by_weight[bisect_left(self._by_weight, (before_bytes, -self._number[owner]), key=_weight)]
-        else:
-            self._number[owner] = self._next_number
-            self._next_number += 1
-        if before_bytes + more_bytes:
-            self._bytes[owner] = before_bytes + more_bytes
-            insort(self._by_weight, (self._bytes[owner], -self._number[owner], owner), key=_weight)
-        else:
-            del self._bytes[owner], self._number[owner], self._charges[owner]
-
-
-def _weight(entry: tuple[int, int, Hashable]) -> tuple[int, int]:
-    return entry[:2]
+        self._bytes.add(owner, more_bytes)
+        if not self._bytes.of(owner):
+            del self._charges[owner]
 
 
 class Room:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from dta.base.errors import UsageError
+from dta.base.place import Stamp, stamp_of
 
 LOOK_EVERY_S: Final = 10.0
 SAY_EVERY_S: Final = 60.0
@@ -81,17 +82,8 @@ class OwnTls:
         context.load_cert_chain(self._certificate, self._key, password="")
         return context
 
-    def _stamp(self) -> tuple[tuple[int, int, int] | None, ...]:
-        """What tells a file that was replaced or written anew, its link's target too."""
-        found: list[tuple[int, int, int] | None] = []
-        for path in (self._certificate, self._key):
-            try:
-                status = path.stat()
-            except OSError:
-                found.append(None)
-            else:
-                found.append((status.st_ino, status.st_mtime_ns, status.st_size))
-        return tuple(found)
+    def _stamp(self) -> tuple[Stamp | None, Stamp | None]:
+        return stamp_of(self._certificate), stamp_of(self._key)
 
 
 def vouched_by(ca_file: Path | None) -> ssl.SSLContext | bool:

@@ -262,17 +262,15 @@ def _validators(network: Network) -> Sequence[Validator]:
 def _vote(network: Network, updates: Sequence[ValidatorUpdate], others: Sequence[int]) -> int:
     """Give the validators these powers. With ``others`` until these have the first block that is signed so; without,
     until the last that is not. The height from which on they hold, less two."""
-    tx = existing.powers(updates, time.time_ns())
     deadline = time.monotonic() + SETTLE_S
     while True:
         try:
-            height = commit_all(network.rpc_url(0), [tx], SETTLE_S)
+            height = commit_all(network.rpc_url(0), [existing.powers(updates, time.time_ns())], SETTLE_S)
             break
         except DtaError:  # a node with blocks of thousands of orders to execute may not answer in time
             if time.monotonic() > deadline:
                 raise
             time.sleep(1.0)
-            tx = existing.powers(updates, time.time_ns())
     network.wait_for_height(height + (2 if others else 1), [0, *others], SETTLE_S)
     return height
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -92,6 +92,13 @@ def agent(store: MemoryBlockStore, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     return agent
 
 
+def delete_three_times(store: MemoryBlockStore, delete: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Not at the head, then not all known, then both: one goes then."""
+    for left in (3, 3, 2):
+        asyncio.run(delete())
+        assert len(store.held) == left
+
+
 def test_what_was_let_go_is_deleted_at_the_head_alone_once_all_is_known_and_only_what_nothing_names(
     store: MemoryBlockStore, agent: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,9 +107,7 @@ def test_what_was_let_go_is_deleted_at_the_head_alone_once_all_is_known_and_only
     store.unpin(named)
     store.unpin(closed)
     monkeypatch.setattr(agent._wanted, "wants", lambda cid: cid == named)
-    for left in (3, 3, 2):
-        asyncio.run(agent._delete_let_go())
-        assert len(store.held) == left
+    delete_three_times(store, agent._delete_let_go)
     assert sorted(store.held) == sorted([named, uploaded])
 
 
@@ -113,7 +118,5 @@ def test_uploads_are_deleted_at_the_head_alone_once_all_is_known_and_only_what_n
     named, let_go, _ = (store.put(block) for block in (b"1", b"2", b"3"))
     store.unpin(let_go)
     monkeypatch.setattr(agent._wanted, "wants", lambda cid: cid == named)
-    for left in (3, 3, 2):
-        asyncio.run(agent._delete_unpinned())
-        assert len(store.held) == left
+    delete_three_times(store, agent._delete_unpinned)
     assert sorted(store.held) == sorted([named, let_go])

@@ -181,4 +181,4 @@ def test_whoever_signs_much_has_others_remembered_and_its_own_oldest_forgotten()
     assert len(claims._counted) == MAX_CLAIMS
     now_s = MAX_CLAIM_S
     assert not claims.is_counted((alice, CID, 1))
-    assert (len(claims._counted), claims._of, claims._with, claims._most) == (0, {}, {}, 0)
+    assert (len(claims._counted), claims._of, len(claims._weights), claims._weights.heaviest()) == (0, {}, 0, None)

@@ -6,7 +6,6 @@ stand in it, and goes on from there, at no lower height. It is worth no more tha
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -17,12 +16,13 @@ from abci_app.limits import ID_BYTES, MAX_HEIGHT
 from abci_app.pb.dta.v1 import concern_pb2, custody_pb2
 from abci_app.state.records import VAULTS
 from dta.base.errors import NotVerified, UsageError
-from dta.base.home import make_directory, read_file, write_file
 from dta.base.jsonfile import JsonFile
+from dta.client import kept
 from dta.client.custody.session import Session
 from dta.client.ledger import leaves
 
 FORMAT: Final = "dta-own-vaults-1"
+_WHAT: Final = "what was read of a list of vaults"
 _MAX_ENTRIES: Final = 2**32 - 1
 
 
@@ -88,14 +88,8 @@ def path_of(directory: Path, identity: bytes) -> Path:
 
 
 def _load(directory: Path, gid: bytes, identity: bytes) -> OwnVaults:
-    path, nothing = path_of(directory, identity), OwnVaults(gid, identity)
-    if not path.exists():
-        return nothing
-    try:
-        found = _parse(read_file(path, "what was read of a list of vaults"))
-    except UsageError:
-        return nothing  # all of it can be read again, by proof
-    return found if (found.gid, found.identity) == (gid, identity) else nothing
+    found = kept.load(path_of(directory, identity), _WHAT, _parse)
+    return found if found and (found.gid, found.identity) == (gid, identity) else OwnVaults(gid, identity)
 
 
 def _save(directory: Path, known: OwnVaults) -> None:
@@ -103,14 +97,12 @@ def _save(directory: Path, known: OwnVaults) -> None:
         "format": FORMAT, "gid": known.gid.hex(), "identity": known.identity.hex(), "last": known.last,
         "height": known.height, "vaults": [{"vault": one.hex(), "over": one in known.over} for one in known.vaults],
     }  # fmt: skip
-    path = path_of(directory, known.identity)
     with suppress(UsageError):  # a home that can't be written reads it again, no more
-        make_directory(path.parent)
-        write_file(path, (json.dumps(content) + "\n").encode())
+        kept.save(path_of(directory, known.identity), content)
 
 
 def _parse(content: bytes) -> OwnVaults:
-    file = JsonFile.parse(content, "what was read of a list of vaults", FORMAT)
+    file = JsonFile.parse(content, _WHAT, FORMAT)
     file.only("gid", "identity", "last", "height", "vaults")
     entries = file.entries("vaults", _MAX_ENTRIES)
     for one in entries:

@@ -7,22 +7,21 @@ worth no more than that: whoever loses it reads the list again.
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 from abci_app import canonical
 from abci_app.limits import ID_BYTES, MAX_HEIGHT
 from abci_app.pb.dta.v1 import concern_pb2
-from dta.base.errors import UsageError
-from dta.base.home import make_directory, read_file, write_file
 from dta.base.jsonfile import JsonFile
+from dta.client import kept
 from dta.client.ledger.concerns import Concern
 
 FORMAT: Final = "dta-inbox-1"
+_WHAT: Final = "what was read of an inbox"
 MAX_ENTRIES: Final = 2**32 - 1
 _MAX_BYTES: Final = 1 << 30
 """Far above what an identity has that is not over: a file that is refused is one that all is read again for."""
@@ -63,18 +62,6 @@ class Followed:
         return self.last, sum(bool(one.origin) for one in self.open) - len(self.open), self.height
 
 
-State: TypeAlias = tuple[int, ...]
-
-
-def state_of(directory: Path, identity: bytes) -> State:
-    """Another one where the file was written anew; empty where there is none."""
-    try:
-        seen = path_of(directory, identity).stat()
-    except OSError:
-        return ()
-    return seen.st_ino, seen.st_mtime_ns, seen.st_size
-
-
 def path_of(directory: Path, identity: bytes) -> Path:
     """Where a home keeps it."""
     return directory / "inbox" / f"{identity.hex()}.json"
@@ -82,15 +69,8 @@ def path_of(directory: Path, identity: bytes) -> Path:
 
 def load(directory: Path, gid: bytes, identity: bytes) -> Followed:
     """What this home has read. From the beginning where it has no such file, or one that is not of this ledger."""
-    path = path_of(directory, identity)
-    nothing = Followed(gid, identity)
-    if not path.exists():
-        return nothing
-    try:
-        found = _parse(read_file(path, "what was read of an inbox", _MAX_BYTES))
-    except UsageError:
-        return nothing  # all of it can be read again, by proof
-    return found if (found.gid, found.identity) == (gid, identity) else nothing
+    found = kept.load(path_of(directory, identity), _WHAT, _parse, _MAX_BYTES)
+    return found if found and (found.gid, found.identity) == (gid, identity) else Followed(gid, identity)
 
 
 def save(directory: Path, followed: Followed) -> None:
@@ -106,13 +86,11 @@ def save(directory: Path, followed: Followed) -> None:
             for one in followed.open
         ],
     }  # fmt: skip
-    path = path_of(directory, followed.identity)
-    make_directory(path.parent)
-    write_file(path, (json.dumps(content) + "\n").encode())
+    kept.save(path_of(directory, followed.identity), content)
 
 
 def _parse(content: bytes) -> Followed:
-    file = JsonFile.parse(content, "what was read of an inbox", FORMAT)
+    file = JsonFile.parse(content, _WHAT, FORMAT)
     file.only("gid", "identity", "last", "height", "open")
     return Followed(
         gid=file.hex("gid", ID_BYTES), identity=file.hex("identity", ID_BYTES),

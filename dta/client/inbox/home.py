@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from dta.base.errors import BadAnswer, DtaError, NotFound, RpcError, TimedOut, Unreachable, UsageError
+from dta.base.place import Stamp, stamp_of
 from dta.client.custody import keyfile
 from dta.client.inbox import followed, reading
-from dta.client.inbox.followed import Followed, State
+from dta.client.inbox.followed import Followed
 from dta.client.inbox.items import Inbox
 from dta.client.inbox.looks import Receipt
 from dta.client.inbox.progress import Progress
@@ -33,14 +34,14 @@ class Memory:
     """What a process keeps from one reading of a home and identity to the next.
 
     ``last``: the last that came to its end. ``followed``, ``ended``, ``unsent``: how far was read, also by one that did
-    not. ``file``, ``saved``: the file's state when it was last read or written here, and what it had then.
+    not. ``file``, ``saved``: the file's stamp when it was last read or written here, and what it had then.
     """
 
     last: Reading | None = None
     followed: Followed | None = None
     ended: Mapping[bytes, Receipt] = field(default_factory=dict)
     unsent: Sequence[bytes] = ()
-    file: State = ()
+    file: Stamp | None = None
     saved: Followed | None = None
 
 
@@ -105,7 +106,7 @@ class HomeInbox:
 
     def _go_on(self) -> None:
         """From the file, where somebody wrote it since it was looked at, and had read further."""
-        state, now = followed.state_of(self.directory, self.identity), self.memory
+        state, now = stamp_of(followed.path_of(self.directory, self.identity)), self.memory
         if now.followed is not None and state == now.file:
             return
         found = followed.load(self.directory, self.ledger.trust.gid, self.identity)
@@ -134,10 +135,10 @@ class HomeInbox:
         if saved is not None and (saved.last, saved.open) == (read.last, read.open):
             return
         with suppress(UsageError):
-            if followed.state_of(self.directory, self.identity) != self.memory.file:
+            if stamp_of(followed.path_of(self.directory, self.identity)) != self.memory.file:
                 other = followed.load(self.directory, self.ledger.trust.gid, self.identity)
                 if other.is_further_than(read):
                     return  # the next reading goes on from there
             followed.save(self.directory, read)
-        state = followed.state_of(self.directory, self.identity)
+        state = stamp_of(followed.path_of(self.directory, self.identity))
         self.memory = replace(self.memory, file=state, saved=read)

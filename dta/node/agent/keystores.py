@@ -7,9 +7,11 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from dta.base.keystore_config import KeystoreConfig
+from dta.base.place import Stamp, stamp_of
 from dta.hsm import labels, selftest
 from dta.hsm.errors import KeystoreError, PassphraseWrong, PinFinalTry, PinUnusable, PinWrong
 from dta.hsm.keystore import Keystore, let_go, open_keystore
@@ -112,13 +114,9 @@ class KeystoreHolder:
         while self._pin_file_stamp() == self._pin_tried:
             await asyncio.sleep(PIN_POLL_S)
 
-    def _pin_file_stamp(self) -> tuple[int, int, int] | None:
+    def _pin_file_stamp(self) -> Stamp | None:
         named = self._config.pin_file or os.environ.get(PIN_FILE_VARIABLE)
-        try:
-            found = os.stat(named) if named else None
-        except OSError:
-            return None
-        return None if found is None else (found.st_ino, found.st_mtime_ns, found.st_size)
+        return stamp_of(Path(named)) if named else None
 
     def _open(self) -> Keystore:
         self._pin_tried = self._pin_file_stamp()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Final
 
 from dta.blocks.auth import MAX_CLAIM_S
+from dta.http.quota import Weights
 
 MAX_CLAIMS: Final = 32_768
 """Remembered at once: some 20 MB."""
@@ -34,10 +35,8 @@ class Claims:
         self._monotonic_s = monotonic_s
         self._max_claims = max_claims
         self._counted: OrderedDict[Claimed, _Counted] = OrderedDict()  # first what is over first
-        self._of: dict[bytes, OrderedDict[Claimed, None]] = {}
-        # Identities by how many claims they have: whoever has most is found at once.
-        self._with: dict[int, dict[bytes, None]] = {}
-        self._most = 0
+        self._of: dict[Hashable, OrderedDict[Claimed, None]] = {}
+        self._weights = Weights()
 
     def is_counted(self, claimed: Claimed) -> bool:
         """Whether its identity was charged for it."""
@@ -47,12 +46,10 @@ class Claims:
     def count(self, claimed: Claimed, signature: bytes) -> None:
         """Its identity was charged for it now, for the first time; this signature of it verified."""
         self._counted[claimed] = _Counted(signature, self._monotonic_s() + MAX_CLAIM_S)
-        mine = self._of.setdefault(claimed[0], OrderedDict())
-        self._move(claimed[0], len(mine), len(mine) + 1)
-        mine[claimed] = None
-        if len(self._counted) > self._max_claims:
-            heaviest = next(iter(self._with[self._most]))
-            self._drop(next(iter(self._of[heaviest])))
+        self._of.setdefault(claimed[0], OrderedDict())[claimed] = None
+        self._weights.add(claimed[0], 1)
+        if len(self._counted) > self._max_claims and (most := self._weights.heaviest()) is not None:
+            self._drop(next(iter(self._of[most[1]])))
 
     def is_done(self, claimed: Claimed, signature: bytes) -> bool:
         """Whether it was counted by this signature, and the block stored under it."""
@@ -74,19 +71,8 @@ class Claims:
 
     def _drop(self, claimed: Claimed) -> None:
         del self._counted[claimed]
+        self._weights.add(claimed[0], -1)
         mine = self._of[claimed[0]]
-        self._move(claimed[0], len(mine), len(mine) - 1)
         del mine[claimed]
         if not mine:
             del self._of[claimed[0]]
-
-    def _move(self, identity: bytes, before: int, after: int) -> None:
-        """It has one claim more, or one less."""
-        if before:
-            del self._with[before][identity]
-            if not self._with[before]:
-                del self._with[before]
-        if after:
-            self._with.setdefault(after, {})[identity] = None
-        if after > self._most or (before == self._most and before not in self._with):
-            self._most = after
