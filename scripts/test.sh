@@ -36,7 +36,10 @@ passed=0
 failed=0
 skipped=0
 table=()
+failed_suites=()
 localnet_started=0
+FAILURE_LINES=40
+FAILURE_COLUMNS=300
 # So long may its networks take to go down when a run is cut short.
 LOCALNET_GRACE_S=120
 
@@ -66,6 +69,7 @@ main() {
     run_suite localnet
   fi
 
+  show_failures
   printf '\n%-12s %-8s %8s  %s\n' suite result seconds tests
   printf '%s\n' "${table[@]}"
   printf '\n%s passed, %s failed, %s skipped\n' "$passed" "$failed" "$skipped"
@@ -177,16 +181,16 @@ suite_command() {
     mutants) command=(python -m tests.mutants --sample "$(git rev-parse HEAD 2>/dev/null || echo none)") ;;
     hash-seed) command=(scripts/hash_seed.sh python -m tests.sim.replay --seed "$REPLAY_SEED") ;;
     localnet) command=(wait_for_localnet) ;;
-    --kubo) command=(pytest -rs tests/conformance/test_blockstore.py tests/localnet/test_kubo.py) ;;
-    --kryoptic) command=(pytest -rs tests/conformance/test_keystore.py -k kryoptic) ;;
-    --compat) command=(env DTA_COMPAT=1 pytest -rs tests/localnet/test_compat.py tests/localnet/test_comet_log.py) ;;
+    --kubo) command=(pytest -rfEs tests/conformance/test_blockstore.py tests/localnet/test_kubo.py) ;;
+    --kryoptic) command=(pytest -rfEs tests/conformance/test_keystore.py -k kryoptic) ;;
+    --compat) command=(env DTA_COMPAT=1 pytest -rfEs tests/localnet/test_compat.py tests/localnet/test_comet_log.py) ;;
     --mutants) command=(scripts/mutants.sh) ;;
     # What each did, and what came of it, is shown where it passes too.
     --networks)
-      command=(env "DTA_NETWORKS_SEED=$seed" "DTA_NETWORKS_COUNT=$count" pytest -rs -v -s
+      command=(env "DTA_NETWORKS_SEED=$seed" "DTA_NETWORKS_COUNT=$count" pytest -rfEs -v -s
         tests/localnet/test_networks_generated.py)
       ;;
-    *) command=(pytest -rs -n "$(workers)" "tests/$1") ;;
+    *) command=(pytest -rfEs -n "$(workers)" "tests/$1") ;;
   esac
 }
 
@@ -203,7 +207,10 @@ run_suite() {
   counts=$(count "$suite" "$log" "$status")
   read -r p f s <<<"$counts"
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-  [ "$f" = 0 ] || result=FAILED
+  if [ "$f" != 0 ]; then
+    result=FAILED
+    failed_suites+=("$suite")
+  fi
   table+=("$(printf '%-12s %-8s %8s  %s passed, %s failed, %s skipped' \
     "$suite" "$result" "$((SECONDS - started))" "$p" "$f" "$s")")
 }
@@ -223,6 +230,19 @@ count() {
       ;;
   esac
   echo "$p $f $s"
+}
+
+# What failed, once more and in short: whoever has the end of a long output has the names, and why.
+show_failures() {
+  local suite
+  for suite in "${failed_suites[@]}"; do
+    printf '\n== failed in %s\n' "$suite"
+    if grep -qE '^(FAILED|ERROR) ' "$logs/$suite"; then
+      grep -E '^(FAILED|ERROR) |^E  |^You can reproduce' "$logs/$suite" | cut -c "-$FAILURE_COLUMNS" | tail -n "$FAILURE_LINES"
+    else
+      tail -n "$FAILURE_LINES" "$logs/$suite" | cut -c "-$FAILURE_COLUMNS"
+    fi
+  done
 }
 
 counted() { if [[ "$1" =~ ([0-9]+)\ $2 ]]; then echo "${BASH_REMATCH[1]}"; else echo 0; fi; }

@@ -59,6 +59,16 @@ def write_file(path: Path, content: bytes, mode: int = FILE_MODE) -> None:
         raise place.failure(error, f"can't write {path}") from error
 
 
+def write_disposable(path: Path, text: str | bytes) -> None:
+    """Replaces ``path`` at once, not durably: whoever reads it finds the old file or the new one, whole, and after a
+    crash of the machine perhaps neither. For what is made anew where it is lost. Raises OSError."""
+    temporary = path.with_suffix(".tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(text.encode() if isinstance(text, str) else text)
+    temporary.replace(path)
+
+
 def sync_directory(directory: Path) -> None:
     """Make the names in ``directory`` durable: fsync of a file does not cover its name. Raises OSError."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

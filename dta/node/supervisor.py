@@ -27,6 +27,7 @@ from pathlib import Path
 from abci_app.server.main import EXIT_UPGRADE
 from dta.base.config import NodeConfig
 from dta.base.errors import UpgradeRequired, UsageError
+from dta.base.home import write_disposable
 from dta.node import processors, validator_key
 from dta.node.kubo import own_kubo
 from dta.node.logs import ChildLog, CometLines
@@ -315,11 +316,8 @@ class Supervisor:
             for child in (self.application, self.comet, self.agent, self.door, self.kubo)
             if child is not None
         }
-        path = self._config.run_dir / "supervisor.json"
-        temporary = path.with_suffix(".tmp")
         with contextlib.suppress(OSError):
-            temporary.write_text(json.dumps(status, indent=2) + "\n")
-            temporary.replace(path)
+            write_disposable(self._config.run_dir / "supervisor.json", json.dumps(status, indent=2) + "\n")
 
 
 _PR_SET_PDEATHSIG = 1

@@ -32,7 +32,7 @@ class Lane:
         self.report = directory / f"{name}.xml"
         self.started = time.monotonic()
         command = [
-            sys.executable, "-m", "pytest", "-rs", "-m", marker, "--durations", "15", f"--junitxml={self.report}",
+            sys.executable, "-m", "pytest", "-rfEs", "-m", marker, "--durations", "15", f"--junitxml={self.report}",
             "tests/localnet",
         ]  # fmt: skip
         environment = {**os.environ, "DTA_TEST_PORT_BASE": str(PORTS[name])} if name in PORTS else None

@@ -53,6 +53,7 @@ NAMES = (
     "custodian", "threshold", "expiresAtHeight", "notAfter",
 )  # fmt: skip
 
+PATIENCE_S = 3_600
 STREAMS = r"^/v1/events$"
 
 
@@ -98,7 +99,8 @@ def test_every_sequence_of_calls_is_answered_as_described_and_gives_no_secret_aw
     token = served.token(bob)
     vault = asyncio.run(vault_of(served.client(agent, token)))
     app = application(agent, Listener())
-    config = SchemathesisConfig.from_dict({"generation": {"mode": mode}})
+    # Its own timeout, 10 s, would say how fast this machine is.
+    config = SchemathesisConfig.from_dict({"request-timeout": PATIENCE_S, "generation": {"mode": mode}})
     schema = schemathesis.openapi.from_asgi("/v1/openapi.json", app, config=config)
     schema = schema.exclude(path_regex=ENDS_THE_IDENTITY).exclude(path_regex=STREAMS)
     assert schema.statistic.transitions.total > 10, "calls follow from answers"

@@ -18,6 +18,7 @@ import httpx
 from abci_app.state.view import StateView
 from dta.base.config import NodeConfig
 from dta.base.errors import DtaError, JsonValue, KeystoreFailure
+from dta.base.home import write_disposable
 from dta.blocks.embedded import EmbeddedStore
 from dta.blocks.errors import BlockError
 from dta.blocks.kubo import KuboStore
@@ -378,11 +379,9 @@ class Agent:
 
     def _write_status(self) -> None:
         path = self._config.status_file
-        temporary = path.with_suffix(".tmp")
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(self.status(), indent=1) + "\n")
-            temporary.replace(path)
+            write_disposable(path, json.dumps(self.status(), indent=1) + "\n")
         except OSError as error:
             _log.warning("the status can't be written: %s", error.strerror)
 

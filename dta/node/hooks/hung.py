@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Collection
 from pathlib import Path
 from threading import Lock
 from typing import Final
 
 from abci_app.state.due import DueKind
+from dta.base.home import write_disposable
 from dta.node.hooks.plan import Job
 
 MAX_HUNG_JOBS: Final = 1_024
@@ -50,15 +50,12 @@ class HungJobs:
 
     def _keep(self, times: dict[Job, int]) -> None:
         self._times = times
-        temporary = self._path.with_suffix(".tmp")
         try:
             if not times:
                 self._path.unlink(missing_ok=True)
                 return
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                json.dump([[job.kind.value, job.subject.hex(), count] for job, count in times.items()], file)
-            temporary.replace(self._path)
+            rows = [[job.kind.value, job.subject.hex(), count] for job, count in times.items()]
+            write_disposable(self._path, json.dumps(rows))
         except OSError as error:
             _log.warning("which jobs hung can't be written: %s", error.strerror)
 

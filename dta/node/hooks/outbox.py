@@ -6,7 +6,6 @@ A result that was sent once is sent again as the same bytes, so that a share is 
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from threading import Lock
@@ -16,6 +15,7 @@ from google.protobuf.message import DecodeError
 from abci_app.limits import MAX_TX_BYTES
 from abci_app.pb.dta.v1 import tx_pb2
 from dta.base.errors import UsageError
+from dta.base.home import write_disposable
 from dta.client.ledger.tx import SignedBytes
 from dta.node.hooks.bundle import jobs_of
 from dta.node.hooks.plan import Job
@@ -56,12 +56,7 @@ class Outbox:
 
     def save(self, jobs: Iterable[Job], tx: SignedBytes) -> None:
         """Keep ``tx``, which answers ``jobs``, in place of what was kept for them."""
-        path = self._path(tx.tx_hash)
-        temporary = path.with_suffix(".tmp")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(tx.tx)
-        temporary.replace(path)
+        write_disposable(self._path(tx.tx_hash), tx.tx)
         self._keep(jobs, tx)
 
     def remove(self, job: Job) -> None:
