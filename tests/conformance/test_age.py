@@ -26,10 +26,10 @@ from dta.cli.main import run
 from tests.cli.order_world import ServedWorld, world_with_key
 from tests.support.actors import seeded
 from tests.support.go_tools import built
+from tests.support.patience import PATIENCE_S
 
 PLAIN = b"the treasure is under the oak\n" * 4_000  # more than one chunk of age's
 BOTH = "2of:bob,carol"
-PATIENCE_S = 600
 
 
 @pytest.fixture(scope="module")

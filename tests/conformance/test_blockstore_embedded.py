@@ -22,6 +22,7 @@ from dta.blocks import embedded, files
 from dta.blocks.embedded import EmbeddedStore
 from dta.blocks.errors import BlockCorrupt, BlockMissing, StoreBusy, StoreFull
 from tests.support.memory_blocks import nobody
+from tests.support.patience import PATIENCE_S
 
 BLOCK = b"an envelope"
 CID = cid_of(BLOCK)
@@ -217,13 +218,13 @@ def test_others_go_on_while_a_put_waits_for_the_disk(store: EmbeddedStore, monke
     def slow(directory: Path) -> None:
         if directory.parent.parent.name == "blocks":
             entered.set()
-            let_go.wait(60)
+            let_go.wait(PATIENCE_S)
         real(directory)
 
     monkeypatch.setattr(embedded, "sync_directory", slow)
     with ThreadPoolExecutor(1) as pool:
         put = pool.submit(store.put, BLOCK)
-        assert entered.wait(60)
+        assert entered.wait(PATIENCE_S)
         try:
             store.pin(other)
             assert store.cids() == [other]
@@ -375,7 +376,7 @@ def die(*arguments):
 {where} = die
 store.put({BLOCK!r})
 """
-    killed = subprocess.run([sys.executable, "-c", script, str(root)], timeout=60, check=False)
+    killed = subprocess.run([sys.executable, "-c", script, str(root)], timeout=PATIENCE_S, check=False)
     assert killed.returncode == -signal.SIGKILL
     reopened = EmbeddedStore(root)
     try:

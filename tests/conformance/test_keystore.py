@@ -17,6 +17,7 @@ from dta.hsm.keystore import Keystore, KeystoreConfig, open_keystore
 from dta.hsm.provision import init_token
 from dta.hsm.sealed_file import MIN_LOG2_N
 from dta.hsm.software import SoftwareKeystore
+from tests.support.patience import PATIENCE_S
 
 PIN = SecretBytes(b"conformance pin")
 SO_PIN = SecretBytes(b"conformance so pin")
@@ -84,7 +85,7 @@ def elsewhere(config: KeystoreConfig, action: str, label: str) -> subprocess.Pop
 
 
 def said(process: subprocess.Popen[str]) -> str:
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
     return output.strip()
 

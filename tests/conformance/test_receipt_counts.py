@@ -31,6 +31,7 @@ from dta.client.receipt.verify import verify_receipt
 from dta.light.trust import TrustFile
 from tests.support.custody import single
 from tests.support.order_flow import REALM, World, make_world
+from tests.support.patience import PATIENCE_S
 from tests.support.receipt_verifier import built_verifier, verdicts
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))  # where the hand-signed chains are
@@ -155,7 +156,7 @@ def says(content: bytes, height: int | None = None) -> tuple[str, str]:
         Path(trust.name).write_text(case().trust.to_json())
         at = [] if height is None else ["--up-to", str(height)]
         command = [built_verifier(), "--trust", trust.name, "--now", str(NOW), "--never-released", *at, receipt.name]
-        done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+        done = subprocess.run(command, capture_output=True, check=False, timeout=PATIENCE_S)
     line = done.stdout.decode().removeprefix(f"{receipt.name} ").strip()
     assert (done.returncode == 0) == line.startswith("ok: ") == (own == "never"), (own, line)
     return own, line
@@ -205,5 +206,5 @@ def test_what_is_no_order_s_receipt_claims_nothing() -> None:
         Path(receipt.name).write_bytes(told.receipts["identity"].content)
         Path(trust.name).write_text(told.trust.to_json())
         command = [built_verifier(), "--trust", trust.name, "--now", str(NOW_S), "--never-released", receipt.name]
-        done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+        done = subprocess.run(command, capture_output=True, check=False, timeout=PATIENCE_S)
     assert (done.returncode, b"refused: claim" in done.stdout) == (5, True)

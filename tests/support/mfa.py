@@ -21,6 +21,7 @@ from dta.mpin.realm import ClientStatus, FixedRealm, RealmFacts
 from dta.mpin.secret_point import SecretPoint
 from dta.mpin.suite import RFC9380, Suite
 from tests.support.actors import seeded
+from tests.support.patience import PATIENCE_S
 
 MASTER = int.from_bytes(seeded("mfa", "master"), "big") % ORDER
 NOW_S = 1_800_000_000
@@ -115,5 +116,5 @@ class World:
         finally:
             asyncio.run_coroutine_threadsafe(http.stop(), loop).result(30)
             loop.call_soon_threadsafe(loop.stop)
-            thread.join(30)
+            thread.join(PATIENCE_S)
             loop.close()

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.patience import PATIENCE_S
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -51,7 +53,7 @@ class OtherUsers:
     def said(self, user: User, program: str, *arguments: str) -> str:
         """What this program prints, as this user. It has to end well."""
         process = self.begin(user, ["-c", program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        out, error = process.communicate(timeout=60)
+        out, error = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, error.decode()
         return out.decode()
 

@@ -40,6 +40,7 @@ from tests.support.chain import GENESIS_TIME_S
 from tests.support.described import DescribedTransport
 from tests.support.light_chain import START_S, ClockedRpc
 from tests.support.order_flow import LiveChain, LiveNode
+from tests.support.patience import PATIENCE_S
 from tests.support.refusals import Because
 
 BASE = "http://localhost"
@@ -157,7 +158,7 @@ class Served:
         app = application(agent, Listener.on_tcp([], []))
         sent = {**({"Authorization": f"Bearer {token}"} if token else {}), **headers}
         transport = DescribedTransport(httpx.ASGITransport(app, raise_app_exceptions=False))
-        return httpx.AsyncClient(transport=transport, base_url=BASE, headers=sent, timeout=120.0)
+        return httpx.AsyncClient(transport=transport, base_url=BASE, headers=sent, timeout=PATIENCE_S)
 
     def client_of(self, home: Home) -> httpx.AsyncClient:
         """Calls a new agent of a home with a token for everything."""

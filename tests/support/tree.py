@@ -8,6 +8,7 @@ from hashlib import sha256
 
 from abci_app.block import Changes
 from tests.support.go_tools import built_tool
+from tests.support.patience import PATIENCE_S
 
 
 def plain_root(content: Mapping[bytes, bytes]) -> bytes:
@@ -36,5 +37,5 @@ def ics23check(lines: Sequence[str]) -> list[str]:
     """What the Go ICS23 library says to each line; skips the test where there is no Go."""
     asked = "\n".join(lines) + "\n"
     program = [built_tool("ics23check")]
-    answer = subprocess.run(program, input=asked, capture_output=True, text=True, check=True, timeout=120)
+    answer = subprocess.run(program, input=asked, capture_output=True, text=True, check=True, timeout=PATIENCE_S)
     return answer.stdout.splitlines()

@@ -22,6 +22,7 @@ from dta.node.door.config import DoorConfig
 from dta.node.door.index import Index
 from dta.node.door.server import Door
 from dta.node.gateway.server import Gateway, GatewayConfig
+from tests.support.patience import PATIENCE_S
 
 CHAIN_ID = "door-chain"
 IDENTITY = bytes(range(32))
@@ -160,7 +161,7 @@ async def opened(
     scheme = "https" if tls else "http"
     try:
         async with httpx.AsyncClient(
-            base_url=f"{scheme}://{address[0]}:{address[1]}", trust_env=False, verify=verify, timeout=30
+            base_url=f"{scheme}://{address[0]}:{address[1]}", trust_env=False, verify=verify, timeout=PATIENCE_S
         ) as client:
             yield Open(door, comet, store, client, address, clock)
     finally:
@@ -177,6 +178,6 @@ Scenario = Callable[[Open], Awaitable[None]]
 def play(directory: Path, scenario: Scenario, comet: Comet | None = None, **changes: Any) -> None:
     async def run() -> None:
         async with opened(directory, comet, **changes) as door:
-            await asyncio.wait_for(scenario(door), 60)
+            await asyncio.wait_for(scenario(door), PATIENCE_S)
 
     asyncio.run(run())

@@ -15,6 +15,7 @@ from abci_app.cid import cid_of
 from dta.blocks.auth import put_headers
 from dta.blocks.embedded import EmbeddedStore
 from dta.node.gateway.server import Gateway, GatewayConfig, GatewayPorts
+from tests.support.patience import PATIENCE_S
 
 GID = bytes(range(32))
 NOW_S = 1_800_000_000
@@ -108,7 +109,7 @@ Scenario = Callable[[Running], Awaitable[None]]
 def play(directory: Path, scenario: Scenario, config: GatewayConfig | None = None, ports: GatewayPorts = PORTS) -> None:
     async def run() -> None:
         async with running(directory, config, ports) as gateway:
-            await asyncio.wait_for(scenario(gateway), 60)
+            await asyncio.wait_for(scenario(gateway), PATIENCE_S)
 
     asyncio.run(run())
 

@@ -19,6 +19,7 @@ from dta.hsm.errors import PinUnusable, PinWrong, TokenFailure, TokenMissing
 from dta.node.agent import keystores
 from dta.node.agent.keystores import KeystoreHolder
 from dta.node.hooks.errors import Retry
+from tests.support.patience import PATIENCE_S
 
 _KEY = SigningKey(bytes(32))
 
@@ -233,7 +234,7 @@ def test_absence_counts_only_beside_the_root(token: Token) -> None:
 
 def test_a_token_that_does_not_answer_is_told_with_for_how_long(token: Token) -> None:
     holder, release = KeystoreHolder(KeystoreConfig("pkcs11")), threading.Event()
-    token.open = lambda: release.wait(20) and None
+    token.open = lambda: release.wait(PATIENCE_S) and None
 
     async def story() -> None:
         try:

@@ -37,8 +37,7 @@ from dta.node.gateway.server import Gateway, GatewayConfig
 from tests.support.actors import Actor
 from tests.support.chain import CHAIN_ID, Chain, make_genesis
 from tests.support.memory_blocks import nobody
-
-PATIENCE_S = 120.0
+from tests.support.patience import PATIENCE_S
 
 
 class HangingStore(EmbeddedStore):

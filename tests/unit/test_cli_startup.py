@@ -18,6 +18,7 @@ from typer.core import TyperOption
 
 from dta.cli import commands, loading, main
 from dta.cli.commands import Command, Entry, Group
+from tests.support.patience import PATIENCE_S
 from tests.support.pretended_dta_node import pretended, stopped
 
 # What every command stands on, beside the standard library and what `import typer` brings.
@@ -94,8 +95,9 @@ def imported_by(lines: list[Line]) -> list[tuple[Line, str, set[str]]]:
     asked = json.dumps([[line.words, line.environment] for line in lines])
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("DTA_", "_DTA_"))}
     done = subprocess.run(
-        [sys.executable, "-c", PROBE, asked], env=environment, capture_output=True, text=True, check=True, timeout=120
-    )
+        [sys.executable, "-c", PROBE, asked],
+        env=environment, capture_output=True, text=True, check=True, timeout=PATIENCE_S,
+    )  # fmt: skip
     answers = json.loads(done.stdout)
     return [(line, said, set(modules)) for line, (said, modules) in zip(lines, answers, strict=True)]
 
@@ -171,7 +173,8 @@ def test_a_default_that_is_kept_is_what_typer_would_have_made_of_it(path: str) -
 def test_an_interrupt_while_dta_still_loads_is_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-m", "dta", "--help"], env=environment, capture_output=True, timeout=60)
+    command = [sys.executable, "-m", "dta", "--help"]
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=PATIENCE_S)
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
 
 
@@ -185,6 +188,7 @@ def test_an_interrupt_while_a_command_loads_exits_with_130(monkeypatch: pytest.M
 
 def test_what_a_shell_completes_by_ends_well_with_every_command() -> None:
     asked = {"_DTA_COMPLETE": "complete_bash", "COMP_WORDS": "dta ", "COMP_CWORD": "1"}
-    done = subprocess.run([sys.executable, "-m", "dta"], env=os.environ | asked, capture_output=True, timeout=60)
+    command = [sys.executable, "-m", "dta"]
+    done = subprocess.run(command, env=os.environ | asked, capture_output=True, timeout=PATIENCE_S)
     assert (done.returncode, done.stderr) == (0, b"")
     assert {path.split()[0] for path in LEAVES} <= set(done.stdout.decode().split())

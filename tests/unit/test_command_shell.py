@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from tests.support.command_shell import Shell
+from tests.support.patience import PATIENCE_S
 
 ID = "0123456789abcdef" * 4
-GONE_S = 30.0
 
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Shell]:
-    shell = Shell(tmp_path, dict(os.environ), command_s=GONE_S)
+    shell = Shell(tmp_path, dict(os.environ), command_s=PATIENCE_S)
     yield shell
     shell.close()
 
@@ -58,7 +58,7 @@ def test_what_is_in_its_background_ends_with_it(tmp_path: Path) -> None:
     shell = Shell(tmp_path, dict(os.environ))
     background = int(shell.type("sleep 600 & echo $!").split()[-1])
     shell.close()
-    deadline = time.monotonic() + GONE_S
+    deadline = time.monotonic() + PATIENCE_S
     while is_running(background):
         assert time.monotonic() < deadline, "it still runs"
         time.sleep(0.05)

@@ -15,6 +15,7 @@ from dta.blocks.auth import put_headers
 from dta.blocks.store import MAX_BLOCK_BYTES
 from dta.node.door.blocks import MAX_CID_CHARS
 from dta.node.gateway.server import PROBE_CID
+from tests.support.patience import PATIENCE_S
 
 
 def test_a_block_comes_through_with_the_gateway_s_headers(tmp_path: Path) -> None:
@@ -137,7 +138,7 @@ def test_streams_calls_and_idle_connections_to_their_bounds_keep_no_fiduciary_fr
             await door.until(lambda: len(door.door.budgets.rpc) == 2, "two calls")
             for number in range(6):
                 held.append(await strange(door, 30 + number, ""))
-            status = await asyncio.wait_for(from_address(door, "127.0.9.9"), 30)
+            status = await asyncio.wait_for(from_address(door, "127.0.9.9"), PATIENCE_S)
             assert status == 200
             for writer in held:
                 writer.close()

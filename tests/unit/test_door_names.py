@@ -17,6 +17,7 @@ from door_harness import Comet, Open, order_event, play
 
 from dta.node.door import follow
 from dta.node.door.names import THREADS, Names
+from tests.support.patience import PATIENCE_S
 
 Resolver = Callable[[str], str]
 
@@ -67,7 +68,7 @@ def test_a_resolver_that_does_not_answer_holds_up_no_search_and_no_index(
     gateways(monkeypatch, 40)
 
     def silent(host: str) -> str:
-        answers.wait(120)
+        answers.wait(PATIENCE_S)
         return nowhere(host)
 
     asked = resolving(monkeypatch, silent)
@@ -117,7 +118,7 @@ def test_a_name_that_leads_nowhere_now_keeps_its_addresses_and_one_that_is_gone_
 
 def test_a_name_has_one_lookup_at_a_time(monkeypatch: pytest.MonkeyPatch, answers: threading.Event) -> None:
     def late(_host: str) -> str:
-        answers.wait(120)
+        answers.wait(PATIENCE_S)
         return "192.0.2.1"
 
     asked = resolving(monkeypatch, late)

@@ -26,6 +26,7 @@ from tests.support.actors import Actor
 from tests.support.gateway_process import LISTENS
 from tests.support.keystore import software_keystore
 from tests.support.other_users import OtherUsers, User, other_users
+from tests.support.patience import PATIENCE_S
 
 SHARED = 65_531
 AGENT, DOOR, STRANGER = User(65_533, (SHARED,)), User(65_534, (SHARED,)), User(65_532)
@@ -120,7 +121,7 @@ def test_a_door_of_another_user_serves_the_node_s_blocks_and_can_read_nothing_of
         door = users.begin(DOOR, ["-m", "dta.node.door.main", "--home", str(config.home)])
         assert await asyncio.to_thread(live, config, door)
         url = "http://{}:{}".format(*config.gateway_bind)
-        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60) as client:
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=PATIENCE_S) as client:
             assert (await client.get(f"/ipfs/{CID}?format=raw")).content == BLOCK
             call = {"jsonrpc": "2.0", "id": 1, "method": "block", "params": {}}
             assert (await client.post("/rpc", json=call)).json()["result"] == {"said": "block"}

@@ -26,6 +26,7 @@ from dta.node.agent.agent import gateway_config
 from dta.node.gateway.server import Gateway
 from dta.node.supervisor import Supervisor
 from tests.support.certificates import Authority
+from tests.support.patience import PATIENCE_S
 
 
 def configured(home: Path, **changes: object) -> NodeConfig:
@@ -58,7 +59,7 @@ def running(home: Path) -> Iterator[subprocess.Popen[bytes]]:
 def live(config: NodeConfig, process: subprocess.Popen[bytes], scheme: str = "http", **client: object) -> bool:
     """Whether it says that it is live: tried for a minute."""
     host, port = config.gateway_bind
-    deadline_s = time.monotonic() + 60
+    deadline_s = time.monotonic() + PATIENCE_S
     with httpx.Client(trust_env=False, **client) as http:  # type: ignore[arg-type]
         while time.monotonic() < deadline_s and process.poll() is None:
             with suppress(httpx.HTTPError):
@@ -76,7 +77,7 @@ def test_it_listens_without_node_agent_or_keystore_dumps_no_core_and_goes_when_t
         assert core.split()[4:6] == ["0", "0"]
         assert oct(config.door_dir.stat().st_mode)[-3:] == "700"
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, said
 
 
@@ -103,7 +104,7 @@ def test_it_speaks_tls_where_a_certificate_is_named_and_ends_with_a_hint_where_t
     with running(config.home) as process:
         assert live(config, process, "https", verify=vouched_by(authority.file))
     key.write_text("spoilt")
-    done = subprocess.run(command(config.home), capture_output=True, check=False, timeout=60)
+    done = subprocess.run(command(config.home), capture_output=True, check=False, timeout=PATIENCE_S)
     assert done.returncode == EXIT_USAGE
     assert done.stderr.splitlines()[-2].startswith(b"error: ")
     assert done.stderr.splitlines()[-1].startswith(b"hint: ")
@@ -112,7 +113,7 @@ def test_it_speaks_tls_where_a_certificate_is_named_and_ends_with_a_hint_where_t
 def test_an_index_that_can_not_be_opened_ends_it_with_a_hint(tmp_path: Path) -> None:
     config = configured(tmp_path / "home")
     (config.door_dir / "events.sqlite").mkdir(parents=True)
-    done = subprocess.run(command(config.home), capture_output=True, check=False, timeout=60)
+    done = subprocess.run(command(config.home), capture_output=True, check=False, timeout=PATIENCE_S)
     assert done.returncode == EXIT_USAGE
     error, hint = done.stderr.splitlines()[-2:]
     assert error.startswith(b"error: the index ")

@@ -13,6 +13,7 @@ from door_harness import Comet, Open, play
 
 from dta.node.door.methods import MAX_CALL_BYTES, METHODS, MOST_UNITS, BadCall, read_call
 from tests.support.comet_methods import COMETBFT_S_OWN, LISTED
+from tests.support.patience import PATIENCE_S
 
 
 def made(method: str, params: Any) -> bytes:
@@ -212,7 +213,7 @@ def test_two_queries_are_in_flight_at_a_time_and_the_others_wait_or_are_told_to_
     async def scenario(door: Open) -> None:
         door.comet.held = asyncio.Event()
         asked = [asyncio.create_task(door.call("abci_query", path="/store")) for _ in range(5)]
-        done, _ = await asyncio.wait(asked, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(asked, timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
         answer = done.pop().result()
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
         assert (await door.call("commit")).status_code == 200, "light calls are not held up"

@@ -15,13 +15,13 @@ from gateway_harness import ALICE, BOB, CAROL, DOCUMENT, NOW_S, PORTS, Running, 
 from abci_app.cid import cid_of
 from dta.http.quota import MIN_CHARGE_BYTES
 from dta.node.gateway.server import GatewayConfig
+from tests.support.patience import PATIENCE_S
 
 ROOM = 4
 SMALL = GatewayConfig(unpinned_bytes=ROOM * MIN_CHARGE_BYTES, identity_bytes=ROOM * MIN_CHARGE_BYTES)
 BLOCKS = [bytes([number]) * MIN_CHARGE_BYTES for number in range(ROOM)]
 CIDS = [cid_of(block) for block in BLOCKS]
 NEW = b"n" * MIN_CHARGE_BYTES
-LONG_S = 60.0
 
 
 class Slow:
@@ -34,7 +34,7 @@ class Slow:
         def slow(what: object, *args: object) -> object:
             if what == only and not self.begun.is_set():
                 self.begun.set()
-                assert self.goes_on.wait(LONG_S)
+                assert self.goes_on.wait(PATIENCE_S)
             return real(what, *args)
 
         monkeypatch.setattr(gateway.store, name, slow)
@@ -48,7 +48,7 @@ class Slow:
 
         task = asyncio.create_task(code())
         try:
-            assert await asyncio.to_thread(self.begun.wait, LONG_S)
+            assert await asyncio.to_thread(self.begun.wait, PATIENCE_S)
             yield task
         finally:
             self.goes_on.set()

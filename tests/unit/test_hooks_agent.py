@@ -42,6 +42,7 @@ from dta.node.agent.state import SocketView
 from tests.support.actors import Actor
 from tests.support.chain import CHAIN_ID, Chain, make_genesis
 from tests.support.keystore import PASSPHRASE
+from tests.support.patience import PATIENCE_S
 
 
 def node_config(home: Path, identity: bytes = bytes(32)) -> NodeConfig:
@@ -60,7 +61,7 @@ def make_keystore(home: Path) -> None:
 
 
 def wait_for_status(path: Path, process: subprocess.Popen[bytes]) -> dict[str, Any]:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline and process.poll() is None:
         if path.exists():
             found: dict[str, Any] = json.loads(path.read_text())
@@ -84,7 +85,7 @@ def test_without_application_and_token_the_agent_waits_reports_and_goes_when_tol
         (core,) = [line for line in limits.splitlines() if line.startswith("Max core file size")]
         assert core.split()[4:6] == ["0", "0"]
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=PATIENCE_S)
     finally:
         if process.poll() is None:
             process.kill()
@@ -99,7 +100,7 @@ def test_a_wrong_configuration_ends_the_agent_with_a_hint(tmp_path: Path) -> Non
         [sys.executable, "-m", "dta.node.agent.main", "--home", str(tmp_path)],
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 2
     assert done.stderr.splitlines()[-2].startswith(b"error: ")
@@ -182,7 +183,7 @@ def test_the_gateway_takes_blocks_of_those_whom_state_knows_and_of_nobody_else(h
                     await asyncio.sleep(0.05)
                 assert answer.content == one.block
         stop.set()
-        assert await asyncio.wait_for(running, 20) is False
+        assert await asyncio.wait_for(running, PATIENCE_S) is False
 
     with application(config.state_socket, served_state(chain)):
         asyncio.run(scenario())
@@ -203,7 +204,7 @@ def test_the_agent_ends_when_any_of_its_parts_does(
 
     monkeypatch.setattr(whole, part, ends)
     with pytest.raises(FunctionFailed if failed else PartEnded):
-        asyncio.run(asyncio.wait_for(agent.run(asyncio.Event()), 20))
+        asyncio.run(asyncio.wait_for(agent.run(asyncio.Event()), PATIENCE_S))
 
 
 @pytest.mark.parametrize("failed", [True, False])
@@ -218,7 +219,7 @@ def test_the_agent_ends_when_its_hooks_do(home: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(Runner, "run", ends)
     with application(agent._config.state_socket, served_state(world.chain)), pytest.raises(ExceptionGroup) as caught:
-        asyncio.run(asyncio.wait_for(agent.run(asyncio.Event()), 20))
+        asyncio.run(asyncio.wait_for(agent.run(asyncio.Event()), PATIENCE_S))
     assert caught.value.subgroup(FunctionFailed if failed else PartEnded)
 
 
@@ -265,7 +266,7 @@ def test_the_agent_s_own_runner_is_told_and_asks_nothing_of_state_where_nothing_
         await seen(runner, 3)
         assert runner.status()["trouble"] == ""
         stop.set()
-        await asyncio.wait_for(running, 20)
+        await asyncio.wait_for(running, PATIENCE_S)
         agent._ledger.client.close()
 
     with application(config.state_socket, database) as served:

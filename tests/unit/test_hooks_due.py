@@ -34,6 +34,7 @@ from dta.node.hooks.plan import Job, plan
 from dta.node.hooks.tools import Pinned
 from tests.support.actors import seeded
 from tests.support.committed import told_after
+from tests.support.patience import PATIENCE_S
 
 T = TypeVar("T")
 US, OTHER = b"\x01" * 32, b"\x02" * 32
@@ -111,7 +112,7 @@ class Following(RuleBasedStateMachine):
 
     def run(self, what: Awaitable[T]) -> T:
         async def awaited() -> T:
-            return await asyncio.wait_for(what, 20)
+            return await asyncio.wait_for(what, PATIENCE_S)
 
         return self.runner.run(awaited())
 
@@ -319,7 +320,7 @@ def test_a_thousand_blocks_with_changes_behind_it_comes_to_what_one_that_never_l
         assert JOBS[0] in (await lagged.newer(ledger.height - 1)).jobs
         assert await lagged.now() == await prompt.now()
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    asyncio.run(asyncio.wait_for(run(), PATIENCE_S))
 
 
 # --- over the socket ---------------------------------------------------------------------------------------------
@@ -365,7 +366,7 @@ def test_what_is_due_is_told_over_the_read_socket_from_block_to_block(tmp_path: 
             await owed.close()
         client.close()
 
-    asyncio.run(asyncio.wait_for(scenario(), 60))
+    asyncio.run(asyncio.wait_for(scenario(), PATIENCE_S))
 
 
 def test_a_block_of_more_than_an_answer_is_told_over_the_read_socket_and_nothing_is_read_anew(tmp_path: Path) -> None:
@@ -390,7 +391,7 @@ def test_a_block_of_more_than_an_answer_is_told_over_the_read_socket_and_nothing
             await owed.close()
         client.close()
 
-    asyncio.run(asyncio.wait_for(scenario(), 60))
+    asyncio.run(asyncio.wait_for(scenario(), PATIENCE_S))
 
 
 @contextmanager
@@ -408,14 +409,14 @@ def answering(path: Path, *answers: bytes) -> Iterator[None]:
                     connection.sendall(answer)
                 if not answers:
                     connection.recv(4096)
-                    over.wait(20)
+                    over.wait(PATIENCE_S)
 
         over = threading.Event()
         thread = threading.Thread(target=serve)
         thread.start()
         yield
         over.set()
-        thread.join(20)
+        thread.join(PATIENCE_S)
 
 
 def framed(answer: pb.StateResponse) -> bytes:
@@ -449,7 +450,7 @@ def test_what_the_socket_should_not_say_is_an_error_and_no_hang(tmp_path: Path, 
         with answering(tmp_path / "s", answer), pytest.raises(StateUnavailable, match=reason):
             await watch.after(5)
 
-    asyncio.run(asyncio.wait_for(scenario(), 20))
+    asyncio.run(asyncio.wait_for(scenario(), PATIENCE_S))
 
 
 def test_an_application_that_says_nothing_is_given_up(tmp_path: Path) -> None:
@@ -458,4 +459,4 @@ def test_an_application_that_says_nothing_is_given_up(tmp_path: Path) -> None:
         with answering(tmp_path / "s"), pytest.raises(StateUnavailable, match="no answer in time"):
             await watch.after(5)
 
-    asyncio.run(asyncio.wait_for(scenario(), 20))
+    asyncio.run(asyncio.wait_for(scenario(), PATIENCE_S))

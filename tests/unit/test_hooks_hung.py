@@ -21,9 +21,9 @@ from dta.node.agent.runner import RunnerConfig
 from dta.node.hooks.hung import MAX_HUNG_JOBS, HungJobs
 from dta.node.hooks.plan import Job
 from tests.support.actors import seeded
+from tests.support.patience import PATIENCE_S
 
 LIVES = 20
-PATIENCE_S = 60.0
 
 
 @pytest.fixture

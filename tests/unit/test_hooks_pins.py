@@ -35,6 +35,7 @@ from dta.node.hooks.tools import Pinned
 from tests.support.actors import Actor, seeded
 from tests.support.chain import Chain
 from tests.support.committed import told_after
+from tests.support.patience import PATIENCE_S
 
 VAULT = b"\x07" * 32
 IDS = [bytes([n]) * 32 for n in range(1, 5)]
@@ -307,7 +308,7 @@ def test_a_thousand_blocks_with_changes_behind_it_wants_what_one_that_never_lagg
             await one.step()
         assert set(lagged.cids()) == set(wanted.cids()) == expected(ledger.view)
 
-    asyncio.run(asyncio.wait_for(scenario(), 60))
+    asyncio.run(asyncio.wait_for(scenario(), PATIENCE_S))
 
 
 def test_a_block_of_more_than_an_answer_is_told_over_the_read_socket_and_nothing_is_read_anew(tmp_path: Path) -> None:
@@ -345,7 +346,7 @@ def test_a_block_of_more_than_an_answer_is_told_over_the_read_socket_and_nothing
             await follow.close()
         client.close()
 
-    asyncio.run(asyncio.wait_for(scenario(), 60))
+    asyncio.run(asyncio.wait_for(scenario(), PATIENCE_S))
 
 
 def test_a_block_that_two_name_is_wanted_until_neither_does() -> None:

@@ -28,9 +28,8 @@ from dta.node.agent.network import AgentNetwork
 from dta.node.agent.ranks import Rank, rank_of
 from dta.node.agent.runner import RunnerConfig
 from tests.support.chain import CHAIN_ID
+from tests.support.patience import PATIENCE_S
 from tests.support.refusals import TAKEN
-
-PATIENCE_S = 30.0
 
 
 @pytest.fixture

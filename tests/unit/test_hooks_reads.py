@@ -17,6 +17,7 @@ from abci_app.storage.statedb import StateDB
 from dta.node.agent import kept
 from dta.node.agent.reads import read_ahead
 from dta.node.agent.state import AT_ONCE, SocketView, StateClient, StateUnavailable
+from tests.support.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ def late_answers(listening: socket.socket, hold: threading.Event) -> None:
                 else:
                     asked += 1
                     if asked == 1:
-                        hold.wait(30)
+                        hold.wait(PATIENCE_S)
                     answer = pb.StateResponse(value=pb.StateValue(value=b"of " + request.get.key))
                 with contextlib.suppress(OSError):
                     connection.sendall(frame(answer.SerializeToString()))
@@ -138,4 +139,4 @@ def test_an_answer_that_comes_late_is_taken_for_no_other_question_s(tmp_path: Pa
                 now.view.get(b"b")
         assert client._reads.leaves == {}
         assert client._idle == [], "it is not used again"
-        serving.join(30)
+        serving.join(PATIENCE_S)

@@ -28,6 +28,7 @@ from dta.node.hooks.hung import HungJobs
 from dta.node.hooks.outbox import Outbox
 from tests.support.actors import Actor
 from tests.support.chain import CHAIN_ID
+from tests.support.patience import PATIENCE_S
 from tests.support.refusals import TAKEN, Because, because
 from tests.support.ticking import ScannedOwed, TickedRunner
 
@@ -437,7 +438,7 @@ def with_a_hanging_token(node: Node) -> tuple[threading.Event, list[int]]:
 
     def hang() -> Keystore:
         calls.append(1)
-        release.wait(30)
+        release.wait(PATIENCE_S)
         return healthy()
 
     node.tools = replace(node.tools, keystore=hang)
@@ -504,6 +505,6 @@ def test_it_runs_until_told_to_stop(world: World, tmp_path: Path) -> None:
         while not node.mempool:
             await asyncio.sleep(0.01)
         stop.set()
-        await asyncio.wait_for(running, 10)
+        await asyncio.wait_for(running, PATIENCE_S)
 
     asyncio.run(scenario())

@@ -24,6 +24,7 @@ from abci_app.server.statesocket import MAX_REQUEST_BYTES, StateReader
 from abci_app.storage.memory import MemoryStore
 from abci_app.storage.statedb import StateDB
 from dta.node.agent.state import MAX_CONNECTIONS, StateClient, StateUnavailable
+from tests.support.patience import PATIENCE_S
 
 
 def commit(database: StateDB, height: int, leaves: dict[bytes, bytes], index: dict[bytes, bytes] | None = None) -> None:
@@ -71,12 +72,12 @@ def application(path: Path, database: StateDB, max_connections: int = 16) -> Ite
     executor = ThreadPoolExecutor(2)
     thread = threading.Thread(target=lambda: loop.run_until_complete(run()))
     thread.start()
-    ready.wait(10)
+    ready.wait(PATIENCE_S)
     try:
         yield served
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
+        thread.join(PATIENCE_S)
         executor.shutdown()
         loop.close()
 
@@ -119,7 +120,7 @@ def test_a_pin_stays_at_its_height_and_the_next_one_moves_on(database: StateDB, 
 
 def test_many_threads_share_a_few_connections(database: StateDB, path: Path) -> None:
     commit(database, 1, {b"a": b"1"})
-    together = threading.Barrier(4, timeout=10)
+    together = threading.Barrier(4, timeout=PATIENCE_S)
 
     def read(number: int) -> bytes | None:
         with client.pin() as now:
@@ -170,7 +171,7 @@ def test_an_application_that_drips_is_given_up(path: Path) -> None:
         with pytest.raises(StateUnavailable, match="no answer in time"), StateClient(path, timeout_s=0.3).pin():
             pass
         over.set()
-        thread.join(10)
+        thread.join(PATIENCE_S)
 
 
 @pytest.mark.parametrize("answer", [b"\xff\xff\xff\xff\xff\xff\xff", b"\x02\xff\xff", b""])
@@ -189,4 +190,4 @@ def test_garbage_from_the_socket_is_an_error_and_no_hang(path: Path, answer: byt
         thread.start()
         with pytest.raises(StateUnavailable), StateClient(path, timeout_s=5.0).pin():
             pass
-        thread.join(10)
+        thread.join(PATIENCE_S)

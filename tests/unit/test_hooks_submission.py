@@ -29,6 +29,7 @@ from dta.node.hooks.owed import Owed, Planned
 from dta.node.hooks.plan import Job
 from tests.support.chain import CHAIN_ID
 from tests.support.custody import single
+from tests.support.patience import PATIENCE_S
 from tests.support.refusals import TAKEN
 
 
@@ -153,7 +154,7 @@ def test_one_that_is_being_made_holds_up_the_others_for_a_moment_only(
 
     def hang(self, context, order, request, key):  # type: ignore[no-untyped-def]
         if request.id == requests[0]:
-            assert was_sent.wait(60), "the other was not sent"
+            assert was_sent.wait(PATIENCE_S), "the other was not sent"
             happened.append("the slow one ends")
         return release(self, context, order, request, key)
 
@@ -356,7 +357,7 @@ def test_jobs_that_wait_in_one_thread_that_hangs_are_one_thread(
     sign = SoftwareKeystore.sign
 
     def hang(self: SoftwareKeystore, label: str, message: bytes) -> bytes:
-        release.wait(30)
+        release.wait(PATIENCE_S)
         return sign(self, label, message)
 
     async def scenario() -> None:

@@ -11,8 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from dta.node.agent.together import Together
-
-PATIENCE_S = 30.0
+from tests.support.patience import PATIENCE_S
 
 
 class Calls:

@@ -10,8 +10,7 @@ import pytest
 from dta.base.secret import SecretBytes
 from dta.hsm import labels, pace
 from dta.hsm.pool import Pool, Pooled
-
-LONG_S = 30.0
+from tests.support.patience import PATIENCE_S
 
 
 def pool_of(most: int) -> Pool:
@@ -60,9 +59,9 @@ def test_where_no_more_can_be_opened_what_is_there_is_waited_for() -> None:
     with pool.one(refused):
         thread = threading.Thread(target=late)
         thread.start()
-        assert asked.wait(LONG_S)
+        assert asked.wait(PATIENCE_S)
         assert taken == []
-    thread.join(LONG_S)
+    thread.join(PATIENCE_S)
     assert taken == ["first"]
     assert pool.most == 1
 
@@ -73,7 +72,7 @@ def test_who_is_alone_waits_for_all_and_all_wait_for_him() -> None:
     def use() -> None:
         with pool.one(refused):
             inside.set()
-            assert go.wait(LONG_S)
+            assert go.wait(PATIENCE_S)
             order.append("use")
 
     def change() -> None:
@@ -86,7 +85,7 @@ def test_who_is_alone_waits_for_all_and_all_wait_for_him() -> None:
 
     with ThreadPoolExecutor(3) as threads:
         first = threads.submit(use)
-        assert inside.wait(LONG_S)
+        assert inside.wait(PATIENCE_S)
         second = threads.submit(change)
         while not pool._waiting and not second.done():
             threading.Event().wait(0.001)
@@ -94,7 +93,7 @@ def test_who_is_alone_waits_for_all_and_all_wait_for_him() -> None:
         before = list(order)
         go.set()
         for future in (first, second, third):
-            future.result(LONG_S)
+            future.result(PATIENCE_S)
     assert before == []
     assert order == ["use", "change", "later"]
 
@@ -159,7 +158,7 @@ class Meeting:
             if self._inside >= self.expected:
                 self.met.append(self._inside)
                 self._turn.notify_all()
-            assert self._turn.wait_for(lambda: self.met, LONG_S), f"{self._inside} of {self.expected} came"
+            assert self._turn.wait_for(lambda: self.met, PATIENCE_S), f"{self._inside} of {self.expected} came"
             self._inside -= 1
 
 

@@ -17,6 +17,7 @@ import pytest
 from test_hooks_agent import node_config
 
 from dta.base.config import write_node_config
+from tests.support.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 # What a careless operator's shell may have set.
@@ -33,7 +34,7 @@ def start(command: Sequence[str], directory: Path, fds: Sequence[int] = ()) -> s
 
 
 def wait_for(is_so: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -126,5 +127,5 @@ def test_a_debugger_of_the_same_user_gets_at_nothing() -> None:
     get_dumpable = 3
     for module in ("dta.base.hardening", "abci_app.server.hardening"):
         code = f"import ctypes; from {module} import harden; harden(); print(ctypes.CDLL(None).prctl({get_dumpable}))"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=60)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=PATIENCE_S)
         assert done.stdout == b"0\n"

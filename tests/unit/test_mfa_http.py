@@ -30,6 +30,7 @@ from dta.mpin.refusals import LoginRefused, Refusal
 from dta.mpin.secret_point import SecretPoint
 from dta.mpin.suite import AMCL, RFC9380, Suite
 from tests.support.mfa import DAY, NOW_S, SERVER, World, facts, pin
+from tests.support.patience import PATIENCE_S
 
 both_suites = pytest.mark.parametrize("suite", [RFC9380, AMCL], ids=lambda suite: suite.name)
 
@@ -225,7 +226,7 @@ def test_a_large_body_is_cut_off(url: str) -> None:
 def test_a_body_that_does_not_arrive_holds_nothing_up(world: World) -> None:
     with world.listening(HttpConfig(port=0, body_s=0.2)) as url:
         host, port = url.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), timeout=10) as slow:
+        with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as slow:
             slow.sendall(b"POST /rps/pass1 HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
             answer = slow.recv(4096)
         assert b"408" in answer

@@ -21,6 +21,7 @@ from dta.login.http import HttpConfig
 from dta.node import supervisor, tendermint_config
 from dta.node.supervisor import Supervisor
 from dta.node.validator_key import KeyFiles
+from tests.support.patience import PATIENCE_S
 
 
 def keystore(home: Path) -> KeystoreConfig:
@@ -75,7 +76,7 @@ def test_a_hangup_does_not_stop_the_supervisor(tmp_path: Path, monkeypatch: pyte
         while not said:
             await asyncio.sleep(0.01)
         os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.wait_for(found._stopping.wait(), 60)
+        await asyncio.wait_for(found._stopping.wait(), PATIENCE_S)
 
     monkeypatch.setattr(found, "_until_there_is_room", rooms)
     asyncio.run(found.run())

@@ -21,6 +21,7 @@ from dta.node import supervisor
 from dta.node.logs import MAX_LINE_BYTES, ChildLog, CometLines, consensus_failure
 from dta.node.running import START_ABOVE, STOP_BELOW, Room
 from tests.support.disk import little_room
+from tests.support.patience import PATIENCE_S
 
 # As CometBFT 0.39.4 wrote them when its sign-state's directory had gone, with shorter stacks
 # (tests/localnet/test_comet_log.py has a real one write them).
@@ -244,7 +245,7 @@ def test_a_cometbft_whose_consensus_ended_is_started_again_and_the_status_names_
                 return said
             assert not running.done()
 
-    said = asyncio.run(asyncio.wait_for(run(), 60))
+    said = asyncio.run(asyncio.wait_for(run(), PATIENCE_S))
     assert said["fault"] == f"its consensus ended: {REASON}"
     assert "CometBFT runs, but its consensus ended" in capfd.readouterr().err
     assert PLAIN in (config.log_dir / "cometbft.log").read_bytes()
@@ -277,7 +278,7 @@ def test_a_disk_that_takes_no_writes_stops_the_node_until_it_does(
         node._ask_to_stop()
         await running
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    asyncio.run(asyncio.wait_for(run(), PATIENCE_S))
 
 
 def test_a_disk_that_is_full_stops_the_node_until_there_is_more_room_than_that(
@@ -320,7 +321,7 @@ def test_a_disk_that_is_full_stops_the_node_until_there_is_more_room_than_that(
         node._ask_to_stop()
         await running
 
-    asyncio.run(asyncio.wait_for(run(), 120))
+    asyncio.run(asyncio.wait_for(run(), PATIENCE_S))
     said = capfd.readouterr().err
     assert "the disk is full (few inodes are free): stopping until that is over" in said
     assert "the disk is full (few inodes are free): waiting until that is over" in said

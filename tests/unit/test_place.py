@@ -21,6 +21,7 @@ from dta.cli import main
 from dta.cli.session import Session
 from dta.light.trust import TrustFile
 from tests.support.light_chain import Chain, members
+from tests.support.patience import PATIENCE_S
 
 DTA = [sys.executable, "-m", "dta"]
 TREE = Path(__file__).parents[2]
@@ -30,8 +31,8 @@ def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """``line`` by a shell, in which ``dta`` is this program."""
     said = line.replace("dta", " ".join(DTA))
     return subprocess.run(
-        ["bash", "-c", said], cwd=TREE, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60,
-        errors="surrogateescape",
+        ["bash", "-c", said], cwd=TREE, env={**os.environ, **environment}, capture_output=True, text=True,
+        timeout=PATIENCE_S, errors="surrogateescape",
     )  # fmt: skip
 
 
@@ -121,7 +122,7 @@ def test_a_terminal_without_the_characters_shows_escapes(tmp_path: Path) -> None
         "config.spoken = lambda value: '\\u2192'; sys.exit(run(['config', 'explain']))"  # fmt: skip
     shown = subprocess.run(
         [sys.executable, "-c", source], cwd=TREE, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"},
-        timeout=60,
+        timeout=PATIENCE_S,
     )  # fmt: skip
     assert shown.returncode == 0, shown.stderr
     assert b"\\u2192" in shown.stdout
@@ -174,5 +175,5 @@ def test_an_interrupt_during_any_import_is_no_traceback(module: str, tmp_path: P
     (tmp_path / f"{module}.py").write_text("raise KeyboardInterrupt\n")
     source = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv[1:] = ['--help']; " \
         "from dta.__main__ import main; main()"  # fmt: skip
-    done = subprocess.run([sys.executable, "-S", "-c", source], cwd=TREE, capture_output=True, timeout=60)
+    done = subprocess.run([sys.executable, "-S", "-c", source], cwd=TREE, capture_output=True, timeout=PATIENCE_S)
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")

@@ -26,6 +26,7 @@ from abci_app.storage.kv import StorageFailure
 from abci_app.storage.memory import MemoryStore
 from abci_app.storage.statedb import MAX_KEY_BYTES, StateDB
 from tests.support.committed import told_after
+from tests.support.patience import PATIENCE_S
 
 START_S = 1_800_000_000
 PIN = pb.StateRequest(pin=pb.StatePin())
@@ -93,7 +94,7 @@ def test_a_wait_is_answered_by_the_next_block(first: int) -> None:
             assert (found.height, pairs(found.index)) == (first, [(b"i", b"1")])
         assert (await committed.after(0, (b"i",), ())).height == first
 
-    asyncio.run(asyncio.wait_for(run(), 20))
+    asyncio.run(asyncio.wait_for(run(), PATIENCE_S))
 
 
 def test_a_height_that_is_not_kept_or_not_there_yet_is_cut_off() -> None:
@@ -252,7 +253,7 @@ class World:
         return [pb.StateResponse.FromString(message) for message in await peer.receive(len(requests))]
 
     def run(self, scenario: Coroutine[Any, Any, None]) -> None:
-        asyncio.run(asyncio.wait_for(scenario, 20))
+        asyncio.run(asyncio.wait_for(scenario, PATIENCE_S))
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ from abci_app.server.intake import UNREAD_BYTES, Intake
 from abci_app.transition import BREATH_TXS, apply_block
 from tests.support.chain import GENESIS_TIME_S
 from tests.support.chain import Chain as StateChain
+from tests.support.patience import PATIENCE_S
 
-PATIENCE_S = 20.0
 TX_BYTES = 10_000
 
 

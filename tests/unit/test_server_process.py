@@ -17,6 +17,7 @@ from abci_app.server.framing import FrameBuffer, frame
 from abci_app.storage.kv import StoreInUse, StoreOfAnotherFormat
 from abci_app.storage.leveldb import LevelDbStore
 from tests.support.damage import log_records
+from tests.support.patience import PATIENCE_S
 
 PROGRAM = Path(__file__).with_name("server_process.py")
 TIME = pb.Timestamp(seconds=1_800_000_000)
@@ -74,7 +75,7 @@ class Process:
 
     def wait(self) -> tuple[int, str]:
         assert self.process is not None
-        _, errors = self.process.communicate(timeout=60)
+        _, errors = self.process.communicate(timeout=PATIENCE_S)
         return self.process.returncode, errors
 
 

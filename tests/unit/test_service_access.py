@@ -28,6 +28,7 @@ from dta.service.oidc import LEEWAY_S, MAX_LIFETIME_S, MAX_TOKEN_CHARS, REFETCH_
 from dta.service.settings import Certificate, Issuer
 from dta.service.tokens import _MAX_BYTES, _MAX_IDENTITIES, Token, TokenStore, Unreadable
 from tests.support.dripping import dripping, http_answer
+from tests.support.patience import PATIENCE_S
 
 NOW_S = 1_800_000_000
 HOME = {"alice": bytes(32), "bob": bytes([1]) * 32}
@@ -336,7 +337,7 @@ def test_an_issuer_that_hangs_holds_up_nobody_whose_key_is_known(
 
     def hangs(url: str) -> bytes:
         fetched.append(url)
-        assert len(fetched) == 1 or going_on.wait(60)
+        assert len(fetched) == 1 or going_on.wait(PATIENCE_S)
         return keys.fetch(url)
 
     issuers = Issuers([ISSUED], hangs, lambda: keys.now_s)

@@ -28,6 +28,7 @@ from dta.service.looks import (
 )
 from dta.service.server import MAX_CONNECTIONS
 from tests.support.light_chain import ClockedRpc
+from tests.support.patience import PATIENCE_S
 from tests.support.served import Served, said
 
 
@@ -42,7 +43,7 @@ class Slow:
     def look(self) -> None:
         with self.lock:
             self.begun += 1
-        assert self.going_on.wait(60)
+        assert self.going_on.wait(PATIENCE_S)
 
 
 def during(main: Callable[[Looks, Slow], Awaitable[None]]) -> None:

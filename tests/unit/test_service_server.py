@@ -23,6 +23,7 @@ from dta.service.app import application
 from dta.service.guard import Listener
 from tests.support import smuggling
 from tests.support.certificates import Authority
+from tests.support.patience import PATIENCE_S
 from tests.support.served import Served
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -296,7 +297,7 @@ def test_a_tls_handshake_has_its_time_and_its_place(
     async def ask() -> tuple[bytes, bytes]:
         reader, writer = await asyncio.open_unix_connection(path)
         try:
-            silent = await asyncio.wait_for(reader.read(), 30)
+            silent = await asyncio.wait_for(reader.read(), PATIENCE_S)
         except ConnectionError:
             silent = b""
         writer.close()
@@ -316,7 +317,7 @@ def test_a_tls_handshake_has_its_time_and_its_place(
         writer.write(REQUEST)
         answered = await reader.readuntil(b"ok")
         try:
-            first = await asyncio.wait_for(shaking[0][0].read(), 30)
+            first = await asyncio.wait_for(shaking[0][0].read(), PATIENCE_S)
         except ConnectionError:
             first = b""
         for _, one in (*shaking, (reader, writer)):
@@ -339,7 +340,7 @@ def test_connections_past_the_bound_take_the_place_of_who_says_nothing_and_of_no
 
     async def answered(connection: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> bytes:
         try:
-            return (await asyncio.wait_for(connection[0].read(15), 30))[:12]
+            return (await asyncio.wait_for(connection[0].read(15), PATIENCE_S))[:12]
         except ConnectionError:
             return b""
 
