@@ -9,6 +9,7 @@ counted: nothing that was acknowledged is lost, nothing was done twice, all node
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -39,7 +40,10 @@ from dta.localnet.network import DEFAULT_PORT_BASE, HEALTHY, Network, Plan
 VICTIMS = ("application", "agent", "cometbft", "node")
 HALTED = {"agent, halted": "agent", "application, halted": "application"}
 """Names of harms, and which process each halts."""
-MOST_HALTED_S = 20.0
+MOST_HALTED_S = 45.0
+"""Longer than an agent waits for its application (30 s), and many more blocks than it is told of at once (32)."""
+PLACERS = 3
+RECEIVERS = 2
 SECRET_BYTES = 64
 RECOVERY_TIMEOUT_S = 180.0
 SETTLING_TIMEOUT_S = 240.0
@@ -53,7 +57,8 @@ class Verdict:
 
     ``lost``: acknowledged orders whose secret nobody can receive; ``doubled``: (what, subject, fiduciary) that two
     committed transactions did; ``unfulfilled``: orders in blocks that a fiduciary has not fulfilled; ``rejected``
-    likewise, said so. ``app_hashes``: of all nodes at one height.
+    likewise, said so. ``bundles``: committed transactions with several results. ``app_hashes``: of all nodes at one
+    height.
     """
 
     seed: int
@@ -67,6 +72,7 @@ class Verdict:
     unfulfilled: list[str] = field(default_factory=list)
     rejected: list[str] = field(default_factory=list)
     slowest_recovery_s: float = 0.0
+    bundles: int = 0
     blocks: int = 0
     app_hashes: set[str] = field(default_factory=set)
 
@@ -88,19 +94,23 @@ class Verdict:
             ("not fulfilled by all", str(len(self.unfulfilled))),
             ("rejected", str(len(self.rejected))),
             ("slowest recovery", f"{self.slowest_recovery_s:.1f} s"),
+            ("results together", f"{self.bundles} times"),
             ("blocks", str(self.blocks)),
             ("app hashes", f"{len(self.app_hashes)} among all nodes"),
         ]
 
 
 class Orders:
-    """Alice places orders for Bob and Bob receives them, each in a thread, one after the other, until stopped."""
+    """Alice places orders for Bob and Bob receives them, each in a few threads, one after the other, until stopped."""
 
     def __init__(self, demo: Demo, vault: str) -> None:
         self._demo, self._vault = demo, vault
         self._stopping = threading.Event()
-        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._place_all, self._receive_all)]
-        self.attempts = 0
+        self._threads = [threading.Thread(target=self._place_all, daemon=True) for _ in range(PLACERS)]
+        self._threads += [
+            threading.Thread(target=self._receive_all, args=(number,), daemon=True) for number in range(RECEIVERS)
+        ]
+        self._attempts = itertools.count()
         self.waiting: dict[str, bytes] = {}
         self.received: dict[str, bytes] = {}
 
@@ -115,18 +125,22 @@ class Orders:
         for thread in self._threads:
             thread.join()
 
+    def attempts(self) -> int:
+        """How many were tried. Once, when it has stopped."""
+        return next(self._attempts)
+
     def _place_all(self) -> None:
         while not self._stopping.is_set():
-            self.attempts += 1
+            next(self._attempts)
             secret = secrets.token_bytes(SECRET_BYTES)
             order = self._place(secret)
             if order is not None:
                 self.waiting[order] = secret
 
-    def _receive_all(self) -> None:
+    def _receive_all(self, number: int) -> None:
         while not self._stopping.is_set():
             for order in list(self.waiting):
-                if not self._stopping.is_set():
+                if int(order, 16) % RECEIVERS == number and not self._stopping.is_set():
                     self.receive(order)
             self._stopping.wait(0.1)
 
@@ -177,7 +191,7 @@ class Trial:
             harm(orders)
         finally:
             orders.stop()
-            self.verdict.attempts = orders.attempts
+            self.verdict.attempts = orders.attempts()
         self._settle(orders, first_height)
         return self.verdict
 
@@ -200,7 +214,7 @@ class Trial:
             time.sleep(1.0)
         verdict.doubled, verdict.rejected = counted.doubled(), sorted(counted.rejected)
         verdict.lost += sorted(set(orders.received) - counted.placed)
-        verdict.blocks = at - first_height
+        verdict.blocks, verdict.bundles = at - first_height, counted.bundles
         net.wait_for_height(at + 1)
         verdict.app_hashes = {net.app_hash(node, at + 1) for node in net.nodes()}
 
@@ -290,6 +304,7 @@ class _Counted:
     def __init__(self, net: Network, first_height: int, last_height: int) -> None:
         self.placed: set[str] = set()
         self.rejected: set[str] = set()
+        self.bundles = 0
         self._done: Counter[tuple[str, str, str]] = Counter()
         with Rpc(net.rpc_url(0)) as rpc:
             for height in range(first_height + 1, last_height + 1):
@@ -298,7 +313,9 @@ class _Counted:
                 for tx, result in zip(txs, results, strict=True):
                     read = read_tx(tx)
                     if read is not None:
-                        for part in outcomes(read, result.code, result.data) or ():
+                        parts = outcomes(read, result.code, result.data) or ()
+                        self.bundles += len(parts) > 1
+                        for part in parts:
                             self._count(read.signer, part)
 
     def _count(self, signer: bytes, part: Outcome) -> None:

@@ -194,7 +194,8 @@ class _Growing:
         return {"orders": len(found["orders"]), "seconds": seconds, "processor_s": processor_s}
 
     def _restart(self) -> Json:
-        """The last node, stopped and started again: until its ledger is where the others' are, and its agent acts."""
+        """The last node, stopped and started again: until its ledger is where the others' are, its agent acts, and has
+        found all blocks that state names."""
         node = self._plan.job.validators - 1
         began_s = time.monotonic()
         self._network.stop(node)
@@ -205,7 +206,11 @@ class _Growing:
         ledger_s = time.monotonic() - began_s
         while not _acts(self._network, node):
             time.sleep(0.1)
-        return {"stop_s": stopped_s, "ledger_s": ledger_s, "agent_s": time.monotonic() - began_s}
+        agent_s = time.monotonic() - began_s
+        self._wait_for_agent(node)
+        return {
+            "stop_s": stopped_s, "ledger_s": ledger_s, "agent_s": agent_s, "blocks_s": time.monotonic() - began_s
+        }  # fmt: skip
 
     def _disk_mb(self) -> Json:
         """Of one node, by what is on its disk. Block stores are left out: their existing envelopes are small."""

@@ -107,8 +107,8 @@ def growth_tables(parts: Json) -> Iterator[str]:
         ["`dta order list --all`: orders, s (processor s)", *each(
             lambda of: "{orders:,}: {seconds:.1f} ({processor_s:.1f})".format(**of["order_list"])
         )],
-        ["a node started again, s: ledger at the others' height / agent acts", *each(
-            lambda of: f"{of['restart']['ledger_s']:.1f} / {of['restart']['agent_s']:.1f}"
+        ["a node started again, s: ledger at the others' height / agent acts / has found all blocks", *each(
+            lambda of: " / ".join(f"{of['restart'][what]:.1f}" for what in ("ledger_s", "agent_s", "blocks_s"))
         )],
     ]  # fmt: skip
     where = f"{one['validators']} validators, {one['hsm']}, {one['level']} under way; existing orders"

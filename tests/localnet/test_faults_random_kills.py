@@ -19,4 +19,5 @@ def test_random_kills_lose_nothing_and_double_nothing(people: People) -> None:
     lines: list[str] = []
     verdict = Chaos(people, people.vault, SEED, lines.append).run(ROUNDS)
     assert verdict.is_clean, (SEED, verdict, lines)
+    assert verdict.bundles > 0, "what was killed had results together in hand"
     print(verdict.rows(), lines)

@@ -65,6 +65,8 @@ class JobState:
     error: str = ""
     sent: bool = False
     """A mempool took the bytes that wait."""
+    made_at_height: int = 0
+    """What the bytes that were sent last name."""
     given_up: bool = False
     is_alone: bool = False
     """Its result goes by itself: one that it was together with may be why it was refused."""
@@ -126,6 +128,10 @@ class Attempts:
     async def close(self) -> None:
         """Let go of what is done together."""
         await asyncio.gather(self._lookups.close(), self._orders.close(), self._partials.close())
+
+    def is_overdue(self, state: JobState, height: int) -> bool:
+        """Whether what was sent should be in a block by ``height``: it is signed anew when it is next attempted."""
+        return state.sent and not state.error and height > state.made_at_height + self._renew_blocks
 
     async def make(self, state: JobState, height: int) -> None:
         """One attempt; at the end the result was sent. ``height``: of the plan. Raises what ends it otherwise."""
@@ -234,7 +240,7 @@ class Attempts:
             raise Retry(f"the ledger refused the result: {row.name}: {log or row.meaning}")
         # Only a mempool that took the bytes may have given them on: else proved state is asked before they are sent.
         state.sent = state.sent or code == Code.OK
-        state.attempts, state.error = 0, ""
+        state.attempts, state.error, state.made_at_height = 0, "", tx.made_at_height
 
     def _is_due(self, job: Job) -> bool:
         tools = self._tools()

@@ -98,8 +98,7 @@ class WantedPins:
                 digests = dict(zip(new, map(_digest, cids_of(view, new)), strict=True))
                 named = ((subject, known.get(subject) or digests[subject]) for subject in page)
                 found.blocks.update((subject, digest) for subject, digest in named if digest)
-                if new:
-                    pause(time.monotonic() - began_s)
+                pause(time.monotonic() - began_s)
         return found
 
     def replace(self, found: Named) -> None:

@@ -226,6 +226,7 @@ class Runner:
         if planned.height != self._seen.height:
             self._seen = _Seen(planned.height, planned.time_s, "", planned.jobs)
             self._take(planned.jobs, now_s)
+            self._hasten(planned.height, now_s)
             await asyncio.wrap_future(self._reading.submit(self._forget_but, planned.jobs))
         if not self._head_trouble:
             self._seen.trouble = ""
@@ -282,6 +283,12 @@ class Runner:
             # One that a thread hung with in an earlier process, perhaps because of another: by itself, and behind those
             # that hung less often.
             self._states[job] = JobState(job, since_s=now_s, ready_s=ready_s, attempts=hung, by_itself=hung > 0)
+
+    def _hasten(self, height: int, now_s: float) -> None:
+        """What is in no block after a few waits no longer: it counts blocks, which may be quick, and not seconds."""
+        for state in self._states.values():
+            if not state.is_running and self._attempts.is_overdue(state, height):
+                state.ready_s = min(state.ready_s, now_s)
 
     def _forget_but(self, jobs: frozenset[Job]) -> None:
         self._outbox.keep_only(jobs)
