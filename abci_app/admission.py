@@ -13,7 +13,7 @@ from abci_app.codes import Code
 from abci_app.errors import Refusal
 from abci_app.execution.spec import MessageClass
 from abci_app.identities import documents
-from abci_app.mempool import NEXT_KEYS_PART, Decisions, Lane, Mempool, Waiting
+from abci_app.mempool import NEXT_KEYS_PART, Decisions, Lane, LookUps, Mempool, Waiting
 from abci_app.signed import DecodedTx
 from abci_app.state import due
 from abci_app.state.indexes import DUE
@@ -39,32 +39,87 @@ def waiting(view: StateView, tx: DecodedTx, size_bytes: int) -> Waiting:
     return Waiting(Lane.DECISION, tx.signer, size_bytes, kind + b"/" + subject, is_counted=not spec.by_next_key)
 
 
-def is_due(view: StateView, tx: DecodedTx, time_s: int, height: int) -> bool:
-    """Whether the ledger waits for this result, or any of a bundle, at block time ``time_s`` and ``height``."""
-    return any(due.is_due(view, tx.signer, kind, subject, time_s, height) for kind, subject in tx.answers)
+def first_due(view: StateView, tx: DecodedTx, time_s: int, height: int, most: int) -> int | None:
+    """Which of the results in a transaction is the first that the ledger waits for at block time ``time_s`` and
+    ``height``, from 0; looked for with ``most`` look-ups beyond the first. None: there is none, or none so far."""
+    for number, (kind, subject) in enumerate(tx.answers[: most + 1]):
+        if due.is_due(view, tx.signer, kind, subject, time_s, height):
+            return number
+    return None
+
+
+class DueResults:
+    """Which of a mempool's results a proposal may take: those that are due in it.
+
+    Each signer's bundles are looked into as often as a recheck does it, so what one kept is found again.
+    """
+
+    def __init__(self, view: StateView, time_s: int, height: int) -> None:
+        self._view, self._time_s, self._height = view, time_s, height
+        self._shares = Mempool()
+        self._look_ups = LookUps()
+
+    def has(self, tx: DecodedTx) -> bool:
+        """Whether it is due, or any of a bundle, as far as it is looked into."""
+        left = self._look_ups.left(tx.signer, _most_bytes(self._view, self._shares, tx.signer))
+        number = first_due(self._view, tx, self._time_s, self._height, left)
+        self._look_ups.add(tx.signer, _looked_beyond(tx, number, left))
+        return number is not None
+
+
+def _most_bytes(view: StateView, mempool: Mempool, signer: bytes) -> int:
+    """What may wait of this signer's results; 0 of one that is no fiduciary."""
+    return mempool.fiduciary_bytes(
+        signer,
+        lambda: [fiduciary.id for fiduciary in documents.admitted_fiduciaries(view)],
+        lambda: DUE.has_any(view, signer),
+    )
+
+
+def _looked_beyond(tx: DecodedTx, number: int | None, most: int) -> int:
+    """How many look-ups beyond the first were made for :func:`first_due` to answer ``number``."""
+    return min(most, len(tx.answers) - 1) if number is None else number
+
+
+def require_room(view: StateView, mempool: Mempool, tx: DecodedTx, size_bytes: int) -> None:
+    """Refuse with BUSY a result for which there is no room, whoever signed it: before its signature is looked at."""
+    if tx.spec.message_class is MessageClass.RESULT and not mempool.holds(tx.tx_hash):
+        most_bytes = _most_bytes(view, mempool, tx.signer)
+        if most_bytes:
+            mempool.require_room(Waiting(Lane.RESULT, tx.signer, size_bytes), Lane.RESULT, most_bytes)
 
 
 def admit(view: StateView, mempool: Mempool, tx: DecodedTx, size_bytes: int, *, is_recheck: bool) -> None:
     """Let an authentic transaction wait, or refuse it: NOT_DUE for a result that nobody waits for, BUSY."""
     one = waiting(view, tx, size_bytes)
-    most_bytes = 0
-    if one.lane is Lane.RESULT:
-        if not is_due(view, tx, mempool.time.seconds, mempool.height + 1):
-            _require_early(tx, mempool.height)
-        most_bytes = mempool.fiduciary_bytes(
-            tx.signer,
-            lambda: [fiduciary.id for fiduciary in documents.admitted_fiduciaries(view)],
-            lambda: DUE.has_any(view, tx.signer),
-        )
-        if not most_bytes:
-            raise Refusal(Code.NOT_DUE, "the signer is no fiduciary", reason="signer")
+    if one.lane is not Lane.RESULT:
+        mempool.admit(tx.tx_hash, one, 0, is_recheck=is_recheck)
+        return
+    most_bytes = _most_bytes(view, mempool, tx.signer)
+    if not most_bytes:
+        raise Refusal(Code.NOT_DUE, "the signer is no fiduciary", reason="signer")
+    looked = 0
+    if not mempool.holds(tx.tx_hash) and not _is_early(tx, mempool.height):
+        looked = _require_due(view, mempool, tx, mempool.look_ups.left(tx.signer, most_bytes), is_recheck=is_recheck)
     mempool.admit(tx.tx_hash, one, most_bytes, is_recheck=is_recheck)
+    mempool.look_ups.add(tx.signer, looked)
 
 
-def _require_early(tx: DecodedTx, height: int) -> None:
-    """A result that is not due here: its maker has committed a height that this node comes to within a few blocks."""
-    if not height < tx.made_at_height <= height + MAX_EARLY_BLOCKS:
-        raise Refusal(Code.NOT_DUE, reason="not-early")
+def _require_due(view: StateView, mempool: Mempool, tx: DecodedTx, most: int, *, is_recheck: bool) -> int:
+    """How many look-ups it took beyond the first. Refused with NOT_DUE, or BUSY where more than ``most`` are needed."""
+    number = first_due(view, tx, mempool.time.seconds, mempool.height + 1, most)
+    if number is not None:
+        return number
+    if is_recheck:  # what is new and refused counts against nobody: anybody may have sent it again
+        mempool.look_ups.add(tx.signer, _looked_beyond(tx, number, most))
+    if most < len(tx.answers) - 1:
+        raise Refusal(Code.BUSY, "its signer's bundles were looked into as often as they may be", reason="look-ups")
+    raise Refusal(Code.NOT_DUE, reason="not-early")
+
+
+def _is_early(tx: DecodedTx, height: int) -> bool:
+    """A result that need not be due here: its maker has committed a height that this node comes to in a few blocks."""
+    return height < tx.made_at_height <= height + MAX_EARLY_BLOCKS
 
 
 @dataclass(frozen=True, slots=True)

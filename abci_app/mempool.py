@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from abci_app import limits
 from abci_app.block import Time
 from abci_app.codes import Code
 from abci_app.errors import Refusal
@@ -20,6 +21,8 @@ MAX_TXS_BYTES: Final = 6 * 1024 * 1024
 MAX_TXS: Final = 20_000
 """``max_txs_bytes`` and ``size`` of CometBFT's mempool (config/tendermint/config.toml.template)."""
 LEAST_FIDUCIARY_BYTES: Final = 64 * 1024
+LEAST_LOOK_UP_BYTES: Final = LEAST_FIDUCIARY_BYTES // limits.MAX_BUNDLE_RESULTS
+"""A fiduciary's bundles are looked into once for so many bytes of its share: the least share has room for any one."""
 MAX_DECISIONS_PER_IDENTITY: Final = 8
 NEXT_KEYS_PART: Final = 2
 """RotateIdentity and RevokeIdentity have one part of so many of what decisions have, in the mempool and in a block."""
@@ -68,6 +71,21 @@ class Decisions:
             self._count_of[one.signer] = self._count_of.get(one.signer, 0) + 1
 
 
+class LookUps:
+    """How many look-ups the bundles of each signer took at one height, beyond the first of each bundle."""
+
+    def __init__(self) -> None:
+        self._taken_by: dict[bytes, int] = {}
+
+    def left(self, signer: bytes, most_bytes: int) -> int:
+        """How many more there may be. ``most_bytes``: what may wait of this signer's results."""
+        return most_bytes // LEAST_LOOK_UP_BYTES - self._taken_by.get(signer, 0)
+
+    def add(self, signer: bytes, count: int) -> None:
+        """Count them; no more than are left."""
+        self._taken_by[signer] = self._taken_by.get(signer, 0) + count
+
+
 class Mempool:
     """What waits, by transaction, and how much of each lane it takes up, in all and for each identity.
 
@@ -96,6 +114,7 @@ class Mempool:
         self._decisions = Decisions()
         self._by_next_keys = 0
         self._fiduciaries: dict[bytes, bool] | None = None
+        self.look_ups = LookUps()
 
     def begin_recheck(self, height: int, time: Time) -> None:
         """A block was committed: CometBFT now rechecks what is left, and the count begins anew."""
@@ -120,6 +139,27 @@ class Mempool:
             return False
         return self._taken[Lane.DECISION] + size_bytes <= most
 
+    def _counted(self, one: Waiting) -> int:
+        """The bytes that it counts as."""
+        return max(one.size_bytes, self._least_bytes)
+
+    def holds(self, tx_hash: bytes) -> bool:
+        """Whether it waits, and was found to be right at this height."""
+        return tx_hash in self._pending
+
+    def require_room(self, one: Waiting, lane: Lane, most_bytes: int) -> None:
+        """Raise :class:`Refusal` (BUSY) where ``lane``, not the decisions', has no room for one more of its signer's.
+
+        ``most_bytes``: of a result, what may wait of this fiduciary's.
+        """
+        size_bytes = self._counted(one)
+        own = most_bytes if lane is Lane.RESULT else self._identity_bytes
+        taken_by = self._taken_by.get((lane, one.signer), 0)
+        if taken_by + size_bytes > own:
+            raise Refusal(Code.BUSY, f"{own} bytes of one signer's {lane.value}s may wait", reason="signer")
+        if self._taken[lane] + size_bytes > self._most[lane]:
+            raise Refusal(Code.BUSY, f"{self._most[lane]} bytes of {lane.value}s may wait", reason="lane")
+
     def admit(self, tx_hash: bytes, one: Waiting, most_bytes: int, *, is_recheck: bool) -> None:
         """Count the transaction, or raise :class:`Refusal` (BUSY). Idempotent by the transaction's hash.
 
@@ -128,7 +168,7 @@ class Mempool:
         """
         if tx_hash in self._pending:
             return
-        size_bytes = max(one.size_bytes, self._least_bytes)
+        size_bytes = self._counted(one)
         lane = one.lane
         if lane is Lane.DECISION:
             if (is_recheck or self._has_room_for_decision(one, size_bytes)) and self._decisions.takes(one):
@@ -136,13 +176,8 @@ class Mempool:
                 self._by_next_keys += 0 if one.is_counted else size_bytes
             else:
                 lane = Lane.USER
-        taken_by = self._taken_by.get((lane, one.signer), 0)
         if not is_recheck and lane is not Lane.DECISION:
-            own = most_bytes if lane is Lane.RESULT else self._identity_bytes
-            if taken_by + size_bytes > own:
-                raise Refusal(Code.BUSY, f"{own} bytes of one signer's {lane.value}s may wait", reason="signer")
-            if self._taken[lane] + size_bytes > self._most[lane]:
-                raise Refusal(Code.BUSY, f"{self._most[lane]} bytes of {lane.value}s may wait", reason="lane")
+            self.require_room(one, lane, most_bytes)
         self._pending[tx_hash] = True
         self._taken[lane] += size_bytes
-        self._taken_by[lane, one.signer] = taken_by + size_bytes
+        self._taken_by[lane, one.signer] = self._taken_by.get((lane, one.signer), 0) + size_bytes

@@ -54,6 +54,8 @@ def check_tx(view: StateView, tx: bytes, mempool: Mempool, *, recheck: bool) -> 
         replay_key = statements.replay_key(chain.gid, decoded.signer, decoded.body)
         signed.require_unseen(view, decoded, replay_key)
         _validate(tx, decoded)
+        if not recheck:
+            admission.require_room(view, mempool, decoded, len(tx))
         signed.authenticate(view, decoded, chain.gid, mempool.time.seconds, _MEMO)
         _DECODED.keep(tx, decoded)
         admission.admit(view, mempool, decoded, len(tx), is_recheck=recheck)
@@ -72,6 +74,7 @@ def prepare_proposal(
     require_version(view)
     params, chain = records.params(view), records.chain(view)
     candidates: list[admission.Candidate] = []
+    due = admission.DueResults(view, time.seconds, height)
     taken: dict[bytes, bool] = {}
     for tx in txs:
         try:
@@ -83,7 +86,7 @@ def prepare_proposal(
             continue
         taken[replay_key] = True
         waiting = admission.waiting(view, decoded, _size_in_block(tx))
-        if waiting.lane is not Lane.RESULT or admission.is_due(view, decoded, time.seconds, height):
+        if waiting.lane is not Lane.RESULT or due.has(decoded):
             candidates.append(admission.Candidate(tx, decoded.cost, waiting))
     return admission.choose(
         candidates, max_bytes=max_tx_bytes, max_cost=params.max_block_cost, max_of_one=params.max_txs_per_identity

@@ -42,5 +42,6 @@ def _accept(custodian: Custodian, context: CustodyContext, entrusted: Entrusted)
     try:
         custodian.accept(context, entrusted)
     except Exception as error:
+        forget_locals(error)  # before the next one: another vault's key may be waited for then
         return error
     return None

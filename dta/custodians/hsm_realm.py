@@ -7,7 +7,7 @@ keeps nothing but the PRF key: to release, it opens its share from the envelope 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hmac import compare_digest
 from typing import Final
 
@@ -19,6 +19,7 @@ from abci_app.pb.dta.v1 import custody_pb2, envelope_pb2, tx_pb2
 from abci_app.pb.dta.v1.identity_pb2 import HpkeKey
 from dta.base.errors import UsageError
 from dta.base.secret import SecretBytes
+from dta.base.traces import forget_locals
 from dta.crypto import hpke, shamir
 from dta.crypto.hpke import HpkePrivateKey
 from dta.crypto.shamir import BadShares, Share
@@ -88,11 +89,14 @@ class HsmRealm:
 
     def accept_many(self, context: CustodyContext, entrusted: Sequence[Entrusted]) -> list[Exception | None]:
         received = receive_many([_incoming(one) for one in entrusted], context.gid)
-        keys = _VaultKeys()
-        try:
-            return [_outcome(context, one, decoded, keys) for one, decoded in zip(entrusted, received, strict=True)]
-        finally:
-            keys.forget()
+        of_vault: dict[bytes, list[int]] = {}
+        for place, one in enumerate(entrusted):
+            of_vault.setdefault(one.order.vault, []).append(place)
+        outcomes: dict[int, Exception | None] = {}
+        for places in of_vault.values():
+            orders = {place: (entrusted[place], received[place]) for place in places}
+            outcomes.update(_outcomes_of_vault(context, orders))
+        return [outcomes[place] for place in range(len(entrusted))]
 
     def release(
         self,
@@ -176,23 +180,22 @@ def _private_key(context: CustodyContext, vault: bytes) -> HpkePrivateKey:
     return HpkePrivateKey.from_seed(seed)
 
 
-class _VaultKeys:
-    """Each vault's key for the time of one call, derived once; where that failed, it failed for all its orders."""
+class _VaultKey:
+    """One vault's key for its orders of one call, derived once; where that failed, it failed for all of them."""
 
     def __init__(self) -> None:
-        self._found: dict[bytes, HpkePrivateKey | KeystoreError] = {}
+        self._found: HpkePrivateKey | KeystoreError | None = None
 
     def __call__(self, context: CustodyContext, vault: bytes) -> HpkePrivateKey:
-        found = self._found.get(vault)
-        if found is None:
-            found = self._found[vault] = _key_or_error(context, vault)
-        if isinstance(found, KeystoreError):
-            raise found.with_traceback(None)
-        return found
+        if self._found is None:
+            self._found = _key_or_error(context, vault)
+        if isinstance(self._found, KeystoreError):
+            raise self._found.with_traceback(None)
+        return self._found
 
     def forget(self) -> None:
-        """The call is over: an answer that is an error would keep the keys, by the calls that it came through."""
-        self._found.clear()
+        """Its orders are done. An answer that is an error keeps this object, by the calls that it was made in."""
+        self._found = None
 
 
 def _key_or_error(context: CustodyContext, vault: bytes) -> HpkePrivateKey | KeystoreError:
@@ -213,6 +216,25 @@ def _check_belongs(entrusted: Entrusted) -> None:
 def _incoming(entrusted: Entrusted) -> Incoming:
     principal = entrusted.principal
     return Incoming(entrusted.envelope_block, entrusted.order.envelope_cid, {principal.id: principal.bls_key})
+
+
+def _outcomes_of_vault(
+    context: CustodyContext, orders: Mapping[int, tuple[Entrusted, DecodedEnvelope | CannotOpenEnvelope]]
+) -> dict[int, Exception | None]:
+    """What ``accept`` raises for each order, all of one vault, whose key is gone when this returns.
+
+    So the next vault's is derived while none is held: where the token is waited for then, another thread may destroy
+    this vault's key in it, and ours must not be what is left of it.
+    """
+    key = _VaultKey()
+    try:
+        outcomes = {place: _outcome(context, one, received, key) for place, (one, received) in orders.items()}
+    finally:
+        key.forget()
+    for outcome in outcomes.values():
+        if outcome is not None:
+            forget_locals(outcome)
+    return outcomes
 
 
 def _outcome(

@@ -87,7 +87,8 @@ class Replica:
         for tx in txs:
             decoded = signed.decode(tx, params, chain_id, height, self._decoded)
             is_result = decoded.spec.message_class is MessageClass.RESULT
-            if is_result and not admission.is_due(self.view, decoded, time_s, height):
+            most = len(decoded.answers)
+            if is_result and admission.first_due(self.view, decoded, time_s, height, most) is None:
                 found.append(tx)
         return found
 

@@ -12,12 +12,14 @@ from itertools import count, islice
 import pytest
 from google.protobuf.message import Message
 
-from abci_app import transition
-from abci_app.block import Time
+from abci_app import limits, signed, transition
+from abci_app.block import Changes, Time
 from abci_app.codes import Code
-from abci_app.mempool import MAX_TXS_BYTES, Lane, Mempool, Waiting
-from abci_app.pb.dta.v1 import tx_pb2
-from abci_app.state.records import FULFILMENTS, params
+from abci_app.mempool import LEAST_LOOK_UP_BYTES, MAX_TXS_BYTES, Lane, Mempool, Waiting
+from abci_app.pb.dta.v1 import identity_pb2, tx_pb2
+from abci_app.state.indexes import DUE
+from abci_app.state.memory_view import MemoryView
+from abci_app.state.records import FIDUCIARIES, FULFILMENTS, params
 from dta.node.hooks.bundle import bundles
 from tests.support.actors import Actor, body_bytes, signed_tx
 from tests.support.chain import CHAIN_ID
@@ -34,7 +36,9 @@ What one block holds is less than what the corrupt one has waiting: the others' 
 """
 _NUMBERS = count()
 RUBBISH = 12
-"""Results in one bundle: nearly as many as its bytes allow."""
+"""Results in one bundle: of sealed shares, nearly as many as its bytes allow. Small ones: ``MOST_SMALL``."""
+MOST_SMALL = limits.MAX_BUNDLE_RESULTS
+"""Results in a bundle that are nothing but an order's id each."""
 
 
 class Pool:
@@ -52,13 +56,16 @@ class Pool:
             self.held[tx] = None
         return answer
 
-    def block(self) -> list[bytes]:
+    def proposal(self) -> list[bytes]:
         chain = self.chain
-        txs = transition.prepare_proposal(
+        return transition.prepare_proposal(
             chain.view, list(self.held), max_tx_bytes=self.block_bytes, height=chain.height + 1,
             time=Time(chain.time_s + 1),
         )  # fmt: skip
-        chain.block(*txs)
+
+    def block(self) -> list[bytes]:
+        txs = self.proposal()
+        self.chain.block(*txs)
         for tx in txs:
             del self.held[tx]
         self.recheck()
@@ -142,6 +149,12 @@ def answers_to(flood: Flood, custody: Custody, orders: list[bytes], pool: Pool) 
     return answers
 
 
+def are_fulfilled(custody: Custody, orders: list[bytes], founders: list[Actor]) -> bool:
+    """By all of them."""
+    view = custody.chain.view
+    return all(FULFILMENTS.exists(view, order, founder.identity) for order in orders for founder in founders)
+
+
 @pytest.mark.parametrize("bound", BOUNDS)
 @pytest.mark.parametrize("flood", MOST_SENT, ids=lambda flood: flood.__name__)
 def test_whatever_a_corrupt_fiduciary_sends_the_others_results_are_in_the_next_block(flood: Flood, bound: str) -> None:
@@ -169,6 +182,163 @@ def test_whatever_a_corrupt_fiduciary_sends_the_others_results_are_in_the_next_b
             its = sum(1 for tx in txs if tx_pb2.SignedTx.FromString(tx).signer == corrupt.identity)
             assert its < first.count(TAKEN), "the block has no room for more"
             assert (sum(map(len, txs)) > block_bytes // 2) == (bound == "bytes")
-        for order in orders:
-            assert all(FULFILMENTS.exists(chain.view, order, founder.identity) for founder in honest)
+        assert are_fulfilled(custody, orders, honest)
     assert sum(map(len, pool.held)) <= MAX_TXS_BYTES // 2
+
+
+# --- what it costs to look into its bundles -----------------------------------------------------------------------
+@pytest.fixture
+def looked(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The keys of what is owed that were looked up."""
+    keys: list[bytes] = []
+    original = MemoryView.index_get
+
+    def noted(self: MemoryView, key: bytes) -> bytes | None:
+        if DUE.holds(key):
+            keys.append(key)
+        return original(self, key)
+
+    monkeypatch.setattr(MemoryView, "index_get", noted)
+    return keys
+
+
+def small_rubbish(count_: int) -> list[Message]:
+    return [tx_pb2.FulfilOrder(order=nonce(next(_NUMBERS))) for _ in range(count_)]
+
+
+def due_last(order: bytes) -> Message:
+    return together(*small_rubbish(MOST_SMALL - 1), tx_pb2.FulfilOrder(order=order))
+
+
+def due_at_both_ends(first: bytes, last: bytes) -> Message:
+    return together(
+        tx_pb2.FulfilOrder(order=first), *small_rubbish(MOST_SMALL - 2), tx_pb2.FulfilOrder(order=last)
+    )
+
+
+def most_look_ups(pool: Pool) -> int:
+    """Of one fiduciary of four, beyond the first of each transaction."""
+    share = MAX_TXS_BYTES * 3 // 8 // len(pool.chain.founders)
+    return share // LEAST_LOOK_UP_BYTES
+
+
+def honest_results(custody: Custody, pool: Pool, orders: list[bytes]) -> None:
+    for founder in custody.chain.founders[1:]:
+        for message in bundles([tx_pb2.FulfilOrder(order=order) for order in orders], params(custody.chain.view)):
+            assert pool.send(by_node(custody, founder, message, custody.chain.height)) == TAKEN
+
+
+def test_bundles_of_rubbish_are_looked_into_as_often_as_their_signers_share_allows(looked: list[bytes]) -> None:
+    custody = fresh_custody()
+    corrupt, *honest = custody.chain.founders
+    pool = Pool(custody, 4 << 20)
+    orders = [custody.place(nonce(number), fulfil=False) for number in range(ORDERS_A_BLOCK)]
+    answers = [pool.send(by_node(custody, corrupt, due_last(orders[0]))) for _ in range(56)]
+    most = most_look_ups(pool)
+    room = most // (MOST_SMALL - 1)
+    assert answers == [TAKEN] * room + [Because(Code.BUSY, "look-ups")] * (56 - room)
+    assert pool.send(by_node(custody, corrupt, tx_pb2.FulfilOrder(order=orders[0]))) == TAKEN, "one look-up is its own"
+    honest_results(custody, pool, orders)
+    custody.chain.block()
+    looked.clear()
+    pool.recheck()
+    assert len(pool.held) == room + 1 + len(honest)
+    assert len(looked) <= most + len(pool.held)
+    looked.clear()
+    assert len(pool.proposal()) == len(pool.held)
+    assert len(looked) <= most + len(pool.held)
+    pool.block()
+    assert are_fulfilled(custody, orders, honest)
+
+
+def test_what_was_due_and_is_no_more_is_looked_into_no_further_at_a_recheck(looked: list[bytes]) -> None:
+    """Every bundle is due by its first result when it comes, and by its last when that is done."""
+    custody = fresh_custody()
+    corrupt, *honest = custody.chain.founders
+    pool = Pool(custody, 4 << 20)
+    orders = [custody.place(nonce(number), fulfil=False) for number in range(ORDERS_A_BLOCK)]
+    for _ in range(56):
+        assert pool.send(by_node(custody, corrupt, due_at_both_ends(orders[0], orders[1]))) == TAKEN
+    honest_results(custody, pool, orders)
+    custody.chain.result(corrupt, tx_pb2.FulfilOrder(order=orders[0]))
+    looked.clear()
+    held, most = len(pool.held), most_look_ups(pool)
+    pool.recheck()
+    assert len(looked) <= most + held
+    room = most // (MOST_SMALL - 1)
+    assert len(pool.held) == room + len(honest), "what would take more is dropped, and nothing of the others'"
+    looked.clear()
+    assert len(pool.proposal()) == len(pool.held), "a proposal finds all that the recheck kept"
+    assert len(looked) <= most + len(pool.held)
+    pool.block()
+    assert are_fulfilled(custody, orders, honest)
+
+
+def test_a_proposal_looks_into_what_no_recheck_has_dropped_no_more_than_a_recheck_does(looked: list[bytes]) -> None:
+    """Bundles that lie about their height are admitted unseen; a proposal may come before the recheck is over."""
+    custody = fresh_custody()
+    corrupt, *honest = custody.chain.founders
+    pool = Pool(custody, 4 << 20)
+    orders = [custody.place(nonce(number), fulfil=False) for number in range(ORDERS_A_BLOCK)]
+    looked.clear()
+    for _ in range(56):
+        message = together(*small_rubbish(MOST_SMALL))
+        assert pool.send(by_node(custody, corrupt, message, custody.chain.height + 3)) == TAKEN
+    assert not looked, "what is early need not be due"
+    honest_results(custody, pool, orders)
+    looked.clear()
+    assert len(pool.proposal()) == len(honest)
+    assert len(looked) <= most_look_ups(pool) + len(pool.held)
+
+
+def test_the_least_share_has_room_for_any_one_bundle_in_which_one_thing_is_due() -> None:
+    custody = fresh_custody()
+    chain = custody.chain
+    orders = [custody.place(nonce(number), fulfil=False) for number in range(2)]
+    removed = chain.founders[3]
+    record = FIDUCIARIES.get(chain.view, removed.identity)
+    record.status = identity_pb2.FIDUCIARY_STATUS_REMOVED
+    leaf = (FIDUCIARIES.key(removed.identity), record.SerializeToString(deterministic=True))
+    chain.view.apply(Changes(leaves=(leaf,)))
+    pool = Pool(custody, 4 << 20)
+    assert pool.send(by_node(custody, removed, due_last(orders[0]))) == TAKEN
+    assert pool.send(by_node(custody, removed, due_last(orders[1]))) == Because(Code.BUSY, "look-ups")
+    assert len(pool.proposal()) == 1
+
+
+def test_what_is_refused_when_it_comes_counts_against_nobody(looked: list[bytes]) -> None:
+    """Else whoever has bundles of an honest fiduciary that are not due any more could use its look-ups up."""
+    custody = fresh_custody()
+    honest = custody.chain.founders[0]
+    order = custody.place(nonce(0), fulfil=False)
+    pool = Pool(custody, 4 << 20)
+    stale = by_node(custody, honest, together(*small_rubbish(MOST_SMALL)))
+    for _ in range(20):
+        looked.clear()
+        assert pool.send(stale) == Because(Code.NOT_DUE, "not-early")
+        assert len(looked) == MOST_SMALL
+    good = by_node(custody, honest, due_last(order))
+    assert pool.send(good) == TAKEN
+    looked.clear()
+    assert [pool.send(good) for _ in range(20)] == [TAKEN] * 20
+    assert not looked, "what waits was looked into at this height"
+
+
+def test_a_full_share_says_so_before_a_signature_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    custody = fresh_custody()
+    corrupt, honest = custody.chain.founders[:2]
+    order = custody.place(nonce(0), fulfil=False)
+    pool = Pool(custody, 4 << 20)
+    kept = by_node(custody, corrupt, never_due(), custody.chain.height + 1)
+    assert pool.send(kept) == TAKEN
+    assert answers_to(early_lies, custody, [order], pool)[-1] == FULL
+    with monkeypatch.context() as patched:
+        patched.setattr(signed, "authenticate", None)
+        assert pool.send(by_node(custody, corrupt, never_due(), custody.chain.height + 1)) == FULL
+    assert pool.send(kept) == TAKEN, "what waits is no more, and a recheck drops nothing for want of room"
+    assert pool.send(by_node(custody, honest, tx_pb2.FulfilOrder(order=order))) == TAKEN
+    forged = signed_tx(
+        custody.chain.gid, honest.identity, corrupt.node_key,
+        body_bytes(CHAIN_ID, tx_pb2.FulfilOrder(order=order), custody.chain.height + 50, nonce(1)[:16], 0),
+    )  # fmt: skip
+    assert pool.send(forged).code == Code.BAD_SIGNATURE

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gc
 import random
+import threading
 import weakref
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hooks_harness import World
@@ -44,6 +47,7 @@ from dta.node.agent.jobs import perform, perform_orders
 from dta.node.agent.state import StateUnavailable
 from dta.node.hooks.errors import NotAtHead, NotDue, Retry
 from dta.node.hooks.plan import Job
+from tests.support.patience import PATIENCE_S
 
 __all__ = ["given"]  # a fixture
 
@@ -271,8 +275,6 @@ def test_a_vaults_key_is_gone_when_the_call_is_whatever_went_wrong(
     changed_seal(sealed_wrongly)
     another_share(committed_wrongly)
     many = [one.entrusted() for one in (good, no_key, sealed_wrongly, committed_wrongly)]
-    if asked == "accept_many":  # what an order's own error came through is cleared by whoever asks
-        many = many[:2]
     monkeypatch.setattr(HpkePrivateKey, "from_seed", from_seed)
     gc.disable()
     try:
@@ -283,11 +285,80 @@ def test_a_vaults_key_is_gone_when_the_call_is_whatever_went_wrong(
         else:
             assert isinstance(given.world.custodian, AcceptsMany)
             kept = given.world.custodian.accept_many(given.context, many)
-        assert [type(one) for one in kept] == [type(None), KeyMissing, OrderRejected, OrderRejected][: len(many)]
+        assert [type(one) for one in kept] == [type(None), KeyMissing, OrderRejected, OrderRejected]
         assert keys
         assert [one() for one in keys] == [None] * len(keys)
     finally:
         gc.enable()
+
+
+@dataclass
+class Slow(Counted):
+    """Answers for one key only when it is told to."""
+
+    slow_label: str = ""
+    is_waiting: threading.Event = field(default_factory=threading.Event)
+    goes_on: threading.Event = field(default_factory=threading.Event)
+
+    def prf(self, label: str, data: bytes) -> SecretBytes:
+        if label == self.slow_label:
+            self.is_waiting.set()
+            assert self.goes_on.wait(PATIENCE_S)
+        return super().prf(label, data)
+
+
+class OneByOne:
+    """The custodian without its way to accept many."""
+
+    def __init__(self, custodian: object) -> None:
+        self.accept = custodian.accept  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("asked", ["accept_many", "one_by_one"])
+def test_a_vault_is_erased_while_anothers_key_is_waited_for_and_its_key_is_held_no_more(
+    given: Given, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    world, gid = given.world, given.world.chain.gid
+    good, sealed_wrongly, committed_wrongly = copies(given)[:3]
+    changed_seal(sealed_wrongly)
+    another_share(committed_wrongly)
+    world.open_vault(nonce=bytes([1]) * 32)
+    order = world.order(world.place(world.prepare(salt=bytes([9]) * 32)))
+    other = replace(
+        given, order=order, vault=VAULTS.get(world.chain.view, order.vault), block=world.blocks[order.envelope_cid]
+    )
+    first, second = labels.vault(gid, given.vault.id), labels.vault(gid, other.vault.id)
+    keys: list[weakref.ref[HpkePrivateKey]] = []
+
+    def from_seed(seed: SecretBytes) -> HpkePrivateKey:
+        keys.append(weakref.ref(found := SeenKey(seed)))
+        return found
+
+    monkeypatch.setattr(HpkePrivateKey, "from_seed", from_seed)
+    slow = Slow(given.context.keystore, slow_label=second)
+    context = replace(given.context, keystore=slow)  # type: ignore[arg-type]
+    mixed = [good, other, sealed_wrongly, good, other, committed_wrongly]
+    custodian: Any = world.custodian
+    if asked == "one_by_one":
+        custodian, mixed = OneByOne(custodian), [good, sealed_wrongly, committed_wrongly, good, other, other]
+    gc.disable()
+    try:
+        with ThreadPoolExecutor(1) as executor:
+            answers = executor.submit(accept_all, custodian, context, [one.entrusted() for one in mixed])
+            assert slow.is_waiting.wait(PATIENCE_S)
+            world.custodian.erase(given.context, given.vault)
+            held = [key() for key in keys]
+            slow.goes_on.set()
+            outcomes = answers.result(PATIENCE_S)
+    finally:
+        slow.goes_on.set()
+        gc.enable()
+    assert keys
+    assert held == [None] * len(held)
+    right = {id(good): type(None), id(other): type(None)}
+    assert [type(one) for one in outcomes] == [right.get(id(one), OrderRejected) for one in mixed]
+    if asked == "accept_many":
+        assert slow.calls == [first, second], "each vault's once"
 
 
 class Plain:
