@@ -11,7 +11,7 @@ from abci_app.crypto.ed25519 import SignatureMemo
 from abci_app.execution.spec import MessageClass
 from abci_app.mempool import Mempool
 from abci_app.pb.dta.v1 import tx_pb2
-from abci_app.server.changes import MAX_CHANGED_BYTES, MAX_KEPT_BYTES, CommittedChanges
+from abci_app.server.changes import MAX_CHANGED_BYTES, MAX_KEPT_BLOCKS, MAX_KEPT_BYTES, CommittedChanges
 from abci_app.signed import TxMemo
 from abci_app.state import records
 from abci_app.state.view import StateView
@@ -55,10 +55,14 @@ class Replica:
     def time_s(self) -> int:
         return self._time.seconds
 
-    def keep_changes(self, kept_bytes: int = MAX_KEPT_BYTES, told_bytes: int = MAX_CHANGED_BYTES) -> None:
-        """From this height on, of so many bytes: whoever follows is told of them, so many bytes at once."""
+    def keep_changes(
+        self, kept_bytes: int = MAX_KEPT_BYTES, told_bytes: int = MAX_CHANGED_BYTES,
+        kept_blocks: int = MAX_KEPT_BLOCKS,
+    ) -> None:
+        """From this height on, of so many bytes and blocks: whoever follows is told of them, so many bytes at once."""
+        self._kept = kept_bytes, told_bytes, kept_blocks
         self.changes = CommittedChanges(
-            self.height, self.time_s, kept_bytes=kept_bytes, told_bytes=told_bytes, held_s=0.0
+            self.height, self.time_s, kept_blocks=kept_blocks, kept_bytes=kept_bytes, told_bytes=told_bytes, held_s=0.0
         )
 
     def forget(self) -> None:
@@ -119,7 +123,7 @@ class Replica:
         self._staged = None
         self._state = StateDB(self._store)
         self.pool.clear()
-        self.keep_changes()
+        self.keep_changes(*self._kept)
         self.forget()
 
     def commit(self, rng: Random) -> bool:

@@ -9,13 +9,17 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from abci_app.pb.dta.v1 import statesocket_pb2 as pb
 from dta.node.agent.due import DueEntries
 from tests.sim import replay
-from tests.sim.schedule import Divergence, Run, run_schedule
+from tests.sim.schedule import Divergence, Run, Schedule, run_schedule
+from tests.sim.told import Waits
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEDULES = 1_000
@@ -73,14 +77,14 @@ def test_schedules_reach_what_can_happen() -> None:
     actions: set[str] = set()
     codes: set[int] = set()
     crashes = early = partly = spoilt = 0
-    told = [0, 0, 0]
+    told: Counter[str] = Counter()
     for seed in range(2_000, 2_060):
         run = run_schedule(seed)
         early, partly, spoilt = early + run.early, partly + run.partly, spoilt + run.spoilt
         actions |= run.actions.keys()
         codes |= run.codes.keys()
         crashes += run.crashes
-        told = [sum(both) for both in zip(told, run.told, strict=True)]
+        told += run.told
     for action in (
         "order placed", "order fulfilled", "order rejected", "order failed", "order expired", "order closed",
         "request requested", "request approved", "request granted", "request answered", "request vetoed",
@@ -94,13 +98,53 @@ def test_schedules_reach_what_can_happen() -> None:
     assert early > 20, "results that came before they were due"
     assert partly > 30, "bundles of which a part failed"
     assert spoilt > 2, "bundles that were refused for their shape"
-    assert min(told) > 20, "looks of an agent at what it was told, breaks of its connection, new agents"
+    for what in (
+        "looks", "newer", "breaks", "breaks within", "started again", "started again within", "parts", "more", "cuts",
+    ):  # fmt: skip
+        assert told[what] > 10, f"{what}: what an agent was told"
 
 
 def test_an_agent_that_is_told_of_too_little_fails_a_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(DueEntries, "remove", lambda *_: None)
     with pytest.raises(Divergence, match=r"seed \d+: an agent at block \d+ knows other jobs"):
         run_some()
+
+
+async def first_part(ask: Callable[[pb.StateWait], Awaitable[pb.StateChanged]], wait: pb.StateWait) -> pb.StateChanged:
+    """Takes the first part of a block for all of it."""
+    changed = await ask(wait)
+    changed.is_part = False
+    return changed
+
+
+def test_an_agent_that_forgets_a_part_of_a_block_fails_a_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.support.committed.whole_blocks", first_part)
+    with pytest.raises(Divergence, match=r"seed \d+: an agent at block \d+ (knows other jobs|keeps other blocks)"):
+        run_some()
+
+
+def run_some_unheard() -> None:
+    for seed in range(20):
+        schedule = Schedule(seed)
+        schedule.told.unheard = 40
+        schedule.run()
+
+
+@pytest.mark.parametrize("forgotten", ["is_cut", "more"])
+def test_an_agent_that_was_left_behind_and_takes_an_answer_for_all_fails_a_schedule(
+    monkeypatch: pytest.MonkeyPatch, forgotten: str
+) -> None:
+    """It takes a cut for a block with nothing, or the first of several answers for the last."""
+    whole = Waits.after
+
+    async def after(self: Waits, height: int) -> pb.StateChanged:
+        changed = await whole(self, height)
+        changed.ClearField(forgotten)
+        return changed
+
+    monkeypatch.setattr(Waits, "after", after)
+    with pytest.raises(Divergence, match=r"seed \d+: an agent at block \d+ (knows other jobs|keeps other blocks)"):
+        run_some_unheard()
 
 
 def test_a_schedule_in_which_nodes_differ_fails_and_says_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
