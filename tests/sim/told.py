@@ -152,7 +152,7 @@ class Told:
     def breaks_after(self, goes_on: bool) -> int:
         """After so many more answers the connection breaks: seldom at once, or after one or a few; more often where
         there is more to come."""
-        return self._rng.choices([0, 1, 2, 3, MOST_ANSWERS], [20, 8, 8, 8, 56] if goes_on else [8, 4, 4, 4, 80])[0]
+        return self._rng.choices([0, 1, 2, 3, MOST_ANSWERS], [30, 10, 10, 10, 40] if goes_on else [8, 4, 4, 4, 80])[0]
 
     def heard(self, changed: pb.StateChanged) -> None:
         """It was told this. Raises AssertionError where it is told for ever."""
