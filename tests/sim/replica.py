@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 
 from abci_app import admission, signed, transition
-from abci_app.block import Block, BlockResult, Changes, TxResult
+from abci_app.block import Block, BlockResult, Changes, Time, TxResult
 from abci_app.crypto.ed25519 import SignatureMemo
 from abci_app.execution.spec import MessageClass
 from abci_app.mempool import Mempool
@@ -117,6 +117,12 @@ class Replica:
         staged = self._state.stage(block.height, changes)
         self._staged = (block, staged, changes)
         return Decided(staged.app_hash, result)
+
+    def result_of(self, tx: bytes) -> TxResult:
+        """What would become of ``tx`` alone in the next block. Nothing is kept of it."""
+        self._my_memo()
+        block = Block(self.height + 1, Time(self.time_s + 1), (tx,))
+        return finalize(self._genesis, self.view, self.height, block)[0].tx_results[0]
 
     def crash(self) -> None:
         """kill -9 and start again: what was not committed is gone, and so are the mempool and the caches."""

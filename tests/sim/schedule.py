@@ -18,14 +18,19 @@ from abci_app.codes import CODES, Code
 from abci_app.events import SIGNED
 from abci_app.messages.registry import EVENTS, SPECS
 from abci_app.pb.dta.v1 import tx_pb2
-from abci_app.state import records
+from abci_app.state import due, records
 from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, RESTARTS, UNSIGNED
+from dta.node.hooks.plan import Job
 from tests.sim import ceremonies, governance, releases
+from tests.sim.answering import answers_in
 from tests.sim.moves import Moves
 from tests.sim.prelude import VARIANTS, Prelude, prelude
 from tests.sim.rebuild import differences, undeclared
 from tests.sim.replica import Decided, Replica
 from tests.sim.told import Told
+
+# In these what is due is answered: bytes that the ledger refused are made anew, and there is room for all.
+SETTLING_BLOCKS = 5
 
 
 class Divergence(AssertionError):
@@ -76,9 +81,17 @@ class Schedule:
         self.height = self.start.blocks[-1].height
         self.decided: dict[int, Decided] = {}
         self.turns = releases.Turns()
-        # Random of its own: what it does changes nothing of the schedule.
-        told = Random(f"told {seed}")
-        self.told = Told(told, told.choice(self.nodes), told.choice(self.start.fiduciaries).identity)
+        self.told = self._agent(Random(f"told {seed}"))
+        self.answered: set[Job] = set()
+
+    def _agent(self, rng: Random) -> Told:
+        """An agent of one fiduciary at one node. ``rng`` is its own: what it does is no matter of the moves' chance."""
+        fiduciary = rng.choice(self.moves.fiduciaries)
+        self.moves.by_itself = fiduciary.identity
+        return Told(
+            rng, rng.sample(self.nodes, len(self.nodes)), self.start.gid, fiduciary,
+            lambda view, job: self.moves.said(view, fiduciary, job.kind, job.subject),
+        )  # fmt: skip
 
     def run(self) -> Run:
         """Run to the end. Raises :class:`Divergence`, or whatever a node raised."""
@@ -105,6 +118,24 @@ class Schedule:
             self._require(not undeclared(self.nodes[0].view), f"{undeclared(self.nodes[0].view)} are no declared keys")
         for node in self.nodes:
             self._catch_up(node)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Nobody does anything more but the agent: what it owes is answered, as far as anybody could answer it."""
+        owed = self.told.answering.unanswered()
+        for _ in range(SETTLING_BLOCKS):
+            if not owed:
+                return
+            self._require(not (wrong := self.told.look_now(dies=False)), wrong)
+            self.height += 1
+            self._pass(1)
+            txs = self.told.node.propose(Block(self.height, self.time), 1_000_000)
+            self._hand_out(Block(self.height, self.time, tuple(txs)))
+            for node in self.nodes:
+                self._catch_up(node, crashes=0)
+            owed &= self.told.answering.unanswered()
+        left = [job for job in sorted(owed) if self.told.answering.would_count(job)]
+        self._require(not left, f"an agent leaves unanswered what it could answer: {left}")
 
     def _leave_behind(self) -> None:
         """Many blocks of which the agent is told together at their end: most of them empty, in some things happen."""
@@ -227,9 +258,11 @@ class Schedule:
         self._require(len(made.result.tx_results) == len(block.txs), "one result a transaction")
         unknown = [result.code for result in made.result.tx_results if result.code not in CODES]
         self._require(not unknown, f"codes {unknown} are in no table")
+        self.in_block: set[Job] = set()
         for tx, result in zip(block.txs, made.result.tx_results, strict=True):
             self.run_.codes[int(result.code)] += 1
             self._count_bundle(tx, result)
+            self._count_answers(node, block, answers_in(tx, result, self.told.fiduciary))
             self._count(result.events)
             if result.code == 0:
                 self.moves.committed(tx)
@@ -256,6 +289,16 @@ class Schedule:
         self._require(all(code in CODES for code in codes), f"codes {codes} are in no table")
         self.run_.codes.update(codes)
         self.run_.partly += 0 in codes and any(codes)
+
+    def _count_answers(self, node: Replica, block: Block, jobs: list[Job]) -> None:
+        """What the agent's fiduciary answered in ``block``, by the state before it: nothing twice."""
+        for job in jobs:
+            is_new = job not in self.answered or due.is_due(
+                node.view, self.told.fiduciary, job.kind, job.subject, block.time.seconds, block.height
+            )
+            self._require(is_new and job not in self.in_block, f"{job} is answered twice")
+            self.answered.add(job)
+            self.in_block.add(job)
 
     def _count(self, events: tuple[Event, ...]) -> None:
         for event in events:

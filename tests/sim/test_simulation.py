@@ -15,8 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from abci_app.block import TxResult
 from abci_app.pb.dta.v1 import statesocket_pb2 as pb
+from dta.node.agent.attempts import Attempts, JobState
 from dta.node.agent.due import DueEntries
+from dta.node.hooks.plan import Job
 from tests.sim import replay
 from tests.sim.schedule import Divergence, Run, Schedule, run_schedule
 from tests.sim.told import Waits
@@ -100,6 +103,7 @@ def test_schedules_reach_what_can_happen() -> None:
     assert spoilt > 2, "bundles that were refused for their shape"
     for what in (
         "looks", "newer", "breaks", "breaks within", "started again", "started again within", "parts", "more", "cuts",
+        "made", "sent", "sent again", "renewed", "together", "killed before sending", "killed after sending",
     ):  # fmt: skip
         assert told[what] > 5, f"{what}: what an agent was told"
 
@@ -120,6 +124,33 @@ async def first_part(ask: Callable[[pb.StateWait], Awaitable[pb.StateChanged]], 
 def test_an_agent_that_forgets_a_part_of_a_block_fails_a_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.support.committed.whole_blocks", first_part)
     with pytest.raises(Divergence, match=r"seed \d+: an agent at block \d+ (knows other jobs|keeps other blocks)"):
+        run_some()
+
+
+def test_a_result_that_is_kept_and_never_sent_again_fails_a_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was saved by a process that was killed before it sent it, and what a crashed node's mempool lost."""
+    real = Attempts.make
+
+    async def make(self: Attempts, state: JobState, height: int) -> None:
+        if self._outbox.load(state.job, height) is None:
+            await real(self, state, height)
+
+    monkeypatch.setattr(Attempts, "make", make)
+    with pytest.raises(Divergence, match=r"seed \d+: an agent leaves unanswered what it could answer"):
+        run_some()
+
+
+def test_a_result_that_is_taken_twice_fails_a_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger takes it once; here what is counted is told twice of it."""
+    from tests.sim import schedule
+
+    real = schedule.answers_in
+
+    def twice(tx: bytes, result: TxResult, fiduciary: bytes) -> list[Job]:
+        return [job for job in real(tx, result, fiduciary) for _ in range(2)]
+
+    monkeypatch.setattr(schedule, "answers_in", twice)
+    with pytest.raises(Divergence, match=r"seed \d+: .* is answered twice"):
         run_some()
 
 

@@ -3,7 +3,7 @@
 One fiduciary's agent at one node follows what is due, as its runner does, and what to pin. It looks now and then, so
 that it lags, in one schedule of twenty by more blocks than an answer is for; what it is told comes whole or in parts;
 between two of them, or two answers, its connection breaks or it is started again; and so is the application, which then
-has the changes of no block, or keeps those of a few alone.
+has the changes of no block, or keeps those of a few alone. What it knows to be due it answers (tests/sim/answering.py).
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from dta.node.agent.state import StateUnavailable
 from dta.node.hooks.owed import Planned
 from dta.node.hooks.plan import plan
 from dta.node.hooks.tools import Pinned
+from tests.sim.answering import Answering, Says
 from tests.sim.replica import Replica
+from tests.support.actors import Actor
 from tests.support.committed import told_after
 
 T = TypeVar("T")
@@ -44,20 +46,23 @@ MOST_ANSWERS = 5_000
 
 
 class Told:
-    """The agent of ``fiduciary`` (32 bytes) at ``node``. Within ``with``: it has an event loop.
+    """The agent of ``fiduciary`` at the first of ``nodes``. Within ``with``: it has an event loop.
+
+    What it knows to be due it answers (:mod:`tests.sim.answering`), by what ``says`` what a result says.
 
     ``counts``: how often it looked, how often it took the ``newer`` plan, its connection broke, that ``within`` what
     belongs together, it was started again, also ``within``, and what was said: parts, that there is more, that it is
     cut. ``unheard``: so many blocks in a row it is told of together, once they are over.
     """
 
-    def __init__(self, rng: Random, node: Replica, fiduciary: bytes) -> None:
+    def __init__(self, rng: Random, nodes: list[Replica], gid: bytes, fiduciary: Actor, says: Says) -> None:
         self._rng = rng
-        self._node = node
-        self._fiduciary = fiduciary
+        self.node = self._node = nodes[0]
+        self.fiduciary = self._fiduciary = fiduciary.identity
         self.counts: Counter[str] = Counter()
+        self.answering = Answering(rng, nodes, gid, fiduciary, _State(self._node), says, self.counts)
         self.unheard = rng.randint(MAX_BLOCKS_AT_ONCE + 1, 80) if rng.random() < 0.05 else 0
-        node.keep_changes(rng.choice(KEPT_BYTES), rng.choice(TOLD_BYTES), rng.choice(KEPT_BLOCKS))
+        self._node.keep_changes(rng.choice(KEPT_BYTES), rng.choice(TOLD_BYTES), rng.choice(KEPT_BLOCKS))
         self._start()
 
     def __enter__(self) -> Told:
@@ -68,6 +73,7 @@ class Told:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._runner.close()
+        self.answering.close()
 
     def look(self) -> str:
         """What is wrong with what it knows; empty where nothing is. Most of the time it does not look at all."""
@@ -83,10 +89,16 @@ class Told:
             self.counts["started again"] += 1
         return self.look_now()
 
-    def look_now(self) -> str:
-        """What is wrong with what it knows; empty where nothing is."""
+    def look_now(self, *, dies: bool = True) -> str:
+        """What is wrong with what it knows; empty where nothing is: then it answers what is due.
+
+        ``dies``: its process is killed meanwhile, now and then.
+        """
         self.counts["looks"] += 1
-        return self._runner.run(self._wrong())
+        wrong = self._runner.run(self._wrong())
+        if not wrong and self._known is not None and not self._runner.run(self.answering.act(self._known, dies=dies)):
+            self._start()
+        return wrong
 
     def hears_nothing(self) -> str:
         """From here on many blocks pass until it looks again. What is wrong with what it knows so far."""
@@ -105,6 +117,7 @@ class Told:
             for index, leaves in (((DUE.under(self._fiduciary),), ()), (INDEX_PREFIXES, LEAF_PREFIXES))
         )
         self._known: Planned | None = None
+        self.answering.start()
         self._owed = WatchedDue(state, due, self._fiduciary)
         self._wanted = WantedPins()
         self._pins = PinFollower(state, blocks, self._wanted, _NoKeeper(), _NoUploads(), between_s=0.0)  # type: ignore[arg-type]
