@@ -49,12 +49,14 @@ class CommittedChanges:
         height: int,
         time_s: int,
         *,
+        kept_blocks: int = MAX_KEPT_BLOCKS,
         kept_bytes: int = MAX_KEPT_BYTES,
         told_bytes: int = MAX_CHANGED_BYTES,
         held_s: float = HELD_S,
     ) -> None:
         self.height = height
         self._time_s = time_s
+        self._kept_blocks = kept_blocks
         self._kept_bytes = kept_bytes
         self._told_bytes = told_bytes
         self._held_s = held_s
@@ -75,7 +77,7 @@ class CommittedChanges:
         size_bytes = _size_bytes(changes.leaves) + _size_bytes(changes.index)
         self._blocks.append(_Block(height, time.seconds, size_bytes, changes))
         self._size_bytes += size_bytes
-        while len(self._blocks) > MAX_KEPT_BLOCKS or self._size_bytes > self._kept_bytes:
+        while len(self._blocks) > self._kept_blocks or self._size_bytes > self._kept_bytes:
             gone = self._blocks.popleft()
             self._size_bytes -= gone.size_bytes
             self._since = gone.height

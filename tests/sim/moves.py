@@ -59,8 +59,16 @@ def spoilt_bundle(rng: Random, bundle: tx_pb2.SubmitResults) -> tx_pb2.SubmitRes
     return tx_pb2.SubmitResults(results=results)
 
 
+def is_of_a_ceremony(kind: DueKind) -> bool:
+    """Whether it is a step of a ceremony, of whose messages any part may be wrong."""
+    return DueKind.ACCEPT_CEREMONY <= kind <= DueKind.CONFIRM_SHARE
+
+
 class Moves:
-    """Makes transactions. ``rotating``: a rotation's bytes -> who moves to its next key when it is committed."""
+    """Makes transactions. ``rotating``: a rotation's bytes -> who moves to its next key when it is committed.
+
+    ``by_itself``: a fiduciary that answers by itself what is of no ceremony (tests/sim/answering.py).
+    """
 
     def __init__(self, rng: Random, start: Prelude) -> None:
         self.rng = rng
@@ -70,6 +78,7 @@ class Moves:
         self.principals = self.people[: len(PRINCIPALS)]
         self.rotating: dict[bytes, tuple[Actor, str]] = {}
         self.sent: list[bytes] = []
+        self.by_itself = b""
         self.governance = GovernanceMoves(rng, start.gid, self.fiduciaries, start.candidate, self.people)
         self.ceremonies = CeremonyMoves(rng, start.gid, self.fiduciaries)
         self.keys = keys_of(tuple(sorted(actor.identity for actor in self.fiduciaries)))
@@ -106,6 +115,8 @@ class Moves:
             answers = []
             for key, value in list(view.index_scan(DUE.under(fiduciary.identity))):
                 owed = due.parse(key, value)
+                if fiduciary.identity == self.by_itself and not is_of_a_ceremony(owed.kind):
+                    continue
                 ready = owed.from_time_s <= time_s and owed.from_height <= height
                 if (ready or self.rng.random() < 0.1) and self.rng.random() < 0.7:
                     message = self._answer(view, fiduciary, owed)
@@ -135,19 +146,26 @@ class Moves:
             actor.previous_cid = document_cid
 
     def _answer(self, view: StateView, fiduciary: Actor, owed: due.Due) -> Message | None:
-        if DueKind.ACCEPT_CEREMONY <= owed.kind <= DueKind.CONFIRM_SHARE:
+        if is_of_a_ceremony(owed.kind):
             return self.ceremonies.answer(fiduciary, owed, view)
-        if owed.kind == DueKind.PUBLISH_VAULT_KEY:
-            return tx_pb2.PublishVaultKey(vault=owed.subject, key=vault_key(fiduciary))
-        if owed.kind == DueKind.ERASE_VAULT:
-            return tx_pb2.ConfirmVaultErased(vault=owed.subject)
-        if owed.kind in (DueKind.SUBMIT_PARTIALS, DueKind.SUBMIT_UNBLINDED) or EXTRACTIONS.find(view, owed.subject):
-            return self._partials(view, fiduciary, owed.subject)
-        if owed.kind == DueKind.FULFIL_SECRET:
-            return tx_pb2.FulfilSecret(request=owed.subject, sealed=SEALED)
-        if self.rng.random() < 0.35:
+        message = self.said(view, fiduciary, owed.kind, owed.subject)
+        if isinstance(message, tx_pb2.FulfilOrder) and self.rng.random() < 0.35:
             return tx_pb2.RejectOrder(order=owed.subject, rejection=self.rng.randint(1, 8))
-        return tx_pb2.FulfilOrder(order=owed.subject)
+        if owed.kind in (DueKind.SUBMIT_PARTIALS, DueKind.SUBMIT_UNBLINDED) and self.rng.random() < 0.15:
+            return spoilt(self.rng, message)
+        return message
+
+    def said(self, view: StateView, fiduciary: Actor, kind: DueKind, subject: bytes) -> Message:
+        """What an honest hook says, of no ceremony."""
+        if kind == DueKind.PUBLISH_VAULT_KEY:
+            return tx_pb2.PublishVaultKey(vault=subject, key=vault_key(fiduciary))
+        if kind == DueKind.ERASE_VAULT:
+            return tx_pb2.ConfirmVaultErased(vault=subject)
+        if kind in (DueKind.SUBMIT_PARTIALS, DueKind.SUBMIT_UNBLINDED) or EXTRACTIONS.find(view, subject):
+            return self._honest_partials(view, fiduciary, subject)
+        if kind == DueKind.FULFIL_SECRET:
+            return tx_pb2.FulfilSecret(request=subject, sealed=SEALED)
+        return tx_pb2.FulfilOrder(order=subject)
 
     def _tx(self, actor: Actor, message: Message, height: int, key: SigningKey | None = None) -> bytes:
         made_at_height = 0
@@ -217,9 +235,12 @@ class Moves:
 
     def _partials(self, view: StateView, fiduciary: Actor, request: bytes) -> Message:
         """A member's answer; now and then made with another's share, for the wrong epoch, or with a byte changed."""
-        record = EXTRACTIONS.get(view, request)
-        message = message_of(view, self.gid, self.keys[record.authority], fiduciary, request, self._entropy)
+        message = self._honest_partials(view, fiduciary, request)
         return spoilt(self.rng, message) if self.rng.random() < 0.15 else message
+
+    def _honest_partials(self, view: StateView, fiduciary: Actor, request: bytes) -> Message:
+        record = EXTRACTIONS.get(view, request)
+        return message_of(view, self.gid, self.keys[record.authority], fiduciary, request, self._entropy)
 
     def _bad_partial(self, view: StateView, height: int, _: int) -> bytes | None:
         """A partial for another request, by somebody who may have answered already, or replayed whole."""

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from random import Random
 
 from abci_app import admission, signed, transition
-from abci_app.block import Block, BlockResult, Changes, TxResult
+from abci_app.block import Block, BlockResult, Changes, Time, TxResult
 from abci_app.crypto.ed25519 import SignatureMemo
 from abci_app.execution.spec import MessageClass
 from abci_app.mempool import Mempool
 from abci_app.pb.dta.v1 import tx_pb2
-from abci_app.server.changes import MAX_CHANGED_BYTES, MAX_KEPT_BYTES, CommittedChanges
+from abci_app.server.changes import MAX_CHANGED_BYTES, MAX_KEPT_BLOCKS, MAX_KEPT_BYTES, CommittedChanges
 from abci_app.signed import TxMemo
 from abci_app.state import records
 from abci_app.state.view import StateView
@@ -55,10 +55,14 @@ class Replica:
     def time_s(self) -> int:
         return self._time.seconds
 
-    def keep_changes(self, kept_bytes: int = MAX_KEPT_BYTES, told_bytes: int = MAX_CHANGED_BYTES) -> None:
-        """From this height on, of so many bytes: whoever follows is told of them, so many bytes at once."""
+    def keep_changes(
+        self, kept_bytes: int = MAX_KEPT_BYTES, told_bytes: int = MAX_CHANGED_BYTES,
+        kept_blocks: int = MAX_KEPT_BLOCKS,
+    ) -> None:
+        """From this height on, of so many bytes and blocks: whoever follows is told of them, so many bytes at once."""
+        self._kept = kept_bytes, told_bytes, kept_blocks
         self.changes = CommittedChanges(
-            self.height, self.time_s, kept_bytes=kept_bytes, told_bytes=told_bytes, held_s=0.0
+            self.height, self.time_s, kept_blocks=kept_blocks, kept_bytes=kept_bytes, told_bytes=told_bytes, held_s=0.0
         )
 
     def forget(self) -> None:
@@ -115,12 +119,18 @@ class Replica:
         self._staged = (block, staged, changes)
         return Decided(staged.app_hash, result)
 
+    def result_of(self, tx: bytes) -> TxResult:
+        """What would become of ``tx`` alone in the next block. Nothing is kept of it."""
+        self._my_memo()
+        block = Block(self.height + 1, Time(self.time_s + 1), (tx,))
+        return finalize(self._genesis, self.view, self.height, block)[0].tx_results[0]
+
     def crash(self) -> None:
         """kill -9 and start again: what was not committed is gone, and so are the mempool and the caches."""
         self._staged = None
         self._state = StateDB(self._store)
         self.pool.clear()
-        self.keep_changes()
+        self.keep_changes(*self._kept)
         self.forget()
 
     def commit(self, rng: Random) -> bool:

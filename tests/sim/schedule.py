@@ -18,14 +18,19 @@ from abci_app.codes import CODES, Code
 from abci_app.events import SIGNED
 from abci_app.messages.registry import EVENTS, SPECS
 from abci_app.pb.dta.v1 import tx_pb2
-from abci_app.state import records
+from abci_app.state import due, records
 from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, RESTARTS, UNSIGNED
+from dta.node.hooks.plan import Job
 from tests.sim import ceremonies, governance, releases
+from tests.sim.answering import answers_in
 from tests.sim.moves import Moves
 from tests.sim.prelude import VARIANTS, Prelude, prelude
 from tests.sim.rebuild import differences, undeclared
 from tests.sim.replica import Decided, Replica
 from tests.sim.told import Told
+
+# In these what is due is answered: bytes that the ledger refused are made anew, and there is room for all.
+SETTLING_BLOCKS = 5
 
 
 class Divergence(AssertionError):
@@ -37,8 +42,8 @@ class Run:
     """What a schedule did. ``codes`` counts results by code, ``actions`` events by kind and action.
 
     ``early``: results that a node admitted before they were due; ``partly``: bundles of which some results failed and
-    some did not; ``spoilt``: bundles that were refused for their shape. ``told``: how often an agent looked at what it
-    had been told, its connection broke, and it was started again.
+    some did not; ``spoilt``: bundles that were refused for their shape. ``told``: how an agent followed, as
+    :class:`tests.sim.told.Told` counts it.
     """
 
     seed: int
@@ -51,7 +56,7 @@ class Run:
     early: int = 0
     partly: int = 0
     spoilt: int = 0
-    told: tuple[int, int, int] = (0, 0, 0)
+    told: Counter[str] = field(default_factory=Counter)
 
 
 def bundle_in(tx: bytes) -> tx_pb2.SubmitResults | None:
@@ -76,9 +81,17 @@ class Schedule:
         self.height = self.start.blocks[-1].height
         self.decided: dict[int, Decided] = {}
         self.turns = releases.Turns()
-        # Random of its own: what it does changes nothing of the schedule.
-        told = Random(f"told {seed}")
-        self.told = Told(told, told.choice(self.nodes), told.choice(self.start.fiduciaries).identity)
+        self.told = self._agent(Random(f"told {seed}"))
+        self.answered: set[Job] = set()
+
+    def _agent(self, rng: Random) -> Told:
+        """An agent of one fiduciary at one node. ``rng`` is its own: what it does is no matter of the moves' chance."""
+        fiduciary = rng.choice(self.moves.fiduciaries)
+        self.moves.by_itself = fiduciary.identity
+        return Told(
+            rng, rng.sample(self.nodes, len(self.nodes)), self.start.gid, fiduciary,
+            lambda view, job: self.moves.said(view, fiduciary, job.kind, job.subject),
+        )  # fmt: skip
 
     def run(self) -> Run:
         """Run to the end. Raises :class:`Divergence`, or whatever a node raised."""
@@ -86,16 +99,16 @@ class Schedule:
             self._run()
         self.run_.early = sum(node.early for node in self.nodes)
         self.run_.app_hashes = [self.decided[block.height].app_hash for block in self.run_.blocks]
-        self.run_.told = self.told.looks, self.told.breaks, self.told.restarts
+        self.run_.told = self.told.counts
         return self.run_
 
     def _run(self) -> None:
-        for _ in range(self._length()):
+        length = self._length()
+        for number in range(length):
+            if self.told.unheard and number == length // 2:
+                self._leave_behind()
             self._arrive()
-            block = self._decide()
-            self.run_.blocks.append(block)
-            for node in self.nodes:
-                node.behind.append(block)
+            self._hand_out(self._decide())
             # One node at least keeps up; the others may lag and execute several blocks later in a row.
             for node in self.nodes:
                 if node is self.nodes[0] or self.rng.random() < 0.8:
@@ -105,6 +118,46 @@ class Schedule:
             self._require(not undeclared(self.nodes[0].view), f"{undeclared(self.nodes[0].view)} are no declared keys")
         for node in self.nodes:
             self._catch_up(node)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Nobody does anything more but the agent: what it owes is answered, as far as anybody could answer it."""
+        owed = self.told.answering.unanswered()
+        for _ in range(SETTLING_BLOCKS):
+            if not owed:
+                return
+            self._require(not (wrong := self.told.look_now(dies=False)), wrong)
+            self.height += 1
+            self._pass(1)
+            txs = self.told.node.propose(Block(self.height, self.time), 1_000_000)
+            self._hand_out(Block(self.height, self.time, tuple(txs)))
+            for node in self.nodes:
+                self._catch_up(node, crashes=0)
+            owed &= self.told.answering.unanswered()
+        left = [job for job in sorted(owed) if self.told.answering.would_count(job)]
+        self._require(not left, f"an agent leaves unanswered what it could answer: {left}")
+
+    def _leave_behind(self) -> None:
+        """Many blocks of which the agent is told together at their end: most of them empty, in some things happen."""
+        for node in self.nodes:
+            self._catch_up(node)
+        self._require(not (wrong := self.told.hears_nothing()), wrong)
+        for _ in range(self.told.unheard):
+            if self.told.happens(0.12):
+                self._arrive()
+                self._hand_out(self._decide())
+            else:
+                self.height += 1
+                self._pass(self.rng.randrange(3))
+                self._hand_out(Block(self.height, self.time))
+            for node in self.nodes:
+                self._catch_up(node, crashes=0.002)
+        self._require(not (wrong := self.told.look_now()), wrong)
+
+    def _hand_out(self, block: Block) -> None:
+        self.run_.blocks.append(block)
+        for node in self.nodes:
+            node.behind.append(block)
 
     def _length(self) -> int:
         """How many blocks. One in twelve outlasts the least number of blocks that a proposal is open for."""
@@ -128,10 +181,7 @@ class Schedule:
     def _decide(self) -> Block:
         """The next block: proposed by a node that is up to date, or by nobody's rules at all."""
         self.height += 1
-        jump = self.rng.choices([self.rng.randint(0, 5), self.rng.randint(10, 60), 100_000], [85, 14, 1])[0]
-        self.time = Time(self.time.seconds + jump, self.rng.randrange(10**9)) if jump else Time(
-            self.time.seconds, self.time.nanos + 1
-        )  # fmt: skip
+        self._pass(self.rng.choices([self.rng.randint(0, 5), self.rng.randint(10, 60), 100_000], [85, 14, 1])[0])
         empty = Block(self.height, self.time)
         kind = self.rng.random()
         if kind < 0.08:
@@ -148,6 +198,13 @@ class Schedule:
                 self._require(node.accepts(block), f"node {node.name} refuses the proposal of node {proposer.name}")
         return block
 
+    def _pass(self, seconds: int) -> None:
+        """Block time goes on: by a nanosecond at least."""
+        now = self.time
+        self.time = (
+            Time(now.seconds + seconds, self.rng.randrange(10**9)) if seconds else Time(now.seconds, now.nanos + 1)
+        )
+
     def _lawless(self) -> list[bytes]:
         """Transactions that nobody checked: some good, some seen before, some rubbish, some twice."""
         view = self.nodes[0].view
@@ -163,12 +220,12 @@ class Schedule:
             return ()
         return (Misbehaviour(1, self.rng.randbytes(20), self.height - 1),)
 
-    def _catch_up(self, node: Replica) -> None:
+    def _catch_up(self, node: Replica, crashes: float = 0.12) -> None:
         while node.behind:
             block = node.behind.pop(0)
             quiet = not block.txs and not block.misbehaviour and not self._is_anything_due(node, block)
             made = node.finalize(block)
-            if self.rng.random() < 0.12:
+            if self.rng.random() < crashes:
                 node.crash()
                 self.run_.crashes += 1
                 self._require(node.finalize(block) == made, f"node {node.name} made two things of block {block.height}")
@@ -201,9 +258,11 @@ class Schedule:
         self._require(len(made.result.tx_results) == len(block.txs), "one result a transaction")
         unknown = [result.code for result in made.result.tx_results if result.code not in CODES]
         self._require(not unknown, f"codes {unknown} are in no table")
+        self.in_block: set[Job] = set()
         for tx, result in zip(block.txs, made.result.tx_results, strict=True):
             self.run_.codes[int(result.code)] += 1
             self._count_bundle(tx, result)
+            self._count_answers(node, block, answers_in(tx, result, self.told.fiduciary))
             self._count(result.events)
             if result.code == 0:
                 self.moves.committed(tx)
@@ -230,6 +289,16 @@ class Schedule:
         self._require(all(code in CODES for code in codes), f"codes {codes} are in no table")
         self.run_.codes.update(codes)
         self.run_.partly += 0 in codes and any(codes)
+
+    def _count_answers(self, node: Replica, block: Block, jobs: list[Job]) -> None:
+        """What the agent's fiduciary answered in ``block``, by the state before it: nothing twice."""
+        for job in jobs:
+            is_new = job not in self.answered or due.is_due(
+                node.view, self.told.fiduciary, job.kind, job.subject, block.time.seconds, block.height
+            )
+            self._require(is_new and job not in self.in_block, f"{job} is answered twice")
+            self.answered.add(job)
+            self.in_block.add(job)
 
     def _count(self, events: tuple[Event, ...]) -> None:
         for event in events:

@@ -9,13 +9,20 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from abci_app.block import TxResult
+from abci_app.pb.dta.v1 import statesocket_pb2 as pb
+from dta.node.agent.attempts import Attempts, JobState
 from dta.node.agent.due import DueEntries
+from dta.node.hooks.plan import Job
 from tests.sim import replay
-from tests.sim.schedule import Divergence, Run, run_schedule
+from tests.sim.schedule import Divergence, Run, Schedule, run_schedule
+from tests.sim.told import Waits
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEDULES = 1_000
@@ -73,14 +80,14 @@ def test_schedules_reach_what_can_happen() -> None:
     actions: set[str] = set()
     codes: set[int] = set()
     crashes = early = partly = spoilt = 0
-    told = [0, 0, 0]
+    told: Counter[str] = Counter()
     for seed in range(2_000, 2_060):
         run = run_schedule(seed)
         early, partly, spoilt = early + run.early, partly + run.partly, spoilt + run.spoilt
         actions |= run.actions.keys()
         codes |= run.codes.keys()
         crashes += run.crashes
-        told = [sum(both) for both in zip(told, run.told, strict=True)]
+        told += run.told
     for action in (
         "order placed", "order fulfilled", "order rejected", "order failed", "order expired", "order closed",
         "request requested", "request approved", "request granted", "request answered", "request vetoed",
@@ -94,13 +101,81 @@ def test_schedules_reach_what_can_happen() -> None:
     assert early > 20, "results that came before they were due"
     assert partly > 30, "bundles of which a part failed"
     assert spoilt > 2, "bundles that were refused for their shape"
-    assert min(told) > 20, "looks of an agent at what it was told, breaks of its connection, new agents"
+    for what in (
+        "looks", "newer", "breaks", "breaks within", "started again", "started again within", "parts", "more", "cuts",
+        "made", "sent", "sent again", "renewed", "together", "killed before sending", "killed after sending",
+    ):  # fmt: skip
+        assert told[what] > 5, f"{what}: what an agent was told"
 
 
 def test_an_agent_that_is_told_of_too_little_fails_a_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(DueEntries, "remove", lambda *_: None)
     with pytest.raises(Divergence, match=r"seed \d+: an agent at block \d+ knows other jobs"):
         run_some()
+
+
+async def first_part(ask: Callable[[pb.StateWait], Awaitable[pb.StateChanged]], wait: pb.StateWait) -> pb.StateChanged:
+    """Takes the first part of a block for all of it."""
+    changed = await ask(wait)
+    changed.is_part = False
+    return changed
+
+
+def test_an_agent_that_forgets_a_part_of_a_block_fails_a_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.support.committed.whole_blocks", first_part)
+    with pytest.raises(Divergence, match=r"seed \d+: an agent at block \d+ (knows other jobs|keeps other blocks)"):
+        run_some()
+
+
+def test_a_result_that_is_kept_and_never_sent_again_fails_a_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was saved by a process that was killed before it sent it, and what a crashed node's mempool lost."""
+    real = Attempts.make
+
+    async def make(self: Attempts, state: JobState, height: int) -> None:
+        if self._outbox.load(state.job, height) is None:
+            await real(self, state, height)
+
+    monkeypatch.setattr(Attempts, "make", make)
+    with pytest.raises(Divergence, match=r"seed \d+: an agent leaves unanswered what it could answer"):
+        run_some()
+
+
+def test_a_result_that_is_taken_twice_fails_a_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger takes it once; here what is counted is told twice of it."""
+    from tests.sim import schedule
+
+    real = schedule.answers_in
+
+    def twice(tx: bytes, result: TxResult, fiduciary: bytes) -> list[Job]:
+        return [job for job in real(tx, result, fiduciary) for _ in range(2)]
+
+    monkeypatch.setattr(schedule, "answers_in", twice)
+    with pytest.raises(Divergence, match=r"seed \d+: .* is answered twice"):
+        run_some()
+
+
+def run_some_unheard() -> None:
+    for seed in range(20):
+        schedule = Schedule(seed)
+        schedule.told.unheard = 40
+        schedule.run()
+
+
+@pytest.mark.parametrize("forgotten", ["is_cut", "more"])
+def test_an_agent_that_was_left_behind_and_takes_an_answer_for_all_fails_a_schedule(
+    monkeypatch: pytest.MonkeyPatch, forgotten: str
+) -> None:
+    """It takes a cut for a block with nothing, or the first of several answers for the last."""
+    whole = Waits.after
+
+    async def after(self: Waits, height: int) -> pb.StateChanged:
+        changed = await whole(self, height)
+        changed.ClearField(forgotten)
+        return changed
+
+    monkeypatch.setattr(Waits, "after", after)
+    with pytest.raises(Divergence, match=r"seed \d+: an agent at block \d+ (knows other jobs|keeps other blocks)"):
+        run_some_unheard()
 
 
 def test_a_schedule_in_which_nodes_differ_fails_and_says_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from abci_app.pb.dta.v1 import statesocket_pb2 as pb
 from abci_app.server.changes import CommittedChanges
@@ -10,13 +10,16 @@ from dta.node.agent.watch import whole_blocks
 
 
 async def told_after(
-    committed: CommittedChanges, height: int, index: Sequence[bytes], leaves: Sequence[bytes]
-) -> pb.StateChanged:
-    """As :meth:`dta.node.agent.watch.StateWatch.after`."""
+    committed: CommittedChanges, height: int, index: Sequence[bytes], leaves: Sequence[bytes],
+    heard: Callable[[pb.StateChanged], None] = lambda _: None,
+) -> pb.StateChanged:  # fmt: skip
+    """As :meth:`dta.node.agent.watch.StateWatch.after`. ``heard``: called with each answer as it comes."""
 
     async def ask(wait: pb.StateWait) -> pb.StateChanged:
         told = wait.index_after, wait.leaves_after
-        return await committed.after(wait.after_height, wait.index_prefixes, wait.leaf_prefixes, told)
+        answer = await committed.after(wait.after_height, wait.index_prefixes, wait.leaf_prefixes, told)
+        heard(answer)
+        return answer
 
     return await whole_blocks(
         ask, pb.StateWait(after_height=height, index_prefixes=index, leaf_prefixes=leaves)

@@ -62,6 +62,7 @@ class Submission:
 
     ``expiry_blocks``: how long the bytes are good for; ``gather_s``: how long a result waits for others at most;
     ``repeat_s``: so long an answer stands for all whose bytes they are. Times are of the clock ``monotonic_s``.
+    ``salt``: 16 bytes, others each time.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Submission:
         gather_s: float,
         repeat_s: float,
         monotonic_s: Callable[[], float],
+        salt: Callable[[], bytes] = lambda: secrets.token_bytes(SALT_BYTES),
     ) -> None:
         self._tools = tools
         self._outbox = outbox
@@ -86,6 +88,7 @@ class Submission:
         self._gather_s = gather_s
         self._repeat_s = repeat_s
         self._monotonic_s = monotonic_s
+        self._salt = salt
         self._making = 0
         self._nobody_makes = asyncio.Event()
         self._nobody_makes.set()
@@ -167,7 +170,7 @@ class Submission:
             try:
                 tx = build_tx(
                     self._chain_id, self._tools.gid, _Signer(self._tools), message, expires_at,
-                    secrets.token_bytes(SALT_BYTES), made_at_height=now.height,
+                    self._salt(), made_at_height=now.height,
                 )  # fmt: skip
                 self._outbox.save(its_jobs, tx)
             except Exception as error:  # of this bundle alone
