@@ -18,6 +18,7 @@ from abci_app.state.indexes import (
     ORDER_ANSWERERS,
     UNSIGNED,
     VAULT_ORDERS,
+    block_named,
     put_key,
 )
 from abci_app.state.records import (
@@ -301,7 +302,7 @@ def open_request(context: Context, order: pb.OrderRecord, request: pb.RequestRec
     REQUEST_NUMBERS.put(context.state, request.id, order.id, request.number)
     allowance.count_request(context, order, request.requester_key)
     releases.asked(context, order, request)
-    OPEN_REQUESTS.put(context.state, order.id, request.id)
+    OPEN_REQUESTS.put(context.state, order.id, request.id, value=block_named(request.keys_cid))
     DEADLINE_TIME.put(context.state, request.deadline_time_s, DeadlineKind.REQUEST, request.id)
     releases.emit_request(context, request, "requested")
     if context.signer in policy.parties(order.policy):

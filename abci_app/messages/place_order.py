@@ -15,7 +15,7 @@ from abci_app.params import find_custodian
 from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, params_pb2, tx_pb2
 from abci_app.state import due
 from abci_app.state.due import DueKind
-from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, DUE, PRINCIPAL_ORDERS, VAULT_ORDERS
+from abci_app.state.indexes import DEADLINE_HEIGHT, DEADLINE_TIME, DUE, PRINCIPAL_ORDERS, VAULT_ORDERS, block_named
 from abci_app.state.records import CONCERNS, COUNTERS, FIDUCIARIES, ORDERS, VAULT_KEYS, VAULTS
 
 
@@ -133,7 +133,9 @@ def _execute(context: Context, message: tx_pb2.PlaceOrder) -> bytes:
     ORDERS.put(context.state, order, order_id)
     naming.note_order(context, order)
     orders.remember_deadlines(context, order)
-    VAULT_ORDERS.put(context.state, order.vault or order.authority, order_id)
+    VAULT_ORDERS.put(
+        context.state, order.vault or order.authority, order_id, value=block_named(order.envelope_cid)
+    )
     PRINCIPAL_ORDERS.put(context.state, context.signer, order_id)
     for fiduciary in order.fiduciaries:
         due.add(context.state, fiduciary, DueKind.FULFIL_ORDER, order_id)

@@ -17,7 +17,7 @@ from abci_app.execution.spec import MessageClass, MessageSpec, need_bytes
 from abci_app.identities import concerns
 from abci_app.pb.dta.v1 import authority_pb2, custody_pb2, extraction_pb2
 from abci_app.signing import signing_orders
-from abci_app.state.indexes import OPEN_REQUESTS, ORDER_KEYS, PRINCIPAL_ORDERS, VAULT_ORDERS
+from abci_app.state.indexes import OPEN_REQUESTS, ORDER_KEYS, PRINCIPAL_ORDERS, VAULT_ORDERS, block_named
 from abci_app.state.records import CONCERNS, COUNTERS, DECISIONS, ORDERS, REQUEST_NUMBERS, REQUESTS, SIGNINGS
 
 
@@ -65,7 +65,7 @@ def _execute(context: Context, message: extraction_pb2.PlaceSigningOrder) -> byt
     counter.orders += 1
     COUNTERS.put(context.state, counter, context.signer)
     naming.note_order(context, order)
-    VAULT_ORDERS.put(context.state, order.authority, order_id)
+    VAULT_ORDERS.put(context.state, order.authority, order_id, value=block_named(order.envelope_cid))
     PRINCIPAL_ORDERS.put(context.state, context.signer, order_id)
     orders.emit(context, order, "placed", authority=authority.id)
     request_id = statements.request_id(context.gid, order_id, context.signer, message.nonce)

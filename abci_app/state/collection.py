@@ -253,6 +253,10 @@ class Index(Collection[*Ts]):
         """
         return (self.split(key) for key, _ in view.index_scan(self.under(*leading), limit=limit))
 
+    def items(self, view: StateView, *leading: bytes | int) -> Iterator[tuple[tuple[*Ts], bytes]]:
+        """The same of all, each with its value."""
+        return ((self.split(key), value) for key, value in view.index_scan(self.under(*leading)))
+
     def has_any(self, view: StateView, *leading: bytes | int) -> bool:
         """Whether there is an entry whose key has these first parts."""
         return any(view.index_scan(self.under(*leading), limit=1))

@@ -9,10 +9,24 @@ from __future__ import annotations
 
 from typing import Final
 
+from abci_app.cid import digest_of
 from abci_app.state.collection import Table, at
 from abci_app.state.overlay import Overlay
 
 _TABLE = Table()
+
+NAMES_NO_BLOCK: Final = b"\x00"
+_NAMED = "digest (32 bytes) of the block that it names, or `00`; `01` where an earlier version wrote it"
+
+
+def block_named(cid: str) -> bytes:
+    """The value that says which block an open order or request names; ``cid`` is empty where it names none.
+
+    So who keeps these blocks reads no record to know which they are.
+    """
+    return digest_of(cid) if cid else NAMES_NO_BLOCK
+
+
 
 DUE = _TABLE.index(
     at("due/").id("fiduciary").u8("kind").id("subject"),
@@ -42,7 +56,7 @@ FORGOTTEN = _TABLE.index(
     one_for="the last body that was forgotten: no entry of the index above is before it",
 )
 VAULT_ORDERS = _TABLE.index(
-    at("vault-orders/").id("vault", text="vault (or authority)").id("order"), one_for="an open order"
+    at("vault-orders/").id("vault", text="vault (or authority)").id("order"), value=_NAMED, one_for="an open order"
 )
 ORDER_KEYS = _TABLE.index(
     at("order-keys/").id("order").id("Ed25519 key"),
@@ -53,7 +67,7 @@ ORDER_ANSWERERS = _TABLE.index(
     at("order-answerers/").id("order").id("fiduciary"), one_for="a fiduciary that answered a request of the order"
 )
 OPEN_REQUESTS = _TABLE.index(
-    at("open-requests/").id("order").id("request"), one_for="a request that is not settled"
+    at("open-requests/").id("order").id("request"), value=_NAMED, one_for="a request that is not settled"
 )
 PRINCIPAL_ORDERS = _TABLE.index(at("principal-orders/").id("principal").id("order"), one_for="an order")
 PRINCIPAL_VAULTS = _TABLE.index(at("principal-vaults/").id("principal").id("vault"), one_for="a vault")

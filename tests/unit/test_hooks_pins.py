@@ -18,7 +18,7 @@ from abci_app.cid import cid_of
 from abci_app.pb.dta.v1 import custody_pb2, identity_pb2
 from abci_app.pb.dta.v1 import statesocket_pb2 as pb
 from abci_app.server.changes import MAX_BLOCKS_AT_ONCE, MAX_CHANGED_BYTES, MAX_KEPT_BLOCKS, CommittedChanges
-from abci_app.state.indexes import OPEN_REQUESTS, VAULT_ORDERS
+from abci_app.state.indexes import OPEN_REQUESTS, VAULT_ORDERS, block_named
 from abci_app.state.memory_view import MemoryView
 from abci_app.state.records import IDENTITIES, ORDERS, REQUESTS
 from abci_app.state.view import StateView
@@ -139,14 +139,19 @@ def identity(id_: bytes, cid: str) -> Leaves:
     return {IDENTITIES.key(id_): record.SerializeToString(deterministic=True)}
 
 
-def order(id_: bytes, cid: str) -> tuple[Leaves, Leaves]:
+def entry(cid: str, is_old: bool) -> bytes:
+    """An index entry's value: what is named, or as an earlier version wrote it."""
+    return b"\x01" if is_old else block_named(cid)
+
+
+def order(id_: bytes, cid: str, *, is_old: bool = False) -> tuple[Leaves, Leaves]:
     record = custody_pb2.OrderRecord(id=id_, envelope_cid=cid)
-    return {ORDERS.key(id_): record.SerializeToString()}, {VAULT_ORDERS.key(VAULT, id_): b"\x01"}
+    return {ORDERS.key(id_): record.SerializeToString()}, {VAULT_ORDERS.key(VAULT, id_): entry(cid, is_old)}
 
 
-def request(id_: bytes, cid: str) -> tuple[Leaves, Leaves]:
+def request(id_: bytes, cid: str, *, is_old: bool = False) -> tuple[Leaves, Leaves]:
     record = custody_pb2.RequestRecord(id=id_, keys_cid=cid)
-    return {REQUESTS.key(id_): record.SerializeToString()}, {OPEN_REQUESTS.key(VAULT, id_): b"\x01"}
+    return {REQUESTS.key(id_): record.SerializeToString()}, {OPEN_REQUESTS.key(VAULT, id_): entry(cid, is_old)}
 
 
 def block_of(happened: list[tuple[str, bytes, str]]) -> tuple[Leaves, Leaves]:
@@ -162,7 +167,8 @@ def block_of(happened: list[tuple[str, bytes, str]]) -> tuple[Leaves, Leaves]:
         elif kind == "close request":
             index[OPEN_REQUESTS.key(VAULT, other)] = None
         else:
-            opened = order(id_, cid) if kind == "order" else request(other, cid)
+            is_old = id_[-1] % 4 == 0
+            opened = order(id_, cid, is_old=is_old) if kind == "order" else request(other, cid, is_old=is_old)
             leaves |= opened[0]
             index |= opened[1]
     return leaves, index
@@ -215,10 +221,10 @@ def test_what_is_wanted_is_what_state_names_whatever_happens(
     asyncio.run(scenario())
 
 
-def many_orders(count: int) -> Ledger:
+def many_orders(count: int, *, is_old: bool) -> Ledger:
     ledger, leaves, index = Ledger(), {}, {}
     for number in range(count):
-        opened = order(number.to_bytes(32, "big"), CIDS[1])
+        opened = order(number.to_bytes(32, "big"), CIDS[1], is_old=is_old)
         leaves |= opened[0]
         index |= opened[1]
     ledger.block(leaves, index)
@@ -226,7 +232,7 @@ def many_orders(count: int) -> Ledger:
 
 
 def test_the_application_is_left_alone_after_each_page_of_records_read_or_known() -> None:
-    view, wanted = many_orders(2 * READ_AT_ONCE + 50).view, WantedPins()
+    view, wanted = many_orders(2 * READ_AT_ONCE + 50, is_old=True).view, WantedPins()
     read_by_then: list[int] = []
     wanted.replace(wanted.read(view, lambda _: read_by_then.append(view.gets)))
     assert read_by_then == [READ_AT_ONCE, 2 * READ_AT_ONCE, 2 * READ_AT_ONCE + 50]
@@ -234,9 +240,19 @@ def test_the_application_is_left_alone_after_each_page_of_records_read_or_known(
     assert read_by_then[3:] == [read_by_then[2]] * 3, "what is known is not read again, and its names are pages too"
 
 
+def test_no_record_is_read_to_know_what_open_orders_and_requests_name() -> None:
+    ledger, wanted, paused = many_orders(2 * READ_AT_ONCE + 50, is_old=False), WantedPins(), list[float]()
+    ledger.block(*order(b"\xaa" * 32, ""))
+    ledger.block(*request(b"\xbb" * 32, CIDS[2]))
+    found = wanted.read(ledger.view, paused.append)
+    assert (ledger.view.gets, len(paused)) == (0, 4)
+    wanted.replace(found)
+    assert set(wanted.cids()) == {CIDS[1], CIDS[2]} == expected(ledger.view)
+
+
 def test_a_reading_of_all_ends_with_the_agent() -> None:
     async def scenario() -> None:
-        ledger = many_orders(READ_AT_ONCE + 1)
+        ledger = many_orders(READ_AT_ONCE + 1, is_old=True)
         follow, wanted, looked = follower(ledger)
         await follow.close()
         with pytest.raises(StateUnavailable):
@@ -246,11 +262,12 @@ def test_a_reading_of_all_ends_with_the_agent() -> None:
     asyncio.run(scenario())
 
 
-def test_no_more_is_read_than_what_opened_and_nothing_while_nothing_changes() -> None:
+@pytest.mark.parametrize("is_old", [True, False])
+def test_no_more_is_read_than_what_opened_and_nothing_while_nothing_changes(is_old: bool) -> None:
     async def scenario() -> None:
         ledger = Ledger()
         for number in range(100):
-            ledger.block(*order(bytes([number]) * 32, cid_of(b"%d" % number)))
+            ledger.block(*order(bytes([number]) * 32, cid_of(b"%d" % number), is_old=is_old))
         follow, wanted, looked = follower(ledger)
         await follow.step()
         assert (wanted.count, looked.all) == (100, 1)
@@ -262,14 +279,14 @@ def test_no_more_is_read_than_what_opened_and_nothing_while_nothing_changes() ->
         await follow.step()
         assert (ledger.view.gets, ledger.view.scans) == (0, 0)
         assert looked.cids == [cid_of(b"5")]
-        ledger.block(*order(b"\xaa" * 32, cid_of(b"new")))
+        ledger.block(*order(b"\xaa" * 32, cid_of(b"new"), is_old=is_old))
         await follow.step()
-        assert (ledger.view.gets, ledger.view.scans) == (1, 0)
+        assert (ledger.view.gets, ledger.view.scans) == (is_old, 0)
         assert (looked.cids, wanted.count) == ([cid_of(b"5"), cid_of(b"new")], 100)
         ledger.committed = CommittedChanges(ledger.height + 1, 0)
         await follow.step()
         await follow.step()  # whole, but what orders name is known
-        assert (ledger.view.gets, looked.all) == (1, 2)
+        assert (ledger.view.gets, looked.all) == (is_old, 2)
 
     asyncio.run(scenario())
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from abci_app.cid import digest_of
 from abci_app.codes import Code
 from abci_app.crypto import statements
 from abci_app.pb.dta.v1 import custody_pb2 as pb
 from abci_app.pb.dta.v1 import tx_pb2
 from abci_app.state.due import DueKind
-from abci_app.state.indexes import DEADLINE_TIME, DUE, OPEN_REQUESTS
+from abci_app.state.indexes import DEADLINE_TIME, DUE, OPEN_REQUESTS, VAULT_ORDERS
 from tests.support.actors import Actor
 from tests.support.custody import SEALED, Custody, k_of, make_custody, single
 from tests.support.refusals import Because, because, refused
@@ -213,6 +214,14 @@ def test_a_request_and_an_order_expire_by_block_time_before_the_sweep_says_so(cu
     assert custody.request_record(request).status == pb.REQUEST_STATUS_EXPIRED
     assert not DEADLINE_TIME.has_any(custody.chain.view)
     assert not OPEN_REQUESTS.has_any(custody.chain.view)
+
+
+def test_what_is_open_says_which_block_it_names(custody: Custody) -> None:
+    order = custody.place()
+    request = custody.request(order)
+    envelope, keys = custody.order(order).envelope_cid, custody.request_record(request).keys_cid
+    assert list(VAULT_ORDERS.items(custody.chain.view)) == [((custody.vault, order), digest_of(envelope))]
+    assert list(OPEN_REQUESTS.items(custody.chain.view)) == [((order, request), digest_of(keys))]
 
 
 def test_an_order_expires_by_height(custody: Custody) -> None:

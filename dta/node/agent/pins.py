@@ -9,9 +9,10 @@ from itertools import islice
 from typing import Final
 
 from abci_app.cid import cid_of_digest, digest_of
+from abci_app.hashing import HASH_BYTES
 from abci_app.pb.dta.v1 import statesocket_pb2 as pb
 from abci_app.state.collection import Index
-from abci_app.state.indexes import OPEN_REQUESTS, VAULT_ORDERS
+from abci_app.state.indexes import NAMES_NO_BLOCK, OPEN_REQUESTS, VAULT_ORDERS
 from abci_app.state.records import FIDUCIARIES, IDENTITIES, ORDERS, REQUESTS
 from abci_app.state.view import StateView
 from dta.node.agent.reads import read_ahead
@@ -53,8 +54,9 @@ class WantedPins:
     """Every identity's document, every open order's envelope, every open request's keys: read once, then told.
 
     Every node keeps all of them, whomever they name: what one loses it fetches from any other. What an order or a
-    request names never changes, so it is read once, when it opens. Remembered are its id, its block's digest and how
-    many name that: 240 MB for a million of them. A change costs as much as it changes.
+    request names never changes, and its index entry says it, so no record is read but for what opened and is gone
+    again, or is of an earlier version. Remembered are its id, its block's digest and how many name that: 240 MB for a
+    million of them. A change costs as much as it changes.
     """
 
     def __init__(self) -> None:
@@ -91,13 +93,13 @@ class WantedPins:
                 found.documents[record.id] = digest_of(record.document_cid)
         known = self._named.blocks
         for index, cids_of in _OPEN:
-            subjects = (subject for _, subject in index.entries(view))
-            while page := list(islice(subjects, READ_AT_ONCE)):
+            entries = ((subject, value) for (_, subject), value in index.items(view))
+            while page := list(islice(entries, READ_AT_ONCE)):
                 began_s = time.monotonic()
-                new = [subject for subject in page if subject not in known]
-                digests = dict(zip(new, map(_digest, cids_of(view, new)), strict=True))
-                named = ((subject, known.get(subject) or digests[subject]) for subject in page)
-                found.blocks.update((subject, digest) for subject, digest in named if digest)
+                said = {subject: known.get(subject) or _said(value) for subject, value in page}
+                unsaid = [subject for subject, digest in said.items() if digest is None]
+                said.update(zip(unsaid, map(_digest, cids_of(view, unsaid)), strict=True))
+                found.blocks.update((subject, digest) for subject, digest in said.items() if digest)
                 pause(time.monotonic() - began_s)
         return found
 
@@ -111,11 +113,14 @@ class WantedPins:
         self._identity = {digest: identity for identity, digest in found.documents.items()}
 
     def read_new(self, view: StateView, changed: pb.StateChanged) -> dict[bytes, bytes]:
-        """What the orders and requests name that opened, closed again or not, for :meth:`take`. In a thread."""
+        """What the orders and requests name that opened and of which no entry says it any more, for :meth:`take`.
+
+        In a thread.
+        """
         found: dict[bytes, bytes] = {}
-        changes = [(index, index.split(key)[1]) for index, key, _ in _open_or_not(changed)]
+        unsaid = [(index, index.split(key)[1]) for index, key, value in _open_or_not(changed) if _said(value) is None]
         for index, cids_of in _OPEN:
-            new = iter([subject for one, subject in changes if one is index and subject not in self._named.blocks])
+            new = iter([subject for one, subject in unsaid if one is index and subject not in self._named.blocks])
             while page := list(islice(new, READ_AT_ONCE)):
                 found.update(zip(page, map(_digest, cids_of(view, page)), strict=True))
         return found
@@ -130,10 +135,10 @@ class WantedPins:
             (identity,) = IDENTITIES.split(one.key)
             cid = IDENTITIES.parse(one.value).document_cid if one.HasField("value") else ""
             self._name(self._named.documents, identity, _digest(cid), touched)
-        for index, key, is_there in _open_or_not(changed):
+        for index, key, value in _open_or_not(changed):
             subject = index.split(key)[1]
-            digest = self._named.blocks.get(subject) or opened.get(subject, b"")
-            self._name(self._named.blocks, subject, digest if is_there else b"", touched)
+            digest = self._named.blocks.get(subject) or _said(value) or opened.get(subject, b"")
+            self._name(self._named.blocks, subject, digest if value else b"", touched)
             if digest and digest not in self._count:
                 touched[digest] = None
         return [cid_of_digest(digest) for digest in touched]
@@ -162,11 +167,22 @@ def _digest(cid: str) -> bytes:
     return digest_of(cid) if cid else b""
 
 
-def _open_or_not(changed: pb.StateChanged) -> Iterator[tuple[Index[bytes, bytes], bytes, bool]]:
+def _said(value: bytes) -> bytes | None:
+    """The digest that an index entry says is named, empty where it says that none is; None where it does not say.
+
+    That is an entry that is gone, or that an earlier version wrote: the record says it.
+    """
+    if len(value) == HASH_BYTES:
+        return value
+    return b"" if value == NAMES_NO_BLOCK else None
+
+
+def _open_or_not(changed: pb.StateChanged) -> Iterator[tuple[Index[bytes, bytes], bytes, bytes]]:
+    """Each entry that came or went: its index, its key, and its value, empty where it went."""
     for one in changed.index:
         for index, _ in _OPEN:
             if index.holds(one.key):
-                yield index, one.key, one.HasField("value")
+                yield index, one.key, one.value
 
 
 def peer_gateways(view: StateView, myself: bytes) -> list[str]:
