@@ -3,8 +3,8 @@
 The orders that exist are made by the application itself (:mod:`tests.bench.existing`), out of one small transaction
 each, which goes through CometBFT as any other. One node does it: for that time its vote is enough, the others are
 stopped, and then they are given what it has, each with its own keys. So a million takes an hour on two cores, and not
-four. The envelopes are laid into the nodes' block stores beforehand; while that is done the agents wait, because the
-store's lock is held here.
+four. The envelopes are laid into the nodes' block stores meanwhile; that node's agent waits, because the lock of its
+store is held here.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def run(comet_binary: str, port_base: int, say: Say, plan: Plan) -> Json:
             for size in plan.sizes:
                 try:
                     figures["sizes"][str(size)] = growing.measure(size)
-                except (DtaError, RuntimeError, subprocess.SubprocessError) as error:
+                except (DtaError, OSError, RuntimeError, subprocess.SubprocessError) as error:
                     if not figures["sizes"]:
                         raise
                     say(f"{size} orders: {error}; what was measured before is kept")
@@ -146,9 +146,8 @@ class _Growing:
         self._size = size
         vaults = [view.record.id for view in self._principals.vaults]
         markers = [existing.marker(vaults[number % len(vaults)], number) for number in numbers]
-        with _agents_waiting(self._network):
+        with _growing_alone(self._network):  # no agent runs that would unpin what state does not name yet
             self._lay_envelopes(numbers)
-        with _growing_alone(self._network):
             asyncio.run(self._send(markers))
         for node in self._network.nodes():
             self._wait_for_agent(node)
@@ -244,7 +243,7 @@ def _growing_alone(network: Network) -> Iterator[None]:
         _vote(network, [replace(one, power=ENOUGH_ALONE) for one in validators if one.public_key == key], others)
         for node in others:
             network.stop(node)
-    with _stores_held(network, [first]):
+    with _store_held(network, first):
         yield
         if others:
             height = _vote(network, validators, [])
@@ -300,26 +299,14 @@ def _copy(source: str, target: str) -> None:
 
 
 @contextmanager
-def _agents_waiting(network: Network) -> Iterator[None]:
-    """While this lasts every agent waits for its block store; it opens it anew afterwards."""
-    with _stores_held(network, network.nodes()):
-        yield
-    for node in network.nodes():
-        _end_agent(network, node)  # what waits does so with a growing pause
-
-
-@contextmanager
-def _stores_held(network: Network, nodes: Sequence[int]) -> Iterator[None]:
-    """Their agents are ended, and those that start again have no block store."""
-    held = []
+def _store_held(network: Network, node: int) -> Iterator[None]:
+    """Its agent is ended, and the one that starts again has no block store."""
+    _end_agent(network, node)
+    descriptor = _take_lock(_config(network, node).blocks_dir / "lock")
     try:
-        for node in nodes:
-            _end_agent(network, node)
-            held.append(_take_lock(_config(network, node).blocks_dir / "lock"))
         yield
     finally:
-        for descriptor in held:
-            os.close(descriptor)
+        os.close(descriptor)
 
 
 def _end_agent(network: Network, node: int) -> None:

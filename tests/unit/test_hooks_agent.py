@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,6 +30,7 @@ from abci_app.state.memory_view import MemoryView
 from abci_app.storage.memory import MemoryStore
 from abci_app.storage.statedb import StateDB
 from dta.base.config import NodeConfig, write_node_config
+from dta.base.errors import JsonValue
 from dta.base.keystore_config import KeystoreConfig
 from dta.blocks.auth import put_headers
 from dta.hsm.sealed_file import MIN_LOG2_N
@@ -187,6 +189,30 @@ def test_the_gateway_takes_blocks_of_those_whom_state_knows_and_of_nobody_else(h
 
     with application(config.state_socket, served_state(chain)):
         asyncio.run(scenario())
+
+
+def test_the_status_is_put_together_where_nothing_of_it_changes_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a thread, what counts jobs or blocks would fail where one comes or goes, and the agent end of it."""
+    agent, stop = Agent(node_config(tmp_path)), asyncio.Event()
+    told, threads = agent.status, list[int]()
+
+    def status() -> dict[str, JsonValue]:
+        threads.append(threading.get_ident())
+        return told()
+
+    monkeypatch.setattr(agent, "status", status)
+
+    async def scenario() -> None:
+        running = asyncio.create_task(agent.run(stop))
+        while not agent._config.status_file.exists():
+            await asyncio.sleep(0.01)
+        stop.set()
+        await asyncio.wait_for(running, PATIENCE_S)
+
+    asyncio.run(asyncio.wait_for(scenario(), PATIENCE_S))
+    assert set(threads) == {threading.get_ident()}
 
 
 @pytest.mark.parametrize("part", ["_status_forever", "_work", "keep_open"])

@@ -361,10 +361,13 @@ class Agent:
 
     # --- saying how it is ---------------------------------------------------------------------------------------
     async def _status_forever(self, hung: asyncio.Event) -> None:
-        """Write the status; end the process where every HSM thread has hung for long: only a new one can help."""
+        """Write the status; end the process where every HSM thread has hung for long: only a new one can help.
+
+        It is put together here, where nothing of it changes meanwhile; only the file is a thread's.
+        """
         hung_since_s: float | None = None
         while True:
-            await asyncio.to_thread(self._write_status)
+            await asyncio.to_thread(self._write_status, self.status())
             if self._keystore.silent_s > SILENT_FOR_S:
                 _log.error("the keystore hangs: ending, to be started again")
                 hung.set()
@@ -377,16 +380,16 @@ class Agent:
                 hung.set()
             await asyncio.sleep(STATUS_EVERY_S)
 
-    def _write_status(self) -> None:
+    def _write_status(self, status: dict[str, JsonValue]) -> None:
         path = self._config.status_file
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_disposable(path, json.dumps(self.status(), indent=1) + "\n")
+            write_disposable(path, json.dumps(status, indent=1) + "\n")
         except OSError as error:
             _log.warning("the status can't be written: %s", error.strerror)
 
     def status(self) -> dict[str, JsonValue]:
-        """All that ``dta status`` shows of the agent. Holds no secret."""
+        """All that ``dta status`` shows of the agent, for the event loop. Holds no secret, and nothing that changes."""
         trouble: dict[str, JsonValue] = dict(self._trouble)
         failures: dict[str, JsonValue] = dict(self._custodians.failures)
         return {
@@ -405,7 +408,7 @@ class Agent:
                 for fault in (self._fetcher.faults() if self._fetcher is not None else [])
             ],
             "custodians": {
-                "loaded": [*self._custodians.custodians], "failures": failures, "health": self._health,
+                "loaded": [*self._custodians.custodians], "failures": failures, "health": [*self._health],
             },
             "hooks": self._runner.status() if self._runner is not None else None,
             "state_check": self._checked,
