@@ -96,23 +96,28 @@ def admit(view: StateView, mempool: Mempool, tx: DecodedTx, size_bytes: int, *, 
         mempool.admit(tx.tx_hash, one, 0, is_recheck=is_recheck)
         return
     most_bytes = _most_bytes(view, mempool, tx.signer)
-    if not most_bytes:
+    is_early = _is_early(tx, mempool.height)
+    if is_early and not most_bytes:
         raise Refusal(Code.NOT_DUE, "the signer is no fiduciary", reason="signer")
     looked = 0
-    if not mempool.holds(tx.tx_hash) and not _is_early(tx, mempool.height):
-        looked = _require_due(view, mempool, tx, mempool.look_ups.left(tx.signer, most_bytes), is_recheck=is_recheck)
+    if not is_early and not mempool.holds(tx.tx_hash):
+        looked = _require_due(view, mempool, tx, most_bytes, is_recheck=is_recheck)
     mempool.admit(tx.tx_hash, one, most_bytes, is_recheck=is_recheck)
     mempool.look_ups.add(tx.signer, looked)
 
 
-def _require_due(view: StateView, mempool: Mempool, tx: DecodedTx, most: int, *, is_recheck: bool) -> int:
-    """How many look-ups it took beyond the first. Refused with NOT_DUE, or BUSY where more than ``most`` are needed."""
+def _require_due(view: StateView, mempool: Mempool, tx: DecodedTx, most_bytes: int, *, is_recheck: bool) -> int:
+    """How many look-ups it took beyond the first. Refused with NOT_DUE, or BUSY where more are needed than are left.
+
+    Who has no share is no fiduciary, and nothing is due from it.
+    """
+    most = mempool.look_ups.left(tx.signer, most_bytes)
     number = first_due(view, tx, mempool.time.seconds, mempool.height + 1, most)
     if number is not None:
         return number
     if is_recheck:  # what is new and refused counts against nobody: anybody may have sent it again
         mempool.look_ups.add(tx.signer, _looked_beyond(tx, number, most))
-    if most < len(tx.answers) - 1:
+    if most_bytes and most < len(tx.answers) - 1:
         raise Refusal(Code.BUSY, "its signer's bundles were looked into as often as they may be", reason="look-ups")
     raise Refusal(Code.NOT_DUE, reason="not-early")
 

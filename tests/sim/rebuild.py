@@ -10,6 +10,7 @@ from typing import TypeVar, TypeVarTuple
 
 from google.protobuf.message import Message
 
+from abci_app.cid import digest_of
 from abci_app.hashing import u32, u64
 from abci_app.messages.registry import INDEXES, LEAVES
 from abci_app.pb.dta.v1 import custody_pb2 as pb
@@ -133,6 +134,10 @@ def _pending_extraction(
             index[b"due/" + fiduciary + kind + id_] = u64(record.from_time_s) + u64(record.from_height)
 
 
+def _named(cid: str) -> bytes:
+    return digest_of(cid) if cid else b"\x00"
+
+
 def _vault(leaves: Leaves, index: dict[bytes, bytes], id_: bytes, vault: pb.VaultRecord) -> None:
     if vault.status == pb.VAULT_STATUS_CLOSING:
         if vault.waits_for_height:
@@ -152,7 +157,7 @@ def _vault(leaves: Leaves, index: dict[bytes, bytes], id_: bytes, vault: pb.Vaul
 
 
 def _open_order(leaves: Leaves, index: dict[bytes, bytes], id_: bytes, order: pb.OrderRecord) -> None:
-    index[b"vault-orders/" + (order.vault or order.authority) + id_] = b"\x01"
+    index[b"vault-orders/" + (order.vault or order.authority) + id_] = _named(order.envelope_cid)
     if order.expires_at_time_s:
         index[b"deadline-time/" + u64(order.expires_at_time_s) + ORDER + id_] = b"\x01"
     if order.expires_at_height:
@@ -163,7 +168,7 @@ def _open_order(leaves: Leaves, index: dict[bytes, bytes], id_: bytes, order: pb
 
 
 def _open_request(leaves: Leaves, index: dict[bytes, bytes], id_: bytes, request: pb.RequestRecord) -> None:
-    index[b"open-requests/" + request.order + id_] = b"\x01"
+    index[b"open-requests/" + request.order + id_] = _named(request.keys_cid)
     taken = leaves.extractions.get(id_)
     completed = extraction_pb2.EXTRACTION_STATUS_COMPLETED
     if taken is not None and (taken.status, taken.use) == (completed, extraction_pb2.USE_SIGN):

@@ -341,4 +341,4 @@ def test_a_full_share_says_so_before_a_signature_is_looked_at(monkeypatch: pytes
         custody.chain.gid, honest.identity, corrupt.node_key,
         body_bytes(CHAIN_ID, tx_pb2.FulfilOrder(order=order), custody.chain.height + 50, nonce(1)[:16], 0),
     )  # fmt: skip
-    assert pool.send(forged).code == Code.BAD_SIGNATURE
+    assert pool.send(forged) == Because(Code.BAD_SIGNATURE)
