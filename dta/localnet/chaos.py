@@ -44,6 +44,8 @@ MOST_HALTED_S = 45.0
 """Longer than an agent waits for its application (30 s), and many more blocks than it is told of at once (32)."""
 PLACERS = 3
 RECEIVERS = 2
+MOST_WAITING = 6
+"""No more is placed while so many wait to be received: those are received one by one in the end."""
 SECRET_BYTES = 64
 RECOVERY_TIMEOUT_S = 180.0
 SETTLING_TIMEOUT_S = 240.0
@@ -131,6 +133,9 @@ class Orders:
 
     def _place_all(self) -> None:
         while not self._stopping.is_set():
+            if len(self.waiting) >= MOST_WAITING:
+                self._stopping.wait(0.1)
+                continue
             next(self._attempts)
             secret = secrets.token_bytes(SECRET_BYTES)
             order = self._place(secret)
