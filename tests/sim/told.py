@@ -57,12 +57,12 @@ class Told:
 
     def __init__(self, rng: Random, nodes: list[Replica], gid: bytes, fiduciary: Actor, says: Says) -> None:
         self._rng = rng
-        self.node = self._node = nodes[0]
-        self.fiduciary = self._fiduciary = fiduciary.identity
+        self.node = nodes[0]
+        self.fiduciary = fiduciary.identity
         self.counts: Counter[str] = Counter()
-        self.answering = Answering(rng, nodes, gid, fiduciary, _State(self._node), says, self.counts)
+        self.answering = Answering(rng, nodes, gid, fiduciary, _State(self.node), says, self.counts)
         self.unheard = rng.randint(MAX_BLOCKS_AT_ONCE + 1, 80) if rng.random() < 0.05 else 0
-        self._node.keep_changes(rng.choice(KEPT_BYTES), rng.choice(TOLD_BYTES), rng.choice(KEPT_BLOCKS))
+        self.node.keep_changes(rng.choice(KEPT_BYTES), rng.choice(TOLD_BYTES), rng.choice(KEPT_BLOCKS))
         self._start()
 
     def __enter__(self) -> Told:
@@ -81,7 +81,7 @@ class Told:
             return ""
         if self._rng.random() < 0.1:
             # The application was started again.
-            self._node.keep_changes(
+            self.node.keep_changes(
                 self._rng.choice(KEPT_BYTES), self._rng.choice(TOLD_BYTES), self._rng.choice(KEPT_BLOCKS)
             )
         if self._rng.random() < 0.1:
@@ -103,7 +103,7 @@ class Told:
     def hears_nothing(self) -> str:
         """From here on many blocks pass until it looks again. What is wrong with what it knows so far."""
         wrong = self.look_now()
-        self._node.keep_changes(*self._rng.choice(KEPT_WHILE_UNHEARD))
+        self.node.keep_changes(*self._rng.choice(KEPT_WHILE_UNHEARD))
         return wrong
 
     def happens(self, part: float) -> bool:
@@ -111,21 +111,21 @@ class Told:
         return self._rng.random() < part
 
     def _start(self) -> None:
-        state = _State(self._node)
+        state = _State(self.node)
         due, blocks = (
             Waits(self, state, index, leaves)
-            for index, leaves in (((DUE.under(self._fiduciary),), ()), (INDEX_PREFIXES, LEAF_PREFIXES))
+            for index, leaves in (((DUE.under(self.fiduciary),), ()), (INDEX_PREFIXES, LEAF_PREFIXES))
         )
         self._known: Planned | None = None
         self.answering.start()
-        self._owed = WatchedDue(state, due, self._fiduciary)
+        self._owed = WatchedDue(state, due, self.fiduciary)
         self._wanted = WantedPins()
         self._pins = PinFollower(state, blocks, self._wanted, _NoKeeper(), _NoUploads(), between_s=0.0)  # type: ignore[arg-type]
 
     async def _wrong(self) -> str:
-        node = self._node
+        node = self.node
         self._answers_left = MOST_ANSWERS
-        jobs = frozenset(plan(node.view, self._fiduciary, node.time_s, node.height + 1))
+        jobs = frozenset(plan(node.view, self.fiduciary, node.time_s, node.height + 1))
         planned = self._known = await self._until_it_holds(self._plan)
         if planned != Planned(node.height, node.time_s, jobs):
             return f"an agent at block {node.height} knows other jobs than state has: {planned}"
@@ -139,14 +139,14 @@ class Told:
     async def _plan(self) -> Planned:
         """As the runner takes it: the next after the one that it has, all of it where it has none. Now and then all."""
         known = self._known
-        if known is None or known.height == self._node.height or self.happens(0.3):
+        if known is None or known.height == self.node.height or self.happens(0.3):
             return await self._owed.now()
         self.counts["newer"] += 1
         return await self._owed.newer(known.height)
 
     async def _follow_pins(self) -> None:
         await self._pins.step()
-        while not self._pins.knows(self._node.height):
+        while not self._pins.knows(self.node.height):
             await self._pins.step()
 
     async def _until_it_holds(self, read: Callable[[], Awaitable[T]]) -> T:
@@ -171,7 +171,7 @@ class Told:
         """It was told this. Raises AssertionError where it is told for ever."""
         self._answers_left -= 1
         if not self._answers_left:
-            raise AssertionError(f"an agent never comes to block {self._node.height}")
+            raise AssertionError(f"an agent never comes to block {self.node.height}")
         for what, is_so in (("parts", changed.is_part), ("more", changed.more), ("cuts", changed.is_cut)):
             self.counts[what] += is_so
 
